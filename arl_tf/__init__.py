@@ -1,0 +1,1 @@
+"""Adversarial representation learning: face codes that keep the task and resist inversion."""

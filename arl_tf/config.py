@@ -1,0 +1,478 @@
+"""Every hyper-parameter of arl_tf, once: default, range, help. Command-line flags are derived from it.
+
+Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; everything else takes a `Config`.
+"""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from absl import flags
+
+# A setting belongs to the first stage whose result it changes. A finished stage remembers the settings
+# of its own group and of the groups before it; "run" settings change no result.
+STAGE_GROUPS = {
+    "train": ("data", "model", "train"),
+    "audit": ("data", "model", "train", "audit"),
+    "export": ("data", "model", "train"),
+}
+STAGES = tuple(STAGE_GROUPS)
+ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
+CUTS = ("early", "middle", "late", "pooled")
+DEFENCES = ("none", "pixel", "perceptual", "both")
+OBJECTIVES = ("negative", "hinge", "toward_mean")
+PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
+TFDS_PREFIX = "tfds:"
+# Faces of this seed fit the procedural identity network (identity.py); as data they would be known to the judge.
+RESERVED_FACES_SEED = 990_017
+
+
+def option(
+    default: Any,
+    help_text: str,
+    *,
+    group: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field that carries a setting's default, range or choices, help text and group."""
+    metadata = {"help": help_text, "group": group, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of one run; impossible ones raise ValueError when it is built.
+
+    Symbols in the help texts are those of the method (arXiv 1911.10143): X1 private, X2 public, T test.
+    """
+
+    # -- the run ------------------------------------------------------------------------------------
+    workdir: str = option("runs/default", "Run directory: everything the run writes.", group="run")
+    stages: str = option(
+        "train,audit,export", "Stages to run, comma-separated: train, audit, export.", group="run"
+    )
+    overwrite: bool = option(
+        False, "Redo stages that are finished; what they wrote before is replaced.", group="run"
+    )
+    cache_dir: str = option(
+        "",
+        "Where prepared images are kept; empty: inside --workdir. Share one to decode once.",
+        group="run",
+    )
+    threads: int = option(
+        0,
+        "Threads of one operation; 0: all cores. Two runs side by side want half each.",
+        group="run",
+        low=0,
+    )
+    seed: int = option(
+        0,
+        "Seed of splits, initial weights, data order and attackers.",
+        group="data",
+        low=0,
+        high=2**31 - 1,
+    )
+
+    # -- data ---------------------------------------------------------------------------------------
+    dataset: str = option(
+        "faces",
+        "Data: 'faces' (procedural, embedded), 'celeba' (a folder in CelebA's file layout, see --data_dir) or"
+        " 'tfds:NAME' (a TensorFlow Datasets builder with an attribute dictionary, such as tfds:celeb_a).",
+        group="data",
+    )
+    data_dir: str = option(
+        "", "Folder of the data: CelebA layout, or tfds' data_dir.", group="data"
+    )
+    tfds_download: bool = option(
+        False,
+        "Let tensorflow-datasets download the data set. Nothing is downloaded otherwise.",
+        group="run",
+    )
+    image_size: int = option(
+        64,
+        "Side of the square images the networks see, pixels; a multiple of 32.",
+        group="data",
+        low=32,
+        high=512,
+    )
+    num_faces: int = option(
+        6000, "Procedural images to draw (--dataset=faces).", group="data", low=60
+    )
+    images_per_identity: int = option(
+        4, "Procedural images of each identity (--dataset=faces).", group="data", low=1, high=1000
+    )
+    private_fraction: float = option(
+        0.6, "Share of images in X1 (private: encoder and task).", group="data", low=0.01, high=0.98
+    )
+    public_fraction: float = option(
+        0.25,
+        "Share of images in X2 (public: adversary and attackers). The rest is T, the test set.",
+        group="data",
+        low=0.01,
+        high=0.98,
+    )
+    private_images: int = option(
+        0, "Images in X1 as a number; 0: --private_fraction.", group="data", low=0
+    )
+    public_images: int = option(
+        0, "Images in X2 as a number; 0: --public_fraction.", group="data", low=0
+    )
+    validation_fraction: float = option(
+        0.1,
+        "Share of X1's and of X2's images set aside (by identity) for validation and early stopping.",
+        group="data",
+        low=0.02,
+        high=0.5,
+    )
+    max_bad_images: float = option(
+        0.01,
+        "Share of unreadable or missing images that are skipped; more is an error.",
+        group="data",
+        low=0,
+        high=1,
+    )
+
+    # -- models -------------------------------------------------------------------------------------
+    encoder: str = option(
+        "small",
+        "Backbone that encoder and task head are cut from.",
+        group="model",
+        choices=ENCODERS,
+    )
+    cut: str = option(
+        "middle",
+        "Where the backbone is cut; the code is what is shared there: early (1/4 of the image's side), middle (1/8),"
+        " late (1/16), pooled (a vector).",
+        group="model",
+        choices=CUTS,
+    )
+    code_channels: int = option(
+        32,
+        "Channels of the code, by a 1x1 bottleneck; 0: the backbone's own.",
+        group="model",
+        low=0,
+        high=4096,
+    )
+    decoder_width: int = option(
+        32,
+        "Channels of the training adversary's decoder at full resolution's eighth.",
+        group="model",
+        low=4,
+        high=1024,
+    )
+    decoder_depth: int = option(
+        1,
+        "Residual blocks of the training adversary's decoder per resolution.",
+        group="model",
+        low=0,
+        high=8,
+    )
+    perceptual: str = option(
+        "efficientnet_lite0",
+        "Perceptual network g. efficientnet_lite0 comes with the requirements; the others are keras.applications"
+        " with ImageNet weights, which Keras downloads.",
+        group="model",
+        choices=PERCEPTUAL_NETWORKS,
+    )
+    perceptual_layers: str = option(
+        "", "Layers of g, comma-separated; empty: its default layers.", group="model"
+    )
+
+    # -- training -----------------------------------------------------------------------------------
+    defence: str = option(
+        "perceptual",
+        "Which reconstruction losses the encoder fights: none (the unprotected reference), pixel (--lambda_pixel),"
+        " perceptual (--lambda_perceptual) or both.",
+        group="train",
+        choices=DEFENCES,
+    )
+    objective: str = option(
+        "negative",
+        "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at --hinge_margin_*) or"
+        " toward_mean (pull the decoder's output to the public mean image).",
+        group="train",
+        choices=OBJECTIVES,
+    )
+    lambda_pixel: float = option(
+        1.0, "Weight of the pixel privacy term (--defence=pixel or both).", group="train", low=0
+    )
+    lambda_perceptual: float = option(
+        0.02,
+        "Weight of the perceptual privacy term (--defence=perceptual or both).",
+        group="train",
+        low=0,
+    )
+    hinge_margin_pixel: float = option(
+        0.06,
+        "Pixel loss at which the hinge stops rewarding (mean squared error).",
+        group="train",
+        low=0,
+        high=1,
+    )
+    hinge_margin_perceptual: float = option(
+        1.5, "Perceptual loss at which the hinge stops rewarding.", group="train", low=0
+    )
+    mu: float = option(
+        0.1, "Weight of the perceptual loss in the adversary's own loss.", group="train", low=0
+    )
+    decoder_steps: int = option(
+        1,
+        "Adversary steps (each on fresh public images) per encoder step.",
+        group="train",
+        low=1,
+        high=100,
+    )
+    decoder_restart_epochs: int = option(
+        0,
+        "Give the adversary new weights every so many adversarial epochs; 0: never.",
+        group="train",
+        low=0,
+    )
+    batch_size: int = option(
+        64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
+    )
+    steps_per_epoch: int = option(
+        0, "Encoder steps per epoch; 0: one pass over X1.", group="train", low=0
+    )
+    warmup_epochs: int = option(
+        14, "Epochs for the task alone, before the adversary joins.", group="train", low=0
+    )
+    decoder_warmup_epochs: int = option(
+        2, "Epochs in which only the adversary learns, on the warm encoder.", group="train", low=0
+    )
+    epochs: int = option(
+        6, "Adversarial epochs (--defence=none trains none of them).", group="train", low=0
+    )
+    warmup_learning_rate: float = option(
+        2e-3,
+        "Peak rate of encoder and task head in warm-up (cosine decay).",
+        group="train",
+        low=1e-8,
+        high=1,
+    )
+    encoder_learning_rate: float = option(
+        3e-4,
+        "Rate of encoder and task head against the adversary.",
+        group="train",
+        low=1e-8,
+        high=1,
+    )
+    decoder_learning_rate: float = option(
+        2e-3, "Rate of the adversary.", group="train", low=1e-8, high=1
+    )
+    weight_decay: float = option(
+        1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
+    )
+    checkpoint_epochs: int = option(1, "Epochs between checkpoints.", group="run", low=1)
+    picture_epochs: int = option(2, "Epochs between TensorBoard picture grids.", group="run", low=1)
+    deterministic: bool = option(
+        False,
+        "Deterministic operations: the same seed gives the same bits (slower).",
+        group="train",
+    )
+
+    # -- audit --------------------------------------------------------------------------------------
+    audit_split: str = option(
+        "test",
+        "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings there, not on T).",
+        group="run",
+        choices=("test", "validation"),
+    )
+    reference: str = option(
+        "", "Run directory of the unprotected encoder, audited: fills the leakage.", group="audit"
+    )
+    attacker_width: int = option(
+        64, "Channels of the audit's fresh decoder (see --decoder_width).", group="audit", low=4
+    )
+    attacker_depth: int = option(
+        2, "Residual blocks of the audit's decoder per resolution.", group="audit", low=0, high=8
+    )
+    attacker_steps: int = option(
+        1500, "Training steps of each attacker at most.", group="audit", low=1
+    )
+    attacker_batch_size: int = option(
+        32, "Public images in an attacker's step.", group="audit", low=1
+    )
+    attacker_learning_rate: float = option(
+        2e-3, "Peak rate of the attackers (cosine decay).", group="audit", low=1e-8, high=1
+    )
+    bootstrap_samples: int = option(
+        1000,
+        "Bootstrap resamples (of identities) behind each 95 % interval.",
+        group="audit",
+        low=100,
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check_value(field, getattr(self, field.name))
+        check_combinations(self)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """The stages asked for, in the order they run."""
+        asked = [name.strip() for name in self.stages.split(",") if name.strip()]
+        return tuple(name for name in STAGES if name in asked)
+
+    @property
+    def perceptual_layer_names(self) -> tuple[str, ...] | None:
+        """Layers of g, or None for the network's default layers."""
+        return (
+            tuple(filter(None, (name.strip() for name in self.perceptual_layers.split(","))))
+            or None
+        )
+
+    @property
+    def privacy_weights(self) -> tuple[float, float]:
+        """(lambda_pixel, lambda_perceptual) as --defence leaves them: an inactive term weighs 0."""
+        pixel = self.lambda_pixel if self.defence in ("pixel", "both") else 0.0
+        perceptual = self.lambda_perceptual if self.defence in ("perceptual", "both") else 0.0
+        return pixel, perceptual
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """The settings that decide what `stage` ("train", "audit" or "export") produces."""
+        groups = STAGE_GROUPS[stage]
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.metadata["group"] in groups
+        }
+
+
+def check_value(field: dataclasses.Field, value: Any) -> None:
+    """Raises ValueError when one setting's value is of the wrong type, out of range or not a choice."""
+    expected = type(field.default)
+    is_number = expected is float and isinstance(value, int) and not isinstance(value, bool)
+    if type(value) is not expected and not is_number:
+        raise ValueError(f"--{field.name} must be of type {expected.__name__}, got {value!r}.")
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"--{field.name} must be one of {', '.join(choices)}; got {value!r}.{hint}"
+        )
+    # Written so that NaN fails too.
+    if low is not None and not value >= low:
+        raise ValueError(f"--{field.name} must be >= {low}, got {value}.")
+    if high is not None and not value <= high:
+        raise ValueError(f"--{field.name} must be <= {high}, got {value}.")
+
+
+def check_combinations(config: Config) -> None:
+    """Raises ValueError for settings that are possible one by one but not together."""
+    check_stages(config)
+    check_data(config)
+    check_defence(config)
+
+
+def check_stages(config: Config) -> None:
+    """Refuses unknown stages and an empty list."""
+    asked = [name.strip() for name in config.stages.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in STAGES]
+    if unknown or not asked:
+        raise ValueError(f"--stages must name some of {', '.join(STAGES)}; got {config.stages!r}.")
+    if not config.workdir.strip():
+        raise ValueError("--workdir is empty; name the folder that the run shall write to.")
+
+
+def check_data(config: Config) -> None:
+    """Refuses data settings that can't give three sets, or a folder that was not named."""
+    known = config.dataset in ("faces", "celeba") or config.dataset.startswith(TFDS_PREFIX)
+    if not known or config.dataset == TFDS_PREFIX:
+        raise ValueError(f"--dataset must be faces, celeba or tfds:NAME; got {config.dataset!r}.")
+    if config.dataset == "celeba" and not config.data_dir:
+        raise ValueError(
+            "--dataset=celeba needs --data_dir=DIR, the folder that holds list_attr_celeba.txt."
+        )
+    if config.image_size % 32:
+        near = max(32, round(config.image_size / 32) * 32)
+        raise ValueError(
+            f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
+        )
+    if not config.private_images and not config.public_images:
+        taken = config.private_fraction + config.public_fraction
+        if taken > 0.99:
+            raise ValueError(
+                f"--private_fraction={config.private_fraction} and --public_fraction={config.public_fraction}"
+                f" leave {1 - taken:.2f} of the images for the test set; leave at least 0.01."
+            )
+    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
+        raise ValueError(
+            f"--seed={config.seed} is reserved for the network that judges identity; take another."
+        )
+
+
+def check_defence(config: Config) -> None:
+    """Refuses a defence whose weights are all 0, or that would train nothing."""
+    if config.defence == "none":
+        if config.warmup_epochs == 0:
+            raise ValueError(
+                "--defence=none trains in warm-up only: --warmup_epochs must be >= 1, got 0."
+            )
+        return
+    if config.epochs == 0:
+        raise ValueError(
+            f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no adversary."
+        )
+    for name in ("pixel", "perceptual"):
+        weight = getattr(config, f"lambda_{name}")
+        if config.defence in (name, "both") and weight == 0:
+            raise ValueError(
+                f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none for no adversary."
+            )
+    if config.perceptual_layers and config.perceptual_layer_names is None:
+        raise ValueError(f"--perceptual_layers names no layer: {config.perceptual_layers!r}.")
+
+
+def help_with_range(field: dataclasses.Field) -> str:
+    """A flag's help text with its range appended."""
+    low, high = field.metadata["low"], field.metadata["high"]
+    bounds = [
+        text
+        for text in (low is not None and f">= {low}", high is not None and f"<= {high}")
+        if text
+    ]
+    return field.metadata["help"] + (f" Range: {' and '.join(bounds)}." if bounds else "")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines one absl flag for every field of Config; ranges are checked by Config, with better messages."""
+    makers = {
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    for field in dataclasses.fields(Config):
+        text = help_with_range(field)
+        if field.metadata["choices"]:
+            text += f" One of: {', '.join(field.metadata['choices'])}."
+        makers[type(field.default)](field.name, field.default, text, flag_values=flag_values)
+        flag_values.register_key_flag_for_module("arl_tf.main", flag_values[field.name])
+
+
+def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
+    """The settings that the command line or a flagfile named, with their values."""
+    names = (field.name for field in dataclasses.fields(Config))
+    return {name: flag_values[name].value for name in names if flag_values[name].present}
+
+
+def from_mapping(values: Mapping[str, Any]) -> Config:
+    """A Config from a mapping such as a run's config.json; keys that are no setting raise ValueError."""
+    known = {field.name for field in dataclasses.fields(Config)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"Unknown settings {', '.join(unknown)}: written by another version of arl_tf?"
+        )
+    return Config(**values)
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """All settings, in order of definition."""
+    return typing.cast(dict, dataclasses.asdict(config))

@@ -1,0 +1,97 @@
+"""The losses of the method as pure tensor functions (arXiv 1911.10143; formulas (1) and (2) of WORKSPACE.md)."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def task_loss(logits: tf.Tensor, attributes: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy, mean over images and attributes, in nats (log 2 for logits of 0).
+
+    Args:
+        logits: float32 [B, A].
+        attributes: float32 [B, A] in {0, 1}.
+
+    Returns:
+        Scalar >= 0: L_task of formula (2).
+    """
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(attributes, logits))
+
+
+def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """Mean squared error over images, pixels and channels: L_pix.
+
+    Both float32 [B, H, W, 3] in [0, 1] (or broadcastable to that); returns a scalar in [0, 1].
+    """
+    return tf.reduce_mean(tf.math.squared_difference(reconstruction, image))
+
+
+def perceptual_loss(
+    reconstruction_features: Sequence[tf.Tensor], image_features: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Squared feature distance, summed over layers and channels, mean over images and positions: L_perc.
+
+    Args:
+        reconstruction_features: a float32 [B, h, w, c] for each layer, channels of unit length at every position.
+        image_features: likewise (or broadcastable).
+
+    Returns:
+        Scalar in [0, 4 * layers]: two unit vectors are at most 2 apart.
+    """
+    distances = [
+        tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(one, other), axis=-1))
+        for one, other in zip(reconstruction_features, image_features, strict=True)
+    ]
+    return tf.add_n(distances)
+
+
+def negative(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The paper's privacy term: the farther the reconstruction, the better. The margin is not used."""
+    del margin
+    return -distance
+
+
+def hinge(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The negative term bounded: beyond `margin` a worse reconstruction earns nothing and has no gradient."""
+    return -tf.minimum(distance, margin)
+
+
+def toward_mean(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The distance itself; it is measured to the public mean image, so 0 means that every face looks the same."""
+    del margin
+    return distance
+
+
+FORMS = {"negative": negative, "hinge": hinge, "toward_mean": toward_mean}
+
+
+@dataclasses.dataclass(frozen=True)
+class PrivacyObjective:
+    """What the encoder wants of the decoder's reconstructions.
+
+    Attributes:
+        form: a key of FORMS.
+        lambda_pixel: weight of the pixel distance, >= 0.
+        lambda_perceptual: weight of the perceptual distance, >= 0.
+        margin_pixel: of the hinge, mean squared error.
+        margin_perceptual: of the hinge, perceptual distance.
+    """
+
+    form: str
+    lambda_pixel: float
+    lambda_perceptual: float
+    margin_pixel: float = 0.0
+    margin_perceptual: float = 0.0
+
+    @property
+    def compares_with_mean(self) -> bool:
+        """Whether distances are measured to the public mean image, not to the image itself."""
+        return self.form == "toward_mean"
+
+    def loss(self, pixel_distance: tf.Tensor, perceptual_distance: tf.Tensor) -> tf.Tensor:
+        """The privacy term that formula (2) adds to L_task; a scalar, lower is more private."""
+        bounded = FORMS[self.form]
+        return self.lambda_pixel * bounded(
+            pixel_distance, self.margin_pixel
+        ) + self.lambda_perceptual * bounded(perceptual_distance, self.margin_perceptual)

@@ -1,0 +1,145 @@
+"""Measures of utility and privacy, and bootstrap intervals over identities. Arrays in, numbers out."""
+
+import numpy as np
+import tensorflow as tf
+
+BATCH = 256
+
+
+def confusion_counts(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Per image and attribute, which cell of the confusion matrix it falls into.
+
+    Args:
+        predicted, actual: bool or {0, 1} [N, A].
+
+    Returns:
+        float64 [N, A, 4]: one-hot over (true positive, false positive, false negative, true negative).
+    """
+    predicted, actual = predicted.astype(bool), actual.astype(bool)
+    cells = [predicted & actual, predicted & ~actual, ~predicted & actual, ~predicted & ~actual]
+    return np.stack(cells, axis=-1).astype(np.float64)
+
+
+def matthews_correlation(counts: np.ndarray) -> np.ndarray:
+    """Matthews' correlation coefficient of confusion counts [..., 4], in [-1, 1]; 0 where it is undefined."""
+    true_pos, false_pos, false_neg, true_neg = np.moveaxis(counts, -1, 0)
+    numerator = true_pos * true_neg - false_pos * false_neg
+    squared = (
+        (true_pos + false_pos) * (true_pos + false_neg) * (true_neg + false_pos) * (true_neg + false_neg)
+    )
+    return np.divide(numerator, np.sqrt(squared), out=np.zeros_like(numerator), where=squared > 0)
+
+
+def roc_auc(scores: np.ndarray, actual: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, once for each row of image weights; ties count one half.
+
+    Args:
+        scores: float [N].
+        actual: {0, 1} [N].
+        weights: float [R, N], e.g. how often a resample drew each image.
+
+    Returns:
+        float64 [R]; NaN where a resample has no positive or no negative.
+    """
+    values, group = np.unique(scores, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(values)))
+    positive = np.add.reduceat((weights * actual)[:, order], starts, axis=1)
+    negative = np.add.reduceat((weights * (1 - actual))[:, order], starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative
+    wins = (positive * (below + 0.5 * negative)).sum(axis=1)
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def psnr(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio of each image, dB, peak 1.
+
+    Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N]. An exact reconstruction is reported as 100 dB, so
+    that means stay finite.
+    """
+    squared = np.square(reconstructions.astype(np.float64) - images).mean(axis=(1, 2, 3))
+    return -10 * np.log10(np.maximum(squared, 1e-10))
+
+
+def ssim(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Structural similarity of each image (Wang et al. 2004: Gaussian window of 11, sigma 1.5), mean of channels.
+
+    Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N] in [-1, 1].
+    """
+    parts = [
+        tf.image.ssim(reconstructions[start : start + BATCH], images[start : start + BATCH], max_val=1.0).numpy()
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def face_similarity(embeddings: np.ndarray, others: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Cosine of identity embeddings, row by row, after subtracting a mean embedding.
+
+    Without the mean, the identity network's cosine is about 0.84 between any two pictures.
+
+    Args:
+        embeddings, others: float [N, D].
+        mean: float [D], mean embedding of the public images.
+
+    Returns:
+        float64 [N] in [-1, 1].
+    """
+    return (centred_directions(embeddings, mean) * centred_directions(others, mean)).sum(axis=1)
+
+
+def centred_directions(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Embeddings minus their mean, scaled to unit length; float64 [N, D]."""
+    centred = embeddings.astype(np.float64) - mean
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+
+
+def reidentified(
+    probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, mean: np.ndarray, rank: int
+) -> np.ndarray:
+    """Whether a picture of the right person is among the `rank` gallery pictures nearest to each probe.
+
+    Args:
+        probes: float [N, D], embeddings of the reconstructions.
+        gallery: float [N, D], embeddings of the originals.
+        identities: int [N], of probe and gallery picture alike.
+        mean: float [D], mean embedding of the public images.
+        rank: how many nearest pictures count.
+
+    Returns:
+        float64 [N] in {0, 1}; its mean is the rank-k re-identification rate.
+    """
+    similarity = centred_directions(probes, mean) @ centred_directions(gallery, mean).T
+    rank = min(rank, similarity.shape[1])
+    nearest = np.argpartition(-similarity, rank - 1, axis=1)[:, :rank]
+    return (identities[nearest] == identities[:, None]).any(axis=1).astype(np.float64)
+
+
+def identity_weights(identities: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Bootstrap resamples that draw whole identities, since pictures of one person are not independent.
+
+    Args:
+        identities: int [N].
+        samples: R.
+        seed: of the draws.
+
+    Returns:
+        float64 [R, N]: how often each image stands in each resample.
+    """
+    unique, person = np.unique(identities, return_inverse=True)
+    draws = np.random.default_rng([seed, 2]).multinomial(
+        len(unique), np.full(len(unique), 1 / len(unique)), size=samples
+    )
+    return draws[:, person].astype(np.float64)
+
+
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of per-image values [N] in each resample [R, N]; float64 [R]."""
+    return weights @ values / np.maximum(weights.sum(axis=1), 1e-12)
+
+
+def interval(resampled: np.ndarray) -> tuple[float, float]:
+    """The central 95 % of resampled values; resamples in which the value is undefined are left out."""
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return float(low), float(high)

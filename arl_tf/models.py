@@ -1,0 +1,264 @@
+"""Encoders cut from a backbone, the task head that is the backbone's rest, and decoders that mirror any code.
+
+All are named functional `keras.Model`s of layers that convert to TFLite.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+# Layer after which a backbone is cut; strides 4, 8, 16, then the pooled vector.
+CUT_LAYERS = {
+    "small": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
+    "resnet18": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
+    "resnet50": {
+        "early": "conv2_block3_out",
+        "middle": "conv3_block4_out",
+        "late": "conv4_block6_out",
+        "pooled": "pooled",
+    },
+    "mobilenet_v3_small": {
+        "early": "expanded_conv_project_bn",
+        "middle": "expanded_conv_2_add",
+        "late": "expanded_conv_7_add",
+        "pooled": "pooled",
+    },
+}
+# Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode, so a slow
+# average would show it an encoder of long ago.
+BATCH_NORM_MOMENTUM = 0.9
+VECTOR_GRID = 4
+
+
+def build_encoder_and_task_head(
+    name: str, *, image_size: int, cut: str, code_channels: int, num_attributes: int
+) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone in two.
+
+    Args:
+        name: backbone, a key of BACKBONES.
+        image_size: side of the image, pixels; a multiple of 32.
+        cut: a key of CUT_LAYERS[name].
+        code_channels: channels that a 1x1 bottleneck leaves in the code, normalised to mean 0 and variance 1 (so that
+            no loss can be won by scaling the code); 0: the backbone's own activations.
+        num_attributes: A.
+
+    Returns:
+        encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, w, c], or [B, c] at the pooled cut.
+        task_head: code -> logits float32 [B, A].
+
+    Raises:
+        ValueError: an unknown backbone or cut.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"Unknown encoder {name!r}; one of {', '.join(sorted(BACKBONES))}.")
+    if cut not in CUT_LAYERS[name]:
+        raise ValueError(f"Unknown cut {cut!r} of {name}; one of {', '.join(CUT_LAYERS[name])}.")
+    backbone = BACKBONES[name](image_size)
+    features = backbone.get_layer(CUT_LAYERS[name][cut]).output
+    code = bottleneck(features, code_channels) if code_channels else features
+    encoder = keras.Model(backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder")
+    return encoder, build_task_head(backbone, features, encoder.output_shape[1:], num_attributes)
+
+
+def bottleneck(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Projects features to `channels` channels of mean 0 and variance 1 over the batch."""
+    if len(features.shape) == 2:
+        projected = layers.Dense(channels, use_bias=False, name="bottleneck")(features)
+    else:
+        projected = layers.Conv2D(channels, 1, use_bias=False, name="bottleneck")(features)
+    return layers.BatchNormalization(
+        center=False, scale=False, momentum=BATCH_NORM_MOMENTUM, name="bottleneck_norm"
+    )(projected)
+
+
+def build_task_head(
+    backbone: keras.Model,
+    features: keras.KerasTensor,
+    code_shape: tuple[int, ...],
+    num_attributes: int,
+) -> keras.Model:
+    """The rest of the backbone after `features`, then a linear classifier; code -> logits."""
+    code = keras.Input(code_shape, name="code")
+    widened = code
+    if code_shape != features.shape[1:]:
+        channels = features.shape[-1]
+        if len(code_shape) == 1:
+            widened = layers.Dense(channels, name="widen")(code)
+        else:
+            widened = layers.Conv2D(channels, 1, name="widen")(code)
+    if features is backbone.output:
+        pooled = widened
+    else:
+        pooled = keras.Model(features, backbone.output, name="rest")(widened)
+    pooled = layers.Dropout(0.2, name="dropout")(pooled)
+    logits = layers.Dense(num_attributes, name="logits")(pooled)
+    return keras.Model(code, logits, name="task_head")
+
+
+def conv_norm(
+    inputs: keras.KerasTensor, filters: int, size: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """Convolution and batch normalisation."""
+    features = layers.Conv2D(
+        filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv"
+    )(inputs)
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(features)
+
+
+def residual_block(
+    inputs: keras.KerasTensor, filters: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """Two 3x3 convolutions beside a shortcut (ResNet's basic block); the last layer is called `name`."""
+    features = layers.ReLU(name=f"{name}_relu1")(
+        conv_norm(inputs, filters, 3, strides, f"{name}_1")
+    )
+    features = conv_norm(features, filters, 3, 1, f"{name}_2")
+    shortcut = inputs
+    if strides > 1 or inputs.shape[-1] != filters:
+        shortcut = conv_norm(inputs, filters, 1, strides, f"{name}_shortcut")
+    return layers.ReLU(name=name)(layers.Add(name=f"{name}_add")([features, shortcut]))
+
+
+def residual_stages(
+    features: keras.KerasTensor, stages: tuple[tuple[int, int, int], ...]
+) -> keras.KerasTensor:
+    """Stages of (blocks, filters, first stride); the last layer of stage k is called `stage<k>`."""
+    for stage, (blocks, filters, strides) in enumerate(stages, start=1):
+        for block in range(1, blocks + 1):
+            name = f"stage{stage}" if block == blocks else f"stage{stage}_block{block}"
+            features = residual_block(features, filters, strides if block == 1 else 1, name)
+    return layers.GlobalAveragePooling2D(name="pooled")(features)
+
+
+def small_backbone(image_size: int) -> keras.Model:
+    """A residual network of about 1 M parameters, for 64-pixel faces on a CPU."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    features = layers.ReLU(name="stem_relu")(conv_norm(features, 24, 3, 2, "stem"))
+    pooled = residual_stages(features, ((1, 48, 2), (2, 96, 2), (1, 192, 2)))
+    return keras.Model(image, pooled, name="small")
+
+
+def resnet18_backbone(image_size: int) -> keras.Model:
+    """ResNet-18 (He et al., arXiv 1512.03385, table 1): stem of stride 4, four stages of two basic blocks."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    features = layers.ReLU(name="stem_relu")(conv_norm(features, 64, 7, 2, "stem"))
+    features = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(features)
+    pooled = residual_stages(features, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)))
+    return keras.Model(image, pooled, name="resnet18")
+
+
+def resnet50_backbone(image_size: int) -> keras.Model:
+    """keras.applications' ResNet-50 without its classifier, untrained."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    network = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred)
+    return with_pooling(image, network, "resnet50")
+
+
+def mobilenet_v3_small_backbone(image_size: int) -> keras.Model:
+    """keras.applications' MobileNetV3-Small without its classifier, untrained."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    network = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_tensor=centred, include_preprocessing=False
+    )
+    return with_pooling(image, network, "mobilenet_v3_small")
+
+
+def with_pooling(image: keras.KerasTensor, network: keras.Model, name: str) -> keras.Model:
+    """Adds the layer `pooled` to a network of keras.applications, and speeds up its moving statistics."""
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = BATCH_NORM_MOMENTUM
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(network.output)
+    return keras.Model(image, pooled, name=name)
+
+
+BACKBONES: dict[str, Callable[[int], keras.Model]] = {
+    "small": small_backbone,
+    "resnet18": resnet18_backbone,
+    "resnet50": resnet50_backbone,
+    "mobilenet_v3_small": mobilenet_v3_small_backbone,
+}
+
+
+def build_decoder(
+    code_shape: tuple[int, ...],
+    *,
+    image_size: int,
+    width: int,
+    depth: int,
+    name: str = "decoder",
+) -> keras.Model:
+    """A decoder that mirrors an encoder: code -> reconstruction float32 [B, S, S, 3] in [0, 1].
+
+    It doubles the grid until the image's side is reached. Its features have `width` channels at the image's side,
+    twice that at half the side, four times that at a quarter and below.
+
+    Args:
+        code_shape: (h, w, c) with image_size / h a power of two, or (c,).
+        image_size: S, pixels.
+        width: channels at full resolution.
+        depth: residual blocks at every resolution but the full one.
+        name: of the model.
+
+    Raises:
+        ValueError: the code's grid doubled any number of times is not the image.
+    """
+    code = keras.Input(code_shape, name="code")
+    features = code
+    if len(code_shape) == 1:
+        grid = VECTOR_GRID
+        channels = 4 * width
+        features = layers.Dense(grid * grid * channels, name="spread")(features)
+        features = layers.Reshape((grid, grid, channels), name="grid")(features)
+    side = features.shape[1]
+    if features.shape[1] != features.shape[2] or not is_power_of_two(image_size, side):
+        raise ValueError(
+            f"A code of shape {code_shape} can't be decoded to {image_size} x {image_size} pixels: expected a"
+            " vector or a square grid whose side is the image's divided by a power of two."
+        )
+    features = layers.Conv2D(decoder_channels(width, image_size // side), 3, padding="same", name="first")(features)
+    while True:
+        for block in range(1, depth + 1 if side < image_size else 1):
+            features = decoder_block(features, f"grid{side}_block{block}")
+        if side == image_size:
+            break
+        side *= 2
+        features = double_grid(features, decoder_channels(width, image_size // side), f"grid{side}_up")
+    features = layers.ReLU(name="last_relu")(features)
+    image = layers.Conv2D(3, 3, padding="same", activation="sigmoid", name="reconstruction")(features)
+    return keras.Model(code, image, name=name)
+
+
+def is_power_of_two(image_size: int, side: int) -> bool:
+    """Whether image_size / side is 1, 2, 4, ..."""
+    ratio = image_size // side
+    return image_size % side == 0 and ratio & (ratio - 1) == 0
+
+
+def decoder_channels(width: int, reduction: int) -> int:
+    """Channels of decoder features on a grid `reduction` times smaller than the image."""
+    return width * min(reduction, 4)
+
+
+def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """A pre-activation residual block whose branch starts at zero, so that any depth trains without normalisation."""
+    channels = features.shape[-1]
+    branch = layers.ReLU(name=f"{name}_relu1")(features)
+    branch = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv1")(branch)
+    branch = layers.ReLU(name=f"{name}_relu2")(branch)
+    branch = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros", name=f"{name}_conv2")(branch)
+    return layers.Add(name=f"{name}_add")([features, branch])
+
+
+def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+    """Activation, 3x3 convolution, then nearest-neighbour upsampling by two: the convolution runs on the small grid."""
+    features = layers.ReLU(name=f"{name}_relu")(features)
+    features = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv")(features)
+    features = layers.UpSampling2D(2, name=name)(features)
+    return layers.Conv2D(channels, 3, padding="same", name=f"{name}_smooth")(features)

@@ -1,0 +1,141 @@
+"""The run directory: its fixed file names, files that appear by rename, and which stages are finished."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.config import Config, as_dict
+
+VERSIONED_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "absl-py")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Paths inside one run directory (the anatomy is described in WORKSPACE.md)."""
+
+    root: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Every setting as used, with versions and git revision."""
+        return self.root / "config.json"
+
+    @property
+    def stages(self) -> pathlib.Path:
+        """Finished stages, and the settings that they were run with."""
+        return self.root / "stages.json"
+
+    @property
+    def splits(self) -> pathlib.Path:
+        """Counts and hashes of the private, public and test sets."""
+        return self.root / "splits.json"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """One JSON line an epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Training state, and the trained players as .keras files."""
+        return self.root / "checkpoints"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """TensorBoard's folder."""
+        return self.root / "logs"
+
+    def audit(self, split: str) -> pathlib.Path:
+        """Folder of the audit on T, or on the validation parts."""
+        return self.root / ("audit" if split == "test" else f"audit_{split}")
+
+    @property
+    def export(self) -> pathlib.Path:
+        """SavedModels, TFLite files and their manifest."""
+        return self.root / "export"
+
+    def player(self, name: str) -> pathlib.Path:
+        """The trained encoder, task_head or decoder."""
+        return self.checkpoints / f"{name}.keras"
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file aside, then renames it: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes strict JSON (NaN is refused with ValueError), by rename."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """A short name for a set of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, platform and the git revision of the code (None outside a checkout)."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=pathlib.Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    versions = {name: importlib.metadata.version(name) for name in VERSIONED_PACKAGES}
+    revision = git.stdout.strip() or None
+    return {"versions": versions, "python": platform.python_version(), "git_revision": revision}
+
+
+def write_config(run: RunDirectory, config: Config) -> None:
+    """Writes config.json."""
+    write_json(run.config, {"settings": as_dict(config), **provenance()})
+
+
+def recorded_settings(run: RunDirectory) -> dict[str, Any]:
+    """The settings in config.json; empty for a new run directory.
+
+    Raises:
+        ValueError: config.json is there but can't be read.
+    """
+    if not run.config.exists():
+        return {}
+    try:
+        return json.loads(run.config.read_text())["settings"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{run.config} is not a run's config.json ({error!r}).") from None
+
+
+def finished_settings(run: RunDirectory, stage: str) -> dict[str, Any] | None:
+    """The settings with which a stage was finished; None where it was not."""
+    stages = json.loads(run.stages.read_text()) if run.stages.exists() else {}
+    return stages.get(stage)
+
+
+def mark_finished(run: RunDirectory, stage: str, settings: Mapping[str, Any] | None) -> None:
+    """Records that a stage is finished; None forgets it and the stages that build on it."""
+    stages = json.loads(run.stages.read_text()) if run.stages.exists() else {}
+    stages[stage] = dict(settings) if settings is not None else None
+    if settings is None and stage == "train":
+        stages = {}
+    write_json(run.stages, {name: value for name, value in stages.items() if value is not None})
+
+
+def differing_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Flags whose value differs, as '--name=then (now: value)'."""
+    names = [name for name in now if recorded.get(name) != now[name]]
+    return [f"--{name}={recorded.get(name)!r} (now: {now[name]!r})" for name in names]

@@ -1,0 +1,108 @@
+"""Private, public and test sets that share no identity, and their record in splits.json."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from arl_tf.config import Config
+from arl_tf.data import ImageSet
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """Row numbers (int64, sorted) of each part; no identity stands in two of them.
+
+    X1 is private_train and private_validation, X2 public_train and public_validation, T is test.
+    """
+
+    private_train: np.ndarray
+    private_validation: np.ndarray
+    public_train: np.ndarray
+    public_validation: np.ndarray
+    test: np.ndarray
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Name -> rows."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def wanted_sizes(config: Config, num_images: int) -> tuple[int, int]:
+    """Images wanted in (X1, X2); ValueError where they leave nothing for T."""
+    private = config.private_images or round(config.private_fraction * num_images)
+    public = config.public_images or round(config.public_fraction * num_images)
+    if private + public >= num_images:
+        raise ValueError(
+            f"X1 of {private} and X2 of {public} images leave none of {num_images} for the test set;"
+            " lower --private_images or --public_images (or the fractions)."
+        )
+    return private, public
+
+
+def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
+    """Deals whole identities, in an order drawn by seed, to X1, X2 and T until each has its number of images.
+
+    Args:
+        identities: int64 [N].
+        config: sizes, validation share and seed.
+
+    Raises:
+        ValueError: too few images or identities for five non-empty parts.
+    """
+    private, public = wanted_sizes(config, len(identities))
+    held_private, held_public = (
+        max(1, round(config.validation_fraction * size)) for size in (private, public)
+    )
+    bounds = np.cumsum([private - held_private, held_private, public - held_public, held_public])
+    unique, person, sizes = np.unique(identities, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([config.seed, 1]).permutation(len(unique))
+    # A person belongs to the part in which the middle of their images falls: parts are as near to their sizes as
+    # whole people allow.
+    middles = np.cumsum(sizes[order]) - (sizes[order] + 1) // 2
+    part_of_person = np.empty(len(unique), np.int64)
+    part_of_person[order] = np.searchsorted(bounds, middles, side="right")
+    part_of_image = part_of_person[person]
+    splits = Splits(*(np.flatnonzero(part_of_image == part) for part in range(5)))
+    empty = [name for name, rows in splits.parts().items() if rows.size == 0]
+    if empty:
+        raise ValueError(
+            f"{len(identities)} images of {len(unique)} identities are too few: nothing is left for {', '.join(empty)}."
+            " Use more images, or other --private_fraction, --public_fraction, --validation_fraction."
+        )
+    return splits
+
+
+def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
+    """What splits.json holds: counts and identities of each part, and a hash of each part's file list."""
+    parts = {}
+    for name, rows in splits.parts().items():
+        parts[name] = {
+            "images": len(rows),
+            "identities": len(np.unique(images.identities[rows])),
+            "files_sha256": names_hash([images.names[row] for row in rows]),
+        }
+    return {
+        "files_sha256": names_hash(images.names),
+        "images": len(images.names),
+        "identities_known": images.identities_known,
+        "bad_images": list(images.bad_images),
+        "parts": parts,
+    }
+
+
+def names_hash(names: tuple[str, ...] | list[str]) -> str:
+    """sha256 of a list of names, one a line."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> None:
+    """Raises ValueError when the data are no longer those that splits.json recorded for this run."""
+    recorded = json.loads(path.read_text())
+    if recorded["parts"] != description["parts"]:
+        raise ValueError(
+            f"The images are not those that {path} records ({recorded['images']} then, {description['images']} now,"
+            " or other files): test images could have been trained on. Restore the data or use another --workdir."
+        )
