@@ -476,3 +476,8 @@ def from_mapping(values: Mapping[str, Any]) -> Config:
 def as_dict(config: Config) -> dict[str, Any]:
     """All settings, in order of definition."""
     return typing.cast(dict, dataclasses.asdict(config))
+
+
+def inheritable_names() -> list[str]:
+    """Settings that a later command on the same run directory takes over; those of group "run" are its own."""
+    return [field.name for field in dataclasses.fields(Config) if field.metadata["group"] != "run"]

@@ -1,14 +1,16 @@
 """Command line: python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...]. The only reader of FLAGS."""
 
-import dataclasses
+import os
 import pathlib
 import sys
 
-from absl import app, flags, logging
+# Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from arl_tf import config as settings
-from arl_tf import runs
-from arl_tf.config import Config
+from absl import app, flags, logging  # noqa: E402
+
+from arl_tf import config as settings  # noqa: E402
+from arl_tf import runs  # noqa: E402
 
 USAGE_ERROR = 2
 
@@ -19,34 +21,36 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected argument {argv[1]!r}: every setting is a --flag=value.")
     logging.set_verbosity(logging.INFO)
     try:
-        config = settled_config(settings.given_flags(flags.FLAGS))
-        run_stages(config)
-    except ValueError as error:
-        if logging.level_debug():
-            raise
-        print(f"arl_tf: {error}", file=sys.stderr)
+        given = settings.given_flags(flags.FLAGS)
+        run = runs.RunDirectory(pathlib.Path(given.get("workdir", settings.Config.workdir)))
+        config = settings.from_mapping({**inherited_settings(run, given), **given})
+        # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
+        from arl_tf import stages
+
+        stages.run_stages(config, run)
+    except (ValueError, RuntimeError, OSError) as error:
+        logging.debug("Where it came from:", exc_info=True)
+        print(f"\narl_tf: {error}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
 
 
-def settled_config(given):
-    return settings.from_mapping(given)
+def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
+    """What an earlier run of this directory used, so that `--stages=audit --workdir=DIR` needs no flagfile.
+
+    A new training with --overwrite inherits nothing.
+    """
+    stages = given.get("stages", settings.Config.stages)
+    if given.get("overwrite", False) and "train" in stages:
+        return {}
+    recorded = runs.recorded_settings(run)
+    return {name: recorded[name] for name in settings.inheritable_names() if name in recorded}
 
 
-def run_stages(config: Config) -> None:
-    import keras
-    import tensorflow as tf
-    from arl_tf import data, splits as sp, train
-    if config.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(config.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    run = runs.RunDirectory(pathlib.Path(config.workdir))
-    images = data.load_images(config, pathlib.Path(config.cache_dir or run.root / "cache"))
-    s = sp.split_by_identity(images.identities, config)
-    runs.write_json(run.splits, sp.describe_splits(s, images))
-    runs.write_config(run, config)
-    train.train(config, run, images, s)
+def console() -> None:
+    """Entry point of the command `arl_tf`."""
+    settings.define_flags(flags.FLAGS)
+    app.run(main)
 
 
 if __name__ == "__main__":
-    settings.define_flags(flags.FLAGS)
-    app.run(main)
+    console()

@@ -1,0 +1,385 @@
+"""audit(...): freezes an encoder, lets fresh attackers loose on its codes, and measures what they got on T."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from arl_tf import attacks, metrics, rulers, runs, utility
+from arl_tf.config import Config
+from arl_tf.data import ImageSet, to_float
+from arl_tf.rulers import MEASURES
+from arl_tf.splits import Splits, names_hash
+
+BATCH = 128
+FLOORS = ("mean_image", "task_output")
+MEASURES_FILE = "measures.npz"
+# Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike things.
+SHARED_WITH_REFERENCE = (
+    "dataset",
+    "image_size",
+    "encoder",
+    "cut",
+    "code_channels",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """The unprotected encoder's audit.
+
+    Attributes:
+        workdir: its run directory, as given.
+        worst: measure -> per-image values float64 [N] of its worst attack.
+        worst_attack: measure -> that attack's name.
+        reconstructions: float32 [N, S, S, 3] in [0, 1] of the pictured images' rows.
+    """
+
+    workdir: str
+    worst: Mapping[str, np.ndarray]
+    worst_attack: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """Everything an audit found; report.py turns it into files.
+
+    Attributes:
+        content: report.json as a dictionary.
+        per_image: attack or floor -> measure -> float64 [N].
+        reconstructions: attack or floor -> float32 [N, S, S, 3] in [0, 1].
+        originals: float32 [N, S, S, 3] in [0, 1].
+        names: N image names.
+        test_hash: of the names.
+    """
+
+    content: dict[str, Any]
+    per_image: dict[str, dict[str, np.ndarray]]
+    reconstructions: dict[str, np.ndarray]
+    originals: np.ndarray
+    names: tuple[str, ...]
+    test_hash: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Which images play which part in an audit; int64 row numbers."""
+
+    attacker: np.ndarray
+    held_out: np.ndarray
+    utility: np.ndarray
+    target: np.ndarray
+
+
+def audited_rows(splits: Splits, audit_split: str, identities: np.ndarray) -> Rows:
+    """The parts' roles: on T for the final figures, or on validation parts, where settings may be chosen.
+
+    Attackers see X2 only, in both cases. On validation, reconstructions are measured on X2's validation part, and the
+    attackers' held-out images are people taken from X2's training part.
+    """
+    if audit_split == "test":
+        return Rows(splits.public_train, splits.public_validation, splits.test, splits.test)
+    people = np.unique(identities[splits.public_train])
+    held_out = np.isin(identities[splits.public_train], people[:: 10])
+    return Rows(
+        splits.public_train[~held_out],
+        splits.public_train[held_out],
+        splits.private_validation,
+        splits.public_validation,
+    )
+
+
+def audit(
+    config: Config,
+    images: ImageSet,
+    splits: Splits,
+    *,
+    encoder: keras.Model,
+    task_head: keras.Model,
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+    reference: Reference | None = None,
+) -> AuditReport:
+    """Attacks one frozen encoder and measures utility, attacks, floors and leakage.
+
+    Args:
+        config: sizes of the attackers, seed, what to measure on.
+        images: the data set.
+        splits: its parts; attackers get public ones.
+        encoder: image float32 [B, S, S, 3] in [0, 1] -> code.
+        task_head: code -> logits [B, A].
+        perceptual_features: g, for the attackers' loss.
+        reference: the unprotected encoder's audit of the same images; leakage is null without it.
+    """
+    rows = audited_rows(splits, config.audit_split, images.identities)
+    judges = rulers.load_rulers(
+        config.image_size,
+        procedural=config.dataset == "faces",
+        public_images=images.images[rows.attacker],
+    )
+    originals = rulers.examine(judges, images.images[rows.target], images.identities[rows.target])
+    pairs, target_codes = collect_codes(encoder, images.images, rows)
+    results = run_attacks(config, task_head, pairs, target_codes, perceptual_features)
+    reconstructions = {"mean_image": repeated_mean(pairs.images, len(rows.target))}
+    reconstructions |= {result.name: result.reconstructions for result in results}
+    per_image = {}
+    for name, pictures in reconstructions.items():
+        logging.info("Measuring the reconstructions of '%s'", name)
+        per_image[name] = rulers.measure(judges, pictures, originals)
+    logits = outputs(task_head, outputs_of_images(encoder, images.images[rows.utility]))
+    content = assemble(
+        config, images, rows, results, per_image, logits, target_codes, originals, reference
+    )
+    names = tuple(images.names[row] for row in rows.target)
+    return AuditReport(
+        content, per_image, reconstructions, originals.images, names, names_hash(names)
+    )
+
+
+def collect_codes(
+    encoder: keras.Model, images: np.ndarray, rows: Rows
+) -> tuple[attacks.PublicPairs, np.ndarray]:
+    """Codes of the public images and their mirror images, as an adversary would collect them, and of the targets."""
+    public = images[rows.attacker]
+    public = np.concatenate([public, public[:, :, ::-1]])
+    held_out = images[rows.held_out]
+    pairs = attacks.PublicPairs(
+        codes=outputs_of_images(encoder, public),
+        images=public,
+        held_out_codes=outputs_of_images(encoder, held_out),
+        held_out_images=held_out,
+    )
+    return pairs, outputs_of_images(encoder, images[rows.target])
+
+
+def run_attacks(
+    config: Config,
+    task_head: keras.Model,
+    pairs: attacks.PublicPairs,
+    target_codes: np.ndarray,
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+) -> list[attacks.AttackResult]:
+    """The same decoder against the codes, and against the task output alone (the floor)."""
+    settings = attacks.DecoderSettings(
+        width=config.attacker_width,
+        depth=config.attacker_depth,
+        steps=config.attacker_steps,
+        batch_size=config.attacker_batch_size,
+        learning_rate=config.attacker_learning_rate,
+        mu=config.mu,
+        # Not the training's seed: the attacker shares no initial weight with training's adversary.
+        seed=config.seed + 1_000_003,
+    )
+    from_output = dataclasses.replace(
+        pairs,
+        codes=outputs(task_head, pairs.codes),
+        held_out_codes=outputs(task_head, pairs.held_out_codes),
+    )
+    logging.info("Attack 'decoder': a new decoder learns from %d public codes", len(pairs.codes))
+    on_codes = attacks.decoder_attack(
+        pairs,
+        target_codes,
+        name="decoder",
+        settings=settings,
+        perceptual_features=perceptual_features,
+    )
+    logging.info("Floor 'task_output': the same decoder learns from the task output alone")
+    on_output = attacks.decoder_attack(
+        from_output,
+        outputs(task_head, target_codes),
+        name="task_output",
+        settings=settings,
+        perceptual_features=perceptual_features,
+    )
+    return [on_codes, on_output]
+
+
+def outputs(model: keras.Model, values: np.ndarray) -> np.ndarray:
+    """A model's output in inference mode for float32 [N, ...]."""
+    return model.predict(values, batch_size=BATCH, verbose=0)
+
+
+def outputs_of_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """A model's output in inference mode for uint8 images [N, S, S, 3]."""
+    parts = [
+        np.asarray(model(to_float(tf.constant(images[start : start + BATCH])), training=False))
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def repeated_mean(public_images: np.ndarray, count: int) -> np.ndarray:
+    """The floor of an attacker without any code: X2's mean image, float32 [count, S, S, 3] in [0, 1]."""
+    mean = public_images.mean(axis=0, dtype=np.float64) / 255.0
+    return np.broadcast_to(mean.astype(np.float32), (count, *mean.shape))
+
+
+def assemble(
+    config: Config,
+    images: ImageSet,
+    rows: Rows,
+    results: list[attacks.AttackResult],
+    per_image: dict[str, dict[str, np.ndarray]],
+    logits: np.ndarray,
+    target_codes: np.ndarray,
+    originals: rulers.Originals,
+    reference: Reference | None,
+) -> dict[str, Any]:
+    """report.json's content (the contract is in WORKSPACE.md)."""
+    weights = metrics.identity_weights(originals.identities, config.bootstrap_samples, config.seed)
+    on_codes = [result for result in results if result.name not in FLOORS]
+    worst = worst_attacks({result.name: per_image[result.name] for result in on_codes})
+    estimates = {
+        name: {measure: mean_estimate(values, weights) for measure, values in measures.items()}
+        for name, measures in per_image.items()
+    }
+    utility_weights = metrics.identity_weights(
+        images.identities[rows.utility], config.bootstrap_samples, config.seed
+    )
+    linkage = metrics.linkage_auc(target_codes, originals.identities)
+    return {
+        "utility": utility.measure_utility(
+            logits, images.attributes[rows.utility], images.attribute_names, utility_weights
+        ),
+        "floors": {name: estimates[name] for name in FLOORS},
+        "attacks": [
+            {
+                "name": result.name,
+                "knowledge": result.knowledge,
+                "settings": dict(result.settings),
+                "seconds": round(result.seconds, 1),
+                "held_out_loss": list(result.held_out_loss),
+                **estimates[result.name],
+            }
+            for result in on_codes
+        ],
+        "worst": {
+            measure: {"attack": name, **estimates[name][measure]} for measure, name in worst.items()
+        },
+        "leakage": {
+            measure: leakage(measure, per_image, worst[measure], reference, weights)
+            for measure in MEASURES
+        },
+        "codes": {
+            "linkage_auc": utility.estimate(linkage),
+            "attribute_probe": {},
+            "shape": list(target_codes.shape[1:]),
+            "bytes": int(target_codes[0].nbytes),
+        },
+        "reference": reference and describe_reference(reference, weights),
+        "measured_on": {
+            "split": config.audit_split,
+            "images": len(rows.target),
+            "identities": len(np.unique(originals.identities)),
+            "attacker_images": len(rows.attacker),
+        },
+    }
+
+
+def worst_attacks(per_attack: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
+    """Measure -> the attack with the highest mean; every measure grows with the attacker's success."""
+    return {
+        measure: max(per_attack, key=lambda name: per_attack[name][measure].mean())
+        for measure in MEASURES
+    }
+
+
+def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Mean of per-image values with its bootstrap interval."""
+    return utility.estimate(float(values.mean()), metrics.weighted_means(values, weights))
+
+
+def leakage(
+    measure: str,
+    per_image: Mapping[str, Mapping[str, np.ndarray]],
+    worst: str,
+    reference: Reference | None,
+    weights: np.ndarray,
+) -> dict[str, Any]:
+    """(worst - floor) / (reference - floor), where the floor is the better of the two.
+
+    Null without a reference, or where the reference gives away no more than the floor. The interval resamples the
+    same people in all three terms.
+    """
+    if reference is None:
+        return utility.estimate(None)
+    floor = max(FLOORS, key=lambda name: per_image[name][measure].mean())
+    terms = [per_image[worst][measure], per_image[floor][measure], reference.worst[measure]]
+    attacked, least, unprotected = (values.mean() for values in terms)
+    if unprotected <= least:
+        return utility.estimate(None)
+    attacked_s, least_s, unprotected_s = (metrics.weighted_means(v, weights) for v in terms)
+    gap = unprotected_s - least_s
+    resampled = np.divide(attacked_s - least_s, gap, out=np.full_like(gap, np.nan), where=gap > 0)
+    return utility.estimate(float((attacked - least) / (unprotected - least)), resampled)
+
+
+def describe_reference(reference: Reference, weights: np.ndarray) -> dict[str, Any]:
+    """The report's `reference` section."""
+    return {
+        "workdir": reference.workdir,
+        "worst": {
+            measure: {
+                "attack": reference.worst_attack[measure],
+                **mean_estimate(reference.worst[measure], weights),
+            }
+            for measure in MEASURES
+        },
+    }
+
+
+def load_reference(config: Config, test_hash: str) -> Reference:
+    """Reads the audit of the run directory that --reference names.
+
+    Raises:
+        ValueError: it is not audited, is protected itself, is of another shape or data, or was measured on other images.
+    """
+    run = runs.RunDirectory(pathlib.Path(config.reference))
+    path = run.audit(config.audit_split) / MEASURES_FILE
+    recorded = runs.recorded_settings(run)
+    if not path.exists() or not recorded:
+        raise ValueError(
+            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with --defence=none"
+            f" and audit it with --audit_split={config.audit_split} first."
+        )
+    if recorded["defence"] != "none":
+        raise ValueError(
+            f"--reference={config.reference} was trained with --defence={recorded['defence']}; the reference must"
+            " be unprotected (--defence=none)."
+        )
+    now = {name: getattr(config, name) for name in SHARED_WITH_REFERENCE}
+    differing = runs.differing_settings(recorded, now)
+    if differing:
+        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+    with np.load(path) as saved:
+        if str(saved["test_hash"]) != test_hash:
+            raise ValueError(
+                f"--reference={config.reference} was measured on other images; use the same data and --seed."
+            )
+        per_attack = {
+            name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
+            for name in saved["attacks"].tolist()
+        }
+    worst = worst_attacks(per_attack)
+    return Reference(
+        config.reference, {m: per_attack[name][m] for m, name in worst.items()}, worst
+    )
+
+
+def save_measures(report: AuditReport, path: pathlib.Path) -> None:
+    """Writes the per-image measures (no image), by rename; a later audit reads them as its reference."""
+    arrays = {
+        f"{name}/{measure}": values
+        for name, measures in report.per_image.items()
+        for measure, values in measures.items()
+    }
+    attack_names = [attack["name"] for attack in report.content["attacks"]]
+    unfinished = path.with_name("unfinished_" + path.name)
+    np.savez_compressed(
+        unfinished, attacks=np.array(attack_names), test_hash=np.array(report.test_hash), **arrays
+    )
+    unfinished.replace(path)

@@ -1,0 +1,177 @@
+"""The stages of a run: train, audit, export. A finished stage is not redone; a killed one is."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from arl_tf import audit, checkpoints, data, export, report, runs, splits, train
+from arl_tf.config import Config
+from arl_tf.data import ImageSet
+from arl_tf.runs import RunDirectory
+from arl_tf.splits import Splits
+
+EXPORT_SAMPLES = 16
+
+
+def run_stages(config: Config, run: RunDirectory) -> None:
+    """Runs the stages that are asked for and not finished, then says where their results lie.
+
+    Raises:
+        ValueError: settings, data or the run directory don't fit together.
+        callbacks.TrainingDiverged: training went wrong.
+    """
+    prepare_tensorflow(config)
+    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    if todo:
+        forget(config, run, todo)
+        images = data.load_images(config, pathlib.Path(config.cache_dir or run.root / "cache"))
+        parts = splits.split_by_identity(images.identities, config)
+        record_splits(run, parts, images)
+        runs.write_config(run, config)
+        for stage in todo:
+            logging.info("Stage '%s' begins", stage)
+            STAGES[stage](config, run, images, parts)
+            runs.mark_finished(run, stage_key(config, stage), config.settings(stage))
+    print(summary(config, run))
+
+
+def prepare_tensorflow(config: Config) -> None:
+    """Threads and determinism; must come before the first operation."""
+    if config.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(config.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def stage_key(config: Config, stage: str) -> str:
+    """Audits on T and on validation are finished separately."""
+    return f"audit_{config.audit_split}" if stage == "audit" else stage
+
+
+def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
+    """Whether a stage is finished with the very same settings and need not be redone.
+
+    Raises:
+        ValueError: it is finished with other settings: going on would mix two runs in one directory.
+    """
+    recorded = runs.finished_settings(run, stage_key(config, stage))
+    if recorded is None and stage == "train" and run.checkpoints.exists() and not config.overwrite:
+        recorded_run = runs.recorded_settings(run)
+        refuse_other_settings(recorded_run, config, stage, f"{run.root} holds an unfinished training")
+        return False
+    if recorded is None or config.overwrite:
+        return False
+    refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
+    logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
+    return True
+
+
+def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str) -> None:
+    """Raises ValueError when a stage's settings are not those it was begun with."""
+    differing = runs.differing_settings(recorded, config.settings(stage))
+    if differing:
+        raise ValueError(
+            f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace it."
+        )
+
+
+def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Before stages are redone, removes what must not be mixed with their new results."""
+    if "train" in todo and config.overwrite:
+        for folder in (run.checkpoints, run.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        run.metrics.unlink(missing_ok=True)
+        run.splits.unlink(missing_ok=True)
+    for stage in todo:
+        runs.mark_finished(run, stage_key(config, stage), None)
+
+
+def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:
+    """Writes splits.json once; afterwards refuses data that have changed."""
+    description = splits.describe_splits(parts, images)
+    if run.splits.exists():
+        splits.check_recorded_splits(run.splits, description)
+    else:
+        runs.write_json(run.splits, description)
+
+
+def train_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+    """Trains, or goes on training."""
+    train.train(config, run, images, parts)
+
+
+def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+    """Attacks the trained encoder and writes the report."""
+    reference, reference_pictures = None, None
+    if config.reference:
+        rows = audit.audited_rows(parts, config.audit_split, images.identities).target
+        names = [images.names[row] for row in rows]
+        reference = audit.load_reference(config, splits.names_hash(names))
+        folder = RunDirectory(pathlib.Path(config.reference)).audit(config.audit_split)
+        reference_pictures = report.load_reconstructions(folder)
+    found = audit.audit(
+        config,
+        images,
+        parts,
+        encoder=checkpoints.load_player(run.player("encoder")),
+        task_head=checkpoints.load_player(run.player("task_head")),
+        perceptual_features=train.perceptual_features(config),
+        reference=reference,
+    )
+    report.write_report(
+        found,
+        run.audit(config.audit_split),
+        provenance={**runs.provenance(), "settings": config.settings("audit")},
+        embed_pictures=config.dataset == "faces",
+        reference_pictures=reference_pictures,
+    )
+    report.write_summaries(found, run.logs, config.audit_split)
+
+
+def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+    """Exports encoder and task head, with the audit's figures in the manifest where there is one."""
+    samples = np.asarray(images.images[parts.public_validation[:EXPORT_SAMPLES]])
+    figures = report.read_figures(run.audit("test"))
+    export.export_models(
+        checkpoints.load_player(run.player("encoder")),
+        checkpoints.load_player(run.player("task_head")),
+        image_size=config.image_size,
+        attribute_names=images.attribute_names,
+        samples=samples,
+        export_dir=run.export,
+        provenance={
+            **runs.provenance(),
+            "settings_sha256": runs.settings_hash(config.settings("export")),
+            "audit": figures,
+        },
+    )
+
+
+STAGES = {"train": train_stage, "audit": audit_stage, "export": export_stage}
+
+
+def summary(config: Config, run: RunDirectory) -> str:
+    """Where the results of the run lie, and its headline figures, for the terminal."""
+    audit_folder = run.audit(config.audit_split)
+    report_path = audit_folder / report.REPORT_JSON
+    lines = ["", f"Run directory   {run.root}"]
+    if report_path.exists():
+        lines += [
+            f"Report          {audit_folder / report.REPORT_HTML}",
+            f"Figures         {report_path}",
+            f"Pictures        {audit_folder / report.WALL}",
+        ]
+    lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
+    if (run.export / "manifest.json").exists():
+        lines += [
+            f"Encoder         {run.export / 'saved_model' / 'encoder'}",
+            f"Task head       {run.export / 'saved_model' / 'task_head'}",
+            f"TFLite          {run.export / 'tflite'}",
+        ]
+    if report_path.exists():
+        lines += ["", report.headline(report.read_content(audit_folder))]
+    return "\n".join(lines)
