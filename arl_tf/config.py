@@ -1,18 +1,19 @@
-"""Every hyper-parameter of arl_tf, once: default, range, help. Command-line flags are derived from it.
+"""Every hyper-parameter of arl_tf, once: default, range, help. Flags are derived from it.
 
 Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; everything else takes a `Config`.
 """
 
 import dataclasses
 import difflib
-import typing
+import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 
-# A setting belongs to the first stage whose result it changes. A finished stage remembers the settings
-# of its own group and of the groups before it; "run" settings change no result.
+# A setting belongs to the first stage whose result it changes. A finished stage remembers the
+# settings of its own group and of the groups before it; "run" settings change no result.
 STAGE_GROUPS = {
     "train": ("data", "model", "train"),
     "audit": ("data", "model", "train", "audit"),
@@ -25,8 +26,10 @@ DEFENCES = ("none", "pixel", "perceptual", "both")
 OBJECTIVES = ("negative", "hinge", "toward_mean")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
 TFDS_PREFIX = "tfds:"
-# Faces of this seed fit the procedural identity network (identity.py); as data they would be known to the judge.
-RESERVED_FACES_SEED = 990_017
+# identity.py fits its network on the procedural faces of this seed: as data they would be known to
+# the judge. The number stands there too, since neither module may import the other.
+RESERVED_FACES_SEED = 730_515_811
+FEWEST_IDENTITIES = 5
 
 
 def option(
@@ -47,10 +50,11 @@ def option(
 class Config:
     """All settings of one run; impossible ones raise ValueError when it is built.
 
-    Symbols in the help texts are those of the method (arXiv 1911.10143): X1 private, X2 public, T test.
+    Symbols in the help texts are those of the method (arXiv 1911.10143): X1 private, X2 public, T
+    test.
     """
 
-    # -- the run ------------------------------------------------------------------------------------
+    # The run.
     workdir: str = option("runs/default", "Run directory: everything the run writes.", group="run")
     stages: str = option(
         "train,audit,export", "Stages to run, comma-separated: train, audit, export.", group="run"
@@ -77,11 +81,12 @@ class Config:
         high=2**31 - 1,
     )
 
-    # -- data ---------------------------------------------------------------------------------------
+    # Data.
     dataset: str = option(
         "faces",
-        "Data: 'faces' (procedural, embedded), 'celeba' (a folder in CelebA's file layout, see --data_dir) or"
-        " 'tfds:NAME' (a TensorFlow Datasets builder with an attribute dictionary, such as tfds:celeb_a).",
+        "Data: 'faces' (procedural, embedded), 'celeba' (a folder in CelebA's file layout, see"
+        " --data_dir) or 'tfds:NAME' (a TensorFlow Datasets builder with an attribute dictionary,"
+        " such as tfds:celeb_a).",
         group="data",
     )
     data_dir: str = option(
@@ -123,7 +128,8 @@ class Config:
     )
     validation_fraction: float = option(
         0.1,
-        "Share of X1's and of X2's images set aside (by identity) for validation and early stopping.",
+        "Share of X1's and of X2's images set aside (by identity) for validation and early"
+        " stopping.",
         group="data",
         low=0.02,
         high=0.5,
@@ -136,7 +142,7 @@ class Config:
         high=1,
     )
 
-    # -- models -------------------------------------------------------------------------------------
+    # Models.
     encoder: str = option(
         "small",
         "Backbone that encoder and task head are cut from.",
@@ -145,8 +151,8 @@ class Config:
     )
     cut: str = option(
         "middle",
-        "Where the backbone is cut; the code is what is shared there: early (1/4 of the image's side), middle (1/8),"
-        " late (1/16), pooled (a vector).",
+        "Where the backbone is cut; the code is what is shared there: early (1/4 of the image's"
+        " side), middle (1/8), late (1/16), pooled (a vector).",
         group="model",
         choices=CUTS,
     )
@@ -173,8 +179,8 @@ class Config:
     )
     perceptual: str = option(
         "efficientnet_lite0",
-        "Perceptual network g. efficientnet_lite0 comes with the requirements; the others are keras.applications"
-        " with ImageNet weights, which Keras downloads.",
+        "Perceptual network g. efficientnet_lite0 comes with the requirements; the others are"
+        " keras.applications with ImageNet weights, which Keras downloads.",
         group="model",
         choices=PERCEPTUAL_NETWORKS,
     )
@@ -182,18 +188,18 @@ class Config:
         "", "Layers of g, comma-separated; empty: its default layers.", group="model"
     )
 
-    # -- training -----------------------------------------------------------------------------------
+    # Training.
     defence: str = option(
         "perceptual",
-        "Which reconstruction losses the encoder fights: none (the unprotected reference), pixel (--lambda_pixel),"
-        " perceptual (--lambda_perceptual) or both.",
+        "Which reconstruction losses the encoder fights: none (the unprotected reference), pixel"
+        " (--lambda_pixel), perceptual (--lambda_perceptual) or both.",
         group="train",
         choices=DEFENCES,
     )
     objective: str = option(
         "negative",
-        "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at --hinge_margin_*) or"
-        " toward_mean (pull the decoder's output to the public mean image).",
+        "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at"
+        " --hinge_margin_*) or toward_mean (pull the decoder's output to the public mean image).",
         group="train",
         choices=OBJECTIVES,
     )
@@ -275,10 +281,11 @@ class Config:
         group="train",
     )
 
-    # -- audit --------------------------------------------------------------------------------------
+    # Audit.
     audit_split: str = option(
         "test",
-        "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings there, not on T).",
+        "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings"
+        " there, not on T).",
         group="run",
         choices=("test", "validation"),
     )
@@ -307,7 +314,8 @@ class Config:
         low=100,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        """Raises ValueError for the first setting, or pair of settings, that is impossible."""
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
         check_combinations(self)
@@ -315,16 +323,13 @@ class Config:
     @property
     def stage_names(self) -> tuple[str, ...]:
         """The stages asked for, in the order they run."""
-        asked = [name.strip() for name in self.stages.split(",") if name.strip()]
+        asked = comma_separated(self.stages)
         return tuple(name for name in STAGES if name in asked)
 
     @property
     def perceptual_layer_names(self) -> tuple[str, ...] | None:
         """Layers of g, or None for the network's default layers."""
-        return (
-            tuple(filter(None, (name.strip() for name in self.perceptual_layers.split(","))))
-            or None
-        )
+        return comma_separated(self.perceptual_layers) or None
 
     @property
     def privacy_weights(self) -> tuple[float, float]:
@@ -337,14 +342,19 @@ class Config:
         """The settings that decide what `stage` ("train", "audit" or "export") produces."""
         groups = STAGE_GROUPS[stage]
         return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.metadata["group"] in groups
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.metadata["group"] in groups
         }
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The non-empty names in a comma-separated list."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
 def check_value(field: dataclasses.Field, value: Any) -> None:
-    """Raises ValueError when one setting's value is of the wrong type, out of range or not a choice."""
+    """Raises ValueError when a setting's value is of the wrong type, out of range or no choice."""
     expected = type(field.default)
     is_number = expected is float and isinstance(value, int) and not isinstance(value, bool)
     if type(value) is not expected and not is_number:
@@ -356,59 +366,93 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(
             f"--{field.name} must be one of {', '.join(choices)}; got {value!r}.{hint}"
         )
-    # Written so that NaN fails too.
-    if low is not None and not value >= low:
+    if expected is float and not math.isfinite(value):
+        raise ValueError(f"--{field.name} must be a finite number, got {value}.")
+    if low is not None and value < low:
         raise ValueError(f"--{field.name} must be >= {low}, got {value}.")
-    if high is not None and not value <= high:
+    if high is not None and value > high:
         raise ValueError(f"--{field.name} must be <= {high}, got {value}.")
 
 
 def check_combinations(config: Config) -> None:
     """Raises ValueError for settings that are possible one by one but not together."""
-    check_stages(config)
+    check_run(config)
     check_data(config)
+    check_sizes(config)
     check_defence(config)
 
 
-def check_stages(config: Config) -> None:
-    """Refuses unknown stages and an empty list."""
-    asked = [name.strip() for name in config.stages.split(",") if name.strip()]
+def check_run(config: Config) -> None:
+    """Refuses unknown stages, an empty list of them, and a run directory without a name."""
+    asked = comma_separated(config.stages)
     unknown = [name for name in asked if name not in STAGES]
     if unknown or not asked:
         raise ValueError(f"--stages must name some of {', '.join(STAGES)}; got {config.stages!r}.")
     if not config.workdir.strip():
-        raise ValueError("--workdir is empty; name the folder that the run shall write to.")
+        raise ValueError(
+            f"--workdir={config.workdir!r} names no folder; name the one that the run shall write."
+        )
 
 
 def check_data(config: Config) -> None:
-    """Refuses data settings that can't give three sets, or a folder that was not named."""
+    """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
     known = config.dataset in ("faces", "celeba") or config.dataset.startswith(TFDS_PREFIX)
     if not known or config.dataset == TFDS_PREFIX:
         raise ValueError(f"--dataset must be faces, celeba or tfds:NAME; got {config.dataset!r}.")
     if config.dataset == "celeba" and not config.data_dir:
         raise ValueError(
-            "--dataset=celeba needs --data_dir=DIR, the folder that holds list_attr_celeba.txt."
+            "--dataset=celeba needs --data_dir=DIR, the folder that holds list_attr_celeba.txt;"
+            " got none."
+        )
+    if config.dataset == "faces" and config.data_dir:
+        raise ValueError(
+            f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"
+            " images; add --dataset=celeba, or leave --data_dir out."
+        )
+    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
+        raise ValueError(
+            f"--seed={config.seed} is reserved for the network that judges identity; take another."
         )
     if config.image_size % 32:
         near = max(32, round(config.image_size / 32) * 32)
         raise ValueError(
             f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
         )
-    if not config.private_images and not config.public_images:
-        taken = config.private_fraction + config.public_fraction
-        if taken > 0.99:
-            raise ValueError(
-                f"--private_fraction={config.private_fraction} and --public_fraction={config.public_fraction}"
-                f" leave {1 - taken:.2f} of the images for the test set; leave at least 0.01."
-            )
-    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
+
+
+def check_sizes(config: Config) -> None:
+    """Refuses sizes that can't give a private, a public and a test set."""
+    taken = config.private_fraction + config.public_fraction
+    # The small term forgives the rounding of sums such as 0.74 + 0.25.
+    if not config.private_images and not config.public_images and taken > 0.99 + 1e-9:
         raise ValueError(
-            f"--seed={config.seed} is reserved for the network that judges identity; take another."
+            f"--private_fraction={config.private_fraction:g} and"
+            f" --public_fraction={config.public_fraction:g} leave {1 - taken:.2g} of the images for"
+            " the test set; leave at least 0.01."
+        )
+    if config.dataset != "faces":
+        return
+    if config.private_images + config.public_images >= config.num_faces:
+        raise ValueError(
+            f"--private_images={config.private_images} and --public_images={config.public_images}"
+            f" leave none of --num_faces={config.num_faces} for the test set; draw more faces."
+        )
+    identities = -(-config.num_faces // config.images_per_identity)
+    if identities < FEWEST_IDENTITIES:
+        raise ValueError(
+            f"--num_faces={config.num_faces} with --images_per_identity="
+            f"{config.images_per_identity} are {identities} identities; the sets need at least"
+            f" {FEWEST_IDENTITIES}: draw more faces, or fewer of each."
         )
 
 
 def check_defence(config: Config) -> None:
-    """Refuses a defence whose weights are all 0, or that would train nothing."""
+    """Refuses a defence whose weights are 0, one that would train nothing, and no layer of g."""
+    if config.perceptual_layers and config.perceptual_layer_names is None:
+        raise ValueError(
+            f"--perceptual_layers={config.perceptual_layers!r} names no layer; leave it empty for"
+            " the network's default layers."
+        )
     if config.defence == "none":
         if config.warmup_epochs == 0:
             raise ValueError(
@@ -417,31 +461,35 @@ def check_defence(config: Config) -> None:
         return
     if config.epochs == 0:
         raise ValueError(
-            f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no adversary."
+            f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no"
+            " adversary."
         )
     for name in ("pixel", "perceptual"):
-        weight = getattr(config, f"lambda_{name}")
-        if config.defence in (name, "both") and weight == 0:
+        if config.defence in (name, "both") and getattr(config, f"lambda_{name}") == 0:
             raise ValueError(
-                f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none for no adversary."
+                f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none"
+                " for no adversary."
             )
-    if config.perceptual_layers and config.perceptual_layer_names is None:
-        raise ValueError(f"--perceptual_layers names no layer: {config.perceptual_layers!r}.")
 
 
-def help_with_range(field: dataclasses.Field) -> str:
-    """A flag's help text with its range appended."""
-    low, high = field.metadata["low"], field.metadata["high"]
-    bounds = [
-        text
-        for text in (low is not None and f">= {low}", high is not None and f"<= {high}")
-        if text
-    ]
-    return field.metadata["help"] + (f" Range: {' and '.join(bounds)}." if bounds else "")
+def flag_help(field: dataclasses.Field) -> str:
+    """A flag's help text with its range and choices appended."""
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    text = field.metadata["help"]
+    bounds = [f"{sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None]
+    if bounds:
+        text += f" Range: {' and '.join(bounds)}."
+    if choices:
+        text += f" One of: {', '.join(choices)}."
+    return text
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines one absl flag for every field of Config; ranges are checked by Config, with better messages."""
+    """Defines one absl flag for every field of Config, with its default, range and choices as help.
+
+    All are key flags of the program, so --help shows them in one list; --helpfull shows them by
+    group. Ranges and choices are checked by Config, whose messages say more than absl's.
+    """
     makers = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
@@ -449,11 +497,15 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         str: flags.DEFINE_string,
     }
     for field in dataclasses.fields(Config):
-        text = help_with_range(field)
-        if field.metadata["choices"]:
-            text += f" One of: {', '.join(field.metadata['choices'])}."
-        makers[type(field.default)](field.name, field.default, text, flag_values=flag_values)
-        flag_values.register_key_flag_for_module("arl_tf.main", flag_values[field.name])
+        makers[type(field.default)](
+            field.name,
+            field.default,
+            flag_help(field),
+            flag_values=flag_values,
+            module_name=f"arl_tf, settings of {field.metadata['group']}",
+        )
+        # absl calls the main module by the program's path.
+        flag_values.register_key_flag_for_module(sys.argv[0], flag_values[field.name])
 
 
 def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
@@ -463,21 +515,22 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
 
 
 def from_mapping(values: Mapping[str, Any]) -> Config:
-    """A Config from a mapping such as a run's config.json; keys that are no setting raise ValueError."""
+    """A Config from a mapping such as a run's config.json; unknown keys raise ValueError."""
     known = {field.name for field in dataclasses.fields(Config)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(
             f"Unknown settings {', '.join(unknown)}: written by another version of arl_tf?"
+            " Use that version, or another --workdir."
         )
     return Config(**values)
 
 
 def as_dict(config: Config) -> dict[str, Any]:
     """All settings, in order of definition."""
-    return typing.cast(dict, dataclasses.asdict(config))
+    return dataclasses.asdict(config)
 
 
 def inheritable_names() -> list[str]:
-    """Settings that a later command on the same run directory takes over; those of group "run" are its own."""
+    """Settings that a later command on the same run directory takes over: all but group "run"."""
     return [field.name for field in dataclasses.fields(Config) if field.metadata["group"] != "run"]

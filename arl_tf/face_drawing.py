@@ -1,9 +1,10 @@
-"""Draws faces from their traits: a relief of the head, lit, under analytically anti-aliased colours.
+"""Draws faces from their traits: a relief of the head, lit, under anti-aliased colours.
 
-Coordinates. `u` (right) and `v` (down) measure the head: 1 is half a head's width, the origin lies between the eyes,
-the chin near v = 1.7. `fu, fv` are the same on the turned surface, so features slide and foreshorten with the pose.
-Edges are signed distances in those units, turned into coverage by clipping at half a pixel. Everything is elementwise
-over [n, h, w], so a picture does not depend on the pictures drawn beside it.
+Coordinates. `u` (right) and `v` (down) measure the head: 1 is half a head's width, the origin lies
+between the eyes, the chin near v = 1.7. `fu, fv` are the same on the turned surface, so features
+slide and foreshorten with the pose. Edges are signed distances in those units, turned into coverage
+by clipping at half a pixel. Everything is elementwise over [n, h, w], so a picture does not depend
+on the pictures drawn beside it.
 """
 
 import copy
@@ -14,7 +15,8 @@ import numpy as np
 
 _HEAD_SCALE = 0.228  # one head unit, in frame widths
 _EYE_LINE = 0.485  # height of the eyes in the frame, from the top
-_CHUNK_PIXELS = 1 << 17  # per chunk: the planes of a chunk stay in the cache
+MAX_IMAGE_SIZE = 512  # pixels; the table of camera noise holds one such picture
+_CHUNK_PIXELS = 1 << 16  # per chunk: the planes of a chunk stay in the cache
 _TABLE = 256
 _GRAIN = 1 << 20
 
@@ -37,7 +39,9 @@ def draw_faces(traits: Traits, image_size: int) -> np.ndarray:
     step = max(1, _CHUNK_PIXELS // image_size**2)
     for start in range(0, num_images, step):
         rows = slice(start, min(start + step, num_images))
-        chunk = {name: values[rows].astype(np.float32)[:, None, None] for name, values in traits.items()}
+        chunk = {
+            name: values[rows].astype(np.float32)[:, None, None] for name, values in traits.items()
+        }
         images[rows] = _draw_chunk(chunk, image_size)
     return images
 
@@ -61,33 +65,36 @@ def _draw_chunk(t: Traits, size: int) -> np.ndarray:
 
 
 def _take(value: object, rows: np.ndarray) -> object:
-    """The rows of an array [n, ...] and of arrays inside lists and dicts; anything else as it is."""
+    """Takes rows of an array [n, h, w] or of those in a list or dict; leaves the rest alone."""
     if isinstance(value, dict):
         return {name: _take(part, rows) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_take(part, rows) for part in value]
-    return value[rows] if isinstance(value, np.ndarray) and value.ndim == 3 and len(value) > 1 else value
+    # Arrays of length 1 are shared by all pictures (or hold the only one).
+    return value[rows] if isinstance(value, np.ndarray) and len(value) > 1 else value
 
 
 def _choose(condition: np.ndarray, yes: np.ndarray | float, no: np.ndarray | float) -> np.ndarray:
-    """np.where that stays float32 for plain numbers (a single float64 doubles the cost of all that follows)."""
+    """np.where that keeps numbers float32: one float64 doubles the cost of all that follows."""
     yes, no = (np.float32(e) if isinstance(e, float) else e for e in (yes, no))
     return np.where(condition, yes, no)
 
 
 def _fraction(x: np.ndarray) -> np.ndarray:
-    """x modulo 1, several times faster than the operator."""
+    """Gives x modulo 1, several times faster than the operator."""
     return x - np.floor(x)
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth between."""
+    """Gives 0 below 0, 1 above 1, smooth between."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
-def _bump(x: np.ndarray, y: np.ndarray, width: np.ndarray | float, height: np.ndarray | float) -> np.ndarray:
-    """1 at the origin, 0 outside the ellipse, smooth between."""
+def _bump(
+    x: np.ndarray, y: np.ndarray, width: np.ndarray | float, height: np.ndarray | float
+) -> np.ndarray:
+    """Gives 1 at the origin, 0 outside the ellipse, smooth between."""
     x, y = x / width, y / height
     rest = np.maximum(1.0 - x * x - y * y, 0.0)
     return rest * rest
@@ -100,7 +107,9 @@ def _ramp(position: np.ndarray, *stops: tuple[float, ...]) -> list[np.ndarray]:
     for channel in range(3):
         value = np.full_like(position, stops[0][channel])
         for i in range(1, len(stops)):
-            value = value + np.clip(position - (i - 1), 0, 1) * (stops[i][channel] - stops[i - 1][channel])
+            value = value + np.clip(position - (i - 1), 0, 1) * (
+                stops[i][channel] - stops[i - 1][channel]
+            )
         colour.append(value.astype(np.float32))
     return colour
 
@@ -131,7 +140,7 @@ def _texture() -> np.ndarray:
 
 @functools.cache
 def _strands(radius: int) -> np.ndarray:
-    """float32 [4096], a tiling curve of smooth noise in about +-1, the wider the radius the smoother."""
+    """float32 [4096], a tiling curve of noise in +-1; the wider the radius, the smoother."""
     noise = np.random.Generator(np.random.PCG64(radius)).standard_normal(4096)
     for _ in range(2):
         noise = sum(np.roll(noise, shift) for shift in range(-radius, radius + 1))
@@ -145,7 +154,7 @@ def _grain() -> np.ndarray:
 
 
 class _Face:
-    """A chunk of pictures being drawn: planes, coordinates and what several parts of the drawing need."""
+    """A chunk of pictures being drawn: planes, coordinates and what several parts need."""
 
     def __init__(self, t: Traits, size: int):
         self.t, self.size = t, size
@@ -168,20 +177,22 @@ class _Face:
         self.u = (x * cosine + y * sine) / scale
         self.v = (y * cosine - x * sine) / scale
         self.sharp = scale * self.size  # pixels per head unit
-        self.mouth_v = 1.02 + 0.035 * t["mouth_height"] + 0.03 * t["nose_length"]
+        self.mouth_v = 1.02 + 0.045 * t["mouth_height"] + 0.03 * t["nose_length"]
         self.light = 1.3 * t["light_x"] - 0.65, -0.15 - 0.5 * t["light_y"]
 
     def _shape(self) -> None:
         """The outline, the turned surface and the hair line."""
         t, u, v = self.t, self.u, self.v
-        self.width = 0.98 + 0.05 * t["head_width"]
-        self.top = 1.47 + 0.04 * t["head_height"]
+        self.width = 1.0 + 0.065 * t["head_width"]
+        self.top = 1.47 + 0.055 * t["head_height"]
         self.chin = 1.66 + 0.06 * t["chin_length"] + 0.02 * t["head_height"]
         below = v > 0
         q = v / _choose(below, self.chin, self.top)
         q2 = q * q
-        taper = np.clip(0.30 - 0.05 * t["jaw_width"] - 0.03 * t["cheek_fullness"], 0.08, 0.5)
-        cheeks = (0.03 + 0.035 * t["cheek_fullness"]) * _bump(v - 0.85, 0.0, 0.95, 1.0)
+        taper = np.clip(0.27 - 0.05 * t["jaw_width"] - 0.03 * t["cheek_fullness"], 0.08, 0.5)
+        cheeks = (0.03 + 0.03 * t["cheek_fullness"] + 0.03 * t["chubby"]) * _bump(
+            v - 0.85, 0.0, 0.95, 1.0
+        )
         square = np.clip(0.35 + 0.12 * t["jaw_squareness"], 0.0, 0.75)
         half = _choose(below, self.width * (1.0 - taper * q2) + cheeks, self.width)
         across = u / np.maximum(half, 0.3)
@@ -198,8 +209,14 @@ class _Face:
     def _colour(self) -> None:
         t = self.t
         skin = _ramp(
-            0.5 + t["skin_darkness"] / 5.0 + 0.03 * np.sign(t["skin_darkness"] + 0.9),
-            *((0.99, 0.86, 0.79), (0.95, 0.77, 0.66), (0.87, 0.65, 0.51), (0.69, 0.47, 0.34), (0.44, 0.28, 0.20)),
+            0.5 + t["skin_darkness"] / 5.0 + 0.05 * (0.5 - t["pale"]),
+            *(
+                (0.99, 0.86, 0.79),
+                (0.95, 0.77, 0.66),
+                (0.87, 0.65, 0.51),
+                (0.69, 0.47, 0.34),
+                (0.44, 0.28, 0.20),
+            ),
         )
         warm = 0.012 * t["skin_warmth"]
         self.skin = [skin[0] + warm, skin[1], skin[2] - 1.5 * warm]
@@ -208,12 +225,22 @@ class _Face:
         brown = _ramp(0.5 - tone, (0.24, 0.14, 0.085), (0.44, 0.28, 0.16))
         blond = _ramp(-0.5 * tone - 0.2, (0.70, 0.53, 0.31), (0.93, 0.81, 0.58))
         red = _ramp(0.4 - tone / 3.0, (0.46, 0.16, 0.07), (0.72, 0.34, 0.14))
-        gray = _ramp(t["age"] - 0.7, (0.52, 0.52, 0.53), (0.86, 0.86, 0.86))
-        kinds = ((t["black"], black), (t["brown"], brown), (t["blond"], blond), (t["red"], red), (t["gray"], gray))
-        self.hair = [sum(kind * colour[c] for kind, colour in kinds) for c in range(3)]
+        gray = _ramp((t["age"] - 0.9) / 1.2, (0.38, 0.38, 0.39), (0.76, 0.76, 0.75))
+        kinds = (
+            (t["black"], black),
+            (t["brown"], brown),
+            (t["blond"], blond),
+            (t["red"], red),
+            (t["gray"], gray),
+        )
+        warm = t["hair_warmth"] * (1.0 - t["gray"])
+        tints = 1.0 + 0.06 * warm, 1.0, 1.0 - 0.08 * warm
+        self.hair = [
+            k * sum(kind * colour[c] for kind, colour in kinds) for c, k in enumerate(tints)
+        ]
 
     def only(self, which: np.ndarray, draw: Callable[["_Face"], None]) -> None:
-        """Draws a part on some of the pictures alone: cheaper than a part that is invisible on most."""
+        """Draws a part on some of the pictures alone, where it would be invisible on most."""
         rows = np.flatnonzero(which)
         if len(rows) == 0:
             return
@@ -223,20 +250,25 @@ class _Face:
         for plane, part in zip(self.planes, some.planes, strict=True):
             plane[rows] = part
 
-    def cover(self, distance: np.ndarray, window: Window | None = None, soft: float = 0.0) -> np.ndarray:
-        """Coverage in [0, 1] of what lies inside a signed distance (head units); `soft` widens the edge."""
+    def cover(self, distance: np.ndarray, soft: float = 0.0) -> np.ndarray:
+        """Coverage in [0, 1] of a signed distance's inside; `soft` widens the edge (head units)."""
         sharp = self.sharp if soft == 0.0 else 1.0 / (soft + 1.0 / self.sharp)
         return np.clip(0.5 - distance * sharp, 0.0, 1.0)
 
     def window(self, left: float, right: float, top: float, bottom: float) -> Window:
         """Slices that hold a box of feature coordinates under every pose."""
-        left, right, top, bottom = left - 0.41, right + 0.41, top - 0.18, bottom + 0.18
-        tilt_x = 0.17 * max(abs(top), abs(bottom))
-        tilt_y = 0.17 * max(abs(left), abs(right))
+        left, right, top, bottom = left - 0.29, right + 0.29, top - 0.12, bottom + 0.12
+        tilt_x = 0.125 * max(abs(top), abs(bottom))
+        tilt_y = 0.125 * max(abs(left), abs(right))
         edges = []
-        for low, high, centre in ((top - tilt_y, bottom + tilt_y, _EYE_LINE), (left - tilt_x, right + tilt_x, 0.5)):
-            low, high = (e * _HEAD_SCALE * (1.09 if e * s > 0 else 0.91) for e, s in ((low, -1), (high, 1)))
-            start, stop = (low + centre - 0.04) * self.size, (high + centre + 0.04) * self.size
+        for low, high, centre in (
+            (top - tilt_y, bottom + tilt_y, _EYE_LINE),
+            (left - tilt_x, right + tilt_x, 0.5),
+        ):
+            low, high = (
+                e * _HEAD_SCALE * (1.07 if e * s > 0 else 0.93) for e, s in ((low, -1), (high, 1))
+            )
+            start, stop = (low + centre - 0.028) * self.size, (high + centre + 0.028) * self.size
             edges.append(slice(max(int(start), 0), min(int(stop) + 1, self.size)))
         return (slice(None), *edges)
 
@@ -254,16 +286,18 @@ class _Face:
     def lookup(self, window: Window, scale: float) -> np.ndarray:
         """Smooth noise that sticks to the face."""
         t = self.t
-        column = ((self.fu[window] * scale + 8.0 + t["texture_u"]) * 97.0).astype(np.int32) & (_TABLE - 1)
-        row = ((self.fv[window] * scale + 8.0 + t["texture_v"]) * 97.0).astype(np.int32) & (_TABLE - 1)
-        return _texture()[row * _TABLE + column]
+        column = ((self.fu[window] * scale + 8.0 + t["texture_u"]) * 97.0).astype(np.int32)
+        row = ((self.fv[window] * scale + 8.0 + t["texture_v"]) * 97.0).astype(np.int32)
+        return _texture()[(row & _TABLE - 1) * _TABLE + (column & _TABLE - 1)]
 
 
 def _draw_background(face: _Face) -> None:
     t, x, y = face.t, face.x, face.y
-    tone = 0.12 + 0.75 * t["back_tone"]
+    tone = 0.2 + 0.72 * t["back_tone"]
     hue = np.stack([t["back_hue"], (t["back_hue"] + 0.33) % 1.0, (t["back_hue"] + 0.67) % 1.0])
-    tint = 0.28 * np.abs(2.0 * hue - 1.0) + 0.72
+    tint = (
+        0.4 * _choose(t["back_contrast"] > 0.4, 1.0, 0.4) * (np.abs(2.0 * hue - 1.0) - 0.5) + 0.88
+    )
     slope = t["back_contrast"] * 0.9 * ((t["back_x"] - 0.5) * x * 2 + (t["back_y"] - 0.6) * y)
     base = tone * (1.0 + slope)
     for plane, value in zip(face.planes, tint, strict=True):
@@ -275,11 +309,16 @@ def _draw_background(face: _Face) -> None:
         boxed = np.maximum(dx, dy * (0.3 + blob["hue"]))
         distance = _choose(t["back_kind"] < 0.5, np.sqrt(dx * dx + dy * dy), boxed)
         alpha = 0.6 * _smooth((reach - distance) / 0.09 + 0.5)
-        colour = [blob["tone"] * (0.85 + 0.22 * np.abs(2 * ((blob["hue"] + shift) % 1.0) - 1)) for shift in (0, 0.3, 0.6)]
+        colour = [
+            blob["tone"] * (0.85 + 0.22 * np.abs(2 * ((blob["hue"] + shift) % 1.0) - 1))
+            for shift in (0, 0.3, 0.6)
+        ]
         face.paint(alpha, colour)
 
 
-def _strand_noise(face: _Face, window: Window = (slice(None),) * 3) -> tuple[np.ndarray, np.ndarray]:
+def _strand_noise(
+    face: _Face, window: Window = (slice(None),) * 3
+) -> tuple[np.ndarray, np.ndarray]:
     """Locks and single hairs, each about +-1, running down from the parting."""
     t = face.t
     u, v = face.u[window], face.v[window]
@@ -287,8 +326,10 @@ def _strand_noise(face: _Face, window: Window = (slice(None),) * 3) -> tuple[np.
     wave = np.clip(0.5 + 0.5 * t["hair_wave"], 0, 2)
     ripple = _fraction(v * 1.7 + np.abs(u))
     ripple = 16.0 * ripple * ripple * (1 - ripple) * (1 - ripple)
-    line = (fan + 0.05 * wave * ripple + 4.0 + t["texture_u"]) * 400.0
-    return _strands(22)[line.astype(np.int32) & 4095], _strands(7)[(line * 1.31).astype(np.int32) & 4095]
+    line = (fan + 0.032 * wave * ripple + 4.0 + t["texture_u"]) * 400.0
+    return _strands(22)[line.astype(np.int32) & 4095], _strands(7)[
+        (line * 1.31).astype(np.int32) & 4095
+    ]
 
 
 def _hair_shape(face: _Face) -> None:
@@ -296,7 +337,9 @@ def _hair_shape(face: _Face) -> None:
     t, u, v = face.t, face.u, face.v
     face.locks, face.hairs = _strand_noise(face)
     bald = t["bald"]
-    volume = np.clip(0.12 + 0.045 * t["hair_volume"] + 0.02 * t["hair_wave"], 0.03, 0.3) * (1 - bald)
+    volume = np.clip(0.12 + 0.045 * t["hair_volume"] + 0.02 * t["hair_wave"], 0.03, 0.3) * (
+        1 - bald
+    )
     length = np.clip(0.75 + 0.85 * t["hair_length"], 0.12, 2.6) * (1 - bald) + 0.15 * bald
     face.length = length
     flow = np.clip(v / np.maximum(length, 0.3), 0.0, 1.0)
@@ -310,6 +353,7 @@ def _hair_shape(face: _Face) -> None:
     face.hair_outer = np.sqrt(across * across + 0.6 * q2 + 0.4 * q2 * q2) - 1.0 + rough * face.locks
     tip = v - length - 0.1 * face.locks + 0.15 * across * across * (length > 0.5)
     face.hair_end = tip
+    face.hairline = _hairline(face)
 
 
 def _draw_back_hair(face: _Face) -> None:
@@ -331,11 +375,15 @@ def _draw_body(face: _Face) -> None:
     under = _smooth((v - face.chin) / 0.5)
     tone = np.clip(round_, 0.2, 1.2) * (0.5 + 0.38 * under)
     alpha = face.cover(np.abs(u) - neck - 0.9 * spread * spread)
-    face.paint(alpha, [tone * c * k for c, k in zip(face.skin, (1.0, 0.96, 0.94), strict=True)], window)
+    face.paint(
+        alpha, [tone * c * k for c, k in zip(face.skin, (1.0, 0.96, 0.94), strict=True)], window
+    )
     beside = np.abs(u) / 0.66
     scoop = (0.10 + 0.35 * t["collar"]) * np.sqrt(np.maximum(1.0 - beside * beside, 0.0))
     cloth = 1.86 + scoop + (0.15 + 0.05 * t["back_x"]) * np.maximum(beside - 1.0, 0.0) - v
-    fold = 0.80 + 0.18 * lx * u + 0.10 * np.clip(v - 1.8, 0, 1) - 0.22 * _bump(cloth, 0.0, 0.10, 1.0)
+    fold = (
+        0.80 + 0.18 * lx * u + 0.10 * np.clip(v - 1.8, 0, 1) - 0.22 * _bump(cloth, 0.0, 0.10, 1.0)
+    )
     shirt = _dull([t[f"shirt_{c}"] for c in ("red", "green", "blue")])
     face.paint(face.cover(cloth), [fold * c for c in shirt], window)
 
@@ -348,38 +396,44 @@ def _draw_ears(face: _Face) -> None:
     bulge = 0.15 + 0.03 * t["ear_size"]
     # Turning the head hides one ear and shows more of the other.
     side = _choose(u > 0, 1.0, -1.0) * face.turn
-    x, y = np.abs(u) - face.width + 0.9 * np.maximum(-side, 0.0) * -1.0 + 0.03, v - 0.22
+    x, y = np.abs(u) - face.width - 0.15 * np.maximum(-side, 0.0) + 0.03, v - 0.22
     x = x + np.maximum(side, 0.0) * 0.45
     radius = np.sqrt((x / bulge) ** 2 + (y / height) ** 2)
     lx, _ = face.light
-    tone = 0.80 + 0.25 * lx * np.sign(u) - 0.35 * _bump(radius - 0.45, 0.0, 0.45, 1.0)
-    face.paint(face.cover((radius - 1.0) * bulge), [tone * c * k for c, k in zip(face.skin, (1.0, 0.9, 0.88), strict=True)], window)
+    tone = 0.80 + 0.25 * lx * np.sign(u) - 0.25 * _bump(x - 0.02, y, 0.6 * bulge, 0.6 * height)
+    face.paint(
+        face.cover((radius - 1.0) * bulge),
+        [tone * c * k for c, k in zip(face.skin, (1.0, 0.9, 0.88), strict=True)],
+        window,
+    )
 
 
 def _draw_skin(face: _Face) -> None:
-    """Skin colour with blush, freckles, a mole, lines of age, and the relief the light falls on."""
+    """Skin with blush, freckles, a mole and lines of age, and the relief the light falls on."""
     t = face.t
     face.paint(face.head, face.skin)
-    window = face.window(-1.0, 1.0, -1.4, 1.6)
-    mottle = face.lookup(window, 1.0)
-    face.shade(mottle * face.head[window], (0.985, 0.96, 0.955), window)
-    window = face.window(-1.0, 1.0, 0.0, 1.1)
+    window = face.window(-1.0, 1.0, 0.0, 1.2)
     fu, fv = face.fu[window], face.fv[window]
     side = np.abs(fu)
-    cheeks = _bump(side - 0.6, fv - 0.58, 0.42, 0.36)
     blush = np.clip(0.22 + 0.1 * t["rosiness"], 0.05, 0.4) + 0.55 * t["rosy"]
-    face.shade(cheeks * blush, (1.0, 0.70, 0.70), window)
-    nose_red = _bump(fu, fv - 0.6, 0.3, 0.25)
-    face.shade(nose_red, (1.0, 0.88, 0.86), window)
-    spots = np.clip(face.lookup(window, 4.1) * 1.6 - 0.9, 0.0, 1.0)
+    red = _bump(side - 0.6, fv - 0.58, 0.42, 0.36) * blush + 0.4 * _bump(fu, fv - 0.6, 0.3, 0.25)
+    face.shade(red, (1.0, 0.70, 0.70), window)
+    freckles = np.clip(face.lookup(window, 4.1) * 1.6 - 0.9, 0.0, 1.0)
     amount = np.clip(t["freckles"] - 0.5, 0.0, 1.2) * np.clip(1.2 - 0.5 * t["skin_darkness"], 0, 1)
-    face.shade(spots * amount * _bump(side - 0.4, fv - 0.5, 0.65, 0.5), (0.72, 0.52, 0.42), window)
+    freckles *= 0.5 * amount * _bump(side - 0.4, fv - 0.5, 0.65, 0.5)
+    beside, below = (
+        (0.2 + 0.5 * t["mole_u"]) * np.sign(t["mole_side"] - 0.5),
+        0.35 + 0.75 * t["mole_v"],
+    )
+    mole = _choose(np.abs(t["mole_side"] - 0.5) > 0.3, 1.0, 0.0)
+    mole = mole * _bump(fu - beside, fv - below, 0.085, 0.085)
+    face.shade(np.maximum(freckles, mole), (0.45, 0.28, 0.2), window)
     _draw_age(face)
     _mould(face)
 
 
 def _draw_age(face: _Face) -> None:
-    """Forehead lines, crow's feet, bags under the eyes, and the fold from nose to mouth (deeper in a smile)."""
+    """Lines on the forehead, bags under the eyes, and the fold from nose to mouth."""
     t = face.t
     old = np.clip(0.5 * t["age"] + 0.1, 0.0, 1.0)
     window = face.window(-0.7, 0.7, -1.0, -0.4)
@@ -393,9 +447,13 @@ def _draw_age(face: _Face) -> None:
     bags = _bump(side - 0.44, fv - 0.26, 0.30, 0.10)
     face.shade(bags * (0.15 + 0.6 * old), (0.66, 0.52, 0.52), window)
     smile = np.maximum(t["smile"], 0.0)
-    path = side - (0.24 + 0.03 * t["nose_width"]) - 0.36 * np.maximum(fv - 0.55, 0.0) * (1 + 0.3 * smile)
+    path = (
+        side
+        - (0.24 + 0.03 * t["nose_width"])
+        - 0.36 * np.maximum(fv - 0.55, 0.0) * (1 + 0.3 * smile)
+    )
     fold = _bump(path, fv - 0.84, 0.085, 0.34)
-    face.shade(fold * np.clip(0.15 + 0.45 * old + 0.4 * smile, 0, 1), (0.66, 0.52, 0.48), window)
+    face.shade(fold * np.clip(0.15 + 0.45 * old + 0.3 * smile, 0, 1), (0.66, 0.52, 0.48), window)
 
 
 def _mould(face: _Face) -> None:
@@ -419,14 +477,16 @@ def _mould_nose(face: _Face) -> None:
     t = face.t
     window = face.window(-0.5, 0.5, -0.4, 1.0)
     fu, fv, relief = face.fu[window], face.fv[window], face.relief[window]
-    tip = 0.62 + 0.055 * t["nose_length"]
-    wide = 1.0 + 0.13 * t["nose_width"]
+    tip = 0.62 + 0.075 * t["nose_length"]
+    wide = 0.97 + 0.15 * t["nose_width"] + 0.16 * t["big_nose"]
     down = np.clip((fv + 0.2) / (tip + 0.2), 0.0, 1.2)
     # What stands out of the face moves further when the head turns.
     nu = fu - face.turn * 0.42 * np.minimum(down, 1.0)
     bridge = _bump(nu, 0.0, 0.24 * wide * (0.72 + 0.28 * down), 1.0)
     relief += 0.32 * bridge * down * _smooth((tip + 0.14 - fv) / 0.2)
-    relief += 0.15 * _bump(nu, fv - tip + 0.02 * t["nose_tip"], 0.19 * wide, 0.17 + 0.02 * t["nose_tip"])
+    relief += (0.15 + 0.035 * t["nose_tip"]) * _bump(
+        nu, fv - tip + 0.045 * t["nose_tip"], 0.19 * wide, 0.17 + 0.02 * t["nose_tip"]
+    )
     relief += 0.15 * _bump(np.abs(nu) - 0.19 * wide, fv - tip - 0.04, 0.13 * wide, 0.13)
     nostrils = _bump(np.abs(nu) - 0.115 * wide, fv - tip - 0.115, 0.095 * wide, 0.06)
     face.shade(np.minimum(1.6 * nostrils, 0.85), (0.30, 0.18, 0.16), window)
@@ -438,7 +498,7 @@ def _mould_nose(face: _Face) -> None:
 
 
 def _eye_centre(t: Traits) -> tuple[np.ndarray, np.ndarray]:
-    return 0.45 + 0.03 * t["eye_spacing"], 0.02 + 0.025 * t["eye_height"]
+    return 0.45 + 0.04 * t["eye_spacing"], 0.02 + 0.035 * t["eye_height"]
 
 
 def _draw_eyes(face: _Face) -> None:
@@ -446,15 +506,20 @@ def _draw_eyes(face: _Face) -> None:
     window = face.window(-0.9, 0.9, -0.4, 0.45)
     fu, fv = face.fu[window], face.fv[window]
     eye_u, eye_v = _eye_centre(t)
-    wide = 0.228 + 0.015 * t["eye_size"]
+    wide = 0.228 + 0.022 * t["eye_size"]
     smile = np.maximum(t["smile"], 0.0)
     side = _choose(fu > 0, 1.0, -1.0)
     x = (fu * side - eye_u) / wide
-    y = fv - eye_v + (0.03 + 0.016 * t["eye_tilt"]) * x
-    openness = np.clip(1.0 + 0.14 * t["eye_openness"] - 0.12 * smile, 0.5, 1.5)
-    height = wide * (0.54 + 0.03 * t["eye_size"]) * openness * _choose(t["narrow_eyes"] > 0, 0.62, 1.0)
+    y = fv - eye_v + (0.03 + 0.028 * t["eye_tilt"]) * x
+    openness = np.clip(1.0 + 0.17 * t["eye_openness"] - 0.12 * smile, 0.5, 1.5)
+    height = (
+        wide * (0.54 + 0.03 * t["eye_size"]) * openness * _choose(t["narrow_eyes"] > 0, 0.62, 1.0)
+    )
     arc = 1.0 - x * x
-    upper, lower = -y - height * arc * (1.12 - 0.1 * x), y - 0.62 * height * arc - 0.1 * smile * height
+    upper, lower = (
+        -y - height * arc * (1.12 - 0.1 * x),
+        y - 0.62 * height * arc - 0.1 * smile * height,
+    )
     slit = np.maximum(upper, lower)
     makeup = t["makeup"]
     lid = _bump(x * 0.8, y + 1.25 * height + 0.015, 1.15, 0.20)
@@ -468,24 +533,32 @@ def _draw_eyes(face: _Face) -> None:
     face.paint(white, [shade * c for c in (0.98, 0.95, 0.94)], window)
     _draw_iris(face, window, white, x * wide * side, y, height)
     lash = _bump(upper, np.maximum(np.abs(x) - 0.75, 0.0), 0.045 + 0.02 * makeup, 0.45)
-    face.paint(np.minimum(lash * (0.95 - 0.15 * t["male"] + 0.5 * makeup), 1.0), [0.09, 0.06, 0.05], window)
+    face.paint(
+        np.minimum(lash * (0.95 - 0.15 * t["male"] + 0.5 * makeup), 1.0), [0.09, 0.06, 0.05], window
+    )
     under = _bump(lower, np.maximum(np.abs(x) - 0.6, 0.0), 0.035, 0.5)
     face.shade(under * (0.5 + 0.3 * makeup), (0.5, 0.34, 0.32), window)
 
 
-def _draw_iris(face: _Face, window: Window, white: np.ndarray, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> None:
+def _draw_iris(
+    face: _Face, window: Window, white: np.ndarray, x: np.ndarray, y: np.ndarray, height: np.ndarray
+) -> None:
     t = face.t
-    x = x - 0.022 * t["gaze_x"] + 0.25 * face.turn * 0.1
+    x = x - 0.022 * t["gaze_x"]
     y = y + 0.07 * height - 0.008 * t["gaze_y"]
     radius = np.sqrt(x * x + y * y)
     size = 0.120
     light = np.clip(0.25 + 0.3 * t["iris_lightness"] - 0.25 * t["skin_darkness"], 0.0, 1.0)
     pale = _ramp(t["iris_hue"], (0.32, 0.52, 0.72), (0.36, 0.56, 0.50), (0.50, 0.47, 0.28))
     iris = _mix_colours([0.20, 0.11, 0.06], pale, light)
-    rim = 1.15 - 0.55 * _smooth((radius - 0.6 * size) / (0.5 * size)) + 0.25 * np.clip(y / size, -0.8, 0.8)
+    rim = (
+        1.15
+        - 0.55 * _smooth((radius - 0.6 * size) / (0.5 * size))
+        + 0.25 * np.clip(y / size, -0.8, 0.8)
+    )
     face.paint(white * face.cover(radius - size), [rim * c for c in iris], window)
     face.paint(white * face.cover(radius - 0.048), [0.02, 0.02, 0.02], window)
-    lx, ly = face.light
+    lx, _ = face.light
     glint = np.sqrt((x - 0.045 * np.sign(lx)) ** 2 + (y + 0.045) ** 2) - 0.030
     face.paint(0.85 * white * face.cover(glint), [1.0, 1.0, 1.0], window)
 
@@ -496,13 +569,15 @@ def _draw_brows(face: _Face) -> None:
     fu, fv = face.fu[window], face.fv[window]
     eye_u, eye_v = _eye_centre(t)
     x = (np.abs(fu) - eye_u - 0.02) / 0.33
-    arched = _choose(t["brow_arch"] > 0.5, 1.0, 0.0)
+    arched = t["arched"]
     arch = np.clip(0.06 + 0.025 * t["brow_arch"], 0.0, 0.2) + 0.035 * arched
-    level = eye_v - 0.33 + 0.03 * t["brow_height"] * -1.0 - 0.012 * t["brow_raise"]
+    level = eye_v - 0.33 - 0.042 * t["brow_height"] - 0.012 * t["brow_raise"]
     y = fv - level + arch * (1.0 - (0.75 + 0.35 * np.sign(x - 0.2)) * (x - 0.2) ** 2)
-    bushy = _choose(t["brow_thickness"] > 0.75, 1.0, 0.0)
+    bushy = t["bushy"]
     thick = np.clip(0.052 + 0.011 * t["brow_thickness"], 0.022, 0.1) + 0.022 * bushy
-    band = thick * np.clip(1.15 - 0.75 * np.maximum(x, 0.0) ** 2 - 0.5 * np.maximum(-x - 0.4, 0.0), 0.15, 1.0)
+    band = thick * np.clip(
+        1.15 - 0.75 * np.maximum(x, 0.0) ** 2 - 0.5 * np.maximum(-x - 0.4, 0.0), 0.15, 1.0
+    )
     distance = np.maximum(np.abs(y) - band, (np.abs(x) - 1.0) * 0.33)
     fray = 0.85 + 0.25 * face.lookup(window, 3.0)
     alpha = face.cover(distance, soft=0.035) * fray * np.clip(0.72 + 0.1 * bushy, 0, 1)
@@ -517,14 +592,22 @@ def _draw_mouth(face: _Face) -> None:
     window = face.window(-0.75, 0.75, 0.6, 1.55)
     fu, fv = face.fu[window], face.fv[window]
     smile = t["smile"]
-    wide = (0.36 + 0.025 * t["mouth_width"]) * (1.0 + 0.2 * np.maximum(smile, 0.0))
+    wide = (0.36 + 0.045 * t["mouth_width"]) * (1.0 + 0.2 * np.maximum(smile, 0.0))
     x = (fu - face.turn * 0.12) / wide
     arc = 1.0 - x * x
-    line = fv - face.mouth_v + smile * 0.13 * x * x - 0.03 * np.maximum(smile, 0.0)
+    line = fv - face.mouth_v + smile * 0.165 * x * x - 0.03 * np.maximum(smile, 0.0)
     gap = t["mouth_gap"] * (0.055 + 0.03 * np.maximum(smile, 0.0)) * np.maximum(arc, 0.0)
-    big = _choose(t["upper_lip"] + t["lower_lip"] > 0.9, 1.0, 0.0)
-    upper_lip = np.clip(0.085 + 0.016 * t["upper_lip"], 0.035, 0.2) * (1.0 + 0.25 * big) * (1 - 0.2 * np.maximum(smile, 0))
-    lower_lip = np.clip(0.125 + 0.02 * t["lower_lip"], 0.05, 0.25) * (1.0 + 0.25 * big) * (1 - 0.15 * np.maximum(smile, 0))
+    big = t["big_lips"]
+    upper_lip = (
+        np.clip(0.085 + 0.022 * t["upper_lip"], 0.035, 0.2)
+        * (1.0 + 0.25 * big)
+        * (1 - 0.2 * np.maximum(smile, 0))
+    )
+    lower_lip = (
+        np.clip(0.125 + 0.03 * t["lower_lip"], 0.05, 0.25)
+        * (1.0 + 0.25 * big)
+        * (1 - 0.15 * np.maximum(smile, 0))
+    )
     bow = 1.0 - 0.28 * _bump(x, 0.0, 0.32, 1.0)
     beyond = 0.5 * wide * (np.abs(x) - 1.0)
     top = np.maximum(-line - gap - upper_lip * arc * bow, beyond)
@@ -533,7 +616,9 @@ def _draw_mouth(face: _Face) -> None:
     natural = [c * k for c, k in zip(face.skin, (0.86, 0.62, 0.60), strict=True)]
     stick = _ramp(t["lipstick_hue"], (0.72, 0.05, 0.12), (0.78, 0.16, 0.32), (0.50, 0.06, 0.16))
     colour = _mix_colours(natural, stick, 0.85 * t["lipstick"])
-    relief = _choose(line < 0, 0.80, 1.02) + 0.28 * _bump(line - gap - 0.5 * lower_lip, x, 0.07, 0.7) * (1 + t["lipstick"])
+    relief = _choose(line < 0, 0.80, 1.02) + 0.28 * _bump(
+        line - gap - 0.5 * lower_lip, x, 0.07, 0.7
+    ) * (1 + t["lipstick"])
     face.paint(lips * (0.82 + 0.18 * t["lipstick"]), [relief * c for c in colour], window)
     face.shade(_bump(bottom - 0.05, x, 0.09, 0.9) * 0.4, (0.60, 0.48, 0.46), window)
     hole = np.maximum(np.maximum(-line - gap, line - gap * 1.2), beyond)
@@ -542,7 +627,11 @@ def _draw_mouth(face: _Face) -> None:
     teeth = np.maximum(hole, line - gap * (0.35 + 0.45 * np.maximum(smile, 0.0)))
     bright = 0.95 - 0.45 * x * x
     face.paint(inside * face.cover(teeth), [bright * c for c in (0.97, 0.94, 0.89)], window)
-    seam = _bump(np.abs(line), x, 0.030 + 0.012 * (1 - t["mouth_open"]), 1.12) * (1 - 0.9 * inside) * _smooth(1.0 - 8.0 * beyond)
+    seam = (
+        _bump(np.abs(line), x, 0.030 + 0.012 * (1 - t["mouth_open"]), 1.12)
+        * (1 - 0.9 * inside)
+        * _smooth(1.0 - 8.0 * beyond)
+    )
     face.shade(seam * 0.9, (0.34, 0.18, 0.18), window)
     corners = _bump(np.abs(x) - 1.0, line, 0.16, 0.06)
     face.shade(corners * 0.5, (0.5, 0.36, 0.35), window)
@@ -554,25 +643,37 @@ def _draw_beard(face: _Face) -> None:
     fu, fv = face.fu[window], face.fv[window]
     side = np.abs(fu)
     mouth = face.mouth_v
-    rough = 0.06 * face.lookup(window, 2.0)
+    rough = 0.045 * face.lookup(window, 2.0)
     full = t["beard_extent"] > 0.35
     cheek = mouth - 0.10 - 0.75 * np.maximum(side - 0.30, 0.0) - fv
     goatee = np.maximum(side - 0.36, mouth + 0.05 - fv)
     region = _choose(full, cheek, goatee) + rough
     around = np.sqrt((side / 0.50) ** 2 + ((fv - mouth - 0.03) / 0.26) ** 2) - 1.0
     beard = face.cover(np.maximum(region, -0.3 * around), soft=0.10) * t["beard"]
-    nose = 0.62 + 0.055 * t["nose_length"]
+    nose = 0.62 + 0.075 * t["nose_length"]
     centre = 0.5 * (nose + 0.13 + mouth - 0.07) + 0.20 * side * side
     tall = 0.062 + 0.02 * t["mustache_size"]
-    droop = side - 0.36 - 0.06 * t["mustache_size"] + 0.5 * np.maximum(np.abs(fv - centre) - 0.02, 0.0)
-    mustache = face.cover(np.maximum(np.abs(fv - centre) - tall, droop * 0.5) + rough, soft=0.05) * t["mustache"]
+    droop = (
+        side - 0.36 - 0.06 * t["mustache_size"] + 0.5 * np.maximum(np.abs(fv - centre) - 0.02, 0.0)
+    )
+    mustache = (
+        face.cover(np.maximum(np.abs(fv - centre) - tall, droop * 0.5) + rough, soft=0.08)
+        * t["mustache"]
+    )
     alpha = np.maximum(beard * t["beard_density"], mustache * 0.92)
-    texture = 0.72 + 0.22 * face.lookup(window, 4.0)
-    face.paint(alpha * face.head[window], [texture * np.minimum(c, 0.8) for c in face.hair], window)
+    texture = 0.74 + 0.2 * face.lookup(window, 2.6)
+    face.paint(
+        alpha * face.head[window],
+        [
+            texture * np.minimum(c, 0.8) * (1 - k * (1 - t["gray"]))
+            for c, k in zip(face.hair, (0.1, 0.24, 0.34), strict=True)
+        ],
+        window,
+    )
 
 
 def _light_head(face: _Face) -> None:
-    """Lights the relief: diffuse light with reddish half-shadows, a soft gloss, shadows of hair and hat."""
+    """Lights the relief: reddish half-shadows, a soft gloss, the shadows of hair and hat."""
     t = face.t
     z = face.relief
     dx, dy = np.empty_like(z), np.empty_like(z)
@@ -586,17 +687,20 @@ def _light_head(face: _Face) -> None:
     facing = np.maximum((1.0 - dx * lx - dy * ly) * unit / norm, 0.0)
     strength = 0.55 + 0.3 * t["light_strength"]
     shade = (1.12 - strength) * (0.75 + 0.25 * unit) + strength * facing
-    hairline = _hairline(face)
-    fall = _smooth(1.0 - (face.fv - hairline) / 0.26) * (1 - t["bald"]) * (face.fv < 0.3)
-    shade = shade * (1.0 - 0.38 * np.maximum(fall, t["hat"] * _smooth(1.0 - (face.fv + 0.66) / 0.4)))
+    window = face.window(-1.2, 1.2, -1.65, 1.9)
+    shade[window] *= 1.0 - 0.035 * face.lookup(window, 1.0)
+    fall = _smooth(1.0 - (face.fv - face.hairline) / 0.26) * (1 - t["bald"]) * (face.fv < 0.3)
+    shade = shade * (
+        1.0 - 0.38 * np.maximum(fall, t["hat"] * _smooth(1.0 - (face.fv + 0.66) / 0.4))
+    )
     gloss = facing * facing
     gloss = gloss * gloss
     gloss = gloss * gloss
-    gloss = gloss * gloss * (0.09 + 0.05 * t["bald"] * (face.v < -0.6))
+    gloss = gloss * gloss * face.head * (0.09 + 0.05 * t["bald"] * (face.v < -0.6))
     for plane, soft in zip(face.planes, (0.16, 0.05, 0.02), strict=True):
-        lit = shade + soft * (1.0 - shade) + 0.0
+        lit = shade + soft * (1.0 - shade)
         plane *= 1.0 + face.head * (lit - 1.0)
-        plane += face.head * gloss
+        plane += gloss
 
 
 def _hairline(face: _Face) -> np.ndarray:
@@ -615,21 +719,26 @@ def _hairline(face: _Face) -> np.ndarray:
 def _draw_front_hair(face: _Face) -> None:
     t, v = face.t, face.v
     long = face.length > 0.5
-    line = _hairline(face)
     curtain = 0.68 + 0.05 * t["hair_parting"] * np.sign(face.u) + 0.24 * _smooth((v + 0.7) / 1.3)
     opening = _choose(long, curtain, 0.93) * face.width
-    sides = np.maximum(opening + 0.03 * face.locks - np.abs(_choose(v > 0.6, face.u, face.fu)), face.hair_end)
+    sides = np.maximum(
+        opening + 0.03 * face.locks - np.abs(_choose(v > 0.6, face.u, face.fu)), face.hair_end
+    )
     sides = np.maximum(sides, _choose(t["bald"] > 0, -0.55 - v, -9.0))
-    cap = _choose(t["bald"] > 0, 9.0, face.fv - line)
+    cap = _choose(t["bald"] > 0, 9.0, face.fv - face.hairline)
     region = np.maximum(np.minimum(cap, sides), np.maximum(face.hair_outer, face.hair_end))
     alpha = face.cover(region, soft=0.02)
-    lx, ly = face.light
-    gleam = _bump(face.hair_outer + 0.22 + 0.05 * face.locks, 0.0, 0.26, 1.0) * np.clip(0.7 + 0.6 * lx * face.u - 0.25 * v, 0, 1.6)
+    lx, _ = face.light
+    gleam = _bump(face.hair_outer + 0.22 + 0.05 * face.locks, 0.0, 0.26, 1.0) * np.clip(
+        0.7 + 0.6 * lx * face.u - 0.25 * v, 0, 1.6
+    )
     edge = np.clip(-face.hair_outer * 4.0, 0.0, 1.0)
     tone = (0.58 + 0.30 * edge + 0.10 * lx * face.u) * (1.0 + 0.20 * face.locks + 0.13 * face.hairs)
     tone = np.clip(tone * (1.0 + 0.25 * gleam), 0.15, 1.5)
     lift = 0.09 * gleam * (1.0 + 0.6 * face.hairs)
-    face.paint(alpha, [tone * c + lift * k for c, k in zip(face.hair, (1.0, 0.92, 0.85), strict=True)])
+    face.paint(
+        alpha, [tone * c + lift * k for c, k in zip(face.hair, (1.0, 0.92, 0.85), strict=True)]
+    )
 
 
 def _draw_hat(face: _Face) -> None:
@@ -643,17 +752,23 @@ def _draw_hat(face: _Face) -> None:
     q2 = q * q
     dome = np.sqrt((u / half) ** 2 + 0.65 * q2 + 0.35 * q2 * q2) - 1.0
     colour = _dull([t[f"hat_{c}"] for c in ("red", "green", "blue")])
-    lx, ly = face.light
+    lx, _ = face.light
     round_ = 0.95 - 0.45 * (u / half) ** 2 + 0.35 * lx * u + 0.18 * q
     ribs = _fraction((u / half) * 9.0)
     band = face.cover(edge - 0.26 - fv, soft=0.02)
-    knit = round_ * (1.0 - 0.22 * band * 4.0 * ribs * (1 - ribs)) * (1.0 - 0.25 * _bump(fv - edge + 0.28, 0.0, 0.07, 1.0))
+    knit = (
+        round_
+        * (1.0 - 0.22 * band * 4.0 * ribs * (1 - ribs))
+        * (1.0 - 0.25 * _bump(fv - edge + 0.28, 0.0, 0.07, 1.0))
+    )
     alpha = face.cover(np.maximum(dome, fv - edge)) * t["hat"]
     face.paint(alpha, [np.clip(knit, 0.15, 1.3) * c for c in colour], window)
     brim_v = fv - edge - 0.06 + 0.16 * np.maximum(1.0 - (u / 1.0) ** 2, 0.0)
     brim = np.maximum(np.abs(brim_v) - 0.13, np.abs(u - face.turn) - 1.02)
     front = face.cover(brim) * t["hat"] * (t["hat_brim"] > 0.5)
-    face.paint(front, [np.clip(0.5 + 0.25 * lx * u - 1.2 * brim_v, 0.15, 1.1) * c for c in colour], window)
+    face.paint(
+        front, [np.clip(0.5 + 0.25 * lx * u - 1.2 * brim_v, 0.15, 1.1) * c for c in colour], window
+    )
 
 
 def _draw_glasses(face: _Face) -> None:
@@ -671,13 +786,23 @@ def _draw_glasses(face: _Face) -> None:
     thick = _choose(t["glasses_tone"] < 0.6, 0.040, 0.024)
     rim = np.abs(lens) - thick
     bridge = np.maximum(side - eye_u + 0.24, np.abs(fv - eye_v + 0.02 - 0.12 * side) - thick)
-    temple = np.maximum(eye_u + 0.3 - side, np.abs(fv - eye_v + 0.03) - thick) + 10.0 - 10.0 * face.head[window]
+    temple = (
+        np.maximum(eye_u + 0.3 - side, np.abs(fv - eye_v + 0.03) - thick)
+        + 10.0
+        - 10.0 * face.head[window]
+    )
     frame = np.minimum(rim, np.minimum(bridge, temple))
     glass = face.cover(lens) * t["glasses"]
     streak = _bump(_fraction(1.1 * fu - 0.8 * fv + 0.15) - 0.5, 0.0, 0.15, 1.0)
     face.paint(glass * (0.05 + 0.13 * streak), [0.93, 0.96, 1.0], window)
     face.shade(t["glasses"] * _bump(lens, 0.0, 0.13, 1.0) * 0.4, (0.6, 0.54, 0.52), window)
-    tone = _ramp(t["glasses_tone"], (0.03, 0.03, 0.04), (0.10, 0.05, 0.03), (0.32, 0.15, 0.08), (0.55, 0.50, 0.42))
+    tone = _ramp(
+        t["glasses_tone"],
+        (0.03, 0.03, 0.04),
+        (0.10, 0.05, 0.03),
+        (0.32, 0.15, 0.08),
+        (0.55, 0.50, 0.42),
+    )
     gleam = 1.0 + 0.7 * np.clip(-(fv - eye_v) * 2.0, -0.4, 1.0)
     face.paint(face.cover(frame) * t["glasses"], [gleam * c for c in tone], window)
 
@@ -686,7 +811,7 @@ def _develop(face: _Face) -> np.ndarray:
     """Light's colour, exposure, lens shading and the noise of the camera; uint8 [n, S, S, 3]."""
     t, size = face.t, face.size
     warm = 0.16 * (t["light_warmth"] - 0.5)
-    gain = 0.86 + 0.26 * t["exposure"]
+    gain = 0.94 + 0.26 * t["exposure"]
     fall = gain * (1.0 - 0.35 * (face.x * face.x + face.y * face.y))
     out = np.empty((face.count, size, size, 3), np.float32)
     for channel, tint in enumerate((1.0 + warm, 1.0, 1.0 - warm)):
@@ -694,5 +819,7 @@ def _develop(face: _Face) -> np.ndarray:
     count = size * size * 3
     for i in range(face.count):
         start = int(t["noise"][i, 0, 0] * (_GRAIN - count))
-        out[i] += (1.2 + 3.5 * t["grain"][i, 0, 0]) * _grain()[start : start + count].reshape(size, size, 3)
+        out[i] += (0.8 + 2.6 * t["grain"][i, 0, 0]) * _grain()[start : start + count].reshape(
+            size, size, 3
+        )
     return np.clip(out + 0.5, 0.0, 255.0).astype(np.uint8)

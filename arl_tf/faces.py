@@ -1,9 +1,10 @@
 """Procedural faces: the embedded data set, with identities, attributes and the factors behind them.
 
-Every picture is a pure function of (seed, its number), so a data set of any length needs no storage, can be made in any
-order and in any chunks, and carries no real person's likeness. An identity is a point in a space of continuous factors
-(`IDENTITY_FACTOR_NAMES`); pose, light, expression, clothes and background change from picture to picture. Attributes
-carry CelebA's names and are read off the very numbers that `face_drawing` draws from.
+Every picture is a pure function of (seed, its number), so a data set of any length needs no
+storage, can be made in any order and in any chunks, and carries no real person's likeness. An
+identity is a point in a space of continuous factors (`IDENTITY_FACTOR_NAMES`); pose, light,
+expression, clothes and background change from picture to picture. Attributes carry CelebA's names
+and are read off the very numbers that `face_drawing` draws from.
 """
 
 import dataclasses
@@ -39,7 +40,7 @@ ATTRIBUTE_NAMES: tuple[str, ...] = (
     "Young",
 )
 
-# How far the mean of each factor lies from zero for men (and, mirrored, for women), in standard deviations of the rest.
+# How far men lie above and women below the mean of each factor, in standard deviations of either.
 _MALE_SHIFT = {
     "head_width": 0.3,
     "head_height": 0.1,
@@ -90,8 +91,8 @@ class FaceBatch:
         images: uint8 [N, S, S, 3], RGB.
         attributes: uint8 [N, A] in {0, 1}, columns as in `ATTRIBUTE_NAMES`.
         identities: int64 [N], the same number for pictures of the same face.
-        identity_factors: float32 [N, F], columns as in `IDENTITY_FACTOR_NAMES`, about zero mean and unit variance
-            over identities.
+        identity_factors: float32 [N, F], columns as in `IDENTITY_FACTOR_NAMES`, of about zero
+            mean and unit variance over identities.
     """
 
     images: np.ndarray
@@ -108,14 +109,14 @@ def generate_faces(
     images_per_identity: int = 4,
     first_image: int = 0,
 ) -> FaceBatch:
-    """Draws the pictures first_image ... first_image + num_images - 1 of the endless data set of this seed.
+    """Draws num_images pictures of the endless data set of this seed, from first_image on.
 
-    Picture k depends on (seed, images_per_identity, image_size, k) alone: however the range is cut into calls, the
-    pictures are equal bit for bit. Its identity is k // images_per_identity.
+    Picture k depends on (seed, images_per_identity, image_size, k) alone: however the range is cut
+    into calls, the pictures are equal bit for bit. Its identity is k // images_per_identity.
 
     Args:
         num_images: pictures to draw, >= 1.
-        image_size: height and width in pixels, >= 16.
+        image_size: height and width in pixels, 16 to 512.
         seed: number of the data set, >= 0 and below 2**63.
         images_per_identity: consecutive pictures that show the same face, >= 1.
         first_image: number of the first picture, >= 0.
@@ -128,6 +129,11 @@ def generate_faces(
     """
     _check_at_least("num_images", num_images, 1)
     _check_at_least("image_size", image_size, 16)
+    if image_size > face_drawing.MAX_IMAGE_SIZE:
+        raise ValueError(
+            f"image_size must be <= {face_drawing.MAX_IMAGE_SIZE}, got {image_size}; "
+            "draw smaller faces and resize them."
+        )
     _check_at_least("seed", seed, 0)
     _check_at_least("images_per_identity", images_per_identity, 1)
     _check_at_least("first_image", first_image, 0)
@@ -144,21 +150,20 @@ def generate_faces(
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}.")
-    if not least <= value < 2**63:
-        raise ValueError(f"{name} must lie in [{least}, 2**63), got {value}.")
+    integral = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (integral and least <= value < 2**63):
+        raise ValueError(f"{name} must be an integer in [{least}, 2**63), got {value!r}.")
 
 
 def _mix(bits: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 whose output bits each depend on all input bits (xor-shift and odd multipliers)."""
+    """Mixes each uint64 so that every bit depends on all (finaliser of SplitMix64, Steele 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
 
 
 class _Draws:
-    """Named-by-order random numbers of each row: a counter-based generator, so rows do not depend on each other."""
+    """Random numbers per row, counter-based: what a row draws does not depend on other rows."""
 
     def __init__(self, seed: int, stream: int, rows: np.ndarray):
         key = _mix(np.array([seed], np.uint64) * np.uint64(2) + np.uint64(stream))
@@ -172,16 +177,16 @@ class _Draws:
         return low + (high - low) * ((_mix(self._keys + step) >> np.uint64(11)) * 2.0**-53)
 
     def bell(self) -> np.ndarray:
-        """float64 [N], zero mean, unit variance, never beyond +-3: a sum of three uniforms, so no face is impossible."""
+        """float64 [N], zero mean, unit variance, within +-3: no face is impossible."""
         return 2.0 * (self.uniform() + self.uniform() + self.uniform() - 1.5)
 
     def chance(self, probability: np.ndarray | float) -> np.ndarray:
-        """bool [N], true with the given probability."""
+        """Boolean [N], true with the given probability."""
         return self.uniform() < probability
 
 
 def _identity_traits(seed: int, identities: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """What stays with a face: float32 [N, F] standardised factors, and the traits [N] drawn from them."""
+    """Draws what stays with a face: standardised factors float32 [N, F], and traits [N] of them."""
     draws = _Draws(seed, _IDENTITY_STREAM, identities)
     male = draws.chance(0.5)
     sign = np.where(male, 1.0, -1.0)
@@ -193,7 +198,7 @@ def _identity_traits(seed: int, identities: np.ndarray) -> tuple[np.ndarray, dic
     factors = np.stack([traits[name] for name in IDENTITY_FACTOR_NAMES], axis=1).astype(np.float32)
     traits["male"] = male
     traits |= _hair_traits(draws, traits) | _beard_traits(draws, traits)
-    traits["narrow_eyes"] = traits["eye_openness"] < -0.95
+    traits |= _marked_features(traits)
     traits["glasses_owner"] = draws.chance(0.22)
     traits["glasses_round"] = draws.uniform()
     traits["glasses_tone"] = draws.uniform()
@@ -204,8 +209,21 @@ def _identity_traits(seed: int, identities: np.ndarray) -> tuple[np.ndarray, dic
     return factors, traits
 
 
+def _marked_features(traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names features beyond a threshold; the drawing exaggerates them visibly."""
+    return {
+        "arched": traits["brow_arch"] > 0.5,
+        "big_lips": traits["upper_lip"] + traits["lower_lip"] > 0.9,
+        "big_nose": traits["nose_width"] + 0.5 * traits["nose_length"] > 0.7,
+        "bushy": traits["brow_thickness"] > 0.75,
+        "chubby": traits["cheek_fullness"] + 0.5 * traits["head_width"] > 0.95,
+        "narrow_eyes": traits["eye_openness"] < -0.95,
+        "pale": traits["skin_darkness"] < -0.9,
+    }
+
+
 def _hair_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Bald, gray, and the exclusive kinds of colour; bald heads have no hair colour to name."""
+    """Draws bald heads, bangs and the kinds of hair colour, of which each face has one."""
     age, darkness, warmth = traits["age"], traits["hair_darkness"], traits["hair_warmth"]
     bald = traits["male"] & (traits["hairline"] + 0.4 * age + 0.4 * draws.bell() > 1.45)
     gray = age + 0.35 * draws.bell() > 1.05
@@ -223,7 +241,7 @@ def _hair_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def _beard_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Beard and mustache, with a length in [0, 1] each: full beards, goatees, and mustaches alone."""
+    """Draws beards and mustaches: full beards, goatees, mustaches alone; none on women."""
     male = traits["male"]
     beard = male & draws.chance(0.66)
     mustache = male & draws.chance(np.where(beard, 0.55, 0.2))
@@ -239,7 +257,7 @@ def _beard_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.
 def _picture_traits(
     seed: int, pictures: np.ndarray, identity: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """What changes from picture to picture: expression, things worn, pose, light, camera, clothes, background."""
+    """Draws what changes from picture to picture: expression, things worn, pose, light, scene."""
     draws = _Draws(seed, _PICTURE_STREAM, pictures)
     smiling = draws.chance(0.46)
     mouth_open = draws.chance(np.where(smiling, 0.62, 0.2))
@@ -248,7 +266,7 @@ def _picture_traits(
     rosy = draws.uniform() < np.where(makeup, 0.25, 0.03) + 0.8 * (identity["rosiness"] > 1.05)
     worn = {
         "smiling": smiling,
-        "smile": np.where(smiling, draws.uniform(0.6, 1.0), draws.uniform(-0.2, 0.12)),
+        "smile": np.where(smiling, draws.uniform(0.6, 1.0), draws.uniform(-0.12, 0.14)),
         "mouth_open": mouth_open,
         "mouth_gap": np.where(mouth_open, draws.uniform(0.55, 1.0), 0.0),
         "lipstick": lipstick,
@@ -259,7 +277,17 @@ def _picture_traits(
         "hat": ~identity["bald"] & draws.chance(0.12),
         "hat_brim": draws.uniform(),
     }
-    bells = ("yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "gaze_x", "gaze_y", "brow_raise")
+    bells = (
+        "yaw",
+        "pitch",
+        "roll",
+        "shift_x",
+        "shift_y",
+        "scale",
+        "gaze_x",
+        "gaze_y",
+        "brow_raise",
+    )
     uniforms = (
         *("light_x", "light_y", "light_strength", "light_warmth", "exposure", "noise", "grain"),
         *("hat_red", "hat_green", "hat_blue", "shirt_red", "shirt_green", "shirt_blue", "collar"),
@@ -274,16 +302,16 @@ def _attributes(traits: dict[str, np.ndarray]) -> np.ndarray:
     """uint8 [N, A] in the order of `ATTRIBUTE_NAMES`."""
     haired = ~traits["bald"]
     columns = {
-        "Arched_Eyebrows": traits["brow_arch"] > 0.5,
+        "Arched_Eyebrows": traits["arched"],
         "Bald": traits["bald"],
         "Bangs": traits["bangs"],
-        "Big_Lips": traits["upper_lip"] + traits["lower_lip"] > 0.9,
-        "Big_Nose": traits["nose_width"] + 0.5 * traits["nose_length"] > 0.7,
+        "Big_Lips": traits["big_lips"],
+        "Big_Nose": traits["big_nose"],
         "Black_Hair": haired & traits["black"],
         "Blond_Hair": haired & traits["blond"],
         "Brown_Hair": haired & traits["brown"],
-        "Bushy_Eyebrows": traits["brow_thickness"] > 0.75,
-        "Chubby": traits["cheek_fullness"] + 0.5 * traits["head_width"] > 0.95,
+        "Bushy_Eyebrows": traits["bushy"],
+        "Chubby": traits["chubby"],
         "Eyeglasses": traits["glasses"],
         "Gray_Hair": haired & traits["gray"],
         "Heavy_Makeup": traits["makeup"],
@@ -292,7 +320,7 @@ def _attributes(traits: dict[str, np.ndarray]) -> np.ndarray:
         "Mustache": traits["mustache"],
         "Narrow_Eyes": traits["narrow_eyes"],
         "No_Beard": ~traits["beard"],
-        "Pale_Skin": traits["skin_darkness"] < -0.9,
+        "Pale_Skin": traits["pale"],
         "Rosy_Cheeks": traits["rosy"],
         "Smiling": traits["smiling"],
         "Wearing_Hat": traits["hat"],
