@@ -86,9 +86,7 @@ def read_attributes(path: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...
     return files, names, labels.astype(np.uint8)
 
 
-def read_header(
-    path: pathlib.Path, lines: list[tuple[int, str]]
-) -> tuple[int, tuple[str, ...]]:
+def read_header(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[int, tuple[str, ...]]:
     """Returns (announced number of images, attribute names) from the first two lines."""
     (count_number, count), (names_number, header) = lines
     if not re.fullmatch(r"[0-9]+", count.strip()):

@@ -1,6 +1,7 @@
 """Every hyper-parameter of arl_tf, once: default, range, help. Flags are derived from it.
 
-Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; everything else takes a `Config`.
+Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; everything else takes a
+`Config`.
 """
 
 import dataclasses
@@ -423,7 +424,7 @@ def check_data(config: Config) -> None:
 def check_sizes(config: Config) -> None:
     """Refuses sizes that can't give a private, a public and a test set."""
     taken = config.private_fraction + config.public_fraction
-    # The small term forgives the rounding of sums such as 0.74 + 0.25.
+    # The small term forgives the rounding of sums such as 0.053 + 0.937.
     if not config.private_images and not config.public_images and taken > 0.99 + 1e-9:
         raise ValueError(
             f"--private_fraction={config.private_fraction:g} and"

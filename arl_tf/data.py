@@ -1,16 +1,20 @@
-"""Data sets as arrays of prepared images: procedural faces, a CelebA-layout folder, or TensorFlow Datasets.
+"""Data sets as arrays of prepared images: procedural faces, a CelebA-layout folder, or tfds.
 
-Every image is decoded, cropped and resized once, by `preprocess`, into a file of raw uint8 rows that is mapped
-into memory: training, audit and calibration read the same bytes, and no epoch decodes a JPEG again.
+Every image is decoded, cropped and resized once, by `preprocess`, into a file of raw uint8 rows
+that is mapped into memory: training, audit and calibration read the same bytes, and no epoch
+decodes a JPEG again.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +26,7 @@ from arl_tf.config import TFDS_PREFIX, Config
 # Part of the cache key: raise it when `preprocess` changes what it returns.
 PREPROCESS_VERSION = 1
 CHUNK = 256
+LABEL_SIZE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +70,9 @@ class Source:
 def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes one JPEG, PNG, BMP or GIF (its first frame).
 
-    Greyscale is repeated to three channels, alpha is dropped, 16 bits are scaled to 8, CMYK is converted.
+    Greyscale is repeated to three channels, alpha is dropped, 16 bits are scaled to 8, CMYK is
+    converted. A rotation noted in EXIF is not applied. Damage inside a complete JPEG that its
+    decoder can step over goes unnoticed.
 
     Args:
         image_bytes: string scalar.
@@ -81,7 +88,9 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def preprocess(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """The one way from a picture to what the networks see: centre square, antialiased bilinear resize, rounding.
+    """The one way from a picture to what the networks see.
+
+    Takes the largest square in the centre, resizes it bilinearly with antialiasing, and rounds.
 
     Args:
         image: uint8 [h, w, 3], RGB.
@@ -113,11 +122,16 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
     prefix = TFDS_PREFIX if config.dataset.startswith(TFDS_PREFIX) else config.dataset
     source = SOURCES[prefix](config)
     images, rows = prepared(source, config.image_size, cache_dir)
-    bad = tuple(
-        source.names[row] for row in sorted(set(range(len(source.names))) - set(rows.tolist()))
-    )
-    report_bad_images(bad, len(source.names), config.max_bad_images)
-    identities = np.arange(len(source.names)) if source.identities is None else source.identities
+    num_rows = len(source.names)
+    bad = tuple(source.names[row] for row in np.setdiff1d(np.arange(num_rows), rows))
+    report_bad_images(bad, num_rows, config.max_bad_images)
+    if not rows.size:
+        raise ValueError(
+            f"None of the {num_rows} images can be read; the first is {source.names[0]}."
+        )
+    if source.identities is None:
+        logging.warning("No identities are known: every image counts as a person of its own")
+    identities = np.arange(num_rows) if source.identities is None else source.identities
     return ImageSet(
         images=images,
         attributes=source.attributes[rows],
@@ -136,8 +150,9 @@ def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) ->
     named = ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
     if len(bad) > allowed_share * total:
         raise ValueError(
-            f"{len(bad)} of {total} images can't be read, more than --max_bad_images={allowed_share:g} allows:"
-            f" {named}. Repair or remove them and their rows, or raise --max_bad_images."
+            f"{len(bad)} of {total} images can't be read, more than"
+            f" --max_bad_images={allowed_share:g} allows: {named}. Repair them, remove them with"
+            " their rows, or raise --max_bad_images."
         )
     logging.warning("Skipped %d of %d images that can't be read: %s", len(bad), total, named)
 
@@ -145,40 +160,53 @@ def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) ->
 def prepared(
     source: Source, image_size: int, cache_dir: pathlib.Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (images uint8 [n, S, S, 3] mapped from the cache, row numbers int64 [n] of the source)."""
+    """Maps the prepared images from the cache; prepares them first where it does not hold them.
+
+    Returns:
+        (images uint8 [n, S, S, 3], read-only, row numbers int64 [n] of the source); where no image
+        can be read both are empty.
+    """
     key_text = f"{source.fingerprint} {image_size} {PREPROCESS_VERSION}"
     stem = cache_dir / f"images_{hashlib.sha256(key_text.encode()).hexdigest()[:16]}"
     index_path, pixel_path = stem.with_suffix(".json"), stem.with_suffix(".u8")
-    if not index_path.exists():
+    image_shape = (image_size, image_size, 3)
+    if not is_whole(index_path, pixel_path, math.prod(image_shape)):
         cache_dir.mkdir(parents=True, exist_ok=True)
         logging.info(
-            "Preparing %d images of %d x %d pixels in %s",
-            len(source.names),
-            image_size,
-            image_size,
-            cache_dir,
+            "Preparing %d images, %d pixels wide, in %s", len(source.names), image_size, cache_dir
         )
         unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
-        rows = write_pixels(source, unfinished)
+        rows = write_pixels(source, image_shape, unfinished)
         # The index appears last: pixels without it count as not there.
+        index_path.unlink(missing_ok=True)
         unfinished.replace(pixel_path)
-        index_tmp = index_path.with_suffix(f".{os.getpid()}.tmp")
-        index_tmp.write_text(json.dumps({"rows": rows}))
-        index_tmp.replace(index_path)
+        unfinished.write_text(json.dumps({"rows": rows}))
+        unfinished.replace(index_path)
     rows = np.array(json.loads(index_path.read_text())["rows"], np.int64)
     if not rows.size:
-        raise ValueError(
-            f"None of the {len(source.names)} images can be read; the first is {source.names[0]}."
-        )
-    return np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), image_size, image_size, 3)), rows
+        return np.empty((0, *image_shape), np.uint8), rows
+    return np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape)), rows
 
 
-def write_pixels(source: Source, path: pathlib.Path) -> list[int]:
-    """Writes every readable image's pixels to `path`, one after the other, and returns their row numbers."""
+def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: int) -> bool:
+    """Whether the cache holds the index and just the pixels that it speaks of."""
+    if not index_path.exists() or not pixel_path.exists():
+        return False
+    rows = json.loads(index_path.read_text())["rows"]
+    return pixel_path.stat().st_size == len(rows) * image_bytes
+
+
+def write_pixels(source: Source, image_shape: tuple[int, ...], path: pathlib.Path) -> list[int]:
+    """Writes the readable images' pixels to `path` in a row, and returns their row numbers."""
     rows: list[int] = []
     try:
         with path.open("wb") as file:
             for numbers, images in source.read():
+                if images.shape != (len(numbers), *image_shape) or images.dtype != np.uint8:
+                    raise ValueError(
+                        f"A source gave images {images.dtype} {images.shape} for {len(numbers)}"
+                        f" rows; expected uint8 {image_shape} each."
+                    )
                 file.write(np.ascontiguousarray(images).tobytes())
                 rows.extend(int(number) for number in numbers)
     except BaseException:
@@ -189,35 +217,27 @@ def write_pixels(source: Source, path: pathlib.Path) -> list[int]:
 
 def procedural_source(config: Config) -> Source:
     """Faces drawn by faces.py; nothing is read from disk."""
-
-    def draw(start: int, count: int) -> faces.FaceBatch:
-        return faces.generate_faces(
-            count,
-            config.image_size,
-            seed=config.seed,
-            images_per_identity=config.images_per_identity,
-            first_image=start,
-        )
-
-    starts = range(0, config.num_faces, CHUNK)
-    counts = [min(CHUNK, config.num_faces - start) for start in starts]
-    # Labels need no large picture; images depend on (seed, number) alone, so drawing them small first is cheap.
-    labels = faces.generate_faces(
-        config.num_faces, 16, seed=config.seed, images_per_identity=config.images_per_identity
+    draw = functools.partial(
+        faces.generate_faces, seed=config.seed, images_per_identity=config.images_per_identity
     )
 
     def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start, count in zip(starts, counts, strict=True):
-            yield np.arange(start, start + count), draw(start, count).images
+        for start in range(0, config.num_faces, CHUNK):
+            count = min(CHUNK, config.num_faces - start)
+            batch = draw(count, config.image_size, first_image=start)
+            yield np.arange(start, start + count), batch.images
 
-    sample = draw(0, 1).images.tobytes()
-    fingerprint = f"faces {config.seed} {config.num_faces} {config.images_per_identity} {hashlib.sha256(sample).hexdigest()}"
+    # Labels do not depend on the size of the picture, so they are read off small ones; those also
+    # tell the cache when the drawing itself has changed.
+    small = draw(config.num_faces, LABEL_SIZE)
+    drawing = hashlib.sha256(small.images.tobytes())
+    drawing.update(draw(1, config.image_size).images.tobytes())
     return Source(
-        fingerprint=fingerprint,
+        fingerprint=f"faces {drawing.hexdigest()}",
         names=tuple(f"face_{number:06d}" for number in range(config.num_faces)),
         attribute_names=faces.ATTRIBUTE_NAMES,
-        attributes=labels.attributes,
-        identities=labels.identities,
+        attributes=small.attributes,
+        identities=small.identities,
         read=read,
     )
 
@@ -227,11 +247,6 @@ def folder_source(config: Config) -> Source:
     folder = pathlib.Path(config.data_dir)
     index = celeba.read_folder_index(folder)
     image_folder = folder / celeba.IMAGE_FOLDER
-    stamps = []
-    for name in index.files:
-        path = image_folder / name
-        stat = path.stat() if path.is_file() else None
-        stamps.append(f"{name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{name} missing")
     extra = len(set(os.listdir(image_folder)) - set(index.files))
     if extra:
         logging.warning(
@@ -240,20 +255,25 @@ def folder_source(config: Config) -> Source:
             image_folder,
             celeba.ATTRIBUTE_FILE,
         )
-    if index.identities is None:
-        logging.warning("No %s: every image counts as a person of its own", celeba.IDENTITY_FILE)
+    paths = [image_folder / name for name in index.files]
+    stamps = [str(folder.resolve()), *map(file_stamp, paths)]
     return Source(
-        fingerprint=hashlib.sha256(
-            "\n".join([str(folder.resolve()), *stamps]).encode()
-        ).hexdigest(),
+        fingerprint=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
         names=index.files,
         attribute_names=index.attribute_names,
         attributes=index.attributes,
         identities=index.identities,
-        read=lambda: read_files(
-            [str(image_folder / name) for name in index.files], config.image_size
-        ),
+        read=lambda: read_files([str(path) for path in paths], config.image_size),
     )
+
+
+def file_stamp(path: pathlib.Path) -> str:
+    """A line that changes when the file does, without reading it."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return f"{path.name} missing"
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def read_files(paths: list[str], image_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -262,86 +282,103 @@ def read_files(paths: list[str], image_size: int) -> Iterator[tuple[np.ndarray, 
     Yields:
         (positions int64 [n] in `paths`, images uint8 [n, image_size, image_size, 3])
     """
+    files = tf.data.Dataset.from_tensor_slices(np.array(paths)).enumerate()
+    images = files.map(lambda number, path: (number, tf.io.read_file(path)))
+    yield from decoded(images, image_size)
 
-    def read_one(number, path):
-        return number, preprocess(decode_image(tf.io.read_file(path)), image_size)
 
-    dataset = tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), np.array(paths)))
-    dataset = dataset.map(read_one, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
-    dataset = dataset.ignore_errors(log_warning=False).batch(CHUNK)
-    yield from dataset.as_numpy_iterator()
+def decoded(numbered: tf.data.Dataset, image_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Decodes and preprocesses (number, image bytes) in order, leaving out what can't be decoded.
+
+    Yields:
+        (numbers int64 [n], images uint8 [n, image_size, image_size, 3])
+    """
+
+    def decode(number, image_bytes):
+        return number, preprocess(decode_image(image_bytes), image_size)
+
+    images = numbered.map(decode, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    yield from images.ignore_errors(log_warning=False).batch(CHUNK).as_numpy_iterator()
 
 
 def tfds_source(config: Config) -> Source:
-    """A tensorflow-datasets builder whose examples have `image` and a dictionary of boolean `attributes`."""
+    """A tensorflow-datasets builder: `image` (8 bits), `attributes` (a dictionary of booleans).
+
+    All its splits are taken, in their order. Where it has a feature `identity`, an integer or a
+    dictionary of one, people are told apart by it.
+    """
     import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
 
     name = config.dataset.removeprefix(TFDS_PREFIX)
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+    # ImportError: names such as huggingface:NAME ask for packages that are not required here.
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"--dataset={config.dataset}: tensorflow-datasets has no such builder ({first_line})."
+            f"--dataset={config.dataset}: tensorflow-datasets has no such builder ({first_line});"
+            " expected a name such as tfds:celeb_a."
         ) from None
-    if "image" not in builder.info.features or not hasattr(
-        builder.info.features.get("attributes"), "keys"
-    ):
-        raise ValueError(
-            f"--dataset={config.dataset} must have the features 'image' and 'attributes' (a dictionary of booleans);"
-            f" it has {', '.join(builder.info.features)}."
-        )
+    check_features(config.dataset, dict(builder.info.features.items()))
     if config.tfds_download:
         builder.download_and_prepare()
-    names = tuple(sorted(builder.info.features["attributes"].keys()))
-    return tfds_rows(config, builder, names)
-
-
-def tfds_rows(config: Config, builder, attribute_names: tuple[str, ...]) -> Source:
-    """Reads a builder's labels once, and gives its images as a Source; all its splits, in their order."""
-
-    def examples() -> tf.data.Dataset:
-        parts = [
-            builder.as_dataset(split=split, shuffle_files=False)
-            for split in sorted(builder.info.splits)
-        ]
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = whole.concatenate(part)
-        return whole
-
-    def label_row(example):
-        return tf.stack(
-            [tf.cast(example["attributes"][name], tf.uint8) for name in attribute_names]
-        )
-
     try:
-        attributes = np.concatenate(
-            list(examples().map(label_row).batch(CHUNK).as_numpy_iterator())
-        )
-    except (AssertionError, OSError, tf.errors.OpError) as error:
+        encoded = builder.as_dataset(split="all", decoders={"image": tfds.decode.SkipDecoding()})
+    except (AssertionError, ValueError) as error:
         raise ValueError(
-            f"--dataset={config.dataset} is not prepared in {builder.data_dir} ({type(error).__name__});"
-            " add --tfds_download to let tensorflow-datasets fetch it, or name its folder with --data_dir."
+            f"--dataset={config.dataset} is not prepared in {builder.data_path}"
+            f" ({type(error).__name__}); add --tfds_download to let tensorflow-datasets fetch it,"
+            " or name its folder with --data_dir."
         ) from None
+    return tfds_rows(config, builder.info.full_name, encoded)
+
+
+def check_features(dataset: str, features: Mapping[str, Any]) -> None:
+    """Raises ValueError when a builder's features are not an 8-bit image with attributes."""
+    image, attributes = features.get("image"), features.get("attributes")
+    if getattr(image, "np_dtype", None) != np.uint8 or not hasattr(attributes, "keys"):
+        raise ValueError(
+            f"--dataset={dataset} must have the features 'image' (8 bits) and 'attributes' (a"
+            f" dictionary of booleans); it has {', '.join(features)}."
+        )
+
+
+def tfds_rows(config: Config, full_name: str, encoded: tf.data.Dataset) -> Source:
+    """Reads the labels of a builder's examples once, and gives their images as a Source.
+
+    Args:
+        config: the data set's name and the image size.
+        full_name: name, configuration and version of the builder.
+        encoded: its examples in a fixed order, with `image` not yet decoded.
+    """
+    attribute_names = tuple(sorted(encoded.element_spec["attributes"]))
+    has_identity = "identity" in encoded.element_spec
+
+    def labels(example):
+        attributes = [tf.cast(example["attributes"][name], tf.int64) for name in attribute_names]
+        identity = tf.nest.flatten(example["identity"])[0] if has_identity else 0
+        return tf.stack(attributes), tf.cast(identity, tf.int64)
+
+    batches = list(encoded.map(labels).batch(CHUNK).as_numpy_iterator())
+    attributes, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
+    if np.any((attributes != 0) & (attributes != 1)):
+        raise ValueError(
+            f"--dataset={config.dataset}: attributes must be 0 or 1, got {attributes.min()} to"
+            f" {attributes.max()}."
+        )
 
     def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        images = examples().map(lambda example: preprocess(example["image"], config.image_size))
-        start = 0
-        for batch in images.batch(CHUNK).as_numpy_iterator():
-            yield np.arange(start, start + len(batch)), batch
-            start += len(batch)
+        images = encoded.map(lambda example: example["image"]).enumerate()
+        return decoded(images, config.image_size)
 
-    label_hash = hashlib.sha256(attributes.tobytes()).hexdigest()
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)
+    label_hash = hashlib.sha256(attributes.tobytes() + identities.tobytes()).hexdigest()
     return Source(
-        fingerprint=f"{builder.info.full_name} {len(attributes)} {label_hash}",
-        names=tuple(
-            f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', builder.info.full_name)}_{row:06d}"
-            for row in range(len(attributes))
-        ),
+        fingerprint=f"{full_name} {len(attributes)} {label_hash}",
+        names=tuple(f"{stem}_{row:06d}" for row in range(len(attributes))),
         attribute_names=attribute_names,
-        attributes=attributes,
-        identities=None,
+        attributes=attributes.astype(np.uint8),
+        identities=identities if has_identity else None,
         read=read,
     )
 

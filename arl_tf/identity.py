@@ -1,8 +1,8 @@
 """Who a procedural face is: estimates of its identity factors from the picture.
 
-The generator knows the true factors of the faces it draws, an attack's reconstruction has none. So a
-linear readout of frozen features is fitted once on freshly drawn faces, in closed form, and then
-says of any picture which identity it shows. For photos of people use
+The generator knows the true factors of the faces it draws, an attack's reconstruction has none.
+So a linear readout of frozen features is fitted once on freshly drawn faces, in closed form, and
+then says of any picture which identity it shows. For photos of people use
 `frozen.face_identity_network`.
 """
 
@@ -30,7 +30,7 @@ def procedural_identity_network(image_size: int, seed: int = RESERVED_SEED) -> k
     the perceptual loss, to the true factors. What cannot be seen in the picture is estimated as the
     mean, so it hardly counts in a cosine. Subtract the mean estimate of many faces before taking
     one. Same person or not, over all pairs of 1200 pictures of 300 new identities: area under the
-    ROC curve .993 at 64 and 128 pixels, .971 at 32.
+    ROC curve .997 at 64, .996 at 128, .981 at 32.
 
     Args:
         image_size: S, the side of the square images in pixels, >= 16.

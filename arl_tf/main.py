@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+from logging import WARNING
 
 # Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> None:
     """Runs the stages that --stages names, on --workdir."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected argument {argv[1]!r}: every setting is a --flag=value.")
-    logging.set_verbosity(logging.INFO)
+    show_only_our_notes()
     try:
         given = settings.given_flags(flags.FLAGS)
         run = runs.RunDirectory(pathlib.Path(given.get("workdir", settings.Config.workdir)))
@@ -32,6 +33,19 @@ def main(argv: list[str]) -> None:
         logging.debug("Where it came from:", exc_info=True)
         print(f"\narl_tf: {error}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+
+
+def show_only_our_notes() -> None:
+    """Logs arl_tf's notes and everybody's warnings; TensorFlow logs through absl, too, and would bury them."""
+    package = str(pathlib.Path(__file__).parent)
+
+    def is_wanted(record) -> bool:
+        # The retracing warning counts every new model's first call, of which an audit has a dozen.
+        harmless = record.filename == "polymorphic_function.py"
+        return record.pathname.startswith(package) or (record.levelno >= WARNING and not harmless)
+
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(is_wanted)
 
 
 def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:

@@ -92,7 +92,6 @@ def build_task_head(
         pooled = widened
     else:
         pooled = keras.Model(features, backbone.output, name="rest")(widened)
-    pooled = layers.Dropout(0.2, name="dropout")(pooled)
     logits = layers.Dense(num_attributes, name="logits")(pooled)
     return keras.Model(code, logits, name="task_head")
 

@@ -1,4 +1,7 @@
-"""tf.data pipelines of training batches: every batch is a function of (seed, step), so a run can resume anywhere."""
+"""tf.data pipelines of training batches.
+
+Every batch is a function of (seed, step), so a run can resume anywhere.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +13,17 @@ PRIVATE_STREAM, PUBLIC_STREAM, FLIP_STREAM = 11, 12, 13
 
 
 def epoch_rows(rows: np.ndarray, first: int, count: int, seed: int, stream: int) -> np.ndarray:
-    """Positions first..first+count of an endless stream that walks through `rows` in a new order every epoch.
+    """A piece of an endless stream that walks through `rows` in a new order every epoch.
 
     Args:
         rows: int64 [N].
-        first, count: which part of the stream.
-        seed, stream: a stream of the same numbers is the same for ever.
+        first: position in the stream at which the piece begins.
+        count: its length; it may span epochs.
+        seed: of the order.
+        stream: number of the stream; other streams of the same seed have other orders.
+
+    Returns:
+        int64 [count], of `rows`.
     """
     positions = np.arange(first, first + count)
     taken = np.empty(count, np.int64)
@@ -43,12 +51,13 @@ def training_batches(
 ) -> tf.data.Dataset:
     """An endless dataset of training steps.
 
-    Each element is ((private_image, attributes), public_images): float32 [B, S, S, 3] in [0, 1], float32 [B, A] in
-    {0, 1}, and float32 [decoder_steps, B, S, S, 3], a fresh public batch for every adversary step.
+    Each element is ((private_image, attributes), public_images): float32 [B, S, S, 3] in [0, 1],
+    float32 [B, A] in {0, 1}, and float32 [decoder_steps, B, S, S, 3] in [0, 1], a fresh public
+    batch for every adversary step.
 
     Args:
         images: the data set.
-        splits: private_train feeds the encoder, public_train the adversary; nothing else is touched.
+        splits: private_train feeds the encoder, public_train the adversary; the rest is untouched.
         batch_size: B.
         decoder_steps: adversary steps in a training step.
         seed: of order and flips.

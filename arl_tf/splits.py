@@ -36,14 +36,16 @@ def wanted_sizes(config: Config, num_images: int) -> tuple[int, int]:
     public = config.public_images or round(config.public_fraction * num_images)
     if private + public >= num_images:
         raise ValueError(
-            f"X1 of {private} and X2 of {public} images leave none of {num_images} for the test set;"
-            " lower --private_images or --public_images (or the fractions)."
+            f"X1 of {private} and X2 of {public} images leave none of {num_images} for the test"
+            " set; lower --private_images or --public_images (or the fractions)."
         )
     return private, public
 
 
 def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
-    """Deals whole identities, in an order drawn by seed, to X1, X2 and T until each has its number of images.
+    """Deals whole identities, in an order drawn by seed, to X1, X2 and T.
+
+    Each part gets as nearly the number of images it should have as whole people allow.
 
     Args:
         identities: int64 [N].
@@ -59,8 +61,7 @@ def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
     bounds = np.cumsum([private - held_private, held_private, public - held_public, held_public])
     unique, person, sizes = np.unique(identities, return_inverse=True, return_counts=True)
     order = np.random.default_rng([config.seed, 1]).permutation(len(unique))
-    # A person belongs to the part in which the middle of their images falls: parts are as near to their sizes as
-    # whole people allow.
+    # A person belongs to the part in which the middle of their images falls.
     middles = np.cumsum(sizes[order]) - (sizes[order] + 1) // 2
     part_of_person = np.empty(len(unique), np.int64)
     part_of_person[order] = np.searchsorted(bounds, middles, side="right")
@@ -69,14 +70,15 @@ def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
     empty = [name for name, rows in splits.parts().items() if rows.size == 0]
     if empty:
         raise ValueError(
-            f"{len(identities)} images of {len(unique)} identities are too few: nothing is left for {', '.join(empty)}."
-            " Use more images, or other --private_fraction, --public_fraction, --validation_fraction."
+            f"{len(identities)} images of {len(unique)} identities are too few: nothing is left for"
+            f" {', '.join(empty)}. Use more images, or other --private_fraction, --public_fraction,"
+            " --validation_fraction."
         )
     return splits
 
 
 def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
-    """What splits.json holds: counts and identities of each part, and a hash of each part's file list."""
+    """What splits.json holds: of each part the images, identities and a hash of the file list."""
     parts = {}
     for name, rows in splits.parts().items():
         parts[name] = {
@@ -99,10 +101,15 @@ def names_hash(names: tuple[str, ...] | list[str]) -> str:
 
 
 def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> None:
-    """Raises ValueError when the data are no longer those that splits.json recorded for this run."""
-    recorded = json.loads(path.read_text())
-    if recorded["parts"] != description["parts"]:
+    """Raises ValueError when the data are no longer those that splits.json records for this run."""
+    try:
+        recorded = json.loads(path.read_text())
+        parts, images = recorded["parts"], recorded["images"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a run's splits.json ({error!r}).") from None
+    if parts != description["parts"]:
         raise ValueError(
-            f"The images are not those that {path} records ({recorded['images']} then, {description['images']} now,"
-            " or other files): test images could have been trained on. Restore the data or use another --workdir."
+            f"The images are not those that {path} records ({images} then, {description['images']}"
+            " now, or other files): test images could have been trained on. Restore the data or"
+            " use another --workdir."
         )

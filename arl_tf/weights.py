@@ -1,4 +1,4 @@
-"""Readers of the frozen networks' weight files, with numpy alone, and the check of what was installed.
+"""Readers of the frozen networks' weight files, with numpy alone, and the check of their hashes.
 
 A PyTorch file is a pickle, and a pickle can run code. Here nothing is resolved but the few names a
 state dict needs; every other name is refused before it is looked up. The packages that carry the

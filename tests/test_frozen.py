@@ -1,10 +1,10 @@
 """Claims about the frozen networks.
 
-The references in data/ come from independent runtimes (make_frozen_references.py): EfficientNet-Lite
-from PyTorch 2.13.0 with efficientnet-lite-pytorch 0.1.0, the identity network from dlib 20.0.1.
-Their inputs are random blocks of colour. Tests on photos of people read the folder named by the
-environment variable ARL_TF_TEST_DATA, which holds celeba/ in CelebA's layout, and are skipped
-without it.
+The references in data/ come from independent runtimes (make_frozen_references.py):
+EfficientNet-Lite from PyTorch 2.13.0 with efficientnet-lite-pytorch 0.1.0, the identity network
+from dlib 20.0.1. Their inputs are random blocks of colour. Tests on photos of people read the
+folder named by the environment variable ARL_TF_TEST_DATA, which holds celeba/ in CelebA's layout,
+and are skipped without it.
 """
 
 import os

@@ -1,0 +1,162 @@
+"""Benchmark: python -m arl_tf.bench [--json] [--data_dir=DIR]. Ratios measured in one run; the last line is JSON.
+
+Times of a shared machine drift, so every figure that is meant to be compared is a ratio of two times of this run.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+import tensorflow_datasets as tfds  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from arl_tf import celeba, data, faces, splits, train, trainer  # noqa: E402
+from arl_tf.config import Config  # noqa: E402
+
+DRAWN_FACES = 1500
+STEPS = 20
+
+
+def main() -> None:
+    """Runs every measurement and prints its figures, readable or as one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the JSON object only")
+    parser.add_argument(
+        "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(arguments.data_dir or drawn_folder(pathlib.Path(scratch) / "faces"))
+        figures = {
+            **measure_drawing(),
+            **measure_readers(folder, pathlib.Path(scratch) / "tfds"),
+            **measure_training(),
+        }
+    if not arguments.json:
+        for name, value in figures.items():
+            print(f"{name:45s} {value:10.4f}")
+    print(json.dumps(figures))
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def measure_drawing() -> dict[str, float]:
+    """Milliseconds that a procedural face of 64 pixels takes (one thread), best of three."""
+    faces.generate_faces(64, 64, seed=0)
+    best = min(seconds_of(lambda: faces.generate_faces(512, 64, seed=0)) for _ in range(3))
+    return {"procedural_face_ms": best / 512 * 1e3}
+
+
+def drawn_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Writes procedural faces as a CelebA-layout folder of JPEGs."""
+    drawn = faces.generate_faces(DRAWN_FACES, 128, seed=1)
+    (folder / celeba.IMAGE_FOLDER).mkdir(parents=True)
+    rows = [str(DRAWN_FACES), " ".join(faces.ATTRIBUTE_NAMES)]
+    for number, (image, labels) in enumerate(zip(drawn.images, drawn.attributes, strict=True)):
+        name = f"{number:06d}.jpg"
+        Image.fromarray(image[:, 12:116]).save(folder / celeba.IMAGE_FOLDER / name, quality=92)
+        rows.append(" ".join([name, *("1" if label else "-1" for label in labels)]))
+    (folder / celeba.ATTRIBUTE_FILE).write_text("\n".join(rows) + "\n")
+    return folder
+
+
+class LocalFaces(tfds.core.GeneratorBasedBuilder):
+    """A CelebA-layout folder as a tensorflow-datasets builder: the other way to read it."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    folder: pathlib.Path
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {"image": tfds.features.Image(shape=(None, None, 3))}
+            ),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        index = celeba.read_folder_index(self.folder)
+        for name in index.files:
+            yield name, {"image": str(self.folder / celeba.IMAGE_FOLDER / name)}
+
+
+def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, float]:
+    """A folder read by our plain tf.data reader, and through a tensorflow-datasets builder, once and again."""
+    index = celeba.read_folder_index(folder)
+    paths = [str(folder / celeba.IMAGE_FOLDER / name) for name in index.files]
+
+    def read_plain():
+        return sum(len(images) for _, images in data.read_files(paths, 64))
+
+    def read_builder():
+        dataset = builder.as_dataset(split="train")
+        dataset = dataset.map(
+            lambda example: data.preprocess(example["image"], 64), num_parallel_calls=os.cpu_count()
+        )
+        return sum(len(images) for images in dataset.batch(256).as_numpy_iterator())
+
+    read_plain()
+    plain = min(seconds_of(read_plain) for _ in range(2))
+    LocalFaces.folder = folder
+    builder = LocalFaces(data_dir=str(scratch))
+    tfds.disable_progress_bar()
+    preparing = seconds_of(builder.download_and_prepare)
+    again = min(seconds_of(read_builder) for _ in range(2))
+    return {
+        "plain_reader_images_per_second": len(paths) / plain,
+        "tfds_first_pass_over_plain_reader": (preparing + again) / plain,
+        "tfds_later_pass_over_plain_reader": again / plain,
+    }
+
+
+def measure_training() -> dict[str, float]:
+    """The adversarial step at 64 px: images per second, its cost in task steps, and the wait for data."""
+    config = Config(num_faces=1200, decoder_width=16)
+    with tempfile.TemporaryDirectory() as cache:
+        images = data.load_images(config, pathlib.Path(cache))
+        parts = splits.split_by_identity(images.identities, config)
+        learner = train.build_learner(config, images, parts)
+        task = timed_steps(learner, config, images, parts, trainer.TASK)
+        adversarial = timed_steps(learner, config, images, parts, trainer.ADVERSARIAL)
+    step_images = config.batch_size * (1 + config.decoder_steps)
+    return {
+        "adversarial_images_per_second": step_images / sum(adversarial),
+        "adversarial_step_over_task_step": sum(adversarial) / sum(task),
+        "data_wait_share": adversarial[0] / sum(adversarial),
+    }
+
+
+def timed_steps(learner, config, images, parts, phase: str) -> tuple[float, float]:
+    """(seconds waiting for data, seconds computing) of a step, means over STEPS steps after three."""
+    train.compile_phase(learner, config, phase, STEPS)
+    step = tf.function(learner.train_step)
+    batches = iter(train.batches_from(0, config, images, parts))
+    waits, computes = [], []
+    for _ in range(STEPS + 3):
+        started = time.perf_counter()
+        batch = next(batches)
+        ready = time.perf_counter()
+        float(step(batch)["loss"])
+        waits.append(ready - started)
+        computes.append(time.perf_counter() - ready)
+    return float(np.mean(waits[3:])), float(np.mean(computes[3:]))
+
+
+if __name__ == "__main__":
+    main()

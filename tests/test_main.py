@@ -1,0 +1,173 @@
+"""One run of everything through the command line, and what the command line refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, run_main
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from arl_tf import checkpoints
+from arl_tf.rulers import MEASURES
+
+CONTRACT_FILES = (
+    "config.json",
+    "splits.json",
+    "stages.json",
+    "metrics.jsonl",
+    "checkpoints/encoder.keras",
+    "checkpoints/task_head.keras",
+    "checkpoints/decoder.keras",
+    "audit/report.json",
+    "audit/report.html",
+    "audit/reconstructions.png",
+    "export/manifest.json",
+    "export/saved_model/encoder/1/saved_model.pb",
+    "export/saved_model/task_head/1/saved_model.pb",
+    "export/saved_model/task_head/1/assets/attributes.txt",
+    "export/tflite/encoder_float32.tflite",
+    "export/tflite/encoder_float16.tflite",
+)
+
+
+def read_report(workdir):
+    return json.loads((workdir / "audit" / "report.json").read_text())
+
+
+def test_smoke_run_leaves_the_whole_run_directory_and_nothing_unfinished(smoke_run):
+    workdir, _ = smoke_run
+    missing = [name for name in CONTRACT_FILES if not (workdir / name).is_file()]
+    assert not missing
+    unfinished = [p for p in workdir.rglob("*") if "unfinished" in p.name or p.suffix == ".tmp"]
+    assert not unfinished
+
+
+def test_run_ends_by_saying_where_its_results_lie_and_the_figures_beside_their_floors(smoke_run):
+    workdir, finished = smoke_run
+    end = finished.stdout[-3000:]
+    for path in ("audit/report.html", "audit/reconstructions.png", "export/saved_model/encoder"):
+        assert str(workdir / path) in end
+    assert f"tensorboard --logdir {workdir}/logs" in end
+    for row in ("utility: mean_mcc", "attack: decoder", "floor: from the task", "floor: no code"):
+        assert row in end
+
+
+def test_report_keeps_its_contract(smoke_run):
+    report = read_report(smoke_run[0])
+    assert set(report["utility"]) >= {"mean_mcc", "accuracy", "roc_auc", "attributes"}
+    assert set(report["floors"]) == {"mean_image", "task_output"}
+    sections = [*report["floors"].values(), *report["attacks"], report["worst"], report["leakage"]]
+    for section in sections:
+        for measure in MEASURES:
+            assert {"value", "ci95"} <= set(section[measure])
+    for attack in report["attacks"]:
+        assert attack["knowledge"] in ("black-box", "white-box")
+        assert {"name", "settings", "seconds"} <= set(attack)
+    assert report["codes"]["shape"] == [4, 4, 8]
+    assert report["codes"]["bytes"] == 4 * 4 * 8 * 4
+    assert all(report["leakage"][measure]["value"] is None for measure in MEASURES)
+
+
+def test_config_json_holds_every_setting_and_the_versions(smoke_run):
+    recorded = json.loads((smoke_run[0] / "config.json").read_text())
+    assert recorded["settings"]["attacker_steps"] == 6
+    assert recorded["settings"]["deterministic"] is True
+    assert {"tensorflow", "keras"} <= set(recorded["versions"])
+    assert "git_revision" in recorded
+
+
+def test_exported_encoder_and_head_compute_what_the_trained_models_do(smoke_run):
+    workdir, _ = smoke_run
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    encoder = checkpoints.load_player(workdir / "checkpoints" / "encoder.keras")
+    head = checkpoints.load_player(workdir / "checkpoints" / "task_head.keras")
+    code = encoder.predict(images.astype(np.float32) / 255.0, verbose=0)
+    served = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))
+    served_head = tf.saved_model.load(str(workdir / "export" / "saved_model" / "task_head" / "1"))
+    served_code = served.signatures["serving_default"](image=tf.constant(images))["code"]
+    np.testing.assert_allclose(served_code, code, atol=1e-5)
+    outputs = served_head.signatures["serving_default"](code=served_code)
+    np.testing.assert_allclose(outputs["logits"], head.predict(code, verbose=0), atol=1e-5)
+
+
+def test_tensorboard_shows_losses_measures_pictures_and_hyper_parameters(smoke_run):
+    logs = smoke_run[0] / "logs"
+    training = EventAccumulator(str(logs), size_guidance={"tensors": 0}).Reload()
+    tags = set(training.Tags()["tensors"])
+    assert {
+        "train/task_loss",
+        "train/privacy_loss",
+        "train/reconstruction_loss",
+        "train/images_per_second",
+        "train/protector_learning_rate",
+        "eval/mean_mcc",
+        "eval/adversary_psnr",
+        "eval/original_above_reconstruction",
+        "_hparams_/session_start_info",
+    } <= tags
+    attacked = EventAccumulator(str(logs / "audit_test")).Reload()
+    assert {"attack/decoder/ssim", "attack/picture_wall"} <= set(attacked.Tags()["tensors"])
+
+
+def test_finished_stages_are_not_redone(smoke_run):
+    workdir, _ = smoke_run
+    before = (workdir / "audit" / "report.json").stat().st_mtime_ns
+    again = run_main("--flagfile=configs/smoke.cfg", f"--workdir={workdir}", "--deterministic")
+    assert again.returncode == 0
+    assert "Stage 'audit' is finished" in again.stderr
+    assert (workdir / "audit" / "report.json").stat().st_mtime_ns == before
+    assert not (workdir / "export" / "saved_model" / "encoder" / "2").exists()
+
+
+def test_other_settings_on_a_finished_run_are_refused_by_name(smoke_run):
+    workdir, _ = smoke_run
+    refused = run_main("--stages=train", f"--workdir={workdir}", "--epochs=7")
+    assert refused.returncode == 2
+    assert "--epochs=2 (now: 7)" in refused.stderr
+    assert "--overwrite" in refused.stderr
+
+
+def test_a_later_stage_needs_no_flagfile(smoke_run):
+    workdir, _ = smoke_run
+    again = run_main("--stages=export", f"--workdir={workdir}", "--overwrite")
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert (workdir / "export" / "saved_model" / "encoder" / "2" / "saved_model.pb").exists()
+    assert (workdir / "export" / "saved_model" / "encoder" / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--lamda_pixel=1"], "Did you mean: lambda_pixel"),
+        (["--dataset=celeba"], "--dataset=celeba needs --data_dir=DIR"),
+        (["--stages=trian"], "--stages must name some of train, audit, export; got 'trian'"),
+        (["--image_size=50"], "--image_size must be a multiple of 32, got 50; try 64"),
+        (["stray"], "Unexpected argument 'stray'"),
+        (["--reference=nowhere", "--stages=audit"], "run it with --stages=train first"),
+    ],
+)
+def test_wrong_flags_end_with_a_message_and_leave_nothing(tmp_path, flags, message):
+    workdir = tmp_path / "run"
+    refused = run_main(f"--workdir={workdir}", *flags)
+    assert refused.returncode != 0
+    assert message in refused.stderr + refused.stdout
+    assert "Traceback" not in refused.stderr
+    assert not workdir.exists()
+
+
+def test_help_lists_every_setting_with_its_range():
+    shown = run_main("--helpfull").stdout
+    assert "--lambda_perceptual" in shown
+    assert "Range: >= 0" in shown
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.cfg")), ids=lambda p: p.name)
+def test_every_config_file_parses_and_says_how_to_run_it(path):
+    text = path.read_text()
+    assert text.startswith("#")
+    if path.name != "base.cfg":
+        for word in ("python -m arl_tf.main --flagfile=configs/", "Hardware:", "Time:", "Expected:"):
+            assert word in text, word
+    checked = run_main(f"--flagfile={path}", "--data_dir=anywhere", "--only_check_args")
+    assert checked.returncode == 0, checked.stderr
