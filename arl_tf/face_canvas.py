@@ -43,8 +43,10 @@ def bump(
 ) -> np.ndarray:
     """Gives 1 at the origin, 0 outside the ellipse, smooth between."""
     x, y = x / width, y / height
-    rest = np.maximum(1.0 - x * x - y * y, 0.0)
-    return rest * rest
+    rest = 1.0 - x * x - y * y
+    rest = np.maximum(rest, 0.0, out=rest)
+    rest *= rest
+    return rest
 
 
 def ramp(position: np.ndarray, *stops: tuple[float, ...]) -> list[np.ndarray]:
@@ -187,7 +189,8 @@ class Face:
     def cover(self, distance: np.ndarray, soft: float = 0.0) -> np.ndarray:
         """Coverage in [0, 1] of a signed distance's inside; `soft` widens the edge (head units)."""
         sharp = self.sharp if soft == 0.0 else 1.0 / (soft + 1.0 / self.sharp)
-        return np.clip(0.5 - distance * sharp, 0.0, 1.0)
+        inside = 0.5 - distance * sharp
+        return np.clip(inside, 0.0, 1.0, out=inside)
 
     def window(self, left: float, right: float, top: float, bottom: float) -> Window:
         """Slices that hold a box of feature coordinates under every pose."""
@@ -210,12 +213,16 @@ class Face:
         """Lays a colour over the picture."""
         for plane, value in zip(self.planes, colour, strict=True):
             part = plane[window]
-            part += alpha * (value - part)
+            change = value - part
+            change *= alpha
+            part += change
 
     def shade(self, alpha: np.ndarray, colour: tuple, window: Window = (slice(None),) * 3) -> None:
         """Multiplies the picture by a colour where alpha is 1."""
         for plane, value in zip(self.planes, colour, strict=True):
-            plane[window] *= 1.0 + alpha * (value - 1.0)
+            factor = alpha * (value - 1.0)
+            factor += 1.0
+            plane[window] *= factor
 
     def lookup(self, window: Window, scale: float) -> np.ndarray:
         """Smooth noise that sticks to the face."""

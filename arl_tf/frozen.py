@@ -26,8 +26,6 @@ _LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)
 _LITE1_REPEATS = (1, 3, 3, 4, 4, 5, 1)
 _LITE_BATCH_NORM_EPSILON = 1e-3
 _SIMILARITY_LAYERS = ("block3", "block5", "block8", "block12")
-# The square dlib's alignment cuts, as shares of the side of CelebA's centre square; measured.
-_FACE_TOP, _FACE_LEFT, _FACE_SIDE = 0.328, 0.191, 0.616
 
 
 class PerceptualNetwork(NamedTuple):
@@ -131,117 +129,6 @@ def feature_similarity(
         for a, b in zip(features_a, features_b, strict=True)
     ]
     return ops.mean(ops.stack(cosines), axis=0)
-
-
-def face_identity_network(image_size: int) -> keras.Model:
-    """Builds dlib's face recognition network behind the crop it wants.
-
-    The image is a centre square cut from an aligned CelebA picture; the network sees the square of
-    it that dlib's own landmark alignment would cut, resampled to 150 x 150 pixels.
-
-    Trap: the embeddings are not centred. Any two images, noise included, have a raw cosine of about
-    0.8. Subtract the mean embedding of many faces before taking a cosine (`metrics` does), or
-    compare Euclidean distances; dlib's threshold for the same person is 0.6.
-
-    Args:
-        image_size: S, the side of the square images in pixels. On CelebA pairs the area under the
-            ROC curve falls from .990 at full size to .983 at 64 and .940 at 32 pixels.
-
-    Returns:
-        A model: image [B, S, S, 3] float32 in [0, 1] -> embedding [B, 128] float32, raw.
-
-    Raises:
-        ValueError: an image size below one pixel, or missing or altered weights.
-    """
-    image = _image_input(image_size)
-    chip_network = face_chip_network()
-    chip_size = chip_network.input_shape[1]
-    rows = _resampling_matrix(image_size, _FACE_TOP, _FACE_SIDE, chip_size)
-    columns = _resampling_matrix(image_size, _FACE_LEFT, _FACE_SIDE, chip_size)
-    x = _matrix_product(image, rows, "bhwc,hp->bpwc", "crop_rows")
-    x = _matrix_product(x, columns, "bpwc,wq->bpqc", "crop_columns")
-    return _frozen(image, chip_network(x, training=False), "face_identity_dlib")
-
-
-def face_chip_network() -> keras.Model:
-    """Builds dlib's ResNet-29 (King 2017) on face chips as dlib itself cuts them.
-
-    Returns:
-        A model: chip [B, 150, 150, 3] float32 RGB in [0, 1] -> embedding [B, 128] float32, raw (see
-        the trap in `face_identity_network`).
-
-    Raises:
-        ValueError: missing or altered weights.
-    """
-    network = weights.read_dlib_face_network(weights.verified_path(weights.DLIB_FACE_NETWORK))
-    chip = _image_input(network.chip_size)
-    offset = [-mean / 256 for mean in network.mean_rgb]
-    x = layers.Rescaling(255 / 256, offset=offset, dtype="float32", name="preprocess")(chip)
-    stem, *units = network.convolutions
-    x = ops.relu(_dlib_convolution(x, stem, "stem"))
-    x = ops.max_pool(x, 3, 2)
-    for unit, pair in enumerate(zip(units[::2], units[1::2], strict=True), start=1):
-        x = _dlib_unit(x, pair, f"unit{unit}")
-    x = ops.mean(x, axis=(1, 2))
-    embedding = _matrix_product(x, network.embedding, "bc,ce->be", "embedding")
-    return _frozen(chip, embedding, "dlib_resnet29")
-
-
-def _dlib_convolution(
-    x: keras.KerasTensor, convolution: weights.DlibConvolution, name: str
-) -> keras.KerasTensor:
-    kernel, bias, strides, padding = convolution
-    if padding and strides == 1 and 2 * padding + 1 == kernel.shape[0]:
-        return _convolution(x, kernel, bias, name=name)
-    x = ops.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))) if padding else x
-    return _convolution(x, kernel, bias, name=name, strides=strides, padding="valid")
-
-
-def _dlib_unit(
-    x: keras.KerasTensor, pair: Sequence[weights.DlibConvolution], name: str
-) -> keras.KerasTensor:
-    """A residual unit; where it halves the size, its shortcut is an average pool."""
-    y = ops.relu(_dlib_convolution(x, pair[0], f"{name}_first"))
-    y = _dlib_convolution(y, pair[1], f"{name}_second")
-    if pair[0].strides > 1:
-        x = ops.average_pool(x, 2, 2)
-    shape = [max(sizes) for sizes in zip(x.shape[1:], y.shape[1:], strict=True)]
-    return ops.relu(_zero_extended(x, shape) + _zero_extended(y, shape))
-
-
-def _zero_extended(x: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
-    """Pads with zeros at the end of each axis, as dlib does to add tensors of different shapes."""
-    missing = [target - size for target, size in zip(shape, x.shape[1:], strict=True)]
-    return ops.pad(x, [(0, 0), *((0, count) for count in missing)]) if any(missing) else x
-
-
-def _matrix_product(
-    x: keras.KerasTensor, matrix: np.ndarray, equation: str, name: str
-) -> keras.KerasTensor:
-    """Contracts one axis of x with a constant matrix, held as a frozen weight."""
-    axes, result = equation.split("->")
-    sizes = dict(zip(axes.replace(",", ""), (*x.shape, *matrix.shape), strict=True))
-    shape = [sizes[axis] for axis in result[1:]]
-    layer = layers.EinsumDense(
-        equation, shape, kernel_initializer="zeros", dtype="float32", name=name
-    )
-    y = layer(x)
-    layer.set_weights([matrix])
-    return y
-
-
-def _resampling_matrix(size: int, start: float, extent: float, samples: int) -> np.ndarray:
-    """Linear resampling of a part of an axis: [size, samples], each column summing to one.
-
-    `start` and `extent` are shares of the axis. Where it shrinks, the triangle widens to the step
-    between samples, which is the usual antialiasing. Beyond the edge the edge is repeated.
-    """
-    step = extent * size / samples
-    centres = start * size + (np.arange(samples) + 0.5) * step - 0.5
-    centres = np.clip(centres, 0.0, size - 1.0)
-    distances = np.abs(np.arange(size)[:, None] - centres[None, :])
-    triangle = np.maximum(0.0, 1.0 - distances / max(step, 1.0))
-    return (triangle / triangle.sum(axis=0)).astype("float32")
 
 
 def _image_input(image_size: int) -> keras.KerasTensor:

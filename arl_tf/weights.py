@@ -37,7 +37,7 @@ DISTRIBUTIONS = {
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 # What a damaged file makes the standard library's parsers raise; all become one ValueError.
-_PARSE_ERRORS = (
+PARSE_ERRORS = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
     struct.error,
@@ -195,7 +195,7 @@ def read_torch_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
             key: _checked_view(key, view).array(values[view.storage.key])
             for key, view in views.items()
         }
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise ValueError(
             f"{path} cannot be read as a PyTorch state dict: {error or type(error).__name__}; "
             "expected the unmodified file of torch.save(model.state_dict(), ...)."
@@ -251,155 +251,3 @@ def _read_legacy(path: pathlib.Path) -> tuple[dict[str, _TensorView], dict[Hasha
             data = stream.read(count * np.dtype(storages[key].dtype).itemsize)
             values[key] = storages[key].array(data)
     return views, values
-
-
-class DlibConvolution(NamedTuple):
-    """A convolution with the affine layer behind it folded in."""
-
-    kernel: np.ndarray  # [height, width, inputs, outputs] float32
-    bias: np.ndarray  # [outputs] float32
-    strides: int
-    padding: int  # zeros added on every side, in pixels
-
-
-class DlibFaceNetwork(NamedTuple):
-    """What dlib's face recognition file holds; the order of the layers is ResNet-29's."""
-
-    mean_rgb: tuple[float, float, float]  # subtracted from 0..255; the rest is divided by 256
-    chip_size: int  # side of the input in pixels
-    convolutions: tuple[DlibConvolution, ...]  # the stem, then two for each of 14 residual units
-    embedding: np.ndarray  # [256, 128] float32, applied to the pooled features without bias
-
-
-class _DlibStream:
-    """dlib's serialisation of integers, reals, strings, booleans and tensors."""
-
-    def __init__(self, data: bytes, position: int):
-        self._data = data
-        self._position = position
-
-    def take(self, count: int) -> bytes:
-        taken = self._data[self._position : self._position + count]
-        if len(taken) != count:
-            raise EOFError(f"it ends at byte {len(self._data)}, in the middle of a value")
-        self._position += count
-        return taken
-
-    def integer(self) -> int:
-        """A byte with the sign in its top bit and a length in its low four, then the magnitude."""
-        control = self.take(1)[0]
-        magnitude = int.from_bytes(self.take(control & 0x0F), "little")
-        return -magnitude if control & 0x80 else magnitude
-
-    def integers(self, count: int) -> list[int]:
-        return [self.integer() for _ in range(count)]
-
-    def reals(self, count: int) -> list[float]:
-        return [math.ldexp(self.integer(), self.integer()) for _ in range(count)]
-
-    def text(self) -> str:
-        return self.take(self.integer()).decode("ascii")
-
-    def skip_booleans(self, count: int) -> None:
-        for value in self.take(count):
-            if value not in b"01":
-                raise ValueError(f"byte {self._position} should be a boolean")
-
-    def tensor(self) -> np.ndarray:
-        version, *shape = self.integers(5)
-        if version != 2:
-            raise ValueError(f"tensor version {version} before byte {self._position}, not 2")
-        return np.frombuffer(self.take(4 * math.prod(shape)), "<f4").reshape(shape)
-
-    def alias(self) -> list[int]:
-        """The shape of a part of a parameter tensor."""
-        return self.integers(5)[1:]
-
-
-def read_dlib_face_network(path: str | pathlib.Path) -> DlibFaceNetwork:
-    """Reads dlib_face_recognition_resnet_model_v1.dat without dlib.
-
-    Args:
-        path: the file as dlib publishes it (metric network, version 1).
-
-    Returns:
-        The network's parameters in evaluation mode.
-
-    Raises:
-        ValueError: the file is damaged or holds another network.
-    """
-    path = pathlib.Path(path)
-    data = path.read_bytes()
-    try:
-        # The network is written from the loss inwards to the input, and then the layers' own
-        # parameters from the input outwards: everything needed follows the input layer's name.
-        stream = _DlibStream(data, data.index(b"input_rgb_image_sized") - 2)
-        return _read_dlib_layers(stream)
-    except _PARSE_ERRORS as error:
-        raise ValueError(
-            f"{path} cannot be read as dlib's face recognition network: {error}; "
-            "expected the unmodified dlib_face_recognition_resnet_model_v1.dat."
-        ) from error
-
-
-def _read_dlib_layers(stream: _DlibStream) -> DlibFaceNetwork:
-    stream.text()
-    red, green, blue = stream.reals(3)
-    chip_size, _ = stream.integers(2)
-    convolutions: list[DlibConvolution] = []
-    kind = ""
-    while not kind.startswith("fc_"):
-        kind = stream.text()
-        if kind == "con_4":
-            convolutions.append(_read_dlib_convolution(stream))
-        elif kind == "affine_":
-            convolutions[-1] = _fold_dlib_affine(stream, convolutions[-1])
-        elif kind in ("max_pool_2", "avg_pool_2"):
-            stream.integers(6)
-        elif kind.startswith("fc_"):
-            embedding = _read_dlib_embedding(stream)
-        elif kind != "relu_" and not kind.startswith("add_prev"):
-            raise ValueError(f"unexpected layer {kind!r}")
-        _skip_dlib_layer_state(stream, lowest=kind == "con_4" and len(convolutions) == 1)
-    if len(convolutions) != 29:
-        raise ValueError(f"{len(convolutions)} convolutions, expected 29")
-    return DlibFaceNetwork((red, green, blue), chip_size, tuple(convolutions), embedding)
-
-
-def _read_dlib_convolution(stream: _DlibStream) -> DlibConvolution:
-    parameters = stream.tensor().ravel()
-    *_, strides, _, padding, _ = stream.integers(7)
-    shape = stream.alias()  # outputs, inputs, height, width
-    stream.alias()
-    stream.reals(4)
-    kernel, bias = np.split(parameters, [math.prod(shape)])
-    return DlibConvolution(kernel.reshape(shape).transpose(2, 3, 1, 0), bias, strides, padding)
-
-
-def _fold_dlib_affine(stream: _DlibStream, convolution: DlibConvolution) -> DlibConvolution:
-    scale, shift = np.split(stream.tensor().ravel(), 2)
-    stream.alias()
-    stream.alias()
-    stream.integer()
-    return convolution._replace(
-        kernel=convolution.kernel * scale, bias=convolution.bias * scale + shift
-    )
-
-
-def _read_dlib_embedding(stream: _DlibStream) -> np.ndarray:
-    outputs, inputs = stream.integers(2)
-    embedding = stream.tensor().reshape(inputs, outputs)
-    stream.alias()
-    stream.alias()
-    stream.integer()
-    stream.reals(4)
-    return embedding
-
-
-def _skip_dlib_layer_state(stream: _DlibStream, *, lowest: bool) -> None:
-    """Three flags and three work tensors of training, and the input's expansion factor."""
-    stream.skip_booleans(3)
-    for _ in range(3):
-        stream.tensor()
-    if lowest:
-        stream.integer()
