@@ -1,8 +1,7 @@
 """audit(...): freezes an encoder, lets fresh attackers loose on its codes, and measures what they got on T."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -10,39 +9,14 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf import attacks, metrics, rulers, runs, utility
+from arl_tf import attacks, leakage, metrics, rulers, utility
 from arl_tf.config import Config
 from arl_tf.data import ImageSet, to_float
+from arl_tf.leakage import FLOORS, Reference, mean_estimate
 from arl_tf.rulers import MEASURES
 from arl_tf.splits import Splits, names_hash
 
 BATCH = 128
-FLOORS = ("mean_image", "task_output")
-MEASURES_FILE = "measures.npz"
-# Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike things.
-SHARED_WITH_REFERENCE = (
-    "dataset",
-    "image_size",
-    "encoder",
-    "cut",
-    "code_channels",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """The unprotected encoder's audit.
-
-    Attributes:
-        workdir: its run directory, as given.
-        worst: measure -> per-image values float64 [N] of its worst attack.
-        worst_attack: measure -> that attack's name.
-        reconstructions: float32 [N, S, S, 3] in [0, 1] of the pictured images' rows.
-    """
-
-    workdir: str
-    worst: Mapping[str, np.ndarray]
-    worst_attack: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +59,7 @@ def audited_rows(splits: Splits, audit_split: str, identities: np.ndarray) -> Ro
     if audit_split == "test":
         return Rows(splits.public_train, splits.public_validation, splits.test, splits.test)
     people = np.unique(identities[splits.public_train])
-    held_out = np.isin(identities[splits.public_train], people[:: 10])
+    held_out = np.isin(identities[splits.public_train], people[::10])
     return Rows(
         splits.public_train[~held_out],
         splits.public_train[held_out],
@@ -232,7 +206,7 @@ def assemble(
     """report.json's content (the contract is in WORKSPACE.md)."""
     weights = metrics.identity_weights(originals.identities, config.bootstrap_samples, config.seed)
     on_codes = [result for result in results if result.name not in FLOORS]
-    worst = worst_attacks({result.name: per_image[result.name] for result in on_codes})
+    worst = leakage.worst_attacks({result.name: per_image[result.name] for result in on_codes})
     estimates = {
         name: {measure: mean_estimate(values, weights) for measure, values in measures.items()}
         for name, measures in per_image.items()
@@ -261,7 +235,7 @@ def assemble(
             measure: {"attack": name, **estimates[name][measure]} for measure, name in worst.items()
         },
         "leakage": {
-            measure: leakage(measure, per_image, worst[measure], reference, weights)
+            measure: leakage.leakage(measure, per_image, worst[measure], reference, weights)
             for measure in MEASURES
         },
         "codes": {
@@ -270,7 +244,7 @@ def assemble(
             "shape": list(target_codes.shape[1:]),
             "bytes": int(target_codes[0].nbytes),
         },
-        "reference": reference and describe_reference(reference, weights),
+        "reference": reference and leakage.describe_reference(reference, weights),
         "measured_on": {
             "split": config.audit_split,
             "images": len(rows.target),
@@ -278,108 +252,3 @@ def assemble(
             "attacker_images": len(rows.attacker),
         },
     }
-
-
-def worst_attacks(per_attack: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
-    """Measure -> the attack with the highest mean; every measure grows with the attacker's success."""
-    return {
-        measure: max(per_attack, key=lambda name: per_attack[name][measure].mean())
-        for measure in MEASURES
-    }
-
-
-def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Mean of per-image values with its bootstrap interval."""
-    return utility.estimate(float(values.mean()), metrics.weighted_means(values, weights))
-
-
-def leakage(
-    measure: str,
-    per_image: Mapping[str, Mapping[str, np.ndarray]],
-    worst: str,
-    reference: Reference | None,
-    weights: np.ndarray,
-) -> dict[str, Any]:
-    """(worst - floor) / (reference - floor), where the floor is the better of the two.
-
-    Null without a reference, or where the reference gives away no more than the floor. The interval resamples the
-    same people in all three terms.
-    """
-    if reference is None:
-        return utility.estimate(None)
-    floor = max(FLOORS, key=lambda name: per_image[name][measure].mean())
-    terms = [per_image[worst][measure], per_image[floor][measure], reference.worst[measure]]
-    attacked, least, unprotected = (values.mean() for values in terms)
-    if unprotected <= least:
-        return utility.estimate(None)
-    attacked_s, least_s, unprotected_s = (metrics.weighted_means(v, weights) for v in terms)
-    gap = unprotected_s - least_s
-    resampled = np.divide(attacked_s - least_s, gap, out=np.full_like(gap, np.nan), where=gap > 0)
-    return utility.estimate(float((attacked - least) / (unprotected - least)), resampled)
-
-
-def describe_reference(reference: Reference, weights: np.ndarray) -> dict[str, Any]:
-    """The report's `reference` section."""
-    return {
-        "workdir": reference.workdir,
-        "worst": {
-            measure: {
-                "attack": reference.worst_attack[measure],
-                **mean_estimate(reference.worst[measure], weights),
-            }
-            for measure in MEASURES
-        },
-    }
-
-
-def load_reference(config: Config, test_hash: str) -> Reference:
-    """Reads the audit of the run directory that --reference names.
-
-    Raises:
-        ValueError: it is not audited, is protected itself, is of another shape or data, or was measured on other images.
-    """
-    run = runs.RunDirectory(pathlib.Path(config.reference))
-    path = run.audit(config.audit_split) / MEASURES_FILE
-    recorded = runs.recorded_settings(run)
-    if not path.exists() or not recorded:
-        raise ValueError(
-            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with --defence=none"
-            f" and audit it with --audit_split={config.audit_split} first."
-        )
-    if recorded["defence"] != "none":
-        raise ValueError(
-            f"--reference={config.reference} was trained with --defence={recorded['defence']}; the reference must"
-            " be unprotected (--defence=none)."
-        )
-    now = {name: getattr(config, name) for name in SHARED_WITH_REFERENCE}
-    differing = runs.differing_settings(recorded, now)
-    if differing:
-        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
-    with np.load(path) as saved:
-        if str(saved["test_hash"]) != test_hash:
-            raise ValueError(
-                f"--reference={config.reference} was measured on other images; use the same data and --seed."
-            )
-        per_attack = {
-            name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
-            for name in saved["attacks"].tolist()
-        }
-    worst = worst_attacks(per_attack)
-    return Reference(
-        config.reference, {m: per_attack[name][m] for m, name in worst.items()}, worst
-    )
-
-
-def save_measures(report: AuditReport, path: pathlib.Path) -> None:
-    """Writes the per-image measures (no image), by rename; a later audit reads them as its reference."""
-    arrays = {
-        f"{name}/{measure}": values
-        for name, measures in report.per_image.items()
-        for measure, values in measures.items()
-    }
-    attack_names = [attack["name"] for attack in report.content["attacks"]]
-    unfinished = path.with_name("unfinished_" + path.name)
-    np.savez_compressed(
-        unfinished, attacks=np.array(attack_names), test_hash=np.array(report.test_hash), **arrays
-    )
-    unfinished.replace(path)

@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-import tensorflow_datasets as tfds  # noqa: E402
-from PIL import Image  # noqa: E402
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
 
-from arl_tf import celeba, data, faces, splits, train, trainer  # noqa: E402
-from arl_tf.config import Config  # noqa: E402
+from arl_tf import celeba, data, faces, splits, train, trainer
+from arl_tf.config import Config
 
 DRAWN_FACES = 1500
 STEPS = 20

@@ -62,7 +62,9 @@ def check_losses(logs: dict[str, float], where: str) -> None:
 class DecoderRestart(keras.callbacks.Callback):
     """Gives the adversary new weights on a schedule, so that the encoder can't specialise on one decoder."""
 
-    def __init__(self, new_decoder: Callable[[keras.Model, int], keras.Model], every: int, first_epoch: int):
+    def __init__(
+        self, new_decoder: Callable[[keras.Model, int], keras.Model], every: int, first_epoch: int
+    ):
         """Takes a function from (learner, epoch) to a decoder with new weights, and the schedule in epochs."""
         super().__init__()
         self.new_decoder = new_decoder
@@ -108,8 +110,12 @@ class Evaluation(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         values = {f"train/{name}": float(value) for name, value in logs.items()}
         values["train/images_per_second"] = self.params["steps"] * self.images_per_step / seconds
-        values["train/protector_learning_rate"] = float(self.model.protector_optimizer.learning_rate)
-        values["train/adversary_learning_rate"] = float(self.model.adversary_optimizer.learning_rate)
+        values["train/protector_learning_rate"] = float(
+            self.model.protector_optimizer.learning_rate
+        )
+        values["train/adversary_learning_rate"] = float(
+            self.model.adversary_optimizer.learning_rate
+        )
         logs["validation_mcc"] = values["eval/mean_mcc"] = self.mean_mcc()
         if self.model.phase != "task":
             logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()
@@ -187,5 +193,7 @@ def drop_lines_after(path: pathlib.Path, epoch: int) -> None:
     """Removes metrics.jsonl's lines of epochs that a killed run logged but did not save."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch]
+        kept = [
+            line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch
+        ]
         path.write_text("".join(kept), encoding="utf-8")

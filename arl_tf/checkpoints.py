@@ -49,5 +49,7 @@ def load_player(path: pathlib.Path) -> keras.Model:
         ValueError: no such file; the run was not trained to its end.
     """
     if not path.exists():
-        raise ValueError(f"No {path}: the run is not trained to its end; run it with --stages=train first.")
+        raise ValueError(
+            f"No {path}: the run is not trained to its end; run it with --stages=train first."
+        )
     return keras.models.load_model(path, compile=False)

@@ -21,6 +21,8 @@ STAGE_GROUPS = {
     "export": ("data", "model", "train"),
 }
 STAGES = tuple(STAGE_GROUPS)
+# The folder may be moved: splits.json tells whether its images are still the same.
+UNCOMPARED = ("data_dir",)
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
@@ -345,7 +347,7 @@ class Config:
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.metadata["group"] in groups
+            if field.metadata["group"] in groups and field.name not in UNCOMPARED
         }
 
 

@@ -1,4 +1,22 @@
-HEADER
+"""dlib's face identity network (King 2017): the reader of its file, and the network rebuilt.
+
+dlib itself is not needed. The networks are named functional `keras.Model`s on float32 RGB in
+[0, 1], differentiable with respect to the image; nothing in them is trainable, and nothing behaves
+differently in training: dlib's affine layers are folded into the convolutions.
+"""
+
+import math
+import pathlib
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from arl_tf import weights
+
+# The square dlib's alignment cuts, as shares of the side of CelebA's centre square; measured.
+_FACE_TOP, _FACE_LEFT, _FACE_SIDE = 0.328, 0.191, 0.616
 
 
 class DlibConvolution(NamedTuple):
@@ -46,7 +64,8 @@ def face_identity_network(image_size: int) -> keras.Model:
     columns = _resampling_matrix(image_size, _FACE_LEFT, _FACE_SIDE, chip_size)
     x = _matrix_product(image, rows, "bhwc,hp->bpwc", "crop_rows")
     x = _matrix_product(x, columns, "bpwc,wq->bpqc", "crop_columns")
-    return _frozen(image, chip_network(x, training=False), "face_identity_dlib")
+    embedding = chip_network(x, training=False)
+    return keras.Model(image, embedding, trainable=False, name="face_identity_dlib")
 
 
 def face_chip_network() -> keras.Model:
@@ -59,18 +78,18 @@ def face_chip_network() -> keras.Model:
     Raises:
         ValueError: missing or altered weights.
     """
-    network = weights.read_dlib_face_network(weights.verified_path(weights.DLIB_FACE_NETWORK))
+    network = read_dlib_face_network(weights.verified_path(weights.DLIB_FACE_NETWORK))
     chip = _image_input(network.chip_size)
     offset = [-mean / 256 for mean in network.mean_rgb]
     x = layers.Rescaling(255 / 256, offset=offset, dtype="float32", name="preprocess")(chip)
     stem, *units = network.convolutions
-    x = ops.relu(_dlib_convolution(x, stem, "stem"))
+    x = ops.relu(_convolution(x, stem, "stem"))
     x = ops.max_pool(x, 3, 2)
     for unit, pair in enumerate(zip(units[::2], units[1::2], strict=True), start=1):
-        x = _dlib_unit(x, pair, f"unit{unit}")
+        x = _residual_unit(x, pair, f"unit{unit}")
     x = ops.mean(x, axis=(1, 2))
     embedding = _matrix_product(x, network.embedding, "bc,ce->be", "embedding")
-    return _frozen(chip, embedding, "dlib_resnet29")
+    return keras.Model(chip, embedding, trainable=False, name="dlib_resnet29")
 
 
 def read_dlib_face_network(path: str | pathlib.Path) -> DlibFaceNetwork:
@@ -90,16 +109,15 @@ def read_dlib_face_network(path: str | pathlib.Path) -> DlibFaceNetwork:
     try:
         # The network is written from the loss inwards to the input, and then the layers' own
         # parameters from the input outwards: everything needed follows the input layer's name.
-        stream = _DlibStream(data, data.index(b"input_rgb_image_sized") - 2)
-        return _read_dlib_layers(stream)
-    except _PARSE_ERRORS as error:
+        return _read_layers(_Stream(data, data.index(b"input_rgb_image_sized") - 2))
+    except weights.PARSE_ERRORS as error:
         raise ValueError(
             f"{path} cannot be read as dlib's face recognition network: {error}; "
             "expected the unmodified dlib_face_recognition_resnet_model_v1.dat."
         ) from error
 
 
-class _DlibStream:
+class _Stream:
     """dlib's serialisation of integers, reals, strings, booleans and tensors."""
 
     def __init__(self, data: bytes, position: int):
@@ -144,7 +162,7 @@ class _DlibStream:
         return self.integers(5)[1:]
 
 
-def _read_dlib_layers(stream: _DlibStream) -> DlibFaceNetwork:
+def _read_layers(stream: _Stream) -> DlibFaceNetwork:
     stream.text()
     red, green, blue = stream.reals(3)
     chip_size, _ = stream.integers(2)
@@ -153,22 +171,22 @@ def _read_dlib_layers(stream: _DlibStream) -> DlibFaceNetwork:
     while not kind.startswith("fc_"):
         kind = stream.text()
         if kind == "con_4":
-            convolutions.append(_read_dlib_convolution(stream))
+            convolutions.append(_read_convolution(stream))
         elif kind == "affine_":
-            convolutions[-1] = _fold_dlib_affine(stream, convolutions[-1])
+            convolutions[-1] = _fold_affine(stream, convolutions[-1])
         elif kind in ("max_pool_2", "avg_pool_2"):
             stream.integers(6)
         elif kind.startswith("fc_"):
-            embedding = _read_dlib_embedding(stream)
+            embedding = _read_embedding(stream)
         elif kind != "relu_" and not kind.startswith("add_prev"):
             raise ValueError(f"unexpected layer {kind!r}")
-        _skip_dlib_layer_state(stream, lowest=kind == "con_4" and len(convolutions) == 1)
+        _skip_layer_state(stream, lowest=kind == "con_4" and len(convolutions) == 1)
     if len(convolutions) != 29:
         raise ValueError(f"{len(convolutions)} convolutions, expected 29")
     return DlibFaceNetwork((red, green, blue), chip_size, tuple(convolutions), embedding)
 
 
-def _read_dlib_convolution(stream: _DlibStream) -> DlibConvolution:
+def _read_convolution(stream: _Stream) -> DlibConvolution:
     parameters = stream.tensor().ravel()
     *_, strides, _, padding, _ = stream.integers(7)
     shape = stream.alias()  # outputs, inputs, height, width
@@ -178,7 +196,7 @@ def _read_dlib_convolution(stream: _DlibStream) -> DlibConvolution:
     return DlibConvolution(kernel.reshape(shape).transpose(2, 3, 1, 0), bias, strides, padding)
 
 
-def _fold_dlib_affine(stream: _DlibStream, convolution: DlibConvolution) -> DlibConvolution:
+def _fold_affine(stream: _Stream, convolution: DlibConvolution) -> DlibConvolution:
     scale, shift = np.split(stream.tensor().ravel(), 2)
     stream.alias()
     stream.alias()
@@ -188,7 +206,7 @@ def _fold_dlib_affine(stream: _DlibStream, convolution: DlibConvolution) -> Dlib
     )
 
 
-def _read_dlib_embedding(stream: _DlibStream) -> np.ndarray:
+def _read_embedding(stream: _Stream) -> np.ndarray:
     outputs, inputs = stream.integers(2)
     embedding = stream.tensor().reshape(inputs, outputs)
     stream.alias()
@@ -198,7 +216,7 @@ def _read_dlib_embedding(stream: _DlibStream) -> np.ndarray:
     return embedding
 
 
-def _skip_dlib_layer_state(stream: _DlibStream, *, lowest: bool) -> None:
+def _skip_layer_state(stream: _Stream, *, lowest: bool) -> None:
     """Three flags and three work tensors of training, and the input's expansion factor."""
     stream.skip_booleans(3)
     for _ in range(3):
@@ -207,29 +225,47 @@ def _skip_dlib_layer_state(stream: _DlibStream, *, lowest: bool) -> None:
         stream.integer()
 
 
-def _dlib_convolution(
-    x: keras.KerasTensor, convolution: weights.DlibConvolution, name: str
+def _image_input(image_size: int) -> keras.KerasTensor:
+    if image_size < 1:
+        raise ValueError(f"image_size must be >= 1 pixel, got {image_size}.")
+    return keras.Input((image_size, image_size, 3), dtype="float32", name="image")
+
+
+def _convolution(
+    x: keras.KerasTensor, convolution: DlibConvolution, name: str
 ) -> keras.KerasTensor:
     kernel, bias, strides, padding = convolution
-    if padding and strides == 1 and 2 * padding + 1 == kernel.shape[0]:
-        return _convolution(x, kernel, bias, name=name)
-    x = ops.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))) if padding else x
-    return _convolution(x, kernel, bias, name=name, strides=strides, padding="valid")
+    same = padding > 0 and strides == 1 and 2 * padding + 1 == kernel.shape[0]
+    if padding and not same:
+        x = ops.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    layer = layers.Conv2D(
+        kernel.shape[3],
+        kernel.shape[:2],
+        strides,
+        padding="same" if same else "valid",
+        kernel_initializer="zeros",  # random initial values would move Keras's global random state
+        bias_initializer="zeros",
+        dtype="float32",
+        name=name,
+    )
+    y = layer(x)
+    layer.set_weights([kernel, bias])
+    return y
 
 
-def _dlib_unit(
-    x: keras.KerasTensor, pair: Sequence[weights.DlibConvolution], name: str
+def _residual_unit(
+    x: keras.KerasTensor, pair: tuple[DlibConvolution, DlibConvolution], name: str
 ) -> keras.KerasTensor:
     """A residual unit; where it halves the size, its shortcut is an average pool."""
-    y = ops.relu(_dlib_convolution(x, pair[0], f"{name}_first"))
-    y = _dlib_convolution(y, pair[1], f"{name}_second")
+    y = ops.relu(_convolution(x, pair[0], f"{name}_first"))
+    y = _convolution(y, pair[1], f"{name}_second")
     if pair[0].strides > 1:
         x = ops.average_pool(x, 2, 2)
     shape = [max(sizes) for sizes in zip(x.shape[1:], y.shape[1:], strict=True)]
     return ops.relu(_zero_extended(x, shape) + _zero_extended(y, shape))
 
 
-def _zero_extended(x: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
+def _zero_extended(x: keras.KerasTensor, shape: list[int]) -> keras.KerasTensor:
     """Pads with zeros at the end of each axis, as dlib does to add tensors of different shapes."""
     missing = [target - size for target, size in zip(shape, x.shape[1:], strict=True)]
     return ops.pad(x, [(0, 0), *((0, count) for count in missing)]) if any(missing) else x

@@ -7,7 +7,6 @@ by clipping at half a pixel. Everything is elementwise over [n, h, w], so a pict
 on the pictures drawn beside it.
 """
 
-import copy
 import functools
 from collections.abc import Callable
 
@@ -44,7 +43,7 @@ def bump(
     """Gives 1 at the origin, 0 outside the ellipse, smooth between."""
     x, y = x / width, y / height
     rest = 1.0 - x * x - y * y
-    rest = np.maximum(rest, 0.0, out=rest)
+    rest = np.clip(rest, 0.0, 1.0, out=rest)
     rest *= rest
     return rest
 
@@ -180,8 +179,7 @@ class Face:
         rows = np.flatnonzero(which)
         if len(rows) == 0:
             return
-        some = copy.copy(self)
-        some.__dict__ |= {name: _take(value, rows) for name, value in self.__dict__.items()}
+        some = _SomeFaces(self, rows)
         draw(some)
         for plane, part in zip(self.planes, some.planes, strict=True):
             plane[rows] = part
@@ -209,6 +207,10 @@ class Face:
             edges.append(slice(max(int(start), 0), min(int(stop) + 1, self.size)))
         return (slice(None), *edges)
 
+    def surface(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Feature coordinates `fu, fv` within a window, in arrays of their own: quicker to read."""
+        return self.fu[window].copy(), self.fv[window].copy()
+
     def paint(self, alpha: np.ndarray, colour: list, window: Window = (slice(None),) * 3) -> None:
         """Lays a colour over the picture."""
         for plane, value in zip(self.planes, colour, strict=True):
@@ -229,13 +231,36 @@ class Face:
         t = self.t
         column = ((self.fu[window] * scale + 8.0 + t["texture_u"]) * 97.0).astype(np.int32)
         row = ((self.fv[window] * scale + 8.0 + t["texture_v"]) * 97.0).astype(np.int32)
-        return _texture()[(row & _TABLE - 1) * _TABLE + (column & _TABLE - 1)]
+        return _texture().take((row & _TABLE - 1) * _TABLE + (column & _TABLE - 1))
+
+
+class _SomeFaces(Face):
+    """Some pictures of a chunk: takes their rows of what a part asks for, when it asks."""
+
+    def __init__(self, chunk: Face, rows: np.ndarray):
+        self._chunk, self._rows = chunk, rows
+        self.t = _SomeTraits(chunk.t, rows)
+
+    def __getattr__(self, name: str) -> object:
+        value = _take(getattr(self._chunk, name), self._rows)
+        setattr(self, name, value)
+        return value
+
+
+class _SomeTraits(dict):
+    """Some rows of the traits, taken when they are first read."""
+
+    def __init__(self, traits: Traits, rows: np.ndarray):
+        super().__init__()
+        self._traits, self._rows = traits, rows
+
+    def __missing__(self, name: str) -> np.ndarray:
+        value = self[name] = _take(self._traits[name], self._rows)
+        return value
 
 
 def _take(value: object, rows: np.ndarray) -> object:
-    """Takes rows of an array [n, h, w] or of those in a list or dict; leaves the rest alone."""
-    if isinstance(value, dict):
-        return {name: _take(part, rows) for name, part in value.items()}
+    """Takes rows of an array [n, h, w] or of those in a list or tuple; leaves the rest alone."""
     if isinstance(value, list | tuple):
         return [_take(part, rows) for part in value]
     # Arrays of length 1 are shared by all pictures (or hold the only one).

@@ -9,7 +9,7 @@ def draw_eyes(face: Face) -> None:
     """Lids, lid shadow, crease, the white with its iris, and lashes; both eyes at once."""
     t = face.t
     window = face.window(-0.9, 0.9, -0.4, 0.45)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     eye_u, eye_v = face.eye
     wide = 0.228 + 0.022 * t["eye_size"]
     smile = np.maximum(t["smile"], 0.0)
@@ -72,7 +72,7 @@ def draw_brows(face: Face) -> None:
     """Frayed arcs in a darker tone of the hair."""
     t = face.t
     window = face.window(-0.95, 0.95, -0.75, 0.05)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     eye_u, eye_v = face.eye
     x = (np.abs(fu) - eye_u - 0.02) / 0.33
     arched = t["arched"]
@@ -96,7 +96,7 @@ def draw_mouth(face: Face) -> None:
     """Lips, the gap between them, teeth."""
     t = face.t
     window = face.window(-0.75, 0.75, 0.6, 1.55)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     smile = t["smile"]
     wide = (0.36 + 0.045 * t["mouth_width"]) * (1.0 + 0.2 * np.maximum(smile, 0.0))
     x = (fu - face.turn * 0.12) / wide
@@ -147,7 +147,7 @@ def draw_glasses(face: Face) -> None:
     """Rims, bridge and temples, and the tint and reflection of the lenses."""
     t = face.t
     window = face.window(-1.1, 1.1, -0.45, 0.6)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     side = np.abs(fu - face.turn * 0.1)
     eye_u, eye_v = face.eye
     x, y = np.abs(side - eye_u - 0.02), np.abs(fv - eye_v - 0.05)

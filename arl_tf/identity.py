@@ -3,7 +3,7 @@
 The generator knows the true factors of the faces it draws, an attack's reconstruction has none.
 So a linear readout of frozen features is fitted once on freshly drawn faces, in closed form, and
 then says of any picture which identity it shows. For photos of people use
-`frozen.face_identity_network`.
+`dlib_face.face_identity_network`.
 """
 
 import functools

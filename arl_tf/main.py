@@ -8,10 +8,10 @@ from logging import WARNING
 # Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags, logging  # noqa: E402
+from absl import app, flags, logging
 
-from arl_tf import config as settings  # noqa: E402
-from arl_tf import runs  # noqa: E402
+from arl_tf import config as settings
+from arl_tf import runs
 
 USAGE_ERROR = 2
 
@@ -44,7 +44,6 @@ def show_only_our_notes() -> None:
         harmless = record.filename == "polymorphic_function.py"
         return record.pathname.startswith(package) or (record.levelno >= WARNING and not harmless)
 
-    logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(is_wanted)
 
 
@@ -63,6 +62,7 @@ def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
 def console() -> None:
     """Entry point of the command `arl_tf`."""
     settings.define_flags(flags.FLAGS)
+    flags.FLAGS.set_default("verbosity", logging.INFO)
     app.run(main)
 
 

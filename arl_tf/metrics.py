@@ -25,7 +25,10 @@ def matthews_correlation(counts: np.ndarray) -> np.ndarray:
     true_pos, false_pos, false_neg, true_neg = np.moveaxis(counts, -1, 0)
     numerator = true_pos * true_neg - false_pos * false_neg
     squared = (
-        (true_pos + false_pos) * (true_pos + false_neg) * (true_neg + false_pos) * (true_neg + false_neg)
+        (true_pos + false_pos)
+        * (true_pos + false_neg)
+        * (true_neg + false_pos)
+        * (true_neg + false_neg)
     )
     return np.divide(numerator, np.sqrt(squared), out=np.zeros_like(numerator), where=squared > 0)
 
@@ -68,7 +71,9 @@ def ssim(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
     Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N] in [-1, 1].
     """
     parts = [
-        tf.image.ssim(reconstructions[start : start + BATCH], images[start : start + BATCH], max_val=1.0).numpy()
+        tf.image.ssim(
+            reconstructions[start : start + BATCH], images[start : start + BATCH], max_val=1.0
+        ).numpy()
         for start in range(0, len(images), BATCH)
     ]
     return np.concatenate(parts).astype(np.float64)

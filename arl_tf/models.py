@@ -58,7 +58,9 @@ def build_encoder_and_task_head(
     backbone = BACKBONES[name](image_size)
     features = backbone.get_layer(CUT_LAYERS[name][cut]).output
     code = bottleneck(features, code_channels) if code_channels else features
-    encoder = keras.Model(backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder")
+    encoder = keras.Model(
+        backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder"
+    )
     return encoder, build_task_head(backbone, features, encoder.output_shape[1:], num_attributes)
 
 
@@ -221,16 +223,22 @@ def build_decoder(
             f"A code of shape {code_shape} can't be decoded to {image_size} x {image_size} pixels: expected a"
             " vector or a square grid whose side is the image's divided by a power of two."
         )
-    features = layers.Conv2D(decoder_channels(width, image_size // side), 3, padding="same", name="first")(features)
+    features = layers.Conv2D(
+        decoder_channels(width, image_size // side), 3, padding="same", name="first"
+    )(features)
     while True:
         for block in range(1, depth + 1 if side < image_size else 1):
             features = decoder_block(features, f"grid{side}_block{block}")
         if side == image_size:
             break
         side *= 2
-        features = double_grid(features, decoder_channels(width, image_size // side), f"grid{side}_up")
+        features = double_grid(
+            features, decoder_channels(width, image_size // side), f"grid{side}_up"
+        )
     features = layers.ReLU(name="last_relu")(features)
-    image = layers.Conv2D(3, 3, padding="same", activation="sigmoid", name="reconstruction")(features)
+    image = layers.Conv2D(3, 3, padding="same", activation="sigmoid", name="reconstruction")(
+        features
+    )
     return keras.Model(code, image, name=name)
 
 
@@ -251,7 +259,9 @@ def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
     branch = layers.ReLU(name=f"{name}_relu1")(features)
     branch = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv1")(branch)
     branch = layers.ReLU(name=f"{name}_relu2")(branch)
-    branch = layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros", name=f"{name}_conv2")(branch)
+    branch = layers.Conv2D(
+        channels, 3, padding="same", kernel_initializer="zeros", name=f"{name}_conv2"
+    )(branch)
     return layers.Add(name=f"{name}_add")([features, branch])
 
 

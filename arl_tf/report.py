@@ -11,7 +11,8 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from arl_tf import runs
-from arl_tf.audit import FLOORS, MEASURES_FILE, AuditReport, save_measures
+from arl_tf.audit import AuditReport
+from arl_tf.leakage import FLOORS, MEASURES_FILE, save_measures
 from arl_tf.rulers import MEASURES
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -55,7 +56,8 @@ def write_report(
         reference_pictures: float32 [N, S, S, 3], the reference's reconstructions of the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_measures(report, folder / MEASURES_FILE)
+    attack_names = [attack["name"] for attack in report.content["attacks"]]
+    save_measures(folder / MEASURES_FILE, report.per_image, attack_names, report.test_hash)
     save_reconstructions(report, folder / RECONSTRUCTIONS)
     wall = picture_wall(report, reference_pictures)
     unfinished = folder / f"unfinished_{WALL}"

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from arl_tf import frozen, identity, metrics
+from arl_tf import dlib_face, frozen, identity, metrics
 from arl_tf.data import to_float
 
 BATCH = 64
@@ -62,7 +62,7 @@ def load_rulers(image_size: int, *, procedural: bool, public_images: np.ndarray)
     if procedural:
         network = identity.procedural_identity_network(image_size)
     else:
-        network = frozen.face_identity_network(image_size)
+        network = dlib_face.face_identity_network(image_size)
     sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
     embeddings = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0)
     feature_network = frozen.feature_similarity_network(image_size)

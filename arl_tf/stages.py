@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf import audit, checkpoints, data, export, report, runs, splits, train
+from arl_tf import audit, checkpoints, data, export, leakage, report, runs, splits, train
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
@@ -61,7 +61,9 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     recorded = runs.finished_settings(run, stage_key(config, stage))
     if recorded is None and stage == "train" and run.checkpoints.exists() and not config.overwrite:
         recorded_run = runs.recorded_settings(run)
-        refuse_other_settings(recorded_run, config, stage, f"{run.root} holds an unfinished training")
+        refuse_other_settings(
+            recorded_run, config, stage, f"{run.root} holds an unfinished training"
+        )
         return False
     if recorded is None or config.overwrite:
         return False
@@ -110,7 +112,7 @@ def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     if config.reference:
         rows = audit.audited_rows(parts, config.audit_split, images.identities).target
         names = [images.names[row] for row in rows]
-        reference = audit.load_reference(config, splits.names_hash(names))
+        reference = leakage.load_reference(config, splits.names_hash(names))
         folder = RunDirectory(pathlib.Path(config.reference)).audit(config.audit_split)
         reference_pictures = report.load_reconstructions(folder)
     found = audit.audit(

@@ -126,7 +126,7 @@ def perceptual_features(config: Config) -> Callable[[tf.Tensor], list[tf.Tensor]
     network = frozen.perceptual_network(
         config.perceptual, config.image_size, config.perceptual_layer_names
     )
-    return lambda image: network(image, training=False)
+    return lambda image: keras.tree.flatten(network(image, training=False))
 
 
 def mean_image(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -217,7 +217,9 @@ def write_hyper_parameters(config: Config, writer: tf.summary.SummaryWriter) -> 
             hparams=[hparams.HParam(name) for name in settings],
             metrics=[
                 hparams.Metric("eval/mean_mcc", display_name="mean MCC (X1 validation)"),
-                hparams.Metric("eval/adversary_psnr", display_name="adversary PSNR, dB (X2 validation)"),
+                hparams.Metric(
+                    "eval/adversary_psnr", display_name="adversary PSNR, dB (X2 validation)"
+                ),
             ],
         )
         hparams.hparams(settings)

@@ -1,4 +1,4 @@
-"""Readers of the frozen networks' weight files, with numpy alone, and the check of their hashes.
+"""The reader of PyTorch's weight files, with numpy alone; the hashes of all weight files.
 
 A PyTorch file is a pickle, and a pickle can run code. Here nothing is resolved but the few names a
 state dict needs; every other name is refused before it is looked up. The packages that carry the
@@ -36,7 +36,6 @@ DISTRIBUTIONS = {
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-# What a damaged file makes the standard library's parsers raise; all become one ValueError.
 PARSE_ERRORS = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -51,6 +50,7 @@ PARSE_ERRORS = (
     TypeError,
     ValueError,
 )
+"""What a damaged file makes the standard library's parsers raise; all become one ValueError."""
 
 
 def verified_path(package_file: str) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""Writes the references of test_frozen.py and test_weights.py with the original runtimes.
+"""Writes the references of the weight readers' and frozen networks' tests with original runtimes.
 
 Run with an interpreter that has the original runtimes; the project's own environment has none:
 

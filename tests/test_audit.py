@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from arl_tf import attacks, audit, rulers
+from arl_tf import attacks, audit, leakage, rulers
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.rulers import MEASURES
@@ -19,7 +19,9 @@ def measures_of(value, count=4):
 
 
 def reference_of(value):
-    return audit.Reference("runs/reference", measures_of(value), dict.fromkeys(MEASURES, "decoder"))
+    return leakage.Reference(
+        "runs/reference", measures_of(value), dict.fromkeys(MEASURES, "decoder")
+    )
 
 
 def per_image(attacked, task_output, mean_image):
@@ -36,7 +38,7 @@ def per_image(attacked, task_output, mean_image):
 def test_leakage_is_the_share_of_what_the_unprotected_encoder_gives_beyond_the_floor(
     attacked, expected
 ):
-    found = audit.leakage(
+    found = leakage.leakage(
         "ssim", per_image(attacked, 0.2, 0.1), "decoder", reference_of(0.6), ONES
     )
     assert found["value"] == pytest.approx(expected)
@@ -44,20 +46,20 @@ def test_leakage_is_the_share_of_what_the_unprotected_encoder_gives_beyond_the_f
 
 
 def test_floor_is_the_better_of_the_two():
-    found = audit.leakage("ssim", per_image(0.5, 0.1, 0.4), "decoder", reference_of(0.6), ONES)
+    found = leakage.leakage("ssim", per_image(0.5, 0.1, 0.4), "decoder", reference_of(0.6), ONES)
     assert found["value"] == pytest.approx(0.5)
 
 
 def test_leakage_is_null_without_a_reference_or_where_the_reference_leaks_nothing():
     values = per_image(0.3, 0.2, 0.1)
-    assert audit.leakage("ssim", values, "decoder", None, ONES)["value"] is None
-    assert audit.leakage("ssim", values, "decoder", reference_of(0.2), ONES)["value"] is None
+    assert leakage.leakage("ssim", values, "decoder", None, ONES)["value"] is None
+    assert leakage.leakage("ssim", values, "decoder", reference_of(0.2), ONES)["value"] is None
 
 
 def test_worst_attack_is_chosen_for_each_measure():
     one, other = measures_of(0.5), measures_of(0.4)
     other["ssim"] = np.full(4, 0.9)
-    worst = audit.worst_attacks({"one": one, "other": other})
+    worst = leakage.worst_attacks({"one": one, "other": other})
     assert worst["ssim"] == "other"
     assert worst["psnr"] == "one"
 
@@ -127,7 +129,7 @@ def test_mean_image_floor_is_the_public_mean_for_every_target():
 
 
 def reference_run(folder, **changes):
-    settings = {name: getattr(Config(), name) for name in audit.SHARED_WITH_REFERENCE}
+    settings = {name: getattr(Config(), name) for name in leakage.SHARED_WITH_REFERENCE}
     settings |= {"defence": "none", **changes}
     (folder / "audit").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"settings": settings}))
@@ -137,7 +139,7 @@ def reference_run(folder, **changes):
 
 
 def test_reference_is_read_back(tmp_path):
-    found = audit.load_reference(reference_run(tmp_path / "run"), "abc")
+    found = leakage.load_reference(reference_run(tmp_path / "run"), "abc")
     assert found.worst_attack["ssim"] == "decoder"
     np.testing.assert_array_equal(found.worst["ssim"], np.full(4, 0.6))
 
@@ -153,9 +155,9 @@ def test_reference_is_read_back(tmp_path):
 def test_reference_that_does_not_compare_is_refused(tmp_path, changes, test_hash, message):
     config = reference_run(tmp_path / "run", **changes)
     with pytest.raises(ValueError, match=message):
-        audit.load_reference(config, test_hash)
+        leakage.load_reference(config, test_hash)
 
 
 def test_reference_without_an_audit_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(ValueError, match="--defence=none"):
-        audit.load_reference(Config(reference=str(tmp_path)), "abc")
+        leakage.load_reference(Config(reference=str(tmp_path)), "abc")

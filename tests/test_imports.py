@@ -11,7 +11,9 @@ PACKAGE = ROOT / "arl_tf"
 
 def allowed_imports():
     """Module -> modules of ours that the table in WORKSPACE.md lets it import."""
-    rows = re.findall(r"^\| `(\w+)\.py` \|[^|]*\|([^|]*)\|$", (ROOT / "WORKSPACE.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(\w+)\.py` \|[^|]*\|([^|]*)\|$", (ROOT / "WORKSPACE.md").read_text(), re.M
+    )
     return {module: set(re.findall(r"`(\w+)`", allowed)) for module, allowed in rows}
 
 

@@ -167,7 +167,12 @@ def test_every_config_file_parses_and_says_how_to_run_it(path):
     text = path.read_text()
     assert text.startswith("#")
     if path.name != "base.cfg":
-        for word in ("python -m arl_tf.main --flagfile=configs/", "Hardware:", "Time:", "Expected:"):
+        for word in (
+            "python -m arl_tf.main --flagfile=configs/",
+            "Hardware:",
+            "Time:",
+            "Expected:",
+        ):
             assert word in text, word
     checked = run_main(f"--flagfile={path}", "--data_dir=anywhere", "--only_check_args")
     assert checked.returncode == 0, checked.stderr

@@ -120,6 +120,13 @@ def test_reconstructions_survive_the_round_trip_to_the_next_report(tmp_path):
 
 def test_headline_sets_the_attack_beside_its_floors():
     lines = report.headline(audit_report(leakage=0.37).content).splitlines()
-    starts = ("utility", " ", "attack: decoder", "floor: from the task", "floor: no code", "leakage")
+    starts = (
+        "utility",
+        " ",
+        "attack: decoder",
+        "floor: from the task",
+        "floor: no code",
+        "leakage",
+    )
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     assert "0.370" in lines[-1]

@@ -1,4 +1,4 @@
-"""Claims about the readers of weight files. PyTorch 2.13.0 wrote data/*.pth."""
+"""Claims about the reader of PyTorch files and the hash check. PyTorch 2.13.0 wrote data/*.pth."""
 
 import hashlib
 import os
@@ -159,25 +159,6 @@ def test_a_checkpoint_that_is_no_flat_state_dict_is_refused_by_entry(tmp_path):
     path = _zip_file(tmp_path / "file.pth", pickle.dumps({"epoch": 3}))
     with pytest.raises(ValueError, match="entry 'epoch' is a int"):
         weights.read_torch_state_dict(path)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99999])
-def test_a_truncated_dlib_file_is_refused_by_file_name(tmp_path, share):
-    data = weights.verified_path(weights.DLIB_FACE_NETWORK).read_bytes()
-    path = tmp_path / "short.dat"
-    path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ValueError, match=r"short\.dat cannot be read"):
-        weights.read_dlib_face_network(path)
-
-
-def test_the_dlib_file_holds_a_resnet_of_29_layers():
-    path = weights.verified_path(weights.DLIB_FACE_NETWORK)
-    network = weights.read_dlib_face_network(path)
-    assert network.chip_size == 150
-    assert network.mean_rgb == pytest.approx((122.782, 117.001, 104.298), abs=1e-3)
-    assert len(network.convolutions) == 29
-    assert network.convolutions[0].kernel.shape == (7, 7, 3, 32)
-    assert network.embedding.shape == (256, 128)
 
 
 @pytest.fixture
