@@ -1,4 +1,7 @@
-"""Fresh attackers on frozen codes: arrays in, an AttackResult out. They share nothing with training's adversary."""
+"""Fresh attackers on frozen codes: arrays in, an AttackResult out.
+
+They share nothing with training's adversary.
+"""
 
 import dataclasses
 import time
@@ -35,7 +38,14 @@ class PublicPairs:
 class DecoderSettings:
     """Size and training of an attacking decoder (see `models.build_decoder`).
 
-    `mu` weighs the perceptual against the pixel loss; `seed` draws weights and order; rates decay as a cosine.
+    Attributes:
+        width: channels at full resolution.
+        depth: residual blocks at every resolution but the full one.
+        steps: of the optimizer (rounded up to whole intervals between checks).
+        batch_size: public images in a step.
+        learning_rate: peak of a cosine decay.
+        mu: weight of the perceptual beside the pixel loss.
+        seed: draws weights and order.
     """
 
     width: int
@@ -56,7 +66,8 @@ class AttackResult:
         knowledge: "black-box" (codes of chosen images) or "white-box" (the encoder itself).
         settings: JSON-able.
         seconds: wall time of attacker's training and reconstruction.
-        held_out_loss: the attacker's own loss on held-out public images, after every STEPS_BETWEEN_CHECKS steps.
+        held_out_loss: the attacker's own loss on held-out public images, checked at equal intervals
+            of at most STEPS_BETWEEN_CHECKS steps.
         reconstructions: float32 [N, S, S, 3] in [0, 1].
     """
 
@@ -76,9 +87,10 @@ def decoder_attack(
     settings: DecoderSettings,
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
 ) -> AttackResult:
-    """Black-box inversion: trains a new decoder on public pairs and applies it to the codes of unseen images.
+    """Black-box inversion: a new decoder learns public pairs, then decodes unseen images' codes.
 
-    The weights with the best held-out loss are kept.
+    The weights with the best held-out loss are kept. The decoder is told the position of every code
+    beside it, so that a code without any information still leads to the mean image.
 
     Args:
         pairs: public codes and images.
@@ -86,45 +98,37 @@ def decoder_attack(
         name: of the attack in the report.
         settings: of the decoder and its training.
         perceptual_features: the frozen network g; image -> feature maps of unit-length channels.
+
+    Raises:
+        ValueError: the training diverged, or the codes' shape can't be decoded.
     """
     started = time.perf_counter()
     keras.utils.set_random_seed(settings.seed)
     scale = code_scale(pairs.codes)
     decoder = models.build_decoder(
-        pairs.codes.shape[1:],
+        with_position(pairs.codes[:1]).shape[1:],
         image_size=pairs.images.shape[1],
         width=settings.width,
         depth=settings.depth,
         name="attacker",
     )
-    steps_per_check = min(STEPS_BETWEEN_CHECKS, settings.steps)
-    checks = -(-settings.steps // steps_per_check)
-    rate = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, settings.steps, alpha=0.01, warmup_steps=0
-    )
-    decoder.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=5.0),
+    held_out_loss = train_decoder(
+        decoder,
+        attack_batches(
+            with_position(scale(pairs.codes)), pairs.images, settings.batch_size, settings.seed
+        ),
+        held_out_batches(with_position(scale(pairs.held_out_codes)), pairs.held_out_images),
+        settings=settings,
         loss=reconstruction_loss(perceptual_features, settings.mu),
-        jit_compile=False,
     )
-    history = decoder.fit(
-        attack_batches(scale(pairs.codes), pairs.images, settings.batch_size, settings.seed),
-        validation_data=held_out_batches(scale(pairs.held_out_codes), pairs.held_out_images),
-        epochs=checks,
-        steps_per_epoch=steps_per_check,
-        shuffle=False,
-        verbose="auto",
-        callbacks=[
-            keras.callbacks.EarlyStopping(patience=max(3, checks // 3), restore_best_weights=True),
-            keras.callbacks.TerminateOnNaN(),
-        ],
-    )
-    held_out_loss = tuple(float(value) for value in history.history["val_loss"])
     if not np.isfinite(held_out_loss).all():
         raise ValueError(
-            f"Attack {name} diverged (held-out loss {held_out_loss[-1]}); lower --attacker_learning_rate."
+            f"Attack {name} diverged (held-out loss {held_out_loss[-1]}); lower"
+            " --attacker_learning_rate."
         )
-    reconstructions = decoder.predict(scale(target_codes), batch_size=DECODED_AT_ONCE, verbose=0)
+    reconstructions = decoder.predict(
+        with_position(scale(target_codes)), batch_size=DECODED_AT_ONCE, verbose=0
+    )
     return AttackResult(
         name=name,
         knowledge="black-box",
@@ -135,15 +139,71 @@ def decoder_attack(
     )
 
 
+def train_decoder(
+    decoder: keras.Model,
+    batches: tf.data.Dataset,
+    held_out: tf.data.Dataset,
+    *,
+    settings: DecoderSettings,
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tuple[float, ...]:
+    """Trains a decoder and leaves it with its best weights; returns the held-out losses."""
+    checks = -(-settings.steps // STEPS_BETWEEN_CHECKS)
+    rate = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate, settings.steps, alpha=0.01, warmup_steps=0
+    )
+    decoder.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0), loss=loss, jit_compile=False)
+    history = decoder.fit(
+        batches,
+        validation_data=held_out,
+        epochs=checks,
+        steps_per_epoch=-(-settings.steps // checks),
+        shuffle=False,
+        verbose="auto",
+        callbacks=[
+            keras.callbacks.EarlyStopping(patience=max(3, checks // 3), restore_best_weights=True),
+            keras.callbacks.TerminateOnNaN(),
+        ],
+    )
+    return tuple(float(value) for value in history.history["val_loss"])
+
+
 def code_scale(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function that shifts and scales every channel to the public codes' mean 0 and deviation 1.
 
-    Channels that hardly vary are only shifted: a constant code must not be blown up into noise.
+    However small the scale of a channel is, it is no protection. Only a channel that varies by less
+    than float32 resolves is not scaled: a constant must not be blown up into noise.
     """
     axes = tuple(range(codes.ndim - 1))
-    mean, deviation = codes.mean(axis=axes), codes.std(axis=axes)
-    deviation = np.where(deviation > 1e-6, deviation, 1.0)
+    # In float32, sums over many codes would be off by more than such a channel varies.
+    mean, deviation = (
+        codes.mean(axis=axes, dtype=np.float64),
+        codes.std(axis=axes, dtype=np.float64),
+    )
+    resolved = deviation > np.finfo(np.float32).eps * np.abs(mean)
+    deviation = np.where(resolved, deviation, 1.0)
     return lambda values: ((values - mean) / deviation).astype(np.float32)
+
+
+def with_position(codes: np.ndarray) -> np.ndarray:
+    """Appends what an adversary knows of every code: where it is.
+
+    Without it a decoder of constant codes is dead (all its inputs are 0), and one of noise can tell
+    the picture's middle from its edges by padding alone.
+
+    Args:
+        codes: float32 [N, h, w, c] or [N, c].
+
+    Returns:
+        float32 [N, h, w, c + 2], row and column from -1 to 1 behind the code; or [N, c + 1], a one.
+    """
+    if codes.ndim != 4:
+        return np.concatenate([codes, np.ones_like(codes[..., :1])], axis=-1)
+    rows, columns = np.meshgrid(
+        *(np.linspace(-1, 1, side) for side in codes.shape[1:3]), indexing="ij"
+    )
+    position = np.stack([rows, columns], axis=-1).astype(codes.dtype)
+    return np.concatenate([codes, np.broadcast_to(position, (*codes.shape[:-1], 2))], axis=-1)
 
 
 def reconstruction_loss(

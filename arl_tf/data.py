@@ -8,13 +8,9 @@ decodes a JPEG again.
 import dataclasses
 import functools
 import hashlib
-import json
-import math
 import os
 import pathlib
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +18,8 @@ from absl import logging
 
 from arl_tf import celeba, faces
 from arl_tf.config import TFDS_PREFIX, Config
+from arl_tf.image_cache import Source, prepared
+from arl_tf.tfds_images import tfds_source
 
 # Part of the cache key: raise it when `preprocess` changes what it returns.
 PREPROCESS_VERSION = 1
@@ -50,21 +48,6 @@ class ImageSet:
     names: tuple[str, ...]
     bad_images: tuple[str, ...]
     identities_known: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A data set before its images are prepared: the rows, and a way to read their images in order.
-
-    `read` yields (row numbers, images uint8 [n, S, S, 3]) and leaves out the rows it can't read.
-    """
-
-    fingerprint: str
-    names: tuple[str, ...]
-    attribute_names: tuple[str, ...]
-    attributes: np.ndarray
-    identities: np.ndarray | None
-    read: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 
 def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -121,7 +104,7 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
     """
     prefix = TFDS_PREFIX if config.dataset.startswith(TFDS_PREFIX) else config.dataset
     source = SOURCES[prefix](config)
-    images, rows = prepared(source, config.image_size, cache_dir)
+    images, rows = prepared(source, config.image_size, PREPROCESS_VERSION, cache_dir)
     num_rows = len(source.names)
     bad = tuple(source.names[row] for row in np.setdiff1d(np.arange(num_rows), rows))
     report_bad_images(bad, num_rows, config.max_bad_images)
@@ -155,64 +138,6 @@ def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) ->
             " their rows, or raise --max_bad_images."
         )
     logging.warning("Skipped %d of %d images that can't be read: %s", len(bad), total, named)
-
-
-def prepared(
-    source: Source, image_size: int, cache_dir: pathlib.Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Maps the prepared images from the cache; prepares them first where it does not hold them.
-
-    Returns:
-        (images uint8 [n, S, S, 3], read-only, row numbers int64 [n] of the source); where no image
-        can be read both are empty.
-    """
-    key_text = f"{source.fingerprint} {image_size} {PREPROCESS_VERSION}"
-    stem = cache_dir / f"images_{hashlib.sha256(key_text.encode()).hexdigest()[:16]}"
-    index_path, pixel_path = stem.with_suffix(".json"), stem.with_suffix(".u8")
-    image_shape = (image_size, image_size, 3)
-    if not is_whole(index_path, pixel_path, math.prod(image_shape)):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        logging.info(
-            "Preparing %d images, %d pixels wide, in %s", len(source.names), image_size, cache_dir
-        )
-        unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
-        rows = write_pixels(source, image_shape, unfinished)
-        # The index appears last: pixels without it count as not there.
-        index_path.unlink(missing_ok=True)
-        unfinished.replace(pixel_path)
-        unfinished.write_text(json.dumps({"rows": rows}))
-        unfinished.replace(index_path)
-    rows = np.array(json.loads(index_path.read_text())["rows"], np.int64)
-    if not rows.size:
-        return np.empty((0, *image_shape), np.uint8), rows
-    return np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape)), rows
-
-
-def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: int) -> bool:
-    """Whether the cache holds the index and just the pixels that it speaks of."""
-    if not index_path.exists() or not pixel_path.exists():
-        return False
-    rows = json.loads(index_path.read_text())["rows"]
-    return pixel_path.stat().st_size == len(rows) * image_bytes
-
-
-def write_pixels(source: Source, image_shape: tuple[int, ...], path: pathlib.Path) -> list[int]:
-    """Writes the readable images' pixels to `path` in a row, and returns their row numbers."""
-    rows: list[int] = []
-    try:
-        with path.open("wb") as file:
-            for numbers, images in source.read():
-                if images.shape != (len(numbers), *image_shape) or images.dtype != np.uint8:
-                    raise ValueError(
-                        f"A source gave images {images.dtype} {images.shape} for {len(numbers)}"
-                        f" rows; expected uint8 {image_shape} each."
-                    )
-                file.write(np.ascontiguousarray(images).tobytes())
-                rows.extend(int(number) for number in numbers)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return rows
 
 
 def procedural_source(config: Config) -> Source:
@@ -301,86 +226,8 @@ def decoded(numbered: tf.data.Dataset, image_size: int) -> Iterator[tuple[np.nda
     yield from images.ignore_errors(log_warning=False).batch(CHUNK).as_numpy_iterator()
 
 
-def tfds_source(config: Config) -> Source:
-    """A tensorflow-datasets builder: `image` (8 bits), `attributes` (a dictionary of booleans).
-
-    All its splits are taken, in their order. Where it has a feature `identity`, an integer or a
-    dictionary of one, people are told apart by it.
-    """
-    import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
-
-    name = config.dataset.removeprefix(TFDS_PREFIX)
-    try:
-        builder = tfds.builder(name, data_dir=config.data_dir or None)
-    # ImportError: names such as huggingface:NAME ask for packages that are not required here.
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"--dataset={config.dataset}: tensorflow-datasets has no such builder ({first_line});"
-            " expected a name such as tfds:celeb_a."
-        ) from None
-    check_features(config.dataset, dict(builder.info.features.items()))
-    if config.tfds_download:
-        builder.download_and_prepare()
-    try:
-        encoded = builder.as_dataset(split="all", decoders={"image": tfds.decode.SkipDecoding()})
-    except (AssertionError, ValueError) as error:
-        raise ValueError(
-            f"--dataset={config.dataset} is not prepared in {builder.data_path}"
-            f" ({type(error).__name__}); add --tfds_download to let tensorflow-datasets fetch it,"
-            " or name its folder with --data_dir."
-        ) from None
-    return tfds_rows(config, builder.info.full_name, encoded)
-
-
-def check_features(dataset: str, features: Mapping[str, Any]) -> None:
-    """Raises ValueError when a builder's features are not an 8-bit image with attributes."""
-    image, attributes = features.get("image"), features.get("attributes")
-    if getattr(image, "np_dtype", None) != np.uint8 or not hasattr(attributes, "keys"):
-        raise ValueError(
-            f"--dataset={dataset} must have the features 'image' (8 bits) and 'attributes' (a"
-            f" dictionary of booleans); it has {', '.join(features)}."
-        )
-
-
-def tfds_rows(config: Config, full_name: str, encoded: tf.data.Dataset) -> Source:
-    """Reads the labels of a builder's examples once, and gives their images as a Source.
-
-    Args:
-        config: the data set's name and the image size.
-        full_name: name, configuration and version of the builder.
-        encoded: its examples in a fixed order, with `image` not yet decoded.
-    """
-    attribute_names = tuple(sorted(encoded.element_spec["attributes"]))
-    has_identity = "identity" in encoded.element_spec
-
-    def labels(example):
-        attributes = [tf.cast(example["attributes"][name], tf.int64) for name in attribute_names]
-        identity = tf.nest.flatten(example["identity"])[0] if has_identity else 0
-        return tf.stack(attributes), tf.cast(identity, tf.int64)
-
-    batches = list(encoded.map(labels).batch(CHUNK).as_numpy_iterator())
-    attributes, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
-    if np.any((attributes != 0) & (attributes != 1)):
-        raise ValueError(
-            f"--dataset={config.dataset}: attributes must be 0 or 1, got {attributes.min()} to"
-            f" {attributes.max()}."
-        )
-
-    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        images = encoded.map(lambda example: example["image"]).enumerate()
-        return decoded(images, config.image_size)
-
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)
-    label_hash = hashlib.sha256(attributes.tobytes() + identities.tobytes()).hexdigest()
-    return Source(
-        fingerprint=f"{full_name} {len(attributes)} {label_hash}",
-        names=tuple(f"{stem}_{row:06d}" for row in range(len(attributes))),
-        attribute_names=attribute_names,
-        attributes=attributes.astype(np.uint8),
-        identities=identities if has_identity else None,
-        read=read,
-    )
-
-
-SOURCES = {"faces": procedural_source, "celeba": folder_source, TFDS_PREFIX: tfds_source}
+SOURCES = {
+    "faces": procedural_source,
+    "celeba": folder_source,
+    TFDS_PREFIX: functools.partial(tfds_source, decoded=decoded),
+}

@@ -88,7 +88,12 @@ def _texture() -> np.ndarray:
 
 
 class Face:
-    """A chunk of pictures being drawn: planes, coordinates and what several parts need."""
+    """A chunk of pictures being drawn: planes, coordinates and what several parts need.
+
+    Args:
+        t: traits, name -> float32 [n, 1, 1].
+        size: height and width of the pictures in pixels.
+    """
 
     def __init__(self, t: Traits, size: int):
         self.t, self.size = t, size
@@ -237,7 +242,7 @@ class Face:
 class _SomeFaces(Face):
     """Some pictures of a chunk: takes their rows of what a part asks for, when it asks."""
 
-    def __init__(self, chunk: Face, rows: np.ndarray):
+    def __init__(self, chunk: Face, rows: np.ndarray):  # nothing is computed anew
         self._chunk, self._rows = chunk, rows
         self.t = _SomeTraits(chunk.t, rows)
 

@@ -20,7 +20,7 @@ def draw_faces(traits: Traits, image_size: int) -> np.ndarray:
     """Draws one picture for each row of the traits.
 
     Args:
-        traits: name -> [N] numbers or booleans, as `faces` makes them.
+        traits: name -> [N] numbers or booleans, as `face_traits` draws them.
         image_size: S, in pixels.
 
     Returns:

@@ -101,7 +101,7 @@ def _mould(face: Face) -> None:
     """Adds brow ridge, sockets, nose, cheeks, muzzle and chin to the relief of the head."""
     t = face.t
     window = face.window(-1.0, 1.0, -0.5, 1.75)
-    fu, fv, relief = face.fu[window], face.fv[window], face.relief[window]
+    (fu, fv), relief = face.surface(window), face.relief[window]
     side = np.abs(fu)
     eye_u, eye_v = face.eye
     smile = np.maximum(t["smile"], 0.0)
@@ -117,7 +117,7 @@ def _mould(face: Face) -> None:
 def _mould_nose(face: Face) -> None:
     t = face.t
     window = face.window(-0.5, 0.5, -0.4, 1.0)
-    fu, fv, relief = face.fu[window], face.fv[window], face.relief[window]
+    (fu, fv), relief = face.surface(window), face.relief[window]
     tip = 0.62 + 0.075 * t["nose_length"]
     wide = 0.97 + 0.15 * t["nose_width"] + 0.16 * t["big_nose"]
     down = np.clip((fv + 0.2) / (tip + 0.2), 0.0, 1.2)

@@ -81,7 +81,16 @@ class _Draws:
 
 
 def identity_traits(seed: int, identities: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Draws what stays with a face: standardised factors float32 [N, F], and traits [N] of them."""
+    """Draws what stays with a face.
+
+    Args:
+        seed: number of the data set, >= 0 and below 2**63.
+        identities: int64 [N], equal numbers for equal faces.
+
+    Returns:
+        The factors, float32 [N, F] in the order of `IDENTITY_FACTOR_NAMES`, of about zero mean and
+        unit variance; and the traits made of them, name -> [N] float64 or boolean.
+    """
     draws = _Draws(seed, _IDENTITY_STREAM, identities)
     male = draws.chance(0.5)
     sign = np.where(male, 1.0, -1.0)
@@ -152,7 +161,16 @@ def _beard_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.
 def picture_traits(
     seed: int, pictures: np.ndarray, identity: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Draws what changes from picture to picture: expression, things worn, pose, light, scene."""
+    """Draws what changes from picture to picture: expression, things worn, pose, light, scene.
+
+    Args:
+        seed: number of the data set, >= 0 and below 2**63.
+        pictures: int64 [N], the number of each picture.
+        identity: the traits of the faces on them, from `identity_traits`.
+
+    Returns:
+        The traits of the moment, name -> [N] float64 or boolean; no name is in `identity`.
+    """
     draws = _Draws(seed, _PICTURE_STREAM, pictures)
     smiling = draws.chance(0.46)
     mouth_open = draws.chance(np.where(smiling, 0.62, 0.2))

@@ -1,4 +1,7 @@
-"""The losses of the method as pure tensor functions (arXiv 1911.10143; formulas (1) and (2) of WORKSPACE.md)."""
+"""The losses of the method as pure tensor functions.
+
+Source: arXiv 1911.10143; formulas (1) and (2) are those of WORKSPACE.md.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -30,14 +33,18 @@ def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
 def perceptual_loss(
     reconstruction_features: Sequence[tf.Tensor], image_features: Sequence[tf.Tensor]
 ) -> tf.Tensor:
-    """Squared feature distance, summed over layers and channels, mean over images and positions: L_perc.
+    """Squared feature distance L_perc: a sum over layers and channels, a mean over the rest.
 
     Args:
-        reconstruction_features: a float32 [B, h, w, c] for each layer, channels of unit length at every position.
+        reconstruction_features: a float32 [B, h, w, c] for each layer, channels of unit length at
+            every position.
         image_features: likewise (or broadcastable).
 
     Returns:
         Scalar in [0, 4 * layers]: two unit vectors are at most 2 apart.
+
+    Raises:
+        ValueError: the two have different numbers of layers.
     """
     distances = [
         tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(one, other), axis=-1))
@@ -47,18 +54,18 @@ def perceptual_loss(
 
 
 def negative(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The paper's privacy term: the farther the reconstruction, the better. The margin is not used."""
+    """The paper's privacy term: the farther, the better. The margin is not used."""
     del margin
     return -distance
 
 
 def hinge(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The negative term bounded: beyond `margin` a worse reconstruction earns nothing and has no gradient."""
+    """The negative term, bounded: beyond `margin` it is constant and has no gradient."""
     return -tf.minimum(distance, margin)
 
 
 def toward_mean(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The distance itself; it is measured to the public mean image, so 0 means that every face looks the same."""
+    """The distance itself, measured to the public mean image; 0: every face looks the same."""
     del margin
     return distance
 
@@ -83,6 +90,13 @@ class PrivacyObjective:
     lambda_perceptual: float
     margin_pixel: float = 0.0
     margin_perceptual: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown form."""
+        if self.form not in FORMS:
+            raise ValueError(
+                f"A privacy objective's form must be one of {', '.join(FORMS)}; got {self.form!r}."
+            )
 
     @property
     def compares_with_mean(self) -> bool:

@@ -1,4 +1,7 @@
-"""Measures of utility and privacy, and bootstrap intervals over identities. Arrays in, numbers out."""
+"""Measures of utility and privacy, and bootstrap intervals over identities.
+
+Arrays in, numbers out.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -10,10 +13,12 @@ def confusion_counts(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Per image and attribute, which cell of the confusion matrix it falls into.
 
     Args:
-        predicted, actual: bool or {0, 1} [N, A].
+        predicted: bool or {0, 1} [N, A].
+        actual: likewise.
 
     Returns:
-        float64 [N, A, 4]: one-hot over (true positive, false positive, false negative, true negative).
+        float64 [N, A, 4]: one-hot over (true positive, false positive, false negative, true
+        negative).
     """
     predicted, actual = predicted.astype(bool), actual.astype(bool)
     cells = [predicted & actual, predicted & ~actual, ~predicted & actual, ~predicted & ~actual]
@@ -21,7 +26,14 @@ def confusion_counts(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def matthews_correlation(counts: np.ndarray) -> np.ndarray:
-    """Matthews' correlation coefficient of confusion counts [..., 4], in [-1, 1]; 0 where it is undefined."""
+    """Matthews' correlation coefficient (Matthews 1975); 0 where it is undefined.
+
+    Args:
+        counts: float [..., 4], sums of `confusion_counts`.
+
+    Returns:
+        float64 [...] in [-1, 1].
+    """
     true_pos, false_pos, false_neg, true_neg = np.moveaxis(counts, -1, 0)
     numerator = true_pos * true_neg - false_pos * false_neg
     squared = (
@@ -58,17 +70,18 @@ def roc_auc(scores: np.ndarray, actual: np.ndarray, weights: np.ndarray) -> np.n
 def psnr(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio of each image, dB, peak 1.
 
-    Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N]. An exact reconstruction is reported as 100 dB, so
-    that means stay finite.
+    Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N]. An exact reconstruction is reported as
+    100 dB, so that means stay finite.
     """
     squared = np.square(reconstructions.astype(np.float64) - images).mean(axis=(1, 2, 3))
     return -10 * np.log10(np.maximum(squared, 1e-10))
 
 
 def ssim(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Structural similarity of each image (Wang et al. 2004: Gaussian window of 11, sigma 1.5), mean of channels.
+    """Structural similarity of each image, mean of channels.
 
-    Both float32 [N, H, W, 3] in [0, 1]; returns float64 [N] in [-1, 1].
+    Wang et al. 2004 (doi 10.1109/TIP.2003.819861): Gaussian window of 11 pixels, sigma 1.5. Both
+    float32 [N, H, W, 3] in [0, 1], H and W >= 11; returns float64 [N] in [-1, 1].
     """
     parts = [
         tf.image.ssim(
@@ -85,7 +98,8 @@ def face_similarity(embeddings: np.ndarray, others: np.ndarray, mean: np.ndarray
     Without the mean, the identity network's cosine is about 0.84 between any two pictures.
 
     Args:
-        embeddings, others: float [N, D].
+        embeddings: float [N, D].
+        others: float [N, D].
         mean: float [D], mean embedding of the public images.
 
     Returns:
@@ -103,7 +117,7 @@ def centred_directions(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def reidentified(
     probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, mean: np.ndarray, rank: int
 ) -> np.ndarray:
-    """Whether a picture of the right person is among the `rank` gallery pictures nearest to each probe.
+    """Whether the right person is among the `rank` gallery pictures nearest to each probe.
 
     Args:
         probes: float [N, D], embeddings of the reconstructions.
@@ -122,14 +136,15 @@ def reidentified(
 
 
 def linkage_auc(codes: np.ndarray, identities: np.ndarray) -> float | None:
-    """How well the cosine of two codes tells whether they are of one person: ROC AUC over all pairs.
+    """How well two codes' cosine tells whether they are of one person: ROC AUC over all pairs.
 
     Args:
         codes: float [N, ...]; centred by their mean first.
         identities: int [N].
 
     Returns:
-        AUC in [0, 1] (0.5: no better than a coin); None where no person has two codes, or all are of one.
+        AUC in [0, 1] (0.5: no better than a coin); None where no person has two codes, or all are
+        of one.
     """
     flat = codes.reshape(len(codes), -1)
     directions = centred_directions(flat, flat.mean(axis=0, dtype=np.float64))
@@ -141,7 +156,7 @@ def linkage_auc(codes: np.ndarray, identities: np.ndarray) -> float | None:
 
 
 def identity_weights(identities: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Bootstrap resamples that draw whole identities, since pictures of one person are not independent.
+    """Bootstrap resamples of whole identities: pictures of one person are not independent.
 
     Args:
         identities: int [N].
@@ -164,6 +179,6 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:
-    """The central 95 % of resampled values; resamples in which the value is undefined are left out."""
+    """The central 95 % of resampled values [R]; NaN, an undefined value, is left out."""
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return float(low), float(high)

@@ -1,9 +1,10 @@
-"""Encoders cut from a backbone, the task head that is the backbone's rest, and decoders that mirror any code.
+"""Encoders cut from a backbone, task heads (the backbone's rest), and decoders of any code.
 
 All are named functional `keras.Model`s of layers that convert to TFLite.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -25,10 +26,10 @@ CUT_LAYERS = {
         "pooled": "pooled",
     },
 }
-# Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode, so a slow
-# average would show it an encoder of long ago.
+# Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode,
+# so a slow average would show it an encoder of long ago.
 BATCH_NORM_MOMENTUM = 0.9
-VECTOR_GRID = 4
+LARGEST_VECTOR_GRID = 4
 
 
 def build_encoder_and_task_head(
@@ -40,12 +41,14 @@ def build_encoder_and_task_head(
         name: backbone, a key of BACKBONES.
         image_size: side of the image, pixels; a multiple of 32.
         cut: a key of CUT_LAYERS[name].
-        code_channels: channels that a 1x1 bottleneck leaves in the code, normalised to mean 0 and variance 1 (so that
-            no loss can be won by scaling the code); 0: the backbone's own activations.
+        code_channels: channels that a 1x1 bottleneck leaves in the code, normalised to mean 0 and
+            variance 1 (so that no loss can be won by scaling the code); 0: the backbone's own
+            activations.
         num_attributes: A.
 
     Returns:
-        encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, w, c], or [B, c] at the pooled cut.
+        encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, h, c], or [B, c] at the
+            pooled cut.
         task_head: code -> logits float32 [B, A].
 
     Raises:
@@ -111,7 +114,7 @@ def conv_norm(
 def residual_block(
     inputs: keras.KerasTensor, filters: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """Two 3x3 convolutions beside a shortcut (ResNet's basic block); the last layer is called `name`."""
+    """ResNet's basic block: two 3x3 convolutions beside a shortcut; the last layer is `name`."""
     features = layers.ReLU(name=f"{name}_relu1")(
         conv_norm(inputs, filters, 3, strides, f"{name}_1")
     )
@@ -143,7 +146,7 @@ def small_backbone(image_size: int) -> keras.Model:
 
 
 def resnet18_backbone(image_size: int) -> keras.Model:
-    """ResNet-18 (He et al., arXiv 1512.03385, table 1): stem of stride 4, four stages of two basic blocks."""
+    """ResNet-18 (arXiv 1512.03385, table 1): a stem of stride 4, four stages of two blocks."""
     image = keras.Input((image_size, image_size, 3), name="image")
     features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
     features = layers.ReLU(name="stem_relu")(conv_norm(features, 64, 7, 2, "stem"))
@@ -171,7 +174,7 @@ def mobilenet_v3_small_backbone(image_size: int) -> keras.Model:
 
 
 def with_pooling(image: keras.KerasTensor, network: keras.Model, name: str) -> keras.Model:
-    """Adds the layer `pooled` to a network of keras.applications, and speeds up its moving statistics."""
+    """Adds the layer `pooled` to a network of keras.applications; speeds up its statistics."""
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = BATCH_NORM_MOMENTUM
@@ -197,55 +200,71 @@ def build_decoder(
 ) -> keras.Model:
     """A decoder that mirrors an encoder: code -> reconstruction float32 [B, S, S, 3] in [0, 1].
 
-    It doubles the grid until the image's side is reached. Its features have `width` channels at the image's side,
-    twice that at half the side, four times that at a quarter and below.
+    It doubles the grid until the image's side is reached. Its features have `width` channels at the
+    image's side, twice that at half the side, four times that at a quarter and below.
 
     Args:
-        code_shape: (h, w, c) with image_size / h a power of two, or (c,).
+        code_shape: (h, h, c) with image_size / h a power of two, or (c,).
         image_size: S, pixels.
         width: channels at full resolution.
         depth: residual blocks at every resolution but the full one.
         name: of the model.
 
     Raises:
-        ValueError: the code's grid doubled any number of times is not the image.
+        ValueError: the code is neither a vector nor a grid that, doubled again and again, becomes
+            the image.
     """
+    check_decodable(code_shape, image_size)
     code = keras.Input(code_shape, name="code")
-    features = code
-    if len(code_shape) == 1:
-        grid = VECTOR_GRID
-        channels = 4 * width
-        features = layers.Dense(grid * grid * channels, name="spread")(features)
-        features = layers.Reshape((grid, grid, channels), name="grid")(features)
+    features = spread(code, image_size, 4 * width) if len(code_shape) == 1 else code
     side = features.shape[1]
-    if features.shape[1] != features.shape[2] or not is_power_of_two(image_size, side):
-        raise ValueError(
-            f"A code of shape {code_shape} can't be decoded to {image_size} x {image_size} pixels: expected a"
-            " vector or a square grid whose side is the image's divided by a power of two."
-        )
-    features = layers.Conv2D(
-        decoder_channels(width, image_size // side), 3, padding="same", name="first"
-    )(features)
-    while True:
-        for block in range(1, depth + 1 if side < image_size else 1):
+    features = convolution(features, decoder_channels(width, image_size // side), "first")
+    while side < image_size:
+        for block in range(1, depth + 1):
             features = decoder_block(features, f"grid{side}_block{block}")
-        if side == image_size:
-            break
         side *= 2
-        features = double_grid(
-            features, decoder_channels(width, image_size // side), f"grid{side}_up"
-        )
+        channels = decoder_channels(width, image_size // side)
+        features = double_grid(features, channels, f"grid{side}_up")
     features = layers.ReLU(name="last_relu")(features)
-    image = layers.Conv2D(3, 3, padding="same", activation="sigmoid", name="reconstruction")(
-        features
-    )
+    image = convolution(features, 3, "reconstruction", activation="sigmoid")
     return keras.Model(code, image, name=name)
 
 
-def is_power_of_two(image_size: int, side: int) -> bool:
-    """Whether image_size / side is 1, 2, 4, ..."""
-    ratio = image_size // side
-    return image_size % side == 0 and ratio & (ratio - 1) == 0
+def check_decodable(code_shape: tuple[int, ...], image_size: int) -> None:
+    """Raises ValueError where no decoder leads from the code to the image."""
+    if len(code_shape) == 1:
+        return
+    if len(code_shape) == 3 and code_shape[0] == code_shape[1]:
+        ratio, rest = divmod(image_size, code_shape[0])
+        if rest == 0 and ratio & (ratio - 1) == 0:
+            return
+    raise ValueError(
+        f"A code of shape {code_shape} can't be decoded to {image_size} x {image_size} pixels:"
+        " expected a vector (c,), or a square grid (h, h, c) whose side is the image's divided by a"
+        " power of two; flatten other codes to vectors."
+    )
+
+
+def spread(code: keras.KerasTensor, image_size: int, channels: int) -> keras.KerasTensor:
+    """Spreads a vector over the grid from which doubling leads to the image."""
+    side = vector_grid(image_size)
+    features = layers.Dense(side * side * channels, name="spread")(code)
+    return layers.Reshape((side, side, channels), name="grid")(features)
+
+
+def vector_grid(image_size: int) -> int:
+    """Side of that grid, the image's halved while it is even and above 4: 64 -> 4, 96 -> 3."""
+    side = image_size
+    while side % 2 == 0 and side > LARGEST_VECTOR_GRID:
+        side //= 2
+    return side
+
+
+def convolution(
+    features: keras.KerasTensor, channels: int, name: str, **settings: Any
+) -> keras.KerasTensor:
+    """A 3x3 convolution that keeps the grid."""
+    return layers.Conv2D(channels, 3, padding="same", name=name, **settings)(features)
 
 
 def decoder_channels(width: int, reduction: int) -> int:
@@ -254,20 +273,24 @@ def decoder_channels(width: int, reduction: int) -> int:
 
 
 def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """A pre-activation residual block whose branch starts at zero, so that any depth trains without normalisation."""
+    """A pre-activation residual block.
+
+    Its branch starts at zero, so that any depth trains without normalisation.
+    """
     channels = features.shape[-1]
     branch = layers.ReLU(name=f"{name}_relu1")(features)
-    branch = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv1")(branch)
+    branch = convolution(branch, channels, f"{name}_conv1")
     branch = layers.ReLU(name=f"{name}_relu2")(branch)
-    branch = layers.Conv2D(
-        channels, 3, padding="same", kernel_initializer="zeros", name=f"{name}_conv2"
-    )(branch)
+    branch = convolution(branch, channels, f"{name}_conv2", kernel_initializer="zeros")
     return layers.Add(name=f"{name}_add")([features, branch])
 
 
 def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-    """Activation, 3x3 convolution, then nearest-neighbour upsampling by two: the convolution runs on the small grid."""
+    """Convolution, nearest-neighbour upsampling by two, convolution.
+
+    The first convolution, which changes the number of channels, runs on the small grid.
+    """
     features = layers.ReLU(name=f"{name}_relu")(features)
-    features = layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv")(features)
+    features = convolution(features, channels, f"{name}_conv")
     features = layers.UpSampling2D(2, name=name)(features)
-    return layers.Conv2D(channels, 3, padding="same", name=f"{name}_smooth")(features)
+    return convolution(features, channels, f"{name}_smooth")

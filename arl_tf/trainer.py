@@ -1,4 +1,4 @@
-"""The three players' training step: an encoder and task head against a decoder that simulates the adversary."""
+"""The players' training step: encoder and task head against a decoder, the simulated adversary."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,8 +17,9 @@ ADVERSARY_LOSSES = ("reconstruction_loss", "pixel_loss", "perceptual_loss")
 class AdversarialRepresentationLearner(keras.Model):
     """Encoder, task head and decoder, trained by alternating steps (arXiv 1911.10143, figure 2).
 
-    Three phases share the code: `task` trains encoder and task head alone (a warm start, and all there is of the
-    unprotected reference), `adversary` the decoder alone, `adversarial` all of them in turn.
+    Three phases share the code: `task` trains encoder and task head alone (a warm start, and all
+    there is of the unprotected reference), `adversary` the decoder alone, `adversarial` all of them
+    in turn.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class AdversarialRepresentationLearner(keras.Model):
             encoder: image float32 [B, S, S, 3] in [0, 1] -> code.
             task_head: code -> logits [B, A].
             decoder: code -> reconstruction [B, S, S, 3] in [0, 1].
-            perceptual_features: the frozen network g as a function (a Model would be saved with the players):
-                image -> a feature map of unit-length channels for each layer.
+            perceptual_features: the frozen network g as a function (a Model would be saved with the
+                players): image -> a feature map of unit-length channels for each layer.
             mean_image: float32 [S, S, 3], mean of the public images; the target of `toward_mean`.
             name: of the model.
         """
@@ -108,14 +109,18 @@ class AdversarialRepresentationLearner(keras.Model):
         return [self.loss_trackers[name] for name in names]
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """What the simulated adversary reconstructs of images; both float32 [B, S, S, 3] in [0, 1]."""
+        """The simulated adversary's view of images; both float32 [B, S, S, 3] in [0, 1]."""
         return self.decoder(self.encoder(image, training=training), training=training)
 
     def train_step(self, batch) -> dict[str, tf.Tensor]:
-        """One alternation: `decoder_steps` adversary steps on X2, then one step of encoder and task head on X1.
+        """One alternation: `decoder_steps` adversary steps on X2, then a protector step on X1.
 
         Args:
-            batch: ((private_image, attributes), public_images), see `pipelines.training_batches`.
+            batch: ((private_image, attributes), public_images): float32 [B, S, S, 3] in [0, 1],
+                float32 [B, A] in {0, 1}, and float32 [decoder_steps, B, S, S, 3] in [0, 1].
+
+        Returns:
+            The phase's losses, running means since the epoch began; scalars.
         """
         (private_image, attributes), public_images = batch
         if self.phase != TASK:
@@ -126,7 +131,10 @@ class AdversarialRepresentationLearner(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
     def adversary_step(self, public_image: tf.Tensor) -> None:
-        """Formula (1): the decoder learns to reconstruct public images from their codes."""
+        """Formula (1): the decoder learns to reconstruct public images from their codes.
+
+        `public_image` is float32 [B, S, S, 3] in [0, 1].
+        """
         # Inference mode and no tape: not one bit of the encoder moves, batch statistics included.
         code = self.encoder(public_image, training=False)
         with tf.GradientTape() as tape:
@@ -140,7 +148,12 @@ class AdversarialRepresentationLearner(keras.Model):
             self.record(loss=loss)
 
     def protector_step(self, private_image: tf.Tensor, attributes: tf.Tensor) -> None:
-        """Formula (2): encoder and task head learn the task and to spoil the decoder's reconstruction."""
+        """Formula (2): encoder and task head learn the task and to spoil the reconstruction.
+
+        Args:
+            private_image: float32 [B, S, S, 3] in [0, 1].
+            attributes: float32 [B, A] in {0, 1}.
+        """
         with tf.GradientTape() as tape:
             code = self.encoder(private_image, training=True)
             task_loss = losses.task_loss(self.task_head(code, training=True), attributes)

@@ -1,4 +1,4 @@
-"""What the codes are good for: MCC, accuracy and ROC AUC of the task head, with intervals over identities."""
+"""What the codes are good for: MCC, accuracy and ROC AUC, with intervals over identities."""
 
 from typing import Any
 
@@ -28,8 +28,9 @@ def measure_utility(
         weights: float [R, N], bootstrap resamples.
 
     Returns:
-        mean_mcc, accuracy and roc_auc, each {"value", "ci95"}; `attributes`: name -> mcc, accuracy, positives;
-        `undefined_mcc`: attributes whose MCC is undefined (one class only) and counts as 0.
+        mean_mcc, accuracy and roc_auc, each {"value", "ci95"}; `attributes`: name -> mcc, accuracy,
+        positives; `undefined_mcc`: attributes whose MCC is undefined (actual or predicted values
+        are of one class only) and counts as 0.
     """
     counts = metrics.confusion_counts(logits > 0, attributes)
     total = counts.sum(axis=0)
@@ -61,7 +62,16 @@ def measure_utility(
 
 
 def mean_auc(logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Mean ROC AUC over the attributes that have both classes; the first weight row is that of all images."""
+    """Mean ROC AUC over the attributes that have both classes.
+
+    Args:
+        logits: float32 [N, A].
+        attributes: {0, 1} [N, A].
+        weights: float [R, N], bootstrap resamples.
+
+    Returns:
+        {"value", "ci95"}; the value is None where no attribute has both classes.
+    """
     rows = np.concatenate([np.ones((1, len(logits))), weights])
     columns = [
         metrics.roc_auc(logits[:, column], attributes[:, column], rows)
@@ -70,6 +80,8 @@ def mean_auc(logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray) ->
     with_both = [column for column in columns if not np.isnan(column[0])]
     if not with_both:
         return estimate(None)
-    # A resample may lose a rare class; the attribute is then left out of that resample's mean.
-    means = np.nanmean(np.stack(with_both), axis=0)
+    # A resample may lose a rare class; the attribute is then left out of that resample's mean, and
+    # a resample without any attribute out of the interval (a masked mean; nanmean would warn).
+    aucs = np.ma.masked_invalid(np.stack(with_both))
+    means = aucs.mean(axis=0).filled(np.nan)
     return estimate(float(means[0]), means[1:])

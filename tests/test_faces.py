@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from arl_tf import face_drawing, faces
+from arl_tf import face_canvas, face_drawing, face_traits, faces
 
 
 def attribute(batch: faces.FaceBatch, name: str) -> np.ndarray:
@@ -75,14 +75,14 @@ def test_chunks_are_bit_equal_to_the_whole(size):
 
 def test_the_windows_that_parts_are_drawn_in_cut_nothing_off(monkeypatch):
     expected = faces.generate_faces(300, 40, seed=6, images_per_identity=1).images
-    window = face_drawing._Face.window
+    window = face_canvas.Face.window
 
     def whole_frame_above_the_neck(face, left, right, top, bottom):
         # The neck's column alone is endless upwards; its window starts behind the head.
         is_neck = top == 0.9
         return window(face, left, right, top, bottom) if is_neck else (slice(None),) * 3
 
-    monkeypatch.setattr(face_drawing._Face, "window", whole_frame_above_the_neck)
+    monkeypatch.setattr(face_canvas.Face, "window", whole_frame_above_the_neck)
     images = faces.generate_faces(300, 40, seed=6, images_per_identity=1).images
     np.testing.assert_array_equal(images, expected)
 
@@ -209,8 +209,8 @@ TOGGLES = {
 def test_a_trait_shows_where_it_belongs_and_nowhere_else(trait):
     off, on, rows, columns = TOGGLES[trait]
     identities = np.arange(24)
-    _, traits = faces._identity_traits(12, identities)
-    traits |= faces._picture_traits(12, identities, traits)
+    _, traits = face_traits.identity_traits(12, identities)
+    traits |= face_traits.picture_traits(12, identities, traits)
     # Bare faces with short hair: nothing else may hide the trait.
     traits |= {name: np.zeros(24) for name in ("hat", "glasses", "bald")}
     traits["hair_length"] = np.full(24, -1.0)
@@ -232,8 +232,8 @@ def test_a_trait_shows_where_it_belongs_and_nowhere_else(trait):
 def test_a_smile_lifts_the_corners_of_the_mouth():
     """How much higher the darkest row between the lips lies at the corners than in the middle."""
     identities = np.arange(16)
-    _, traits = faces._identity_traits(2, identities)
-    traits |= faces._picture_traits(2, identities, traits)
+    _, traits = face_traits.identity_traits(2, identities)
+    traits |= face_traits.picture_traits(2, identities, traits)
     still = ("yaw", "pitch", "roll", "scale", "shift_x", "shift_y", "grain", "mouth_gap")
     still += ("mouth_width", "mouth_height", "nose_length", "lipstick", "beard", "mustache")
     traits |= {name: np.zeros(16) for name in still}

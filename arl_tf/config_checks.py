@@ -1,0 +1,144 @@
+"""What no setting, and no two settings together, may be: the checks behind Config.
+
+A Config is taken as it comes, by its attributes: this module can't import the one that calls it.
+"""
+
+import dataclasses
+import difflib
+import math
+from typing import Any
+
+TFDS_PREFIX = "tfds:"
+# identity.py fits its network on the procedural faces of this seed: as data they would be known to
+# the judge. The number stands there too, since neither module may import the other.
+RESERVED_FACES_SEED = 730_515_811
+FEWEST_IDENTITIES = 5
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The non-empty names in a comma-separated list."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def check_value(field: dataclasses.Field, value: Any) -> None:
+    """Raises ValueError when a setting's value is of the wrong type, out of range or no choice."""
+    expected = type(field.default)
+    is_number = expected is float and isinstance(value, int) and not isinstance(value, bool)
+    if type(value) is not expected and not is_number:
+        raise ValueError(f"--{field.name} must be of type {expected.__name__}, got {value!r}.")
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"--{field.name} must be one of {', '.join(choices)}; got {value!r}.{hint}"
+        )
+    if expected is float and not math.isfinite(value):
+        raise ValueError(f"--{field.name} must be a finite number, got {value}.")
+    if low is not None and value < low:
+        raise ValueError(f"--{field.name} must be >= {low}, got {value}.")
+    if high is not None and value > high:
+        raise ValueError(f"--{field.name} must be <= {high}, got {value}.")
+
+
+def check_combinations(config: Any, stages: tuple[str, ...]) -> None:
+    """Raises ValueError for settings that are possible one by one but not together.
+
+    Args:
+        config: a Config whose values have passed `check_value`.
+        stages: names of all the stages there are.
+    """
+    check_run(config, stages)
+    check_data(config)
+    check_sizes(config)
+    check_defence(config)
+
+
+def check_run(config: Any, stages: tuple[str, ...]) -> None:
+    """Refuses unknown stages, an empty list of them, and a run directory without a name."""
+    asked = comma_separated(config.stages)
+    unknown = [name for name in asked if name not in stages]
+    if unknown or not asked:
+        raise ValueError(f"--stages must name some of {', '.join(stages)}; got {config.stages!r}.")
+    if not config.workdir.strip():
+        raise ValueError(
+            f"--workdir={config.workdir!r} names no folder; name the one that the run shall write."
+        )
+
+
+def check_data(config: Any) -> None:
+    """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
+    known = config.dataset in ("faces", "celeba") or config.dataset.startswith(TFDS_PREFIX)
+    if not known or config.dataset == TFDS_PREFIX:
+        raise ValueError(f"--dataset must be faces, celeba or tfds:NAME; got {config.dataset!r}.")
+    if config.dataset == "celeba" and not config.data_dir:
+        raise ValueError(
+            "--dataset=celeba needs --data_dir=DIR, the folder that holds list_attr_celeba.txt;"
+            " got none."
+        )
+    if config.dataset == "faces" and config.data_dir:
+        raise ValueError(
+            f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"
+            " images; add --dataset=celeba, or leave --data_dir out."
+        )
+    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
+        raise ValueError(
+            f"--seed={config.seed} is reserved for the network that judges identity; take another."
+        )
+    if config.image_size % 32:
+        near = max(32, round(config.image_size / 32) * 32)
+        raise ValueError(
+            f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
+        )
+
+
+def check_sizes(config: Any) -> None:
+    """Refuses sizes that can't give a private, a public and a test set."""
+    taken = config.private_fraction + config.public_fraction
+    # The small term forgives the rounding of sums such as 0.053 + 0.937.
+    if not config.private_images and not config.public_images and taken > 0.99 + 1e-9:
+        raise ValueError(
+            f"--private_fraction={config.private_fraction:g} and"
+            f" --public_fraction={config.public_fraction:g} leave {1 - taken:.2g} of the images for"
+            " the test set; leave at least 0.01."
+        )
+    if config.dataset != "faces":
+        return
+    if config.private_images + config.public_images >= config.num_faces:
+        raise ValueError(
+            f"--private_images={config.private_images} and --public_images={config.public_images}"
+            f" leave none of --num_faces={config.num_faces} for the test set; draw more faces."
+        )
+    identities = -(-config.num_faces // config.images_per_identity)
+    if identities < FEWEST_IDENTITIES:
+        raise ValueError(
+            f"--num_faces={config.num_faces} with --images_per_identity="
+            f"{config.images_per_identity} are {identities} identities; the sets need at least"
+            f" {FEWEST_IDENTITIES}: draw more faces, or fewer of each."
+        )
+
+
+def check_defence(config: Any) -> None:
+    """Refuses a defence whose weights are 0, one that would train nothing, and no layer of g."""
+    if config.perceptual_layers and config.perceptual_layer_names is None:
+        raise ValueError(
+            f"--perceptual_layers={config.perceptual_layers!r} names no layer; leave it empty for"
+            " the network's default layers."
+        )
+    if config.defence == "none":
+        if config.warmup_epochs == 0:
+            raise ValueError(
+                "--defence=none trains in warm-up only: --warmup_epochs must be >= 1, got 0."
+            )
+        return
+    if config.epochs == 0:
+        raise ValueError(
+            f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no"
+            " adversary."
+        )
+    for name in ("pixel", "perceptual"):
+        if config.defence in (name, "both") and getattr(config, f"lambda_{name}") == 0:
+            raise ValueError(
+                f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none"
+                " for no adversary."
+            )
