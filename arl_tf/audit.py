@@ -1,4 +1,4 @@
-"""audit(...): freezes an encoder, lets fresh attackers loose on its codes, and measures what they got on T."""
+"""audit(...): freezes an encoder, lets fresh attackers at its codes, measures their gains on T."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -51,10 +51,10 @@ class Rows:
 
 
 def audited_rows(splits: Splits, audit_split: str, identities: np.ndarray) -> Rows:
-    """The parts' roles: on T for the final figures, or on validation parts, where settings may be chosen.
+    """The parts' roles: on T for the final figures, on validation parts where settings are chosen.
 
-    Attackers see X2 only, in both cases. On validation, reconstructions are measured on X2's validation part, and the
-    attackers' held-out images are people taken from X2's training part.
+    Attackers see X2 only, in both cases. On validation, reconstructions are measured on X2's
+    validation part, and the attackers' held-out images are people taken from X2's training part.
     """
     if audit_split == "test":
         return Rows(splits.public_train, splits.public_validation, splits.test, splits.test)
@@ -117,7 +117,10 @@ def audit(
 def collect_codes(
     encoder: keras.Model, images: np.ndarray, rows: Rows
 ) -> tuple[attacks.PublicPairs, np.ndarray]:
-    """Codes of the public images and their mirror images, as an adversary would collect them, and of the targets."""
+    """Codes of the public images and of the targets.
+
+    The public ones come with their mirror images, as an adversary would collect them.
+    """
     public = images[rows.attacker]
     public = np.concatenate([public, public[:, :, ::-1]])
     held_out = images[rows.held_out]
@@ -187,7 +190,7 @@ def outputs_of_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def repeated_mean(public_images: np.ndarray, count: int) -> np.ndarray:
-    """The floor of an attacker without any code: X2's mean image, float32 [count, S, S, 3] in [0, 1]."""
+    """X2's mean image, the floor without any code: float32 [count, S, S, 3] in [0, 1]."""
     mean = public_images.mean(axis=0, dtype=np.float64) / 255.0
     return np.broadcast_to(mean.astype(np.float32), (count, *mean.shape))
 

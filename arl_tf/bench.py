@@ -1,6 +1,7 @@
-"""Benchmark: python -m arl_tf.bench [--json] [--data_dir=DIR]. Ratios measured in one run; the last line is JSON.
+"""Benchmark: python -m arl_tf.bench [--json] [--data_dir=DIR]. The last line is JSON.
 
-Times of a shared machine drift, so every figure that is meant to be compared is a ratio of two times of this run.
+Times of a shared machine drift, so every figure that is meant to be compared is a ratio of two
+times of this run.
 """
 
 import argparse
@@ -97,7 +98,10 @@ class LocalFaces(tfds.core.GeneratorBasedBuilder):
 
 
 def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, float]:
-    """A folder read by our plain tf.data reader, and through a tensorflow-datasets builder, once and again."""
+    """A folder read by our plain tf.data reader, and through a tensorflow-datasets builder.
+
+    Each once and again.
+    """
     index = celeba.read_folder_index(folder)
     paths = [str(folder / celeba.IMAGE_FOLDER / name) for name in index.files]
 
@@ -126,7 +130,7 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
 
 
 def measure_training() -> dict[str, float]:
-    """The adversarial step at 64 px: images per second, its cost in task steps, and the wait for data."""
+    """The adversarial step at 64 px: images per second, cost in task steps, wait for data."""
     config = Config(num_faces=1200, decoder_width=16)
     with tempfile.TemporaryDirectory() as cache:
         images = data.load_images(config, pathlib.Path(cache))
@@ -143,7 +147,7 @@ def measure_training() -> dict[str, float]:
 
 
 def timed_steps(learner, config, images, parts, phase: str) -> tuple[float, float]:
-    """(seconds waiting for data, seconds computing) of a step, means over STEPS steps after three."""
+    """(seconds waiting for data, seconds computing) of a step: means of STEPS steps after three."""
     train.compile_phase(learner, config, phase, STEPS)
     step = tf.function(learner.train_step)
     batches = iter(train.batches_from(0, config, images, parts))

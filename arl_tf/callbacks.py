@@ -17,7 +17,8 @@ from arl_tf.splits import Splits
 VALIDATION_IMAGES = 1024
 PICTURES = 8
 CHECKED_EVERY = 10
-# What a loss can be at most in a healthy run; a reconstruction's losses are bounded by construction (losses.py).
+# What a loss can be at most in a healthy run; a reconstruction's losses are bounded by construction
+# (losses.py).
 TASK_LOSS_LIMIT = 5.0
 
 REMEDIES = {
@@ -48,31 +49,40 @@ class StopOnDivergence(keras.callbacks.Callback):
 
 
 def check_losses(logs: dict[str, float], where: str) -> None:
-    """Raises TrainingDiverged for a loss that is not finite, or a task loss no classifier should have."""
+    """Raises TrainingDiverged for a loss that is not finite, or a task loss beyond reason."""
     for name in REMEDIES:
         value = float(logs.get(name, 0.0))
         too_large = name == "task_loss" and value > TASK_LOSS_LIMIT
         if not math.isfinite(value) or too_large:
             raise TrainingDiverged(
-                f"{name} is {value:g} at {where}: training diverged. To go on from the last checkpoint,"
-                f" {REMEDIES[name]}, in a new --workdir or with --overwrite."
+                f"{name} is {value:g} at {where}: training diverged. To go on from the last"
+                f" checkpoint, {REMEDIES[name]}, in a new --workdir or with --overwrite."
             )
 
 
 class DecoderRestart(keras.callbacks.Callback):
-    """Gives the adversary new weights on a schedule, so that the encoder can't specialise on one decoder."""
+    """New weights for the adversary, on a schedule: the encoder can't specialise on one decoder."""
 
     def __init__(
         self, new_decoder: Callable[[keras.Model, int], keras.Model], every: int, first_epoch: int
     ):
-        """Takes a function from (learner, epoch) to a decoder with new weights, and the schedule in epochs."""
+        """Takes the schedule, in epochs, and the source of new weights.
+
+        Args:
+            new_decoder: (learner, epoch) -> a decoder with new weights.
+            every: epochs between restarts.
+            first_epoch: where the adversarial phase begins, counted over all phases.
+        """
         super().__init__()
         self.new_decoder = new_decoder
         self.every = every
         self.first_epoch = first_epoch
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Replaces weights and forgets the optimizer's moments; `epoch` counts from 0 over all phases."""
+        """Replaces weights and forgets the optimizer's moments.
+
+        `epoch` counts from 0 over all phases.
+        """
         passed = epoch - self.first_epoch
         if passed and passed % self.every == 0:
             self.model.decoder.set_weights(self.new_decoder(self.model, epoch).get_weights())
@@ -82,7 +92,10 @@ class DecoderRestart(keras.callbacks.Callback):
 
 
 class Evaluation(keras.callbacks.Callback):
-    """After every epoch: task on X1's validation part, adversary on X2's; TensorBoard and metrics.jsonl."""
+    """After every epoch: task on X1's validation part, adversary on X2's.
+
+    Writes both to TensorBoard and metrics.jsonl.
+    """
 
     def __init__(
         self,
@@ -92,7 +105,7 @@ class Evaluation(keras.callbacks.Callback):
         metrics_path: pathlib.Path,
         images_per_step: int,
     ):
-        """Takes the data, TensorBoard's writer, the JSON-lines file and the images that a step consumes."""
+        """Takes the data, TensorBoard's writer, the JSON-lines file and the images of a step."""
         super().__init__()
         self.images = images
         self.private_rows = splits.private_validation[:VALIDATION_IMAGES]
@@ -147,12 +160,12 @@ class Evaluation(keras.callbacks.Callback):
 
 
 class Pictures(keras.callbacks.Callback):
-    """Every few epochs a TensorBoard picture: originals above the training adversary's reconstructions."""
+    """Every few epochs a TensorBoard picture: originals above the adversary's reconstructions."""
 
     def __init__(
         self, images: np.ndarray, rows: np.ndarray, writer: tf.summary.SummaryWriter, every: int
     ):
-        """Takes uint8 images, the (public) rows to show, TensorBoard's writer and the epochs between pictures."""
+        """Takes uint8 images, the (public) rows to show, a writer, the epochs between pictures."""
         super().__init__()
         self.originals = to_float(tf.constant(images[rows[:PICTURES]]))
         self.writer = writer

@@ -1,4 +1,4 @@
-"""Training state on disk: all players, both optimizers and the epoch, in folders that appear by rename."""
+"""Training state on disk: players, optimizers and epoch, in folders that appear by rename."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ KEPT = 2
 
 
 def save(folder: pathlib.Path, learner: keras.Model, *, epoch: int) -> None:
-    """Saves the learner after `epoch` epochs as `folder`/epoch_NNNNN and drops all but the last two."""
+    """Saves the learner after `epoch` epochs as `folder`/epoch_NNNNN; keeps the last two."""
     target = folder / f"epoch_{epoch:05d}"
     unfinished = folder / f".unfinished_{epoch:05d}"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -26,7 +26,7 @@ def save(folder: pathlib.Path, learner: keras.Model, *, epoch: int) -> None:
 
 
 def latest(folder: pathlib.Path) -> tuple[pathlib.Path, Mapping[str, Any]] | None:
-    """The newest checkpoint's weights file and its state {"epoch", "phase"}; None where there is none."""
+    """The newest checkpoint's weights file and state {"epoch", "phase"}; None if there is none."""
     saved = sorted(folder.glob("epoch_*"))
     if not saved:
         return None

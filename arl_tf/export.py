@@ -1,7 +1,7 @@
-"""Ships an encoder and its task head: SavedModels in TF Serving's layout, TFLite files, and a manifest.
+"""Ships an encoder and its task head: SavedModels as TF Serving wants them, TFLite, a manifest.
 
-Everything is built and compared with the Keras models in a hidden folder beside its destination, then renamed into
-place, the manifest last. One export at a time may write to a folder.
+Everything is built and compared with the Keras models in a hidden folder beside its destination,
+then renamed into place, the manifest last. One export at a time may write to a folder.
 """
 
 import contextlib
@@ -35,8 +35,8 @@ class ExportResult:
         tflite_files: one file a precision.
         manifest_path: the manifest.
         version: of both SavedModels.
-        parity: largest difference of each artefact's outputs to the Keras model's: absolute for SavedModels, in
-            standard deviations of the code for TFLite.
+        parity: largest difference of each artefact's outputs to the Keras model's: absolute for
+            SavedModels, in standard deviations of the code for TFLite.
     """
 
     encoder_dir: pathlib.Path
@@ -49,7 +49,10 @@ class ExportResult:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """What the Keras models make of some images: uint8 [n, S, S, 3], float32 [n, ...], float32 [n, A]."""
+    """What the Keras models make of some images.
+
+    Images are uint8 [n, S, S, 3], codes float32 [n, ...], the task head's outputs float32 [n, A].
+    """
 
     images: np.ndarray
     codes: np.ndarray
@@ -66,7 +69,9 @@ def export_models(
     export_dir: pathlib.Path,
     provenance: Mapping[str, Any],
 ) -> ExportResult:
-    """Writes the next version of both models; earlier versions stay, TFLite files and manifest are replaced.
+    """Writes the next version of both models.
+
+    Earlier versions stay; TFLite files and manifest are replaced.
 
     Args:
         encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
@@ -162,15 +167,15 @@ def check_arguments(
     shared = {id(weight) for weight in encoder.variables} & {id(w) for w in task_head.variables}
     if shared:
         raise ValueError(
-            f"Export: encoder and task head share {len(shared)} variables; the encoder must ship without the"
-            " task head's."
+            f"Export: encoder and task head share {len(shared)} variables; the encoder must ship"
+            " without the task head's."
         )
     try:
         json.dumps(dict(provenance), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Export: provenance can't be written as JSON ({error}); give strings, finite numbers, lists and"
-            " dictionaries, and None for what is not known."
+            f"Export: provenance can't be written as JSON ({error}); give strings, finite numbers,"
+            " lists and dictionaries, and None for what is not known."
         ) from error
 
 
@@ -179,8 +184,8 @@ def keras_outputs(
 ) -> dict[str, Batch]:
     """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them."""
 
-    # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently from fused ones
-    # (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
+    # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
+    # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
     @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
     def run(images):
         code = encoder(data.to_float(images), training=False)
@@ -194,7 +199,7 @@ def keras_outputs(
 
 
 def cpu() -> contextlib.AbstractContextManager:
-    """Where artefacts are compared: the reduced precision of a GPU's TF32 would drown what is looked for."""
+    """Where artefacts are compared: a GPU's TF32 would drown in rounding what is looked for."""
     return tf.device("/CPU:0")
 
 
@@ -231,7 +236,7 @@ def save_task_head(
     attribute_names: Sequence[str],
     path: pathlib.Path,
 ) -> None:
-    """Writes the task head's SavedModel; the asset attributes.txt holds one attribute name a line."""
+    """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line."""
     module = tf.Module(name="task_head")
     module.model_variables = [variable.value for variable in task_head.variables]
 
@@ -251,7 +256,10 @@ def save_task_head(
 
 
 def encoder_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
-    """Compares both signatures of a saved encoder with the Keras codes, `encode_bytes` on the images as PNG."""
+    """Compares both signatures of a saved encoder with the Keras codes.
+
+    `encode_bytes` takes the images as PNG.
+    """
     parity = {}
     with cpu():
         signatures = tf.saved_model.load(str(path)).signatures
@@ -285,14 +293,15 @@ def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
     """Largest absolute difference; raises ExportError when it is not within SAVED_MODEL_BOUND."""
     if outputs.shape != expected.shape:
         raise ExportError(
-            f"SavedModel, {what}: shape {tuple(outputs.shape)}, the Keras model gives {expected.shape}."
+            f"SavedModel, {what}: shape {tuple(outputs.shape)}, the Keras model gives"
+            f" {expected.shape}."
         )
     error = float(np.abs(outputs.numpy() - expected).max())
     # Written so that NaN fails.
     if not error <= SAVED_MODEL_BOUND:
         raise ExportError(
-            f"SavedModel, {what}: differs from the Keras model by {error:.3g} for a batch of {len(expected)}, expected"
-            f" at most {SAVED_MODEL_BOUND:g}; nothing was exported."
+            f"SavedModel, {what}: differs from the Keras model by {error:.3g} for a batch of"
+            f" {len(expected)}, expected at most {SAVED_MODEL_BOUND:g}; nothing was exported."
         )
     return error
 
@@ -303,9 +312,10 @@ def describe_interface(image_size: int, code_shape: tuple[int, ...]) -> dict[str
         "image_size": image_size,
         "preprocessing": {
             "version": data.PREPROCESS_VERSION,
-            "words": "Decode to 8-bit RGB, cut out the largest centred square (an odd pixel stays right or below),"
-            " resize it with an antialiased bilinear filter, round to whole numbers. encode_bytes does all of it,"
-            " encode and TFLite take the result; TFLite takes it divided by 255.",
+            "words": "Decode to 8-bit RGB, cut out the largest centred square (an odd pixel stays"
+            " right or below), resize it with an antialiased bilinear filter, round to whole"
+            " numbers. encode_bytes does all of it, encode and TFLite take the result; TFLite takes"
+            " it divided by 255.",
             "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]},
             "resize": {"size": [image_size, image_size], "method": "bilinear", "antialias": True},
             "tflite_scale": 1 / 255,

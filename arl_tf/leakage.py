@@ -1,4 +1,7 @@
-"""Leakage: what the worst attack gains between the floor and the unprotected reference, and where that one is kept."""
+"""Leakage: what the worst attack gains between the floor and the unprotected reference.
+
+Also where that reference's measures are kept.
+"""
 
 import dataclasses
 import pathlib
@@ -13,7 +16,8 @@ from arl_tf.rulers import MEASURES
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
-# Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike things.
+# Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike
+# things.
 SHARED_WITH_REFERENCE = (
     "dataset",
     "image_size",
@@ -39,7 +43,7 @@ class Reference:
 
 
 def worst_attacks(per_attack: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
-    """Measure -> the attack with the highest mean; every measure grows with the attacker's success."""
+    """Measure -> the attack with the highest mean: measures grow with the attacker's success."""
     return {
         measure: max(per_attack, key=lambda name: per_attack[name][measure].mean())
         for measure in MEASURES
@@ -60,8 +64,8 @@ def leakage(
 ) -> dict[str, Any]:
     """(worst - floor) / (reference - floor), where the floor is the better of the two.
 
-    Null without a reference, or where the reference gives away no more than the floor. The interval resamples the
-    same people in all three terms.
+    Null without a reference, or where the reference gives away no more than the floor. The interval
+    resamples the same people in all three terms.
     """
     if reference is None:
         return utility.estimate(None)
@@ -94,20 +98,21 @@ def load_reference(config: Config, test_hash: str) -> Reference:
     """Reads the audit of the run directory that --reference names.
 
     Raises:
-        ValueError: it is not audited, is protected itself, is of another shape or data, or was measured on other images.
+        ValueError: it is not audited, is protected itself, is of another shape or data, or was
+            measured on other images.
     """
     run = runs.RunDirectory(pathlib.Path(config.reference))
     path = run.audit(config.audit_split) / MEASURES_FILE
     recorded = runs.recorded_settings(run)
     if not path.exists() or not recorded:
         raise ValueError(
-            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with --defence=none"
-            f" and audit it with --audit_split={config.audit_split} first."
+            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
+            f" --defence=none and audit it with --audit_split={config.audit_split} first."
         )
     if recorded["defence"] != "none":
         raise ValueError(
-            f"--reference={config.reference} was trained with --defence={recorded['defence']}; the reference must"
-            " be unprotected (--defence=none)."
+            f"--reference={config.reference} was trained with --defence={recorded['defence']}; the"
+            " reference must be unprotected (--defence=none)."
         )
     now = {name: getattr(config, name) for name in SHARED_WITH_REFERENCE}
     differing = runs.differing_settings(recorded, now)
@@ -116,7 +121,8 @@ def load_reference(config: Config, test_hash: str) -> Reference:
     with np.load(path) as saved:
         if str(saved["test_hash"]) != test_hash:
             raise ValueError(
-                f"--reference={config.reference} was measured on other images; use the same data and --seed."
+                f"--reference={config.reference} was measured on other images; use the same data"
+                " and --seed."
             )
         per_attack = {
             name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
@@ -132,7 +138,7 @@ def save_measures(
     attack_names: Sequence[str],
     test_hash: str,
 ) -> None:
-    """Writes the per-image measures (no image), by rename; a later audit reads them as its reference."""
+    """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
         f"{name}/{measure}": values
         for name, measures in per_image.items()

@@ -1,4 +1,7 @@
-"""Command line: python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...]. The only reader of FLAGS."""
+"""Command line: python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...].
+
+The only reader of FLAGS.
+"""
 
 import os
 import pathlib
@@ -36,7 +39,10 @@ def main(argv: list[str]) -> None:
 
 
 def show_only_our_notes() -> None:
-    """Logs arl_tf's notes and everybody's warnings; TensorFlow logs through absl, too, and would bury them."""
+    """Logs arl_tf's notes and everybody's warnings.
+
+    TensorFlow logs through absl, too, and would bury them.
+    """
     package = str(pathlib.Path(__file__).parent)
 
     def is_wanted(record) -> bool:
@@ -48,9 +54,10 @@ def show_only_our_notes() -> None:
 
 
 def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
-    """What an earlier run of this directory used, so that `--stages=audit --workdir=DIR` needs no flagfile.
+    """What an earlier run of this directory used.
 
-    A new training with --overwrite inherits nothing.
+    So `--stages=audit --workdir=DIR` needs no flagfile. A new training with --overwrite inherits
+    nothing.
     """
     stages = given.get("stages", settings.Config.stages)
     if given.get("overwrite", False) and "train" in stages:

@@ -200,13 +200,13 @@ def build_decoder(
 ) -> keras.Model:
     """A decoder that mirrors an encoder: code -> reconstruction float32 [B, S, S, 3] in [0, 1].
 
-    It doubles the grid until the image's side is reached. Its features have `width` channels at the
-    image's side, twice that at half the side, four times that at a quarter and below.
+    It doubles the grid until the image's side is reached. Its features have twice `width` channels
+    on a grid of half the image's side, four times `width` on smaller ones.
 
     Args:
         code_shape: (h, h, c) with image_size / h a power of two, or (c,).
         image_size: S, pixels.
-        width: channels at full resolution.
+        width: half the channels on the largest grid of features.
         depth: residual blocks at every resolution but the full one.
         name: of the model.
 
@@ -223,11 +223,24 @@ def build_decoder(
         for block in range(1, depth + 1):
             features = decoder_block(features, f"grid{side}_block{block}")
         side *= 2
-        channels = decoder_channels(width, image_size // side)
-        features = double_grid(features, channels, f"grid{side}_up")
+        if side < image_size:
+            channels = decoder_channels(width, image_size // side)
+            features = double_grid(features, channels, f"grid{side}")
+    return keras.Model(code, last_layer(features, image_size), name=name)
+
+
+def last_layer(features: keras.KerasTensor, image_size: int) -> keras.KerasTensor:
+    """The reconstruction in [0, 1], from features on the image's grid or on one of half its side.
+
+    Convolutions between features at full resolution would cost half of a decoder's time; a
+    transposed one, whose kernel is a multiple of its stride, leaves no checkerboard.
+    """
     features = layers.ReLU(name="last_relu")(features)
-    image = convolution(features, 3, "reconstruction", activation="sigmoid")
-    return keras.Model(code, image, name=name)
+    if features.shape[1] == image_size:
+        return convolution(features, 3, "reconstruction", activation="sigmoid")
+    return layers.Conv2DTranspose(
+        3, 4, 2, padding="same", activation="sigmoid", name="reconstruction"
+    )(features)
 
 
 def check_decodable(code_shape: tuple[int, ...], image_size: int) -> None:
@@ -286,11 +299,7 @@ def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-    """Convolution, nearest-neighbour upsampling by two, convolution.
-
-    The first convolution, which changes the number of channels, runs on the small grid.
-    """
+    """Convolution on the small grid, then nearest-neighbour upsampling by two."""
     features = layers.ReLU(name=f"{name}_relu")(features)
     features = convolution(features, channels, f"{name}_conv")
-    features = layers.UpSampling2D(2, name=name)(features)
-    return convolution(features, channels, f"{name}_smooth")
+    return layers.UpSampling2D(2, name=name)(features)

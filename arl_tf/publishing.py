@@ -1,4 +1,4 @@
-"""Puts finished files in place: built aside, published by rename, taken back together if one of them fails."""
+"""Puts finished files in place: built aside, renamed, all taken back if one of them fails."""
 
 import contextlib
 import hashlib
@@ -13,10 +13,11 @@ UNFINISHED = ".unfinished"
 
 @contextlib.contextmanager
 def unfinished_folders(export_dir: pathlib.Path) -> Iterator[tuple[pathlib.Path, pathlib.Path]]:
-    """Makes two hidden folders in `export_dir`, (for new files, for replaced files), and removes them at the end.
+    """Makes two hidden folders in `export_dir`, and removes them at the end.
 
-    They are on the destination's file system, where renaming is atomic, and outside the folders that servers watch.
-    What a killed export left in them goes first.
+    They are (for new files, for replaced files), on the destination's file system, where renaming
+    is atomic, and outside the folders that servers watch. What a killed export left in them goes
+    first.
     """
     was_absent = not export_dir.exists()
     folder = export_dir / UNFINISHED
@@ -58,7 +59,7 @@ def publish(
     replaced: pathlib.Path,
     export_dir: pathlib.Path,
 ) -> None:
-    """Renames `paths` from `built` to `export_dir`, in order; if one fails, all are put back as they were."""
+    """Renames `paths` from `built` to `export_dir`, in order; if one fails, all are put back."""
     with contextlib.ExitStack() as undo:
         for path in paths:
             new, final, old = built / path, export_dir / path, replaced / path

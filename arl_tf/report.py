@@ -45,15 +45,16 @@ def write_report(
     embed_pictures: bool,
     reference_pictures: np.ndarray | None = None,
 ) -> None:
-    """Writes every file of an audit; report.json comes last, so that its presence means all is there.
+    """Writes every file of an audit; report.json comes last: where it is, all is there.
 
     Args:
         report: what the audit found.
         folder: the audit's folder.
         provenance: settings and versions for the HTML page.
-        embed_pictures: whether report.html shows the picture wall: for drawn faces only. Pictures of real
-            people stay in files of their own.
-        reference_pictures: float32 [N, S, S, 3], the reference's reconstructions of the same images.
+        embed_pictures: whether report.html shows the picture wall: for drawn faces only. Pictures
+            of real people stay in files of their own.
+        reference_pictures: float32 [N, S, S, 3], the reference's reconstructions of the same
+            images.
     """
     folder.mkdir(parents=True, exist_ok=True)
     attack_names = [attack["name"] for attack in report.content["attacks"]]
@@ -74,7 +75,7 @@ def read_content(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
-    """The figures of an audit that travel with an exported encoder; None where it was not audited."""
+    """The audit's figures that travel with an exported encoder; None where it was not audited."""
     if not (folder / REPORT_JSON).exists():
         return None
     content = read_content(folder)
@@ -86,7 +87,10 @@ def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
-    """Keeps the worst attacks' reconstructions (uint8, no original) for reports that name this one as reference."""
+    """Keeps the worst attacks' reconstructions (uint8, no original).
+
+    Reports that name this one as reference show them.
+    """
     unfinished = path.with_name("unfinished_" + path.name)
     name = report.content["worst"]["face_similarity"]["attack"]
     np.savez_compressed(unfinished, reconstructions=to_bytes(report.reconstructions[name]))
@@ -94,7 +98,7 @@ def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
 
 
 def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:
-    """Reconstructions of an earlier audit as float32 [N, S, S, 3] in [0, 1]; None where it kept none."""
+    """An earlier audit's reconstructions, float32 [N, S, S, 3] in [0, 1]; None if it kept none."""
     path = folder / RECONSTRUCTIONS
     if not path.exists():
         return None
@@ -108,14 +112,17 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def pictured_rows(report: AuditReport) -> np.ndarray:
-    """Images for the wall: evenly spaced over all, ordered by face similarity, the worst protected first."""
+    """Images for the wall: evenly spaced over all by face similarity, the worst protected first."""
     name = report.content["worst"]["face_similarity"]["attack"]
     order = np.argsort(-report.per_image[name]["face_similarity"])
     return order[np.linspace(0, len(order) - 1, min(PICTURED, len(order))).round().astype(int)]
 
 
 def picture_wall(report: AuditReport, reference_pictures: np.ndarray | None) -> np.ndarray:
-    """A labelled grid, uint8 [H, W, 3]: a column an image, a row for the original and each reconstruction."""
+    """A labelled grid, uint8 [H, W, 3].
+
+    A column is an image; the rows are the original and each reconstruction.
+    """
     rows = pictured_rows(report)
     attack = report.content["worst"]["face_similarity"]["attack"]
     named = [("original", report.originals), (attack, report.reconstructions[attack])]
@@ -165,8 +172,14 @@ def verdict(content: dict[str, Any]) -> str:
     )
     if leakage["value"] is None:
         floor = max(content["floors"][name]["face_similarity"]["value"] for name in FLOORS)
-        return f"{attacked}, where the task output alone gives {floor:.3f}. No reference: leakage unknown."
-    return f"{attacked}: a leakage of {format_estimate(leakage)} (0: no more than the task tells, 1: unprotected)."
+        return (
+            f"{attacked}, where the task output alone gives {floor:.3f}. No reference: leakage"
+            " unknown."
+        )
+    return (
+        f"{attacked}: a leakage of {format_estimate(leakage)} (0: no more than the task tells, 1:"
+        " unprotected)."
+    )
 
 
 def format_estimate(estimate: dict[str, Any]) -> str:

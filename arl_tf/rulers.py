@@ -1,4 +1,4 @@
-"""The measures of a reconstruction, per image: what an attack gains, in six numbers that all grow with success."""
+"""The measures of a reconstruction, per image: six numbers that grow with an attack's success."""
 
 import dataclasses
 
@@ -55,8 +55,8 @@ def load_rulers(image_size: int, *, procedural: bool, public_images: np.ndarray)
 
     Args:
         image_size: S, pixels.
-        procedural: whether faces are drawn (identity is then judged by a network fitted to the drawn truth) or
-            photographed (dlib's network).
+        procedural: whether faces are drawn (identity is then judged by a network fitted to the
+            drawn truth) or photographed (dlib's network).
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
     """
     if procedural:

@@ -1,4 +1,4 @@
-"""The run directory: its fixed file names, files that appear by rename, and which stages are finished."""
+"""The run directory: fixed file names, files that appear by rename, which stages are finished."""
 
 import dataclasses
 import hashlib

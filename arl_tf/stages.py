@@ -56,7 +56,8 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     """Whether a stage is finished with the very same settings and need not be redone.
 
     Raises:
-        ValueError: it is finished with other settings: going on would mix two runs in one directory.
+        ValueError: it is finished with other settings: going on would mix two runs in one
+            directory.
     """
     recorded = runs.finished_settings(run, stage_key(config, stage))
     if recorded is None and stage == "train" and run.checkpoints.exists() and not config.overwrite:
@@ -77,7 +78,8 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
     differing = runs.differing_settings(recorded, config.settings(stage))
     if differing:
         raise ValueError(
-            f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace it."
+            f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace"
+            " it."
         )
 
 
@@ -135,7 +137,7 @@ def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
 
 
 def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
-    """Exports encoder and task head, with the audit's figures in the manifest where there is one."""
+    """Exports encoder and task head, the manifest with the audit's figures where there is one."""
     samples = np.asarray(images.images[parts.public_validation[:EXPORT_SAMPLES]])
     figures = report.read_figures(run.audit("test"))
     export.export_models(

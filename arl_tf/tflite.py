@@ -1,4 +1,4 @@
-"""The encoder as TFLite files for phones and gateways, each proved on real images before it is kept."""
+"""The encoder as TFLite files for phones and gateways, each proved on images before it is kept."""
 
 import contextlib
 import dataclasses
@@ -43,8 +43,8 @@ def store_float16(converter: tf.lite.TFLiteConverter) -> None:
     converter.target_spec.supported_types = [tf.float16]
 
 
-# Rounding measured: 5.4e-5 and 3.3e-2 in the deepest encoder (ResNet-50 cut late), 6.8e-6 and 7.3e-3 in `small`. A file
-# that is wrong is off by a standard deviation or more.
+# Rounding measured: 5.4e-5 and 3.3e-2 in the deepest encoder (ResNet-50 cut late), 6.8e-6 and
+# 7.3e-3 in `small`. A file that is wrong is off by a standard deviation or more.
 VARIANTS = {
     "float32": Variant(bytes_per_weight=4, bound=1e-4, configure=keep_float32),
     "float16": Variant(bytes_per_weight=2, bound=5e-2, configure=store_float16),
@@ -65,7 +65,8 @@ def write_files(
         folder: where FILES go.
 
     Returns:
-        For each key of BOUNDS the largest difference to `codes`, in standard deviations of the code.
+        For each key of BOUNDS the largest difference to `codes`, in standard deviations of the
+        code.
 
     Raises:
         ExportError: see `convert_and_check`; the file at fault is not written.
@@ -90,11 +91,12 @@ def convert_and_check(
         codes: float32 [n, ...], the Keras model's codes of `samples`.
 
     Returns:
-        The file's contents (input `image` float32 [1, S, S, 3] in [0, 1], output `code`), and the largest difference
-        of its codes to `codes` in standard deviations of the code.
+        The file's contents (input `image` float32 [1, S, S, 3] in [0, 1], output `code`), and the
+        largest difference of its codes to `codes` in standard deviations of the code.
 
     Raises:
-        ExportError: the file is too small to hold the weights, has another interface, or computes something else.
+        ExportError: the file is too small to hold the weights, has another interface, or computes
+            something else.
     """
     content = convert(encoder, VARIANTS[variant])
     check_size(content, variant, sum(int(np.prod(weight.shape)) for weight in encoder.weights))
@@ -106,8 +108,9 @@ def convert_and_check(
     # Written so that NaN fails.
     if not error <= VARIANTS[variant].bound:
         raise ExportError(
-            f"TFLite {variant}: its codes differ from the Keras encoder's by {error:.3g} standard deviations, expected"
-            f" at most {VARIANTS[variant].bound:g}; a layer was converted wrongly or overflows, no file was written."
+            f"TFLite {variant}: its codes differ from the Keras encoder's by {error:.3g} standard"
+            f" deviations, expected at most {VARIANTS[variant].bound:g}; a layer was converted"
+            " wrongly or overflows, no file was written."
         )
     return content, error
 
@@ -115,7 +118,8 @@ def convert_and_check(
 def convert(encoder: keras.Model, variant: Variant) -> bytes:
     """Converts an encoder at batch size 1.
 
-    Only `from_keras_model` will do: `from_concrete_functions` yields, without a word, a tiny file that computes NaN.
+    Only `from_keras_model` will do: `from_concrete_functions` yields, without a word, a tiny file
+    that computes NaN.
     """
     image = keras.Input(encoder.input_shape[1:], batch_size=1, name="image")
     # The dictionary's key becomes the output's name in the file; a layer's name would be lost.
@@ -132,8 +136,8 @@ def check_size(content: bytes, variant: str, num_weights: int) -> None:
     weight_bytes = num_weights * VARIANTS[variant].bytes_per_weight
     if 2 * len(content) < weight_bytes:
         raise ExportError(
-            f"TFLite {variant}: {len(content)} bytes can't hold {num_weights} weights of {weight_bytes} bytes; the"
-            " converter lost them, no file was written."
+            f"TFLite {variant}: {len(content)} bytes can't hold {num_weights} weights of"
+            f" {weight_bytes} bytes; the converter lost them, no file was written."
         )
 
 
@@ -150,7 +154,10 @@ def open_model(content: bytes, variant: str) -> Callable[..., dict[str, np.ndarr
 def check_interface(
     runner: Callable, variant: str, image_shape: tuple[int, ...], code_shape: tuple[int, ...]
 ) -> None:
-    """Raises ExportError unless the one input is `image` and the one output `code`, float32, of these shapes."""
+    """Raises ExportError unless the one input is `image` and the one output `code`.
+
+    Both must be float32, of these shapes.
+    """
 
     def described(details: dict) -> dict:
         return {
@@ -162,12 +169,16 @@ def check_interface(
     expected = {"image": ("float32", image_shape)}, {"code": ("float32", code_shape)}
     if found != expected:
         raise ExportError(
-            f"TFLite {variant}: input and output are {found}, expected {expected}; no file was written."
+            f"TFLite {variant}: input and output are {found}, expected {expected}; no file was"
+            " written."
         )
 
 
 def relative_error(outputs: np.ndarray, codes: np.ndarray) -> float:
-    """Largest absolute difference in standard deviations of `codes`; NaN or inf where `outputs` are not finite."""
+    """Largest absolute difference in standard deviations of `codes`.
+
+    NaN or inf where `outputs` are not finite.
+    """
     # A constant code has no deviation: then any difference is infinitely large, and none is 0.
     deviation = max(float(codes.std()), float(np.finfo(np.float32).tiny))
     return float(np.abs(outputs.astype(np.float64) - codes).max()) / deviation

@@ -1,4 +1,7 @@
-"""train(config, run, images, splits): trains the players phase by phase and saves them; resumes where it was killed."""
+"""train(config, run, images, splits): trains the players phase by phase and saves them.
+
+Resumes where it was killed.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +25,7 @@ PLAYERS = ("encoder", "task_head", "decoder")
 
 
 def train(config: Config, run: RunDirectory, images: ImageSet, splits: Splits) -> None:
-    """Trains one run's players from its last checkpoint, if there is one, and saves them as .keras files.
+    """Trains one run's players, from its last checkpoint if it has one; saves them as .keras files.
 
     Raises:
         callbacks.TrainingDiverged: a loss is not finite, or far beyond what its term can be.
@@ -116,7 +119,10 @@ def build_decoder(config: Config, encoder: keras.Model) -> keras.Model:
 
 
 def restarted_decoder(config: Config, encoder: keras.Model, epoch: int) -> keras.Model:
-    """New decoder weights that depend on seed and epoch alone: a resumed run restarts with the same ones."""
+    """New decoder weights that depend on seed and epoch alone.
+
+    So a resumed run restarts with the same ones.
+    """
     keras.utils.set_random_seed((config.seed + 7919 * (epoch + 1)) % 2**32)
     return build_decoder(config, encoder)
 
@@ -210,7 +216,7 @@ def watchers(
 
 
 def write_hyper_parameters(config: Config, writer: tf.summary.SummaryWriter) -> None:
-    """TensorBoard's HParams entry: every setting that shapes the training, and the measure to compare by."""
+    """TensorBoard's HParams entry: all settings that shape training, the measure to compare by."""
     settings: dict[str, Any] = config.settings("train")
     with writer.as_default(step=0):
         hparams.hparams_config(

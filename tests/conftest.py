@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: one small run of everything, and the folder of real photographs."""
+"""Fixtures that test files share: one small run of everything, the folder of real photographs."""
 
 import os
 import pathlib

@@ -65,7 +65,7 @@ def test_worst_attack_is_chosen_for_each_measure():
 
 
 def numbered_images(count=400, size=8):
-    """Images whose pixels spell their row number, so that any array of them says where it comes from."""
+    """Images whose pixels spell their row number: any array of them says where it comes from."""
     images = np.zeros((count, size, size, 3), np.uint8)
     images[..., 0] = (np.arange(count) // 250)[:, None, None]
     images[..., 1] = (np.arange(count) % 250)[:, None, None]

@@ -25,7 +25,7 @@ PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_ran
 
 
 def build_models(seed=0):
-    """A tiny encoder, task head and decoder whose every variable is random, moving statistics included."""
+    """A tiny encoder, task head and decoder; all variables random, moving statistics included."""
     image = keras.Input((SIZE, SIZE, 3), name="picture")
     features = layers.Conv2D(8, 3, 2, padding="same", use_bias=False, name="stem")(image)
     features = layers.ReLU(name="relu")(layers.BatchNormalization(name="stem_norm")(features))
@@ -73,7 +73,7 @@ def contents(folder):
 
 
 def artefact_values(saved_model_dir):
-    """The arrays that a SavedModel's variable files store, without the object graph's own bookkeeping."""
+    """The arrays that a SavedModel's variable files store, without the object graph's own."""
     reader = tf.train.load_checkpoint(str(saved_model_dir / "variables" / "variables"))
     names = [name for name in reader.get_variable_to_shape_map() if "CHECKPOINTABLE" not in name]
     return [reader.get_tensor(name) for name in names]

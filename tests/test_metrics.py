@@ -1,5 +1,7 @@
 """Measures: hand-computed values, agreement with scikit-learn and scikit-image, bounds."""
 
+import itertools
+
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -18,9 +20,6 @@ def pictures(count=4, side=20, seed=0):
     images = coarse.repeat(4, axis=1).repeat(4, axis=2)
     noisy = np.clip(images + rng(seed + 1).normal(0, 0.1, images.shape), 0, 1)
     return images.astype(np.float32), noisy.astype(np.float32)
-
-
-# Confusion and Matthews' correlation.
 
 
 def test_confusion_counts_are_scikit_learns():
@@ -66,9 +65,6 @@ def test_undefined_matthews_correlation_is_zero(counts):
     assert metrics.matthews_correlation(np.array(counts, np.float64)) == 0
 
 
-# ROC AUC.
-
-
 def test_roc_auc_by_hand():
     # Positives .4 and .8 against negatives .2 and .4: they win 1 + 1 + 1 + half of a tie.
     scores, actual = np.array([0.2, 0.4, 0.4, 0.8]), np.array([0, 1, 0, 1])
@@ -95,9 +91,6 @@ def test_roc_auc_is_undefined_in_a_resample_of_one_class_only():
     weights = np.array([[1, 1, 1], [1, 0, 0], [0, 1, 1]])
     found = metrics.roc_auc(np.array([0.1, 0.5, 0.7]), np.array([0, 1, 1]), weights)
     np.testing.assert_array_equal(found, [1, np.nan, np.nan])
-
-
-# Pictures.
 
 
 def test_psnr_by_hand():
@@ -143,9 +136,6 @@ def test_ssim_is_one_for_a_copy_and_does_not_depend_on_the_batch(monkeypatch):
     at_once = metrics.ssim(noisy, images)
     monkeypatch.setattr(metrics, "BATCH", 2)
     np.testing.assert_allclose(metrics.ssim(noisy, images), at_once, atol=1e-6)
-
-
-# Identity.
 
 
 def test_face_similarity_is_one_for_the_same_and_minus_one_for_the_opposite_about_the_mean():
@@ -206,7 +196,7 @@ def test_reidentification_never_falls_with_rank_and_is_certain_at_the_last():
         metrics.reidentified(probes, gallery, identities, np.zeros(24), rank)
         for rank in (1, 2, 5, 20, 60, 1000)
     ]
-    assert all((more >= fewer).all() for fewer, more in zip(hits, hits[1:], strict=False))
+    assert all((more >= fewer).all() for fewer, more in itertools.pairwise(hits))
     assert 0 < hits[0].mean() < 1
     assert hits[-1].all()
 
@@ -232,9 +222,6 @@ def test_constant_codes_are_linked_by_chance_exactly():
 @pytest.mark.parametrize("identities", [np.arange(6), np.zeros(6, int)])
 def test_linkage_is_undefined_without_two_kinds_of_pairs(identities):
     assert metrics.linkage_auc(rng().normal(size=(6, 3)), identities) is None
-
-
-# Bootstrap.
 
 
 def test_pictures_of_one_person_always_weigh_the_same():

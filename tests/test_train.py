@@ -21,7 +21,10 @@ def die(self, batch, logs=None):
     if self.epoch == 2 and batch == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
-callbacks.StopOnDivergence.on_epoch_begin = lambda self, epoch, logs=None: setattr(self, "epoch", epoch)
+def remember(self, epoch, logs=None):
+    self.epoch = epoch
+
+callbacks.StopOnDivergence.on_epoch_begin = remember
 callbacks.StopOnDivergence.on_train_batch_end = die
 main.console()
 """
