@@ -1,6 +1,7 @@
 """Encoders cut from a backbone, task heads (the backbone's rest), and decoders of any code.
 
-All are named functional `keras.Model`s of layers that convert to TFLite.
+All are named functional `keras.Model`s of layers that convert to TFLite (a decoder with a fixed
+batch: UpSampling2D loses the grid's size beside an open one).
 """
 
 from collections.abc import Callable
@@ -299,7 +300,6 @@ def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-    """Convolution on the small grid, then nearest-neighbour upsampling by two."""
+    """Activation, then a transposed convolution of stride two: every sub-pixel has its own weights."""
     features = layers.ReLU(name=f"{name}_relu")(features)
-    features = convolution(features, channels, f"{name}_conv")
-    return layers.UpSampling2D(2, name=name)(features)
+    return layers.Conv2DTranspose(channels, 4, 2, padding="same", name=name)(features)

@@ -147,11 +147,10 @@ def compile_phase(
     learner: trainer.AdversarialRepresentationLearner, config: Config, phase: str, num_steps: int
 ) -> None:
     """Gives the learner fresh optimizers for a phase of `num_steps` encoder steps."""
-    rate = config.encoder_learning_rate
+    peak = config.encoder_learning_rate
     if phase == trainer.TASK:
-        rate = keras.optimizers.schedules.CosineDecay(
-            config.warmup_learning_rate, num_steps, alpha=0.01
-        )
+        peak = config.warmup_learning_rate
+    rate = keras.optimizers.schedules.CosineDecay(peak, num_steps, alpha=0.01)
     lambda_pixel, lambda_perceptual = config.privacy_weights
     learner.compile(
         keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, global_clipnorm=CLIP_NORM),
