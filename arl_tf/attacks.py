@@ -25,7 +25,8 @@ class PublicPairs:
     Attributes:
         codes: float32 [N, ...].
         images: uint8 [N, S, S, 3].
-        held_out_codes, held_out_images: likewise; they choose when to stop, nothing else.
+        held_out_codes: likewise, of other images; they choose when to stop, nothing else.
+        held_out_images: what they are codes of.
     """
 
     codes: np.ndarray
@@ -39,8 +40,8 @@ class DecoderSettings:
     """Size and training of an attacking decoder (see `models.build_decoder`).
 
     Attributes:
-        width: channels at full resolution.
-        depth: residual blocks at every resolution but the full one.
+        width: of the decoder.
+        depth: of the decoder.
         steps: of the optimizer (rounded up to whole intervals between checks).
         batch_size: public images in a step.
         learning_rate: peak of a cosine decay.
@@ -176,10 +177,8 @@ def code_scale(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """
     axes = tuple(range(codes.ndim - 1))
     # In float32, sums over many codes would be off by more than such a channel varies.
-    mean, deviation = (
-        codes.mean(axis=axes, dtype=np.float64),
-        codes.std(axis=axes, dtype=np.float64),
-    )
+    mean = codes.mean(axis=axes, dtype=np.float64)
+    deviation = codes.std(axis=axes, dtype=np.float64)
     resolved = deviation > np.finfo(np.float32).eps * np.abs(mean)
     deviation = np.where(resolved, deviation, 1.0)
     return lambda values: ((values - mean) / deviation).astype(np.float32)

@@ -1,7 +1,6 @@
 """Encoders cut from a backbone, task heads (the backbone's rest), and decoders of any code.
 
-All are named functional `keras.Model`s of layers that convert to TFLite (a decoder with a fixed
-batch: UpSampling2D loses the grid's size beside an open one).
+All are named functional `keras.Model`s of layers that convert to TFLite.
 """
 
 from collections.abc import Callable
@@ -300,6 +299,6 @@ def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-    """Activation, then a transposed convolution of stride two: every sub-pixel has its own weights."""
+    """Activation, then a transposed convolution: every sub-pixel has its own weights."""
     features = layers.ReLU(name=f"{name}_relu")(features)
     return layers.Conv2DTranspose(channels, 4, 2, padding="same", name=name)(features)

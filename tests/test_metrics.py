@@ -201,6 +201,15 @@ def test_reidentification_never_falls_with_rank_and_is_certain_at_the_last():
     assert hits[-1].all()
 
 
+def test_last_rank_takes_in_the_whole_gallery():
+    gallery, identities = np.eye(4), np.arange(4)
+    found = [
+        metrics.reidentified(-gallery, gallery, identities, np.zeros(4), rank).tolist()
+        for rank in (3, 4, 5)
+    ]
+    assert found == [[0] * 4, [1] * 4, [1] * 4]
+
+
 def test_codes_that_carry_the_identity_are_linked_always():
     _, identities = people()
     stamp = rng(1).normal(size=(150, 2, 2, 6))[identities]

@@ -43,6 +43,12 @@ def all_layers(model):
             yield layer
 
 
+def assert_standard(model):
+    for layer in all_layers(model):
+        assert type(layer) is getattr(keras.layers, type(layer).__name__, None), layer
+        assert not isinstance(layer, keras.layers.Lambda)
+
+
 def randomise(model, seed=0):
     """Gives every bias and statistic a random value that keeps outputs moderate."""
     rng = np.random.default_rng(seed)
@@ -132,22 +138,36 @@ def test_encoder_then_head_computes_what_the_uncut_network_does():
 @pytest.mark.parametrize("name", BACKBONES)
 def test_models_inputs_and_outputs_are_named(name):
     encoder, task_head = build(name, "middle")
-    decoder = decoder_of(encoder.output_shape[1:])
     assert encoder.name == f"{name}_middle_encoder"
     assert (encoder.inputs[0].name, encoder.output_names) == ("image", ["code"])
     assert task_head.name == "task_head"
     assert (task_head.inputs[0].name, task_head.output_names) == ("code", ["logits"])
+
+
+@pytest.mark.parametrize("code_shape", [(8, 8, 4), (7,)])
+def test_decoder_its_input_and_output_are_named(code_shape):
+    decoder = decoder_of(code_shape)
     assert decoder.name == "decoder"
     assert (decoder.inputs[0].name, decoder.output_names) == ("code", ["reconstruction"])
+    assert decoder_of(code_shape, name="attacker").name == "attacker"
 
 
 @pytest.mark.parametrize(("name", "cut"), EVERY_CUT)
 def test_all_layers_are_kerass_own(name, cut):
-    encoder, task_head = build(name, cut)
-    for part in (encoder, task_head, decoder_of(encoder.output_shape[1:])):
-        for layer in all_layers(part):
-            assert type(layer) is getattr(keras.layers, type(layer).__name__, None), layer
-            assert not isinstance(layer, keras.layers.Lambda)
+    for part in build(name, cut):
+        assert_standard(part)
+
+
+@pytest.mark.parametrize("code_shape", [(8, 8, 4), (7,)])
+def test_all_layers_of_a_decoder_are_kerass_own(code_shape):
+    assert_standard(decoder_of(code_shape))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_no_layer_draws_random_numbers_whose_state_keras_would_not_save(name):
+    for part in build(name, "middle"):
+        # `variables` are the weights and the states of random number generators.
+        assert len(part.variables) == len(part.weights)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -219,13 +239,8 @@ def test_code_that_no_doubling_makes_an_image_is_refused(code_shape):
 
 
 def tflite_output(model, values):
-    """What the model computes as TFLite, for a batch of one.
-
-    With an open batch, Keras' UpSampling2D loses the grid's size, and TFLite refuses the decoder.
-    """
-    example = keras.Input(batch_shape=values.shape)
-    single = keras.Model(example, model(example))
-    content = tf.lite.TFLiteConverter.from_keras_model(single).convert()
+    """What the model computes as TFLite, for one example."""
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
@@ -233,14 +248,21 @@ def tflite_output(model, values):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+def assert_tflite_agrees(model, values):
+    expected = np.asarray(model(values))
+    assert expected.std() > 0.01
+    atol = 1e-5 * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(tflite_output(model, values), expected, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize(("name", "cut"), [("small", "middle"), ("mobilenet_v3_small", "late")])
-def test_tflite_computes_what_keras_does(name, cut):
-    encoder, task_head = build(name, cut, 6)
+def test_tflite_encoder_and_head_compute_what_keras_does(name, cut):
+    encoder, task_head = (randomise(part) for part in build.__wrapped__(name, cut, 6))
     image = np.random.default_rng(0).random((1, SIZE, SIZE, 3), np.float32)
-    code = np.asarray(randomise(encoder)(image))
-    assert code.std() > 0.01
-    decoder = randomise(decoder_of(code.shape[1:]))
-    for model, values in ((encoder, image), (task_head, code), (decoder, code)):
-        expected = np.asarray(model(values))
-        atol = 1e-5 * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(tflite_output(model, values), expected, rtol=0, atol=atol)
+    assert_tflite_agrees(encoder, image)
+    assert_tflite_agrees(task_head, np.asarray(encoder(image)))
+
+
+def test_tflite_decoder_computes_what_keras_does():
+    code = np.random.default_rng(0).normal(size=(1, 4, 4, 6)).astype(np.float32)
+    assert_tflite_agrees(randomise(decoder_of((4, 4, 6))), code)
