@@ -42,14 +42,15 @@ def save_player(player: keras.Model, path: pathlib.Path) -> None:
     unfinished.replace(path)
 
 
-def load_player(path: pathlib.Path) -> keras.Model:
-    """Loads a trained model.
-
-    Raises:
-        ValueError: no such file; the run was not trained to its end.
-    """
+def require_player(path: pathlib.Path) -> None:
+    """Raises ValueError where a trained model is missing: the run was not trained to its end."""
     if not path.exists():
         raise ValueError(
             f"No {path}: the run is not trained to its end; run it with --stages=train first."
         )
+
+
+def load_player(path: pathlib.Path) -> keras.Model:
+    """Loads a trained model; ValueError where it is missing."""
+    require_player(path)
     return keras.models.load_model(path, compile=False)

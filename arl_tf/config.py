@@ -165,7 +165,7 @@ class Config:
     )
     decoder_width: int = option(
         32,
-        "Channels of the training adversary's decoder at full resolution's eighth.",
+        "Width of the training adversary's decoder: half the channels on its largest grid.",
         group="model",
         low=4,
         high=1024,

@@ -142,3 +142,7 @@ def check_defence(config: Any) -> None:
                 f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none"
                 " for no adversary."
             )
+        if config.objective == "hinge" and getattr(config, f"hinge_margin_{name}") == 0:
+            raise ValueError(
+                f"--objective=hinge with --hinge_margin_{name}=0 rewards nothing; raise the margin."
+            )

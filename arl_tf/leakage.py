@@ -94,12 +94,11 @@ def describe_reference(reference: Reference, weights: np.ndarray) -> dict[str, A
     }
 
 
-def load_reference(config: Config, test_hash: str) -> Reference:
-    """Reads the audit of the run directory that --reference names.
+def check_reference(config: Config) -> pathlib.Path:
+    """Returns the file of per-image measures that --reference holds.
 
     Raises:
-        ValueError: it is not audited, is protected itself, is of another shape or data, or was
-            measured on other images.
+        ValueError: it is not audited, is protected itself, or is of another shape or data.
     """
     run = runs.RunDirectory(pathlib.Path(config.reference))
     path = run.audit(config.audit_split) / MEASURES_FILE
@@ -118,6 +117,16 @@ def load_reference(config: Config, test_hash: str) -> Reference:
     differing = runs.differing_settings(recorded, now)
     if differing:
         raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+    return path
+
+
+def load_reference(config: Config, test_hash: str) -> Reference:
+    """Reads the audit of the run directory that --reference names.
+
+    Raises:
+        ValueError: as `check_reference`, or it was measured on other images.
+    """
+    path = check_reference(config)
     with np.load(path) as saved:
         if str(saved["test_hash"]) != test_hash:
             raise ValueError(

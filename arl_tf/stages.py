@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf import audit, checkpoints, data, export, leakage, report, runs, splits, train
+from arl_tf import audit, checkpoints, data, export, frozen, leakage, report, runs, splits, train
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
@@ -26,6 +26,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     prepare_tensorflow(config)
     todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
     if todo:
+        check_prerequisites(config, run, todo)
         forget(config, run, todo)
         images = data.load_images(config, pathlib.Path(config.cache_dir or run.root / "cache"))
         parts = splits.split_by_identity(images.identities, config)
@@ -81,6 +82,22 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
             f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace"
             " it."
         )
+
+
+def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    if "train" not in todo:
+        for name in ("encoder", "task_head"):
+            checkpoints.require_player(run.player(name))
+    if "audit" in todo and config.reference:
+        leakage.check_reference(config)
+    known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
+    for layer in config.perceptual_layer_names or ():
+        if layer not in known:
+            raise ValueError(
+                f"--perceptual_layers: {config.perceptual} has no layer {layer!r}; one of"
+                f" {', '.join(known)}."
+            )
 
 
 def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:

@@ -144,7 +144,9 @@ def test_a_later_stage_needs_no_flagfile(smoke_run):
         (["--stages=trian"], "--stages must name some of train, audit, export; got 'trian'"),
         (["--image_size=50"], "--image_size must be a multiple of 32, got 50; try 64"),
         (["stray"], "Unexpected argument 'stray'"),
-        (["--reference=nowhere", "--stages=audit"], "run it with --stages=train first"),
+        (["--stages=audit"], "run it with --stages=train first"),
+        (["--reference=nowhere"], "--reference=nowhere holds no audit/measures.npz"),
+        (["--perceptual_layers=block99"], "efficientnet_lite0 has no layer 'block99'; one of"),
     ],
 )
 def test_wrong_flags_end_with_a_message_and_leave_nothing(tmp_path, flags, message):
