@@ -25,13 +25,13 @@ MEASURE_NAMES = {
     "ssim": "SSIM",
     "feature_similarity": "Feature similarity",
     "face_similarity": "Face similarity",
-    "reid_rank1": "Re-identified, rank 1",
-    "reid_rank5": "Re-identified, rank 5",
+    "reid_rank1": "Rank 1",
+    "reid_rank5": "Rank 5",
 }
 ROW_NAMES = {
     "original": "original",
     "decoder": "from the code",
-    "reference": "from the unprotected code",
+    "reference": "unprotected code",
     "task_output": "from the task output",
     "mean_image": "no code: mean image",
 }
@@ -140,7 +140,7 @@ def labelled_strip(label: str, images: np.ndarray) -> np.ndarray:
         for image in images
     ]
     panel = Image.new("RGB", (LABEL_WIDTH, TILE), "white")
-    font = ImageFont.load_default(size=14)
+    font = ImageFont.load_default(size=16)
     ImageDraw.Draw(panel).text((8, TILE // 2), label, fill="black", font=font, anchor="lm")
     return np.concatenate([np.asarray(panel), *tiles], axis=1)
 
