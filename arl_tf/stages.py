@@ -57,21 +57,23 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     """Whether a stage is finished with the very same settings and need not be redone.
 
     Raises:
-        ValueError: it is finished with other settings: going on would mix two runs in one
-            directory.
+        ValueError: it is finished with other settings: going on would mix two runs in one place.
     """
     recorded = runs.finished_settings(run, stage_key(config, stage))
-    if recorded is None and stage == "train" and run.checkpoints.exists() and not config.overwrite:
-        recorded_run = runs.recorded_settings(run)
-        refuse_other_settings(
-            recorded_run, config, stage, f"{run.root} holds an unfinished training"
-        )
-        return False
     if recorded is None or config.overwrite:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
     logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     return True
+
+
+def check_training_settings(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Refuses settings that contradict a training which this command continues or builds on."""
+    if "train" in todo and (config.overwrite or not run.checkpoints.exists()):
+        return
+    recorded = runs.recorded_settings(run)
+    if recorded:
+        refuse_other_settings(recorded, config, "train", f"{run.root} was trained")
 
 
 def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str) -> None:
@@ -86,6 +88,7 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    check_training_settings(config, run, todo)
     if "train" not in todo:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))
@@ -103,7 +106,8 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
 def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before stages are redone, removes what must not be mixed with their new results."""
     if "train" in todo and config.overwrite:
-        for folder in (run.checkpoints, run.logs):
+        # An audit of the old encoder must not vouch for the new one.
+        for folder in (run.checkpoints, run.logs, run.audit("test"), run.audit("validation")):
             shutil.rmtree(folder, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)
         run.splits.unlink(missing_ok=True)

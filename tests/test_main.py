@@ -128,6 +128,17 @@ def test_other_settings_on_a_finished_run_are_refused_by_name(smoke_run):
     assert "--overwrite" in refused.stderr
 
 
+def test_audit_with_settings_that_contradict_the_training_is_refused(smoke_run):
+    workdir, _ = smoke_run
+    before = (workdir / "config.json").read_text()
+    refused = run_main(
+        "--stages=audit", f"--workdir={workdir}", "--audit_split=validation", "--mu=0.7"
+    )
+    assert refused.returncode == 2
+    assert "was trained with --mu=0.1 (now: 0.7)" in refused.stderr
+    assert (workdir / "config.json").read_text() == before
+
+
 def test_a_later_stage_needs_no_flagfile(smoke_run):
     workdir, _ = smoke_run
     again = run_main("--stages=export", f"--workdir={workdir}", "--overwrite")

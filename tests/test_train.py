@@ -52,7 +52,8 @@ def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path)
         found = checkpoints.load_player(workdir / "checkpoints" / f"{player}.keras")
         for one, other in zip(expected.get_weights(), found.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
-    epochs = [json.loads(line)["epoch"] for line in (workdir / "metrics.jsonl").open()]
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    epochs = [json.loads(line)["epoch"] for line in lines]
     assert epochs == [1, 2, 3, 4]
 
 
