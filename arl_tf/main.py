@@ -1,6 +1,8 @@
-"""Command line: python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...].
+"""Trains a face encoder whose codes resist inversion, attacks it afresh, reports, and exports it.
 
-The only reader of FLAGS.
+    python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...]
+
+configs/demo.cfg needs no data. The last value of a flag wins: put your own after --flagfile.
 """
 
 import os
@@ -16,6 +18,7 @@ from absl import app, flags, logging
 from arl_tf import config as settings
 from arl_tf import runs
 
+# Exit code of everything that the user can mend.
 USAGE_ERROR = 2
 
 

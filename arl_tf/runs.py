@@ -120,19 +120,22 @@ def recorded_settings(run: RunDirectory) -> dict[str, Any]:
         raise ValueError(f"{run.config} is not a run's config.json ({error!r}).") from None
 
 
-def finished_settings(run: RunDirectory, stage: str) -> dict[str, Any] | None:
-    """The settings with which a stage was finished; None where it was not."""
-    stages = json.loads(run.stages.read_text()) if run.stages.exists() else {}
-    return stages.get(stage)
+def finished_stages(run: RunDirectory) -> dict[str, Any]:
+    """Finished stage -> the settings it was run with."""
+    return json.loads(run.stages.read_text()) if run.stages.exists() else {}
 
 
-def mark_finished(run: RunDirectory, stage: str, settings: Mapping[str, Any] | None) -> None:
-    """Records that a stage is finished; None forgets it and the stages that build on it."""
-    stages = json.loads(run.stages.read_text()) if run.stages.exists() else {}
-    stages[stage] = dict(settings) if settings is not None else None
-    if settings is None and stage == "train":
-        stages = {}
-    write_json(run.stages, {name: value for name, value in stages.items() if value is not None})
+def mark_finished(run: RunDirectory, stage: str, settings: Mapping[str, Any]) -> None:
+    """Records that a stage is finished, with its settings."""
+    write_json(run.stages, {**finished_stages(run), stage: dict(settings)})
+
+
+def forget_finished(run: RunDirectory, stage: str) -> None:
+    """Forgets that a stage was finished; all others build on "train" and are forgotten with it."""
+    stages = finished_stages(run)
+    if stage in stages:
+        kept = {} if stage == "train" else stages
+        write_json(run.stages, {name: kept[name] for name in kept if name != stage})
 
 
 def differing_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

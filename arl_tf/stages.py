@@ -27,9 +27,9 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
     if todo:
         check_prerequisites(config, run, todo)
-        forget(config, run, todo)
         images = data.load_images(config, pathlib.Path(config.cache_dir or run.root / "cache"))
         parts = splits.split_by_identity(images.identities, config)
+        forget(config, run, todo)
         record_splits(run, parts, images)
         runs.write_config(run, config)
         for stage in todo:
@@ -59,7 +59,7 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     Raises:
         ValueError: it is finished with other settings: going on would mix two runs in one place.
     """
-    recorded = runs.finished_settings(run, stage_key(config, stage))
+    recorded = runs.finished_stages(run).get(stage_key(config, stage))
     if recorded is None or config.overwrite:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
@@ -112,7 +112,7 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
         run.metrics.unlink(missing_ok=True)
         run.splits.unlink(missing_ok=True)
     for stage in todo:
-        runs.mark_finished(run, stage_key(config, stage), None)
+        runs.forget_finished(run, stage_key(config, stage))
 
 
 def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:
