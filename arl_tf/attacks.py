@@ -87,6 +87,7 @@ def decoder_attack(
     name: str,
     settings: DecoderSettings,
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+    verbose: int = 0,
 ) -> AttackResult:
     """Black-box inversion: a new decoder learns public pairs, then decodes unseen images' codes.
 
@@ -99,6 +100,7 @@ def decoder_attack(
         name: of the attack in the report.
         settings: of the decoder and its training.
         perceptual_features: the frozen network g; image -> feature maps of unit-length channels.
+        verbose: Keras' verbosity.
 
     Raises:
         ValueError: the training diverged, or the codes' shape can't be decoded.
@@ -121,6 +123,7 @@ def decoder_attack(
         held_out_batches(with_position(scale(pairs.held_out_codes)), pairs.held_out_images),
         settings=settings,
         loss=reconstruction_loss(perceptual_features, settings.mu),
+        verbose=verbose,
     )
     if not np.isfinite(held_out_loss).all():
         raise ValueError(
@@ -147,6 +150,7 @@ def train_decoder(
     *,
     settings: DecoderSettings,
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    verbose: int,
 ) -> tuple[float, ...]:
     """Trains a decoder and leaves it with its best weights; returns the held-out losses."""
     checks = -(-settings.steps // STEPS_BETWEEN_CHECKS)
@@ -160,7 +164,7 @@ def train_decoder(
         epochs=checks,
         steps_per_epoch=-(-settings.steps // checks),
         shuffle=False,
-        verbose="auto",
+        verbose=verbose,
         callbacks=[
             keras.callbacks.EarlyStopping(patience=max(3, checks // 3), restore_best_weights=True),
             keras.callbacks.TerminateOnNaN(),

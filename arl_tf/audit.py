@@ -1,6 +1,7 @@
 """audit(...): freezes an encoder, lets fresh attackers at its codes, measures their gains on T."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from arl_tf.config import Config
 from arl_tf.data import ImageSet, to_float
 from arl_tf.leakage import FLOORS, Reference, mean_estimate
 from arl_tf.rulers import MEASURES
+from arl_tf.runs import fit_verbosity
 from arl_tf.splits import Splits, names_hash
 
 BATCH = 128
@@ -156,22 +158,16 @@ def run_attacks(
         codes=outputs(task_head, pairs.codes),
         held_out_codes=outputs(task_head, pairs.held_out_codes),
     )
+    attack = functools.partial(
+        attacks.decoder_attack,
+        settings=settings,
+        perceptual_features=perceptual_features,
+        verbose=fit_verbosity(),
+    )
     logging.info("Attack 'decoder': a new decoder learns from %d public codes", len(pairs.codes))
-    on_codes = attacks.decoder_attack(
-        pairs,
-        target_codes,
-        name="decoder",
-        settings=settings,
-        perceptual_features=perceptual_features,
-    )
+    on_codes = attack(pairs, target_codes, name="decoder")
     logging.info("Floor 'task_output': the same decoder learns from the task output alone")
-    on_output = attacks.decoder_attack(
-        from_output,
-        outputs(task_head, target_codes),
-        name="task_output",
-        settings=settings,
-        perceptual_features=perceptual_features,
-    )
+    on_output = attack(from_output, outputs(task_head, target_codes), name="task_output")
     return [on_codes, on_output]
 
 

@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,6 +81,11 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes strict JSON (NaN is refused with ValueError), by rename."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def fit_verbosity() -> int:
+    """Keras' verbosity: a progress bar in a terminal, a line an epoch in a log file."""
+    return 1 if sys.stdout.isatty() else 2
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.losses import PrivacyObjective
 from arl_tf.pipelines import training_batches
-from arl_tf.runs import RunDirectory
+from arl_tf.runs import RunDirectory, fit_verbosity
 from arl_tf.splits import Splits
 
 CLIP_NORM = 5.0
@@ -49,6 +49,7 @@ def train(config: Config, run: RunDirectory, images: ImageSet, splits: Splits) -
                 epochs=end,
                 steps_per_epoch=steps,
                 shuffle=False,
+                verbose=fit_verbosity(),
                 callbacks=watchers(config, run, images, splits, writer, phase, first_epoch),
             )
         first_epoch = end

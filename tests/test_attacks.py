@@ -102,7 +102,14 @@ def test_result_says_what_was_done(pictures, identity_result):
 
 def test_attacker_is_given_codes_of_the_targets_and_no_image_of_them():
     given = list(inspect.signature(attacks.decoder_attack).parameters)
-    assert given == ["pairs", "target_codes", "name", "settings", "perceptual_features"]
+    assert given == [
+        "pairs",
+        "target_codes",
+        "name",
+        "settings",
+        "perceptual_features",
+        "verbose",
+    ]
     assert [field.name for field in dataclasses.fields(attacks.PublicPairs)] == [
         "codes",
         "images",

@@ -94,7 +94,7 @@ def test_attackers_see_public_images_only_and_never_those_they_are_measured_on(
     splits = split_by_identity(images.identities, config)
     seen = []
 
-    def spy(pairs, target_codes, *, name, settings, perceptual_features):
+    def spy(pairs, target_codes, *, name, **_):
         seen.append((row_numbers(pairs.images), row_numbers(pairs.held_out_images)))
         pictures = np.zeros((len(target_codes), *images.images.shape[1:]), np.float32)
         return attacks.AttackResult(name, "black-box", {}, 0.0, (1.0,), pictures)
