@@ -22,12 +22,12 @@ CHECKED_EVERY = 10
 TASK_LOSS_LIMIT = 5.0
 
 REMEDIES = {
-    "task_loss": "lower --warmup_learning_rate or --encoder_learning_rate",
-    "privacy_loss": "lower --lambda_pixel or --lambda_perceptual, or use --objective=hinge",
-    "reconstruction_loss": "lower --decoder_learning_rate",
-    "pixel_loss": "lower --decoder_learning_rate",
-    "perceptual_loss": "lower --decoder_learning_rate",
-    "loss": "lower --encoder_learning_rate",
+    "task_loss": "Lower --warmup_learning_rate or --encoder_learning_rate",
+    "privacy_loss": "Lower --lambda_pixel or --lambda_perceptual, or use --objective=hinge",
+    "reconstruction_loss": "Lower --decoder_learning_rate",
+    "pixel_loss": "Lower --decoder_learning_rate",
+    "perceptual_loss": "Lower --decoder_learning_rate",
+    "loss": "Lower --encoder_learning_rate",
 }
 
 
@@ -55,8 +55,8 @@ def check_losses(logs: dict[str, float], where: str) -> None:
         too_large = name == "task_loss" and value > TASK_LOSS_LIMIT
         if not math.isfinite(value) or too_large:
             raise TrainingDiverged(
-                f"{name} is {value:g} at {where}: training diverged. To go on from the last"
-                f" checkpoint, {REMEDIES[name]}, in a new --workdir or with --overwrite."
+                f"{name} is {value:g} at {where}: training diverged."
+                f" {REMEDIES[name]}, and use a new --workdir or --overwrite."
             )
 
 
