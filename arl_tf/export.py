@@ -103,14 +103,8 @@ def export_models(
             **tflite.write_files(encoder, samples, codes, built),
         }
         manifest = {
-            "format": MANIFEST_FORMAT,
-            "version": version,
-            "attribute_names": list(attribute_names),
-            **describe_interface(image_size, codes.shape[1:]),
-            "parity": parity,
-            "parity_bounds": {"saved_model": SAVED_MODEL_BOUND, **tflite.BOUNDS},
-            "parity_samples": len(samples),
-            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+            **describe_models(version, attribute_names, image_size, codes.shape[1:]),
+            **describe_parity(parity, len(samples)),
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }
@@ -304,6 +298,28 @@ def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
             f" {len(expected)}, expected at most {SAVED_MODEL_BOUND:g}; nothing was exported."
         )
     return error
+
+
+def describe_models(
+    version: int, attribute_names: Sequence[str], image_size: int, code_shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """The manifest's facts about the models and what made them."""
+    return {
+        "format": MANIFEST_FORMAT,
+        "version": version,
+        "attribute_names": list(attribute_names),
+        **describe_interface(image_size, code_shape),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def describe_parity(parity: Mapping[str, float], num_samples: int) -> dict[str, Any]:
+    """The manifest's facts about the comparison with the Keras models."""
+    return {
+        "parity": dict(parity),
+        "parity_bounds": {"saved_model": SAVED_MODEL_BOUND, **tflite.BOUNDS},
+        "parity_samples": num_samples,
+    }
 
 
 def describe_interface(image_size: int, code_shape: tuple[int, ...]) -> dict[str, Any]:
