@@ -17,13 +17,21 @@ from arl_tf.rulers import MEASURES
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 # Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike
-# things.
+# things: a weak attack beside a strong one would look like protection.
 SHARED_WITH_REFERENCE = (
     "dataset",
     "image_size",
     "encoder",
     "cut",
     "code_channels",
+    "perceptual",
+    "perceptual_layers",
+    "mu",
+    "attacker_width",
+    "attacker_depth",
+    "attacker_steps",
+    "attacker_batch_size",
+    "attacker_learning_rate",
 )
 
 
@@ -98,12 +106,14 @@ def check_reference(config: Config) -> pathlib.Path:
     """Returns the file of per-image measures that --reference holds.
 
     Raises:
-        ValueError: it is not audited, is protected itself, or is of another shape or data.
+        ValueError: it is not audited, is protected itself, is of another shape or data, or was
+            attacked with other settings.
     """
     run = runs.RunDirectory(pathlib.Path(config.reference))
     path = run.audit(config.audit_split) / MEASURES_FILE
-    recorded = runs.recorded_settings(run)
-    if not path.exists() or not recorded:
+    # What that very audit was run with; config.json tells of the directory's latest command.
+    recorded = runs.finished_stages(run).get(f"audit_{config.audit_split}")
+    if not path.exists() or recorded is None:
         raise ValueError(
             f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
             f" --defence=none and audit it with --audit_split={config.audit_split} first."

@@ -132,7 +132,7 @@ def reference_run(folder, **changes):
     settings = {name: getattr(Config(), name) for name in leakage.SHARED_WITH_REFERENCE}
     settings |= {"defence": "none", **changes}
     (folder / "audit").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"settings": settings}))
+    (folder / "stages.json").write_text(json.dumps({"audit_test": settings}))
     arrays = {f"decoder/{measure}": np.full(4, 0.6) for measure in MEASURES}
     np.savez(folder / "audit" / "measures.npz", attacks=["decoder"], test_hash="abc", **arrays)
     return Config(reference=str(folder))
@@ -149,6 +149,7 @@ def test_reference_is_read_back(tmp_path):
     [
         ({"defence": "perceptual"}, "abc", "must be unprotected"),
         ({"cut": "late"}, "abc", r"--cut='late' \(now: 'middle'\)"),
+        ({"attacker_steps": 9000}, "abc", r"--attacker_steps=9000 \(now: 1500\)"),
         ({}, "other", "measured on other images"),
     ],
 )
