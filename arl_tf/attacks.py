@@ -1,260 +1,281 @@
-"""Fresh attackers on frozen codes: arrays in, an AttackResult out.
+"""The list of attackers: arrays in, an AttackResult out. One dict; `--audit` takes its levels.
 
-They share nothing with training's adversary.
+None shares weights or initialisation with training's adversary; none is given an image under
+attack (adversary.py).
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from arl_tf import losses, models
+from arl_tf import attack_models, inversion
+from arl_tf.adversary import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.adversary import PublicPairs as PublicPairs
+from arl_tf.closed_form import linear_attack, retrieval_attack
+from arl_tf.code_scale import with_position
+from arl_tf.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
 
-STEPS_BETWEEN_CHECKS = 100
-DECODED_AT_ONCE = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class PublicPairs:
-    """What an adversary collects by asking the encoder: codes of public images.
-
-    Attributes:
-        codes: float32 [N, ...].
-        images: uint8 [N, S, S, 3].
-        held_out_codes: likewise, of other images; they choose when to stop, nothing else.
-        held_out_images: what they are codes of.
-    """
-
-    codes: np.ndarray
-    images: np.ndarray
-    held_out_codes: np.ndarray
-    held_out_images: np.ndarray
+LEVELS = ("quick", "standard", "full")
+MORE_IMAGES, FEWER_IMAGES = 10, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderSettings:
-    """Size and training of an attacking decoder (see `models.build_decoder`).
+class Attacker:
+    """One way to attack codes.
 
     Attributes:
-        width: of the decoder.
-        depth: of the decoder.
-        steps: of the optimizer (rounded up to whole intervals between checks).
-        batch_size: public images in a step.
-        learning_rate: peak of a cosine decay.
-        mu: weight of the perceptual beside the pixel loss.
-        seed: draws weights and order.
+        run: (evidence, settings, *, name, start) -> AttackResult; `start` is the result of the
+            attack that `starts_from` names, None where there is none.
+        level: the first of LEVELS that runs it.
+        knowledge: BLACK_BOX or WHITE_BOX.
+        needs: fields of Evidence without which it can't run.
+        starts_from: the attack whose result it improves.
+        floor: whether it also attacks the task output alone. What only makes sense for codes
+            does not.
+        trained: whether another seed gives another result.
+        cost: (evidence, settings) -> multiply-adds at most, roughly, for the forecast.
+        missing: what the report says was not tested where `needs` is not met.
     """
 
-    width: int
-    depth: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    mu: float
-    seed: int
+    run: Callable[..., AttackResult]
+    level: str
+    knowledge: str = BLACK_BOX
+    needs: tuple[str, ...] = ()
+    starts_from: str | None = None
+    floor: bool = False
+    trained: bool = True
+    cost: Callable[[Evidence, AttackSettings], float] = lambda evidence, settings: 0.0
+    missing: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class AttackResult:
-    """What an attack made of the codes it was given.
-
-    Attributes:
-        name: of the attack.
-        knowledge: "black-box" (codes of chosen images) or "white-box" (the encoder itself).
-        settings: JSON-able.
-        seconds: wall time of attacker's training and reconstruction.
-        held_out_loss: the attacker's own loss on held-out public images, checked at equal intervals
-            of at most STEPS_BETWEEN_CHECKS steps.
-        reconstructions: float32 [N, S, S, 3] in [0, 1].
-    """
-
-    name: str
-    knowledge: str
-    settings: Mapping[str, Any]
-    seconds: float
-    held_out_loss: tuple[float, ...]
-    reconstructions: np.ndarray
+def unchanged(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """The evidence as it is."""
+    del settings
+    return evidence
 
 
-def decoder_attack(
-    pairs: PublicPairs,
-    target_codes: np.ndarray,
-    *,
-    name: str,
-    settings: DecoderSettings,
-    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
-    verbose: int = 0,
-) -> AttackResult:
-    """Black-box inversion: a new decoder learns public pairs, then decodes unseen images' codes.
+def conditioned(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """The task output laid beside every code, standardised with it."""
+    del settings
+    pairs, outputs = evidence.pairs, evidence.task_outputs
+    return dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            pairs,
+            codes=beside(pairs.codes, outputs.public),
+            held_out_codes=beside(pairs.held_out_codes, outputs.held_out),
+        ),
+        target_codes=beside(evidence.target_codes, outputs.target),
+    )
 
-    The weights with the best held-out loss are kept. The decoder is told the position of every code
-    beside it, so that a code without any information still leads to the mean image.
 
-    Args:
-        pairs: public codes and images.
-        target_codes: float32 [M, ...], the codes to invert.
-        name: of the attack in the report.
-        settings: of the decoder and its training.
-        perceptual_features: the frozen network g; image -> feature maps of unit-length channels.
-        verbose: Keras' verbosity.
+def beside(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Codes [N, ..., c] with vectors [N, A] at every position: [N, ..., c + A]."""
+    spread = vectors.reshape(len(vectors), *[1] * (codes.ndim - 2), -1)
+    return np.concatenate(
+        [codes, np.broadcast_to(spread, (*codes.shape[:-1], spread.shape[-1]))], -1
+    )
 
-    Raises:
-        ValueError: the training diverged, or the codes' shape can't be decoded.
-    """
-    started = time.perf_counter()
-    keras.utils.set_random_seed(settings.seed)
-    scale = code_scale(pairs.codes)
-    decoder = models.build_decoder(
-        with_position(pairs.codes[:1]).shape[1:],
-        image_size=pairs.images.shape[1],
+
+def fewer_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """A tenth of the public pairs."""
+    pairs = evidence.pairs
+    count = max(2, round(FEWER_IMAGES * len(pairs.images)))
+    rows = np.random.default_rng(settings.seed).permutation(len(pairs.images))[:count]
+    return with_pairs(evidence, codes=pairs.codes[rows], images=pairs.images[rows])
+
+
+def more_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """Ten times the public pairs: the encoder is asked for the codes of further images."""
+    pairs = evidence.pairs
+    added = evidence.more_images((MORE_IMAGES - 1) * len(pairs.images), settings.seed)
+    return with_pairs(
+        evidence,
+        codes=np.concatenate([pairs.codes, evidence.query(added)]),
+        images=np.concatenate([pairs.images, added]),
+    )
+
+
+def other_domain(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """Public pairs of another data set instead; its own held-out images choose when to stop."""
+    del settings
+    return dataclasses.replace(evidence, pairs=evidence.other_domain)
+
+
+def with_pairs(evidence: Evidence, *, codes: np.ndarray, images: np.ndarray) -> Evidence:
+    """The evidence with other training pairs and the same held-out ones."""
+    pairs = dataclasses.replace(evidence.pairs, codes=codes, images=images)
+    return dataclasses.replace(evidence, pairs=pairs)
+
+
+def decoder(
+    recipe: DecoderRecipe,
+    level: str,
+    view: Callable[[Evidence, AttackSettings], Evidence] = unchanged,
+    **entry,
+) -> Attacker:
+    """An attacker that trains one decoder on one view of the evidence."""
+
+    def run(evidence, settings, *, name, start=None):
+        del start
+        return decoder_attack(view(evidence, settings), settings, name=name, recipe=recipe)
+
+    return Attacker(run, level, cost=functools.partial(decoder_cost, recipe), **entry)
+
+
+def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackSettings) -> float:
+    """Multiply-adds of a decoder's training: forward, and about twice that backward."""
+    settings = scaled(settings, recipe)
+    model = FAMILIES[recipe.family](
+        with_position(evidence.pairs.codes[:1]).shape[1:],
+        image_size=evidence.pairs.images.shape[1],
         width=settings.width,
         depth=settings.depth,
-        name="attacker",
     )
-    held_out_loss = train_decoder(
-        decoder,
-        attack_batches(
-            with_position(scale(pairs.codes)), pairs.images, settings.batch_size, settings.seed
+    each = 3 * attack_models.multiply_adds(model)
+    return settings.steps * settings.batch_size * each
+
+
+def closed_form(attack: Callable[..., AttackResult], level: str) -> Attacker:
+    """An attacker that trains nothing."""
+
+    def run(evidence, settings, *, name, start=None):
+        del start
+        return attack(evidence, settings, name=name)
+
+    return Attacker(run, level, floor=True, trained=False)
+
+
+def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attacker:
+    """An attacker that differentiates the encoder."""
+
+    def run(evidence, settings, *, name, start=None):
+        return dataclasses.replace(attack(evidence, settings, start=start), name=name)
+
+    return Attacker(
+        run,
+        level,
+        WHITE_BOX,
+        needs=("encode",),
+        missing=NO_GRADIENT,
+        cost=functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder")),
+        **entry,
+    )
+
+
+NO_GRADIENT = "white-box attacks: the encoder's inside is not at hand"
+
+ATTACKERS: dict[str, Attacker] = {
+    "linear": closed_form(linear_attack, "quick"),
+    "retrieval": closed_form(retrieval_attack, "quick"),
+    "decoder": decoder(
+        DecoderRecipe("a convolutional decoder for pixels and perception"), "quick", floor=True
+    ),
+    "decoder_pixel": decoder(
+        DecoderRecipe(
+            "a wider convolutional decoder for pixels alone",
+            width_factor=1.5,
+            perceptual_factor=0.0,
         ),
-        held_out_batches(with_position(scale(pairs.held_out_codes)), pairs.held_out_images),
-        settings=settings,
-        loss=reconstruction_loss(perceptual_features, settings.mu),
-        verbose=verbose,
-    )
-    if not np.isfinite(held_out_loss).all():
-        raise ValueError(
-            f"Attack {name} diverged (held-out loss {held_out_loss[-1]}); lower"
-            " --attacker_learning_rate."
-        )
-    reconstructions = decoder.predict(
-        with_position(scale(target_codes)), batch_size=DECODED_AT_ONCE, verbose=0
-    )
-    return AttackResult(
-        name=name,
-        knowledge="black-box",
-        settings={**dataclasses.asdict(settings), "parameters": decoder.count_params()},
-        seconds=time.perf_counter() - started,
-        held_out_loss=held_out_loss,
-        reconstructions=reconstructions,
-    )
+        "standard",
+        floor=True,
+    ),
+    "decoder_perceptual": decoder(
+        DecoderRecipe("a convolutional decoder mostly for perception", pixel_weight=0.1),
+        "standard",
+        floor=True,
+    ),
+    "attention": decoder(
+        DecoderRecipe(
+            "a U-shaped decoder with self-attention, of far more capacity, against a patch critic",
+            family="attention",
+            width_factor=1.5,
+            critic_weight=0.003,
+        ),
+        "standard",
+        floor=True,
+    ),
+    "decoder_conditioned": decoder(
+        DecoderRecipe("a convolutional decoder that is told the task output beside the code"),
+        "standard",
+        conditioned,
+        needs=("task_outputs",),
+        missing="an attacker who also uses the task output: there is none",
+    ),
+    "decoder_tenth": decoder(
+        DecoderRecipe("the convolutional decoder with a tenth of the public images"),
+        "standard",
+        fewer_images,
+    ),
+    "decoder_tenfold": decoder(
+        DecoderRecipe("the convolutional decoder with ten times the public images"),
+        "standard",
+        more_images,
+        needs=("query", "more_images"),
+        missing="an attacker with ten times the public images: the encoder can't be asked",
+    ),
+    "decoder_other_domain": decoder(
+        DecoderRecipe("the convolutional decoder, trained on another data set"),
+        "standard",
+        other_domain,
+        needs=("other_domain",),
+        missing="an attacker with another data set: none was named (--attacker_dataset)",
+    ),
+    "decoder_adaptive": decoder(
+        DecoderRecipe(
+            "a convolutional decoder that asks again and again, to learn through noise",
+            queries_again=True,
+        ),
+        "standard",
+        needs=("query", "random_codes"),
+        missing="an attacker who learns through noise: the codes are not random",
+    ),
+    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "decoder_deep": decoder(
+        DecoderRecipe(
+            "a convolutional decoder twice as wide and deeper, trained twice as long",
+            width_factor=2,
+            extra_depth=2,
+            steps_factor=2,
+        ),
+        "full",
+        floor=True,
+    ),
+    "attention_plain": decoder(
+        DecoderRecipe(
+            "the U-shaped decoder with self-attention without a critic, trained twice as long",
+            family="attention",
+            width_factor=2,
+            extra_depth=1,
+            steps_factor=2,
+        ),
+        "full",
+        floor=True,
+    ),
+    "attention_tenfold": decoder(
+        DecoderRecipe(
+            "the U-shaped decoder with ten times the public images",
+            family="attention",
+            width_factor=2,
+            steps_factor=2,
+        ),
+        "full",
+        more_images,
+        needs=("query", "more_images"),
+        missing="an attacker with ten times the public images: the encoder can't be asked",
+    ),
+}
 
 
-def train_decoder(
-    decoder: keras.Model,
-    batches: tf.data.Dataset,
-    held_out: tf.data.Dataset,
-    *,
-    settings: DecoderSettings,
-    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    verbose: int,
-) -> tuple[float, ...]:
-    """Trains a decoder and leaves it with its best weights; returns the held-out losses."""
-    checks = -(-settings.steps // STEPS_BETWEEN_CHECKS)
-    rate = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, settings.steps, alpha=0.01, warmup_steps=0
-    )
-    decoder.compile(keras.optimizers.Adam(rate, global_clipnorm=5.0), loss=loss, jit_compile=False)
-    history = decoder.fit(
-        batches,
-        validation_data=held_out,
-        epochs=checks,
-        steps_per_epoch=-(-settings.steps // checks),
-        shuffle=False,
-        verbose=verbose,
-        callbacks=[
-            keras.callbacks.EarlyStopping(patience=max(3, checks // 3), restore_best_weights=True),
-            keras.callbacks.TerminateOnNaN(),
-        ],
-    )
-    return tuple(float(value) for value in history.history["val_loss"])
+def chosen(level: str) -> dict[str, Attacker]:
+    """The attackers of a level: its own and those of the levels before it."""
+    reach = LEVELS.index(level)
+    return {n: a for n, a in ATTACKERS.items() if LEVELS.index(a.level) <= reach}
 
 
-def code_scale(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that shifts and scales every channel to the public codes' mean 0 and deviation 1.
-
-    However small the scale of a channel is, it is no protection. Only a channel that varies by less
-    than float32 resolves is not scaled: a constant must not be blown up into noise.
-    """
-    axes = tuple(range(codes.ndim - 1))
-    # In float32, sums over many codes would be off by more than such a channel varies.
-    mean = codes.mean(axis=axes, dtype=np.float64)
-    deviation = codes.std(axis=axes, dtype=np.float64)
-    resolved = deviation > np.finfo(np.float32).eps * np.abs(mean)
-    deviation = np.where(resolved, deviation, 1.0)
-    return lambda values: ((values - mean) / deviation).astype(np.float32)
-
-
-def with_position(codes: np.ndarray) -> np.ndarray:
-    """Appends what an adversary knows of every code: where it is.
-
-    Without it a decoder of constant codes is dead (all its inputs are 0), and one of noise can tell
-    the picture's middle from its edges by padding alone.
-
-    Args:
-        codes: float32 [N, h, w, c] or [N, c].
-
-    Returns:
-        float32 [N, h, w, c + 2], row and column from -1 to 1 behind the code; or [N, c + 1], a one.
-    """
-    if codes.ndim != 4:
-        return np.concatenate([codes, np.ones_like(codes[..., :1])], axis=-1)
-    rows, columns = np.meshgrid(
-        *(np.linspace(-1, 1, side) for side in codes.shape[1:3]), indexing="ij"
-    )
-    position = np.stack([rows, columns], axis=-1).astype(codes.dtype)
-    return np.concatenate([codes, np.broadcast_to(position, (*codes.shape[:-1], 2))], axis=-1)
-
-
-def reconstruction_loss(
-    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]], mu: float
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Formula (1) as a Keras loss of (image uint8, reconstruction)."""
-
-    def loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-        image = tf.cast(image, tf.float32) / 255.0
-        pixel = losses.pixel_loss(reconstruction, image)
-        if not mu:
-            return pixel
-        return pixel + mu * losses.perceptual_loss(
-            perceptual_features(reconstruction), perceptual_features(image)
-        )
-
-    return loss
-
-
-def attack_batches(
-    codes: np.ndarray, images: np.ndarray, batch_size: int, seed: int
-) -> tf.data.Dataset:
-    """Endless shuffled batches (code float32 [B, ...], image uint8 [B, S, S, 3])."""
-    batch_size = min(batch_size, len(codes))
-
-    def gather(numbers: np.ndarray):
-        return codes[numbers], images[numbers]
-
-    def to_pair(numbers: tf.Tensor):
-        code, image = tf.numpy_function(gather, [numbers], (tf.float32, tf.uint8))
-        return (
-            tf.ensure_shape(code, (batch_size, *codes.shape[1:])),
-            tf.ensure_shape(image, (batch_size, *images.shape[1:])),
-        )
-
-    order = tf.data.Dataset.range(len(codes)).shuffle(len(codes), seed=seed).repeat()
-    pairs = order.batch(batch_size, drop_remainder=True).map(to_pair).prefetch(4)
-    return without_autotune(pairs)
-
-
-def held_out_batches(codes: np.ndarray, images: np.ndarray) -> tf.data.Dataset:
-    """Batches of the held-out pairs, in order."""
-    pairs = tf.data.Dataset.from_tensor_slices((codes, images)).batch(DECODED_AT_ONCE)
-    return without_autotune(pairs)
-
-
-def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Autotuning stalls `fit` on few cores (WORKSPACE.md, Traps)."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
+def lacking(attacker: Attacker, evidence: Evidence) -> bool:
+    """Whether the evidence lacks something that an attacker needs."""
+    held = [getattr(evidence, field) for field in attacker.needs]
+    return any(value is None or value is False for value in held)

@@ -13,7 +13,8 @@ from absl import flags
 
 from arl_tf.config_checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config_checks import TFDS_PREFIX as TFDS_PREFIX
-from arl_tf.config_checks import check_combinations, check_value, comma_separated
+from arl_tf.config_checks import check_combinations, check_value
+from arl_tf.config_checks import comma_separated as comma_separated
 
 # A setting belongs to the first stage whose result it changes. A finished stage remembers the
 # settings of its own group and of the groups before it; "run" settings change no result.
@@ -26,8 +27,11 @@ STAGES = tuple(STAGE_GROUPS)
 # The folder may be moved: splits.json tells whether its images are still the same.
 UNCOMPARED = ("data_dir",)
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
+# Recorded codes need no private part but to fit a task head; the attackers get more instead.
+FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
+AUDIT_LEVELS = ("quick", "standard", "full")
 OBJECTIVES = ("negative", "hinge", "toward_mean")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
 
@@ -133,6 +137,12 @@ class Config:
         group="data",
         low=0.02,
         high=0.5,
+    )
+    task_attributes: str = option(
+        "",
+        "Attributes that the task is to read, comma-separated; empty: all. The others are what the"
+        " audit's probes try to read from the code.",
+        group="data",
     )
     max_bad_images: float = option(
         0.01,
@@ -289,8 +299,76 @@ class Config:
         group="run",
         choices=("test", "validation"),
     )
+    audit: str = option(
+        "standard",
+        "Which attackers the audit lets at the codes: quick (minutes), standard, or full (hours).",
+        group="audit",
+        choices=AUDIT_LEVELS,
+    )
+    audit_seeds: int = option(
+        1,
+        "How often each trained attacker is repeated with another seed; the one with the best"
+        " held-out loss counts, the spread is reported.",
+        group="audit",
+        low=1,
+        high=100,
+    )
     reference: str = option(
-        "", "Run directory of the unprotected encoder, audited: fills the leakage.", group="audit"
+        "",
+        "Run directory of the unprotected encoder, audited: fills the leakage. 'auto' trains and"
+        " audits it with the same settings and --defence=none, and keeps it in --cache_dir.",
+        group="audit",
+    )
+    codes: str = option(
+        "",
+        "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
+        " optionally labels, names, identities, logits (README, 'Auditing other encoders').",
+        group="audit",
+    )
+    encoder_saved_model: str = option(
+        "",
+        "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
+        group="audit",
+    )
+    task_head_saved_model: str = option(
+        "",
+        "The task head that belongs to --encoder_saved_model (code -> logits); without it the audit"
+        " fits one on X1.",
+        group="audit",
+    )
+    channel_clip: float = option(
+        0.0,
+        "Audit the code as a deployment would send it: values limited to this range around 0; 0:"
+        " not limited.",
+        group="audit",
+        low=0,
+    )
+    channel_levels: int = option(
+        0,
+        "Likewise: values rounded to so many levels within --channel_clip; 0: not rounded.",
+        group="audit",
+        low=0,
+        high=65536,
+    )
+    channel_noise: float = option(
+        0.0,
+        "Likewise: Gaussian noise of this deviation, drawn anew for every code; 0: none.",
+        group="audit",
+        low=0,
+    )
+    attacker_dataset: str = option(
+        "",
+        "Another data set (as --dataset) for an attacker whose public images are of another"
+        " domain; empty: that attacker is not tested.",
+        group="audit",
+    )
+    attacker_data_dir: str = option(
+        "", "Folder of --attacker_dataset (as --data_dir).", group="audit"
+    )
+    report_originals: bool = option(
+        False,
+        "Embed original test photos in report.html. Drawn faces are embedded in any case.",
+        group="run",
     )
     attacker_width: int = option(
         64, "Channels of the audit's fresh decoder (see --decoder_width).", group="audit", low=4
@@ -299,7 +377,10 @@ class Config:
         2, "Residual blocks of the audit's decoder per resolution.", group="audit", low=0, high=8
     )
     attacker_steps: int = option(
-        1500, "Training steps of each attacker at most.", group="audit", low=1
+        1500,
+        "Training steps of the audit's decoders at most; fewer where more would gain less than 1 %.",
+        group="audit",
+        low=1,
     )
     attacker_batch_size: int = option(
         32, "Public images in an attacker's step.", group="audit", low=1
@@ -325,6 +406,11 @@ class Config:
         """The stages asked for, in the order they run."""
         asked = comma_separated(self.stages)
         return tuple(name for name in STAGES if name in asked)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the audit is of an encoder that arl_tf did not train."""
+        return bool(self.codes or self.encoder_saved_model)
 
     @property
     def perceptual_layer_names(self) -> tuple[str, ...] | None:

@@ -52,6 +52,59 @@ def check_combinations(config: Any, stages: tuple[str, ...]) -> None:
     check_data(config)
     check_sizes(config)
     check_defence(config)
+    check_audit(config)
+
+
+def check_audit(config: Any) -> None:
+    """Refuses what an audit can't attack, and attackers without their data."""
+    if config.codes and config.encoder_saved_model:
+        raise ValueError(
+            f"--codes={config.codes} and --encoder_saved_model={config.encoder_saved_model} are two"
+            " things to audit; name one."
+        )
+    if config.is_foreign and comma_separated(config.stages) != ("audit",):
+        flag = "codes" if config.codes else "encoder_saved_model"
+        raise ValueError(
+            f"--{flag} is audited, nothing is trained or exported: it needs --stages=audit, got"
+            f" --stages={config.stages}."
+        )
+    if config.task_head_saved_model and not config.encoder_saved_model:
+        raise ValueError(
+            f"--task_head_saved_model={config.task_head_saved_model} belongs to an"
+            " --encoder_saved_model, which is missing."
+        )
+    check_channel(config)
+    if config.attacker_data_dir and not config.attacker_dataset:
+        raise ValueError(
+            f"--attacker_data_dir={config.attacker_data_dir} needs --attacker_dataset (celeba for a"
+            " folder in CelebA's layout)."
+        )
+    if config.attacker_dataset:
+        check_dataset(config.attacker_dataset, config.attacker_data_dir, "attacker_")
+
+
+def check_channel(config: Any) -> None:
+    """Refuses a channel that nothing can be sent through."""
+    if config.channel_levels == 1:
+        raise ValueError(
+            "--channel_levels=1 leaves one value, no code; use 2 or more, or 0 for no rounding."
+        )
+    if config.channel_levels and not config.channel_clip:
+        raise ValueError(
+            f"--channel_levels={config.channel_levels} needs a range: --channel_clip > 0, got 0."
+        )
+
+
+def check_dataset(dataset: str, data_dir: str, prefix: str = "") -> None:
+    """Refuses an unknown data set, and one without its folder."""
+    known = dataset in ("faces", "celeba") or dataset.startswith(TFDS_PREFIX)
+    if not known or dataset == TFDS_PREFIX:
+        raise ValueError(f"--{prefix}dataset must be faces, celeba or tfds:NAME; got {dataset!r}.")
+    if dataset == "celeba" and not data_dir:
+        raise ValueError(
+            f"--{prefix}dataset=celeba needs --{prefix}data_dir=DIR, the folder that holds"
+            " list_attr_celeba.txt; got none."
+        )
 
 
 def check_run(config: Any, stages: tuple[str, ...]) -> None:
@@ -68,14 +121,7 @@ def check_run(config: Any, stages: tuple[str, ...]) -> None:
 
 def check_data(config: Any) -> None:
     """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
-    known = config.dataset in ("faces", "celeba") or config.dataset.startswith(TFDS_PREFIX)
-    if not known or config.dataset == TFDS_PREFIX:
-        raise ValueError(f"--dataset must be faces, celeba or tfds:NAME; got {config.dataset!r}.")
-    if config.dataset == "celeba" and not config.data_dir:
-        raise ValueError(
-            "--dataset=celeba needs --data_dir=DIR, the folder that holds list_attr_celeba.txt;"
-            " got none."
-        )
+    check_dataset(config.dataset, config.data_dir)
     if config.dataset == "faces" and config.data_dir:
         raise ValueError(
             f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"

@@ -17,7 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf import celeba, faces
-from arl_tf.config import TFDS_PREFIX, Config
+from arl_tf.config import TFDS_PREFIX, Config, comma_separated
 from arl_tf.image_cache import Source, prepared
 from arl_tf.tfds_images import tfds_source
 
@@ -39,6 +39,8 @@ class ImageSet:
         names: N names of images, for splits.json and messages.
         bad_images: names of images that could not be read and were skipped.
         identities_known: whether the identities come from the source.
+        other_attributes: uint8 [N, K] in {0, 1}, known but not in the task.
+        other_attribute_names: K names.
     """
 
     images: np.ndarray
@@ -48,6 +50,8 @@ class ImageSet:
     names: tuple[str, ...]
     bad_images: tuple[str, ...]
     identities_known: bool
+    other_attributes: np.ndarray | None = None
+    other_attribute_names: tuple[str, ...] = ()
 
 
 def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -115,7 +119,7 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
     if source.identities is None:
         logging.warning("No identities are known: every image counts as a person of its own")
     identities = np.arange(num_rows) if source.identities is None else source.identities
-    return ImageSet(
+    everything = ImageSet(
         images=images,
         attributes=source.attributes[rows],
         identities=identities[rows],
@@ -123,6 +127,34 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
         names=tuple(source.names[row] for row in rows),
         bad_images=bad,
         identities_known=source.identities is not None,
+    )
+    return choose_task(everything, config.task_attributes)
+
+
+def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
+    """Parts the task's attributes from the others; without a choice all are the task's.
+
+    Args:
+        images: a data set whose attributes are not parted yet.
+        task_attributes: names, comma-separated.
+
+    Raises:
+        ValueError: the data set has no such attribute.
+    """
+    names, task = images.attribute_names, comma_separated(task_attributes)
+    unknown = [name for name in task if name not in names]
+    if unknown:
+        raise ValueError(
+            f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
+            f" {', '.join(names)}."
+        )
+    in_task = np.array([not task or name in task for name in names], bool)
+    return dataclasses.replace(
+        images,
+        attributes=images.attributes[:, in_task],
+        attribute_names=tuple(np.array(names)[in_task].tolist()),
+        other_attributes=images.attributes[:, ~in_task],
+        other_attribute_names=tuple(np.array(names)[~in_task].tolist()),
     )
 
 

@@ -5,12 +5,12 @@ Also where that reference's measures are kept.
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from arl_tf import metrics, runs, utility
+from arl_tf import intervals, metrics, runs, utility
 from arl_tf.config import Config
 from arl_tf.rulers import MEASURES
 
@@ -18,21 +18,21 @@ FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 # Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike
 # things: a weak attack beside a strong one would look like protection.
-SHARED_WITH_REFERENCE = (
-    "dataset",
-    "image_size",
-    "encoder",
-    "cut",
-    "code_channels",
+SHARED_AUDIT = (
+    "audit",
+    "audit_seeds",
+    "mu",
     "perceptual",
     "perceptual_layers",
-    "mu",
     "attacker_width",
     "attacker_depth",
     "attacker_steps",
     "attacker_batch_size",
     "attacker_learning_rate",
+    "attacker_dataset",
 )
+SHARED_MODEL = ("dataset", "image_size", "encoder", "cut", "code_channels", "task_attributes")
+PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Reference:
 
     Attributes:
         workdir: its run directory, as given.
-        worst: measure -> per-image values float64 [N] of its worst attack.
-        worst_attack: measure -> that attack's name.
+        per_attack: attack -> measure -> per-image values float64 [N].
+        code_shape: of its codes.
     """
 
     workdir: str
-    worst: Mapping[str, np.ndarray]
-    worst_attack: Mapping[str, str]
+    per_attack: PerImage
+    code_shape: tuple[int, ...]
 
 
-def worst_attacks(per_attack: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
+def worst_attacks(per_attack: PerImage) -> dict[str, str]:
     """Measure -> the attack with the highest mean: measures grow with the attacker's success."""
     return {
         measure: max(per_attack, key=lambda name: per_attack[name][measure].mean())
@@ -63,43 +63,99 @@ def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     return utility.estimate(float(values.mean()), metrics.weighted_means(values, weights))
 
 
+def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
+    """Mean face similarity of the worst-protected images, with its bootstrap interval."""
+    values = measures["face_similarity"]
+    return utility.estimate(
+        intervals.tail_mean(values), intervals.resampled_tail_means(values, weights)
+    )
+
+
+def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> dict[str, Any]:
+    """The worst attack's mean, with an interval that accounts for its being the maximum."""
+    names = list(per_attack)
+    values = np.array([per_attack[name][measure].mean() for name in names])
+    resampled = np.stack(
+        [metrics.weighted_means(per_attack[name][measure], weights) for name in names], axis=1
+    )
+    return {
+        "attack": names[int(values.argmax())],
+        "value": float(values.max()),
+        "ci95": list(intervals.simultaneous_interval(values, resampled)),
+    }
+
+
 def leakage(
     measure: str,
-    per_image: Mapping[str, Mapping[str, np.ndarray]],
-    worst: str,
+    per_attack: PerImage,
+    floors: PerImage,
     reference: Reference | None,
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    """(worst - floor) / (reference - floor), where the floor is the better of the two.
+    """(worst - floor) / (reference - floor), where the floor is the best of the floors.
 
-    Null without a reference, or where the reference gives away no more than the floor. The interval
-    resamples the same people in all three terms.
+    Null without a reference, or where the reference gives away no more than the floor. The
+    reference's worst attack is sought among those that were let at this code, too. The interval
+    resamples the same people in all three terms, and accounts for the maximum over attacks; floor
+    and reference are those chosen on all images.
+
+    Args:
+        measure: one of MEASURES.
+        per_attack: attack -> measure -> float64 [N], attacks on the code.
+        floors: likewise, attacks on less than the code.
+        reference: of the unprotected encoder.
+        weights: float [R, N], bootstrap resamples.
     """
     if reference is None:
         return utility.estimate(None)
-    floor = max(FLOORS, key=lambda name: per_image[name][measure].mean())
-    terms = [per_image[worst][measure], per_image[floor][measure], reference.worst[measure]]
-    attacked, least, unprotected = (values.mean() for values in terms)
-    if unprotected <= least:
+    floor = max((values[measure] for values in floors.values()), key=np.mean)
+    shared = comparable(reference, per_attack)
+    unprotected = shared[worst_attacks(shared)[measure]][measure]
+    gap = unprotected.mean() - floor.mean()
+    if gap <= 0:
         return utility.estimate(None)
-    attacked_s, least_s, unprotected_s = (metrics.weighted_means(v, weights) for v in terms)
-    gap = unprotected_s - least_s
-    resampled = np.divide(attacked_s - least_s, gap, out=np.full_like(gap, np.nan), where=gap > 0)
-    return utility.estimate(float((attacked - least) / (unprotected - least)), resampled)
+    gaps = metrics.weighted_means(unprotected - floor, weights)
+    shares, resampled = [], []
+    for values in per_attack.values():
+        gained = values[measure] - floor
+        shares.append(gained.mean() / gap)
+        gains = metrics.weighted_means(gained, weights)
+        resampled.append(np.divide(gains, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0))
+    shares, resampled = np.array(shares), np.stack(resampled, axis=1)
+    interval = None
+    # A reference that is hardly above the floor: the ratio has no interval worth the name.
+    if np.isnan(resampled).any(axis=1).mean() <= 0.05:
+        interval = list(intervals.simultaneous_interval(shares, resampled))
+    return {"value": float(shares.max()), "ci95": interval}
 
 
-def describe_reference(reference: Reference, weights: np.ndarray) -> dict[str, Any]:
-    """The report's `reference` section."""
+def comparable(reference: Reference, names: Iterable[str]) -> PerImage:
+    """The reference's attacks that were let at the audited code, too."""
+    shared = {name: reference.per_attack[name] for name in names if name in reference.per_attack}
+    if not shared:
+        raise ValueError(
+            f"--reference={reference.workdir} was attacked by {', '.join(reference.per_attack)}"
+            f" only, this code by {', '.join(names)}; audit both with the same --audit level."
+        )
+    return shared
+
+
+def describe_reference(
+    reference: Reference, names: Iterable[str], weights: np.ndarray
+) -> dict[str, Any]:
+    """The report's `reference` section: its worst attacks among the shared ones."""
+    shared = comparable(reference, names)
+    by_face = worst_attacks(shared)["face_similarity"]
     return {
         "workdir": reference.workdir,
-        "worst": {
-            measure: {
-                "attack": reference.worst_attack[measure],
-                **mean_estimate(reference.worst[measure], weights),
-            }
-            for measure in MEASURES
-        },
+        "worst": {measure: worst_estimate(measure, shared, weights) for measure in MEASURES},
+        "tail": tail_estimate(shared[by_face], weights),
     }
+
+
+def is_foreign(settings: Mapping[str, Any]) -> bool:
+    """Whether an audit was of an encoder that arl_tf did not train."""
+    return bool(settings.get("codes") or settings.get("encoder_saved_model"))
 
 
 def check_reference(config: Config) -> pathlib.Path:
@@ -116,15 +172,19 @@ def check_reference(config: Config) -> pathlib.Path:
     if not path.exists() or recorded is None:
         raise ValueError(
             f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
-            f" --defence=none and audit it with --audit_split={config.audit_split} first."
+            f" --defence=none and audit it with --audit_split={config.audit_split} first, or use"
+            " --reference=auto."
         )
-    if recorded["defence"] != "none":
+    foreign = is_foreign(recorded)
+    if not foreign and recorded["defence"] != "none":
         raise ValueError(
             f"--reference={config.reference} was trained with --defence={recorded['defence']}; the"
             " reference must be unprotected (--defence=none)."
         )
-    now = {name: getattr(config, name) for name in SHARED_WITH_REFERENCE}
-    differing = runs.differing_settings(recorded, now)
+    shared = SHARED_AUDIT
+    if not foreign and not is_foreign(config.settings("audit")):
+        shared += SHARED_MODEL
+    differing = runs.differing_settings(recorded, {name: getattr(config, name) for name in shared})
     if differing:
         raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
     return path
@@ -136,8 +196,7 @@ def load_reference(config: Config, test_hash: str) -> Reference:
     Raises:
         ValueError: as `check_reference`, or it was measured on other images.
     """
-    path = check_reference(config)
-    with np.load(path) as saved:
+    with np.load(check_reference(config)) as saved:
         if str(saved["test_hash"]) != test_hash:
             raise ValueError(
                 f"--reference={config.reference} was measured on other images; use the same data"
@@ -147,15 +206,15 @@ def load_reference(config: Config, test_hash: str) -> Reference:
             name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
             for name in saved["attacks"].tolist()
         }
-    worst = worst_attacks(per_attack)
-    return Reference(config.reference, {m: per_attack[name][m] for m, name in worst.items()}, worst)
+        return Reference(config.reference, per_attack, tuple(saved["code_shape"].tolist()))
 
 
 def save_measures(
     path: pathlib.Path,
-    per_image: Mapping[str, Mapping[str, np.ndarray]],
+    per_image: PerImage,
     attack_names: Sequence[str],
     test_hash: str,
+    code_shape: Sequence[int],
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
@@ -165,6 +224,10 @@ def save_measures(
     }
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
-        unfinished, attacks=np.array(attack_names), test_hash=np.array(test_hash), **arrays
+        unfinished,
+        attacks=np.array(attack_names),
+        test_hash=np.array(test_hash),
+        code_shape=np.array(code_shape),
+        **arrays,
     )
     unfinished.replace(path)

@@ -30,7 +30,8 @@ def main(argv: list[str]) -> None:
     try:
         given = settings.given_flags(flags.FLAGS)
         run = runs.RunDirectory(pathlib.Path(given.get("workdir", settings.Config.workdir)))
-        config = settings.from_mapping({**inherited_settings(run, given), **given})
+        given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
+        config = settings.from_mapping(given)
         # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
         from arl_tf import stages
 
@@ -67,6 +68,16 @@ def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
         return {}
     recorded = runs.recorded_settings(run)
     return {name: recorded[name] for name in settings.inheritable_names() if name in recorded}
+
+
+def recorded_codes_settings(given: dict) -> dict:
+    """Settings that --codes=FILE has where the command line does not say otherwise."""
+    if not given.get("codes"):
+        return {}
+    from arl_tf import foreign
+
+    side = foreign.codes_image_size(pathlib.Path(given["codes"]))
+    return {**settings.FOR_RECORDED_CODES, **({"image_size": side} if side else {})}
 
 
 def console() -> None:

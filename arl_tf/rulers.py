@@ -9,6 +9,7 @@ from arl_tf import dlib_face, frozen, identity, metrics
 from arl_tf.data import to_float
 
 BATCH = 64
+CHUNK = 4096
 MEAN_EMBEDDING_IMAGES = 2000
 MEASURES = (
     "psnr",
@@ -64,16 +65,24 @@ def load_rulers(image_size: int, *, procedural: bool, public_images: np.ndarray)
     else:
         network = dlib_face.face_identity_network(image_size)
     sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
-    embeddings = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0)
-    feature_network = frozen.feature_similarity_network(image_size)
-    return Rulers(network, feature_network, embeddings.mean(axis=0))
+    mean = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0).mean(axis=0)
+    return Rulers(network, frozen.feature_similarity_network(image_size), mean)
 
 
 def examine(rulers: Rulers, images: np.ndarray, identities: np.ndarray) -> Originals:
     """Prepares the images under attack; uint8 [N, S, S, 3] and int [N]."""
-    unit = np.asarray(to_float(images))
-    embeddings = rulers.identity_network.predict(unit, batch_size=BATCH, verbose=0)
-    return Originals(unit, identities, embeddings)
+    return Originals(np.asarray(to_float(images)), identities, embeddings(rulers, images))
+
+
+def embeddings(rulers: Rulers, images: np.ndarray) -> np.ndarray:
+    """The judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
+    parts = [
+        rulers.identity_network.predict(
+            np.asarray(to_float(images[start : start + CHUNK])), batch_size=BATCH, verbose=0
+        )
+        for start in range(0, len(images), CHUNK)
+    ]
+    return np.concatenate(parts)
 
 
 def measure(
@@ -86,11 +95,11 @@ def measure(
         reconstructions: float32 [N, S, S, 3] in [0, 1].
         originals: the images they are reconstructions of.
     """
-    embeddings = rulers.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
+    found = rulers.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
     mean = rulers.mean_embedding
     ranks = {
         f"reid_rank{rank}": metrics.reidentified(
-            embeddings, originals.embeddings, originals.identities, mean, rank
+            found, originals.embeddings, originals.identities, mean, rank
         )
         for rank in (1, 5)
     }
@@ -98,7 +107,7 @@ def measure(
         "psnr": metrics.psnr(reconstructions, originals.images),
         "ssim": metrics.ssim(reconstructions, originals.images),
         "feature_similarity": feature_similarities(rulers, reconstructions, originals.images),
-        "face_similarity": metrics.face_similarity(embeddings, originals.embeddings, mean),
+        "face_similarity": metrics.face_similarity(found, originals.embeddings, mean),
         **ranks,
     }
 

@@ -7,7 +7,18 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf import audit, checkpoints, data, export, frozen, leakage, report, runs, splits, train
+from arl_tf import (
+    audit_stage,
+    checkpoints,
+    export,
+    frozen,
+    leakage,
+    report,
+    report_words,
+    runs,
+    splits,
+    train,
+)
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
@@ -27,7 +38,8 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
     if todo:
         check_prerequisites(config, run, todo)
-        images = data.load_images(config, pathlib.Path(config.cache_dir or run.root / "cache"))
+        cache = audit_stage.cache_folder(config, run)
+        images = audit_stage.load_audited_images(config, cache)
         parts = splits.split_by_identity(images.identities, config)
         forget(config, run, todo)
         record_splits(run, parts, images)
@@ -89,10 +101,15 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
     check_training_settings(config, run, todo)
-    if "train" not in todo:
+    if config.is_foreign and run.checkpoints.exists():
+        raise ValueError(
+            f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
+            " another --workdir."
+        )
+    if "train" not in todo and not config.is_foreign:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))
-    if "audit" in todo and config.reference:
+    if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
     for layer in config.perceptual_layer_names or ():
@@ -129,34 +146,6 @@ def train_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     train.train(config, run, images, parts)
 
 
-def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
-    """Attacks the trained encoder and writes the report."""
-    reference, reference_pictures = None, None
-    if config.reference:
-        rows = audit.audited_rows(parts, config.audit_split, images.identities).target
-        names = [images.names[row] for row in rows]
-        reference = leakage.load_reference(config, splits.names_hash(names))
-        folder = RunDirectory(pathlib.Path(config.reference)).audit(config.audit_split)
-        reference_pictures = report.load_reconstructions(folder)
-    found = audit.audit(
-        config,
-        images,
-        parts,
-        encoder=checkpoints.load_player(run.player("encoder")),
-        task_head=checkpoints.load_player(run.player("task_head")),
-        perceptual_features=train.perceptual_features(config),
-        reference=reference,
-    )
-    report.write_report(
-        found,
-        run.audit(config.audit_split),
-        provenance={**runs.provenance(), "settings": config.settings("audit")},
-        embed_pictures=config.dataset == "faces",
-        reference_pictures=reference_pictures,
-    )
-    report.write_summaries(found, run.logs, config.audit_split)
-
-
 def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
     """Exports encoder and task head, the manifest with the audit's figures where there is one."""
     samples = np.asarray(images.images[parts.public_validation[:EXPORT_SAMPLES]])
@@ -176,7 +165,7 @@ def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spl
     )
 
 
-STAGES = {"train": train_stage, "audit": audit_stage, "export": export_stage}
+STAGES = {"train": train_stage, "audit": audit_stage.audit_stage, "export": export_stage}
 
 
 def summary(config: Config, run: RunDirectory) -> str:
@@ -198,5 +187,5 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"TFLite          {run.export / 'tflite'}",
         ]
     if report_path.exists():
-        lines += ["", report.headline(report.read_content(audit_folder))]
+        lines += ["", report_words.headline(report.read_content(audit_folder))]
     return "\n".join(lines)

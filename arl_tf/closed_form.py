@@ -1,0 +1,154 @@
+"""Attacks without training: the nearest public code, and the best linear map to pixels."""
+
+import time
+
+import numpy as np
+from scipy import linalg
+
+from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.code_scale import code_scale
+from arl_tf.decoder_attacks import held_out_loss, reconstruction_loss
+
+# More pairs than this add time, not strength, to a linear map.
+MOST_PAIRS = 6000
+RIDGE_PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
+ROWS_AT_ONCE = 512
+
+
+def linear_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:
+    """Ridge regression (Hoerl and Kennard 1970) from standardised codes to pixels, in closed form.
+
+    Undoes whatever mixing a code does of the image, if it does it linearly; a decoder trained by
+    gradients may not find that in any reasonable time. The penalty, as a share of the codes' mean
+    variance, is chosen on the held-out pairs.
+
+    Args:
+        evidence: public pairs and target codes; `perceptual_features` for the reported loss.
+        settings: seed and mu.
+        name: of the attack in the report.
+    """
+    started = time.perf_counter()
+    pairs = evidence.pairs
+    rows = sample_rows(len(pairs.codes), MOST_PAIRS, settings.seed)
+    scale = code_scale(pairs.codes)
+    inputs, held_out, target = (
+        flattened(scale(codes))
+        for codes in (pairs.codes[rows], pairs.held_out_codes, evidence.target_codes)
+    )
+    outputs = flattened(pairs.images[rows]) / np.float32(255)
+    truth = flattened(pairs.held_out_images) / np.float32(255)
+    errors, held_out_pictures, pictures = {}, None, None
+    for penalty, predict in ridge_path(inputs, outputs, RIDGE_PENALTIES):
+        guess = np.clip(predict(held_out), 0, 1)
+        errors[penalty] = float(np.square(guess - truth).mean())
+        if errors[penalty] <= min(errors.values()):
+            held_out_pictures, pictures = guess, np.clip(predict(target), 0, 1)
+    return closed_form_result(
+        evidence,
+        settings,
+        name=name,
+        started=started,
+        words="best linear map from the code to pixels, in closed form",
+        extra={"penalty": min(errors, key=errors.get), "public_images": len(rows)},
+        pictures=(pictures, held_out_pictures),
+    )
+
+
+def ridge_path(inputs: np.ndarray, outputs: np.ndarray, penalties: tuple[float, ...]):
+    """Yields (penalty, prediction function) of ridge regressions that share one decomposition.
+
+    In its dual form where there are fewer examples than inputs.
+
+    Args:
+        inputs: float32 [N, D].
+        outputs: float32 [N, K].
+        penalties: relative to the mean eigenvalue.
+    """
+    centre, mean = inputs.mean(axis=0), outputs.mean(axis=0)
+    centred, wanted = inputs - centre, outputs - mean
+    dual = len(inputs) < inputs.shape[1]
+    gram = centred @ centred.T if dual else centred.T @ centred
+    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    projected = vectors.T @ (wanted if dual else centred.T @ wanted)
+    level = max(float(values.mean()), 1e-12)
+    for penalty in penalties:
+        shrunk = vectors @ (projected / (values + penalty * level)[:, None])
+        kernel = centred.T @ shrunk if dual else shrunk
+        yield penalty, lambda codes, kernel=kernel: (codes - centre) @ kernel + mean
+
+
+def retrieval_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:
+    """The public image whose code is nearest, as it is: what a code has in common with others.
+
+    Nearest by Euclidean distance of standardised codes.
+
+    Args:
+        evidence: public pairs and target codes.
+        settings: mu, for the reported loss.
+        name: of the attack in the report.
+    """
+    started = time.perf_counter()
+    pairs = evidence.pairs
+    scale = code_scale(pairs.codes)
+    gallery = flattened(scale(pairs.codes))
+    pictures = [
+        pairs.images[nearest(flattened(scale(codes)), gallery)].astype(np.float32) / 255
+        for codes in (evidence.target_codes, pairs.held_out_codes)
+    ]
+    return closed_form_result(
+        evidence,
+        settings,
+        name=name,
+        started=started,
+        words="the public photo with the nearest code",
+        extra={"public_images": len(gallery)},
+        pictures=tuple(pictures),
+    )
+
+
+def nearest(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """Row of the nearest gallery vector for each probe; float32 [M, D], [N, D] -> int64 [M]."""
+    lengths = np.square(gallery).sum(axis=1)
+    return np.concatenate(
+        [
+            (lengths - 2 * probes[start : start + ROWS_AT_ONCE] @ gallery.T).argmin(axis=1)
+            for start in range(0, len(probes), ROWS_AT_ONCE)
+        ]
+    )
+
+
+def closed_form_result(
+    evidence: Evidence,
+    settings: AttackSettings,
+    *,
+    name: str,
+    started: float,
+    words: str,
+    extra: dict,
+    pictures: tuple[np.ndarray, np.ndarray],
+) -> AttackResult:
+    """Wraps (target, held-out) reconstructions up, with formula (1) on the held-out images."""
+    shape = evidence.pairs.images.shape[1:]
+    target, held_out = (images.reshape(-1, *shape).astype(np.float32) for images in pictures)
+    loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
+    return AttackResult(
+        name=name,
+        knowledge=BLACK_BOX,
+        settings={"words": words, "seed": settings.seed, **extra},
+        seconds=time.perf_counter() - started,
+        held_out_loss=(held_out_loss(held_out, evidence.pairs.held_out_images, loss),),
+        reconstructions=target,
+        held_out_reconstructions=held_out,
+    )
+
+
+def sample_rows(count: int, most: int, seed: int) -> np.ndarray:
+    """At most `most` of `count` rows, drawn by seed, in order; int64."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def flattened(values: np.ndarray) -> np.ndarray:
+    """A row for each; [N, ...] -> [N, D]."""
+    return values.reshape(len(values), -1)

@@ -1,0 +1,113 @@
+"""An audit in words and numbers for people: the verdict, the tables' rows, the terminal's lines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arl_tf.leakage import FLOORS
+from arl_tf.rulers import MEASURES
+
+MEASURE_NAMES = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "feature_similarity": "Feature similarity",
+    "face_similarity": "Face similarity",
+    "reid_rank1": "Rank 1",
+    "reid_rank5": "Rank 5",
+}
+FLOOR_NAMES = {"mean_image": "no code: mean image", "task_output": "from the task output"}
+# By the upper end of the leakage's interval: what it may well be is what counts.
+GRADES = (
+    (0.1, "strong protection against these attackers"),
+    (0.25, "good protection against these attackers"),
+    (0.5, "some protection"),
+    (0.9, "weak protection"),
+    (float("inf"), "no protection to speak of"),
+)
+
+
+def verdict(content: Mapping[str, Any]) -> str:
+    """The finding in one sentence."""
+    face = content["worst"]["face_similarity"]
+    leakage = content["leakage"]["face_similarity"]
+    task = utility_words(content)
+    attackers = f"the worst of {len(content['attacks'])} attackers ({face['attack']})"
+    if leakage["value"] is None:
+        floors = {name: content["floors"][name]["face_similarity"]["value"] for name in FLOORS}
+        name, floor = max(
+            ((n, v) for n, v in floors.items() if v is not None), key=lambda item: item[1]
+        )
+        return (
+            f"From this code {attackers} reconstructs faces with a similarity of"
+            f" {format_estimate(face)} to the original, where {FLOOR_WORDS[name]} gives"
+            f" {floor:.3f}; without an unprotected reference its leakage is unknown{task}."
+        )
+    return (
+        f"This code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
+        f" task output, by face similarity and {attackers}: {grade(leakage)}{task}."
+    )
+
+
+FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
+
+
+def utility_words(content: Mapping[str, Any]) -> str:
+    """What the task keeps, as the end of a sentence; empty without labels."""
+    mcc = content["utility"]["mean_mcc"]
+    return "" if mcc["value"] is None else f"; the task reaches a mean MCC of {mcc['value']:.3f}"
+
+
+def grade(leakage: Mapping[str, Any]) -> str:
+    """The verdict's grade of a leakage, by the upper end of its interval."""
+    highest = leakage["ci95"][1] if leakage["ci95"] else leakage["value"]
+    return next(words for bound, words in GRADES if highest <= bound)
+
+
+def percent(estimate: Mapping[str, Any]) -> str:
+    """A share as "57 % (51 to 63 %)"."""
+    value = f"{100 * estimate['value']:.0f} %"
+    if not estimate["ci95"]:
+        return value
+    low, high = estimate["ci95"]
+    return f"{value} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def format_estimate(estimate: Mapping[str, Any]) -> str:
+    """'value [low, high]', or a dash where it is undefined."""
+    if estimate["value"] is None:
+        return "–"
+    if estimate["ci95"] is None:
+        return f"{estimate['value']:.3f}"
+    low, high = estimate["ci95"]
+    return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """(label, measures) of reference, attacks, adversary and floors, most to least informed."""
+    rows = [(f"attack: {attack['name']}", attack) for attack in content["attacks"]]
+    if content["reference"]:
+        rows.insert(0, ("unprotected reference", content["reference"]["worst"]))
+    if content["training_adversary"]:
+        rows.append(("training's adversary", content["training_adversary"]))
+    rows += [(f"floor: {FLOOR_NAMES[name]}", content["floors"][name]) for name in reversed(FLOORS)]
+    return rows
+
+
+def headline(content: Mapping[str, Any]) -> str:
+    """The headline figures beside their floors, for the terminal; the warnings, the verdict."""
+    lines = [f"{'':28s}" + "".join(f"{name:>20s}" for name in MEASURES)]
+    for label, measures in table_rows(content):
+        lines.append(f"{label[:28]:28s}" + cells(measures[name]["value"] for name in MEASURES))
+    leaks = [content["leakage"][name]["value"] for name in MEASURES]
+    if any(value is not None for value in leaks):
+        lines.append(f"{'leakage':28s}" + cells(leaks))
+    utility = content["utility"]
+    summary = ", ".join(
+        f"{name} {format_estimate(utility[name])}" for name in ("mean_mcc", "accuracy", "roc_auc")
+    )
+    warned = [f"warning: {text}" for text in content["warnings"]]
+    return "\n".join([f"utility: {summary}", *lines, *warned, verdict(content)])
+
+
+def cells(values) -> str:
+    """Values in columns; a dash where one is undefined."""
+    return "".join(f"{'-' if value is None else f'{value:.3f}':>20s}" for value in values)
