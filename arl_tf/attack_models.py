@@ -40,7 +40,7 @@ def build_attention_decoder(
     features, passed = contract(features, image_size, width)
     for block in range(1, max(1, depth) + 1):
         features = attention_block(features, f"attention{block}")
-    # What the last layer does at once, convolutions at full resolution would take half the time for.
+    # The last layer leaps to full resolution, where convolutions would take half of the time.
     last_side = image_size if code_shape[0] == image_size else image_size // 2
     while features.shape[1] < last_side:
         features = expand(features, passed, image_size, width, depth)
@@ -49,7 +49,7 @@ def build_attention_decoder(
 
 
 def grid_channels(features: keras.KerasTensor, image_size: int, width: int) -> int:
-    """Channels on the grid that these features lie on: twice as many for each halving, to a point."""
+    """Channels on these features' grid: twice as many for each halving, to a point."""
     return width * min(max(1, image_size // features.shape[1]), MOST_WIDTHS)
 
 

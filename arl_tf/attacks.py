@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arl_tf import attack_models, inversion
+from arl_tf import attack_models, generative, inversion
 from arl_tf.adversary import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
 from arl_tf.adversary import PublicPairs as PublicPairs
 from arl_tf.closed_form import linear_attack, retrieval_attack
@@ -191,7 +191,7 @@ ATTACKERS: dict[str, Attacker] = {
         DecoderRecipe(
             "a U-shaped decoder with self-attention, of far more capacity, against a patch critic",
             family="attention",
-            width_factor=1.5,
+            width_factor=1.25,
             critic_weight=0.003,
         ),
         "standard",
@@ -233,6 +233,7 @@ ATTACKERS: dict[str, Attacker] = {
         missing="an attacker who learns through noise: the codes are not random",
     ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "generative_prior": white_box(generative.latent_inversion, "standard"),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",

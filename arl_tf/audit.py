@@ -146,7 +146,7 @@ def audit(
         public_images=sealed[rows.attacker],
     )
     originals = rulers.examine(judges, sealed[rows.target], images.identities[rows.target])
-    others = {"mean_image": mean_picture(sealed[rows.attacker])}
+    others = {"mean_image": mean_pictures(sealed[rows.attacker], len(rows.target))}
     if subject.adversary is not None:
         pictures = attack_store.to_bytes(subject.adversary(evidence.target_codes))
         others["training_adversary"] = pictures
@@ -164,6 +164,7 @@ def audit(
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + config.seed),
         public_embeddings=rulers.embeddings(judges, sealed[rows.attacker]),
+        fitted_head=subject.task_output is not setting.subject.task_output,
         provenance=setting.provenance,
     )
     content = audit_content.assemble(found)
@@ -176,8 +177,6 @@ def audit(
         best = worst_attacks({n: measured[t] for n, t in floors.items()})["face_similarity"]
         paths["task_output"] = floors[best]
         per_image["task_output"] = measured[floors[best]]
-    count = len(rows.target)
-    others["mean_image"] = np.broadcast_to(others["mean_image"], (count, *images.images.shape[1:]))
     return AuditReport(
         content=content,
         per_image=per_image,
@@ -309,9 +308,10 @@ def on_task_output(evidence: Evidence) -> Evidence:
     )
 
 
-def mean_picture(public_images: np.ndarray) -> np.ndarray:
-    """X2's mean image, the floor without any code: uint8 [1, S, S, 3]."""
-    return attack_store.to_bytes(public_images.mean(axis=0, dtype=np.float64)[None] / 255.0)
+def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
+    """X2's mean image `count` times, the floor without any code: uint8 [count, S, S, 3]."""
+    mean = attack_store.to_bytes(public_images.mean(axis=0, dtype=np.float64) / 255.0)
+    return np.broadcast_to(mean, (count, *mean.shape))
 
 
 def measure_all(

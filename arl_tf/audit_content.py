@@ -39,6 +39,7 @@ class Findings:
         utility_codes: codes of `rows.utility`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
+        fitted_head: whether the audit had to fit the task head.
         provenance: facts for the report.
     """
 
@@ -54,6 +55,7 @@ class Findings:
     reference: Reference | None
     utility_codes: np.ndarray
     public_embeddings: np.ndarray
+    fitted_head: bool
     provenance: Mapping[str, Any]
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
@@ -355,9 +357,8 @@ def assumptions(found: Findings) -> list[str]:
     ]
     if found.config.codes:
         said.append("The images belong to the recorded codes: this can't be checked.")
-    if found.subject.recorded_logits is None and found.config.is_foreign:
-        if found.subject.task_output is not None and not found.config.task_head_saved_model:
-            said.append("The task head was fitted by the audit on the codes of X1.")
+    if found.fitted_head:
+        said.append("The task head was fitted by the audit on the codes of X1.")
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
     return said

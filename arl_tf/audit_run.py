@@ -1,4 +1,4 @@
-"""Runs the attackers of an audit one by one: what they will cost, how far they are, what is done."""
+"""Runs the attackers of an audit one by one: what they will cost, and how far they are."""
 
 import dataclasses
 import time

@@ -378,7 +378,7 @@ class Config:
     )
     attacker_steps: int = option(
         1500,
-        "Training steps of the audit's decoders at most; fewer where more would gain less than 1 %.",
+        "Training steps of the audit's decoders at most; fewer where more gain under 1 %.",
         group="audit",
         low=1,
     )

@@ -1,143 +1,355 @@
-"""White-box inversion: a picture is changed until its code is the one under attack."""
+"""White-box inversion: whatever pictures are made of is optimised until their codes match.
+
+Here pictures are their own pixels; `generative` searches a generator's latents the same way.
+"""
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from arl_tf.adversary import WHITE_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.closed_form import sample_rows
 from arl_tf.code_scale import channel_moments
 from arl_tf.decoder_attacks import held_out_loss, reconstruction_loss
 
-TOTAL_VARIATION_WEIGHTS = (0.0, 0.1, 1.0)
-ITERATIONS, ITERATIONS_BETWEEN_CHECKS = 60, 10
-RATE = 0.02
-AT_ONCE = 64
+BATCH = 64
+CHECKS = 5
+# The prior's weight is chosen on this many held-out images, everything else on all of them.
 CHOOSING_IMAGES = 64
+# A search overshoots in what the code does not tell: going part of the way is often better.
+SHARES = (0.35, 0.7, 1.0)
+ADAM_MOMENTA, ADAM_EPSILON = (0.9, 0.99), 1e-10
+
+ITERATIONS = 40
+TOTAL_VARIATION_WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0)
+# The mean image is farther from the truth than a reconstruction is.
+RATE_FROM_RECONSTRUCTION, RATE_FROM_MEAN_IMAGE = 0.015, 0.04
+
+Path = Iterator[tuple[int, np.ndarray]]
+Advance = Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
-def total_variation(image: tf.Tensor) -> tf.Tensor:
-    """Mean squared difference of neighbouring pixels, of [B, H, W, 3]; a scalar >= 0."""
-    down = tf.math.squared_difference(image[:, 1:], image[:, :-1])
-    right = tf.math.squared_difference(image[:, :, 1:], image[:, :, :-1])
-    return tf.reduce_mean(down) + tf.reduce_mean(right)
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is varied to match a code, and what of it is likely before the code is known.
+
+    Attributes:
+        picture: unknowns float32 [B, ...] -> image float32 [B, S, S, 3] in [0, 1], differentiable.
+        project: unknowns -> the nearest that are allowed.
+        prior: unknowns -> float32 [B], the lower the likelier.
+        prior_weights: to choose from.
+        learning_rate: of Adam, constant.
+        iterations: of Adam, at most.
+    """
+
+    picture: Callable[[tf.Tensor], tf.Tensor]
+    project: Callable[[tf.Tensor], tf.Tensor]
+    prior: Callable[[tf.Tensor], tf.Tensor]
+    prior_weights: tuple[float, ...]
+    learning_rate: float
+    iterations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The point of a search that gives the best pictures of held-out images.
+
+    Attributes:
+        prior_weight: of the search.
+        iterations: after which it is left; 0: where it started.
+        share: of the way from the start to there, in (0, 1].
+        losses: formula (1) at every check, of the best share.
+        pictures: float32 [H, S, S, 3] in [0, 1], of the held-out codes.
+    """
+
+    prior_weight: float
+    iterations: int
+    share: float
+    losses: tuple[float, ...]
+    pictures: np.ndarray
 
 
 def optimise_images(
     evidence: Evidence, settings: AttackSettings, *, start: AttackResult | None
 ) -> AttackResult:
-    """Optimises pictures (Adam) so that their standardised codes match, with total variation.
+    """Iterative inversion: Adam on pixels until the picture's code is the one under attack.
 
-    Weight of the total variation and number of iterations are chosen on held-out public images, of
-    which the adversary has the truth; no iteration at all is among the choices.
+    Minimises the distance of standardised codes plus a weight times the total variation (Mahendran
+    and Vedaldi 2015, arXiv 1412.0035, equation 2), from a decoder's reconstruction or the public
+    mean image. Weight, iterations and how much of the change is kept are chosen by formula (1) on
+    held-out public images; where nothing is better there, the start is returned.
 
     Args:
         evidence: with `encode`.
-        settings: mu and seed.
-        start: a decoder's result to begin with; None: the public mean image.
+        settings: seed, mu, and a bound on the iterations (steps).
+        start: a decoder's result on the same evidence; None: the public mean image.
 
     Raises:
-        ValueError: the encoder's inside is not at hand.
+        ValueError: no `encode`, a start for other codes, or the search diverged.
     """
-    if evidence.encode is None:
-        raise ValueError("optimise_images needs evidence.encode, a differentiable encoder.")
     started = time.perf_counter()
-    pairs = evidence.pairs
-    pictures, held_out = starting_pictures(evidence, start)
-    chosen_rows = slice(0, CHOOSING_IMAGES)
-    loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
-    step = image_step(evidence)
-    curves = {}
-    for weight in TOTAL_VARIATION_WEIGHTS:
-        curves[weight] = [
-            held_out_loss(images, pairs.held_out_images[chosen_rows], loss)
-            for images in optimised(
-                step, held_out[chosen_rows], pairs.held_out_codes[chosen_rows], weight, ITERATIONS
-            )
-        ]
-    weight = min(curves, key=lambda each: min(curves[each]))
-    checks = int(np.argmin(curves[weight]))
-    iterations = checks * ITERATIONS_BETWEEN_CHECKS
-    final = [
-        list(optimised(step, images, codes, weight, iterations))[-1]
-        for images, codes in (
-            (pictures, evidence.target_codes),
-            (held_out, pairs.held_out_codes),
-        )
-    ]
-    return AttackResult(
+    check_white_box(evidence, "optimisation")
+    target, held_out = first_pictures(evidence, start)
+    search = Search(
+        picture=tf.identity,
+        project=lambda image: tf.clip_by_value(image, 0.0, 1.0),
+        prior=total_variation,
+        prior_weights=TOTAL_VARIATION_WEIGHTS,
+        learning_rate=RATE_FROM_MEAN_IMAGE if start is None else RATE_FROM_RECONSTRUCTION,
+        iterations=min(ITERATIONS, settings.steps),
+    )
+    origin = "the public mean image" if start is None else "a decoder's reconstruction"
+    return search_result(
+        evidence,
+        settings,
+        search,
+        (target, held_out),
         name="optimisation",
+        started=started,
+        extra={
+            "words": f"optimises each picture until its code matches, from {origin}",
+            "start": "" if start is None else start.name,
+        },
+    )
+
+
+def check_white_box(evidence: Evidence, name: str) -> None:
+    """Raises ValueError where the encoder can't be differentiated."""
+    if evidence.encode is None:
+        raise ValueError(
+            f"Attack {name} needs Evidence.encode, the differentiable encoder; got None."
+        )
+
+
+def first_pictures(evidence: Evidence, start: AttackResult | None) -> tuple[np.ndarray, np.ndarray]:
+    """Where (target, held-out) pictures start: float32 [M, S, S, 3] and [H, S, S, 3] in [0, 1]."""
+    pairs = evidence.pairs
+    counts = len(evidence.target_codes), len(pairs.held_out_codes)
+    if start is None:
+        mean = (pairs.images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
+        return tuple(np.repeat(mean[None], count, axis=0) for count in counts)
+    given = len(start.reconstructions), len(start.held_out_reconstructions)
+    if given != counts:
+        raise ValueError(
+            f"The start {start.name} has {given} (target, held-out) reconstructions; expected"
+            f" {counts}, one for each code."
+        )
+    return start.reconstructions, start.held_out_reconstructions
+
+
+def total_variation(image: tf.Tensor) -> tf.Tensor:
+    """Anisotropic total variation (Rudin, Osher and Fatemi 1992), a mean in place of the sum.
+
+    TV(x) = mean of |x[i+1, j] - x[i, j]| + mean of |x[i, j+1] - x[i, j]|, over positions and
+    channels. Image float32 [B, H, W, 3] in [0, 1], H and W >= 2; returns float32 [B] in [0, 2].
+    """
+    down = tf.abs(image[:, 1:] - image[:, :-1])
+    across = tf.abs(image[:, :, 1:] - image[:, :, :-1])
+    return tf.reduce_mean(down, axis=(1, 2, 3)) + tf.reduce_mean(across, axis=(1, 2, 3))
+
+
+def code_distance(code: tf.Tensor, wanted: tf.Tensor, deviation: np.ndarray) -> tf.Tensor:
+    """Mean squared difference of two codes whose channels are standardised.
+
+    Args:
+        code: float32 [B, ..., c].
+        wanted: likewise.
+        deviation: [c], of the public codes' channels (`code_scale.channel_moments`).
+
+    Returns:
+        float32 [B]; about 2 for two unrelated images.
+    """
+    difference = (code - wanted) / deviation.astype(np.float32)
+    return tf.reduce_mean(tf.square(difference), axis=tuple(range(1, len(difference.shape))))
+
+
+def search_result(
+    evidence: Evidence,
+    settings: AttackSettings,
+    search: Search,
+    starts: tuple[np.ndarray, np.ndarray],
+    *,
+    name: str,
+    started: float,
+    extra: Mapping[str, Any],
+) -> AttackResult:
+    """Chooses on held-out images, then searches for the pictures under attack.
+
+    Args:
+        evidence: with `encode`.
+        settings: seed and mu.
+        search: what to vary.
+        starts: unknowns (of the codes under attack, of the held-out ones) to start from.
+        name: of the attack.
+        started: time.perf_counter() at its beginning.
+        extra: further settings for the report.
+
+    Raises:
+        ValueError: a picture is not finite.
+    """
+    advance = adam_steps(evidence, search)
+    choice = choose(evidence, settings, search, advance, starts[1])
+    path = descend(
+        advance, search, starts[0], evidence.target_codes, choice.prior_weight, choice.iterations
+    )
+    for _, found in path:
+        last = found
+    pictures = pictures_of(search, part_way(search, starts[0], last, choice.share))
+    if not (np.isfinite(pictures).all() and np.isfinite(choice.losses).all()):
+        raise ValueError(
+            f"Attack {name} diverged: expected finite pictures, got others; is the gradient of"
+            " Evidence.encode finite?"
+        )
+    return AttackResult(
+        name=name,
         knowledge=WHITE_BOX,
         settings={
-            "words": "optimises each picture until its code matches, from a decoder's picture",
+            **extra,
             "seed": settings.seed,
-            "total_variation_weight": weight,
-            "iterations": iterations,
-            "learning_rate": RATE,
+            "mu": settings.mu,
+            "learning_rate": search.learning_rate,
+            "most_iterations": search.iterations,
+            "iterations": choice.iterations,
+            "prior_weight": choice.prior_weight,
+            "share": choice.share,
         },
         seconds=time.perf_counter() - started,
-        held_out_loss=tuple(curves[weight]),
-        reconstructions=final[0],
-        held_out_reconstructions=final[1],
+        held_out_loss=choice.losses,
+        reconstructions=pictures,
+        held_out_reconstructions=choice.pictures,
     )
 
 
-def starting_pictures(
-    evidence: Evidence, start: AttackResult | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where to begin, for targets and held-out images: float32 [n, S, S, 3] in [0, 1]."""
-    if start is not None:
-        return start.reconstructions, start.held_out_reconstructions
-    mean = evidence.pairs.images.mean(axis=0, dtype=np.float64) / 255.0
-    return tuple(
-        np.broadcast_to(mean.astype(np.float32), (len(codes), *mean.shape))
-        for codes in (evidence.target_codes, evidence.pairs.held_out_codes)
-    )
+def choose(
+    evidence: Evidence,
+    settings: AttackSettings,
+    search: Search,
+    advance: Advance,
+    held_out_start: np.ndarray,
+) -> Choice:
+    """The prior's weight by some of the held-out images, then iterations and share by all."""
+    pairs = evidence.pairs
+    loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
+
+    def best_point(weight: float, rows: np.ndarray) -> Choice:
+        start = held_out_start[rows]
+        path = descend(
+            advance, search, start, pairs.held_out_codes[rows], weight, search.iterations
+        )
+        return best_of_path(path, search, weight, start, pairs.held_out_images[rows], loss)
+
+    some = sample_rows(len(held_out_start), CHOOSING_IMAGES, settings.seed)
+    tried = [best_point(weight, some) for weight in search.prior_weights]
+    best = min(tried, key=lambda choice: min(choice.losses))
+    return best_point(best.prior_weight, np.arange(len(held_out_start)))
 
 
-def image_step(evidence: Evidence) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """One step of Adam on a batch of pictures, as a tf.function of its state."""
-    _, deviation = channel_moments(evidence.pairs.codes)
-    scale = tf.constant(1.0 / deviation, tf.float32)
-
-    @tf.function(reduce_retracing=True)
-    def step(image, first, second, number, code, weight):
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            mismatch = tf.reduce_mean(tf.square((evidence.encode(image) - code) * scale))
-            # The mean of the batch would make a picture's step depend on how many there are.
-            loss = (mismatch + weight * total_variation(image)) * tf.cast(
-                tf.shape(image)[0], tf.float32
-            )
-        gradient = tape.gradient(loss, image)
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * tf.square(gradient)
-        direction = (first / (1 - 0.9**number)) / (tf.sqrt(second / (1 - 0.999**number)) + 1e-8)
-        return tf.clip_by_value(image - RATE * direction, 0.0, 1.0), first, second
-
-    return step
-
-
-def optimised(
-    step: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+def best_of_path(
+    path: Path,
+    search: Search,
+    prior_weight: float,
+    start: np.ndarray,
     images: np.ndarray,
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Choice:
+    """The best of all checks and shares of one search; the start where none is better than it."""
+    best, losses = None, []
+    for iterations, unknowns in path:
+        values = []
+        for share in SHARES if iterations else (1.0,):
+            pictures = pictures_of(search, part_way(search, start, unknowns, share))
+            values.append(held_out_loss(pictures, images, loss))
+            if best is None or values[-1] < best[0]:
+                best = (values[-1], iterations, share, pictures)
+        losses.append(min(values))
+    return Choice(prior_weight, best[1], best[2], tuple(losses), best[3])
+
+
+def part_way(search: Search, start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+    """A share of the way from the start to the end of a search; float32 [N, ...]."""
+    return np.asarray(search.project(start + np.float32(share) * (end - start)))
+
+
+def pictures_of(search: Search, unknowns: np.ndarray) -> np.ndarray:
+    """What the unknowns [N, ...] look like; float32 [N, S, S, 3] in [0, 1]."""
+    parts = [
+        np.asarray(search.picture(tf.constant(unknowns[first : first + BATCH])))
+        for first in range(0, len(unknowns), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def descend(
+    advance: Advance,
+    search: Search,
+    start: np.ndarray,
     codes: np.ndarray,
-    weight: float,
+    prior_weight: float,
     iterations: int,
-):
-    """Yields the pictures at every check, the start among them; float32 [n, S, S, 3]."""
-    state = [tf.constant(images, tf.float32)] + [tf.zeros(images.shape, tf.float32)] * 2
-    yield images
-    parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
-    weight = tf.constant(weight, tf.float32)
-    for check in range(0, iterations, ITERATIONS_BETWEEN_CHECKS):
-        pieces = []
-        for part in parts:
-            piece = [values[part] for values in state]
-            for number in range(check + 1, check + ITERATIONS_BETWEEN_CHECKS + 1):
-                piece = step(*piece, tf.constant(float(number)), tf.constant(codes[part]), weight)
-            pieces.append(piece)
-        state = [tf.concat(values, axis=0) for values in zip(*pieces, strict=True)]
-        yield state[0].numpy()
+) -> Path:
+    """Yields (iterations done, unknowns float32 [N, ...]) at the start and at every check.
+
+    Args:
+        advance: from `adam_steps`.
+        search: what is varied.
+        start: unknowns [N, ...].
+        codes: float32 [N, ...], to match.
+        prior_weight: >= 0.
+        iterations: to do; a number of iterations at which `search` is checked.
+    """
+    yield 0, start
+    states = [(part, tf.zeros_like(part), tf.zeros_like(part)) for part in batches(start)]
+    wanted = batches(codes)
+    weight = tf.constant(prior_weight, tf.float32)
+    interval = max(1, -(-search.iterations // CHECKS))
+    for done in range(0, iterations, interval):
+        steps = min(interval, iterations - done)
+        states = [
+            advance(*state, code, weight, tf.constant(done), tf.constant(steps))
+            for state, code in zip(states, wanted, strict=True)
+        ]
+        found = np.concatenate([state[0].numpy() for state in states])
+        yield done + steps, found[: len(start)]
+
+
+def batches(values: np.ndarray) -> list[tf.Tensor]:
+    """Tensors [BATCH, ...] of an array [N, ...], the last one filled up with its last row."""
+    missing = -len(values) % BATCH
+    filled = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+    return [tf.constant(part) for part in np.split(filled, len(filled) // BATCH)]
+
+
+def adam_steps(evidence: Evidence, search: Search) -> Advance:
+    """A tf.function that takes some steps of Adam (Kingma and Ba 2015) on a batch of unknowns.
+
+    Its arguments are the unknowns [BATCH, ...], their two moments, the codes to match, the prior's
+    weight, and how many steps are done and to do; it returns unknowns and moments. All are
+    tensors, so that it is traced once. An image's steps do not depend on the others beside it.
+    """
+    _, deviation = channel_moments(evidence.pairs.codes)
+    momentum, second_momentum = ADAM_MOMENTA
+
+    @tf.function
+    def advance(unknowns, first, second, codes, prior_weight, done, steps):
+        for step in tf.range(done, done + steps):
+            with tf.GradientTape() as tape:
+                tape.watch(unknowns)
+                distance = code_distance(
+                    evidence.encode(search.picture(unknowns)), codes, deviation
+                )
+                total = tf.reduce_sum(distance + prior_weight * search.prior(unknowns))
+            gradient = tape.gradient(total, unknowns)
+            first = momentum * first + (1 - momentum) * gradient
+            second = second_momentum * second + (1 - second_momentum) * tf.square(gradient)
+            count = tf.cast(step + 1, tf.float32)
+            change = (first / (1 - momentum**count)) / (
+                tf.sqrt(second / (1 - second_momentum**count)) + ADAM_EPSILON
+            )
+            unknowns = search.project(unknowns - search.learning_rate * change)
+        return unknowns, first, second
+
+    return advance

@@ -71,7 +71,7 @@ def attribute_probe(
 
 
 def build_probe(num_values: int, num_attributes: int, hidden: int, seed: int) -> keras.Model:
-    """code [B, D] -> logits [B, K], linear or with one hidden layer."""
+    """Code [B, D] -> logits [B, K], linear or with one hidden layer."""
     keras.utils.set_random_seed(seed + 17)
     code = keras.Input((num_values,), name="code")
     features = code

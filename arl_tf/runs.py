@@ -145,6 +145,12 @@ def forget_finished(run: RunDirectory, stage: str) -> None:
 
 
 def differing_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Flags whose value differs, as '--name=then (now: value)'."""
-    names = [name for name in now if recorded.get(name) != now[name]]
-    return [f"--{name}={recorded.get(name)!r} (now: {now[name]!r})" for name in names]
+    """Flags whose value differs, as '--name=then (now: value)'.
+
+    A setting that the record does not know is younger than the record; its default is what was done
+    before there was a choice.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(Config)}
+    then = {name: recorded.get(name, defaults.get(name)) for name in now}
+    names = [name for name in now if then[name] != now[name]]
+    return [f"--{name}={then[name]!r} (now: {now[name]!r})" for name in names]

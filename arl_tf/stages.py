@@ -1,6 +1,5 @@
 """The stages of a run: train, audit, export. A finished stage is not redone; a killed one is."""
 
-import pathlib
 import shutil
 
 import numpy as np

@@ -1,67 +1,21 @@
-"""The audit's bookkeeping: who sees what, what counts as worst, and leakage worked out by hand."""
+"""The audit from end to end on toy codes: nobody sees what is sealed, and what is done is kept."""
 
-import json
+import dataclasses
 
 import numpy as np
 import pytest
 
-from arl_tf import attacks, audit, leakage, rulers
+from arl_tf import attacks, audit, audit_content, audit_run, rulers
+from arl_tf.adversary import BLACK_BOX, AttackResult
+from arl_tf.audit_evidence import SealedError, audited_rows
+from arl_tf.channel import Channel
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.rulers import MEASURES
 from arl_tf.splits import split_by_identity
+from arl_tf.subjects import Subject
 
-ONES = np.ones((1, 4))
-
-
-def measures_of(value, count=4):
-    return {measure: np.full(count, float(value)) for measure in MEASURES}
-
-
-def reference_of(value):
-    return leakage.Reference(
-        "runs/reference", measures_of(value), dict.fromkeys(MEASURES, "decoder")
-    )
-
-
-def per_image(attacked, task_output, mean_image):
-    return {
-        "decoder": measures_of(attacked),
-        "task_output": measures_of(task_output),
-        "mean_image": measures_of(mean_image),
-    }
-
-
-@pytest.mark.parametrize(
-    ("attacked", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25), (0.7, 1.25), (0.1, -0.25)]
-)
-def test_leakage_is_the_share_of_what_the_unprotected_encoder_gives_beyond_the_floor(
-    attacked, expected
-):
-    found = leakage.leakage(
-        "ssim", per_image(attacked, 0.2, 0.1), "decoder", reference_of(0.6), ONES
-    )
-    assert found["value"] == pytest.approx(expected)
-    assert found["ci95"] == pytest.approx([expected, expected])
-
-
-def test_floor_is_the_better_of_the_two():
-    found = leakage.leakage("ssim", per_image(0.5, 0.1, 0.4), "decoder", reference_of(0.6), ONES)
-    assert found["value"] == pytest.approx(0.5)
-
-
-def test_leakage_is_null_without_a_reference_or_where_the_reference_leaks_nothing():
-    values = per_image(0.3, 0.2, 0.1)
-    assert leakage.leakage("ssim", values, "decoder", None, ONES)["value"] is None
-    assert leakage.leakage("ssim", values, "decoder", reference_of(0.2), ONES)["value"] is None
-
-
-def test_worst_attack_is_chosen_for_each_measure():
-    one, other = measures_of(0.5), measures_of(0.4)
-    other["ssim"] = np.full(4, 0.9)
-    worst = leakage.worst_attacks({"one": one, "other": other})
-    assert worst["ssim"] == "other"
-    assert worst["psnr"] == "one"
+CONFIG = Config(audit="quick", bootstrap_samples=100)
 
 
 def numbered_images(count=400, size=8):
@@ -85,80 +39,223 @@ def row_numbers(images):
     return set((pixels[:, 0] * 250 + pixels[:, 1]).tolist())
 
 
-@pytest.mark.parametrize("audit_split", ["test", "validation"])
-def test_attackers_see_public_images_only_and_never_those_they_are_measured_on(
-    monkeypatch, audit_split
-):
-    images = numbered_images()
-    config = Config(audit_split=audit_split, bootstrap_samples=100)
-    splits = split_by_identity(images.identities, config)
-    seen = []
+def measures_of(value, count=4):
+    return {measure: np.full(count, float(value)) for measure in MEASURES}
 
-    def spy(pairs, target_codes, *, name, **_):
-        seen.append((row_numbers(pairs.images), row_numbers(pairs.held_out_images)))
-        pictures = np.zeros((len(target_codes), *images.images.shape[1:]), np.float32)
-        return attacks.AttackResult(name, "black-box", {}, 0.0, (1.0,), pictures)
 
-    monkeypatch.setattr(audit.attacks, "decoder_attack", spy)
-    monkeypatch.setattr(audit, "outputs_of_images", lambda _, x: x.reshape(len(x), -1) / 255.0)
-    monkeypatch.setattr(audit, "outputs", lambda _, codes: codes[:, :2])
+class Spy:
+    """An attacker that notes what it was shown, and what it was told to come back with."""
+
+    def __init__(self, held_out_loss=0.5):
+        self.seen, self.held_out_loss = [], held_out_loss
+
+    def __call__(self, evidence, settings, *, name, start=None):
+        pairs = evidence.pairs
+        self.seen.append((row_numbers(pairs.images), row_numbers(pairs.held_out_images)))
+        shape = pairs.images.shape[1:]
+        loss = self.held_out_loss if "@" in name else 2 * self.held_out_loss
+        return AttackResult(
+            name,
+            BLACK_BOX,
+            {"words": "spy"},
+            0.5,
+            (loss,),
+            np.zeros((len(evidence.target_codes), *shape), np.float32),
+            np.zeros((len(pairs.held_out_codes), *shape), np.float32),
+        )
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    spy = Spy()
+    attacker = attacks.Attacker(spy, "quick", floor=True)
+    monkeypatch.setattr(attacks, "ATTACKERS", {"spy": attacker})
+    monkeypatch.setattr(audit_run, "multiply_adds_per_second", lambda *_: 1.0)
     monkeypatch.setattr(audit.rulers, "load_rulers", lambda *_, **__: None)
     monkeypatch.setattr(
         audit.rulers, "examine", lambda _, x, identities: rulers.Originals(x / 255.0, identities, x)
     )
     monkeypatch.setattr(audit.rulers, "measure", lambda *a: measures_of(0.5, len(a[1])))
-    report = audit.audit(
-        config, images, splits, encoder=None, task_head=None, perceptual_features=None
+    monkeypatch.setattr(
+        audit.rulers, "embeddings", lambda _, x: x.reshape(len(x), -1).astype(np.float32)[:, :5]
     )
-    public = set(splits.public_train) | set(splits.public_validation)
-    target = set(splits.test if audit_split == "test" else splits.public_validation)
-    assert len(seen) == 2
-    for trained_on, held_out in seen:
+    return spy
+
+
+def setting(folder, **changes):
+    subject = Subject(
+        "toy",
+        "hash",
+        (12,),
+        Channel(),
+        encoder=lambda images: images.reshape(len(images), -1)[:, :12].astype(np.float32),
+        task_output=lambda codes: codes[:, :2] - 5,
+    )
+    return audit.Setting(
+        subject=dataclasses.replace(subject, **changes),
+        perceptual_features=lambda image: [image],
+        photographs=True,
+        cache_dir=folder / "cache",
+        store_dir=folder / "attacks",
+        other_images=None,
+        provenance={"seed": 0},
+    )
+
+
+def run(folder, config=CONFIG, **changes):
+    images = numbered_images()
+    parts = split_by_identity(images.identities, config)
+    return audit.audit(config, images, parts, setting(folder, **changes)), images, parts
+
+
+@pytest.mark.parametrize("audit_split", ["test", "validation"])
+def test_attackers_see_public_images_only_and_never_those_they_are_measured_on(
+    spy, tmp_path, audit_split
+):
+    config = dataclasses.replace(CONFIG, audit_split=audit_split)
+    report, _, parts = run(tmp_path, config)
+    public = set(parts.public_train) | set(parts.public_validation)
+    target = set(parts.test if audit_split == "test" else parts.public_validation)
+    assert len(spy.seen) == 2
+    for trained_on, held_out in spy.seen:
         assert trained_on | held_out <= public
         assert not (trained_on | held_out) & target
         assert not trained_on & held_out
     assert set(report.names) == {f"image_{row}" for row in target}
+    assert row_numbers(report.originals) == target
     assert report.content["measured_on"]["images"] == len(target)
+
+
+def test_attacker_that_asks_for_an_image_under_attack_raises(spy, tmp_path, monkeypatch):
+    held = {}
+
+    def collect(config, images, rows, sealed, *rest):
+        held["sealed"], held["rows"] = sealed, rows
+        return real_collect(config, images, rows, sealed, *rest)
+
+    def peek(evidence, settings, *, name, start=None):
+        return held["sealed"][held["rows"].target[:1]]
+
+    real_collect = audit.collect
+    monkeypatch.setattr(audit, "collect", collect)
+    monkeypatch.setattr(attacks, "ATTACKERS", {"peek": attacks.Attacker(peek, "quick")})
+    with pytest.raises(SealedError, match="under attack"):
+        run(tmp_path)
+
+
+def test_second_audit_runs_no_attack_and_measures_nothing_again(spy, tmp_path, monkeypatch):
+    first, _, _ = run(tmp_path)
+    monkeypatch.setattr(audit.rulers, "measure", lambda *_: pytest.fail("measured again"))
+    second, _, _ = run(tmp_path)
+    assert len(spy.seen) == 2
+    assert second.content == first.content
+
+
+def test_another_encoder_is_attacked_anew(spy, tmp_path):
+    run(tmp_path)
+    run(tmp_path, sha256="other")
+    assert len(spy.seen) == 4
+
+
+def test_seed_with_the_best_held_out_loss_counts_and_the_spread_is_told(spy, tmp_path):
+    report, _, _ = run(tmp_path, dataclasses.replace(CONFIG, audit_seeds=2))
+    attack = report.content["attacks"][0]
+    # The second seed has half the first's held-out loss.
+    assert attack["held_out_loss"] == [0.5]
+    assert attack["seeds"]["count"] == 2
+    assert attack["seeds"]["ssim"] == {"lowest": 0.5, "highest": 0.5, "deviation": 0.0}
+    assert attack["seconds"] == 1.0
+
+
+def test_contents_of_the_report_keep_the_contract(spy, tmp_path):
+    content = run(tmp_path)[0].content
+    assert set(content["floors"]) == {"mean_image", "task_output"}
+    rows = [*content["floors"].values(), *content["attacks"], content["worst"], content["leakage"]]
+    for row in rows:
+        for measure in MEASURES:
+            assert {"value", "ci95"} <= set(row[measure])
+    assert content["codes"]["bytes"] == 48
+    assert content["codes"]["shape"] == [12]
+    assert {"linkage_auc", "attribute_probe", "identity_probe"} <= set(content["codes"])
+    assert content["reference"] is None
+    assert "--reference=auto" in " ".join(content["warnings"])
+
+
+def test_pictures_and_measures_have_the_floors_beside_the_attacks(spy, tmp_path):
+    report, _, _ = run(tmp_path)
+    names = {"spy", "mean_image", "task_output"}
+    assert set(report.pictures) == set(report.per_image) == names
+    for name in names:
+        assert report.pictures[name].shape == report.originals.shape
+        assert report.pictures[name].dtype == np.uint8
 
 
 def test_mean_image_floor_is_the_public_mean_for_every_target():
     public = np.stack([np.zeros((2, 2, 3)), np.full((2, 2, 3), 255)]).astype(np.uint8)
-    floor = audit.repeated_mean(public, 3)
+    floor = audit.mean_pictures(public, 3)
     assert floor.shape == (3, 2, 2, 3)
-    np.testing.assert_allclose(floor, 0.5)
+    assert (floor == 128).all()
 
 
-def reference_run(folder, **changes):
-    settings = {name: getattr(Config(), name) for name in leakage.SHARED_WITH_REFERENCE}
-    settings |= {"defence": "none", **changes}
-    (folder / "audit").mkdir(parents=True)
-    (folder / "stages.json").write_text(json.dumps({"audit_test": settings}))
-    arrays = {f"decoder/{measure}": np.full(4, 0.6) for measure in MEASURES}
-    np.savez(folder / "audit" / "measures.npz", attacks=["decoder"], test_hash="abc", **arrays)
-    return Config(reference=str(folder))
+def test_training_s_adversary_is_measured_and_a_gap_is_said_in_words(spy, tmp_path, monkeypatch):
+    values = iter([20.0, 20.0, 10.0, 12.0])
+    monkeypatch.setattr(audit.rulers, "measure", lambda *a: measures_of(next(values), len(a[1])))
+    report, _, _ = run(
+        tmp_path, adversary=lambda codes: np.zeros((len(codes), 8, 8, 3), np.float32)
+    )
+    assert report.content["training_adversary"]["psnr"]["value"] == 12.0
+    assert any("Fresh attackers do much better" in text for text in report.content["warnings"])
 
 
-def test_reference_is_read_back(tmp_path):
-    found = leakage.load_reference(reference_run(tmp_path / "run"), "abc")
-    assert found.worst_attack["ssim"] == "decoder"
-    np.testing.assert_array_equal(found.worst["ssim"], np.full(4, 0.6))
+def test_small_gap_to_training_s_adversary_is_not_warned_of():
+    worst = {"psnr": {"value": 12.0}, "face_similarity": {"value": 0.3}}
+    adversary = {"psnr": {"value": 11.5}, "face_similarity": {"value": 0.28}}
+    assert audit_content.gap_warning(worst, adversary) == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "test_hash", "message"),
-    [
-        ({"defence": "perceptual"}, "abc", "must be unprotected"),
-        ({"cut": "late"}, "abc", r"--cut='late' \(now: 'middle'\)"),
-        ({"attacker_steps": 9000}, "abc", r"--attacker_steps=9000 \(now: 1500\)"),
-        ({}, "other", "measured on other images"),
-    ],
-)
-def test_reference_that_does_not_compare_is_refused(tmp_path, changes, test_hash, message):
-    config = reference_run(tmp_path / "run", **changes)
-    with pytest.raises(ValueError, match=message):
-        leakage.load_reference(config, test_hash)
+def test_code_that_changes_when_asked_again_counts_as_random():
+    rng = np.random.default_rng(0)
+    images = numbered_images(8).images
+    assert audit.is_random(lambda x: rng.normal(size=(len(x), 3)), images)
+    assert not audit.is_random(lambda x: x[:, 0, 0].astype(float), images)
 
 
-def test_reference_without_an_audit_is_refused_with_the_remedy(tmp_path):
-    with pytest.raises(ValueError, match="--defence=none"):
-        leakage.load_reference(Config(reference=str(tmp_path)), "abc")
+def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
+    subject = setting_subject(Channel(noise=1.0))
+    images = numbered_images(8).images
+    first, second = (audit.NoisyQueries(subject, 3) for _ in range(2))
+    one, two = first(images), first(images)
+    assert np.abs(one - two).mean() > 0.5
+    np.testing.assert_array_equal(second(images), one)
+
+
+def setting_subject(channel):
+    return Subject("toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32))
+
+
+def test_other_data_set_holds_every_tenth_image_out():
+    images = numbered_images(40).images
+    pairs = audit.other_pairs(images, lambda x: x[:, 0, 0].astype(np.float32))
+    assert len(pairs.held_out_images) == 4
+    assert len(pairs.images) == 72
+    assert not row_numbers(pairs.images) & row_numbers(pairs.held_out_images)
+    assert audit.other_pairs(None, None) is None
+
+
+def test_encoder_without_a_head_gets_one_fitted_on_private_codes(spy, tmp_path, monkeypatch):
+    seen = []
+
+    def fit(codes, labels, held_out_codes, held_out_labels, *, seed):
+        seen.append((len(codes), len(held_out_codes), labels.shape[1]))
+        return lambda values: np.zeros((len(values), 2), np.float32)
+
+    monkeypatch.setattr(audit.fitted_head, "fit_task_head", fit)
+    report, _, parts = run(tmp_path, task_output=None)
+    assert seen == [(len(parts.private_train), len(parts.private_validation), 2)]
+    assert "fitted by the audit" in " ".join(report.content["assumptions"])
+
+
+def test_rows_of_an_audit_do_not_overlap():
+    images = numbered_images()
+    rows = audited_rows(split_by_identity(images.identities, CONFIG), "test", images.identities)
+    assert not set(rows.attacker) & set(rows.target)

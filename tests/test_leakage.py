@@ -72,9 +72,9 @@ def test_reference_attacked_by_others_only_is_refused():
 def test_interval_resamples_the_same_people_in_all_terms():
     # What the people add to all three alike cancels: the interval has no width.
     people = np.array([0.0, 0.3, -0.2, 0.1])
-    per_attack = {"decoder": {m: 0.4 + people for m in MEASURES}}
-    floors = {"mean_image": {m: 0.2 + people for m in MEASURES}}
-    reference = leakage.Reference("r", {"decoder": {m: 0.6 + people for m in MEASURES}}, (8,))
+    per_attack = {"decoder": dict.fromkeys(MEASURES, 0.4 + people)}
+    floors = {"mean_image": dict.fromkeys(MEASURES, 0.2 + people)}
+    reference = leakage.Reference("r", {"decoder": dict.fromkeys(MEASURES, 0.6 + people)}, (8,))
     found = leakage.leakage("ssim", per_attack, floors, reference, FEW)
     assert found["ci95"] == pytest.approx([0.5, 0.5])
 

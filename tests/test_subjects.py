@@ -63,7 +63,7 @@ def test_gradient_reaches_the_image_through_the_channel(players):
 
 
 def test_hash_is_of_the_weights(players):
-    encoder, head = players
+    encoder, _ = players
     other = keras.models.clone_model(encoder)
     other.set_weights(encoder.get_weights())
     same = subjects.weights_hash(other)

@@ -1,0 +1,93 @@
+"""An audit's report made up for tests: what report.json holds, with drawn faces for pictures."""
+
+import numpy as np
+
+from arl_tf import faces, utility
+from arl_tf.audit import AuditReport
+from arl_tf.rulers import MEASURES
+
+COUNT = 5
+
+
+def estimates(value):
+    found = {measure: {"value": value, "ci95": [value - 0.1, value + 0.1]} for measure in MEASURES}
+    return {**found, "tail": {"value": value + 0.2, "ci95": [value + 0.1, value + 0.3]}}
+
+
+def attack(name, value, losses=(0.3, 0.2, 0.15)):
+    return {
+        "name": name,
+        "knowledge": "black-box",
+        "settings": {"words": f"what {name} is"},
+        "seconds": 1.0,
+        "held_out_loss": list(losses),
+        "late_gain": 0.004,
+        **estimates(value),
+    }
+
+
+def linkage(value):
+    return {
+        name: {"value": value, "ci95": [value - 0.1, value + 0.1]}
+        for name in ("auc", "tar_at_far_1_percent", "rank1")
+    }
+
+
+def report_content(leakage=None):
+    leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
+    return {
+        "level": "standard",
+        "utility": {
+            "mean_mcc": {"value": 0.41, "ci95": [0.4, 0.42]},
+            "accuracy": utility.estimate(0.9),
+            "roc_auc": utility.estimate(None),
+            "attributes": {"Smiling": {"mcc": 0.7, "accuracy": 0.9, "positives": 3}},
+            "undefined_mcc": ["Bald"],
+        },
+        "floors": {"mean_image": estimates(0.1), "task_output": estimates(0.2)},
+        "floor_attacks": [attack("task_output/decoder", 0.2)],
+        "attacks": [attack("decoder", 0.5), attack("linear", 0.4, (0.3,))],
+        "worst": {m: {"attack": "decoder", "value": 0.5, "ci95": [0.4, 0.6]} for m in MEASURES},
+        "tail": {"share": 0.01, "images": 1, "attack": "decoder", "value": 0.7, "ci95": None},
+        "leakage": {m: dict(leak) for m in MEASURES},
+        "codes": {
+            "linkage_auc": utility.estimate(0.8),
+            "linkage": {"cosine": {"code": linkage(0.8), "task_output": linkage(0.6)}},
+            "attribute_probe": {"Young": {"mcc": 0.5, "linear": 0.5, "mlp": 0.4}},
+            "identity_probe": {
+                "people": 20,
+                "images": 60,
+                "accuracy": {"value": 0.4, "ci95": [0.3, 0.5]},
+                "task_output_accuracy": {"value": 0.2, "ci95": [0.1, 0.3]},
+                "chance": 0.05,
+            },
+            "shape": [8, 8, 32],
+            "bytes": 8192,
+            "channel": None,
+        },
+        "reference": None,
+        "training_adversary": estimates(0.3),
+        "warnings": ["warned thing"],
+        "assumptions": ["assumed thing"],
+        "not_tested": ["not tested thing"],
+        "measured_on": {"split": "test", "images": COUNT, "identities": 4, "attacker_images": 9},
+        "provenance": {"seed": 1, "settings": {"workdir": "runs/x"}},
+    }
+
+
+def audit_report(leakage=None, count=COUNT):
+    rng = np.random.default_rng(0)
+    names = ("decoder", "linear", "task_output", "mean_image", "training_adversary")
+    originals = faces.generate_faces(count, 32, seed=9).images
+    noise = rng.integers(-20, 20, (len(names), *originals.shape))
+    return AuditReport(
+        content=report_content(leakage),
+        per_image={name: {m: rng.random(count) for m in MEASURES} for name in names},
+        pictures={
+            name: np.clip(originals + noise[number], 0, 255).astype(np.uint8)
+            for number, name in enumerate(names)
+        },
+        originals=originals,
+        names=tuple(f"face_{number}" for number in range(count)),
+        test_hash="hash",
+    )
