@@ -22,8 +22,6 @@ LATENT = 128
 KL_WEIGHT = 1e-4
 CLIP_NORM = 5.0
 SMALLEST_GRID = 4
-# Wider than training's adversary would make it costs time; a prior needs no fine detail.
-WIDTH_FACTOR = 1.0
 ENCODED_AT_ONCE = 128
 
 ITERATIONS = 30
@@ -53,7 +51,7 @@ def latent_inversion(
     check_white_box(evidence, "generative_prior")
     keras.utils.set_random_seed(settings.seed)
     pairs = evidence.pairs
-    image_size, width = pairs.images.shape[1], max(1, round(settings.width * WIDTH_FACTOR))
+    image_size, width = pairs.images.shape[1], settings.width
     recogniser = build_recogniser(image_size, width=width, latent=LATENT)
     generator = models.build_decoder(
         (LATENT,), image_size=image_size, width=width, depth=0, name="generator"

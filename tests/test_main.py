@@ -107,7 +107,14 @@ def test_tensorboard_shows_losses_measures_pictures_and_hyper_parameters(smoke_r
         "_hparams_/session_start_info",
     } <= tags
     attacked = EventAccumulator(str(logs / "audit_test")).Reload()
-    assert {"attack/decoder/ssim", "attack/picture_wall"} <= set(attacked.Tags()["tensors"])
+    assert {
+        "audit/decoder/ssim",
+        "audit/decoder/held_out_loss",
+        "audit/task_output/face_similarity",
+        "audit/mean_image/psnr",
+        "audit/utility/mean_mcc",
+        "audit/picture_wall",
+    } <= set(attacked.Tags()["tensors"])
 
 
 def test_finished_stages_are_not_redone(smoke_run):
@@ -158,6 +165,14 @@ def test_a_later_stage_needs_no_flagfile(smoke_run):
         (["stray"], "Unexpected argument 'stray'"),
         (["--stages=audit"], "run it with --stages=train first"),
         (["--reference=nowhere"], "--reference=nowhere holds no audit/measures.npz"),
+        (["--audit=fast"], "--audit must be one of quick, standard, full; got 'fast'"),
+        (["--stages=audit", "--codes=nowhere.npz"], "nowhere.npz"),
+        (["--codes=nowhere.npz"], "nowhere.npz"),
+        (["--encoder_saved_model=x"], "needs --stages=audit"),
+        (["--stages=audit", "--encoder_saved_model=nowhere"], "nowhere"),
+        (["--attacker_data_dir=x"], "needs --attacker_dataset"),
+        (["--channel_levels=4"], "--channel_clip > 0"),
+        (["--task_attributes=Nose", "--num_faces=60"], "--task_attributes names Nose"),
         (["--perceptual_layers=block99"], "efficientnet_lite0 has no layer 'block99'; one of"),
     ],
 )
