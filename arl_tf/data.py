@@ -108,6 +108,7 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
     """
     prefix = TFDS_PREFIX if config.dataset.startswith(TFDS_PREFIX) else config.dataset
     source = SOURCES[prefix](config)
+    check_task(source.attribute_names, config.task_attributes)
     images, rows = prepared(source, config.image_size, PREPROCESS_VERSION, cache_dir)
     num_rows = len(source.names)
     bad = tuple(source.names[row] for row in np.setdiff1d(np.arange(num_rows), rows))
@@ -141,13 +142,9 @@ def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
     Raises:
         ValueError: the data set has no such attribute.
     """
-    names, task = images.attribute_names, comma_separated(task_attributes)
-    unknown = [name for name in task if name not in names]
-    if unknown:
-        raise ValueError(
-            f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
-            f" {', '.join(names)}."
-        )
+    check_task(images.attribute_names, task_attributes)
+    task = comma_separated(task_attributes)
+    names = images.attribute_names
     in_task = np.array([not task or name in task for name in names], bool)
     return dataclasses.replace(
         images,
@@ -156,6 +153,16 @@ def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
         other_attributes=images.attributes[:, ~in_task],
         other_attribute_names=tuple(np.array(names)[~in_task].tolist()),
     )
+
+
+def check_task(names: tuple[str, ...], task_attributes: str) -> None:
+    """Raises ValueError where the data set lacks an attribute of the task."""
+    unknown = [name for name in comma_separated(task_attributes) if name not in names]
+    if unknown:
+        raise ValueError(
+            f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
+            f" {', '.join(names)}."
+        )
 
 
 def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) -> None:

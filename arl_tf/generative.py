@@ -16,7 +16,7 @@ from arl_tf import losses, models
 from arl_tf.adversary import AttackResult, AttackSettings, Evidence
 from arl_tf.closed_form import RIDGE_PENALTIES, flattened, ridge_path
 from arl_tf.code_scale import code_scale
-from arl_tf.inversion import Search, check_white_box, search_result
+from arl_tf.code_search import Search, check_white_box, search_result
 
 LATENT = 128
 KL_WEIGHT = 1e-4

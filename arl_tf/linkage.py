@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
-from sklearn.covariance import ledoit_wolf
 
 from arl_tf import metrics
 from arl_tf.code_scale import code_scale
@@ -17,6 +16,7 @@ MOST_RESAMPLES = 200
 BINS = 2000
 FALSE_ACCEPT_RATE = 0.01
 RIDGE_SHARE = 0.1
+SHRINKAGES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)
 
 
 def link(
@@ -69,36 +69,71 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
     """Log-likelihood ratio of "one person" against "two" (Chen et al. 2012, Bayesian Face).
 
     Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
-    have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total,
-    shrunk after Ledoit and Wolf (2004). None where no public person has two images.
+    have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
+    Both are shrunk towards a sphere by the share that links every fifth public person's codes best,
+    learned from the others. None where no public person has two images.
     """
     del embeddings
-    _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
-    several = counts[person] > 1
-    if not several.any():
+    if not has_pairs(identities):
         return None
     public, target = reduced(public, target)
-    mean = public.mean(axis=0)
-    sums = np.zeros((len(counts), public.shape[1]))
-    np.add.at(sums, person, public)
-    residuals = (public - (sums / counts[:, None])[person])[several]
+    people = np.unique(identities)
+    held_out = np.isin(identities, people[::5])
+    shrinkage = SHRINKAGES[0]
+    if has_pairs(identities[held_out]) and has_pairs(identities[~held_out]):
+        known = gaussian_people(public[~held_out], identities[~held_out])
+        aucs = [
+            whole_auc(likelihood_ratios(known, each, public[held_out]), identities[held_out])
+            for each in SHRINKAGES
+        ]
+        shrinkage = SHRINKAGES[int(np.argmax(aucs))]
+    return likelihood_ratios(gaussian_people(public, identities), shrinkage, target)
+
+
+def has_pairs(identities: np.ndarray) -> bool:
+    """Whether anybody has two codes."""
+    return len(np.unique(identities)) < len(identities)
+
+
+def gaussian_people(
+    codes: np.ndarray, identities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean float64 [D] and the covariances [D, D] within people and in total; codes [N, D]."""
+    _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    several = counts[person] > 1
+    sums = np.zeros((len(counts), codes.shape[1]))
+    np.add.at(sums, person, codes)
+    residuals = (codes - (sums / counts[:, None])[person])[several]
     # A mean of n images takes one degree of freedom of n.
-    residuals *= np.sqrt(counts[person][several] / (counts[person][several] - 1))[:, None]
-    within = ledoit_wolf(residuals, assume_centered=True)[0]
-    total = ledoit_wolf(public - mean, assume_centered=True)[0]
-    size = len(within)
-    ridge = 1e-6 * max(np.trace(total) / size, 1e-12) * np.eye(size)
-    # The between-person part of T must not be negative anywhere, or the model is none.
-    values, vectors = linalg.eigh(total - within)
+    degrees = several.sum() - (counts > 1).sum()
+    centred = codes - codes.mean(axis=0)
+    return codes.mean(axis=0), residuals.T @ residuals / degrees, centred.T @ centred / len(codes)
+
+
+def likelihood_ratios(
+    people: tuple[np.ndarray, np.ndarray, np.ndarray], shrinkage: float, target: np.ndarray
+) -> np.ndarray:
+    """Log-likelihood ratios of all pairs of codes [M, D], up to a constant; float64 [M, M]."""
+    mean, within, total = people
+    sphere = np.eye(len(mean)) * max(np.trace(total) / len(mean), 1e-12)
+    within = (1 - shrinkage) * within + shrinkage * sphere
+    # The part between people must not be negative in any direction, or the model is none.
+    values, vectors = linalg.eigh((1 - shrinkage) * total + shrinkage * sphere - within)
     between = (vectors * np.maximum(values, 0)) @ vectors.T
-    total = within + between
-    two = linalg.inv(2 * total + ridge)
-    of_difference = two - linalg.inv(2 * within + ridge)
-    of_sum = two - linalg.inv(2 * (within + 2 * between) + ridge)
+    two = linalg.inv(2 * (within + between))
+    of_difference = two - linalg.inv(2 * within)
+    of_sum = two - linalg.inv(2 * within + 4 * between)
     centred = target - mean
     alone = ((centred @ (of_difference + of_sum)) * centred).sum(axis=1)
     together = centred @ (of_sum - of_difference) @ centred.T
     return 0.5 * (alone[:, None] + alone + 2 * together)
+
+
+def whole_auc(similarity: np.ndarray, identities: np.ndarray) -> float:
+    """ROC AUC over all pairs, each of weight one."""
+    return auc_of_histograms(
+        *pair_histograms(similarity, identities, np.ones((1, len(identities))))
+    )[0]
 
 
 def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:

@@ -2,22 +2,38 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 import numpy as np
 from PIL import Image
 
-from arl_tf import report_plots
+from arl_tf import intervals, report_plots
 from arl_tf.audit import AuditReport
 from arl_tf.picture_wall import shown_rows
-from arl_tf.report_words import FLOOR_NAMES, MEASURE_NAMES, format_estimate, percent, verdict
+from arl_tf.report_words import (
+    MEASURE_NAMES,
+    attack_notes,
+    converged,
+    format_estimate,
+    format_figure,
+    percent,
+    training_gaps,
+    verdict,
+)
 
 SHOWN, PER_PAGE = 96, 12
 JPEG_QUALITY = 90
-# A reconstruction that is this near to a withheld original is as good as it, dB.
+# A picture that is this near to a withheld original is as good as it, dB.
 TOO_NEAR = 30.0
+CAPTIONS = {
+    "original": ("original", "The original test image"),
+    "attack": ("from the code", "Reconstruction from the code"),
+    "task_output": ("from the task output", "Reconstruction from the task output alone"),
+    "mean_image": ("without the code", "The mean image, which needs no code"),
+    "reference": ("unprotected code", "Reconstruction from an unprotected code"),
+}
 
 
 def render(
@@ -27,9 +43,34 @@ def render(
 
     Args:
         report: what the audit found.
-        embed_originals: whether originals are embedded; else a note says what was left out.
+        embed_originals: whether originals are embedded; else they are left out, and so is every
+            picture within TOO_NEAR dB of its original. The page says so.
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """
+    content = report.content
+    wall = wall_entries(report, embed_originals, reference_pictures)
+    return page_template().render(
+        content=content,
+        verdict=verdict(content),
+        # The measure that the verdict is about comes first.
+        measures=[
+            "face_similarity",
+            *(name for name in MEASURE_NAMES if name != "face_similarity"),
+        ],
+        wall=wall,
+        per_page=PER_PAGE,
+        embed_originals=embed_originals,
+        withheld=sum(tile["withheld"] for entry in wall for tile in entry["tiles"]),
+        total=len(report.originals),
+        scale=report_plots.leakage_scale(content),
+        curves=report_plots.loss_curves(content),
+        gaps=training_gaps(content),
+        provenance=flattened(content["provenance"]),
+    )
+
+
+def page_template() -> jinja2.Template:
+    """report.html's template; everything it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("arl_tf"),
         autoescape=True,
@@ -38,22 +79,13 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"estimate": format_estimate, "percent": percent}
-    content = report.content
-    wall = wall_entries(report, embed_originals, reference_pictures)
-    return environment.get_template("report.html").render(
-        content=content,
-        verdict=verdict(content),
-        measures=MEASURE_NAMES,
-        floor_names=FLOOR_NAMES,
-        wall=wall,
-        per_page=PER_PAGE,
-        embed_originals=embed_originals,
-        withheld=sum(entry["withheld"] for entry in wall),
-        total=len(report.originals),
-        scale=report_plots.leakage_scale(content),
-        curves=report_plots.loss_curves(content),
-        provenance=flattened(content["provenance"]),
-    )
+    environment.globals |= {
+        "attack_notes": attack_notes,
+        "converged": converged,
+        "figure": format_figure,
+        "measure_names": MEASURE_NAMES,
+    }
+    return environment.get_template("report.html")
 
 
 def wall_entries(
@@ -61,32 +93,65 @@ def wall_entries(
 ) -> list[dict[str, Any]]:
     """What the wall shows of each image, the worst protected first."""
     attack = report.content["worst"]["face_similarity"]["attack"]
-    measures = report.per_image[attack]
-    rows = shown_rows(measures["face_similarity"], SHOWN)
-    shown = {"original": report.originals if embed_originals else None, "attack": None}
-    shown["attack"] = report.pictures[attack]
-    shown["floor"] = report.pictures[
-        "task_output" if "task_output" in report.pictures else "mean_image"
-    ]
-    shown["reference"] = reference_pictures
-    entries = []
-    for rank, row in enumerate(rows, start=1):
-        withheld = not embed_originals and measures["psnr"][row] > TOO_NEAR
-        pictures = {
-            name: None if images is None else data_uri(images[row])
-            for name, images in shown.items()
+    similarity = report.per_image[attack]["face_similarity"]
+    rows = shown_rows(similarity, SHOWN)
+    columns = wall_columns(report, embed_originals, reference_pictures)
+    tail = intervals.tail_size(len(similarity))
+    return [
+        {
+            "rank": rank,
+            "similarity": float(similarity[row]),
+            "in_tail": rank <= tail,
+            "tiles": [
+                wall_tile(
+                    name, images[row], None if embed_originals else report.originals[row], rank
+                )
+                for name, images in columns.items()
+            ],
         }
-        if withheld:
-            pictures["attack"] = pictures["reference"] = None
-        entries.append(
-            {
-                "rank": rank,
-                "similarity": float(measures["face_similarity"][row]),
-                "withheld": withheld,
-                **pictures,
-            }
-        )
-    return entries
+        for rank, row in ranked(similarity, rows)
+    ]
+
+
+def ranked(similarity: np.ndarray, rows: np.ndarray) -> list[tuple[int, int]]:
+    """(rank among all images, row) of rows that are ordered by similarity; 1 is the worst."""
+    order = np.argsort(-similarity, kind="stable")
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return [(int(ranks[row]), int(row)) for row in rows]
+
+
+def wall_columns(
+    report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
+) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
+    """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
+    floor = "task_output" if "task_output" in report.pictures else "mean_image"
+    attack = report.content["worst"]["face_similarity"]["attack"]
+    columns = {
+        "original": report.originals if embed_originals else None,
+        "attack": report.pictures[attack],
+        floor: report.pictures[floor],
+        "reference": reference_pictures,
+    }
+    return {name: images for name, images in columns.items() if images is not None}
+
+
+def wall_tile(name: str, picture: np.ndarray, secret: np.ndarray | None, rank: int) -> dict:
+    """One picture of the wall, or the note that it is withheld: too near to a secret original."""
+    caption, words = CAPTIONS[name]
+    withheld = secret is not None and is_near(picture, secret)
+    return {
+        "caption": caption,
+        "alt": f"{words}, image {rank}",
+        "withheld": withheld,
+        "picture": None if withheld else data_uri(picture),
+    }
+
+
+def is_near(picture: np.ndarray, original: np.ndarray) -> bool:
+    """Whether the PSNR of two uint8 pictures [S, S, 3] is above TOO_NEAR."""
+    squared_error = np.mean(np.square(picture.astype(np.float64) - original))
+    return bool(squared_error < 255.0**2 / 10 ** (TOO_NEAR / 10))
 
 
 def data_uri(image: np.ndarray) -> str:
@@ -96,12 +161,13 @@ def data_uri(image: np.ndarray) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def flattened(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flattened(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested facts as rows, "settings.seed" -> value."""
     rows = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
             rows += flattened(value, f"{prefix}{name}.")
         else:
-            rows.append((f"{prefix}{name}", value))
+            listed = isinstance(value, list | tuple)
+            rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if listed else str(value)))
     return rows

@@ -14,7 +14,10 @@ MEASURE_NAMES = {
     "reid_rank1": "Rank 1",
     "reid_rank5": "Rank 5",
 }
+# Share of the held-out loss; where the end of its training took away less, an attacker is done.
+ENOUGH_GAIN = 0.01
 FLOOR_NAMES = {"mean_image": "no code: mean image", "task_output": "from the task output"}
+FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
 # By the upper end of the leakage's interval: what it may well be is what counts.
 GRADES = (
     (0.1, "strong protection against these attackers"),
@@ -27,27 +30,40 @@ GRADES = (
 
 def verdict(content: Mapping[str, Any]) -> str:
     """The finding in one sentence."""
-    face = content["worst"]["face_similarity"]
     leakage = content["leakage"]["face_similarity"]
-    task = utility_words(content)
-    attackers = f"the worst of {len(content['attacks'])} attackers ({face['attack']})"
     if leakage["value"] is None:
-        floors = {name: content["floors"][name]["face_similarity"]["value"] for name in FLOORS}
-        name, floor = max(
-            ((n, v) for n, v in floors.items() if v is not None), key=lambda item: item[1]
-        )
-        return (
-            f"From this code {attackers} reconstructs faces with a similarity of"
-            f" {format_estimate(face)} to the original, where {FLOOR_WORDS[name]} gives"
-            f" {floor:.3f}; without an unprotected reference its leakage is unknown{task}."
-        )
+        return f"{similarity_words(content)}{utility_words(content)}."
     return (
         f"This code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
-        f" task output, by face similarity and {attackers}: {grade(leakage)}{task}."
+        f" task output, by face similarity and {attackers_words(content)}:"
+        f" {grade(leakage)}{utility_words(content)}."
     )
 
 
-FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
+def similarity_words(content: Mapping[str, Any]) -> str:
+    """The beginning of a verdict where leakage is unknown: the figure beside its best floor."""
+    similarity = {
+        name: content["floors"][name]["face_similarity"]["value"]
+        for name in FLOORS
+        if content["floors"][name]["face_similarity"]["value"] is not None
+    }
+    floor = max(similarity, key=similarity.get)
+    why = "without an unprotected reference its leakage is unknown"
+    if content["reference"]:
+        why = "its unprotected reference gives away no more than that, so its leakage is unknown"
+    return (
+        f"From this code {attackers_words(content)} reconstructs faces with a similarity of"
+        f" {format_estimate(content['worst']['face_similarity'])} to the original, where"
+        f" {FLOOR_WORDS[floor]} gives {similarity[floor]:.3f}; {why}"
+    )
+
+
+def attackers_words(content: Mapping[str, Any]) -> str:
+    """Who the worst attacker by face similarity is, and of how many."""
+    name, count = content["worst"]["face_similarity"]["attack"], len(content["attacks"])
+    return (
+        f"the only attacker ({name})" if count == 1 else f"the worst of {count} attackers ({name})"
+    )
 
 
 def utility_words(content: Mapping[str, Any]) -> str:
@@ -58,8 +74,9 @@ def utility_words(content: Mapping[str, Any]) -> str:
 
 def grade(leakage: Mapping[str, Any]) -> str:
     """The verdict's grade of a leakage, by the upper end of its interval."""
-    highest = leakage["ci95"][1] if leakage["ci95"] else leakage["value"]
-    return next(words for bound, words in GRADES if highest <= bound)
+    if leakage["ci95"] is None:
+        return "too uncertain for a grade"
+    return next(words for bound, words in GRADES if leakage["ci95"][1] <= bound)
 
 
 def percent(estimate: Mapping[str, Any]) -> str:
@@ -79,6 +96,39 @@ def format_estimate(estimate: Mapping[str, Any]) -> str:
         return f"{estimate['value']:.3f}"
     low, high = estimate["ci95"]
     return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def format_figure(measure: str, value: float) -> str:
+    """A figure with the digits that its measure deserves."""
+    return f"{value:.2f}" if measure == "psnr" else f"{value:.3f}"
+
+
+def converged(attack: Mapping[str, Any]) -> str:
+    """Whether an attacker had learned all it could; empty where nothing is trained."""
+    gain = attack["late_gain"]
+    if gain is None:
+        return ""
+    return "yes" if gain < ENOUGH_GAIN else f"no: {100 * gain:.1f} %"
+
+
+def attack_notes(attack: Mapping[str, Any]) -> str:
+    """What an attacker is, and how far its seeds lie apart."""
+    notes = [attack["settings"]["words"]] if "words" in attack["settings"] else []
+    if "seeds" in attack:
+        spread = attack["seeds"]["face_similarity"]
+        notes.append(
+            f"{attack['seeds']['count']} seeds: face similarity {spread['lowest']:.3f} to"
+            f" {spread['highest']:.3f}"
+        )
+    return "; ".join(notes)
+
+
+def training_gaps(content: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """(measure, training's own adversary, worst fresh attacker); empty without an adversary."""
+    adversary = content["training_adversary"]
+    if not adversary:
+        return []
+    return [(m, adversary[m]["value"], content["worst"][m]["value"]) for m in MEASURES]
 
 
 def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:

@@ -15,6 +15,7 @@ from arl_tf import (
     report,
     report_words,
     runs,
+    signatures,
     splits,
     train,
 )
@@ -80,7 +81,9 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
 
 def check_training_settings(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Refuses settings that contradict a training which this command continues or builds on."""
-    if "train" in todo and (config.overwrite or not run.checkpoints.exists()):
+    if config.is_foreign or (
+        "train" in todo and (config.overwrite or not run.checkpoints.exists())
+    ):
         return
     recorded = runs.recorded_settings(run)
     if recorded:
@@ -105,6 +108,9 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
             f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
             " another --workdir."
         )
+    for folder in (config.encoder_saved_model, config.task_head_saved_model):
+        if folder:
+            signatures.version_folder(folder)
     if "train" not in todo and not config.is_foreign:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf import faces, generative, inversion, metrics, models
+from arl_tf import code_search, faces, generative, metrics, models
 from arl_tf.adversary import AttackSettings, Evidence, PublicPairs
 
 SIZE = 32
@@ -20,7 +20,7 @@ SETTINGS = AttackSettings(
 def small_batches():
     """As many as there are images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inversion, "BATCH", 20)
+        patch.setattr(code_search, "BATCH", 20)
         yield
 
 
@@ -42,7 +42,7 @@ def telling(image):
 
 @pytest.fixture(scope="module")
 def evidence(pictures):
-    public, held_out, target = pictures
+    public, held_out, _ = pictures
     codes = [telling(tf.constant(unit(images))).numpy() for images in pictures]
     pairs = PublicPairs(codes[0], public, codes[1], held_out)
     return Evidence(pairs, codes[2], lambda image: [image], encode=telling)

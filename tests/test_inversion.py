@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf import faces, inversion, metrics
+from arl_tf import code_search, faces, inversion, metrics
 from arl_tf.adversary import AttackResult, AttackSettings, Evidence, PublicPairs
 from arl_tf.code_scale import channel_moments
 
@@ -21,7 +21,7 @@ SETTINGS = AttackSettings(
 def small_batches():
     """Sixteen images make two batches, of which one is filled up."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inversion, "BATCH", 12)
+        patch.setattr(code_search, "BATCH", 12)
         yield
 
 
@@ -56,7 +56,7 @@ def downscaled(image):
 
 def evidence_of(encode, pictures):
     """What a white-box adversary holds of an encoder."""
-    public, held_out, target = pictures
+    public, held_out, _ = pictures
     codes = [encode(tf.constant(unit(images))).numpy() for images in pictures]
     pairs = PublicPairs(codes[0], public, codes[1], held_out)
     return Evidence(pairs, codes[2], lambda image: [image], encode=encode)
@@ -87,7 +87,7 @@ def test_codes_are_matched_better_after_than_before(pictures, mixed):
     result = inversion.optimise_images(evidence, SETTINGS, start=start_of(noisy[1], noisy[0]))
     _, deviation = channel_moments(evidence.pairs.codes)
     before, after = (
-        inversion.code_distance(mixed(images), evidence.target_codes, deviation).numpy()
+        code_search.code_distance(mixed(images), evidence.target_codes, deviation).numpy()
         for images in (noisy[1], result.reconstructions)
     )
     assert (after < before / 10).all()
@@ -110,7 +110,7 @@ def test_held_out_pictures_are_as_good_as_the_best_loss_of_the_curve(pictures, m
     last = np.square(mixed_result.held_out_reconstructions - unit(pictures[1])).mean()
     assert mixed_result.held_out_loss[0] == pytest.approx(first, rel=1e-4)
     assert min(mixed_result.held_out_loss) == pytest.approx(last, rel=1e-4)
-    assert len(mixed_result.held_out_loss) == inversion.CHECKS + 1
+    assert len(mixed_result.held_out_loss) == code_search.CHECKS + 1
 
 
 def test_result_says_what_was_done(pictures, mixed_result):
@@ -183,14 +183,6 @@ def test_total_variation_of_a_ramp_is_its_slopes():
     image = np.repeat((0.1 * rows + 0.02 * columns)[None, ..., None], 3, axis=-1)
     found = inversion.total_variation(tf.constant(image, tf.float32))
     np.testing.assert_allclose(found, [0.12], rtol=1e-5)
-
-
-def test_code_distance_by_hand():
-    code = tf.constant([[[1.0, 10.0]], [[0.0, 0.0]]])
-    wanted = tf.constant([[[0.0, 0.0]], [[0.0, 0.0]]])
-    # (1 / 0.5)² and (10 / 5)²: 4 each.
-    found = inversion.code_distance(code, wanted, np.array([0.5, 5.0]))
-    np.testing.assert_allclose(found, [4.0, 0.0])
 
 
 def test_scale_of_a_channel_is_no_protection(pictures, mixed, mixed_result):
