@@ -6,8 +6,8 @@ import numpy as np
 from scipy import linalg
 
 from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attack_losses import held_out_loss, reconstruction_loss
 from arl_tf.code_scale import code_scale
-from arl_tf.decoder_attacks import held_out_loss, reconstruction_loss
 
 # More pairs than this add time, not strength, to a linear map.
 MOST_PAIRS = 6000

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.adversary import WHITE_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attack_losses import held_out_loss, reconstruction_loss
 from arl_tf.closed_form import sample_rows
 from arl_tf.code_scale import channel_moments
-from arl_tf.decoder_attacks import held_out_loss, reconstruction_loss
 
 BATCH = 64
 CHECKS = 5

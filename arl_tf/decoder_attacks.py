@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import losses, models
+from arl_tf import models
 from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attack_losses import Loss, held_out_loss, reconstruction_loss
 from arl_tf.attack_models import build_attention_decoder, build_patch_critic
 from arl_tf.code_scale import code_scale, with_position
 
@@ -28,7 +29,6 @@ AVERAGE_MOMENTUM = 0.99
 CRITIC_RATE = 2e-4
 
 FAMILIES = {"convolutional": models.build_decoder, "attention": build_attention_decoder}
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,16 +318,6 @@ def averaged_loss(
     return value
 
 
-def held_out_loss(reconstructions: np.ndarray, images: np.ndarray, loss: Loss) -> float:
-    """Mean loss of reconstructions float32 [H, S, S, 3] of images uint8 [H, S, S, 3]."""
-    total = 0.0
-    for start in range(0, len(images), DECODED_AT_ONCE):
-        part = slice(start, start + DECODED_AT_ONCE)
-        value = loss(tf.constant(images[part]), tf.constant(reconstructions[part]))
-        total += float(value) * len(images[part])
-    return total / len(images)
-
-
 def decode(decoder: keras.Model, codes: np.ndarray) -> np.ndarray:
     """Reconstructions float32 [N, S, S, 3] of codes as the decoder sees them."""
     return decoder.predict(codes, batch_size=DECODED_AT_ONCE, verbose=0)
@@ -353,22 +343,3 @@ def gain_of_last_third(curve: Sequence[float]) -> float:
 def cosine(steps: int) -> np.ndarray:
     """From 1 to about 0 in `steps` values: half a cosine."""
     return 0.5 * (1 + np.cos(np.pi * (np.arange(steps) + 0.5) / steps))
-
-
-def reconstruction_loss(
-    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
-    mu: float,
-    pixel_weight: float = 1.0,
-) -> Loss:
-    """Formula (1) as a function of (image uint8, reconstruction float32)."""
-
-    def loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-        image = tf.cast(image, tf.float32) / 255.0
-        pixel = pixel_weight * losses.pixel_loss(reconstruction, image)
-        if not mu:
-            return pixel
-        return pixel + mu * losses.perceptual_loss(
-            perceptual_features(reconstruction), perceptual_features(image)
-        )
-
-    return loss

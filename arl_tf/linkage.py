@@ -5,18 +5,21 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils.extmath import randomized_svd
 
 from arl_tf import metrics
 from arl_tf.code_scale import code_scale
 from arl_tf.metrics import centred_directions
 from arl_tf.utility import estimate
 
-MOST_DIMENSIONS = 512
 MOST_RESAMPLES = 200
-BINS = 2000
 FALSE_ACCEPT_RATE = 0.01
-RIDGE_SHARE = 0.1
-SHRINKAGES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)
+# Which of these link (or fit) best is found on every fifth public person, unseen by what is tried.
+DIMENSIONS = (16, 32, 64, 128, 256, 512)
+SHRINKAGES = (0.6, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
+RIDGE_SHARES = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
+# Of a channel's deviation: what differs by less is rounding, not code.
+RESOLUTION_DECIMALS = 6
 
 
 def link(
@@ -42,13 +45,20 @@ def link(
         seed: of the resamples.
 
     Returns:
-        metric -> {"auc", "tar_at_far_1_percent", "rank1"}, each {"value", "ci95"}; metrics that
-        can't be learned are left out.
+        metric -> {"auc", "tar_at_far_1_percent", "rank1"}, each {"value", "ci95"}; the value is
+        None where no person has two targets, or all are of one. Metrics that can't be learned are
+        left out.
+
+    Raises:
+        ValueError: codes, identities and embeddings don't fit together.
     """
-    scale = code_scale(public_codes)
-    public, target = (
-        codes.reshape(len(codes), -1) for codes in (scale(public_codes), scale(target_codes))
-    )
+    check_evidence(target_codes, target_identities, public_codes, public_identities)
+    if public_embeddings is not None and len(public_embeddings) != len(public_codes):
+        raise ValueError(
+            f"{len(public_codes)} public codes need as many embeddings, got"
+            f" {len(public_embeddings)}."
+        )
+    public, target = centred_codes(public_codes, target_codes)
     weights = metrics.identity_weights(target_identities, min(samples, MOST_RESAMPLES), seed)
     found = {}
     for name, similarity in LINKING_METRICS.items():
@@ -58,10 +68,48 @@ def link(
     return found
 
 
+def check_evidence(
+    target_codes: np.ndarray,
+    target_identities: np.ndarray,
+    public_codes: np.ndarray,
+    public_identities: np.ndarray,
+) -> None:
+    """Raises ValueError for codes and identities that don't fit together."""
+    for what, codes, identities in (
+        ("target", target_codes, target_identities),
+        ("public", public_codes, public_identities),
+    ):
+        if len(codes) != len(identities) or not len(codes):
+            raise ValueError(
+                f"Linking needs one identity for each {what} code and at least one code, got"
+                f" {len(codes)} codes and {len(identities)} identities."
+            )
+    if target_codes.shape[1:] != public_codes.shape[1:]:
+        raise ValueError(
+            f"Target codes {target_codes.shape[1:]} must be shaped as the public ones,"
+            f" {public_codes.shape[1:]}."
+        )
+
+
+def centred_codes(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both standardised, flattened, less the public mean of each value; float32 [N, D], [M, D].
+
+    Rounded, so that values which do not depend on the image are 0 exactly, and all similarities of
+    constant codes one tie.
+    """
+    scale = code_scale(public)
+    public, target = (scale(codes).reshape(len(codes), -1) for codes in (public, target))
+    mean = public.mean(axis=0, dtype=np.float64)
+    return tuple(
+        np.round((codes - mean).astype(np.float32), RESOLUTION_DECIMALS)
+        for codes in (public, target)
+    )
+
+
 def cosine(public, identities, embeddings, target) -> np.ndarray:
     """Cosine of standardised codes, centred by the public mean; float64 [M, M]."""
-    del identities, embeddings
-    directions = centred_directions(target, public.mean(axis=0, dtype=np.float64))
+    del public, identities, embeddings
+    directions = centred_directions(target, 0.0)
     return directions @ directions.T
 
 
@@ -70,24 +118,41 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
 
     Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
     have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
-    Both are shrunk towards a sphere by the share that links every fifth public person's codes best,
-    learned from the others. None where no public person has two images.
+    Both are shrunk towards a sphere. Shrinkage and number of principal components are those that
+    link held-out public people best. None where no public person has two images.
     """
     del embeddings
     if not has_pairs(identities):
         return None
-    public, target = reduced(public, target)
-    people = np.unique(identities)
-    held_out = np.isin(identities, people[::5])
-    shrinkage = SHRINKAGES[0]
-    if has_pairs(identities[held_out]) and has_pairs(identities[~held_out]):
-        known = gaussian_people(public[~held_out], identities[~held_out])
-        aucs = [
-            whole_auc(likelihood_ratios(known, each, public[held_out]), identities[held_out])
-            for each in SHRINKAGES
-        ]
-        shrinkage = SHRINKAGES[int(np.argmax(aucs))]
-    return likelihood_ratios(gaussian_people(public, identities), shrinkage, target)
+    public, target = principal_components(public, target)
+    dimensions, shrinkage = best_joint_bayesian(public, identities)
+    people = gaussian_people(public[:, :dimensions], identities)
+    return likelihood_ratios(people, shrinkage, target[:, :dimensions])
+
+
+def best_joint_bayesian(codes: np.ndarray, identities: np.ndarray) -> tuple[int, float]:
+    """How many components of codes [N, D], and which of SHRINKAGES, link held-out people best.
+
+    The first of each, the most cautious, where too few people have two images to tell.
+    """
+    choices = sorted({min(each, codes.shape[1]) for each in DIMENSIONS})
+    held_out = held_out_people(identities)
+    if not (has_pairs(identities[held_out]) and has_pairs(identities[~held_out])):
+        return choices[0], SHRINKAGES[0]
+    aucs = {}
+    for dimensions in choices:
+        kept = codes[:, :dimensions]
+        people = gaussian_people(kept[~held_out], identities[~held_out])
+        for shrinkage in SHRINKAGES:
+            similarity = likelihood_ratios(people, shrinkage, kept[held_out])
+            aucs[dimensions, shrinkage] = whole_auc(similarity, identities[held_out])
+    # Undefined where all held-out codes are of one person.
+    return max(aucs, key=lambda choice: np.nan_to_num(aucs[choice], nan=0.5))
+
+
+def held_out_people(identities: np.ndarray) -> np.ndarray:
+    """Whether each of [N] codes is of every fifth person; bool [N]."""
+    return np.unique(identities, return_inverse=True)[1] % 5 == 0
 
 
 def has_pairs(identities: np.ndarray) -> bool:
@@ -131,26 +196,47 @@ def likelihood_ratios(
 
 def whole_auc(similarity: np.ndarray, identities: np.ndarray) -> float:
     """ROC AUC over all pairs, each of weight one."""
-    return auc_of_histograms(
-        *pair_histograms(similarity, identities, np.ones((1, len(identities))))
-    )[0]
+    once = np.ones((1, len(identities)))
+    return metrics.auc_of_histograms(*metrics.pair_histograms(similarity, identities, once))[0]
 
 
 def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
-    """Cosine of face embeddings that a ridge regression predicts from the codes; float64 [M, M]."""
-    del identities
-    if embeddings is None:
+    """Cosine of face embeddings that a ridge regression predicts from the codes; float64 [M, M].
+
+    Its penalty is the one that predicts held-out public people's embeddings best, by cosine. None
+    without embeddings, and where all public images are of one person.
+    """
+    held_out = held_out_people(identities)
+    if embeddings is None or held_out.all():
         return None
-    mean = public.mean(axis=0)
-    centred, wanted = public - mean, embeddings - embeddings.mean(axis=0)
-    gram = centred @ centred.T if len(public) < public.shape[1] else centred.T @ centred
-    gram[np.diag_indices_from(gram)] += RIDGE_SHARE * max(np.trace(gram) / len(gram), 1e-12)
-    if len(public) < public.shape[1]:
-        kernel = centred.T @ linalg.solve(gram, wanted, assume_a="pos")
-    else:
-        kernel = linalg.solve(gram, centred.T @ wanted, assume_a="pos")
-    directions = centred_directions((target - mean) @ kernel, 0.0)
+    public, wanted = public.astype(np.float64), embeddings - embeddings.mean(axis=0)
+    fit = ridge_regression(public[~held_out], wanted[~held_out])
+    agreement = [
+        metrics.face_similarity(public[held_out] @ fit(share), wanted[held_out], 0.0).mean()
+        for share in RIDGE_SHARES
+    ]
+    share = RIDGE_SHARES[int(np.argmax(agreement))]
+    directions = centred_directions(target @ ridge_regression(public, wanted)(share), 0.0)
     return directions @ directions.T
+
+
+def ridge_regression(codes: np.ndarray, wanted: np.ndarray) -> Callable[[float], np.ndarray]:
+    """Share of the mean eigenvalue as penalty -> matrix [D, E] from codes [N, D] to [N, E].
+
+    Solved in its primal form (Hoerl and Kennard 1970) or its dual one (Saunders et al. 1998),
+    whichever is smaller.
+    """
+    is_dual = len(codes) < codes.shape[1]
+    gram = codes @ codes.T if is_dual else codes.T @ codes
+    size = max(np.trace(gram) / len(gram), 1e-12)
+
+    def fit(share: float) -> np.ndarray:
+        penalised = gram + share * size * np.eye(len(gram))
+        if is_dual:
+            return codes.T @ linalg.solve(penalised, wanted, assume_a="pos")
+        return linalg.solve(penalised, codes.T @ wanted, assume_a="pos")
+
+    return fit
 
 
 LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
@@ -160,92 +246,27 @@ LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
 }
 
 
-def reduced(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in the public codes' first principal components, MOST_DIMENSIONS at most; float64."""
-    public, target = public.astype(np.float64), target.astype(np.float64)
-    if public.shape[1] <= MOST_DIMENSIONS:
-        return public, target
-    mean = public.mean(axis=0)
-    _, _, directions = linalg.svd(public - mean, full_matrices=False)
-    directions = directions[:MOST_DIMENSIONS].T
-    return (public - mean) @ directions, (target - mean) @ directions
+def principal_components(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in the public codes' principal components, the largest first; float64.
+
+    As many as the largest of DIMENSIONS. A number stamped into a whole channel is among the first:
+    after standardising it varies as much as all positions of the channel together.
+    """
+    count = min(DIMENSIONS[-1], *public.shape)
+    _, _, directions = randomized_svd(public, count, random_state=0)
+    return tuple(codes.astype(np.float64) @ directions.T for codes in (public, target))
 
 
 def evaluate(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """ROC AUC, true accept rate and rank 1 of a similarity matrix [M, M], with intervals."""
-    same, different = pair_histograms(
-        similarity, identities, np.concatenate([ones(weights), weights])
-    )
-    auc, accepted = auc_of_histograms(same, different), accepts_of_histograms(same, different)
+    # The first row is no resample: every image stands once.
+    rows = np.concatenate([np.ones((1, len(identities))), weights])
+    pairs = metrics.pair_histograms(similarity, identities, rows)
     return {
-        "auc": nan_estimate(auc),
-        "tar_at_far_1_percent": nan_estimate(accepted),
+        "auc": nan_estimate(metrics.auc_of_histograms(*pairs)),
+        "tar_at_far_1_percent": nan_estimate(metrics.true_accept_rate(*pairs, FALSE_ACCEPT_RATE)),
         "rank1": rank1(similarity, identities, weights),
     }
-
-
-def ones(weights: np.ndarray) -> np.ndarray:
-    """The "resample" in which every image stands once; float64 [1, M]."""
-    return np.ones((1, weights.shape[1]))
-
-
-def pair_histograms(
-    similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Histograms over similarity of pairs of one person and of two, in each resample.
-
-    Bins hold about as many pairs each, so that nearly all ties between kinds are avoided: with
-    BINS = 2000 an AUC is off by less than 1 / 4000.
-
-    Args:
-        similarity: float [M, M].
-        identities: int [M].
-        weights: float [R, M]; a pair of one person weighs what the person does, a pair of two the
-            product.
-
-    Returns:
-        (same, different): float64 [R, BINS].
-    """
-    first, second = np.triu_indices(len(identities), k=1)
-    scores = similarity[first, second]
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, BINS + 1)[1:-1]))
-    bins = np.searchsorted(edges, scores, side="right")
-    is_same = identities[first] == identities[second]
-    same, different = np.empty((len(weights), BINS)), np.empty((len(weights), BINS))
-    one, two = ~is_same, is_same
-    for row, weight in enumerate(weights):
-        same[row] = np.bincount(bins[two], weight[first[two]], minlength=BINS)
-        product = weight[first[one]] * weight[second[one]]
-        different[row] = np.bincount(bins[one], product, minlength=BINS)
-    return same, different
-
-
-def auc_of_histograms(same: np.ndarray, different: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, float64 [R]; ties within a bin count one half; NaN: undefined."""
-    below = np.cumsum(different, axis=1) - different
-    wins = (same * (below + 0.5 * different)).sum(axis=1)
-    pairs = same.sum(axis=1) * different.sum(axis=1)
-    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-
-
-def accepts_of_histograms(same: np.ndarray, different: np.ndarray) -> np.ndarray:
-    """Share of same-person pairs accepted where FALSE_ACCEPT_RATE of the others are; float64 [R].
-
-    Between two bins the ROC curve is a straight line.
-    """
-    found = np.full(len(same), np.nan)
-    for row, (hits, misses) in enumerate(zip(same[:, ::-1], different[:, ::-1], strict=True)):
-        if hits.sum() and misses.sum():
-            false = np.concatenate([[0.0], np.cumsum(misses) / misses.sum()])
-            true = np.concatenate([[0.0], np.cumsum(hits) / hits.sum()])
-            found[row] = np.interp(FALSE_ACCEPT_RATE, *highest_at(false, true))
-    return found
-
-
-def highest_at(false: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The curve with one point for each false accept rate, the highest: np.interp needs that."""
-    last = np.append(np.diff(false) > 0, True)
-    return false[last], true[last]
 
 
 def nan_estimate(values: np.ndarray) -> dict[str, Any]:
@@ -258,7 +279,8 @@ def nan_estimate(values: np.ndarray) -> dict[str, Any]:
 def rank1(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """How often the nearest code of a gallery is of the same person.
 
-    The gallery holds the first code of every person; probes are the others'.
+    The gallery holds the first code of every person, also of those with a single one; probes are
+    the others'. The interval resamples probes, by person; the gallery stays whole.
     """
     _, gallery = np.unique(identities, return_index=True)
     probes = np.setdiff1d(np.arange(len(identities)), gallery)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 BATCH = 256
+PAIR_BINS = 2000
 
 
 def confusion_counts(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -153,6 +154,82 @@ def linkage_auc(codes: np.ndarray, identities: np.ndarray) -> float | None:
     same = (identities[first] == identities[second]).astype(np.float64)
     auc = roc_auc(similarity, same, np.ones((1, len(same))))[0]
     return None if np.isnan(auc) else float(auc)
+
+
+def pair_histograms(
+    similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms over similarity of pairs of one person and of two, in each resample.
+
+    An approximation that makes resamples of a million pairs quick. Edges are quantiles, so that
+    every bin holds about as many pairs: where nearly all pairs are of two people, the AUC is off by
+    at most about half a bin, 1 / (2 PAIR_BINS).
+
+    Args:
+        similarity: float [M, M].
+        identities: int [M].
+        weights: float [R, M]; a pair of one person weighs what the person does, a pair of two the
+            product.
+
+    Returns:
+        (same, different): float64 [R, PAIR_BINS].
+    """
+    same, different = np.zeros((2, len(weights), PAIR_BINS))
+    first, second = np.triu_indices(len(identities), k=1)
+    if not len(first):
+        return same, different
+    scores = similarity[first, second]
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, PAIR_BINS + 1)[1:-1]))
+    bins = np.searchsorted(edges, scores, side="right")
+    of_one = identities[first] == identities[second]
+    one_bins, two_bins = bins[of_one], bins[~of_one]
+    one, two_first, two_second = first[of_one], first[~of_one], second[~of_one]
+    for row, weight in enumerate(weights):
+        same[row] = np.bincount(one_bins, weight[one], minlength=PAIR_BINS)
+        products = weight[two_first] * weight[two_second]
+        different[row] = np.bincount(two_bins, products, minlength=PAIR_BINS)
+    return same, different
+
+
+def auc_of_histograms(same: np.ndarray, different: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of `pair_histograms`; ties within a bin count one half.
+
+    Both float [R, bins]; returns float64 [R] in [0, 1], NaN where a resample has one kind only.
+    """
+    below = np.cumsum(different, axis=1) - different
+    wins = (same * (below + 0.5 * different)).sum(axis=1)
+    pairs = same.sum(axis=1) * different.sum(axis=1)
+    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def true_accept_rate(
+    same: np.ndarray, different: np.ndarray, false_accept_rate: float
+) -> np.ndarray:
+    """Share of pairs of one person that are accepted where a given share of the others are.
+
+    Between two bins the ROC curve is a straight line.
+
+    Args:
+        same: float [R, bins], of pairs of one person, by growing similarity.
+        different: likewise, of two.
+        false_accept_rate: the given share, in [0, 1].
+
+    Returns:
+        float64 [R] in [0, 1]; NaN where a resample has one kind only.
+    """
+    found = np.full(len(same), np.nan)
+    for row, (hits, misses) in enumerate(zip(same[:, ::-1], different[:, ::-1], strict=True)):
+        if hits.sum() and misses.sum():
+            false = np.concatenate([[0.0], np.cumsum(misses) / misses.sum()])
+            true = np.concatenate([[0.0], np.cumsum(hits) / hits.sum()])
+            found[row] = np.interp(false_accept_rate, *highest_at(false, true))
+    return found
+
+
+def highest_at(false: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The curve with one point for each false accept rate, the highest: np.interp needs that."""
+    last = np.append(np.diff(false) > 0, True)
+    return false[last], true[last]
 
 
 def identity_weights(identities: np.ndarray, samples: int, seed: int) -> np.ndarray:

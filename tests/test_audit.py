@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arl_tf import attacks, audit, audit_content, audit_run, rulers
+from arl_tf import attacks, audit, audit_remarks, audit_run, collection, rulers
 from arl_tf.adversary import BLACK_BOX, AttackResult
 from arl_tf.audit_evidence import SealedError, audited_rows
 from arl_tf.channel import Channel
@@ -210,20 +210,20 @@ def test_training_s_adversary_is_measured_and_a_gap_is_said_in_words(spy, tmp_pa
 def test_small_gap_to_training_s_adversary_is_not_warned_of():
     worst = {"psnr": {"value": 12.0}, "face_similarity": {"value": 0.3}}
     adversary = {"psnr": {"value": 11.5}, "face_similarity": {"value": 0.28}}
-    assert audit_content.gap_warning(worst, adversary) == []
+    assert audit_remarks.gap_warning(worst, adversary) == []
 
 
 def test_code_that_changes_when_asked_again_counts_as_random():
     rng = np.random.default_rng(0)
     images = numbered_images(8).images
-    assert audit.is_random(lambda x: rng.normal(size=(len(x), 3)), images)
-    assert not audit.is_random(lambda x: x[:, 0, 0].astype(float), images)
+    assert collection.is_random(lambda x: rng.normal(size=(len(x), 3)), images)
+    assert not collection.is_random(lambda x: x[:, 0, 0].astype(float), images)
 
 
 def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
     subject = setting_subject(Channel(noise=1.0))
     images = numbered_images(8).images
-    first, second = (audit.NoisyQueries(subject, 3) for _ in range(2))
+    first, second = (collection.NoisyQueries(subject, 3) for _ in range(2))
     one, two = first(images), first(images)
     assert np.abs(one - two).mean() > 0.5
     np.testing.assert_array_equal(second(images), one)
@@ -235,11 +235,11 @@ def setting_subject(channel):
 
 def test_other_data_set_holds_every_tenth_image_out():
     images = numbered_images(40).images
-    pairs = audit.other_pairs(images, lambda x: x[:, 0, 0].astype(np.float32))
+    pairs = collection.other_pairs(images, lambda x: x[:, 0, 0].astype(np.float32))
     assert len(pairs.held_out_images) == 4
     assert len(pairs.images) == 72
     assert not row_numbers(pairs.images) & row_numbers(pairs.held_out_images)
-    assert audit.other_pairs(None, None) is None
+    assert collection.other_pairs(None, None) is None
 
 
 def test_encoder_without_a_head_gets_one_fitted_on_private_codes(spy, tmp_path, monkeypatch):
@@ -249,7 +249,7 @@ def test_encoder_without_a_head_gets_one_fitted_on_private_codes(spy, tmp_path, 
         seen.append((len(codes), len(held_out_codes), labels.shape[1]))
         return lambda values: np.zeros((len(values), 2), np.float32)
 
-    monkeypatch.setattr(audit.fitted_head, "fit_task_head", fit)
+    monkeypatch.setattr(collection.fitted_head, "fit_task_head", fit)
     report, _, parts = run(tmp_path, task_output=None)
     assert seen == [(len(parts.private_train), len(parts.private_validation), 2)]
     assert "fitted by the audit" in " ".join(report.content["assumptions"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf import decoder_attacks, faces, losses, metrics, models
+from arl_tf import attack_losses, decoder_attacks, faces, losses, metrics, models
 from arl_tf.adversary import AttackSettings, Evidence, PublicPairs
 from arl_tf.decoder_attacks import DecoderRecipe
 
@@ -251,7 +251,7 @@ def test_attackers_loss_is_formula_one():
     def features(pictures):
         return [pictures, 2 * pictures]
 
-    loss = decoder_attacks.reconstruction_loss(features, 0.3)(image, reconstruction)
+    loss = attack_losses.reconstruction_loss(features, 0.3)(image, reconstruction)
     target = tf.cast(image, tf.float32) / 255
     expected = losses.pixel_loss(reconstruction, target) + 0.3 * losses.perceptual_loss(
         features(reconstruction), features(target)
@@ -265,5 +265,5 @@ def test_without_a_perceptual_weight_the_perceptual_network_is_not_asked():
 
     image = tf.zeros((1, 2, 2, 3), tf.uint8)
     assert (
-        float(decoder_attacks.reconstruction_loss(features, 0.0)(image, tf.ones((1, 2, 2, 3)))) == 1
+        float(attack_losses.reconstruction_loss(features, 0.0)(image, tf.ones((1, 2, 2, 3)))) == 1
     )

@@ -28,7 +28,8 @@ def test_verdict_gives_leakage_its_interval_the_attacker_and_the_task():
         (0.3, [0.2, 0.45], "some protection"),
         (0.6, [0.5, 0.7], "weak protection"),
         (0.95, [0.8, 1.1], "no protection"),
-        (0.05, None, "strong protection"),
+        # The best of values says little where its interval is unknown.
+        (0.05, None, "too uncertain for a grade"),
     ],
 )
 def test_grade_is_by_the_upper_end_of_the_interval(value, ci95, words):
@@ -41,12 +42,51 @@ def test_verdict_does_without_labels():
     assert "MCC" not in report_words.verdict(content)
 
 
+def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
+    content = report_content(leakage=0.37)
+    content["leakage"]["face_similarity"] = {"value": None, "ci95": None}
+    said = report_words.verdict(content)
+    assert "its unprotected reference gives away no more than that" in said
+    assert "without an unprotected reference" not in said
+
+
+def test_verdict_counts_attackers_properly():
+    content = report_content(leakage=0.37)
+    content["attacks"] = content["attacks"][:1]
+    assert "the only attacker (decoder)" in report_words.verdict(content)
+
+
+@pytest.mark.parametrize(
+    ("late_gain", "words"), [(None, ""), (0.0099, "yes"), (-0.2, "yes"), (0.031, "no: 3.1 %")]
+)
+def test_attacker_has_converged_below_one_percent(late_gain, words):
+    assert report_words.converged({"late_gain": late_gain}) == words
+
+
+def test_notes_say_what_an_attacker_is_and_how_far_its_seeds_lie_apart():
+    attack = {"settings": {"words": "a decoder"}}
+    assert report_words.attack_notes(attack) == "a decoder"
+    attack["seeds"] = {"count": 3, "face_similarity": {"lowest": 0.3, "highest": 0.34}}
+    assert report_words.attack_notes(attack) == (
+        "a decoder; 3 seeds: face similarity 0.300 to 0.340"
+    )
+    assert report_words.attack_notes({"settings": {}}) == ""
+
+
+def test_gaps_are_training_against_fresh_attackers():
+    content = report_content()
+    assert ("face_similarity", 0.3, 0.5) in report_words.training_gaps(content)
+    content["training_adversary"] = None
+    assert report_words.training_gaps(content) == []
+
+
 def test_headline_sets_the_attacks_beside_their_floors_and_ends_with_warnings_and_verdict():
     content = audit_report(leakage=0.37).content
     lines = report_words.headline(content).splitlines()
     starts = (
         "utility",
         " ",
+        "unprotected reference",
         "attack: decoder",
         "attack: linear",
         "training's adversary",
@@ -57,7 +97,7 @@ def test_headline_sets_the_attacks_beside_their_floors_and_ends_with_warnings_an
         report_words.verdict(content),
     )
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
-    assert "0.370" in lines[7]
+    assert "0.370" in lines[8]
 
 
 def test_undefined_figures_are_dashes():

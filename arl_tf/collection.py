@@ -1,0 +1,141 @@
+"""Collects what the attackers of an audit get, and the task head where the encoder has none."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from arl_tf import fitted_head
+from arl_tf.adversary import Evidence, PublicPairs, TaskOutputs
+from arl_tf.audit_evidence import Rows, SealedImages, further_images, mirrored
+from arl_tf.code_cache import CodeCache
+from arl_tf.config import Config
+from arl_tf.data import ImageSet
+from arl_tf.splits import Splits
+from arl_tf.subjects import Subject
+
+# Noise of the channel is drawn anew for every set of codes.
+PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
+STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
+
+
+def with_task_head(
+    config: Config, images: ImageSet, splits: Splits, subject: Subject, cache: CodeCache
+) -> Subject:
+    """The subject with a task head: its own, or one fitted on X1's codes; None without labels."""
+    if subject.task_output or subject.recorded_logits is not None:
+        return subject
+    if not images.attribute_names:
+        return subject
+    logging.info("The encoder comes without a task head: fitting one on the codes of X1")
+    parts = [splits.private_train, splits.private_validation]
+    codes = [cache.codes(part, UTILITY_NOISE + config.seed) for part in parts]
+    head = fitted_head.fit_task_head(
+        codes[0],
+        images.attributes[parts[0]],
+        codes[1],
+        images.attributes[parts[1]],
+        seed=config.seed,
+    )
+    return dataclasses.replace(subject, task_output=head)
+
+
+def collect(
+    config: Config,
+    images: ImageSet,
+    rows: Rows,
+    sealed: SealedImages,
+    cache: CodeCache,
+    subject: Subject,
+    other_images: np.ndarray | None,
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+) -> Evidence:
+    """Everything that the attackers get.
+
+    Args:
+        config: seed and data set.
+        images: the data set.
+        rows: who is who.
+        sealed: its images, of which those under attack can't be read.
+        cache: of codes.
+        subject: what is attacked, with its task head.
+        other_images: uint8 [N, S, S, 3] of another data set, or None.
+        perceptual_features: the frozen network g.
+    """
+    public = sealed[rows.attacker]
+    codes = cache.codes(rows.attacker, PUBLIC_NOISE + config.seed)
+    public_rows = rows.attacker
+    query = None
+    if subject.encoder is not None:
+        # The public ones come with their mirror images, as an adversary would collect them.
+        codes = np.concatenate(
+            [codes, cache.query("mirrored", rows.attacker, PUBLIC_NOISE + config.seed)]
+        )
+        public, public_rows = mirrored(public), np.concatenate([rows.attacker] * 2)
+        query = NoisyQueries(subject, QUERY_NOISE + config.seed)
+    held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + config.seed)
+    target_codes = cache.codes(rows.target, TARGET_NOISE + config.seed)
+    pairs = PublicPairs(codes, public, held_out_codes, sealed[rows.held_out])
+    outputs = None
+    if subject.recorded_logits is not None:
+        logits = subject.recorded_logits
+        outputs = TaskOutputs(logits[public_rows], logits[rows.held_out], logits[rows.target])
+    elif subject.task_output is not None:
+        outputs = TaskOutputs(
+            *(subject.task_output(each) for each in (codes, held_out_codes, target_codes))
+        )
+    return Evidence(
+        pairs=pairs,
+        target_codes=target_codes,
+        perceptual_features=perceptual_features,
+        task_outputs=outputs,
+        query=query,
+        encode=subject.white_box,
+        random_codes=query is not None and is_random(query, public[:STABILITY_IMAGES]),
+        other_domain=query and other_pairs(other_images, query),
+        more_images=query and further_images(config, images, sealed[rows.attacker]),
+    )
+
+
+class NoisyQueries:
+    """Asks a subject for codes; the channel's noise is new each time, and the same in each run."""
+
+    def __init__(self, subject: Subject, seed: int):
+        """Takes the subject and the seed of the first answer's noise."""
+        self._subject, self._seed, self._count = subject, seed, 0
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Codes of uint8 [n, S, S, 3]."""
+        self._count += 1
+        return self._subject.query(images, self._seed * 1_000_003 + self._count)
+
+
+def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> bool:
+    """Whether the same images get other codes when asked again."""
+    first, second = query(images), query(images)
+    # More than what threads leave to chance.
+    return bool(np.abs(first - second).max() > RANDOM_SHARE * first.std())
+
+
+def other_pairs(
+    images: np.ndarray | None, query: Callable[[np.ndarray], np.ndarray]
+) -> PublicPairs | None:
+    """Public pairs of another data set; every tenth image is held out."""
+    if images is None:
+        return None
+    held_out = np.arange(len(images)) % 10 == 0
+    public = mirrored(images[~held_out])
+    return PublicPairs(query(public), public, query(images[held_out]), images[held_out])
+
+
+def on_task_output(evidence: Evidence) -> Evidence:
+    """The evidence of an adversary who sees the task output alone."""
+    outputs = evidence.task_outputs
+    pairs = dataclasses.replace(
+        evidence.pairs, codes=outputs.public, held_out_codes=outputs.held_out
+    )
+    return Evidence(
+        pairs=pairs, target_codes=outputs.target, perceptual_features=evidence.perceptual_features
+    )

@@ -1,0 +1,77 @@
+"""What an audit has found, before it is put into words and figures."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from arl_tf import metrics
+from arl_tf.adversary import Evidence
+from arl_tf.audit_evidence import Rows
+from arl_tf.audit_run import FLOOR_PREFIX, Task
+from arl_tf.config import Config
+from arl_tf.data import ImageSet
+from arl_tf.leakage import Reference
+from arl_tf.rulers import Originals
+from arl_tf.subjects import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What an audit has found before it is put into words.
+
+    Attributes:
+        config: of the audit.
+        images: the data set.
+        rows: who was who.
+        subject: what was audited.
+        evidence: what the attackers had.
+        originals: the images under attack.
+        tasks: the attacks that were run.
+        facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
+        measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
+        reference: the unprotected encoder's audit; None without.
+        utility_codes: codes of `rows.utility`.
+        public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
+            identity.
+        fitted_head: whether the audit had to fit the task head.
+        provenance: facts for the report.
+    """
+
+    config: Config
+    images: ImageSet
+    rows: Rows
+    subject: Subject
+    evidence: Evidence
+    originals: Originals
+    tasks: tuple[Task, ...]
+    facts: Mapping[str, Mapping[str, Any]]
+    measured: Mapping[str, Mapping[str, np.ndarray]]
+    reference: Reference | None
+    utility_codes: np.ndarray
+    public_embeddings: np.ndarray
+    fitted_head: bool
+    provenance: Mapping[str, Any]
+
+    def weights(self, rows: np.ndarray) -> np.ndarray:
+        """Bootstrap resamples of the people on some rows; float64 [R, n]."""
+        return metrics.identity_weights(
+            self.images.identities[rows], self.config.bootstrap_samples, self.config.seed
+        )
+
+
+def is_floor(name: str) -> bool:
+    """Whether an attack was on the task output alone."""
+    return name.startswith(FLOOR_PREFIX)
+
+
+def chosen_tasks(found: Findings) -> dict[str, str]:
+    """Attack -> the task, of all its seeds, that counts: the one with the best held-out loss."""
+    groups: dict[str, list[str]] = {}
+    for task in found.tasks:
+        groups.setdefault(task.name.partition("@")[0], []).append(task.name)
+    return {
+        name: min(tasks, key=lambda task: min(found.facts[task]["held_out_loss"]))
+        for name, tasks in groups.items()
+    }
