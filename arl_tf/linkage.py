@@ -118,7 +118,7 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
 
     Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
     have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
-    Both are shrunk towards a sphere. Shrinkage and number of principal components are those that
+    W and T - W are shrunk, W towards a sphere. Shrinkage and number of principal components are those that
     link held-out public people best. None where no public person has two images.
     """
     del embeddings
@@ -163,7 +163,7 @@ def has_pairs(identities: np.ndarray) -> bool:
 def gaussian_people(
     codes: np.ndarray, identities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean float64 [D] and the covariances [D, D] within people and in total; codes [N, D]."""
+    """Mean float64 [D] and covariances [D, D] within and between people; codes [N, D]."""
     _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
     several = counts[person] > 1
     sums = np.zeros((len(counts), codes.shape[1]))
@@ -171,20 +171,20 @@ def gaussian_people(
     residuals = (codes - (sums / counts[:, None])[person])[several]
     # A mean of n images takes one degree of freedom of n.
     degrees = several.sum() - (counts > 1).sum()
-    centred = codes - codes.mean(axis=0)
-    return codes.mean(axis=0), residuals.T @ residuals / degrees, centred.T @ centred / len(codes)
+    within = residuals.T @ residuals / degrees
+    # Total less within must not be negative in any direction, or the model is none.
+    values, vectors = linalg.eigh(np.cov(codes, rowvar=False, bias=True) - within)
+    return codes.mean(axis=0), within, (vectors * np.maximum(values, 0)) @ vectors.T
 
 
 def likelihood_ratios(
     people: tuple[np.ndarray, np.ndarray, np.ndarray], shrinkage: float, target: np.ndarray
 ) -> np.ndarray:
     """Log-likelihood ratios of all pairs of codes [M, D], up to a constant; float64 [M, M]."""
-    mean, within, total = people
-    sphere = np.eye(len(mean)) * max(np.trace(total) / len(mean), 1e-12)
+    mean, within, between = people
+    sphere = np.eye(len(mean)) * max(np.trace(within + between) / len(mean), 1e-12)
     within = (1 - shrinkage) * within + shrinkage * sphere
-    # The part between people must not be negative in any direction, or the model is none.
-    values, vectors = linalg.eigh((1 - shrinkage) * total + shrinkage * sphere - within)
-    between = (vectors * np.maximum(values, 0)) @ vectors.T
+    between = (1 - shrinkage) * between
     two = linalg.inv(2 * (within + between))
     of_difference = two - linalg.inv(2 * within)
     of_sum = two - linalg.inv(2 * within + 4 * between)
@@ -233,8 +233,8 @@ def ridge_regression(codes: np.ndarray, wanted: np.ndarray) -> Callable[[float],
     def fit(share: float) -> np.ndarray:
         penalised = gram + share * size * np.eye(len(gram))
         if is_dual:
-            return codes.T @ linalg.solve(penalised, wanted, assume_a="pos")
-        return linalg.solve(penalised, codes.T @ wanted, assume_a="pos")
+            return codes.T @ linalg.cho_solve(linalg.cho_factor(penalised), wanted)
+        return linalg.cho_solve(linalg.cho_factor(penalised), codes.T @ wanted)
 
     return fit
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf import attack_losses, decoder_attacks, faces, losses, metrics, models
+from arl_tf import attack_losses, decoder_attacks, decoder_training, faces, losses, metrics, models
 from arl_tf.adversary import AttackSettings, Evidence, PublicPairs
 from arl_tf.decoder_attacks import DecoderRecipe
 
@@ -144,25 +144,25 @@ def test_training_that_gains_nothing_more_is_stopped(pictures):
         lambda images: np.zeros((len(images), 4), np.float32), pictures, steps=2000, width=8
     )
     assert result.settings["steps_taken"] < 1400
-    assert result.settings["late_gain"] < decoder_attacks.ENOUGH_GAIN
+    assert result.settings["late_gain"] < decoder_training.ENOUGH_GAIN
 
 
 def test_training_that_runs_out_of_steps_says_what_more_would_give(pictures):
     result = attack(unit, pictures, steps=40)
     assert result.settings["steps_taken"] == 40
-    assert result.settings["late_gain"] > decoder_attacks.ENOUGH_GAIN
+    assert result.settings["late_gain"] > decoder_training.ENOUGH_GAIN
 
 
 def test_gain_of_the_last_third_by_hand():
     # The best of the first six is 4, of all nine 3: a quarter.
-    assert decoder_attacks.gain_of_last_third([9, 8, 7, 6, 5, 4, 4, 3, 5]) == pytest.approx(0.25)
-    assert decoder_attacks.gain_of_last_third([5.0]) == 1.0
-    assert not decoder_attacks.flat([1.0] * 5)
-    assert decoder_attacks.flat([1.0] * 6)
+    assert decoder_training.gain_of_last_third([9, 8, 7, 6, 5, 4, 4, 3, 5]) == pytest.approx(0.25)
+    assert decoder_training.gain_of_last_third([5.0]) == 1.0
+    assert not decoder_training.flat([1.0] * 5)
+    assert decoder_training.flat([1.0] * 6)
 
 
 def test_rate_decays_from_its_peak_to_nothing():
-    rates = decoder_attacks.cosine(50)
+    rates = decoder_training.cosine(50)
     assert rates[0] == pytest.approx(1, abs=1e-3)
     assert rates[-1] == pytest.approx(0, abs=1e-3)
     assert (np.diff(rates) < 0).all()
@@ -173,7 +173,7 @@ def test_asking_again_averages_the_noise_out(pictures):
 
     def noisy(images):
         pixels = unit(images).reshape(len(images), 16, 2, 16, 2, 3).mean(axis=(2, 4))
-        return (pixels + rng.normal(0, 0.5, pixels.shape)).astype(np.float32)
+        return (pixels + rng.normal(0, 1.0, pixels.shape)).astype(np.float32)
 
     recipe = DecoderRecipe("words", queries_again=True)
     public = tuple(images[:60] for images in pictures)
@@ -183,7 +183,7 @@ def test_asking_again_averages_the_noise_out(pictures):
         ).mean()
         for r in (None, recipe)
     )
-    assert again > once + 0.3
+    assert again > once + 0.1
 
 
 @pytest.mark.parametrize("critic_weight", [0.0, 0.01])
@@ -206,7 +206,7 @@ def test_critic_wants_real_above_one_and_reconstructed_below_minus_one():
             assert list(gradients) == list(variables) == []
 
     real, made = tf.fill((2, 8, 8, 3), 0.25), tf.fill((2, 8, 8, 3), -0.5)
-    loss = decoder_attacks.critic_step(Judge(), Spy(), real, made)
+    loss = decoder_training.critic_step(Judge(), Spy(), real, made)
     # (1 - .25) + (1 - .5)
     assert float(loss) == pytest.approx(1.25)
 
