@@ -73,6 +73,10 @@ class Evidence:
     more_images: Callable[[int, int], np.ndarray] | None = None
 
 
+def silent(share: float, held_out_loss: float) -> None:
+    """Tells nobody how far an attack is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class AttackSettings:
     """Size and training of an attack's networks; single attacks scale them.
@@ -85,7 +89,7 @@ class AttackSettings:
         learning_rate: peak of a cosine decay.
         mu: weight of the perceptual beside the pixel loss.
         seed: draws weights and order.
-        verbose: Keras' verbosity.
+        progress: called now and then with the share of the work that is done and the held-out loss.
     """
 
     width: int
@@ -95,7 +99,15 @@ class AttackSettings:
     learning_rate: float
     mu: float
     seed: int
-    verbose: int = 0
+    progress: Callable[[float, float], None] = silent
+
+    def described(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "progress"
+        }
 
 
 @dataclasses.dataclass(frozen=True)

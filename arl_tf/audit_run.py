@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from absl import logging
 
@@ -16,6 +16,7 @@ SEED_STEP = 7919
 FLOOR_PREFIX = "task_output/"
 # Multiply-adds of a short run that tells how fast this machine is.
 PROBE_STEPS = 6
+SECONDS_BETWEEN_NOTES = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,7 @@ def run_attacks(
         )
         result = attacker.run(
             views[task.on_floor],
-            dataclasses.replace(settings, seed=task.seed),
+            dataclasses.replace(settings, seed=task.seed, progress=progress_of(task.name)),
             name=task.name,
             start=start,
         )
@@ -124,6 +125,24 @@ def run_attacks(
             min(result.held_out_loss),
             minutes(result.seconds),
         )
+
+
+def progress_of(name: str) -> Callable[[float, float], None]:
+    """A function that logs how far an attack is, at most every SECONDS_BETWEEN_NOTES."""
+    last = time.perf_counter()
+
+    def note(share: float, held_out_loss: float) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= SECONDS_BETWEEN_NOTES:
+            last = time.perf_counter()
+            logging.info(
+                "Attack %s: %.0f %% of its steps at most, held-out loss %.4f",
+                name,
+                100 * share,
+                held_out_loss,
+            )
+
+    return note
 
 
 def with_seed_of(task: Task, attacker: str) -> str:

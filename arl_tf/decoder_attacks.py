@@ -92,7 +92,7 @@ def decoder_attack(
         knowledge=BLACK_BOX,
         settings={
             "words": recipe.words,
-            **dataclasses.asdict(settings),
+            **settings.described(),
             "parameters": decoder.count_params(),
             "public_images": len(pairs.images),
             "steps_taken": curve.steps,

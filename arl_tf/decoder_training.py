@@ -78,6 +78,7 @@ def train_decoder(
                 f"Attack {name} diverged (held-out loss {curve[-1]} after {taken} steps); lower"
                 " --attacker_learning_rate."
             )
+        settings.progress(taken / settings.steps, min(curve))
         if curve[-1] <= min(curve):
             best_weights = [value.numpy() for value in average]
 

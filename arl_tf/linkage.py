@@ -118,8 +118,8 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
 
     Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
     have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
-    W and T - W are shrunk, W towards a sphere. Shrinkage and number of principal components are those that
-    link held-out public people best. None where no public person has two images.
+    W is shrunk towards a sphere, T - W as much. Shrinkage and number of principal components are
+    those that link held-out public people best. None where no public person has two images.
     """
     del embeddings
     if not has_pairs(identities):

@@ -23,6 +23,13 @@ def worst_first(similarity: np.ndarray) -> np.ndarray:
     return np.argsort(-similarity, kind="stable")
 
 
+def ranks(similarity: np.ndarray) -> np.ndarray:
+    """Each image's place in `worst_first`, int64 [N]; 1 is the worst protected."""
+    places = np.empty(len(similarity), np.int64)
+    places[worst_first(similarity)] = np.arange(1, len(similarity) + 1)
+    return places
+
+
 def spread_rows(similarity: np.ndarray, count: int) -> np.ndarray:
     """`count` images evenly spaced over all, the worst protected first."""
     order = worst_first(similarity)

@@ -9,9 +9,9 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from arl_tf import intervals, report_plots
+from arl_tf import report_plots
 from arl_tf.audit import AuditReport
-from arl_tf.picture_wall import shown_rows
+from arl_tf.picture_wall import ranks, shown_rows
 from arl_tf.report_words import (
     MEASURE_NAMES,
     attack_notes,
@@ -94,14 +94,13 @@ def wall_entries(
     """What the wall shows of each image, the worst protected first."""
     attack = report.content["worst"]["face_similarity"]["attack"]
     similarity = report.per_image[attack]["face_similarity"]
-    rows = shown_rows(similarity, SHOWN)
     columns = wall_columns(report, embed_originals, reference_pictures)
-    tail = intervals.tail_size(len(similarity))
+    rows = shown_rows(similarity, SHOWN)
     return [
         {
             "rank": rank,
             "similarity": float(similarity[row]),
-            "in_tail": rank <= tail,
+            "in_tail": rank <= report.content["tail"]["images"],
             "tiles": [
                 wall_tile(
                     name, images[row], None if embed_originals else report.originals[row], rank
@@ -109,16 +108,8 @@ def wall_entries(
                 for name, images in columns.items()
             ],
         }
-        for rank, row in ranked(similarity, rows)
+        for row, rank in zip(rows.tolist(), ranks(similarity)[rows].tolist(), strict=True)
     ]
-
-
-def ranked(similarity: np.ndarray, rows: np.ndarray) -> list[tuple[int, int]]:
-    """(rank among all images, row) of rows that are ordered by similarity; 1 is the worst."""
-    order = np.argsort(-similarity, kind="stable")
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(1, len(order) + 1)
-    return [(int(ranks[row]), int(row)) for row in rows]
 
 
 def wall_columns(

@@ -141,6 +141,16 @@ def test_cost_is_said_before_the_first_attack_and_progress_at_each(recorder, tmp
     assert sum("of 3:" in line for line in said) == 3
 
 
+def test_progress_within_an_attack_is_told_now_and_then_only(monkeypatch):
+    said, clock = [], iter([0.0, 10.0, 31.0, 31.0, 40.0])
+    monkeypatch.setattr(logging, "info", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(audit_run.time, "perf_counter", lambda: next(clock))
+    note = audit_run.progress_of("decoder")
+    for share in (0.1, 0.25, 0.4):
+        note(share, 0.5)
+    assert said == ["Attack decoder: 25 % of its steps at most, held-out loss 0.5000"]
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(7.2, "7 s"), (89, "89 s"), (180, "3 min")])
 def test_durations_are_for_people(seconds, words):
     assert audit_run.minutes(seconds) == words

@@ -103,7 +103,7 @@ def test_result_says_what_was_done(pictures, identity_result):
     assert settings["parameters"] == decoder.count_params()
     assert settings["words"] == "words"
     assert settings["public_images"] == 200
-    expected = dataclasses.asdict(dataclasses.replace(SETTINGS, width=16, steps=300))
+    expected = dataclasses.replace(SETTINGS, width=16, steps=300).described()
     assert settings.items() >= {**expected, "learning_rate": 2e-2}.items()
 
 
@@ -151,6 +151,14 @@ def test_training_that_runs_out_of_steps_says_what_more_would_give(pictures):
     result = attack(unit, pictures, steps=40)
     assert result.settings["steps_taken"] == 40
     assert result.settings["late_gain"] > decoder_training.ENOUGH_GAIN
+
+
+def test_progress_is_told_at_every_check_and_ends_with_all_done(pictures):
+    told = []
+    result = attack(unit, pictures, progress=lambda share, loss: told.append((share, loss)))
+    assert len(told) == len(result.held_out_loss)
+    assert told[-1] == (1.0, min(result.held_out_loss))
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
 
 
 def test_gain_of_the_last_third_by_hand():

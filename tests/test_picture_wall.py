@@ -27,6 +27,11 @@ def test_few_images_are_all_shown_once():
     assert picture_wall.spread_rows(similarity, 12).tolist() == [1, 2, 0]
 
 
+def test_ranks_count_from_the_worst_and_keep_the_order_of_equals():
+    similarity = np.array([0.2, 0.9, 0.5, 0.9])
+    assert picture_wall.ranks(similarity).tolist() == [4, 1, 3, 2]
+
+
 def test_spread_takes_both_ends_and_even_steps_between():
     similarity = np.linspace(1, 0, 11)
     assert picture_wall.spread_rows(similarity, 3).tolist() == [0, 5, 10]

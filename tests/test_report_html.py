@@ -36,7 +36,7 @@ def test_page_has_a_row_for_every_attacker_with_its_tail_time_and_convergence():
     for text in ("what decoder is", "0.700", "black-box", "<td>1</td>", "<td>yes</td>"):
         assert text in decoder
     assert "no: 5.0 %" in next(row for row in rows if "<code>linear</code>" in row)
-    assert any("<code>task_output/decoder</code>" in row for row in rows)
+    assert any("<code>task_output/<wbr>decoder</code>" in row for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ def test_picture_is_near_above_30_db():
 
 def test_wall_has_the_worst_protected_first_and_its_true_ranks():
     found = audit_report(count=130)
+    found.content["tail"]["images"] = 2
     entries = report_html.wall_entries(found, True, None)
     assert len(entries) == 96
     similarities = [entry["similarity"] for entry in entries]
     assert similarities == sorted(similarities, reverse=True)
     assert [entry["rank"] for entry in entries[:12]] == list(range(1, 13))
     assert entries[-1]["rank"] == 130
-    # A hundredth of 130, rounded up.
-    assert sum(entry["in_tail"] for entry in entries) == 2
+    assert [entry["in_tail"] for entry in entries].index(False) == 2
 
 
 def test_wall_shows_the_floor_and_the_reference_beside_the_attack():
