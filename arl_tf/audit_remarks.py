@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf import audit_run
-from arl_tf.decoder_training import ENOUGH_GAIN
+from arl_tf.adversary import ENOUGH_GAIN
 from arl_tf.findings import Findings, chosen_tasks
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.

@@ -11,16 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.adversary import AttackSettings
+from arl_tf.adversary import ENOUGH_GAIN, AttackSettings
 from arl_tf.attack_losses import Loss, held_out_loss
 from arl_tf.attack_models import build_patch_critic
 
 STEPS_BETWEEN_CHECKS = 50
 DECODED_AT_ONCE = 128
 CLIP_NORM = 5.0
-# The rate stays at its peak until the averaged decoder's held-out loss gains less than this share
-# over the last third of the steps; then it decays over as many steps again as DECAY_SHARE says.
-ENOUGH_GAIN = 0.01
+# Share of the steps, the last, over which the rate decays.
 DECAY_SHARE = 0.25
 AVERAGE_MOMENTUM = 0.99
 CRITIC_RATE = 2e-4
@@ -82,8 +80,9 @@ def train_decoder(
         if curve[-1] <= min(curve):
             best_weights = [value.numpy() for value in average]
 
-    while taken < settings.steps - decay_steps and not flat(curve):
-        advance([settings.learning_rate] * interval)
+    full_rate_steps = settings.steps - decay_steps
+    while taken < full_rate_steps and not flat(curve):
+        advance([settings.learning_rate] * min(interval, full_rate_steps - taken))
     late_gain = gain_of_last_third(curve)
     decaying = settings.learning_rate * cosine(decay_steps)
     for start in range(0, decay_steps, interval):

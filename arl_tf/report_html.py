@@ -26,6 +26,7 @@ from arl_tf.report_words import (
 SHOWN, PER_PAGE = 96, 12
 JPEG_QUALITY = 90
 # A picture that is this near to a withheld original is as good as it, dB.
+RETRIEVAL = "retrieval"
 TOO_NEAR = 30.0
 CAPTIONS = {
     "original": ("original", "The original test image"),
@@ -95,6 +96,7 @@ def wall_entries(
     attack = report.content["worst"]["face_similarity"]["attack"]
     similarity = report.per_image[attack]["face_similarity"]
     columns = wall_columns(report, embed_originals, reference_pictures)
+    photographs = retrieved(report.content)
     rows = shown_rows(similarity, SHOWN)
     return [
         {
@@ -103,7 +105,11 @@ def wall_entries(
             "in_tail": rank <= report.content["tail"]["images"],
             "tiles": [
                 wall_tile(
-                    name, images[row], None if embed_originals else report.originals[row], rank
+                    name,
+                    images[row],
+                    rank,
+                    withheld=not embed_originals
+                    and (name in photographs or is_near(images[row], report.originals[row])),
                 )
                 for name, images in columns.items()
             ],
@@ -127,10 +133,19 @@ def wall_columns(
     return {name: images for name, images in columns.items() if images is not None}
 
 
-def wall_tile(name: str, picture: np.ndarray, secret: np.ndarray | None, rank: int) -> dict:
-    """One picture of the wall, or the note that it is withheld: too near to a secret original."""
+def retrieved(content: Mapping[str, Any]) -> set[str]:
+    """The columns whose pictures are public photographs as they are, found and not reconstructed."""
+    worst = {
+        "attack": content["worst"]["face_similarity"],
+        "task_output": content["floors"]["task_output"]["face_similarity"],
+        "reference": (content["reference"] or content)["worst"]["face_similarity"],
+    }
+    return {name for name, best in worst.items() if best.get("attack", "").endswith(RETRIEVAL)}
+
+
+def wall_tile(name: str, picture: np.ndarray, rank: int, *, withheld: bool) -> dict[str, Any]:
+    """One picture of the wall, or the note that it is withheld."""
     caption, words = CAPTIONS[name]
-    withheld = secret is not None and is_near(picture, secret)
     return {
         "caption": caption,
         "alt": f"{words}, image {rank}",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from arl_tf.adversary import ENOUGH_GAIN
 from arl_tf.leakage import FLOORS
 from arl_tf.rulers import MEASURES
 
@@ -14,8 +15,6 @@ MEASURE_NAMES = {
     "reid_rank1": "Rank 1",
     "reid_rank5": "Rank 5",
 }
-# Share of the held-out loss; where the end of its training took away less, an attacker is done.
-ENOUGH_GAIN = 0.01
 FLOOR_NAMES = {"mean_image": "no code: mean image", "task_output": "from the task output"}
 FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
 # By the upper end of the leakage's interval: what it may well be is what counts.

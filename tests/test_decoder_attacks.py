@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from arl_tf import attack_losses, decoder_attacks, decoder_training, faces, losses, metrics, models
-from arl_tf.adversary import AttackSettings, Evidence, PublicPairs
+from arl_tf.adversary import ENOUGH_GAIN, AttackSettings, Evidence, PublicPairs
 from arl_tf.decoder_attacks import DecoderRecipe
 
 SIZE = 32
@@ -144,13 +144,13 @@ def test_training_that_gains_nothing_more_is_stopped(pictures):
         lambda images: np.zeros((len(images), 4), np.float32), pictures, steps=2000, width=8
     )
     assert result.settings["steps_taken"] < 1400
-    assert result.settings["late_gain"] < decoder_training.ENOUGH_GAIN
+    assert result.settings["late_gain"] < ENOUGH_GAIN
 
 
 def test_training_that_runs_out_of_steps_says_what_more_would_give(pictures):
     result = attack(unit, pictures, steps=40)
     assert result.settings["steps_taken"] == 40
-    assert result.settings["late_gain"] > decoder_training.ENOUGH_GAIN
+    assert result.settings["late_gain"] > ENOUGH_GAIN
 
 
 def test_progress_is_told_at_every_check_and_ends_with_all_done(pictures):

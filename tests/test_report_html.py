@@ -92,11 +92,22 @@ def test_picture_that_is_as_good_as_a_withheld_original_is_withheld_too(kind):
     settings = {"embed_originals": False, "reference_pictures": found.pictures["reference"]}
     page = page_of(found, **settings)
     assert originals_in(page, found) == 0
-    assert "and 2 reconstructions that are as good as their original" in page
-    assert page.count("as good as the original: withheld") == 2
+    assert "and 2 pictures that are as good as their original or a public photo" in page
+    assert page.count("as good as a photo: withheld") == 2
     assert all(report_html.data_uri(image) in page for image in given[2:])
     # Who may see the originals may see everything.
     assert "withheld" not in page_of(found, **settings | {"embed_originals": True})
+
+
+def test_public_photographs_that_were_only_found_are_withheld_like_originals():
+    found = audit_report()
+    found.pictures["retrieval"] = found.pictures["linear"]
+    found.content["worst"]["face_similarity"]["attack"] = "retrieval"
+    found.per_image["retrieval"] = found.per_image["linear"]
+    page = page_of(found, embed_originals=False)
+    assert page.count("as good as a photo: withheld") == COUNT
+    assert not any(report_html.data_uri(image) in page for image in found.pictures["linear"])
+    assert "withheld" not in page_of(found, embed_originals=True)
 
 
 def test_picture_is_near_above_30_db():
