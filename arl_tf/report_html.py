@@ -134,7 +134,7 @@ def wall_columns(
 
 
 def retrieved(content: Mapping[str, Any]) -> set[str]:
-    """The columns whose pictures are public photographs as they are, found and not reconstructed."""
+    """The columns whose pictures are public photographs as they are: found, not reconstructed."""
     worst = {
         "attack": content["worst"]["face_similarity"],
         "task_output": content["floors"]["task_output"]["face_similarity"],
