@@ -17,6 +17,8 @@ FALSE_ACCEPT_RATE = 0.01
 # Which of these link (or fit) best is found on every fifth public person, unseen by what is tried.
 DIMENSIONS = (16, 32, 64, 128, 256, 512)
 SHRINKAGES = (0.6, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
+# Components and shrinkage for photographs, where nothing can be held out.
+DEFAULT_CHOICE = 64, 0.1
 RIDGE_SHARES = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
 # Of a channel's deviation: what differs by less is rounding, not code.
 RESOLUTION_DECIMALS = 6
@@ -133,12 +135,13 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
 def best_joint_bayesian(codes: np.ndarray, identities: np.ndarray) -> tuple[int, float]:
     """How many components of codes [N, D], and which of SHRINKAGES, link held-out people best.
 
-    The first of each, the most cautious, where too few people have two images to tell.
+    Of choices that link them equally well, e.g. perfectly, the boldest: among more people it may
+    still tell them apart. DEFAULT_CHOICE where too few people have two images to tell.
     """
     choices = sorted({min(each, codes.shape[1]) for each in DIMENSIONS})
     held_out = held_out_people(identities)
     if not (has_pairs(identities[held_out]) and has_pairs(identities[~held_out])):
-        return choices[0], SHRINKAGES[0]
+        return min(DEFAULT_CHOICE[0], codes.shape[1]), DEFAULT_CHOICE[1]
     aucs = {}
     for dimensions in choices:
         kept = codes[:, :dimensions]
@@ -147,7 +150,7 @@ def best_joint_bayesian(codes: np.ndarray, identities: np.ndarray) -> tuple[int,
             similarity = likelihood_ratios(people, shrinkage, kept[held_out])
             aucs[dimensions, shrinkage] = whole_auc(similarity, identities[held_out])
     # Undefined where all held-out codes are of one person.
-    return max(aucs, key=lambda choice: np.nan_to_num(aucs[choice], nan=0.5))
+    return max(reversed(aucs), key=lambda choice: np.nan_to_num(aucs[choice], nan=0.5))
 
 
 def held_out_people(identities: np.ndarray) -> np.ndarray:

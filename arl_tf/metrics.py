@@ -222,14 +222,18 @@ def true_accept_rate(
         if hits.sum() and misses.sum():
             false = np.concatenate([[0.0], np.cumsum(misses) / misses.sum()])
             true = np.concatenate([[0.0], np.cumsum(hits) / hits.sum()])
-            found[row] = np.interp(false_accept_rate, *highest_at(false, true))
+            found[row] = rate_at(false, true, false_accept_rate)
     return found
 
 
-def highest_at(false: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The curve with one point for each false accept rate, the highest: np.interp needs that."""
-    last = np.append(np.diff(false) > 0, True)
-    return false[last], true[last]
+def rate_at(false: np.ndarray, true: np.ndarray, rate: float) -> float:
+    """The true rate of a ROC curve at a false rate; the upper end where the curve is vertical."""
+    # np.interp promises nothing where two points have the same false rate.
+    left = np.searchsorted(false, rate, side="right") - 1
+    if left == len(false) - 1:
+        return float(true[-1])
+    share = (rate - false[left]) / (false[left + 1] - false[left])
+    return float(true[left] + share * (true[left + 1] - true[left]))
 
 
 def identity_weights(identities: np.ndarray, samples: int, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from scipy import linalg
 from sklearn.utils.extmath import randomized_svd
@@ -65,8 +66,8 @@ def attribute_probe(
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for kind, hidden in HIDDEN.items():
         probe = best_probe(public, public_labels, held_out, held_out_labels, hidden, seed)
-        thresholds = best_thresholds(probe.predict(held_out, verbose=0), held_out_labels)
-        predicted = probe.predict(target, verbose=0) > thresholds
+        thresholds = best_thresholds(np.asarray(probe(held_out, training=False)), held_out_labels)
+        predicted = np.asarray(probe(target, training=False)) > thresholds
         counts = metrics.confusion_counts(predicted, target_labels).sum(axis=0)
         for name, value in zip(names, metrics.matthews_correlation(counts), strict=True):
             found[name][kind] = float(value)
@@ -91,20 +92,36 @@ def best_probe(
     seed: int,
 ) -> keras.Model:
     """The trained probe with the lowest held-out loss; wide codes need dropout, logits none."""
+    validation = without_autotune(
+        tf.data.Dataset.from_tensors((held_out, held_out_labels.astype(np.float32)))
+    )
     probes = []
     for code_dropout in CODE_DROPOUTS:
         probe = build_probe(public.shape[1], public_labels, hidden, code_dropout, seed)
         history = probe.fit(
-            public,
-            public_labels.astype(np.float32),
-            validation_data=(held_out, held_out_labels.astype(np.float32)),
-            batch_size=BATCH,
+            batches(public, public_labels, seed),
+            validation_data=validation,
             epochs=EPOCHS,
+            shuffle=False,
             verbose=0,
             callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],
         )
         probes.append((min(history.history["val_loss"]), probe))
     return min(probes, key=lambda scored: scored[0])[1]
+
+
+def batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.data.Dataset:
+    """Batches of (codes, labels), in another order each epoch."""
+    codes, labels = tf.constant(codes), tf.constant(labels, tf.float32)
+    rows = tf.data.Dataset.range(len(codes)).shuffle(len(codes), seed).batch(BATCH)
+    return without_autotune(rows.map(lambda row: (tf.gather(codes, row), tf.gather(labels, row))))
+
+
+def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same data set; autotuning stalls `fit` on few cores, most of all in short epochs."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def build_probe(
@@ -233,8 +250,8 @@ def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
 def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
     """The one of SHRINKAGES with which most people are told by what is known of them.
 
-    The last image of everybody with several is asked for; the first of SHRINKAGES where nobody, or
-    too few, have several.
+    The last image of everybody with several is asked for. Of equally good ones the smallest, which
+    hides least; the first of SHRINKAGES where too few people have several.
     """
     unique, counts = np.unique(identities, return_counts=True)
     people = unique[counts > 1]
@@ -246,7 +263,7 @@ def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
     for shrinkage in SHRINKAGES:
         named = identify(codes[known], identities[known], codes[asked], people, shrinkage)
         rates.append((named == people).mean())
-    return SHRINKAGES[int(np.argmax(rates))]
+    return min(s for s, rate in zip(SHRINKAGES, rates, strict=True) if rate == max(rates))
 
 
 def identify(

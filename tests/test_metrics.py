@@ -233,6 +233,77 @@ def test_linkage_is_undefined_without_two_kinds_of_pairs(identities):
     assert metrics.linkage_auc(rng().normal(size=(6, 3)), identities) is None
 
 
+def pair_lists(similarity, people, weight):
+    """Scores, kinds and weights of all pairs, counted one by one."""
+    pairs = list(itertools.combinations(range(len(people)), 2))
+    scores = np.array([similarity[pair] for pair in pairs])
+    same = np.array([people[i] == people[j] for i, j in pairs], float)
+    weights = [weight[i] if people[i] == people[j] else weight[i] * weight[j] for i, j in pairs]
+    return scores, same, np.array(weights, float)
+
+
+def similarities(people, seed=0):
+    likeness = (people[:, None] == people) + rng(seed).normal(0, 1, (len(people),) * 2)
+    return likeness + likeness.T
+
+
+def test_histograms_of_pairs_hold_the_weight_of_every_pair():
+    people = np.arange(20) // 3
+    similarity, weights = similarities(people), metrics.identity_weights(people, 4, seed=1)
+    same, different = metrics.pair_histograms(similarity, people, weights)
+    for row, weight in enumerate(weights):
+        _, kind, expected = pair_lists(similarity, people, weight)
+        assert same[row].sum() == expected[kind == 1].sum()
+        assert different[row].sum() == expected[kind == 0].sum()
+
+
+def test_auc_of_few_pairs_is_that_of_the_list_of_pairs_in_each_resample():
+    # 190 pairs in 2000 bins: none shares its bin with another.
+    people = np.arange(20) // 3
+    similarity, weights = similarities(people), metrics.identity_weights(people, 6, seed=1)
+    found = metrics.auc_of_histograms(*metrics.pair_histograms(similarity, people, weights))
+    for row, weight in enumerate(weights):
+        scores, kind, expected = pair_lists(similarity, people, weight)
+        assert found[row] == pytest.approx(metrics.roc_auc(scores, kind, expected[None])[0])
+
+
+def test_bins_move_the_auc_of_many_pairs_by_less_than_half_a_bin():
+    people = np.arange(400) // 2
+    similarity = similarities(people)
+    once = np.ones((1, 400))
+    found = metrics.auc_of_histograms(*metrics.pair_histograms(similarity, people, once))
+    scores, kind, weights = pair_lists(similarity, people, once[0])
+    exact = metrics.roc_auc(scores, kind, weights[None])
+    assert 0 < abs(found - exact) < 1 / (2 * metrics.PAIR_BINS)
+
+
+def test_no_pairs_leave_auc_and_true_accept_rate_undefined():
+    for people in (np.zeros(1, int), np.arange(5), np.zeros(5, int)):
+        histograms = metrics.pair_histograms(np.eye(len(people)), people, np.ones((2, len(people))))
+        assert np.isnan(metrics.auc_of_histograms(*histograms)).all()
+        assert np.isnan(metrics.true_accept_rate(*histograms, 0.01)).all()
+
+
+def test_true_accept_rate_by_hand():
+    # From the most similar bin down, false rates 0, .02, .52, 1 and true rates .4, .6, .9, 1.
+    same, different = np.array([[1.0, 3, 2, 4]]), np.array([[48.0, 50, 2, 0]])
+    rates = (0, 0.01, 0.02, 0.27, 1)
+    found = [metrics.true_accept_rate(same, different, rate)[0] for rate in rates]
+    assert found == pytest.approx([0.4, 0.5, 0.6, 0.75, 1])
+
+
+def test_true_accept_rate_does_not_look_past_a_vertical_step():
+    # First every pair of two people lies above every pair of one, then the other way round.
+    same, different = np.array([[10.0, 0]]), np.array([[0.0, 10]])
+    assert metrics.true_accept_rate(same, different, 0.01) == 0
+    assert metrics.true_accept_rate(different, same, 0.01) == 1
+
+
+def test_true_accept_rate_of_ties_is_the_false_accept_rate():
+    tied = np.array([[0.0, 7, 0]])
+    assert metrics.true_accept_rate(tied, 3 * tied, 0.01) == pytest.approx(0.01)
+
+
 def test_pictures_of_one_person_always_weigh_the_same():
     identities = np.array([7, 3, 7, 7, 3, 1])
     weights = metrics.identity_weights(identities, 200, seed=0)
