@@ -136,26 +136,6 @@ def reidentified(
     return (identities[nearest] == identities[:, None]).any(axis=1).astype(np.float64)
 
 
-def linkage_auc(codes: np.ndarray, identities: np.ndarray) -> float | None:
-    """How well two codes' cosine tells whether they are of one person: ROC AUC over all pairs.
-
-    Args:
-        codes: float [N, ...]; centred by their mean first.
-        identities: int [N].
-
-    Returns:
-        AUC in [0, 1] (0.5: no better than a coin); None where no person has two codes, or all are
-        of one.
-    """
-    flat = codes.reshape(len(codes), -1)
-    directions = centred_directions(flat, flat.mean(axis=0, dtype=np.float64))
-    first, second = np.triu_indices(len(codes), k=1)
-    similarity = (directions @ directions.T)[first, second]
-    same = (identities[first] == identities[second]).astype(np.float64)
-    auc = roc_auc(similarity, same, np.ones((1, len(same))))[0]
-    return None if np.isnan(auc) else float(auc)
-
-
 def pair_histograms(
     similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

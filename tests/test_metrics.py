@@ -210,29 +210,6 @@ def test_last_rank_takes_in_the_whole_gallery():
     assert found == [[0] * 4, [1] * 4, [1] * 4]
 
 
-def test_codes_that_carry_the_identity_are_linked_always():
-    _, identities = people()
-    stamp = rng(1).normal(size=(150, 2, 2, 6))[identities]
-    codes = stamp + rng(2).normal(0, 0.01, stamp.shape)
-    assert metrics.linkage_auc(codes, identities) > 0.999
-
-
-def test_codes_of_noise_are_linked_by_chance():
-    codes, identities = people()
-    # 150 pairs of one person: the AUC's standard deviation is 1 / sqrt(12 * 150) = .024.
-    assert abs(metrics.linkage_auc(codes, identities) - 0.5) < 0.1
-
-
-def test_constant_codes_are_linked_by_chance_exactly():
-    _, identities = people()
-    assert metrics.linkage_auc(np.full((300, 5), 0.1, np.float32), identities) == 0.5
-
-
-@pytest.mark.parametrize("identities", [np.arange(6), np.zeros(6, int)])
-def test_linkage_is_undefined_without_two_kinds_of_pairs(identities):
-    assert metrics.linkage_auc(rng().normal(size=(6, 3)), identities) is None
-
-
 def pair_lists(similarity, people, weight):
     """Scores, kinds and weights of all pairs, counted one by one."""
     pairs = list(itertools.combinations(range(len(people)), 2))
