@@ -233,6 +233,20 @@ def setting_subject(channel):
     return Subject("toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32))
 
 
+def test_noisy_channel_is_told_and_wakes_the_attacker_that_learns_through_noise(
+    spy, tmp_path, monkeypatch
+):
+    through_noise = attacks.Attacker(spy, "quick", needs=("query", "random_codes"), missing="noise")
+    monkeypatch.setitem(attacks.ATTACKERS, "through_noise", through_noise)
+    silent = run(tmp_path / "silent")[0].content
+    assert silent["codes"]["channel"] is None
+    assert "noise" in silent["not_tested"]
+    noisy = run(tmp_path / "noisy", channel=Channel(noise=50.0))[0].content
+    assert noisy["codes"]["channel"] == {"clip": 0.0, "levels": 0, "noise": 50.0}
+    assert [attack["name"] for attack in noisy["attacks"]] == ["spy", "through_noise"]
+    assert "Every code passes a channel" in " ".join(noisy["assumptions"])
+
+
 def test_other_data_set_holds_every_tenth_image_out():
     images = numbered_images(40).images
     pairs = collection.other_pairs(images, lambda x: x[:, 0, 0].astype(np.float32))
