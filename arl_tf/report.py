@@ -100,7 +100,10 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     """Originals, the worst attack's, the reference's and the floors' pictures; uint8 [H, W, 3]."""
     attack = worst_attack(report)
     chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
-    rows = {"original": report.originals, attack: report.pictures[attack]}
+    rows = {
+        "original": report.originals,
+        f"from the code:\n{attack}": report.pictures[attack],
+    }
     if reference_pictures is not None:
         rows["reference"] = reference_pictures
     for floor in ("task_output", "mean_image"):
