@@ -233,6 +233,7 @@ ATTACKERS: dict[str, Attacker] = {
         missing="an attacker who learns through noise: the codes are not random",
     ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "generative_prior": white_box(generative.latent_inversion, "standard"),
     "decoder_deep": decoder(
         DecoderRecipe(

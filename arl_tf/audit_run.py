@@ -146,9 +146,9 @@ def progress_of(name: str) -> Callable[[float, float], None]:
 
 
 def with_seed_of(task: Task, attacker: str) -> str:
-    """The name of another attacker's result with the same seed."""
+    """The name of another attacker's result with the same seed, or its only one."""
     _, at, repeat = task.name.partition("@")
-    return f"{attacker}{at}{repeat}"
+    return f"{attacker}{at}{repeat}" if attacks.ATTACKERS[attacker].trained else attacker
 
 
 def forecast(todo: list[Task], costs: list[float], speed: float) -> Iterator[str]:

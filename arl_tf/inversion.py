@@ -43,7 +43,7 @@ def optimise_images(
         learning_rate=RATE_FROM_MEAN_IMAGE if start is None else RATE_FROM_RECONSTRUCTION,
         iterations=min(ITERATIONS, settings.steps),
     )
-    origin = "the public mean image" if start is None else "a decoder's reconstruction"
+    origin = "the public mean image" if start is None else f"what {start.name} made of it"
     return search_result(
         evidence,
         settings,

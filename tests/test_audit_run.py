@@ -114,6 +114,16 @@ def test_attacks_run_in_order_each_from_the_result_it_improves(recorder, tmp_pat
     ]
 
 
+def test_attack_that_improves_one_without_a_seed_starts_from_its_only_result(
+    recorder, tmp_path, monkeypatch
+):
+    once = dataclasses.replace(attacks.ATTACKERS["one"], trained=False)
+    monkeypatch.setitem(attacks.ATTACKERS, "one", once)
+    run(AttackStore(tmp_path, "key"), seeds=2)
+    starts = [start for name, start, _ in recorder.ran if name.startswith("two")]
+    assert starts == ["one", "one"]
+
+
 def test_killed_audit_goes_on_where_it_was_and_a_finished_one_runs_nothing(recorder, tmp_path):
     store = AttackStore(tmp_path, "key")
     recorder.fails_at = "two"
