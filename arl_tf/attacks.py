@@ -13,7 +13,7 @@ import numpy as np
 from arl_tf import attack_models, generative, inversion
 from arl_tf.adversary import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
 from arl_tf.adversary import PublicPairs as PublicPairs
-from arl_tf.closed_form import linear_attack, retrieval_attack
+from arl_tf.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.code_scale import with_position
 from arl_tf.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
 
@@ -243,6 +243,15 @@ ATTACKERS: dict[str, Attacker] = {
             steps_factor=2,
         ),
         "full",
+        floor=True,
+    ),
+    "attention_linear": decoder(
+        DecoderRecipe(
+            "the U-shaped decoder with self-attention, refining the best linear map's pictures",
+            family="attention",
+        ),
+        "full",
+        linear_pictures,
         floor=True,
     ),
     "attention_plain": decoder(

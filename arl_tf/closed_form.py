@@ -1,5 +1,6 @@
 """Attacks without training: the nearest public code, and the best linear map to pixels."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -28,29 +29,57 @@ def linear_attack(evidence: Evidence, settings: AttackSettings, *, name: str) ->
         name: of the attack in the report.
     """
     started = time.perf_counter()
-    pairs = evidence.pairs
-    rows = sample_rows(len(pairs.codes), MOST_PAIRS, settings.seed)
-    scale = code_scale(pairs.codes)
-    inputs, held_out, target = (
-        flattened(scale(codes))
-        for codes in (pairs.codes[rows], pairs.held_out_codes, evidence.target_codes)
-    )
-    outputs = flattened(pairs.images[rows]) / np.float32(255)
-    truth = flattened(pairs.held_out_images) / np.float32(255)
+    problem = regression_problem(evidence, settings)
     errors, held_out_pictures, pictures = {}, None, None
-    for penalty, predict in ridge_path(inputs, outputs, RIDGE_PENALTIES):
-        guess = np.clip(predict(held_out), 0, 1)
-        errors[penalty] = float(np.square(guess - truth).mean())
+    for penalty, predict in ridge_path(problem.inputs, problem.outputs, RIDGE_PENALTIES):
+        guess = np.clip(predict(problem.held_out), 0, 1)
+        errors[penalty] = float(np.square(guess - problem.truth).mean())
         if errors[penalty] <= min(errors.values()):
-            held_out_pictures, pictures = guess, np.clip(predict(target), 0, 1)
+            held_out_pictures, pictures = guess, np.clip(predict(problem.target), 0, 1)
     return closed_form_result(
         evidence,
         settings,
         name=name,
         started=started,
         words="best linear map from the code to pixels, in closed form",
-        extra={"penalty": min(errors, key=errors.get), "public_images": len(rows)},
+        extra={"penalty": min(errors, key=errors.get), "public_images": len(problem.rows)},
         pictures=(pictures, held_out_pictures),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RegressionProblem:
+    """Codes and pixels as rows of numbers.
+
+    Attributes:
+        rows: int64 [N], the public pairs taken.
+        inputs: float32 [N, D], their standardised codes.
+        outputs: float32 [N, K], their pixels in [0, 1].
+        held_out: float32 [H, D], held-out codes.
+        truth: float32 [H, K], their pixels.
+        target: float32 [M, D], the codes under attack.
+    """
+
+    rows: np.ndarray
+    inputs: np.ndarray
+    outputs: np.ndarray
+    held_out: np.ndarray
+    truth: np.ndarray
+    target: np.ndarray
+
+
+def regression_problem(evidence: Evidence, settings: AttackSettings) -> RegressionProblem:
+    """What a linear map from codes to pixels is fitted to and chosen by."""
+    pairs = evidence.pairs
+    rows = sample_rows(len(pairs.codes), MOST_PAIRS, settings.seed)
+    scale = code_scale(pairs.codes)
+    return RegressionProblem(
+        rows=rows,
+        inputs=flattened(scale(pairs.codes[rows])),
+        outputs=flattened(pairs.images[rows]) / np.float32(255),
+        held_out=flattened(scale(pairs.held_out_codes)),
+        truth=flattened(pairs.held_out_images) / np.float32(255),
+        target=flattened(scale(evidence.target_codes)),
     )
 
 
@@ -75,6 +104,70 @@ def ridge_path(inputs: np.ndarray, outputs: np.ndarray, penalties: tuple[float, 
         shrunk = vectors @ (projected / (values + penalty * level)[:, None])
         kernel = centred.T @ shrunk if dual else shrunk
         yield penalty, lambda codes, kernel=kernel: (codes - centre) @ kernel + mean
+
+
+def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
+    """The evidence with the linear map's pictures in place of the codes.
+
+    They hold all of a code that its linear map does not drop, laid out as a picture: a network can
+    refine them. Those of the public images it learns from are predicted by the map of all other
+    images; their own would look better than any that it will be asked to refine.
+
+    Args:
+        evidence: public pairs and target codes.
+        settings: seed.
+
+    Returns:
+        Evidence whose codes are float32 [N, S, S, 3].
+    """
+    pairs = evidence.pairs
+    problem = regression_problem(evidence, settings)
+    errors = {
+        penalty: float(np.square(np.clip(predict(problem.held_out), 0, 1) - problem.truth).mean())
+        for penalty, predict in ridge_path(problem.inputs, problem.outputs, RIDGE_PENALTIES)
+    }
+    best = min(errors, key=errors.get)
+    (_, predict), *_ = ridge_path(problem.inputs, problem.outputs, (best,))
+    shape = (-1, *pairs.images.shape[1:])
+    learned = leave_one_out(problem.inputs, problem.outputs, predict(problem.inputs), best)
+    return dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            pairs,
+            codes=learned.astype(np.float32).reshape(shape),
+            images=pairs.images[problem.rows],
+            held_out_codes=predict(problem.held_out).astype(np.float32).reshape(shape),
+        ),
+        target_codes=predict(problem.target).astype(np.float32).reshape(shape),
+    )
+
+
+def leave_one_out(
+    inputs: np.ndarray, outputs: np.ndarray, predictions: np.ndarray, penalty: float
+) -> np.ndarray:
+    """Each example's prediction by the ridge regression of all others (Allen 1974, PRESS).
+
+    Args:
+        inputs: float [N, D].
+        outputs: float [N, K].
+        predictions: float [N, K], by the regression of all.
+        penalty: as in `ridge_path`.
+
+    Returns:
+        float [N, K].
+    """
+    centred = inputs - inputs.mean(axis=0)
+    is_dual = len(inputs) < inputs.shape[1]
+    gram = centred @ centred.T if is_dual else centred.T @ centred
+    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    shrunk = values + penalty * max(float(values.mean()), 1e-12)
+    if is_dual:
+        leverage = (np.square(vectors) * (values / shrunk)).sum(axis=1)
+    else:
+        leverage = (np.square(centred @ vectors) / shrunk).sum(axis=1)
+    # The mean, which is not penalised, has a leverage of its own.
+    leverage = np.minimum(leverage + 1 / len(inputs), 1 - 1e-6)[:, None]
+    return (predictions - leverage * outputs) / (1 - leverage)
 
 
 def retrieval_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:

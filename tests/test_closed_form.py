@@ -52,6 +52,33 @@ def test_ridge_is_scikit_learns_in_primal_and_dual_form(count):
         np.testing.assert_allclose(predict(new), expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("count", [20, 80])
+def test_each_example_is_left_out_as_if_it_had_never_been_there(count):
+    inputs, outputs = RNG.normal(size=(count, 30)), RNG.normal(size=(count, 4))
+    centred = inputs - inputs.mean(axis=0)
+    gram = centred @ centred.T if count < 30 else centred.T @ centred
+    alpha = 0.1 * np.trace(gram) / len(gram)
+    (_, predict), *_ = closed_form.ridge_path(inputs, outputs, (0.1,))
+    found = closed_form.leave_one_out(inputs, outputs, predict(inputs), 0.1)
+    for row in (0, 7, count - 1):
+        others = np.arange(count) != row
+        fitted = Ridge(alpha=alpha).fit(inputs[others], outputs[others])
+        np.testing.assert_allclose(found[row], fitted.predict(inputs[row : row + 1])[0], rtol=1e-6)
+
+
+def test_pictures_to_refine_stand_where_the_codes_stood_and_hold_what_they_tell():
+    mixing = np.linalg.qr(RNG.normal(size=(48, 48)))[0].astype(np.float32)
+    given = evidence(lambda images: unit(images) @ mixing)
+    seen = closed_form.linear_pictures(given, SETTINGS)
+    assert seen.pairs.codes.shape == given.pairs.images.shape
+    for codes, images in (
+        (seen.pairs.codes, seen.pairs.images),
+        (seen.pairs.held_out_codes, seen.pairs.held_out_images),
+        (seen.target_codes, PICTURES[120:]),
+    ):
+        np.testing.assert_allclose(codes, images / 255, atol=0.02)
+
+
 def test_linear_attack_on_noise_is_the_mean_image():
     noise = np.random.default_rng(4)
     result = closed_form.linear_attack(
