@@ -12,13 +12,13 @@ import numpy as np
 
 from arl_tf import attack_models, generative, inversion
 from arl_tf.adversary import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
-from arl_tf.adversary import PublicPairs as PublicPairs
 from arl_tf.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.code_scale import with_position
 from arl_tf.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
 
 LEVELS = ("quick", "standard", "full")
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
+NO_GRADIENT = "white-box attacks: the encoder's inside is not at hand"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +164,6 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
         **entry,
     )
 
-
-NO_GRADIENT = "white-box attacks: the encoder's inside is not at hand"
 
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(linear_attack, "quick"),
