@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arl_tf import attack_models, generative, inversion
+from arl_tf import costs, generative, inversion
 from arl_tf.adversary import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
 from arl_tf.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.code_scale import with_position
@@ -134,7 +134,7 @@ def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackSett
         width=settings.width,
         depth=settings.depth,
     )
-    each = 3 * attack_models.multiply_adds(model)
+    each = 3 * costs.multiply_adds(model)
     return settings.steps * settings.batch_size * each
 
 

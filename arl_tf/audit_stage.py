@@ -38,6 +38,11 @@ WITHOUT_ADVERSARY = (
     "lambda_perceptual",
     "hinge_margin_pixel",
     "hinge_margin_perceptual",
+    "code_levels",
+    "code_noise",
+    "lambda_rate",
+    "warm_start",
+    "decoders",
     "decoder_width",
     "decoder_depth",
     "decoder_steps",
@@ -82,7 +87,7 @@ def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     """Attacks an encoder and writes the report; with --reference=auto, the reference's first."""
     subject = load_subject(config, run, images)
     reference = None
-    if config.reference == AUTO and config.defence == "none" and not config.is_foreign:
+    if config.reference == AUTO and config.is_unprotected and not config.is_foreign:
         logging.info("--reference=auto: this is the unprotected encoder itself; it needs none")
     elif config.reference:
         if config.reference == AUTO:

@@ -61,15 +61,18 @@ def check_losses(logs: dict[str, float], where: str) -> None:
 
 
 class DecoderRestart(keras.callbacks.Callback):
-    """New weights for the adversary, on a schedule: the encoder can't specialise on one decoder."""
+    """New weights for an adversary, on a schedule: the encoder can't specialise on one decoder."""
 
     def __init__(
-        self, new_decoder: Callable[[keras.Model, int], keras.Model], every: int, first_epoch: int
+        self,
+        new_decoder: Callable[[keras.Model, int, int], keras.Model],
+        every: int,
+        first_epoch: int,
     ):
         """Takes the schedule, in epochs, and the source of new weights.
 
         Args:
-            new_decoder: (learner, epoch) -> a decoder with new weights.
+            new_decoder: (learner, epoch, number) -> an adversary with new weights.
             every: epochs between restarts.
             first_epoch: where the adversarial phase begins, counted over all phases.
         """
@@ -85,7 +88,10 @@ class DecoderRestart(keras.callbacks.Callback):
         """
         passed = epoch - self.first_epoch
         if passed and passed % self.every == 0:
-            self.model.decoder.set_weights(self.new_decoder(self.model, epoch).get_weights())
+            decoders = self.model.decoders
+            number = (passed // self.every - 1) % len(decoders)
+            fresh = self.new_decoder(self.model, epoch, number)
+            decoders[number].set_weights(fresh.get_weights())
             for variable in self.model.adversary_optimizer.variables:
                 if variable is not self.model.adversary_optimizer.learning_rate:
                     variable.assign(tf.zeros_like(variable))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf import linkage, probes, utility
+from arl_tf import capacity, linkage, probes, utility
 from arl_tf.findings import Findings
 
 
@@ -26,10 +26,66 @@ def describe_codes(found: Findings) -> dict[str, Any]:
         "identity_probe": describe_identity_probe(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
+        **describe_bits(found),
+        **describe_task_output(found),
         "channel": None
         if found.subject.channel.is_identity
         else dataclasses.asdict(found.subject.channel),
         "images": len(rows.target),
+    }
+
+
+def describe_bits(found: Findings) -> dict[str, Any]:
+    """How many bits a code carries: at most, and as it is used.
+
+    The ceiling is the least of what bounds it: float32's own 32 bits a value, levels, noise.
+    """
+    subject, values = found.subject, int(np.prod(found.evidence.target_codes.shape[1:]))
+    ceilings = {"32-bit numbers": 32.0 * values}
+    for levels in filter(None, (subject.levels, subject.channel.levels)):
+        ceilings[f"{levels} levels"] = capacity.quantised_bits(values, levels)
+    if subject.signal_share is not None:
+        ceilings["noise"] = capacity.noisy_bits(subject.signal_share)
+    if subject.channel.noise and subject.channel.clip:
+        clip, noise = subject.channel.clip, subject.channel.noise
+        share = np.full(values, 1 / (1 + noise**2))
+        ceilings["the channel's noise"] = capacity.noisy_bits(share, limit=clip)
+    bound = min(ceilings, key=ceilings.get)
+    return {
+        "capacity_bits": ceilings[bound],
+        "bounded_by": bound,
+        "rate_bits": rate_bits(found),
+        "packed_bytes": capacity.packed_bytes(values, subject.levels) if subject.levels else None,
+    }
+
+
+def rate_bits(found: Findings) -> float | None:
+    """Bits that the codes of the attackers' images carry at most; None where nothing bounds them.
+
+    Measured on public images, so as not to touch those under attack.
+    """
+    subject, rows = found.subject, found.rows.attacker
+    if subject.signal_share is not None:
+        signals = subject.signal(np.asarray(found.images.images[rows]))
+        inside = np.clip(signals, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
+        return capacity.gaussian_rate_bits(inside, subject.signal_share)
+    if subject.levels:
+        return capacity.entropy_bits(found.evidence.pairs.codes[: len(rows)])
+    return None
+
+
+def describe_task_output(found: Findings) -> dict[str, Any]:
+    """The trivial alternative: not a code but the task output is sent.
+
+    It costs the device the task head's multiply-adds, too, and no other task can be learned from
+    it later.
+    """
+    costs, logits = found.subject.multiply_adds, found.evidence.task_outputs
+    return {
+        "encoder_multiply_adds": costs and costs[0],
+        "task_head_multiply_adds": costs and costs[1],
+        "task_output_bits": logits and 32 * logits.target.shape[1],
+        "task_decision_bits": logits and logits.target.shape[1],
     }
 
 

@@ -32,7 +32,7 @@ FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
 AUDIT_LEVELS = ("quick", "standard", "full")
-OBJECTIVES = ("negative", "hinge", "toward_mean")
+OBJECTIVES = ("negative", "hinge", "toward_mean", "toward_task")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
 
 
@@ -173,6 +173,22 @@ class Config:
         low=0,
         high=4096,
     )
+    code_levels: int = option(
+        0,
+        "Round every value of the code to one of so many levels (2: its sign), gradients passing"
+        " straight through: the code carries log2 of it per value at most; 0: not rounded.",
+        group="model",
+        low=0,
+        high=256,
+    )
+    code_noise: float = option(
+        0.0,
+        "Deviation of Gaussian noise beside a code of variance 1, drawn anew for every code, in"
+        " training and wherever the encoder runs; 0: none.",
+        group="model",
+        low=0,
+        high=100,
+    )
     decoder_width: int = option(
         32,
         "Width of the training adversary's decoder: half the channels on its largest grid.",
@@ -209,7 +225,8 @@ class Config:
     objective: str = option(
         "negative",
         "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at"
-        " --hinge_margin_*) or toward_mean (pull the decoder's output to the public mean image).",
+        " --hinge_margin_*), toward_mean (pull the decoder's output to the public mean image) or"
+        " toward_task (to what a decoder of the task output alone would show).",
         group="train",
         choices=OBJECTIVES,
     )
@@ -232,8 +249,29 @@ class Config:
     hinge_margin_perceptual: float = option(
         1.5, "Perceptual loss at which the hinge stops rewarding.", group="train", low=0
     )
+    lambda_rate: float = option(
+        0.0,
+        "Price of a bit of the code, in nats of the task loss: the noise's share is learned for"
+        " every position and channel (needs --code_noise); 0: the same noise everywhere.",
+        group="train",
+        low=0,
+    )
+    warm_start: str = option(
+        "",
+        "Run directory of a trained encoder of the same shape, from whose encoder and task head"
+        " training begins; empty: random weights.",
+        group="train",
+    )
     mu: float = option(
         0.1, "Weight of the perceptual loss in the adversary's own loss.", group="train", low=0
+    )
+    decoders: int = option(
+        1,
+        "Adversaries that are fought at once, of different widths and depths; the encoder meets"
+        " the mean of their losses.",
+        group="train",
+        low=1,
+        high=8,
     )
     decoder_steps: int = option(
         1,
@@ -244,7 +282,8 @@ class Config:
     )
     decoder_restart_epochs: int = option(
         0,
-        "Give the adversary new weights every so many adversarial epochs; 0: never.",
+        "Give an adversary (with --decoders, one after the other) new weights every so many"
+        " adversarial epochs; 0: never.",
         group="train",
         low=0,
     )
@@ -411,6 +450,11 @@ class Config:
     def is_foreign(self) -> bool:
         """Whether the audit is of an encoder that arl_tf did not train."""
         return bool(self.codes or self.encoder_saved_model)
+
+    @property
+    def is_unprotected(self) -> bool:
+        """Whether nothing at all protects the code: what leakage is measured against."""
+        return self.defence == "none" and not self.code_levels and not self.code_noise
 
     @property
     def perceptual_layer_names(self) -> tuple[str, ...] | None:

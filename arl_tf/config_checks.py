@@ -51,8 +51,28 @@ def check_combinations(config: Any, stages: tuple[str, ...]) -> None:
     check_run(config, stages)
     check_data(config)
     check_sizes(config)
+    check_code(config)
     check_defence(config)
     check_audit(config)
+
+
+def check_code(config: Any) -> None:
+    """Refuses a bounded code that is not normalised, and what bounds or teachers need."""
+    if config.code_levels == 1:
+        raise ValueError(
+            "--code_levels=1 leaves one value, no code; use 2 or more, or 0 for no rounding."
+        )
+    for name in ("code_levels", "code_noise"):
+        if getattr(config, name) and not config.code_channels:
+            raise ValueError(
+                f"--{name}={getattr(config, name)} needs a normalised code: --code_channels >= 1,"
+                " got 0."
+            )
+    if config.lambda_rate and not config.code_noise:
+        raise ValueError(
+            f"--lambda_rate={config.lambda_rate} prices what passes through noise: it needs"
+            " --code_noise > 0, got 0."
+        )
 
 
 def check_audit(config: Any) -> None:

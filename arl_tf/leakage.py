@@ -31,6 +31,8 @@ SHARED_AUDIT = (
     "attacker_learning_rate",
     "attacker_dataset",
 )
+# What the unprotected encoder has: no adversary, and nothing that bounds its code.
+UNPROTECTED = {"defence": "none", "code_levels": 0, "code_noise": 0.0}
 SHARED_MODEL = ("dataset", "image_size", "encoder", "cut", "code_channels", "task_attributes")
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -176,10 +178,15 @@ def check_reference(config: Config) -> pathlib.Path:
             " --reference=auto."
         )
     foreign = is_foreign(recorded)
-    if not foreign and recorded["defence"] != "none":
+    protected = [
+        f"--{name}={recorded[name]}"
+        for name, without in UNPROTECTED.items()
+        if recorded.get(name, without) != without
+    ]
+    if not foreign and protected:
         raise ValueError(
-            f"--reference={config.reference} was trained with --defence={recorded['defence']}; the"
-            " reference must be unprotected (--defence=none)."
+            f"--reference={config.reference} was trained with {' '.join(protected)}; the"
+            " reference must be unprotected (--defence=none, no --code_levels or --code_noise)."
         )
     shared = SHARED_AUDIT
     if not foreign and not is_foreign(config.settings("audit")):

@@ -64,13 +64,19 @@ def hinge(distance: tf.Tensor, margin: float) -> tf.Tensor:
     return -tf.minimum(distance, margin)
 
 
-def toward_mean(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The distance itself, measured to the public mean image; 0: every face looks the same."""
+def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The distance itself, measured to a picture that gives nothing away; bounded by 0."""
     del margin
     return distance
 
 
-FORMS = {"negative": negative, "hinge": hinge, "toward_mean": toward_mean}
+TOWARD_MEAN, TOWARD_TASK = "toward_mean", "toward_task"
+FORMS = {
+    "negative": negative,
+    "hinge": hinge,
+    TOWARD_MEAN: toward_target,
+    TOWARD_TASK: toward_target,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +103,6 @@ class PrivacyObjective:
             raise ValueError(
                 f"A privacy objective's form must be one of {', '.join(FORMS)}; got {self.form!r}."
             )
-
-    @property
-    def compares_with_mean(self) -> bool:
-        """Whether distances are measured to the public mean image, not to the image itself."""
-        return self.form == "toward_mean"
 
     def loss(self, pixel_distance: tf.Tensor, perceptual_distance: tf.Tensor) -> tf.Tensor:
         """The privacy term that formula (2) adds to L_task; a scalar, lower is more private."""

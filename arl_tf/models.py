@@ -3,11 +3,14 @@
 All are named functional `keras.Model`s of layers that convert to TFLite.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
+
+from arl_tf.code_layers import NoisyCode, QuantisedCode
 
 # Layer after which a backbone is cut; strides 4, 8, 16, then the pooled vector.
 CUT_LAYERS = {
@@ -32,8 +35,29 @@ BATCH_NORM_MOMENTUM = 0.9
 LARGEST_VECTOR_GRID = 4
 
 
+@dataclasses.dataclass(frozen=True)
+class CodeBounds:
+    """What limits the bits in a code, whatever the attacker.
+
+    Attributes:
+        noise: deviation of the Gaussian noise beside a signal of variance 1; 0: none.
+        learned_noise: whether training chooses the noise of every position and channel.
+        levels: that every value is rounded to after the noise; 0: not rounded.
+    """
+
+    noise: float = 0.0
+    learned_noise: bool = False
+    levels: int = 0
+
+
 def build_encoder_and_task_head(
-    name: str, *, image_size: int, cut: str, code_channels: int, num_attributes: int
+    name: str,
+    *,
+    image_size: int,
+    cut: str,
+    code_channels: int,
+    num_attributes: int,
+    bounds: CodeBounds | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Cuts a backbone in two.
 
@@ -45,6 +69,7 @@ def build_encoder_and_task_head(
             variance 1 (so that no loss can be won by scaling the code); 0: the backbone's own
             activations.
         num_attributes: A.
+        bounds: of what the code can carry; None for a code without any.
 
     Returns:
         encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, h, c], or [B, c] at the
@@ -61,10 +86,20 @@ def build_encoder_and_task_head(
     backbone = BACKBONES[name](image_size)
     features = backbone.get_layer(CUT_LAYERS[name][cut]).output
     code = bottleneck(features, code_channels) if code_channels else features
+    code = bounded(code, bounds or CodeBounds())
     encoder = keras.Model(
         backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder"
     )
     return encoder, build_task_head(backbone, features, encoder.output_shape[1:], num_attributes)
+
+
+def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
+    """The code through noise and rounding, as far as they are asked for."""
+    if bounds.noise:
+        code = NoisyCode(bounds.noise, learned=bounds.learned_noise, name="code_noise")(code)
+    if bounds.levels:
+        code = QuantisedCode(bounds.levels, name="code_levels")(code)
+    return code
 
 
 def bottleneck(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:

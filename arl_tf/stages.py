@@ -1,5 +1,6 @@
 """The stages of a run: train, audit, export. A finished stage is not redone; a killed one is."""
 
+import pathlib
 import shutil
 
 import numpy as np
@@ -114,6 +115,10 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
     if "train" not in todo and not config.is_foreign:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))
+    if "train" in todo and config.warm_start:
+        started = RunDirectory(pathlib.Path(config.warm_start))
+        for name in ("encoder", "task_head"):
+            checkpoints.require_player(started.player(name))
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers

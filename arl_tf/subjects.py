@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from arl_tf import code_layers, costs
 from arl_tf.channel import Channel
 from arl_tf.data import to_float
 from arl_tf.foreign import ForeignEncoder, RecordedCodes
@@ -36,6 +37,11 @@ class Subject:
         recorded_logits: float32 [N, A], likewise.
         adversary: codes [n, ...] -> reconstructions float32 [n, S, S, 3]: training's own decoder;
             None where none was trained.
+        levels: that the encoder rounds every value to; 0: none.
+        signal_share: float32 of a code's shape, the share of each value's variance that is not the
+            encoder's noise; None without noise.
+        signal: images -> codes before that noise; None without noise.
+        multiply_adds: of one image up to the code, and of the task head; None where not known.
     """
 
     words: str
@@ -49,6 +55,10 @@ class Subject:
     recorded: np.ndarray | None = None
     recorded_logits: np.ndarray | None = None
     adversary: Encode | None = None
+    levels: int = 0
+    signal_share: np.ndarray | None = None
+    signal: Encode | None = None
+    multiply_adds: tuple[int, int] | None = None
 
     def codes_of(self, rows: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
         """Codes of rows of the data set's images, as they leave; float32 [n, ...]."""
@@ -79,15 +89,20 @@ def trained_subject(
     words: str,
 ) -> Subject:
     """A run's players as the audit's subject; the decoder is training's own adversary."""
+    noisy, quantised = code_layers.bounding_layers(encoder)
     return Subject(
         words=words,
         sha256=weights_hash(encoder),
         code_shape=encoder.output_shape[1:],
         channel=channel,
         encoder=encoding(encoder),
-        differentiable=lambda image: encoder(image, training=False),
+        differentiable=code_layers.mean_encoder(encoder),
         task_output=predicting(task_head),
         adversary=decoder and predicting(decoder),
+        levels=quantised.levels if quantised else 0,
+        signal_share=noisy and np.asarray(noisy.signal_share),
+        signal=noisy and encoding(code_layers.signal_encoder(encoder)),
+        multiply_adds=(costs.multiply_adds(encoder), costs.multiply_adds(task_head)),
     )
 
 

@@ -3,6 +3,7 @@
 Resumes where it was killed.
 """
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ import tensorflow as tf
 from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
-from arl_tf import callbacks, checkpoints, frozen, models, trainer
+from arl_tf import callbacks, checkpoints, frozen, losses, models, trainer
+from arl_tf.code_layers import NoisyCode, QuantisedCode
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.losses import PrivacyObjective
@@ -21,6 +23,7 @@ from arl_tf.runs import RunDirectory, fit_verbosity
 from arl_tf.splits import Splits
 
 CLIP_NORM = 5.0
+BOUNDS = (NoisyCode, QuantisedCode)
 PLAYERS = ("encoder", "task_head", "decoder")
 
 
@@ -99,33 +102,80 @@ def build_learner(
         cut=config.cut,
         code_channels=config.code_channels,
         num_attributes=len(images.attribute_names),
+        bounds=models.CodeBounds(config.code_noise, config.lambda_rate > 0, config.code_levels),
     )
+    if config.warm_start:
+        start_from(config, encoder, task_head)
     return trainer.AdversarialRepresentationLearner(
         encoder,
         task_head,
         build_decoder(config, encoder),
         perceptual_features=perceptual_features(config),
         mean_image=mean_image(images.images, splits.public_train),
+        more_decoders=[build_decoder(config, encoder, k) for k in range(1, config.decoders)],
+        task_decoder=build_task_decoder(config, task_head),
     )
 
 
-def build_decoder(config: Config, encoder: keras.Model) -> keras.Model:
-    """The training adversary's decoder, with new weights."""
+def start_from(config: Config, encoder: keras.Model, task_head: keras.Model) -> None:
+    """Copies the weights that --warm_start's players share with these: all but the code's bounds.
+
+    Raises:
+        ValueError: it holds no trained players, or players of another shape.
+    """
+    folder = RunDirectory(pathlib.Path(config.warm_start))
+    for player, name in ((encoder, "encoder"), (task_head, "task_head")):
+        started = checkpoints.load_player(folder.player(name))
+        bounds = [layer for layer in player.layers if isinstance(layer, BOUNDS)]
+        own = sum(len(layer.weights) for layer in bounds)
+        given = sum(len(layer.weights) for layer in started.layers if isinstance(layer, BOUNDS))
+        kept = player.get_weights()[len(player.weights) - own :] if own else []
+        weights = started.get_weights()[: len(started.weights) - given] + kept
+        shapes = [weight.shape for weight in weights]
+        if shapes != [weight.shape for weight in player.get_weights()]:
+            raise ValueError(
+                f"--warm_start={config.warm_start} holds a {name} of another shape than"
+                f" --encoder={config.encoder} --cut={config.cut}"
+                f" --code_channels={config.code_channels} with these attributes."
+            )
+        player.set_weights(weights)
+
+
+def build_decoder(config: Config, encoder: keras.Model, number: int = 0) -> keras.Model:
+    """A training adversary, with new weights; the first is of the size that is set.
+
+    Others are narrower and deeper, wider and shallower, in turn.
+    """
+    width, depth = ((1.0, 0), (0.5, 1), (1.5, -1))[number % 3]
     return models.build_decoder(
         encoder.output_shape[1:],
         image_size=config.image_size,
-        width=config.decoder_width,
-        depth=config.decoder_depth,
+        width=round(config.decoder_width * width),
+        depth=max(0, config.decoder_depth + depth),
+        name=f"decoder{number}" if number else "decoder",
     )
 
 
-def restarted_decoder(config: Config, encoder: keras.Model, epoch: int) -> keras.Model:
-    """New decoder weights that depend on seed and epoch alone.
+def build_task_decoder(config: Config, task_head: keras.Model) -> keras.Model | None:
+    """A decoder of the task output alone; None where no objective needs it."""
+    if config.defence == "none" or config.objective != losses.TOWARD_TASK:
+        return None
+    return models.build_decoder(
+        task_head.output_shape[1:],
+        image_size=config.image_size,
+        width=config.decoder_width,
+        depth=config.decoder_depth,
+        name="task_decoder",
+    )
+
+
+def restarted_decoder(config: Config, encoder: keras.Model, epoch: int, number: int) -> keras.Model:
+    """New weights of adversary `number`, which depend on seed and epoch alone.
 
     So a resumed run restarts with the same ones.
     """
     keras.utils.set_random_seed((config.seed + 7919 * (epoch + 1)) % 2**32)
-    return build_decoder(config, encoder)
+    return build_decoder(config, encoder, number)
 
 
 def perceptual_features(config: Config) -> Callable[[tf.Tensor], list[tf.Tensor]]:
@@ -166,6 +216,7 @@ def compile_phase(
         ),
         mu=config.mu,
         decoder_steps=config.decoder_steps,
+        lambda_rate=config.lambda_rate,
     )
 
 
@@ -207,7 +258,9 @@ def watchers(
     ]
     if phase == trainer.ADVERSARIAL and config.decoder_restart_epochs:
         restart = callbacks.DecoderRestart(
-            lambda learner, epoch: restarted_decoder(config, learner.encoder, epoch),
+            lambda learner, epoch, number: restarted_decoder(
+                config, learner.encoder, epoch, number
+            ),
             config.decoder_restart_epochs,
             first_epoch,
         )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from arl_tf import attack_models, models
+from arl_tf import attack_models, costs, models
 
 
 @pytest.mark.parametrize("code_shape", [(4, 4, 6), (16, 16, 3), (32, 32, 3), (8,)])
@@ -54,4 +54,4 @@ def test_multiply_adds_by_hand():
     transposed = 4 * 4 * 4 * 4 * 4 * 5
     depthwise = 8 * 8 * 3 * 3 * 5
     dense = 8 * 8 * 5 * 7
-    assert attack_models.multiply_adds(model) == convolution + transposed + depthwise + dense
+    assert costs.multiply_adds(model) == convolution + transposed + depthwise + dense

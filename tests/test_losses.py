@@ -119,11 +119,7 @@ def test_toward_mean_is_zero_at_the_mean_image_and_grows_with_the_distance():
     pixel = losses.pixel_loss(reconstruction, mean)
     perceptual = losses.perceptual_loss(features, features)
     assert float(objective("toward_mean").loss(pixel, perceptual)) == 0
-    assert gradient(lambda distance: losses.toward_mean(distance, 0.0), 0.3) == 1
-
-
-def test_only_toward_mean_compares_with_the_mean_image():
-    assert [form for form in losses.FORMS if objective(form).compares_with_mean] == ["toward_mean"]
+    assert gradient(lambda distance: losses.toward_target(distance, 0.0), 0.3) == 1
 
 
 @pytest.mark.parametrize("form", sorted(losses.FORMS))
@@ -147,5 +143,5 @@ def test_each_distance_has_its_own_margin():
 
 
 def test_unknown_form_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match=r"negative, hinge, toward_mean; got 'positive'"):
+    with pytest.raises(ValueError, match=r"toward_mean, toward_task; got 'positive'"):
         objective("positive")

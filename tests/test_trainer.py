@@ -9,16 +9,16 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from arl_tf import losses, trainer
+from arl_tf import code_layers, losses, trainer
 
 SIZE, NUM_ATTRIBUTES, BATCH = 8, 3, 6
-TASK_LOSSES = {"loss", "task_loss", "privacy_loss"}
+TASK_LOSSES = {"loss", "task_loss", "privacy_loss", "rate_bits"}
 # Keras 3.15 converts variables with np.array, of which NumPy 2.4 complains when weights are saved.
 SAVES_WEIGHTS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 DECODER_LOSSES = {"reconstruction_loss", "pixel_loss", "perceptual_loss"}
 
 
-def build_players(normalised=True, dropout=0.5):
+def build_players(normalised=True, dropout=0.5, noise=0.0):
     """Tiny players; unless told otherwise all have BatchNorm, and the head has dropout."""
 
     def normalise(features):
@@ -26,6 +26,8 @@ def build_players(normalised=True, dropout=0.5):
 
     image = keras.Input((SIZE, SIZE, 3), name="image")
     code = normalise(layers.Conv2D(4, 3, 2, padding="same")(image))
+    if noise:
+        code = code_layers.NoisyCode(noise, learned=True)(code)
     encoder = keras.Model(image, code, name="encoder")
     head_code = keras.Input(code.shape[1:], name="code")
     pooled = layers.GlobalAveragePooling2D()(normalise(layers.Conv2D(5, 1)(head_code)))
@@ -36,6 +38,12 @@ def build_players(normalised=True, dropout=0.5):
     features = layers.UpSampling2D(2)(features)
     picture = layers.Conv2D(3, 3, padding="same", activation="sigmoid")(features)
     return encoder, task_head, keras.Model(decoder_code, picture, name="decoder")
+
+
+def build_task_decoder():
+    logits = keras.Input((NUM_ATTRIBUTES,))
+    picture = layers.Dense(SIZE * SIZE * 3, activation="sigmoid")(logits)
+    return keras.Model(logits, layers.Reshape((SIZE, SIZE, 3))(picture), name="task_decoder")
 
 
 def build_perceptual_network():
@@ -53,14 +61,19 @@ def build_learner(
     optimizers=None,
     normalised=True,
     dropout=0.5,
+    noise=0.0,
+    more_decoders=(),
+    task_decoder=None,
     **settings,
 ):
     keras.utils.set_random_seed(seed)
     network = build_perceptual_network()
     learner = trainer.AdversarialRepresentationLearner(
-        *build_players(normalised, dropout),
+        *build_players(normalised, dropout, noise),
         perceptual_features=lambda image: [network(image, training=False)],
         mean_image=np.full((SIZE, SIZE, 3), 0.4, np.float32),
+        more_decoders=more_decoders,
+        task_decoder=task_decoder,
     )
     learner.compile(
         *(optimizers or (keras.optimizers.AdamW(1e-2), keras.optimizers.Adam(1e-2))),
@@ -183,15 +196,80 @@ def test_reported_losses_are_formulas_one_and_two():
     assert float(learner.privacy.loss(pixel, perceptual)) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(("form", "sign"), [("negative", -1), ("toward_mean", 1)])
+@pytest.mark.parametrize(
+    ("form", "sign"), [("negative", -1), ("toward_mean", 1), ("toward_task", 1)]
+)
 def test_privacy_loss_is_measured_to_the_forms_own_target(form, sign):
-    learner = build_learner(form=form, weights=(1.0, 0.0))
+    learner = build_learner(form=form, weights=(1.0, 0.0), task_decoder=build_task_decoder())
     image = batch_of()[0][0]
     reconstruction = np.asarray(learner(image))
-    target = {"negative": np.asarray(image), "toward_mean": np.float32(0.4)}[form]
     code = learner.encoder(image, training=False)
+    logits = learner.task_head(code, training=False)
+    target = {
+        "negative": np.asarray(image),
+        "toward_mean": np.float32(0.4),
+        "toward_task": np.asarray(learner.task_decoder(logits)),
+    }[form]
     expected = sign * np.square(reconstruction - target).mean()
-    assert float(learner.privacy_loss(code, image)) == pytest.approx(expected, rel=1e-5)
+    assert float(learner.privacy_loss(code, logits, image)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_privacy_loss_of_an_ensemble_is_the_mean_of_its_decoders():
+    ensemble = [build_players()[2] for _ in range(2)]
+    learner = build_learner(weights=(1.0, 0.3), more_decoders=ensemble)
+    image = batch_of()[0][0]
+    code = learner.encoder(image, training=False)
+    together = float(learner.privacy_loss(code, None, image))
+    alone = []
+    for decoder in [learner.decoder, *ensemble]:
+        learner.decoder, learner.more_decoders = decoder, []
+        alone.append(float(learner.privacy_loss(code, None, image)))
+    assert len(set(alone)) == 3
+    assert together == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_adversary_step_moves_every_decoder_as_if_it_were_alone():
+    def step(more):
+        optimizers = (keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+        learner = build_learner(optimizers=optimizers, more_decoders=more, dropout=0.0)
+        learner.adversary_step(batch_of()[1][0])
+        return learner
+
+    alone = step([])
+    keras.utils.set_random_seed(5)
+    other = build_players()[2]
+    before = values(other)
+    together = step([other])
+    assert all(moved(before, other)[: len(other.trainable_variables)])
+    for one, same in zip(alone.decoder.get_weights(), together.decoder.get_weights(), strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-5, atol=1e-7)
+
+
+def test_toward_task_trains_its_decoder_beside_the_adversary_and_not_the_task_head():
+    learner = build_learner(form="toward_task", task_decoder=build_task_decoder())
+    before = values(learner.task_decoder), values(learner.task_head)
+    learner.adversary_step(batch_of()[1][0])
+    assert all(moved(before[0], learner.task_decoder))
+    assert not any(moved(before[1], learner.task_head))
+
+
+def test_toward_task_without_its_decoder_is_refused():
+    with pytest.raises(ValueError, match="toward_task needs a task_decoder, got None"):
+        build_learner(form="toward_task")
+
+
+def test_price_of_a_bit_lowers_the_share_of_the_signal_and_no_price_leaves_it():
+    def share_after(price):
+        learner = build_learner(phase=trainer.TASK, lambda_rate=price, noise=1.0)
+        for step in range(5):
+            learner.train_step(batch_of(step))
+        noisy, _ = code_layers.bounding_layers(learner.encoder)
+        return float(tf.reduce_mean(noisy.signal_share)), learner
+
+    low, learner = share_after(10.0)
+    high, _ = share_after(0.0)
+    assert low < 0.4 < high
+    assert float(learner.loss_trackers["rate_bits"].result()) > 0
 
 
 def distance_after_protector_steps(form, steps=15):
