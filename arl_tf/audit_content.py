@@ -55,6 +55,7 @@ def assemble(found: Findings) -> dict[str, Any]:
         "measured_on": {
             "split": found.config.audit_split,
             "images": len(found.rows.target),
+            "image_size": found.images.images.shape[1],
             "identities": len(np.unique(found.originals.identities)),
             "attacker_images": len(found.rows.attacker),
         },

@@ -64,6 +64,7 @@ def render(
         withheld=sum(tile["withheld"] for entry in wall for tile in entry["tiles"]),
         total=len(report.originals),
         scale=report_plots.leakage_scale(content),
+        bits=report_plots.bits_scale(content),
         curves=report_plots.loss_curves(content),
         gaps=training_gaps(content),
         provenance=flattened(content["provenance"]),

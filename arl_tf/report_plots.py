@@ -69,6 +69,35 @@ def similarity_scale(content: Mapping[str, Any]) -> str:
     return svg(figure, axes, f"Face similarity of the reconstructions: {said}")
 
 
+def bits_scale(content: Mapping[str, Any]) -> str:
+    """How many bits a code carries at most, and as it is used, beside picture and task output."""
+    codes = content["codes"]
+    side = content["measured_on"]["image_size"]
+    rows = {
+        "the picture itself": 8.0 * side * side * 3,
+        "this code at most": codes["capacity_bits"],
+        "this code as it is used": codes["rate_bits"],
+        "the task output": codes["task_output_bits"],
+        "its yes or no": codes["task_decision_bits"],
+    }
+    known = {name: bits for name, bits in rows.items() if bits}
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))
+    axes = figure.add_axes((0.3, 0.36, 0.6, 0.62))
+    for row, (name, bits) in enumerate(known.items()):
+        color = ACCENT if name.startswith("this code") else INK
+        axes.plot([1, bits], [row, row], color=color, lw=5, alpha=0.4)
+        axes.annotate(f" {bits:,.0f}", (bits, row), color=color, va="center", fontsize=9)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xlim(1, 20 * max(known.values()))
+    axes.set_yticks(range(len(known)))
+    axes.set_yticklabels(known)
+    axes.set_ylim(len(known) - 0.4, -0.6)
+    axes.set_xlabel("bits")
+    said = ", ".join(f"{name} {bits:,.0f}" for name, bits in known.items())
+    return svg(figure, axes, f"Bits: {said}")
+
+
 def draw_estimates(axes: Axes, named: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Intervals and values as rows, downwards; the first one is the finding and is drawn strong."""
     for row, (_, estimate) in enumerate(named):

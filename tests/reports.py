@@ -63,6 +63,14 @@ def report_content(leakage=None):
             },
             "shape": [8, 8, 32],
             "bytes": 8192,
+            "capacity_bits": 2048.0,
+            "bounded_by": "2 levels",
+            "rate_bits": 1500.0,
+            "packed_bytes": 256,
+            "encoder_multiply_adds": 12_000_000,
+            "task_head_multiply_adds": 5_000_000,
+            "task_output_bits": 128,
+            "task_decision_bits": 4,
             "channel": None,
         },
         "reference": leakage
@@ -75,7 +83,13 @@ def report_content(leakage=None):
         "warnings": ["warned thing"],
         "assumptions": ["assumed thing"],
         "not_tested": ["not tested thing"],
-        "measured_on": {"split": "test", "images": COUNT, "identities": 4, "attacker_images": 9},
+        "measured_on": {
+            "split": "test",
+            "images": COUNT,
+            "image_size": 64,
+            "identities": 4,
+            "attacker_images": 9,
+        },
         "provenance": {"seed": 1, "settings": {"workdir": "runs/x"}},
     }
 

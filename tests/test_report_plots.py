@@ -8,7 +8,7 @@ from reports import report_content
 
 from arl_tf import report_plots
 
-PLOTS = (report_plots.leakage_scale, report_plots.loss_curves)
+PLOTS = (report_plots.leakage_scale, report_plots.bits_scale, report_plots.loss_curves)
 
 
 @pytest.mark.parametrize("draw", PLOTS)
@@ -49,6 +49,16 @@ def test_scale_without_a_reference_is_in_face_similarity():
     drawn = report_plots.leakage_scale(report_content())
     assert "task output alone 0.200" in drawn
     assert "unprotected" not in drawn
+
+
+def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
+    content = report_content(0.3)
+    content["codes"] |= {"rate_bits": None, "capacity_bits": 2048.0, "task_decision_bits": 4}
+    drawn = report_plots.bits_scale(content)
+    assert "this code at most 2,048" in drawn
+    assert "its yes or no 4" in drawn
+    assert "the picture itself 98,304" in drawn
+    assert "as it is used" not in drawn
 
 
 def test_scale_leaves_out_measures_without_a_leakage():
