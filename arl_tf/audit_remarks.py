@@ -77,8 +77,8 @@ def assumptions(found: Findings) -> list[str]:
         said.append("The task head was fitted by the audit on the codes of X1.")
     if found.subject.signal_share is not None:
         said.append(
-            "The encoder's noise is new for every code and nobody can guess it: n codes of one photo"
-            " would carry the noise of one divided by the square root of n."
+            "The encoder's noise is new for every code and nobody can guess it: n codes of one"
+            " photo would carry the noise of one divided by the square root of n."
         )
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
