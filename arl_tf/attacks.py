@@ -5,8 +5,9 @@ attack (adversary.py).
 """
 
 import dataclasses
+import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -278,10 +279,26 @@ ATTACKERS: dict[str, Attacker] = {
 }
 
 
-def chosen(level: str) -> dict[str, Attacker]:
-    """The attackers of a level: its own and those of the levels before it."""
-    reach = LEVELS.index(level)
-    return {n: a for n, a in ATTACKERS.items() if LEVELS.index(a.level) <= reach}
+def chosen(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:
+    """The attackers of a level and of the levels before it; or those of `names`, in their order.
+
+    Named ones come with those whose results they start from.
+
+    Raises:
+        ValueError: there is no attacker of a name.
+    """
+    if not names:
+        reach = LEVELS.index(level)
+        return {n: a for n, a in ATTACKERS.items() if LEVELS.index(a.level) <= reach}
+    for name in names:
+        if name not in ATTACKERS:
+            near = difflib.get_close_matches(name, ATTACKERS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(
+                f"--attackers: there is no attacker {name!r}; one of {', '.join(ATTACKERS)}.{hint}"
+            )
+    starts = {ATTACKERS[name].starts_from for name in names}
+    return {n: a for n, a in ATTACKERS.items() if n in starts or n in names}
 
 
 def lacking(attacker: Attacker, evidence: Evidence) -> bool:

@@ -121,7 +121,9 @@ def audit(
         setting.perceptual_features,
     )
     store = open_store(config, images, rows, sealed, setting)
-    tasks = audit_run.planned(config.audit, config.audit_seeds, config.seed, evidence)
+    tasks = audit_run.planned(
+        config.audit, config.audit_seeds, config.seed, evidence, config.attacker_names
+    )
     audit_run.run_attacks(
         tasks,
         evidence,

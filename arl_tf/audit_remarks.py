@@ -87,7 +87,7 @@ def assumptions(found: Findings) -> list[str]:
 
 def not_tested(found: Findings) -> list[str]:
     """What this audit leaves open, in sentences."""
-    said = audit_run.not_tested(found.config.audit, found.evidence)
+    said = audit_run.not_tested(found.config.audit, found.evidence, found.config.attacker_names)
     if found.subject.not_white_box:
         said.append(f"why no white-box attack: {found.subject.not_white_box}")
     if found.evidence.task_outputs is None:

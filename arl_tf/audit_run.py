@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from absl import logging
 
@@ -37,13 +37,23 @@ class Task:
     seed: int
 
 
-def planned(level: str, seeds: int, seed: int, evidence: Evidence) -> list[Task]:
-    """All attacks of an audit in order: on the code, then on the task output alone."""
+def planned(
+    level: str, seeds: int, seed: int, evidence: Evidence, names: Collection[str] = ()
+) -> list[Task]:
+    """All attacks of an audit in order: on the code, then on the task output alone.
+
+    Args:
+        level: of attackers.
+        seeds: how often each trained attacker is repeated.
+        seed: of the audit.
+        evidence: on the codes; leaves out who lacks something.
+        names: attackers to run instead of the level's.
+    """
     tasks = []
     for on_floor in (False, True):
         if on_floor and evidence.task_outputs is None:
             continue
-        for name, attacker in attacks.chosen(level).items():
+        for name, attacker in attacks.chosen(level, names).items():
             if attacks.lacking(attacker, evidence) or (on_floor and not attacker.floor):
                 continue
             # What is solved in closed form gives the same again.
@@ -62,13 +72,14 @@ def planned(level: str, seeds: int, seed: int, evidence: Evidence) -> list[Task]
     return tasks
 
 
-def not_tested(level: str, evidence: Evidence) -> list[str]:
-    """What attackers of this level could not be run, and the levels above; sentences."""
-    chosen = attacks.chosen(level)
+def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> list[str]:
+    """Which of the attackers asked for could not be run, and which were not asked for."""
+    chosen = attacks.chosen(level, names)
     missing = [a.missing for a in chosen.values() if attacks.lacking(a, evidence)]
     beyond = [name for name in attacks.ATTACKERS if name not in chosen]
     if beyond:
-        missing.append(f"attackers of higher --audit levels: {', '.join(beyond)}")
+        whose = "left out by --attackers" if names else "of higher --audit levels"
+        missing.append(f"attackers {whose}: {', '.join(beyond)}")
     return list(dict.fromkeys(missing))
 
 

@@ -344,6 +344,12 @@ class Config:
         group="audit",
         choices=AUDIT_LEVELS,
     )
+    attackers: str = option(
+        "",
+        "Names of attackers, comma-separated, to let at the codes instead of --audit's; the report"
+        " says which were left out.",
+        group="audit",
+    )
     audit_seeds: int = option(
         1,
         "How often each trained attacker is repeated with another seed; the one with the best"
@@ -445,6 +451,11 @@ class Config:
         """The stages asked for, in the order they run."""
         asked = comma_separated(self.stages)
         return tuple(name for name in STAGES if name in asked)
+
+    @property
+    def attacker_names(self) -> tuple[str, ...]:
+        """The attackers asked for by name; empty: those of the level."""
+        return comma_separated(self.attackers)
 
     @property
     def is_foreign(self) -> bool:

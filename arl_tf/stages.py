@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf import (
+    attacks,
     audit_stage,
     checkpoints,
     export,
@@ -119,6 +120,8 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
         started = RunDirectory(pathlib.Path(config.warm_start))
         for name in ("encoder", "task_head"):
             checkpoints.require_player(started.player(name))
+    if "audit" in todo:
+        attacks.chosen(config.audit, config.attacker_names)
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers

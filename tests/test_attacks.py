@@ -156,3 +156,13 @@ def test_costs_grow_with_steps_and_width():
     longer = cost(evidence(), dataclasses.replace(SETTINGS, steps=20))
     assert longer == pytest.approx(2 * plain)
     assert cost(evidence(), dataclasses.replace(SETTINGS, width=8)) > 1.5 * plain
+
+
+def test_attackers_chosen_by_name_come_with_those_they_start_from():
+    found = attacks.chosen("quick", ["optimisation_linear", "retrieval"])
+    assert list(found) == ["linear", "retrieval", "optimisation_linear"]
+
+
+def test_an_unknown_attacker_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match=r"no attacker 'linaer'.*Did you mean linear\?"):
+        attacks.chosen("quick", ["linaer"])

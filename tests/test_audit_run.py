@@ -164,3 +164,12 @@ def test_progress_within_an_attack_is_told_now_and_then_only(monkeypatch):
 @pytest.mark.parametrize(("seconds", "words"), [(7.2, "7 s"), (89, "89 s"), (180, "3 min")])
 def test_durations_are_for_people(seconds, words):
     assert audit_run.minutes(seconds) == words
+
+
+def test_attackers_asked_for_by_name_are_planned_alone_and_the_rest_named_as_left_out():
+    held = evidence()
+    names = [task.name for task in audit_run.planned("standard", 1, 0, held, ["linear"])]
+    assert names == ["linear", "task_output/linear"]
+    said = " ".join(audit_run.not_tested("standard", held, ["linear"]))
+    assert "left out by --attackers" in said
+    assert "decoder_pixel" in said
