@@ -80,7 +80,10 @@ class NoisyCode(layers.Layer):
         """The noisy values; in training the bits let through are added to the layer's losses."""
         if training and self.learned:
             self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
-        noise = tf.random.normal(tf.shape(values))
+        return self.mix(values, tf.random.normal(tf.shape(values)))
+
+    def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """The values with noise that comes from elsewhere; standard normal, of their shape."""
         return self.mean(values) + self.noise_deviation * noise
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
@@ -118,6 +121,40 @@ def signal_encoder(encoder: keras.Model) -> keras.Model:
     """The encoder up to its noise; itself where it adds none."""
     noisy, _ = bounding_layers(encoder)
     return encoder if noisy is None else keras.Model(encoder.input, noisy.input, name="signal")
+
+
+def encoder_with_noise_input(encoder: keras.Model) -> keras.Model:
+    """The same encoder with its noise as a second input, for runtimes that can't draw any.
+
+    Inputs `image` float32 [B, S, S, 3] in [0, 1] and `noise` float32 of the code's shape, which
+    must be standard normal and new for every code; a noise of 0 would give the code away.
+
+    Raises:
+        ValueError: the encoder adds no noise.
+    """
+    noisy, quantised = bounding_layers(encoder)
+    if noisy is None:
+        raise ValueError(f"The encoder {encoder.name} adds no noise; it needs no input for it.")
+    signal = signal_encoder(encoder)
+    image = keras.Input(encoder.input_shape[1:], name="image")
+    noise = keras.Input(noisy.output.shape[1:], name="noise")
+    code = MixedNoise(noisy, name="mixed")([signal(image), noise])
+    if quantised is not None:
+        code = quantised(code)
+    return keras.Model({"image": image, "noise": noise}, code, name=f"{encoder.name}_with_noise")
+
+
+class MixedNoise(layers.Layer):
+    """A NoisyCode whose noise is handed in: inputs [values, noise], both float32 [B, ...]."""
+
+    def __init__(self, noisy: NoisyCode, **kwargs):
+        """Takes the layer whose shares it uses."""
+        super().__init__(**kwargs)
+        self.noisy = noisy
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """The mixture."""
+        return self.noisy.mix(*inputs)
 
 
 def mean_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:

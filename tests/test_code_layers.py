@@ -130,3 +130,19 @@ def test_encoders_without_bounds_have_no_bounding_layers():
     encoder, _ = encoder_of(None)
     assert code_layers.bounding_layers(encoder) == (None, None)
     assert not any(isinstance(layer, layers.Layer) and layer.losses for layer in encoder.layers)
+
+
+def test_an_encoder_takes_its_noise_from_outside_where_it_is_asked_to():
+    encoder, _ = encoder_of(models.CodeBounds(noise=1.0))
+    outside = code_layers.encoder_with_noise_input(encoder)
+    noise = np.random.default_rng(1).standard_normal((4, *encoder.output_shape[1:]), np.float32)
+    mean = np.asarray(code_layers.mean_encoder(encoder)(tf.constant(pictures())))
+    without = outside({"image": pictures(), "noise": np.zeros_like(noise)}, training=False)
+    mixed = outside({"image": pictures(), "noise": noise}, training=False)
+    np.testing.assert_allclose(without, mean, atol=1e-6)
+    np.testing.assert_allclose(mixed, mean + np.sqrt(0.5) * noise, atol=1e-5)
+
+
+def test_an_encoder_without_noise_gets_no_input_for_it():
+    with pytest.raises(ValueError, match="adds no noise"):
+        code_layers.encoder_with_noise_input(encoder_of(None)[0])
