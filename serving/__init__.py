@@ -1,0 +1,1 @@
+"""Serving the exported models: server, clients, the device's side, load test."""
