@@ -4,9 +4,12 @@ Needs numpy, pillow and ai_edge_litert. `prepare` repeats the training's preproc
 (arl_tf/data.py) with pillow: the largest centred square, an antialiased bilinear resize in
 float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300 differs,
 and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice, is off
-by up to 87 in sharp noise, hence float32. JPEG decoders differ on top: TensorFlow's takes a faster
-and coarser transform, up to 9 of 255 off in a pixel before the resize. As in training, a rotation
-noted in EXIF is not applied.
+by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not applied.
+
+JPEG decoders differ on top. Pillow's uses libjpeg's accurate transform, TensorFlow's
+`decode_image` the fast one, whose red and blue come out about 1 of 255 darker. Measured on 32
+procedural faces as JPEG: prepared pixels differ by 0.9 on average and by 4 at most, codes have a
+cosine of .992 or more, probabilities are up to .13 apart, 1 % of the decisions at .5 flip.
 """
 
 import os
