@@ -125,6 +125,7 @@ class EncoderClient(CodeClient):
                 retry_after_max=BACKOFF_MAX_S,
             ),
         )
+        # Bytes of the bodies that were sent; repeats don't count.
         self.sent_bytes = 0
 
     def close(self) -> None:
@@ -161,7 +162,15 @@ class EncoderClient(CodeClient):
         return f"/v1/models/{urllib.parse.quote(model, safe='')}{self._version}"
 
     def call(self, method: str, path: str, content: bytes | None = None) -> dict[str, Any]:
-        """One call of the REST API, repeated where that is safe; the answer's JSON object."""
+        """One call of the REST API as `send` makes it; the answer's JSON object."""
+        return json_object(self.send(method, path, content), self.address + path)
+
+    def send(self, method: str, path: str, content: bytes | None = None) -> bytes:
+        """One call, repeated where that is safe; the answer's body.
+
+        Raises:
+            EncoderError: the call failed.
+        """
         url = self.address + path
         self.sent_bytes += len(content or b"")
         headers = {"Content-Type": "application/json"} if content else {}
@@ -182,7 +191,7 @@ class EncoderClient(CodeClient):
             kind = ERRORS.get(response.status, ServerError)
             message = f"{url} answers {response.status}: {error_message(response.data)}"
             raise kind(message, response.status)
-        return json_object(response.data, url)
+        return response.data
 
 
 def base_address(address: str) -> str:

@@ -126,6 +126,11 @@ def read(inputs):
 ANSWERS = {"encode": encode, "encode_bytes": encode_bytes, "serving_default": read}
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Clients that leave are part of the tests."""
+
+
 @contextlib.contextmanager
 def rest_stub():
     """A running stub: `address`, `requests` (method, path, body), `recorded` bytes.
@@ -133,7 +138,7 @@ def rest_stub():
     `faults` are spent one a predict call: (status, content, headers), "drop", or a function that is
     called first.
     """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.requests, server.recorded, server.faults = [], bytearray(), []
         server.address = f"127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))

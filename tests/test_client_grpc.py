@@ -1,19 +1,12 @@
 """The gRPC client against the official servicer of tensorflow-serving-api."""
 
-import concurrent.futures
-import time
-
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving_stub import CODE_SHAPE, NAMES, SIZE, sigmoid, stub_code, stub_logits
+from serving_grpc_stub import ANSWERS, grpc_stub
+from serving_stub import NAMES, SIZE, sigmoid, stub_code, stub_logits
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
 
 from serving import grpc_client
 from serving.client_errors import (
@@ -27,82 +20,18 @@ from serving.client_errors import (
 from serving.contract import ENCODE, InputSpec
 from serving.grpc_client import GrpcEncoderClient
 
-INPUTS = {
-    "encoder": {
-        "encode": ("image", tf.uint8, (None, SIZE, SIZE, 3)),
-        "encode_bytes": ("image_bytes", tf.string, (None,)),
-    },
-    "task_head": {"serving_default": ("code", tf.float32, (None, *CODE_SHAPE))},
-}
 Code = grpc.StatusCode
 
 
-class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers as the exported models do; `faults` (status, message) go first, one a call."""
-
-    def __init__(self):
-        self.requests, self.faults, self.delay = [], [], 0.0
-
-    def Predict(self, request, context):
-        self.requests.append(request)
-        time.sleep(self.delay)
-        if self.faults:
-            context.abort(*self.faults.pop(0))
-        ((name, tensor),) = request.inputs.items()
-        values = tf.make_ndarray(tensor)
-        if name == "image_bytes" and any(content.startswith(b"bad") for content in values):
-            context.abort(Code.INVALID_ARGUMENT, "Unknown image file format.")
-        answer = predict_pb2.PredictResponse()
-        for key, output in ANSWERS[name](values).items():
-            answer.outputs[key].CopyFrom(tf.make_tensor_proto(output))
-        return answer
-
-    def GetModelMetadata(self, request, context):
-        if request.model_spec.name not in INPUTS:
-            context.abort(Code.NOT_FOUND, "Servable not found")
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, (key, dtype, shape) in INPUTS[request.model_spec.name].items():
-            info = signatures.signature_def[name].inputs[key]
-            info.dtype = dtype.as_datatype_enum
-            info.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
-        signatures.signature_def["__saved_model_init_op"].method_name = "no inputs"
-        answer = get_model_metadata_pb2.GetModelMetadataResponse()
-        answer.metadata["signature_def"].Pack(signatures)
-        return answer
-
-
-def read(codes):
-    logits = stub_logits(codes)
-    return {"logits": logits, "probability": sigmoid(logits)}
-
-
-ANSWERS = {
-    "image": lambda images: {"code": stub_code(images)},
-    "image_bytes": lambda contents: {
-        "code": np.stack([np.full(CODE_SHAPE, len(content), np.float32) for content in contents])
-    },
-    "code": read,
-}
+@pytest.fixture
+def stub():
+    with grpc_stub() as servicer:
+        yield servicer
 
 
 @pytest.fixture
-def servicer():
-    return Servicer()
-
-
-@pytest.fixture
-def address(servicer):
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(0).wait()
-
-
-@pytest.fixture
-def client(address):
-    with GrpcEncoderClient(address, attribute_names=NAMES, timeout=20) as connected:
+def client(stub):
+    with GrpcEncoderClient(stub.address, attribute_names=NAMES, timeout=20) as connected:
         yield connected
 
 
@@ -122,9 +51,9 @@ def test_read_attributes_gives_probabilities_by_name(client):
     np.testing.assert_array_equal(found.probability, sigmoid(stub_logits(codes)))
 
 
-def test_request_names_model_signature_and_wanted_outputs(servicer, client):
+def test_request_names_model_signature_and_wanted_outputs(stub, client):
     client.encode(pictures(2))
-    (request,) = servicer.requests
+    (request,) = stub.requests
     spec = request.model_spec
     assert (spec.name, spec.signature_name, spec.HasField("version")) == (
         "encoder",
@@ -136,8 +65,8 @@ def test_request_names_model_signature_and_wanted_outputs(servicer, client):
 
 
 @pytest.mark.parametrize("chosen", [{"version": 3}, {"label": "canary"}])
-def test_version_or_label_is_asked_for(address, chosen):
-    with GrpcEncoderClient(address, **chosen) as client:
+def test_version_or_label_is_asked_for(stub, chosen):
+    with GrpcEncoderClient(stub.address, **chosen) as client:
         spec = client.predict_request("encoder", ENCODE, pictures(1)).model_spec
     assert (spec.version.value, spec.version_label) == (
         chosen.get("version", 0),
@@ -145,10 +74,10 @@ def test_version_or_label_is_asked_for(address, chosen):
     )
 
 
-def test_many_images_go_in_batches_in_order(servicer, address):
-    with GrpcEncoderClient(address, batch_size=2) as client:
+def test_many_images_go_in_batches_in_order(stub):
+    with GrpcEncoderClient(stub.address, batch_size=2) as client:
         np.testing.assert_array_equal(client.encode(pictures(5)), stub_code(pictures(5)))
-    sizes = [len(tf.make_ndarray(request.inputs["image"])) for request in servicer.requests]
+    sizes = [len(tf.make_ndarray(request.inputs["image"])) for request in stub.requests]
     assert sizes == [2, 2, 1]
 
 
@@ -164,21 +93,21 @@ def test_folder_gives_codes_and_names_files_that_give_none(client, tmp_path):
     assert "Unknown image file format" in reasons["b.jpg"]
 
 
-def test_unavailable_server_is_asked_again(servicer, client):
-    servicer.faults = [(Code.UNAVAILABLE, "busy")] * 2
+def test_unavailable_server_is_asked_again(stub, client):
+    stub.faults = [(Code.UNAVAILABLE, "busy")] * 2
     np.testing.assert_array_equal(client.encode(pictures(1)), stub_code(pictures(1)))
-    assert len(servicer.requests) == 3
+    assert len(stub.requests) == 3
 
 
-def test_repeats_are_bounded(servicer, address):
-    servicer.faults = [(Code.UNAVAILABLE, "queue is full")] * 9
+def test_repeats_are_bounded(stub):
+    stub.faults = [(Code.UNAVAILABLE, "queue is full")] * 9
     with (
-        GrpcEncoderClient(address, retries=1) as client,
+        GrpcEncoderClient(stub.address, retries=1) as client,
         pytest.raises(UnavailableError, match="answers UNAVAILABLE: queue is full") as raised,
     ):
         client.encode(pictures(1))
     assert raised.value.status == "UNAVAILABLE"
-    assert len(servicer.requests) == 2
+    assert len(stub.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -190,31 +119,31 @@ def test_repeats_are_bounded(servicer, address):
         (Code.INTERNAL, ServerError),
     ],
 )
-def test_other_errors_are_not_repeated(servicer, client, code, kind):
-    servicer.faults = [(code, "the server's own words")] * 2
+def test_other_errors_are_not_repeated(stub, client, code, kind):
+    stub.faults = [(code, "the server's own words")] * 2
     with pytest.raises(kind, match=f"answers {code.name}: the server's own words"):
         client.encode(pictures(1))
-    assert len(servicer.requests) == 1
+    assert len(stub.requests) == 1
 
 
-def test_deadline_ends_a_call_without_a_repeat(servicer, address):
-    with GrpcEncoderClient(address, timeout=5) as client:
+def test_deadline_ends_a_call_without_a_repeat(stub):
+    with GrpcEncoderClient(stub.address, timeout=5) as client:
         client.encode(pictures(1))
-        servicer.delay, client._timeout = 0.5, 0.1
+        stub.delay, client._timeout = 0.5, 0.1
         with pytest.raises(DeadlineError, match="DEADLINE_EXCEEDED"):
             client.encode(pictures(1))
-    assert len(servicer.requests) == 2
+    assert len(stub.requests) == 2
 
 
-def test_images_that_do_not_fit_are_not_sent(servicer, client):
+def test_images_that_do_not_fit_are_not_sent(stub, client):
     with pytest.raises(ValueError, match=r"\[8, 8, 3\]; encoder expects \[N, 8, 8, 3\]"):
         client.encode(pictures(1)[0])
-    assert not servicer.requests
+    assert not stub.requests
 
 
-def test_unknown_model_is_named_by_the_server(address):
+def test_unknown_model_is_named_by_the_server(stub):
     with (
-        GrpcEncoderClient(address, encoder="none") as client,
+        GrpcEncoderClient(stub.address, encoder="none") as client,
         pytest.raises(NotFoundError, match="Servable not found"),
     ):
         client.encode(pictures(1))

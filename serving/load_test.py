@@ -1,0 +1,343 @@
+"""Load test: python -m serving.load_test --rest=HOST:PORT --grpc=HOST:PORT --saved_model=DIR.
+
+Calls a server on this machine with the same request again and again, at several concurrencies,
+and compares with as many callers of the SavedModel in this process, at the same batch size. The
+request is built once and a REST answer isn't parsed, so that the server is measured and not the
+client; still both share the machine's cores. Nothing is repeated: an error counts as one.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import dataclasses
+import ipaddress
+import itertools
+import json
+import os
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from serving.client import EncoderClient, base_address, body
+from serving.client_errors import EncoderError
+from serving.contract import ENCODE, READ, Signature
+from serving.grpc_client import GrpcEncoderClient
+
+SIGNATURES = {"encoder": ENCODE, "task_head": READ}
+RANDOM_ROWS = {
+    "uint8": lambda rng, shape: rng.integers(0, 256, shape, np.uint8),
+    "float32": lambda rng, shape: rng.standard_normal(shape, np.float32),
+}
+IN_PROCESS = "in_process"
+WARMUP_CALLS = 3
+MOST_CALLS = 100_000
+LONGEST_S = 600.0
+MOST_CONCURRENCY = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What a number of callers got out of one endpoint.
+
+    Attributes:
+        protocol: rest, grpc or in_process.
+        concurrency: callers at a time.
+        calls: that were answered.
+        errors: calls that failed.
+        first_error: the first one's message; empty where there is none.
+        items_per_second: images or codes that were answered for.
+        p50_ms: milliseconds that half of the answered calls took at most, from the caller's side.
+        p95_ms: the same of 95 %.
+        p99_ms: the same of 99 %.
+    """
+
+    protocol: str
+    concurrency: int
+    calls: int
+    errors: int
+    first_error: str
+    items_per_second: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line; exits with 0, 1 (a server or model failed) or 2 (wrong usage)."""
+    parser, options = parse(arguments)
+    try:
+        rows, in_process = load_model(options.saved_model, SIGNATURES[options.signature], options)
+        results = [measured(IN_PROCESS, n, in_process, options) for n in options.concurrency]
+        for protocol, call in endpoints(options, rows):
+            with call as action:
+                results += [measured(protocol, n, action, options) for n in options.concurrency]
+    except (ValueError, OSError, EncoderError) as error:
+        parser.exit(1, f"error: {error}\n")
+    report = summary(results, options)
+    if not options.json:
+        print_table(results, report["ratios"])
+    print(json.dumps(report))
+    if any(result.errors for result in results):
+        parser.exit(1)
+
+
+def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Reads the command line; exits with 2 where it can't be meant."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.load_test",
+        description="Throughput and latency of a server on this machine, beside the same model"
+        " called in this process.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--rest", type=local_address, metavar="HOST:PORT", help="REST, on this machine only")
+    add("--grpc", type=local_address, metavar="HOST:PORT", help="gRPC, on this machine only")
+    add("--saved_model", required=True, metavar="DIR", help="the version folder that is served")
+    add(
+        "--signature",
+        choices=sorted(SIGNATURES),
+        default="encoder",
+        help="which of the exported models it is (default: %(default)s)",
+    )
+    add("--model", help="its name on the server; default: as --signature")
+    add("--batch_size", type=bounded(int, 1, 4096), default=32, help="default: %(default)s")
+    add(
+        "--concurrency",
+        type=lambda text: [bounded(int, 1, MOST_CONCURRENCY)(part) for part in text.split(",")],
+        default=[1, 4, 16],
+        metavar="N,N,...",
+        help="callers at a time (default: 1,4,16)",
+    )
+    add(
+        "--calls",
+        type=bounded(int, 1, MOST_CALLS),
+        default=200,
+        help="most calls a measurement (default: %(default)s)",
+    )
+    add(
+        "--seconds",
+        type=bounded(float, 0.01, LONGEST_S),
+        default=15.0,
+        help="longest measurement; calls that are under way are waited for (default: %(default)g)",
+    )
+    add("--json", action="store_true", help="print the JSON object only")
+    options = parser.parse_args(arguments)
+    if not (options.rest or options.grpc):
+        parser.error("give --rest=HOST:PORT, --grpc=HOST:PORT, or both")
+    options.model = options.model or options.signature
+    return parser, options
+
+
+def bounded(kind: Callable, least: float, most: float) -> Callable[[str], float]:
+    """A parser of numbers in a range, for argparse."""
+
+    def parse_number(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected from {least} to {most}, got {text!r}")
+        return value
+
+    return parse_number
+
+
+def local_address(address: str) -> str:
+    """HOST:PORT, where HOST is this machine: load is nothing to send to others.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not; no name is looked up.
+    """
+    try:
+        parsed = urllib.parse.urlsplit(base_address(address))
+        is_local = (
+            parsed.hostname == "localhost" or ipaddress.ip_address(parsed.hostname).is_loopback
+        )
+    except ValueError:
+        is_local = False
+    if not is_local or not parsed.port:
+        raise argparse.ArgumentTypeError(
+            f"expected localhost:PORT, 127.0.0.1:PORT or [::1]:PORT, got {address!r}"
+        )
+    return parsed.netloc
+
+
+def load_model(
+    path: str, signature: Signature, options: argparse.Namespace
+) -> tuple[np.ndarray, Callable[[], object]]:
+    """Loads the model that is served.
+
+    Returns:
+        Random rows for its input, and a function that runs it on them.
+
+    Raises:
+        ValueError: there is no SavedModel with that signature.
+    """
+    try:
+        model = tf.saved_model.load(path)
+    except OSError as error:
+        raise ValueError(f"{path} holds no SavedModel: {error}") from error
+    function = model.signatures.get(signature.name)
+    inputs = function.structured_input_signature[1] if function else {}
+    if signature.input_name not in inputs:
+        raise ValueError(
+            f"{path} has the signatures {sorted(model.signatures)}; expected {signature.name} with"
+            f" the input {signature.input_name}."
+        )
+    shape = (options.batch_size, *inputs[signature.input_name].shape[1:])
+    rows = RANDOM_ROWS[signature.dtype](np.random.default_rng(0), shape)
+
+    def run() -> object:
+        # `model` is captured on purpose: signatures hold weak references to its variables.
+        outputs = model.signatures[signature.name](**{signature.input_name: tf.constant(rows)})
+        return [output.numpy() for output in outputs.values()]
+
+    return rows, run
+
+
+def endpoints(
+    options: argparse.Namespace, rows: np.ndarray
+) -> Iterator[tuple[str, contextlib.AbstractContextManager[Callable[[], object]]]]:
+    """Each protocol that was asked for, with its opened call."""
+    for protocol, address in (("rest", options.rest), ("grpc", options.grpc)):
+        if address:
+            yield protocol, CALLS[protocol](address, options, rows)
+
+
+@contextlib.contextmanager
+def rest_call(
+    address: str, options: argparse.Namespace, rows: np.ndarray
+) -> Iterator[Callable[[], object]]:
+    """A function that makes one REST call."""
+    content = body(SIGNATURES[options.signature], rows)
+    connections = max(options.concurrency)
+    with EncoderClient(address, retries=0, max_connections=connections) as client:
+        path = f"{client.model_path(options.model)}:predict"
+        yield lambda: client.send("POST", path, content)
+
+
+@contextlib.contextmanager
+def grpc_call(
+    address: str, options: argparse.Namespace, rows: np.ndarray
+) -> Iterator[Callable[[], object]]:
+    """A function that makes one gRPC call."""
+    with GrpcEncoderClient(address, retries=0) as client:
+        request = client.predict_request(options.model, SIGNATURES[options.signature], rows)
+        yield lambda: client.call("Predict", request)
+
+
+CALLS = {"rest": rest_call, "grpc": grpc_call}
+
+
+def measured(
+    protocol: str, concurrency: int, action: Callable[[], object], options: argparse.Namespace
+) -> Load:
+    """Has a number of callers repeat an action, up to --calls in all and --seconds long.
+
+    The first calls, which open connections and trace graphs, are not counted.
+    """
+    for _ in range(WARMUP_CALLS):
+        action()
+    started = time.perf_counter()
+    durations, errors = call_in_turns(
+        action, concurrency, options.calls, deadline=started + options.seconds
+    )
+    seconds = time.perf_counter() - started
+    p50, p95, p99 = np.percentile(durations, [50, 95, 99]) * 1000 if durations else (0.0, 0.0, 0.0)
+    return Load(
+        protocol=protocol,
+        concurrency=concurrency,
+        calls=len(durations),
+        errors=len(errors),
+        first_error=errors[0] if errors else "",
+        items_per_second=len(durations) * options.batch_size / seconds,
+        p50_ms=float(p50),
+        p95_ms=float(p95),
+        p99_ms=float(p99),
+    )
+
+
+def call_in_turns(
+    action: Callable[[], object], concurrency: int, calls: int, deadline: float
+) -> tuple[list[float], list[str]]:
+    """Runs an action in threads: seconds of each call that was answered, messages of the others.
+
+    Args:
+        action: raises EncoderError where it fails.
+        concurrency: threads.
+        calls: most calls in all.
+        deadline: on time.perf_counter's clock, when no further call begins.
+    """
+    durations: list[float] = []
+    errors: list[str] = []
+    turns, lock = itertools.count(), threading.Lock()
+
+    def caller() -> None:
+        while time.perf_counter() < deadline:
+            with lock:
+                turn = next(turns)
+            if turn >= calls:
+                return
+            started = time.perf_counter()
+            try:
+                action()
+            except EncoderError as error:
+                errors.append(str(error))
+            else:
+                durations.append(time.perf_counter() - started)
+
+    with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
+        for finished in [pool.submit(caller) for _ in range(concurrency)]:
+            finished.result()
+    return durations, errors
+
+
+def summary(results: list[Load], options: argparse.Namespace) -> dict[str, object]:
+    """The report's JSON: the measurements, and each endpoint's ratio to calls in this process."""
+    return {
+        "model": options.model,
+        "batch_size": options.batch_size,
+        "ratios": ratios(results),
+        "measurements": [dataclasses.asdict(result) for result in results],
+    }
+
+
+def ratios(results: list[Load]) -> dict[str, float]:
+    """Throughput through an endpoint over that of as many callers in this process."""
+    in_process = {
+        result.concurrency: result.items_per_second
+        for result in results
+        if result.protocol == IN_PROCESS
+    }
+    return {
+        f"{result.protocol}_{result.concurrency}": result.items_per_second
+        / in_process[result.concurrency]
+        for result in results
+        if result.protocol != IN_PROCESS
+    }
+
+
+def print_table(results: list[Load], found: dict[str, float]) -> None:
+    """Prints the measurements for people."""
+    head = ("endpoint", "callers", "calls", "errors", "items/s", "ratio", "p50 ms", "p95", "p99")
+    print("{:10s} {:>7s} {:>6s} {:>6s} {:>9s} {:>6s} {:>8s} {:>8s} {:>8s}".format(*head))
+    for result in results:
+        ratio = found.get(f"{result.protocol}_{result.concurrency}", 1.0)
+        print(
+            f"{result.protocol:10s} {result.concurrency:7d} {result.calls:6d} {result.errors:6d}"
+            f" {result.items_per_second:9.1f} {ratio:6.2f} {result.p50_ms:8.1f}"
+            f" {result.p95_ms:8.1f} {result.p99_ms:8.1f}"
+        )
+        if result.errors:
+            print(f"    first error: {result.first_error}")
+
+
+if __name__ == "__main__":
+    main()
