@@ -181,6 +181,8 @@ def channel_options(retries: int) -> list[tuple[str, object]]:
     options: list[tuple[str, object]] = [
         ("grpc.max_receive_message_length", -1),
         ("grpc.enable_retries", int(retries > 0)),
+        # Codes go to the address that was given, whatever the environment says of proxies.
+        ("grpc.enable_http_proxy", 0),
     ]
     if retries:
         policy = {

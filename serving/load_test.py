@@ -7,76 +7,48 @@ client; still both share the machine's cores. Nothing is repeated: an error coun
 """
 
 import argparse
-import concurrent.futures
 import contextlib
 import dataclasses
+import io
 import ipaddress
-import itertools
 import json
 import os
-import threading
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from serving.client import EncoderClient, base_address, body
 from serving.client_errors import EncoderError
-from serving.contract import ENCODE, READ, Signature
+from serving.contract import ENCODE, ENCODE_BYTES, READ
 from serving.grpc_client import GrpcEncoderClient
+from serving.load import IN_PROCESS, Load, measured, ratios
 
-SIGNATURES = {"encoder": ENCODE, "task_head": READ}
-RANDOM_ROWS = {
-    "uint8": lambda rng, shape: rng.integers(0, 256, shape, np.uint8),
-    "float32": lambda rng, shape: rng.standard_normal(shape, np.float32),
+# By the client's method: signature, and the model's usual name.
+METHODS = {
+    "encode": (ENCODE, "encoder"),
+    "encode_files": (ENCODE_BYTES, "encoder"),
+    "read_attributes": (READ, "task_head"),
 }
-IN_PROCESS = "in_process"
-WARMUP_CALLS = 3
+PICTURE_SIDE = 128
 MOST_CALLS = 100_000
 LONGEST_S = 600.0
 MOST_CONCURRENCY = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Load:
-    """What a number of callers got out of one endpoint.
-
-    Attributes:
-        protocol: rest, grpc or in_process.
-        concurrency: callers at a time.
-        calls: that were answered.
-        errors: calls that failed.
-        first_error: the first one's message; empty where there is none.
-        items_per_second: images or codes that were answered for.
-        p50_ms: milliseconds that half of the answered calls took at most, from the caller's side.
-        p95_ms: the same of 95 %.
-        p99_ms: the same of 99 %.
-    """
-
-    protocol: str
-    concurrency: int
-    calls: int
-    errors: int
-    first_error: str
-    items_per_second: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line; exits with 0, 1 (a server or model failed) or 2 (wrong usage)."""
     parser, options = parse(arguments)
     try:
-        rows, in_process = load_model(options.saved_model, SIGNATURES[options.signature], options)
-        results = [measured(IN_PROCESS, n, in_process, options) for n in options.concurrency]
+        rows, in_process = load_model(options)
+        results = measure(IN_PROCESS, in_process, options)
         for protocol, call in endpoints(options, rows):
             with call as action:
-                results += [measured(protocol, n, action, options) for n in options.concurrency]
+                results += measure(protocol, action, options)
     except (ValueError, OSError, EncoderError) as error:
         parser.exit(1, f"error: {error}\n")
     report = summary(results, options)
@@ -100,12 +72,13 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add("--grpc", type=local_address, metavar="HOST:PORT", help="gRPC, on this machine only")
     add("--saved_model", required=True, metavar="DIR", help="the version folder that is served")
     add(
-        "--signature",
-        choices=sorted(SIGNATURES),
-        default="encoder",
-        help="which of the exported models it is (default: %(default)s)",
+        "--method",
+        choices=sorted(METHODS),
+        default="read_attributes",
+        help="what is called: encode sends prepared images (on gRPC only), encode_files JPEGs of"
+        f" {PICTURE_SIDE} pixels, read_attributes codes (default: %(default)s)",
     )
-    add("--model", help="its name on the server; default: as --signature")
+    add("--model", help="the model's name on the server; default: encoder or task_head")
     add("--batch_size", type=bounded(int, 1, 4096), default=32, help="default: %(default)s")
     add(
         "--concurrency",
@@ -130,7 +103,10 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     options = parser.parse_args(arguments)
     if not (options.rest or options.grpc):
         parser.error("give --rest=HOST:PORT, --grpc=HOST:PORT, or both")
-    options.model = options.model or options.signature
+    if options.rest and options.method == "encode":
+        parser.error("--method=encode is for --grpc; over REST, images are sent as encode_files")
+    options.signature, usual_name = METHODS[options.method]
+    options.model = options.model or usual_name
     return parser, options
 
 
@@ -169,9 +145,7 @@ def local_address(address: str) -> str:
     return parsed.netloc
 
 
-def load_model(
-    path: str, signature: Signature, options: argparse.Namespace
-) -> tuple[np.ndarray, Callable[[], object]]:
+def load_model(options: argparse.Namespace) -> tuple[Sequence, Callable[[], object]]:
     """Loads the model that is served.
 
     Returns:
@@ -180,6 +154,7 @@ def load_model(
     Raises:
         ValueError: there is no SavedModel with that signature.
     """
+    path, signature = options.saved_model, options.signature
     try:
         model = tf.saved_model.load(path)
     except OSError as error:
@@ -193,17 +168,36 @@ def load_model(
         )
     shape = (options.batch_size, *inputs[signature.input_name].shape[1:])
     rows = RANDOM_ROWS[signature.dtype](np.random.default_rng(0), shape)
+    tensor = tf.constant(rows)
 
     def run() -> object:
         # `model` is captured on purpose: signatures hold weak references to its variables.
-        outputs = model.signatures[signature.name](**{signature.input_name: tf.constant(rows)})
+        outputs = model.signatures[signature.name](**{signature.input_name: tensor})
         return [output.numpy() for output in outputs.values()]
 
     return rows, run
 
 
+def random_jpegs(rng: np.random.Generator, shape: tuple[int, ...]) -> list[bytes]:
+    """Files of smooth random pictures, about as large as photos of that size."""
+    files = []
+    for pixels in rng.integers(0, 256, (*shape, 8, 8, 3), np.uint8):
+        file = io.BytesIO()
+        picture = Image.fromarray(pixels).resize((PICTURE_SIDE, PICTURE_SIDE))
+        picture.save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
+    return files
+
+
+RANDOM_ROWS = {
+    "bytes": random_jpegs,
+    "uint8": lambda rng, shape: rng.integers(0, 256, shape, np.uint8),
+    "float32": lambda rng, shape: rng.standard_normal(shape, np.float32),
+}
+
+
 def endpoints(
-    options: argparse.Namespace, rows: np.ndarray
+    options: argparse.Namespace, rows: Sequence
 ) -> Iterator[tuple[str, contextlib.AbstractContextManager[Callable[[], object]]]]:
     """Each protocol that was asked for, with its opened call."""
     for protocol, address in (("rest", options.rest), ("grpc", options.grpc)):
@@ -213,10 +207,10 @@ def endpoints(
 
 @contextlib.contextmanager
 def rest_call(
-    address: str, options: argparse.Namespace, rows: np.ndarray
+    address: str, options: argparse.Namespace, rows: Sequence
 ) -> Iterator[Callable[[], object]]:
     """A function that makes one REST call."""
-    content = body(SIGNATURES[options.signature], rows)
+    content = body(options.signature, rows)
     connections = max(options.concurrency)
     with EncoderClient(address, retries=0, max_connections=connections) as client:
         path = f"{client.model_path(options.model)}:predict"
@@ -225,102 +219,40 @@ def rest_call(
 
 @contextlib.contextmanager
 def grpc_call(
-    address: str, options: argparse.Namespace, rows: np.ndarray
+    address: str, options: argparse.Namespace, rows: Sequence
 ) -> Iterator[Callable[[], object]]:
     """A function that makes one gRPC call."""
     with GrpcEncoderClient(address, retries=0) as client:
-        request = client.predict_request(options.model, SIGNATURES[options.signature], rows)
+        request = client.predict_request(options.model, options.signature, rows)
         yield lambda: client.call("Predict", request)
 
 
 CALLS = {"rest": rest_call, "grpc": grpc_call}
 
 
-def measured(
-    protocol: str, concurrency: int, action: Callable[[], object], options: argparse.Namespace
-) -> Load:
-    """Has a number of callers repeat an action, up to --calls in all and --seconds long.
-
-    The first calls, which open connections and trace graphs, are not counted.
-    """
-    for _ in range(WARMUP_CALLS):
-        action()
-    started = time.perf_counter()
-    durations, errors = call_in_turns(
-        action, concurrency, options.calls, deadline=started + options.seconds
-    )
-    seconds = time.perf_counter() - started
-    p50, p95, p99 = np.percentile(durations, [50, 95, 99]) * 1000 if durations else (0.0, 0.0, 0.0)
-    return Load(
-        protocol=protocol,
-        concurrency=concurrency,
-        calls=len(durations),
-        errors=len(errors),
-        first_error=errors[0] if errors else "",
-        items_per_second=len(durations) * options.batch_size / seconds,
-        p50_ms=float(p50),
-        p95_ms=float(p95),
-        p99_ms=float(p99),
-    )
-
-
-def call_in_turns(
-    action: Callable[[], object], concurrency: int, calls: int, deadline: float
-) -> tuple[list[float], list[str]]:
-    """Runs an action in threads: seconds of each call that was answered, messages of the others.
-
-    Args:
-        action: raises EncoderError where it fails.
-        concurrency: threads.
-        calls: most calls in all.
-        deadline: on time.perf_counter's clock, when no further call begins.
-    """
-    durations: list[float] = []
-    errors: list[str] = []
-    turns, lock = itertools.count(), threading.Lock()
-
-    def caller() -> None:
-        while time.perf_counter() < deadline:
-            with lock:
-                turn = next(turns)
-            if turn >= calls:
-                return
-            started = time.perf_counter()
-            try:
-                action()
-            except EncoderError as error:
-                errors.append(str(error))
-            else:
-                durations.append(time.perf_counter() - started)
-
-    with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
-        for finished in [pool.submit(caller) for _ in range(concurrency)]:
-            finished.result()
-    return durations, errors
+def measure(protocol: str, action: Callable[[], object], options: argparse.Namespace) -> list[Load]:
+    """Measures an action at every concurrency that was asked for."""
+    return [
+        measured(
+            protocol,
+            concurrency,
+            action,
+            calls=options.calls,
+            longest_s=options.seconds,
+            batch_size=options.batch_size,
+        )
+        for concurrency in options.concurrency
+    ]
 
 
 def summary(results: list[Load], options: argparse.Namespace) -> dict[str, object]:
     """The report's JSON: the measurements, and each endpoint's ratio to calls in this process."""
     return {
+        "method": options.method,
         "model": options.model,
         "batch_size": options.batch_size,
         "ratios": ratios(results),
         "measurements": [dataclasses.asdict(result) for result in results],
-    }
-
-
-def ratios(results: list[Load]) -> dict[str, float]:
-    """Throughput through an endpoint over that of as many callers in this process."""
-    in_process = {
-        result.concurrency: result.items_per_second
-        for result in results
-        if result.protocol == IN_PROCESS
-    }
-    return {
-        f"{result.protocol}_{result.concurrency}": result.items_per_second
-        / in_process[result.concurrency]
-        for result in results
-        if result.protocol != IN_PROCESS
     }
 
 

@@ -1,5 +1,7 @@
 """The REST client against a stub of TF Serving: protocol, batches, repeats, errors, folders."""
 
+import base64
+import io
 import json
 import socket
 import threading
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import serving_stub
 import urllib3
+from PIL import Image
 from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_code, stub_logits
 
 from serving import client as client_module
@@ -59,11 +62,23 @@ def test_encode_returns_the_servers_codes_bit_for_bit(client):
 
 
 def test_predict_call_is_tf_servings_column_format(stub, client):
-    client.encode(pictures(1))
-    assert stub.requests[-1][:2] == ("POST", "/v1/models/encoder:predict")
-    assert predict_bodies(stub) == [
-        {"signature_name": "encode", "inputs": {"image": pictures(1).tolist()}}
-    ]
+    client.read_attributes(codes(2))
+    assert stub.requests[-1][:2] == ("POST", "/v1/models/task_head:predict")
+    (body,) = predict_bodies(stub)
+    assert body["signature_name"] == "serving_default"
+    assert list(body["inputs"]) == ["code"]
+    np.testing.assert_array_equal(np.float32(body["inputs"]["code"]), codes(2))
+
+
+def test_images_travel_as_png_without_loss(stub, client):
+    client.encode(pictures(2))
+    (body,) = predict_bodies(stub)
+    assert body["signature_name"] == "encode_bytes"
+    files = [base64.b64decode(item["b64"]) for item in body["inputs"]["image_bytes"]]
+    for content, picture in zip(files, pictures(2), strict=True):
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.format == "PNG"
+            np.testing.assert_array_equal(np.asarray(image), picture)
 
 
 @pytest.mark.parametrize(
@@ -111,16 +126,22 @@ def test_floats_on_the_wire_become_the_same_float32_in_fewer_digits():
 def test_many_images_go_in_batches_in_order(stub):
     with EncoderClient(stub.address, batch_size=2) as client:
         np.testing.assert_array_equal(client.encode(pictures(5)), stub_code(pictures(5)))
-    assert [len(body["inputs"]["image"]) for body in predict_bodies(stub)] == [2, 2, 1]
+    assert [len(body["inputs"]["image_bytes"]) for body in predict_bodies(stub)] == [2, 2, 1]
 
 
 def test_no_body_is_larger_than_the_limit(stub):
-    limit = 5 * 2 * SIZE * SIZE * 3
+    limit = 18 * 2 * codes(1).size
     with EncoderClient(stub.address, max_request_bytes=limit) as client:
-        client.encode(np.full((5, SIZE, SIZE, 3), 255, np.uint8))
+        client.read_attributes(codes(5) * np.float32(-1e-20))
     sizes = [len(body) for _, _, body in stub.requests if body]
     assert len(sizes) == 3
     assert max(sizes) <= limit
+
+
+def test_noise_as_png_is_within_what_is_counted_for_it():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    counted = EncoderClient.bytes_per_value["uint8"] * noise.size
+    assert len(base64.b64encode(client_module.png(noise))) <= counted
 
 
 @pytest.mark.parametrize("fault", [BUSY, (429, {"error": "slower"}, {}), "drop"])

@@ -11,7 +11,7 @@ from saved_models import save_function
 from serving_grpc_stub import grpc_stub
 from serving_stub import CODE_SHAPE, SIZE, rest_stub
 
-from serving import load_test
+from serving import load, load_test
 from serving.client_errors import ServerError
 
 
@@ -23,10 +23,21 @@ def stub():
 
 @pytest.fixture(scope="module")
 def encoder_dir(tmp_path_factory):
+    def encode_bytes(image_bytes, scale):
+        length = tf.cast(tf.strings.length(image_bytes), tf.float32)
+        return {"code": scale * length[:, None]}
+
+    path = tmp_path_factory.mktemp("encoder") / "1"
+    arguments = {"name": "image_bytes", "dtype": tf.string, "signature": "encode_bytes"}
+    return save_function(path, (None,), encode_bytes, **arguments)
+
+
+@pytest.fixture(scope="module")
+def image_encoder_dir(tmp_path_factory):
     def encode(image, scale):
         return {"code": scale * tf.cast(image, tf.float32)[:, :2, :2]}
 
-    path = tmp_path_factory.mktemp("encoder") / "1"
+    path = tmp_path_factory.mktemp("image_encoder") / "1"
     return save_function(path, (None, SIZE, SIZE, 3), encode, signature="encode")
 
 
@@ -55,7 +66,12 @@ def test_both_protocols_are_measured_at_every_concurrency(capsys, stub, encoder_
         status, out, _ = run(
             capsys,
             *(f"--rest={stub.address}", f"--grpc={servicer.address}"),
-            *(f"--saved_model={encoder_dir}", "--batch_size=2", "--concurrency=1,3"),
+            *(
+                f"--saved_model={encoder_dir}",
+                "--method=encode_files",
+                "--batch_size=2",
+                "--concurrency=1,3",
+            ),
             *("--calls=7", "--json"),
         )
     report = json.loads(out)
@@ -63,31 +79,25 @@ def test_both_protocols_are_measured_at_every_concurrency(capsys, stub, encoder_
     assert [(m["protocol"], m["concurrency"], m["calls"]) for m in report["measurements"]] == [
         (protocol, callers, 7) for protocol in ("in_process", "rest", "grpc") for callers in (1, 3)
     ]
-    calls = 2 * (7 + load_test.WARMUP_CALLS)
+    calls = 2 * (7 + load.WARMUP_CALLS)
     assert len(stub.requests) == len(servicer.requests) == calls
-    assert {len(json.loads(body)["inputs"]["image"]) for _, _, body in stub.requests} == {2}
+    assert {len(json.loads(body)["inputs"]["image_bytes"]) for _, _, body in stub.requests} == {2}
     for measurement in report["measurements"]:
         assert 0 < measurement["p50_ms"] <= measurement["p95_ms"] <= measurement["p99_ms"]
 
 
 def test_ratio_is_to_as_many_callers_in_this_process():
-    def load(protocol, concurrency, items_per_second):
-        return load_test.Load(protocol, concurrency, 9, 0, "", items_per_second, 1, 2, 3)
+    def result(protocol, concurrency, items_per_second):
+        return load.Load(protocol, concurrency, 9, 0, "", items_per_second, 1, 2, 3)
 
-    results = [load("in_process", 1, 100), load("in_process", 4, 200), load("rest", 1, 80)]
-    assert load_test.ratios([*results, load("grpc", 4, 150)]) == {"rest_1": 0.8, "grpc_4": 0.75}
+    results = [result("in_process", 1, 100), result("in_process", 4, 200), result("rest", 1, 80)]
+    assert load.ratios([*results, result("grpc", 4, 150)]) == {"rest_1": 0.8, "grpc_4": 0.75}
 
 
 def test_task_head_gets_codes(capsys, stub, task_head_dir):
     arguments = (f"--rest={stub.address}", f"--saved_model={task_head_dir}")
-    status, out, _ = run(
-        capsys,
-        *arguments,
-        "--signature=task_head",
-        "--batch_size=3",
-        "--concurrency=2",
-        "--calls=4",
-    )
+    bounds = ("--batch_size=3", "--concurrency=2", "--calls=4")
+    status, out, _ = run(capsys, *arguments, *bounds)
     assert status == 0
     lines = out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["endpoint", "in_process", "rest"]
@@ -97,9 +107,24 @@ def test_task_head_gets_codes(capsys, stub, task_head_dir):
     assert np.shape(json.loads(body)["inputs"]["code"]) == (3, *CODE_SHAPE)
 
 
+def test_images_go_over_grpc(capsys, image_encoder_dir):
+    with grpc_stub() as servicer:
+        arguments = (f"--grpc={servicer.address}", f"--saved_model={image_encoder_dir}")
+        status, _, _ = run(capsys, *arguments, "--method=encode", "--batch_size=3", "--calls=2")
+    assert status == 0
+    image = tf.make_ndarray(servicer.requests[-1].inputs["image"])
+    assert (image.shape, image.dtype) == ((3, SIZE, SIZE, 3), np.uint8)
+
+
+def test_images_over_rest_are_refused(capsys):
+    status, _, err = run(capsys, "--rest=localhost:1", "--saved_model=none", "--method=encode")
+    assert status == 2
+    assert "--method=encode is for --grpc" in err
+
+
 def test_errors_are_counted_shown_and_end_in_failure(capsys, stub, encoder_dir):
-    stub.faults = [None] * load_test.WARMUP_CALLS + [(500, {"error": "broken"}, {})] * 2
-    arguments = (f"--rest={stub.address}", f"--saved_model={encoder_dir}")
+    stub.faults = [None] * load.WARMUP_CALLS + [(500, {"error": "broken"}, {})] * 2
+    arguments = (f"--rest={stub.address}", f"--saved_model={encoder_dir}", "--method=encode_files")
     status, out, _ = run(capsys, *arguments, "--calls=5", "--concurrency=1", "--batch_size=1")
     rest = json.loads(out.splitlines()[-1])["measurements"][-1]
     assert status == 1
@@ -109,16 +134,16 @@ def test_errors_are_counted_shown_and_end_in_failure(capsys, stub, encoder_dir):
 
 
 def test_busy_server_is_an_error_and_not_asked_again(capsys, stub, encoder_dir):
-    stub.faults = [None] * load_test.WARMUP_CALLS + [(503, {"error": "busy"}, {})] * 4
-    arguments = (f"--rest={stub.address}", f"--saved_model={encoder_dir}")
+    stub.faults = [None] * load.WARMUP_CALLS + [(503, {"error": "busy"}, {})] * 4
+    arguments = (f"--rest={stub.address}", f"--saved_model={encoder_dir}", "--method=encode_files")
     status, out, _ = run(capsys, *arguments, "--calls=4", "--concurrency=1", "--json")
     rest = json.loads(out)["measurements"][-1]
     assert (status, rest["calls"], rest["errors"], rest["p50_ms"]) == (1, 0, 4, 0.0)
-    assert len(stub.requests) == load_test.WARMUP_CALLS + 4
+    assert len(stub.requests) == load.WARMUP_CALLS + 4
 
 
 def test_no_call_begins_after_the_deadline():
-    durations, errors = load_test.call_in_turns(
+    durations, errors = load.call_in_turns(
         lambda: time.sleep(0.01), concurrency=2, calls=10**6, deadline=time.perf_counter() + 0.1
     )
     assert 2 <= len(durations) <= 40
@@ -127,7 +152,7 @@ def test_no_call_begins_after_the_deadline():
 
 def test_as_many_callers_as_asked_for_call_at_a_time():
     barrier = threading.Barrier(5, timeout=20)
-    durations, _ = load_test.call_in_turns(
+    durations, _ = load.call_in_turns(
         barrier.wait, concurrency=5, calls=10, deadline=time.perf_counter() + 30
     )
     assert len(durations) == 10
@@ -140,7 +165,7 @@ def test_caller_goes_on_after_an_error():
         for error in turns:
             raise error
 
-    durations, errors = load_test.call_in_turns(
+    durations, errors = load.call_in_turns(
         action, concurrency=1, calls=3, deadline=time.perf_counter() + 30
     )
     assert (len(durations), errors) == (2, ["once"])
@@ -198,13 +223,20 @@ def test_missing_and_other_models_are_named(capsys, tmp_path, task_head_dir):
     status, _, err = run(capsys, "--rest=localhost:1", f"--saved_model={tmp_path}")
     assert status == 1
     assert "holds no SavedModel" in err
-    status, _, err = run(capsys, "--rest=localhost:1", f"--saved_model={task_head_dir}")
+    status, _, err = run(
+        capsys, "--rest=localhost:1", f"--saved_model={task_head_dir}", "--method=encode_files"
+    )
     assert status == 1
-    assert "has the signatures ['serving_default']; expected encode with the input image" in err
+    assert "has the signatures ['serving_default']; expected encode_bytes with the input" in err
 
 
 def test_absent_server_ends_with_its_error(capsys, encoder_dir):
-    arguments = ("--rest=127.0.0.1:9", f"--saved_model={encoder_dir}", "--calls=1")
+    arguments = (
+        "--rest=127.0.0.1:9",
+        f"--saved_model={encoder_dir}",
+        "--method=encode_files",
+        "--calls=1",
+    )
     status, _, err = run(capsys, *arguments)
     assert status == 1
     assert "error: http://127.0.0.1:9/v1/models/encoder:predict can't be reached" in err
