@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from serving.client_errors import EncoderError
 
 IN_PROCESS = "in_process"
 WARMUP_CALLS = 3
+PARTS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,32 +43,57 @@ class Load:
     p99_ms: float
 
 
-def measured(
-    protocol: str,
+def measure(
+    actions: Mapping[str, Callable[[], object]],
     concurrency: int,
-    action: Callable[[], object],
     *,
     calls: int,
     longest_s: float,
     batch_size: int,
-) -> Load:
-    """Has a number of callers repeat an action.
+) -> list[Load]:
+    """Has a number of callers repeat each of some actions, in turns.
 
-    The first calls, which open connections and trace graphs, are not counted.
+    Each measurement is cut into parts that take turns with the others', so that whatever else the
+    machine does hits all alike. The first calls, which open connections and trace graphs, are not
+    counted.
 
     Args:
-        protocol: rest, grpc or in_process.
+        actions: by protocol, each one call; raises EncoderError where it fails.
         concurrency: callers at a time.
-        action: one call; raises EncoderError where it fails.
-        calls: most calls in all.
-        longest_s: seconds after which no further call begins.
+        calls: most calls of an action.
+        longest_s: seconds of an action after which no further call of it begins.
         batch_size: images or codes in a call.
     """
-    for _ in range(WARMUP_CALLS):
-        action()
-    started = time.perf_counter()
-    durations, errors = call_in_turns(action, concurrency, calls, deadline=started + longest_s)
-    seconds = time.perf_counter() - started
+    durations, errors = {name: [] for name in actions}, {name: [] for name in actions}
+    seconds = dict.fromkeys(actions, 0.0)
+    for action in actions.values():
+        for _ in range(WARMUP_CALLS):
+            action()
+    for part in range(PARTS):
+        part_calls = calls * (part + 1) // PARTS - calls * part // PARTS
+        for name, action in actions.items():
+            started = time.perf_counter()
+            answered, failed = call_in_turns(
+                action, concurrency, part_calls, deadline=started + longest_s / PARTS
+            )
+            seconds[name] += time.perf_counter() - started
+            durations[name] += answered
+            errors[name] += failed
+    return [
+        summed_up(name, concurrency, durations[name], errors[name], seconds[name], batch_size)
+        for name in actions
+    ]
+
+
+def summed_up(
+    protocol: str,
+    concurrency: int,
+    durations: list[float],
+    errors: list[str],
+    seconds: float,
+    batch_size: int,
+) -> Load:
+    """The figures of calls that took `durations` and together, side by side, `seconds`."""
     p50, p95, p99 = np.percentile(durations, [50, 95, 99]) * 1000 if durations else (0.0, 0.0, 0.0)
     return Load(
         protocol=protocol,

@@ -26,7 +26,7 @@ from serving.client import EncoderClient, base_address, body
 from serving.client_errors import EncoderError
 from serving.contract import ENCODE, ENCODE_BYTES, READ
 from serving.grpc_client import GrpcEncoderClient
-from serving.load import IN_PROCESS, Load, measured, ratios
+from serving.load import IN_PROCESS, Load, measure, ratios
 
 # By the client's method: signature, and the model's usual name.
 METHODS = {
@@ -45,10 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser, options = parse(arguments)
     try:
         rows, in_process = load_model(options)
-        results = measure(IN_PROCESS, in_process, options)
-        for protocol, call in endpoints(options, rows):
-            with call as action:
-                results += measure(protocol, action, options)
+        results = measure_all(rows, in_process, options)
     except (ValueError, OSError, EncoderError) as error:
         parser.exit(1, f"error: {error}\n")
     report = summary(results, options)
@@ -196,13 +193,28 @@ RANDOM_ROWS = {
 }
 
 
-def endpoints(
-    options: argparse.Namespace, rows: Sequence
-) -> Iterator[tuple[str, contextlib.AbstractContextManager[Callable[[], object]]]]:
-    """Each protocol that was asked for, with its opened call."""
-    for protocol, address in (("rest", options.rest), ("grpc", options.grpc)):
-        if address:
-            yield protocol, CALLS[protocol](address, options, rows)
+def measure_all(
+    rows: Sequence, in_process: Callable[[], object], options: argparse.Namespace
+) -> list[Load]:
+    """Measures every endpoint that was asked for, beside calls in this process."""
+    addresses = {"rest": options.rest, "grpc": options.grpc}
+    with contextlib.ExitStack() as opened:
+        actions = {IN_PROCESS: in_process} | {
+            protocol: opened.enter_context(CALLS[protocol](address, options, rows))
+            for protocol, address in addresses.items()
+            if address
+        }
+        loads = [
+            measure(
+                actions,
+                concurrency,
+                calls=options.calls,
+                longest_s=options.seconds,
+                batch_size=options.batch_size,
+            )
+            for concurrency in options.concurrency
+        ]
+    return [load for group in loads for load in group]
 
 
 @contextlib.contextmanager
@@ -228,21 +240,6 @@ def grpc_call(
 
 
 CALLS = {"rest": rest_call, "grpc": grpc_call}
-
-
-def measure(protocol: str, action: Callable[[], object], options: argparse.Namespace) -> list[Load]:
-    """Measures an action at every concurrency that was asked for."""
-    return [
-        measured(
-            protocol,
-            concurrency,
-            action,
-            calls=options.calls,
-            longest_s=options.seconds,
-            batch_size=options.batch_size,
-        )
-        for concurrency in options.concurrency
-    ]
 
 
 def summary(results: list[Load], options: argparse.Namespace) -> dict[str, object]:

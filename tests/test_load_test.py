@@ -77,7 +77,7 @@ def test_both_protocols_are_measured_at_every_concurrency(capsys, stub, encoder_
     report = json.loads(out)
     assert status == 0
     assert [(m["protocol"], m["concurrency"], m["calls"]) for m in report["measurements"]] == [
-        (protocol, callers, 7) for protocol in ("in_process", "rest", "grpc") for callers in (1, 3)
+        (protocol, callers, 7) for callers in (1, 3) for protocol in ("in_process", "rest", "grpc")
     ]
     calls = 2 * (7 + load.WARMUP_CALLS)
     assert len(stub.requests) == len(servicer.requests) == calls
@@ -156,6 +156,22 @@ def test_as_many_callers_as_asked_for_call_at_a_time():
         barrier.wait, concurrency=5, calls=10, deadline=time.perf_counter() + 30
     )
     assert len(durations) == 10
+
+
+def test_actions_take_turns():
+    order = []
+    actions = {name: lambda name=name: order.append(name) for name in ("a", "b")}
+    found = load.measure(actions, 1, calls=8, longest_s=60, batch_size=1)
+    warmup = ["a"] * load.WARMUP_CALLS + ["b"] * load.WARMUP_CALLS
+    assert order == warmup + ["a", "a", "b", "b"] * 4
+    assert [(result.protocol, result.calls) for result in found] == [("a", 8), ("b", 8)]
+
+
+def test_throughput_and_percentiles_are_computed_by_hand():
+    durations = [place / 1000 for place in range(1, 102)]
+    found = load.summed_up("rest", 2, durations, [], seconds=4.0, batch_size=8)
+    assert found.items_per_second == 101 * 8 / 4
+    np.testing.assert_allclose([found.p50_ms, found.p95_ms, found.p99_ms], [51, 96, 100])
 
 
 def test_caller_goes_on_after_an_error():
