@@ -102,7 +102,7 @@ class EncoderClient(CodeClient):
             version: of both models; None: the server's choice, the newest.
             label: of both models' version, instead of its number.
             attribute_names: in the task head's order, see the export's manifest.json.
-            timeout: seconds that a try may wait for an answer.
+            timeout: seconds that a try may wait for the connection and for the answer's bytes.
             retries: how often a call may be repeated; see PredictRetry.
             batch_size: most images or codes in a call.
             max_request_bytes: most bytes of values in a call's body.

@@ -12,7 +12,7 @@ import numpy as np
 from serving.client_errors import AnswerError, NotFoundError, RejectedError
 from serving.contract import ENCODE, ENCODE_BYTES, READ, Attributes, InputSpec, Signature
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 Path = str | os.PathLike[str]
 OnUnreadable = Callable[[pathlib.Path, str], None]
 
@@ -95,7 +95,7 @@ class CodeClient(abc.ABC):
         server can't decode, is reported and left out; the others go on.
 
         Args:
-            paths: JPEG, PNG, BMP or GIF files.
+            paths: JPEG or PNG files.
             on_unreadable: is called with the path and the reason.
 
         Yields:
@@ -112,7 +112,7 @@ class CodeClient(abc.ABC):
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
         """Encodes the pictures of a folder and its subfolders, sorted by path: `encode_files`.
 
-        Pictures are files that end in .jpg, .jpeg, .png, .bmp or .gif.
+        Pictures are files that end in .jpg, .jpeg or .png.
 
         Raises:
             ValueError: it is no folder, or holds no picture.

@@ -14,6 +14,7 @@ cosine of .992 or more, probabilities are up to .13 apart, 1 % of the decisions 
 
 import os
 import pathlib
+import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -24,6 +25,9 @@ from serving.client_base import OnUnreadable, Path, log_unreadable
 from serving.client_errors import EncoderError
 
 EXIF_ORIENTATION = 0x0112
+# What training decodes. Pillow's decoders of other formats stay out of reach of what is sent in.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF")
+BROKEN = (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class DeviceEncoder:
@@ -86,7 +90,7 @@ class DeviceEncoder:
         """Encodes photos of any size, reading each as it is needed.
 
         Args:
-            paths: files that pillow can open.
+            paths: JPEG, PNG, BMP or GIF files.
             on_unreadable: is called with the path and the reason for one that can't be read.
 
         Yields:
@@ -126,18 +130,22 @@ def load_image(path: Path, image_size: int) -> np.ndarray:
     """Reads a photo as the encoder sees it: uint8 [image_size, image_size, 3].
 
     Raises:
-        ValueError: it is no complete picture, or so large that it may be an attack.
+        ValueError: it is no complete picture, or has more pixels than Image.MAX_IMAGE_PIXELS (89
+            million): a small file can claim any size.
     """
     try:
-        with Image.open(path) as image:
-            return prepare(to_rgb(image), image_size)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            # Beyond the limit pillow warns, and refuses at twice of it only.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                return prepare(to_rgb(image), image_size)
+    except BROKEN as error:
         raise ValueError(f"no complete picture: {error}") from error
 
 
 def is_rotated(path: Path) -> bool:
     """Whether a picture asks for a rotation (EXIF) that isn't applied; it must be one."""
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         return image.getexif().get(EXIF_ORIENTATION, 1) != 1
 
 
@@ -157,7 +165,7 @@ def prepare(image: Image.Image, image_size: int) -> np.ndarray:
     square = image.crop((left, top, left + side, top + side))
     size = (image_size, image_size)
     channels = [
-        np.asarray(channel.convert("F").resize(size, Image.Resampling.BILINEAR))
-        for channel in square.split()
+        np.asarray(square.getchannel(name).convert("F").resize(size, Image.Resampling.BILINEAR))
+        for name in "RGB"
     ]
     return np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255).astype(np.uint8)

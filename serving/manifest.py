@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 
+from serving.packing import outermost_level
+
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
@@ -14,7 +16,7 @@ class Manifest:
         image_size: side of the encoder's images, pixels.
         code_shape: of one code.
         levels: how many values a number of a code can take; 0: any.
-        outer: the levels lie equally spaced in [-outer, outer]; 0 where there are none.
+        outer: the levels lie equally spaced in [-outer, outer]; 0.0 where there are none.
     """
 
     attribute_names: tuple[str, ...]
@@ -33,12 +35,13 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
     try:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         code = content["code"]
+        levels = int(code.get("levels") or 0)
         return Manifest(
             attribute_names=tuple(content["attribute_names"]),
             image_size=int(content["image_size"]),
             code_shape=tuple(int(side) for side in code["shape"]),
-            levels=int(code.get("levels") or 0),
-            outer=float(code.get("outer") or 0),
+            levels=levels,
+            outer=float(code.get("outer") or (outermost_level(levels) if levels else 0.0)),
         )
     except OSError as error:
         raise ValueError(

@@ -23,6 +23,15 @@ def bits_per_value(levels: int) -> int:
     return (levels - 1).bit_length()
 
 
+def outermost_level(levels: int) -> float:
+    """Where the exported encoders' outermost level lies: 1 for two, half more with every bit.
+
+    The rule of arl_tf/capacity.py; `pack` refuses codes that follow another one.
+    """
+    bits_per_value(levels)
+    return 0.5 + 0.5 * math.log2(levels)
+
+
 def packed_bytes(code_shape: Sequence[int], levels: int) -> int:
     """Bytes that one code takes."""
     return math.ceil(math.prod(code_shape) * bits_per_value(levels) / 8)

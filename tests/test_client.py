@@ -15,7 +15,7 @@ from PIL import Image
 from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_code, stub_logits
 
 from serving import client as client_module
-from serving import client_base, contract
+from serving import contract
 from serving.client import EncoderClient, PredictRetry
 from serving.client_errors import (
     AnswerError,
@@ -144,7 +144,16 @@ def test_noise_as_png_is_within_what_is_counted_for_it():
     assert len(base64.b64encode(client_module.png(noise))) <= counted
 
 
-@pytest.mark.parametrize("fault", [BUSY, (429, {"error": "slower"}, {}), "drop"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        BUSY,
+        (429, {"error": "slower"}, {}),
+        "drop",
+        (200, {}, {"Content-Length": "1000", "Connection": "close"}),
+    ],
+    ids=["busy", "too many", "dropped", "answer cut off"],
+)
 def test_call_is_repeated_where_that_is_safe(stub, client, fault):
     stub.faults = [fault, fault]
     np.testing.assert_array_equal(client.encode(pictures(1)), stub_code(pictures(1)))
@@ -403,7 +412,3 @@ def test_threads_may_share_a_client(client):
         thread.join()
     assert len(results) == 8
     assert all(np.array_equal(result, expected) for result in results)
-
-
-def test_picture_endings_are_what_training_decodes():
-    assert set(client_base.PICTURE_ENDINGS) == {".jpg", ".jpeg", ".png", ".bmp", ".gif"}

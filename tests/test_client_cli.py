@@ -232,6 +232,22 @@ def test_saved_code_is_packed_where_there_are_levels():
     np.testing.assert_array_equal(packing.unpack(content, CODE_SHAPE, 2, 1.0), codes)
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ({}, (0, 0.0)),
+        ({"levels": None}, (0, 0.0)),
+        ({"levels": 4}, (4, 1.5)),
+        ({"levels": 4, "outer": 3.0}, (4, 3.0)),
+    ],
+)
+def test_levels_come_from_the_manifest(tmp_path, code, expected):
+    facts = {"attribute_names": ["A"], "image_size": 64, "code": {"shape": [2], **code}}
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    manifest = client_cli.read_manifest(tmp_path / "manifest.json")
+    assert (manifest.levels, manifest.outer) == expected
+
+
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     saved = tmp_path / "code.bin"
     saved.write_bytes(b"old")

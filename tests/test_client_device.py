@@ -167,12 +167,42 @@ def test_files_give_codes_in_order_and_bad_ones_are_named(tmp_path, tflite_file)
     assert "truncated" in reasons["b.jpg"]
 
 
-def test_decompression_bomb_is_refused_by_its_header(tmp_path, monkeypatch):
+@pytest.mark.parametrize("image_format", device.FORMATS)
+def test_damaged_files_are_value_errors_or_pictures(tmp_path, monkeypatch, image_format):
+    # Damaged headers claim sizes that take long to decode.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    rng = np.random.default_rng(0)
+    whole = as_bytes("RGB", image_format)
+    path = tmp_path / "photo"
+    refused = 0
+    for _ in range(100):
+        content = bytearray(whole)
+        for place in rng.integers(0, rng.choice([60, len(content)]), 4):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(content)
+        try:
+            assert device.load_image(path, SIZE).shape == (SIZE, SIZE, 3)
+        except ValueError:
+            refused += 1
+    assert refused >= 20
+
+
+def test_other_formats_are_refused(tmp_path):
+    path = tmp_path / "photo.tiff"
+    Image.fromarray(face()).save(path)
+    with pytest.raises(ValueError, match="cannot identify image file"):
+        device.load_image(path, SIZE)
+
+
+@pytest.mark.parametrize("limit", [1599, 400])
+def test_decompression_bomb_is_refused_by_its_header(tmp_path, monkeypatch, limit):
     path = tmp_path / "bomb.png"
     Image.fromarray(noise(40, 40, 3)).save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(ValueError, match=r"no complete picture: Image size .1600 pixels. exceeds"):
         device.load_image(path, SIZE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1600)
+    assert device.load_image(path, SIZE).shape == (SIZE, SIZE, 3)
 
 
 def test_rotation_is_noticed_and_not_applied(tmp_path):

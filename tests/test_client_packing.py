@@ -84,3 +84,8 @@ def test_bytes_that_are_no_whole_codes_are_refused(content):
 def test_packed_number_beyond_the_levels_is_refused():
     with pytest.raises(ValueError, match="Level 3 was packed; expected 0 to 2"):
         packing.unpack(bytes([0b11000000]), (1,), 3, 1.0)
+
+
+@pytest.mark.parametrize(("levels", "outer"), [(2, 1.0), (4, 1.5), (8, 2.0), (16, 2.5)])
+def test_outermost_level_grows_by_half_a_bit(levels, outer):
+    assert packing.outermost_level(levels) == outer
