@@ -1,1 +1,1 @@
-"""Serving the exported models: server, clients, the device's side, load test."""
+"""Serving what arl_tf exported: a development server, configs for TF Serving, clients."""
