@@ -1,0 +1,204 @@
+"""python -m serving.client encode: a photo becomes a code here, and only the code leaves."""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+
+from serving import packing
+from serving.client import EncoderClient
+from serving.client_errors import EncoderError
+from serving.contract import Attributes
+from serving.device import DeviceEncoder, is_rotated
+from serving.manifest import Manifest, manifest_of, read_manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of the photos.
+
+    Attributes:
+        photos: paths of the N that were encoded.
+        unreadable: for each of the others the reason, by path.
+        attributes: of the N codes; None where nothing was sent.
+        sent_bytes: bytes of the bodies that were sent.
+        saved_bytes: bytes of the file that was written.
+    """
+
+    photos: list[pathlib.Path]
+    unreadable: dict[str, str]
+    attributes: Attributes | None = None
+    sent_bytes: int = 0
+    saved_bytes: int = 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line; exits with 0, 1 (something failed) or 2 (wrong usage)."""
+    parser, options = parse(arguments)
+    try:
+        outcome = encode(options)
+    except (ValueError, OSError, EncoderError) as error:
+        parser.exit(1, f"error: {error}\n")
+    if options.json:
+        print_json(outcome)
+    else:
+        print_text(outcome, options)
+    if outcome.unreadable:
+        parser.exit(1)
+
+
+def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Reads the command line; exits with 2 where it can't be meant."""
+    parser = argparse.ArgumentParser(prog="python -m serving.client", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser(
+        "encode",
+        allow_abbrev=False,
+        help="encode photos on this device, send only their codes",
+        description="Encodes photos on this device with TFLite, sends only the codes to the task"
+        " head, and prints the attributes it reads from them.",
+    )
+    add = command.add_argument
+    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP or GIF, any size")
+    add("--tflite", required=True, metavar="FILE", help="the exported encoder_*.tflite")
+    add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
+    add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
+    add(
+        "--manifest",
+        metavar="FILE",
+        help="the export's manifest.json; default: beside the TFLite file or in the folder above",
+    )
+    add("--timeout", type=float, default=10.0, metavar="SECONDS", help="default: %(default)g")
+    add(
+        "--save_code",
+        metavar="FILE",
+        help="write the codes: packed, ceil(log2 levels) bits a value, where the encoder has"
+        " levels (see serving/packing.py), else little-endian float32",
+    )
+    add("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    if not (options.head or options.save_code):
+        command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
+    if not options.timeout > 0:
+        command.error(f"--timeout must be > 0, got {options.timeout:g}")
+    return parser, options
+
+
+def encode(options: argparse.Namespace) -> Outcome:
+    """Does what the command line asks for.
+
+    Raises:
+        ValueError, OSError, EncoderError: it can't be done at all.
+    """
+    device = DeviceEncoder(options.tflite)
+    manifest = read_manifest(options.manifest or manifest_of(options.tflite))
+    check_same_export(device, manifest)
+    photos, codes, unreadable = encode_photos(device, options.photos)
+    outcome = Outcome(photos, unreadable)
+    if options.save_code:
+        content = code_bytes(codes, manifest)
+        write_aside(pathlib.Path(options.save_code), content)
+        outcome = dataclasses.replace(outcome, saved_bytes=len(content))
+    if options.head:
+        attributes, sent_bytes = read_attributes(codes, manifest, options)
+        outcome = dataclasses.replace(outcome, attributes=attributes, sent_bytes=sent_bytes)
+    return outcome
+
+
+def check_same_export(device: DeviceEncoder, manifest: Manifest) -> None:
+    """Raises ValueError where file and manifest don't belong together."""
+    found = (device.image_size, device.code_shape)
+    expected = (manifest.image_size, manifest.code_shape)
+    if found != expected:
+        raise ValueError(
+            f"The TFLite file has image size and code shape {found}, the manifest {expected}: they"
+            " are of different exports."
+        )
+
+
+def encode_photos(
+    device: DeviceEncoder, paths: list[str]
+) -> tuple[list[pathlib.Path], np.ndarray, dict[str, str]]:
+    """Paths and codes float32 [N, ...] of the photos that can be read, reasons of the others."""
+    unreadable: dict[str, str] = {}
+
+    def note(path: pathlib.Path, reason: str) -> None:
+        unreadable[str(path)] = reason
+        print(f"{path}: {reason}", file=sys.stderr)
+
+    photos, codes = [], []
+    for path, code in device.encode_files(paths, on_unreadable=note):
+        if is_rotated(path):
+            print(f"{path}: asks for a rotation (EXIF), which is not applied", file=sys.stderr)
+        photos.append(path)
+        codes.append(code)
+    if not photos:
+        raise ValueError("none of the photos could be read; nothing was sent or written.")
+    return photos, np.stack(codes), unreadable
+
+
+def read_attributes(
+    codes: np.ndarray, manifest: Manifest, options: argparse.Namespace
+) -> tuple[Attributes, int]:
+    """Sends the codes to the task head; returns its answer and the bytes that were sent."""
+    with EncoderClient(
+        options.head,
+        task_head=options.model,
+        attribute_names=manifest.attribute_names,
+        timeout=options.timeout,
+    ) as client:
+        return client.read_attributes(codes), client.sent_bytes
+
+
+def code_bytes(codes: np.ndarray, manifest: Manifest) -> bytes:
+    """The codes as a file: packed where they have levels, else little-endian float32."""
+    if manifest.levels:
+        return packing.pack(codes, manifest.levels, manifest.outer)
+    return codes.astype("<f4").tobytes()
+
+
+def write_aside(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file under another name first, so that it is there whole or not at all."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except OSError:
+        os.unlink(name)
+        raise
+
+
+def print_text(outcome: Outcome, options: argparse.Namespace) -> None:
+    """Prints attributes for people, the likeliest first."""
+    found = outcome.attributes.as_dicts() if outcome.attributes else []
+    for path, attributes in zip(outcome.photos, found, strict=False):
+        print(path)
+        for name, probability in sorted(attributes.items(), key=lambda item: -item[1]):
+            print(f"  {probability:6.1%}  {name}")
+    what = f"{len(outcome.photos)} code{'s' if len(outcome.photos) > 1 else ''}"
+    if options.save_code:
+        print(f"wrote {outcome.saved_bytes} bytes, {what}, to {options.save_code}")
+    if options.head:
+        print(f"sent {outcome.sent_bytes} bytes, {what} and no image, to {options.head}")
+
+
+def print_json(outcome: Outcome) -> None:
+    """Prints the same as one JSON object."""
+    nothing = [None] * len(outcome.photos)
+    found = outcome.attributes.as_dicts() if outcome.attributes else nothing
+    report = {
+        "photos": [
+            {"photo": str(path), "attributes": attributes}
+            for path, attributes in zip(outcome.photos, found, strict=True)
+        ],
+        "unreadable": outcome.unreadable,
+        "sent_bytes": outcome.sent_bytes,
+        "saved_bytes": outcome.saved_bytes,
+    }
+    print(json.dumps(report))

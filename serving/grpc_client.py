@@ -1,0 +1,208 @@
+"""The same client on TF Serving's gRPC API.
+
+A module of its own: the stubs of tensorflow-serving-api import tensorflow. Take
+serving/client.py where that is too much.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving.client_base import CodeClient
+from serving.client_errors import (
+    AnswerError,
+    DeadlineError,
+    EncoderError,
+    NotFoundError,
+    RejectedError,
+    ServerError,
+    UnavailableError,
+)
+from serving.contract import InputSpec, Signature
+
+ERRORS: dict[grpc.StatusCode, type[EncoderError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: RejectedError,
+    # What grpc answers to a message that is too large.
+    grpc.StatusCode.RESOURCE_EXHAUSTED: RejectedError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+}
+# grpc counts tries, and never makes more than five.
+MOST_RETRIES = 4
+
+
+class GrpcEncoderClient(CodeClient):
+    """A gRPC client with EncoderClient's methods; threads may share one."""
+
+    bytes_per_value: ClassVar[dict[str, float]] = {"uint8": 1, "float32": 4, "bytes": 1}
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        encoder: str = "encoder",
+        task_head: str = "task_head",
+        version: int | None = None,
+        label: str | None = None,
+        attribute_names: Sequence[str] | None = None,
+        timeout: float = 10.0,
+        retries: int = 3,
+        batch_size: int = 32,
+        max_request_bytes: int = 16 * 2**20,
+        credentials: grpc.ChannelCredentials | None = None,
+    ):
+        """Nothing is sent yet.
+
+        Args:
+            address: HOST:PORT.
+            encoder: the served encoder's name.
+            task_head: the served task head's name.
+            version: of both models; None: the server's choice, the newest.
+            label: of both models' version, instead of its number.
+            attribute_names: in the task head's order, see the export's manifest.json.
+            timeout: seconds until a call's deadline, repeats included.
+            retries: how often a call may be repeated while the server is UNAVAILABLE, 0 to 4.
+            batch_size: most images or codes in a call.
+            max_request_bytes: most bytes of values in a call.
+            credentials: of a TLS connection; None: not encrypted.
+
+        Raises:
+            ValueError: an argument can't be meant.
+        """
+        super().__init__(
+            encoder=encoder,
+            task_head=task_head,
+            attribute_names=attribute_names,
+            batch_size=batch_size,
+            max_request_bytes=max_request_bytes,
+        )
+        if version is not None and label is not None:
+            raise ValueError(f"Give a version or a label, not both: got {version} and {label!r}.")
+        self.address, self._version, self._label = address, version, label
+        self._timeout = timeout
+        options = channel_options(retries)
+        self._channel = (
+            grpc.secure_channel(address, credentials, options)
+            if credentials
+            else grpc.insecure_channel(address, options)
+        )
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._channel.close()
+
+    def predict_request(
+        self, model: str, signature: Signature, rows: Sequence
+    ) -> predict_pb2.PredictRequest:
+        """The message of a predict call; rows are an array, or byte strings."""
+        request = predict_pb2.PredictRequest(output_filter=signature.outputs)
+        self._choose(request.model_spec, model)
+        request.model_spec.signature_name = signature.name
+        dtype = tf.string if signature.dtype == "bytes" else signature.dtype
+        tensor = tf.make_tensor_proto(rows, dtype=dtype)
+        request.inputs[signature.input_name].CopyFrom(tensor)
+        return request
+
+    def call(self, method: str, request: object) -> object:
+        """One call of the prediction service, repeated while the server is UNAVAILABLE.
+
+        Args:
+            method: Predict or GetModelMetadata.
+            request: its message.
+
+        Returns:
+            The answer's message.
+
+        Raises:
+            EncoderError: the call failed.
+        """
+        try:
+            return getattr(self._stub, method)(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            kind = ERRORS.get(error.code(), ServerError)
+            name = error.code().name
+            message = f"{self.address} answers {name}: {error.details()}"
+            raise kind(message, name) from error
+
+    def _predict(self, model: str, signature: Signature, rows: Sequence) -> dict[str, np.ndarray]:
+        answer = self.call("Predict", self.predict_request(model, signature, rows))
+        try:
+            return {
+                name: tf.make_ndarray(answer.outputs[name]).astype(np.float32)
+                for name in signature.outputs
+            }
+        except (KeyError, ValueError, TypeError) as error:
+            raise AnswerError(
+                f"{model} gives no {' and '.join(signature.outputs)} as tensors of numbers: {error}"
+            ) from error
+
+    def _signatures(self, model: str) -> dict[str, dict[str, InputSpec]]:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        self._choose(request.model_spec, model)
+        answer = self.call("GetModelMetadata", request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        if not answer.metadata["signature_def"].Unpack(signatures):
+            raise AnswerError(f"{model}'s metadata has no signatures.")
+        return {
+            name: {key: input_spec(tensor) for key, tensor in signature.inputs.items()}
+            for name, signature in signatures.signature_def.items()
+            # A model lists its initialiser as a signature without inputs.
+            if signature.inputs
+        }
+
+    def _choose(self, spec: object, model: str) -> None:
+        """Fills in a ModelSpec's model and version."""
+        spec.name = model
+        if self._label is not None:
+            spec.version_label = self._label
+        elif self._version is not None:
+            spec.version.value = self._version
+
+
+def channel_options(retries: int) -> list[tuple[str, object]]:
+    """Options of a channel: no limit to answers; grpc's own repeats, with backoff and jitter.
+
+    Raises:
+        ValueError: grpc can't repeat so often.
+    """
+    if not 0 <= retries <= MOST_RETRIES:
+        raise ValueError(f"retries must be from 0 to {MOST_RETRIES}, got {retries}.")
+    options: list[tuple[str, object]] = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_retries", int(retries > 0)),
+        # Codes go to the address that was given, whatever the environment says of proxies.
+        ("grpc.enable_http_proxy", 0),
+    ]
+    if retries:
+        policy = {
+            "maxAttempts": retries + 1,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "5s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        service = {"service": "tensorflow.serving.PredictionService"}
+        config = {"methodConfig": [{"name": [service], "retryPolicy": policy}]}
+        options.append(("grpc.service_config", json.dumps(config)))
+    return options
+
+
+def input_spec(tensor: object) -> InputSpec:
+    """Reads one input (TensorInfo) of a model's metadata."""
+    dtype = tf.dtypes.as_dtype(tensor.dtype)
+    name = "bytes" if dtype == tf.string else dtype.name
+    shape = tensor.tensor_shape
+    if shape.unknown_rank:
+        return InputSpec(name, None)
+    return InputSpec(name, tuple(None if side.size < 0 else side.size for side in shape.dim))
