@@ -55,9 +55,12 @@ class DeviceEncoder:
             self._run = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{path} can't be loaded by LiteRT: {error}") from error
-        image, code = described(self._run.get_input_details(), self._run.get_output_details(), path)
+        inputs = self._run.get_input_details()
+        image, code = described(inputs, self._run.get_output_details(), path)
         self.image_size = image[1]
         self.code_shape = code[1:]
+        # Seeded by the operating system: who can guess the noise can take it off.
+        self._noise = np.random.default_rng() if "noise" in inputs else None
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Encodes prepared images one by one.
@@ -79,10 +82,17 @@ class DeviceEncoder:
                 f" [N, {', '.join(map(str, shape))}], N >= 1."
             )
         values = images.astype(np.float32) / np.float32(255)
-        codes = np.concatenate([self._run(image=image[None])["code"] for image in values])
+        codes = np.concatenate([self._encode_one(image[None]) for image in values])
         if not np.isfinite(codes).all():
             raise EncoderError("The encoder's codes hold NaN or inf: the file is broken.")
         return codes
+
+    def _encode_one(self, image: np.ndarray) -> np.ndarray:
+        """The code float32 [1, ...] of an image float32 [1, S, S, 3], with noise of its own."""
+        inputs = {"image": image}
+        if self._noise is not None:
+            inputs["noise"] = self._noise.standard_normal((1, *self.code_shape), np.float32)
+        return self._run(**inputs)["code"]
 
     def encode_files(
         self, paths: Iterable[Path], *, on_unreadable: OnUnreadable = log_unreadable
@@ -106,7 +116,7 @@ class DeviceEncoder:
 
 
 def described(inputs: dict, outputs: dict, path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shapes of a file's `image` and `code`.
+    """Shapes of a file's `image` and `code`; a code's `noise` is of the code's shape.
 
     Raises:
         ValueError: it has other inputs or outputs than an exported encoder.
@@ -115,14 +125,15 @@ def described(inputs: dict, outputs: dict, path: Path) -> tuple[tuple[int, ...],
         name: (np.dtype(tensor["dtype"]).name, tuple(int(side) for side in tensor["shape"]))
         for name, tensor in (*inputs.items(), *outputs.items())
     }
-    if list(inputs) == ["image"] and list(outputs) == ["code"]:
+    if set(inputs) in ({"image"}, {"image", "noise"}) and list(outputs) == ["code"]:
         (image_type, image), (code_type, code) = found["image"], found["code"]
         square = len(image) == 4 and image[1] == image[2]
-        if (image_type, code_type) == ("float32", "float32") and square and image[::3] == (1, 3):
+        fits = found.get("noise", found["code"]) == ("float32", code)
+        if image_type == code_type == "float32" and square and image[::3] == (1, 3) and fits:
             return image, code
     raise ValueError(
         f"{path} has the inputs {list(inputs)} and the outputs {list(outputs)}, {found}; expected"
-        " image float32 [1, S, S, 3] and code float32 [1, ...]."
+        " image float32 [1, S, S, 3] (and noise float32 [1, ...]) and code float32 [1, ...]."
     )
 
 
