@@ -1,0 +1,1 @@
+"""Serving what arl_tf exported: a development server, configs for TF Serving, clients."""
