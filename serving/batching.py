@@ -203,8 +203,8 @@ class Batcher:
             return
         try:
             self._run_merged(signature, ready)
-        except ServingError:
-            # One client's bad picture must not spoil the others' answers.
+        # One client's bad picture must not spoil the others' answers; alone, each gets its own.
+        except Exception:
             for task in ready:
                 self._run_alone(signature, task)
 

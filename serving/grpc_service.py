@@ -90,6 +90,10 @@ class _Service:
                 yield
         except ServingError as error:
             context.abort(error.code, error.message)
+        # Anything else is a fault of the server: the client is told so, the log why.
+        except Exception:
+            logging.exception("A request failed.")
+            context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log says more.")
 
     def _refuse(self, method: str, context: grpc.ServicerContext) -> None:
         with self._answering(method, "", context):

@@ -165,15 +165,17 @@ def write_outputs(outputs: Mapping[str, np.ndarray], *, rows: bool, items: int) 
         ServingError: INVALID_ARGUMENT: an output has no row for every instance.
     """
     values = {name: _plain(name, array) for name, array in outputs.items()}
+    finite = all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f")
+    dump = _dump if finite else _dump_non_finite
     if not rows:
-        return _dump({"outputs": values if len(values) > 1 else next(iter(values.values()))})
+        return dump({"outputs": values if len(values) > 1 else next(iter(values.values()))})
     for name, array in outputs.items():
         if not array.ndim or len(array) != items:
             raise invalid(f"Output {name!r} is not a row for every instance; ask for columns.")
     if len(values) == 1:
-        return _dump({"predictions": next(iter(values.values()))})
+        return dump({"predictions": next(iter(values.values()))})
     by_row = zip(*values.values(), strict=True)
-    return _dump({"predictions": [dict(zip(values, row, strict=True)) for row in by_row]})
+    return dump({"predictions": [dict(zip(values, row, strict=True)) for row in by_row]})
 
 
 def _plain(name: str, array: np.ndarray) -> Any:
@@ -193,6 +195,11 @@ def _plain(name: str, array: np.ndarray) -> Any:
 
 def _dump(content: Any) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _dump_non_finite(content: Any) -> bytes:
+    """With the tokens NaN and Infinity, which TF Serving writes and orjson does not."""
+    return json.dumps(content, default=lambda array: array.tolist()).encode()
 
 
 def _short(value: Any) -> str:

@@ -15,78 +15,93 @@ from serving import batching
 from serving.server import LocalServer, Settings
 from serving.validation import Limits
 
-
-def define_flags() -> None:
-    """Flags, named as TF Serving's where it has them."""
-    defaults, limits = Settings(model_base_path=pathlib.Path()), Limits()
-    flags.DEFINE_string(
+DEFAULTS = Settings(model_base_path=pathlib.Path())
+# Name, default, (least and greatest value,) help.
+TEXTS = (
+    (
         "model_base_path",
         None,
         "Folder that holds a folder a model, each with numbered version folders, as a run's"
         " export/saved_model does.",
-    )
-    flags.DEFINE_string(
+    ),
+    (
         "model_config_file",
         None,
         "Instead of --model_base_path: a ModelServerConfig in text format, with version policies"
         " and labels. Read again at every poll.",
-    )
-    flags.DEFINE_string("host", defaults.host, "Address to listen at; 0.0.0.0 for every one.")
-    flags.DEFINE_integer("port", defaults.port, "gRPC's port; 0: any that is free.", 0, 65535)
-    flags.DEFINE_integer(
-        "rest_api_port", defaults.rest_api_port, "REST's port; 0: any that is free.", 0, 65535
-    )
-    flags.DEFINE_float(
-        "file_system_poll_wait_seconds",
-        defaults.file_system_poll_wait_seconds,
-        "Seconds between two looks at the version folders. A new one has to look the same twice.",
-    )
-    flags.DEFINE_integer(
-        "max_num_load_retries",
-        defaults.max_num_load_retries,
-        "How often a version that can't be loaded is tried again; a change in its folder starts"
-        " anew.",
-        0,
-    )
-    flags.DEFINE_bool("enable_batching", False, "Merge requests that wait at the same time.")
-    flags.DEFINE_string(
+    ),
+    ("host", DEFAULTS.host, "Address to listen at; 0.0.0.0 for every one."),
+    (
         "batching_parameters_file",
         None,
         "BatchingParameters in text format, with --enable_batching.",
-    )
-    flags.DEFINE_integer(
+    ),
+)
+INTEGERS = (
+    ("port", DEFAULTS.port, 0, 65535, "gRPC's port; 0: any that is free."),
+    ("rest_api_port", DEFAULTS.rest_api_port, 0, 65535, "REST's port; 0: any that is free."),
+    (
+        "max_num_load_retries",
+        DEFAULTS.max_num_load_retries,
+        0,
+        None,
+        "How often a version that can't be loaded is tried again; a change in its folder starts"
+        " anew.",
+    ),
+    (
         "rest_api_timeout_in_ms",
-        round(1000 * defaults.rest_api_timeout),
+        round(1000 * DEFAULTS.rest_api_timeout),
+        1,
+        None,
         "Milliseconds for a REST request, the reading of its body included.",
-        1,
-    )
-    flags.DEFINE_integer(
+    ),
+    (
         "rest_api_num_threads",
-        defaults.rest_api_num_threads,
+        DEFAULTS.rest_api_num_threads,
+        1,
+        None,
         "REST requests that are worked on at once.",
-        1,
-    )
-    flags.DEFINE_integer(
+    ),
+    (
         "grpc_max_threads",
-        defaults.grpc_max_threads,
+        DEFAULTS.grpc_max_threads,
+        1,
+        None,
         "gRPC requests that are worked on at once.",
-        1,
-    )
-    flags.DEFINE_integer("max_request_items", limits.items, "Items of a request, at most.", 1)
-    flags.DEFINE_integer(
+    ),
+    ("max_request_items", DEFAULTS.limits.items, 1, None, "Items of a request, at most."),
+    (
         "max_request_pixels",
-        limits.pixels,
-        "Pixels of a request's JPEG and PNG files together when decoded, at most.",
+        DEFAULTS.limits.pixels,
         1,
-    )
-    flags.DEFINE_integer(
-        "max_request_bytes", limits.request_bytes, "Bytes of a request, at most.", 1
-    )
-    flags.DEFINE_float(
-        "drain_seconds",
-        30.0,
-        "After SIGTERM or SIGINT, how long requests under way may take.",
-        0.0,
+        None,
+        "Pixels of a request's JPEG and PNG files together when decoded, at most.",
+    ),
+    ("max_request_bytes", DEFAULTS.limits.request_bytes, 1, None, "Bytes of a request, at most."),
+)
+SECONDS = (
+    (
+        "file_system_poll_wait_seconds",
+        DEFAULTS.file_system_poll_wait_seconds,
+        "Seconds between two looks at the version folders. A new one has to look the same twice.",
+    ),
+    ("drain_seconds", 30.0, "After SIGTERM or SIGINT, how long requests under way may take."),
+)
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags in `values`, named as TF Serving's where it has them."""
+    for name, default, text in TEXTS:
+        flags.DEFINE_string(name, default, text, flag_values=values)
+    for name, default, least, most, text in INTEGERS:
+        flags.DEFINE_integer(name, default, text, least, most, flag_values=values)
+    for name, default, text in SECONDS:
+        flags.DEFINE_float(name, default, text, 0.0, flag_values=values)
+    flags.DEFINE_bool(
+        "enable_batching",
+        False,
+        "Merge requests that wait at the same time.",
+        flag_values=values,
     )
 
 
@@ -119,19 +134,21 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
     )
 
 
-def main(argv: list[str]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    logging.use_absl_handler()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def run(values: flags.FlagValues) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        SystemExit: the server can't be started; it says why.
+    """
     try:
-        settings = settings_from_flags(flags.FLAGS)
+        settings = settings_from_flags(values)
         server = LocalServer(settings)
     except (OSError, ValueError) as error:
         sys.exit(f"serving.local_server: {error}")
+    # Only now: while models are being loaded there is nothing to drain.
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     server.start()
     print(
         f"Speaks TF Serving's protocol: gRPC at {settings.host}:{server.port},"
@@ -141,8 +158,16 @@ def main(argv: list[str]) -> None:
     )
     stop.wait()
     print("Draining.", flush=True)
-    server.stop(flags.FLAGS.drain_seconds)
+    server.stop(values.drain_seconds)
     print("Stopped.", flush=True)
+
+
+def main(argv: list[str]) -> None:
+    """The command."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    logging.use_absl_handler()
+    run(flags.FLAGS)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,13 @@ def sources_in_folder(
 
     Raises:
         OSError: model_base_path can't be read.
+        ValueError: it is a model's own folder.
     """
+    if version_folders(model_base_path):
+        raise ValueError(
+            f"--model_base_path={model_base_path} holds version folders itself; give the folder"
+            " above it, which holds a folder a model."
+        )
     return {
         path.name: ModelSource(path.name, path, policy)
         for path in sorted(pathlib.Path(model_base_path).iterdir())

@@ -121,25 +121,20 @@ class ModelStore:
         """Serves these models from now on, and loads them at once.
 
         Raises:
-            ServingError: FAILED_PRECONDITION when a wanted version can't be loaded or a label has
-                no version; whatever can be served is served.
+            ServingError: FAILED_PRECONDITION: a version or label can't be had, and everything stays
+                as it was; or a version can't be loaded, and the others are served.
         """
+        _refuse_missing(sources)
         self._read_sources = lambda: sources
         self.poll(settled=True)
-        problems = [
+        failed = [
             f"{name} version {status.version}: {status.error}"
             for name in sources
             for status in self.status(name)
             if status.error
         ]
-        problems += [
-            f"label {label!r} of model {name!r} needs version {version}, which is not served"
-            for name, source in sources.items()
-            for label, version in source.labels.items()
-            if self._labels.get(name, {}).get(label) != version
-        ]
-        if problems:
-            raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(problems))
+        if failed:
+            raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(failed))
 
     @contextlib.contextmanager
     def lease(
@@ -232,6 +227,7 @@ class ModelStore:
             return
         entry.attempts += 1
         entry.state = LOADING
+        logging.info("Model %s version %d is being loaded.", name, version)
         try:
             servable = self._load(name, version, path)
         except ValueError as error:
@@ -276,6 +272,23 @@ class ModelStore:
                 elif label in before:
                     after[label] = before[label]
             self._labels[source.name] = after
+
+
+def _refuse_missing(sources: Sources) -> None:
+    """Raises ServingError when a model has a version or label that is not on disk."""
+    missing = []
+    for name, source in sources.items():
+        try:
+            wanted = source.versions()
+        except OSError as error:
+            missing.append(f"model {name!r}: {error}")
+            continue
+        asked = set(source.policy.specific) | set(source.labels.values())
+        lacking = sorted(asked - set(wanted))
+        if lacking or not wanted:
+            missing.append(f"model {name!r} lacks versions {lacking or 'altogether'}")
+    if missing:
+        raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(missing))
 
 
 def _listing(path: pathlib.Path) -> tuple:

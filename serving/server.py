@@ -1,5 +1,6 @@
 """The development server as an object: both protocols over one store, from start to drain."""
 
+import contextlib
 import dataclasses
 import pathlib
 import socket
@@ -96,25 +97,28 @@ class LocalServer:
         """
         self._settings = settings
         metrics = Metrics()
-        self.store = model_store.ModelStore(
-            settings.source_reader(),
-            servable.load,
-            max_load_retries=settings.max_num_load_retries,
-        )
-        self.store.poll(settled=True)
+        with contextlib.ExitStack() as undo:
+            self._socket = undo.enter_context(_listen(settings.host, settings.rest_api_port))
+            self.rest_api_port = self._socket.getsockname()[1]
+            self.store = model_store.ModelStore(
+                settings.source_reader(),
+                servable.load,
+                max_load_retries=settings.max_num_load_retries,
+            )
+            self._batcher = batching.Batcher(settings.batching, metrics.batch)
+            undo.callback(self._batcher.close)
+            self.predictor = Predictor(self.store, self._batcher, settings.limits, metrics)
+            self._grpc = grpc_service.GrpcServer(
+                self.predictor,
+                address=f"{settings.host}:{settings.port}",
+                threads=settings.grpc_max_threads,
+                timeout=settings.grpc_timeout,
+            )
+            self.port = self._grpc.port
+            self.store.poll(settled=True)
+            undo.pop_all()
         if not self.store.names():
             logging.warning("No model is being served yet.")
-        self._batcher = batching.Batcher(settings.batching, metrics.batch)
-        self.predictor = Predictor(self.store, self._batcher, settings.limits, metrics)
-        self._socket = _listen(settings.host, settings.rest_api_port)
-        self.rest_api_port = self._socket.getsockname()[1]
-        self._grpc = grpc_service.GrpcServer(
-            self.predictor,
-            address=f"{settings.host}:{settings.port}",
-            threads=settings.grpc_max_threads,
-            timeout=settings.grpc_timeout,
-        )
-        self.port = self._grpc.port
         self._rest = uvicorn.Server(self._rest_config())
         self._rest_thread = threading.Thread(
             target=self._rest.run, args=([self._socket],), name="rest", daemon=True

@@ -34,19 +34,15 @@ def read_inputs(
             raise invalid(f"Input {name!r} has no shape.")
         shape = [dimension.size for dimension in proto.tensor_shape.dim]
         validation.check_shape(name, shape, spec, limits)
-        arrays[name] = _to_array(name, proto, shape)
+        arrays[name] = _to_array(name, proto)
     return arrays
 
 
-def _to_array(name: str, proto: tensor_pb2.TensorProto, shape: list[int]) -> np.ndarray:
+def _to_array(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     try:
-        array = tf.make_ndarray(proto)
-    except (ValueError, TypeError) as error:
+        return tf.make_ndarray(proto)
+    except (ValueError, TypeError, OverflowError) as error:
         raise invalid(f"Input {name!r} does not hold what its shape promises: {error}") from error
-    # With no value at all make_ndarray returns an empty array whatever the shape says.
-    if list(array.shape) != shape:
-        raise invalid(f"Input {name!r} holds {array.size} values, its shape is {shape}.")
-    return array
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:

@@ -47,7 +47,8 @@ def check_names(signature: Signature, names: Iterable[str]) -> None:
 def check_shape(name: str, shape: Sequence[int], spec: tf.TensorSpec, limits: Limits) -> None:
     """Raises ServingError for a shape that the signature does not take, or that is too large."""
     expected = spec.shape
-    if not expected.is_compatible_with(list(shape)) or any(size < 0 for size in shape):
+    # TensorShape itself raises for a negative size.
+    if any(size < 0 for size in shape) or not expected.is_compatible_with(list(shape)):
         raise invalid(
             f"Input {name!r} has shape {_shape(shape)}, expected {_shape(expected.as_list())}."
         )
