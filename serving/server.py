@@ -164,7 +164,12 @@ class LocalServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=512)
+        listening = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise OSError(f"REST can't listen at {host}:{port}: {error.strerror}") from error
+    # Accepted connections inherit it. asyncio does not set it for a socket made like this one, and
+    # a small answer in two writes would wait 40 ms for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
