@@ -36,6 +36,12 @@ TEXTS = (
         None,
         "BatchingParameters in text format, with --enable_batching.",
     ),
+    (
+        "demo_attacker",
+        None,
+        "Folder with the SavedModels protected, unprotected_encoder and unprotected, for the"
+        " reconstructions on the demo page; serving/README.md says what they take and return.",
+    ),
 )
 INTEGERS = (
     ("port", DEFAULTS.port, 0, 65535, "gRPC's port; 0: any that is free."),
@@ -118,7 +124,7 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
         file = values.batching_parameters_file
         parameters = batching.read_parameters(file) if file else batching.BatchingParameters()
     same = {field.name for field in dataclasses.fields(Settings)} & set(values)
-    paths = ("model_base_path", "model_config_file")
+    paths = ("model_base_path", "model_config_file", "demo_attacker")
     return Settings(
         **{name: values[name].value for name in same - set(paths)},
         **{
@@ -152,7 +158,7 @@ def run(values: flags.FlagValues) -> None:
     server.start()
     print(
         f"Speaks TF Serving's protocol: gRPC at {settings.host}:{server.port},"
-        f" REST at http://{settings.host}:{server.rest_api_port}; models:"
+        f" REST and a demo page at http://{settings.host}:{server.rest_api_port}; models:"
         f" {', '.join(server.store.names()) or 'none yet'}.",
         flush=True,
     )

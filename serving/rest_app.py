@@ -115,6 +115,12 @@ class RestApi:
 
     async def answer(self, request: Request) -> Response:
         """One request of TF Serving's REST API."""
+        return await self.with_body(
+            request, functools.partial(self._answer, request.method, request.url.path)
+        )
+
+    async def with_body(self, request: Request, function: Callable[..., Response]) -> Response:
+        """Reads a request's body and runs `function(body, deadline=...)` on it in a thread."""
         deadline = time.monotonic() + self._timeout
         try:
             body = await read_body(
@@ -126,20 +132,14 @@ class RestApi:
             return error_response(error.status, str(error))
         except starlette.requests.ClientDisconnect:
             return Response(status_code=400)
-        return await self.in_thread(
-            self._answer, request.method, request.url.path, body, deadline=deadline
-        )
+        return await self._in_thread(functools.partial(function, body, deadline=deadline))
 
-    async def in_thread(
-        self, function: Callable[..., Response], *args, deadline: float
-    ) -> Response:
-        """Runs a function (..., deadline) that blocks; its ServingError becomes a response."""
+    async def _in_thread(self, function: Callable[[], Response]) -> Response:
+        """Runs a function that blocks; its ServingError becomes a response."""
         # Made here, since a limiter belongs to the event loop it was made in.
         self._limiter = self._limiter or anyio.CapacityLimiter(self._threads)
         try:
-            return await anyio.to_thread.run_sync(
-                functools.partial(function, *args, deadline=deadline), limiter=self._limiter
-            )
+            return await anyio.to_thread.run_sync(function, limiter=self._limiter)
         except ServingError as error:
             return error_response(HTTP_STATUS.get(error.code, 500), error.message)
         # Anything else is a fault of the server: the client is told so, the log why.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import uvicorn
 from absl import logging
 
-from serving import batching, grpc_service, model_config, model_store, rest_app, servable
+from serving import batching, demo, grpc_service, model_config, model_store, rest_app, servable
 from serving.batching import BatchingParameters
 from serving.model_store import Sources
 from serving.predict import Predictor
@@ -40,6 +40,7 @@ class Settings:
         grpc_timeout: seconds for a gRPC request, or its client's deadline, if that is sooner.
         rest_api_num_threads: REST requests worked on at once.
         grpc_max_threads: gRPC requests worked on at once.
+        demo_attacker: folder of demo.load_attacker, for the demo page; or None.
     """
 
     model_base_path: pathlib.Path | None = None
@@ -55,6 +56,7 @@ class Settings:
     grpc_timeout: float = 60.0
     rest_api_num_threads: int = 8
     grpc_max_threads: int = 16
+    demo_attacker: pathlib.Path | None = None
 
     def __post_init__(self):
         if (self.model_base_path is None) == (self.model_config_file is None):
@@ -115,6 +117,8 @@ class LocalServer:
                 timeout=settings.grpc_timeout,
             )
             self.port = self._grpc.port
+            folder = settings.demo_attacker
+            self._attacker = demo.load_attacker(folder) if folder else demo.DemoAttacker()
             self.store.poll(settled=True)
             undo.pop_all()
         if not self.store.names():
@@ -130,8 +134,9 @@ class LocalServer:
             threads=self._settings.rest_api_num_threads,
             timeout=self._settings.rest_api_timeout,
         )
+        page = demo.Demo(self.predictor, api, self._attacker)
         return uvicorn.Config(
-            rest_app.application(api.routes()),
+            rest_app.application([*api.routes(), *page.routes()]),
             log_config=None,
             access_log=False,
             lifespan="off",

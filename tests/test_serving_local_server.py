@@ -47,7 +47,7 @@ def lines_until(process, pattern):
     pytest.fail(f"never said {pattern}: {''.join(said)[-2000:]}")
 
 
-READY = r"gRPC at 127.0.0.1:(\d+), REST at http://127.0.0.1:(\d+); models: encoder, task_head"
+READY = r"gRPC at 127.0.0.1:(\d+), .*http://127.0.0.1:(\d+); models: encoder, task_head"
 FREE_PORTS = ("--port=0", "--rest_api_port=0")
 
 
@@ -100,6 +100,7 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         "--rest_api_timeout_in_ms=5000",
         "--rest_api_num_threads=6",
         "--grpc_max_threads=7",
+        "--demo_attacker=attackers",
         "--max_request_items=8",
         "--max_request_pixels=9",
         "--max_request_bytes=10",
@@ -115,6 +116,7 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         rest_api_timeout=5,
         rest_api_num_threads=6,
         grpc_max_threads=7,
+        demo_attacker=pathlib.Path("attackers"),
         limits=Limits(items=8, pixels=9, request_bytes=10),
     )
 
