@@ -39,3 +39,11 @@ def celeba_folder():
     if not folder or not (pathlib.Path(folder) / "celeba").is_dir():
         pytest.skip("ARL_TF_TEST_DATA names no folder that holds celeba/: no real photographs here")
     return pathlib.Path(folder) / "celeba"
+
+
+@pytest.fixture(scope="session")
+def exported_models(tmp_path_factory):
+    """A folder that holds encoder/1 and task_head/1, tiny; tests copy it and don't change it."""
+    import serving_models
+
+    return serving_models.save_models(tmp_path_factory.mktemp("exported"))

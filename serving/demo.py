@@ -1,0 +1,219 @@
+"""The demo page: a photo, its code, what the task head reads, what an attacker makes of it."""
+
+import base64
+import dataclasses
+import io
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+import starlette.requests
+import starlette.responses
+import starlette.routing
+from PIL import Image
+
+from serving import servable, validation
+from serving.errors import invalid
+from serving.predict import ModelSpec, Prediction, Predictor
+from serving.rest_app import RestApi
+from serving.servable import Servable
+from serving.validation import Limits
+
+ENCODER, TASK_HEAD = "encoder", "task_head"
+STATIC = pathlib.Path(__file__).parent / "static"
+FILES = {
+    "demo.css": "text/css",
+    "demo.js": "text/javascript",
+    "face.png": "image/png",
+}
+# Everything comes from this server; pictures are also made on the page.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+# The code's picture spans this many standard deviations to either side of its mean.
+DEVIATIONS = 2.5
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoAttacker:
+    """Attackers for the page, each a SavedModel; None where the folder has none.
+
+    Attributes:
+        protected: the served encoder's code -> picture.
+        unprotected_encoder: an unprotected encoder, exported as the served one.
+        unprotected: the unprotected encoder's code -> picture.
+    """
+
+    protected: Servable | None = None
+    unprotected_encoder: Servable | None = None
+    unprotected: Servable | None = None
+
+    def __post_init__(self):
+        if (self.unprotected is None) != (self.unprotected_encoder is None):
+            raise ValueError(
+                "--demo_attacker: unprotected and unprotected_encoder go together; the folder has"
+                " only one of them."
+            )
+
+
+def load_attacker(folder: pathlib.Path) -> DemoAttacker:
+    """Loads the SavedModels of a folder, whose names are DemoAttacker's fields.
+
+    serving_default of protected and unprotected takes one input, codes float32 [N, ...], and
+    returns one output, pictures [N, h, w, 3]: uint8, or float32 in [0, 1].
+
+    Raises:
+        ValueError: the folder has none of them, or they can't be loaded.
+    """
+    names = [field.name for field in dataclasses.fields(DemoAttacker)]
+    found = {name: folder / name for name in names if (folder / name).is_dir()}
+    if not found:
+        raise ValueError(f"--demo_attacker={folder} holds none of {', '.join(names)}.")
+    return DemoAttacker(**{name: servable.load(name, 1, path) for name, path in found.items()})
+
+
+class Demo:
+    """The page, its files, and the one call that it makes."""
+
+    def __init__(self, predictor: Predictor, api: RestApi, attacker: DemoAttacker):
+        """`attacker`: for the reconstructions, as far as there are any."""
+        self._predictor = predictor
+        self._api = api
+        self._attacker = attacker
+
+    def routes(self) -> list[starlette.routing.BaseRoute]:
+        """For a Starlette application."""
+        return [
+            starlette.routing.Route("/", self._page),
+            starlette.routing.Route("/demo/explain", self._explain, methods=["POST"]),
+            *(
+                starlette.routing.Route(f"/demo/{name}", self._file(name, kind))
+                for name, kind in FILES.items()
+            ),
+        ]
+
+    async def _page(self, request: starlette.requests.Request) -> starlette.responses.Response:
+        return starlette.responses.FileResponse(
+            STATIC / "index.html", headers=HEADERS, media_type="text/html"
+        )
+
+    @staticmethod
+    def _file(name: str, kind: str):
+        async def answer(request: starlette.requests.Request) -> starlette.responses.Response:
+            return starlette.responses.FileResponse(STATIC / name, headers=HEADERS, media_type=kind)
+
+        return answer
+
+    async def _explain(self, request: starlette.requests.Request) -> starlette.responses.Response:
+        def answer(body: bytes, *, deadline: float) -> starlette.responses.Response:
+            return starlette.responses.JSONResponse(
+                self.explain(body, deadline=deadline), headers=HEADERS
+            )
+
+        return await self._api.with_body(request, answer)
+
+    def explain(self, photo: bytes, *, deadline: float) -> dict[str, Any]:
+        """What the page shows of a photo. Nothing of it is kept.
+
+        Args:
+            photo: a JPEG or PNG file.
+            deadline: in time.monotonic's seconds.
+
+        Returns:
+            For JSON: code (picture, shape, bytes), attributes (name, probability), reconstructions
+            (protected, unprotected). Pictures are data URLs; what there is no attacker for is None.
+
+        Raises:
+            ServingError: the photo is no picture, or the models are not being served.
+        """
+        photos = {validation.IMAGE_INPUT: np.array([photo], object)}
+        encoded = self._predict(ENCODER, None, "encode_bytes", photos, deadline)
+        (code,) = encoded.outputs.values()
+        version = encoded.servable.version
+        # A code is read by the task head of its encoder's version.
+        read = self._predict(TASK_HEAD, version, "", {"code": code}, deadline)
+        probability = read.outputs["probability"][0]
+        names = attribute_names(read.servable, len(probability))
+        return {
+            "code": {
+                "picture": data_url(code_picture(code[0])),
+                "shape": code.shape[1:],
+                "bytes": code[0].nbytes,
+            },
+            "attributes": [
+                {"name": name, "probability": round(float(value), 4)}
+                for name, value in zip(names, probability, strict=True)
+            ],
+            "reconstructions": self._reconstruct(code, photos),
+        }
+
+    def _predict(self, model, version, signature, inputs, deadline) -> Prediction:
+        spec = ModelSpec(model, version, signature_name=signature)
+        return self._predictor.predict(spec, lambda _: inputs, deadline=deadline)
+
+    def _reconstruct(self, code: np.ndarray, photos: dict[str, np.ndarray]) -> dict[str, Any]:
+        attacker, limits = self._attacker, self._predictor.limits
+        pictures = dict.fromkeys(("protected", "unprotected"))
+        if attacker.protected is not None:
+            pictures["protected"] = attack(attacker.protected, code, limits)
+        if attacker.unprotected is not None:
+            encode = attacker.unprotected_encoder.signature("encode_bytes")
+            (unprotected_code,) = encode.run(photos).values()
+            pictures["unprotected"] = attack(attacker.unprotected, unprotected_code, limits)
+        return pictures
+
+
+def attack(attacker: Servable, code: np.ndarray, limits: Limits) -> str:
+    """An attacker's picture of the first code, as a data URL.
+
+    Raises:
+        ServingError: the attacker does not take such codes, or returns no picture.
+    """
+    signature = attacker.signature("")
+    if len(signature.inputs) != 1 or len(signature.outputs) != 1:
+        raise invalid(f"--demo_attacker: {attacker.name} must have one input and one output.")
+    inputs = dict.fromkeys(signature.inputs, code)
+    validation.check_inputs(signature, inputs, limits)
+    (picture,) = signature.run(inputs).values()
+    if picture.ndim != 4 or picture.shape[3] != 3:
+        raise invalid(f"--demo_attacker: {attacker.name} returns {picture.shape}, no picture.")
+    if picture.dtype != np.uint8:
+        picture = np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    return data_url(picture[0])
+
+
+def attribute_names(task_head: Servable, count: int) -> list[str]:
+    """The attributes' names, which the task head's SavedModel has as an asset; else numbers."""
+    path = task_head.path / "assets" / "attributes.txt"
+    names = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return names if len(names) == count else [f"attribute {index}" for index in range(count)]
+
+
+def code_picture(code: np.ndarray) -> np.ndarray:
+    """A code as uint8 [rows, columns]: its channels side by side, as square as they go.
+
+    A code without a grid, [C], gets a pixel a channel.
+    """
+    grid = code if code.ndim == 3 else code.reshape(1, 1, -1)
+    height, width, channels = grid.shape
+    columns = next(
+        n for n in range(math.isqrt(channels - 1) + 1, channels + 1) if channels % n == 0
+    )
+    tiles = grid.reshape(height, width, channels // columns, columns)
+    wall = tiles.transpose(2, 0, 3, 1).reshape(height * channels // columns, width * columns)
+    spread = DEVIATIONS * wall.std() or 1.0
+    return np.round(127.5 + 127.5 * np.clip((wall - wall.mean()) / spread, -1, 1)).astype(np.uint8)
+
+
+def data_url(picture: np.ndarray) -> str:
+    """A picture, uint8 [h, w] or [h, w, 3], as the PNG in a data URL."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

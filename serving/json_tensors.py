@@ -1,0 +1,210 @@
+"""Bodies of REST's :predict to arrays and back, in row and column format."""
+
+import base64
+import binascii
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import tensorflow as tf
+
+from serving import validation
+from serving.errors import invalid
+from serving.servable import Signature
+
+B64 = "b64"
+# TF Serving's rule for outputs: others hold text.
+BYTES_SUFFIX = "_bytes"
+ROWS, COLUMNS = "instances", "inputs"
+KINDS = {"b": "true or false", "u": "whole numbers", "i": "whole numbers", "f": "numbers"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """A parsed body of :predict.
+
+    Attributes:
+        signature_name: "" if the client named none.
+        rows: whether it came as "instances", else as "inputs".
+        tensors: what stands there, as JSON has it.
+    """
+
+    signature_name: str
+    rows: bool
+    tensors: Any
+
+
+def parse(body: bytes) -> Body:
+    """Parses a body.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: it is no JSON object with either instances or inputs.
+    """
+    content = _parse_json(body)
+    if not isinstance(content, dict):
+        raise invalid("Request must be a JSON object.")
+    given = [key for key in (ROWS, COLUMNS) if key in content]
+    if len(given) != 1:
+        raise invalid(f"Request must have either {ROWS!r} or {COLUMNS!r}, got {given or 'none'}.")
+    name = content.get("signature_name", "")
+    if not isinstance(name, str):
+        raise invalid(f"'signature_name' must be a string, got {_short(name)}.")
+    return Body(name, given == [ROWS], content[given[0]])
+
+
+def _parse_json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # TF Serving takes these tokens, which JSON does not have.
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise invalid(f"JSON Parse error: {error}") from error
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"JSON Parse error: {error}") from error
+
+
+def read_inputs(body: Body, signature: Signature) -> dict[str, np.ndarray]:
+    """Arrays of a body's tensors, of the dtypes that the signature takes.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: names, nesting or values don't fit.
+    """
+    columns = (_rows_to_columns if body.rows else _name_columns)(body.tensors, signature)
+    validation.check_names(signature, columns)
+    return {
+        name: _to_array(name, value, signature.inputs[name].dtype)
+        for name, value in columns.items()
+    }
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) != {B64}
+
+
+def _rows_to_columns(rows: Any, signature: Signature) -> dict[str, Any]:
+    if not isinstance(rows, list) or not rows:
+        raise invalid(f"{ROWS!r} must be a list that is not empty, got {_short(rows)}.")
+    named = sum(map(_is_named, rows))
+    if not named:
+        return {_only_input(signature): rows}
+    names = set(rows[0])
+    if named < len(rows) or any(set(row) != names for row in rows):
+        raise invalid(f"All of {ROWS!r} must be objects with the same names, or none.")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _name_columns(columns: Any, signature: Signature) -> dict[str, Any]:
+    return columns if _is_named(columns) else {_only_input(signature): columns}
+
+
+def _only_input(signature: Signature) -> str:
+    names = sorted(signature.inputs)
+    if len(names) != 1:
+        raise invalid(f"Signature {signature.name!r} takes {', '.join(names)}; name the inputs.")
+    return names[0]
+
+
+def _to_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
+    if dtype == tf.string:
+        return _string_array(name, value)
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError) as error:
+        raise invalid(f"Input {name!r} is not a regular array: {error}") from error
+    if not array.size:
+        return array.astype(dtype.as_numpy_dtype)
+    kind = np.dtype(dtype.as_numpy_dtype).kind
+    taken = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}.get(kind, "")
+    if array.dtype.kind not in taken:
+        raise invalid(
+            f"Input {name!r} must hold {KINDS.get(kind, 'nothing that JSON has')} for"
+            f" {dtype.name}, got {_short(value)}."
+        )
+    if kind in "iu" and (array.min() < dtype.min or array.max() > dtype.max):
+        raise invalid(
+            f"Input {name!r} holds {array.min()} to {array.max()}, expected {dtype.name}:"
+            f" {dtype.min} to {dtype.max}."
+        )
+    # Too large for float32 becomes infinity, which is refused where NaN is.
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.as_numpy_dtype)
+
+
+def _string_array(name: str, value: Any) -> np.ndarray:
+    array = np.array(_to_bytes(name, value), dtype=object)
+    if not all(isinstance(item, bytes) for item in array.flat):
+        raise invalid(f"Input {name!r} is not a regular array.")
+    return array
+
+
+def _to_bytes(name: str, value: Any) -> Any:
+    """The same nested lists, strings and {"b64": ...} turned to bytes."""
+    if isinstance(value, list):
+        return [_to_bytes(name, item) for item in value]
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, dict) or not isinstance(value.get(B64), str):
+        raise invalid(f'Input {name!r} must hold strings or {{"b64": ...}}, got {_short(value)}.')
+    try:
+        return base64.b64decode(value[B64], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid(f"Input {name!r}: unable to base64 decode: {error}") from error
+
+
+def write_outputs(outputs: Mapping[str, np.ndarray], *, rows: bool, items: int) -> bytes:
+    """The answer's body: "predictions" for rows, "outputs" for columns.
+
+    A single output comes without its name.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: an output has no row for every instance.
+    """
+    values = {name: _plain(name, array) for name, array in outputs.items()}
+    finite = all(np.isfinite(array).all() for array in outputs.values() if array.dtype.kind == "f")
+    dump = _dump if finite else _dump_non_finite
+    if not rows:
+        return dump({"outputs": values if len(values) > 1 else next(iter(values.values()))})
+    for name, array in outputs.items():
+        if not array.ndim or len(array) != items:
+            raise invalid(f"Output {name!r} is not a row for every instance; ask for columns.")
+    if len(values) == 1:
+        return dump({"predictions": next(iter(values.values()))})
+    by_row = zip(*values.values(), strict=True)
+    return dump({"predictions": [dict(zip(values, row, strict=True)) for row in by_row]})
+
+
+def _plain(name: str, array: np.ndarray) -> Any:
+    """What orjson can write: arrays of numbers as they are, strings as nested lists."""
+    if array.dtype != object:
+        return np.ascontiguousarray(array)
+
+    def convert(value):
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        if name.endswith(BYTES_SUFFIX):
+            return {B64: base64.b64encode(value).decode()}
+        return value.decode(errors="replace")
+
+    return convert(array.tolist())
+
+
+def _dump(content: Any) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _dump_non_finite(content: Any) -> bytes:
+    """With the tokens NaN and Infinity, which TF Serving writes and orjson does not."""
+    return json.dumps(content, default=lambda array: array.tolist()).encode()
+
+
+def _short(value: Any) -> str:
+    """The beginning of a value, for a message."""
+    if isinstance(value, list | dict):
+        return f"{type(value).__name__} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

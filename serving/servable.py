@@ -1,0 +1,164 @@
+"""One loaded version of a model: its signatures, and how they are run on arrays."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
+
+from serving.errors import ServingError, invalid
+
+WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
+# TF Serving reads no more of them either.
+MAX_WARMUP_REQUESTS = 1000
+# What TensorFlow puts around the sentence that says what is wrong.
+BOILERPLATE = ("Graph execution error", "Detected at node", "<stack traces", "[[{{", "\t [[{{")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Signature:
+    """A function of a SavedModel. Two are equal only if they are one and the same.
+
+    Attributes:
+        name: as in the SavedModel.
+        inputs: name -> shape and dtype.
+        outputs: name -> shape and dtype.
+        function: tensors by name -> tensors by name.
+    """
+
+    name: str
+    inputs: Mapping[str, tf.TensorSpec]
+    outputs: Mapping[str, tf.TensorSpec]
+    function: Callable[..., Mapping[str, tf.Tensor]]
+
+    @property
+    def batchable(self) -> bool:
+        """Whether the first axis of every input and output is a number of items, left open."""
+        return all(
+            spec.shape.rank and spec.shape[0] is None
+            for spec in (*self.inputs.values(), *self.outputs.values())
+        )
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs the function on arrays that `validation.check_inputs` let pass.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT when the graph refuses what it got, else INTERNAL.
+        """
+        try:
+            outputs = self.function(
+                **{
+                    name: tf.constant(array, self.inputs[name].dtype)
+                    for name, array in inputs.items()
+                }
+            )
+            return {name: tensor.numpy() for name, tensor in outputs.items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise invalid(f"Signature {self.name!r}: {plain_message(error)}") from error
+        except tf.errors.OpError as error:
+            message = f"Signature {self.name!r}: {plain_message(error)}"
+            raise ServingError(grpc.StatusCode.INTERNAL, message) from error
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Servable:
+    """A loaded version of a model.
+
+    Attributes:
+        name: of the model.
+        version: number of its folder.
+        path: its folder.
+        signatures: by name.
+        signature_defs: as the SavedModel's file describes them.
+        module: the SavedModel; its variables live as long as it does.
+    """
+
+    name: str
+    version: int
+    path: pathlib.Path
+    signatures: Mapping[str, Signature]
+    signature_defs: get_model_metadata_pb2.SignatureDefMap
+    module: object
+
+    def signature(self, name: str) -> Signature:
+        """The signature of that name; an empty name means `serving_default`."""
+        name = name or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+        if name not in self.signatures:
+            raise invalid(
+                f'Serving signature name: "{name}" not found in signature def; model'
+                f" {self.name!r} has {', '.join(sorted(self.signatures))}."
+            )
+        return self.signatures[name]
+
+
+def load(name: str, version: int, path: pathlib.Path) -> Servable:
+    """Loads a version and runs its warm-up requests, if it has any.
+
+    Raises:
+        ValueError: the folder is no complete SavedModel with signatures.
+    """
+    try:
+        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        module = tf.saved_model.load(str(path))
+    # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
+    except Exception as error:
+        raise ValueError(f"{path} can't be loaded as a SavedModel: {error}") from error
+    signatures = {key: _signature(key, run) for key, run in module.signatures.items()}
+    if not signatures:
+        raise ValueError(f"{path} has no signature that could be served.")
+    servable = Servable(name, version, path, signatures, _signature_defs(saved), module)
+    warm_up(servable)
+    return servable
+
+
+def _signature(name: str, function) -> Signature:
+    inputs = {
+        key: spec
+        for key, spec in function.structured_input_signature[1].items()
+        if isinstance(spec, tf.TensorSpec)
+    }
+    return Signature(name, inputs, dict(function.structured_outputs), function)
+
+
+def _signature_defs(
+    saved: saved_model_pb2.SavedModel,
+) -> get_model_metadata_pb2.SignatureDefMap:
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    for name, definition in saved.meta_graphs[0].signature_def.items():
+        definitions.signature_def[name].CopyFrom(definition)
+    return definitions
+
+
+def warm_up(servable: Servable) -> int:
+    """Runs the Predict requests that the version's folder brings along; returns their number.
+
+    Raises:
+        ValueError: the file is damaged, or a request of it fails.
+    """
+    path = servable.path / WARMUP_REQUESTS
+    if not path.exists():
+        return 0
+    count = 0
+    try:
+        records = tf.data.TFRecordDataset(str(path)).take(MAX_WARMUP_REQUESTS)
+        for record in records.as_numpy_iterator():
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.WhichOneof("log_type") == "predict_log":
+                request = log.predict_log.request
+                signature = servable.signature(request.model_spec.signature_name)
+                signature.run({k: tf.make_ndarray(v) for k, v in request.inputs.items()})
+                count += 1
+    except (ServingError, tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: warm-up failed: {error}") from error
+    return count
+
+
+def plain_message(error: tf.errors.OpError) -> str:
+    """TensorFlow's message without the lines that tell a client nothing."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(BOILERPLATE)]
+    return " ".join(telling) or type(error).__name__

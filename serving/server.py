@@ -1,0 +1,180 @@
+"""The development server as an object: both protocols over one store, from start to drain."""
+
+import contextlib
+import dataclasses
+import pathlib
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from absl import logging
+
+from serving import batching, demo, grpc_service, model_config, model_store, rest_app, servable
+from serving.batching import BatchingParameters
+from serving.model_store import Sources
+from serving.predict import Predictor
+from serving.prometheus import Metrics
+from serving.validation import Limits
+
+# Connections beyond that are answered 503; slow clients hold a connection, never a thread.
+MAX_CONNECTIONS = 512
+DEFAULT_LIMITS = Limits()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a server is run.
+
+    Attributes:
+        model_base_path: holds a folder a model, each with version folders; or None.
+        model_config_file: a ModelServerConfig in text format instead; or None.
+        host: address to listen at.
+        port: for gRPC; 0 takes any that is free.
+        rest_api_port: for REST; 0 takes any that is free.
+        file_system_poll_wait_seconds: between two looks at the version folders.
+        max_num_load_retries: of a version that can't be loaded.
+        batching: how requests are merged.
+        limits: of a request.
+        rest_api_timeout: seconds for a REST request, from its first byte to its answer.
+        grpc_timeout: seconds for a gRPC request, or its client's deadline, if that is sooner.
+        rest_api_num_threads: REST requests worked on at once.
+        grpc_max_threads: gRPC requests worked on at once.
+        demo_attacker: folder of demo.load_attacker, for the demo page; or None.
+    """
+
+    model_base_path: pathlib.Path | None = None
+    model_config_file: pathlib.Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_api_port: int = 8501
+    file_system_poll_wait_seconds: float = 1.0
+    max_num_load_retries: int = 5
+    batching: BatchingParameters = batching.NO_MERGING
+    limits: Limits = DEFAULT_LIMITS
+    rest_api_timeout: float = 30.0
+    grpc_timeout: float = 60.0
+    rest_api_num_threads: int = 8
+    grpc_max_threads: int = 16
+    demo_attacker: pathlib.Path | None = None
+
+    def __post_init__(self):
+        if (self.model_base_path is None) == (self.model_config_file is None):
+            raise ValueError(
+                "Give either --model_base_path or --model_config_file, got"
+                f" {self.model_base_path} and {self.model_config_file}."
+            )
+        for name in (
+            "file_system_poll_wait_seconds",
+            "rest_api_timeout",
+            "grpc_timeout",
+            "rest_api_num_threads",
+            "grpc_max_threads",
+        ):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}.")
+
+    def source_reader(self) -> Callable[[], Sources]:
+        """Reads, at each call, which models are wanted."""
+        if self.model_config_file is not None:
+            return lambda: model_config.sources_in_file(self.model_config_file)
+        return lambda: model_config.sources_in_folder(self.model_base_path)
+
+
+class LocalServer:
+    """Serves models by TF Serving's protocol until it is stopped.
+
+    Attributes:
+        predictor: answers both protocols' requests.
+        store: the models.
+        port: where gRPC listens.
+        rest_api_port: where REST listens.
+    """
+
+    def __init__(self, settings: Settings):
+        """Loads the models and binds both ports.
+
+        Raises:
+            OSError, ValueError: a port can't be bound; models or config can't be read.
+        """
+        self._settings = settings
+        metrics = Metrics()
+        with contextlib.ExitStack() as undo:
+            self._socket = undo.enter_context(_listen(settings.host, settings.rest_api_port))
+            self.rest_api_port = self._socket.getsockname()[1]
+            self.store = model_store.ModelStore(
+                settings.source_reader(),
+                servable.load,
+                max_load_retries=settings.max_num_load_retries,
+            )
+            self._batcher = batching.Batcher(settings.batching, metrics.batch)
+            undo.callback(self._batcher.close)
+            self.predictor = Predictor(self.store, self._batcher, settings.limits, metrics)
+            self._grpc = grpc_service.GrpcServer(
+                self.predictor,
+                address=f"{settings.host}:{settings.port}",
+                threads=settings.grpc_max_threads,
+                timeout=settings.grpc_timeout,
+            )
+            self.port = self._grpc.port
+            folder = settings.demo_attacker
+            self._attacker = demo.load_attacker(folder) if folder else demo.DemoAttacker()
+            self.store.poll(settled=True)
+            undo.pop_all()
+        if not self.store.names():
+            logging.warning("No model is being served yet.")
+        self._rest = uvicorn.Server(self._rest_config())
+        self._rest_thread = threading.Thread(
+            target=self._rest.run, args=([self._socket],), name="rest", daemon=True
+        )
+
+    def _rest_config(self) -> uvicorn.Config:
+        api = rest_app.RestApi(
+            self.predictor,
+            threads=self._settings.rest_api_num_threads,
+            timeout=self._settings.rest_api_timeout,
+        )
+        page = demo.Demo(self.predictor, api, self._attacker)
+        return uvicorn.Config(
+            rest_app.application([*api.routes(), *page.routes()]),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=None,
+        )
+
+    def start(self) -> None:
+        """Answers from now on, and watches the version folders."""
+        self._rest_thread.start()
+        self._grpc.start()
+        self.store.watch(self._settings.file_system_poll_wait_seconds)
+
+    def stop(self, grace: float) -> None:
+        """Takes no more requests, and returns when those under way are answered.
+
+        Args:
+            grace: seconds after which they are broken off.
+        """
+        wait_for_grpc = self._grpc.stop(grace)
+        self._rest.config.timeout_graceful_shutdown = max(1, round(grace))
+        self._rest.should_exit = True
+        if self._rest_thread.is_alive():
+            self._rest_thread.join()
+        wait_for_grpc()
+        self._batcher.close()
+        self.store.close()
+        self._socket.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise OSError(f"REST can't listen at {host}:{port}: {error.strerror}") from error
+    # Accepted connections inherit it. asyncio does not set it for a socket made like this one, and
+    # a small answer in two writes would wait 40 ms for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening

@@ -1,0 +1,355 @@
+"""REST as TF Serving speaks it: formats, codes, and every fault a client can commit."""
+
+import base64
+import contextlib
+import io
+import json
+import socket
+import struct
+import threading
+import time
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from serving_models import (
+    CODE_SHAPE,
+    SIZE,
+    b64,
+    picture_file,
+    pictures,
+    predict,
+    rest,
+    serving,
+)
+
+from serving.validation import Limits
+
+BYTES = {"signature_name": "encode_bytes"}
+
+
+@pytest.fixture(scope="module")
+def server(exported_models):
+    limits = Limits(items=64, pixels=4_000_000, request_bytes=2_000_000)
+    with serving(exported_models, limits=limits, rest_api_timeout=5.0) as running:
+        yield running
+        # Whatever the tests above did to it, it still answers.
+        assert predict(running, "encoder", {"instances": pictures().tolist()})[0] == 200
+
+
+@pytest.fixture(scope="module")
+def encode(exported_models):
+    signatures = tf.saved_model.load(str(exported_models / "encoder" / "1")).signatures
+    return lambda images: signatures["encode"](image=tf.constant(images))["code"].numpy()
+
+
+def refused(answer, status, *words):
+    """Asserts an error body of this status that holds these words."""
+    assert answer[0] == status, answer
+    assert set(answer[1]) == {"error"}
+    assert all(word in answer[1]["error"] for word in words), answer[1]
+    return True
+
+
+def test_status_has_state_and_code_of_every_version(server):
+    status = {"error_code": "OK", "error_message": ""}
+    expected = {"version": "1", "state": "AVAILABLE", "status": status}
+    for path in ("/v1/models/encoder", "/v1/models/encoder/versions/1"):
+        assert rest(server, "GET", path) == (200, {"model_version_status": [expected]})
+
+
+def test_metadata_describes_every_signature(server):
+    status, answer = rest(server, "GET", "/v1/models/encoder/versions/1/metadata")
+    assert status == 200
+    assert answer["model_spec"]["name"] == "encoder"
+    assert answer["model_spec"]["version"] == "1"
+    signatures = answer["metadata"]["signature_def"]["signature_def"]
+    assert {"encode", "encode_bytes", "serving_default"} <= set(signatures)
+    image = signatures["encode"]["inputs"]["image"]
+    assert image["dtype"] == "DT_UINT8"
+    sizes = [dimension["size"] for dimension in image["tensor_shape"]["dim"]]
+    assert sizes == ["-1", str(SIZE), str(SIZE), "3"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": pictures(3).tolist()},
+        {"instances": [{"image": image} for image in pictures(3).tolist()]},
+    ],
+    ids=["plain", "named"],
+)
+def test_rows_return_the_models_codes_as_predictions(server, encode, body):
+    status, answer = predict(server, "encoder", body)
+    assert status == 200
+    assert list(answer) == ["predictions"]
+    np.testing.assert_allclose(answer["predictions"], encode(pictures(3)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"inputs": pictures(3).tolist()}, {"inputs": {"image": pictures(3).tolist()}}],
+    ids=["plain", "named"],
+)
+def test_columns_return_the_models_codes_as_outputs(server, encode, body):
+    status, answer = predict(server, "encoder", body, "/versions/1")
+    assert status == 200
+    assert list(answer) == ["outputs"]
+    np.testing.assert_allclose(answer["outputs"], encode(pictures(3)), atol=1e-5)
+
+
+def test_several_outputs_come_by_name(server):
+    codes = np.ones((2, *CODE_SHAPE)).tolist()
+    rows = predict(server, "task_head", {"instances": codes})[1]["predictions"]
+    columns = predict(server, "task_head", {"inputs": codes})[1]["outputs"]
+    assert [set(row) for row in rows] == [{"logits", "probability"}] * 2
+    assert set(columns) == {"logits", "probability"}
+    assert columns["logits"] == [row["logits"] for row in rows]
+
+
+def test_b64_png_and_jpeg_give_codes_of_the_pictures_in_them(server, encode):
+    files = [picture_file(image) for image in pictures(2)]
+    status, answer = predict(server, "encoder", BYTES | {"instances": list(map(b64, files))})
+    assert status == 200
+    np.testing.assert_allclose(answer["predictions"], encode(pictures(2)), atol=1e-5)
+    jpeg = {"inputs": {"image_bytes": [b64(picture_file(pictures()[0], "JPEG"))]}}
+    assert predict(server, "encoder", BYTES | jpeg)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v1/models/nobody:predict", 404, ["Servable not found for request: Latest(nobody)"]),
+        ("/v1/models/encoder/versions/9:predict", 404, ["Specific(encoder, 9)"]),
+        ("/v1/models/encoder/labels/canary:predict", 400, ["version label: canary"]),
+        ("/v1/models/encoder/versions/x:predict", 400, ["Malformed request"]),
+        ("/v1/models/encoder:explain", 400, ["Malformed request"]),
+        ("/v1/models/encoder", 400, ["Malformed request: POST"]),
+        ("/v1/models/encoder:classify", 501, ["not implemented"]),
+        ("/v1/models/encoder:regress", 501, ["not implemented"]),
+        ("/v2/models", 404, ["Not found"]),
+    ],
+)
+def test_unknown_model_version_label_and_verb_have_their_codes(server, path, status, words):
+    assert refused(rest(server, "POST", path, {"instances": pictures().tolist()}), status, *words)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/nobody", "/v1/models/encoder/versions/9"])
+def test_status_of_what_is_not_there_is_404(server, path):
+    assert refused(rest(server, "GET", path), 404, "Could not find")
+
+
+def test_unknown_signature_is_named(server):
+    body = {"signature_name": "decode", "instances": pictures().tolist()}
+    assert refused(predict(server, "encoder", body), 400, '"decode" not found in signature def')
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", ["JSON Parse error"]),
+        (b"{", ["JSON Parse error"]),
+        (b'{"instances": NaN', ["JSON Parse error"]),
+        (b"\xff\xfe", ["JSON Parse error"]),
+        (b"[" * 100_000, ["JSON Parse error"]),
+        (b"[NaN," + b"[" * 100_000, ["JSON Parse error"]),
+        (b"3", ["must be a JSON object"]),
+        (b"{}", ["'instances' or 'inputs'"]),
+        (b'{"instances": [1], "inputs": [1]}', ["either 'instances' or 'inputs'"]),
+        (b'{"instances": [1], "signature_name": 7}', ["'signature_name' must be a string"]),
+    ],
+)
+def test_malformed_json_is_refused_with_the_reason(server, body, words):
+    assert refused(predict(server, "encoder", body), 400, *words)
+
+
+ZERO = np.zeros((1, SIZE, SIZE, 3), int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (5, ["must be a list"]),
+        ([], ["not empty"]),
+        ({}, ["must be a list"]),
+        ([1, 2], ["shape [2]", f"expected [?, {SIZE}, {SIZE}, 3]"]),
+        (ZERO[0], [f"shape [{SIZE}, {SIZE}, 3]"]),
+        ([ZERO], [f"shape [1, 1, {SIZE}, {SIZE}, 3]"]),
+        (np.zeros((1, SIZE + 1, SIZE, 3), int).tolist(), [f"shape [1, {SIZE + 1}, {SIZE}, 3]"]),
+        (np.zeros((1, SIZE, SIZE, 1), int).tolist(), ["shape"]),
+        (np.zeros((65, SIZE, SIZE, 3), int).tolist(), ["65 items", "limit is 64"]),
+        (np.full((1, SIZE, SIZE, 3), 0.5).tolist(), ["whole numbers", "uint8"]),
+        (np.full((1, SIZE, SIZE, 3), 256).tolist(), ["256", "uint8: 0 to 255"]),
+        (np.full((1, SIZE, SIZE, 3), -1).tolist(), ["-1", "uint8: 0 to 255"]),
+        (np.full((1, SIZE, SIZE, 3), "x").tolist(), ["whole numbers"]),
+        (np.full((1, SIZE, SIZE, 3), True).tolist(), ["whole numbers"]),
+        (np.full((1, SIZE, SIZE, 3), None).tolist(), ["whole numbers"]),
+        ([[1, [2]]], ["not a regular array"]),
+        ([{"picture": 1}], ["takes the inputs 'image'", "'picture'"]),
+        ([{"image": 1}, 2], ["same names"]),
+        ([10**30], ["whole numbers"]),
+        ([{"b64": "AAAA"}], ["whole numbers"]),
+    ],
+)
+def test_wrong_rank_size_dtype_and_values_are_refused_with_the_reason(server, tensors, words):
+    assert refused(predict(server, "encoder", {"instances": tensors}), 400, *words)
+
+
+def test_empty_columns_are_refused(server):
+    body = {"inputs": {"image": np.zeros((0, SIZE, SIZE, 3)).tolist()}}
+    assert refused(predict(server, "encoder", body), 400, "shape [0]")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e39"])
+def test_codes_that_are_not_finite_are_refused(server, value):
+    code = np.zeros((1, *CODE_SHAPE)).tolist()
+    body = json.dumps({"instances": code}).replace("0.0", value, 1).encode()
+    assert refused(predict(server, "task_head", body), 400, "NaN or infinity")
+
+
+def png_header(width, height):
+    """A PNG of a few bytes that claims to be huge."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk + crc
+
+
+def black_png(side):
+    """A true decompression bomb: every pixel is there, in few bytes."""
+    rows = zlib.compress(bytes((3 * side + 1) * side), 9)
+    chunks = [png_header(side, side)]
+    for name, content in ((b"IDAT", rows), (b"IEND", b"")):
+        crc = struct.pack(">I", zlib.crc32(name + content))
+        chunks.append(struct.pack(">I", len(content)) + name + content + crc)
+    return b"".join(chunks)
+
+
+JPEG = picture_file(np.zeros((40, 40, 3), np.uint8), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (b"", ["Picture 0 is empty"]),
+        (b"not a picture", ["b'not a pi'", "expected a JPEG or PNG"]),
+        (b"GIF89a" + bytes(20), ["expected a JPEG or PNG"]),
+        (JPEG[:20], ["damaged JPEG"]),
+        (JPEG[: len(JPEG) // 2], ["JPEG"]),
+        (JPEG[:-200], ["JPEG"]),
+        (picture_file(pictures()[0])[:-100], ["PNG"]),
+        (picture_file(pictures()[0])[:20], ["expected a JPEG or PNG"]),
+        (png_header(0, 5), ["PNG"]),
+        (png_header(50_000, 50_000), ["2500000000 pixels"]),
+        (black_png(3000), ["9000000 pixels", "4000000"]),
+    ],
+    ids=lambda value: str(len(value)),
+)
+def test_empty_truncated_and_exploding_pictures_are_refused(server, file, words):
+    answer = predict(server, "encoder", BYTES | {"instances": [b64(file)]})
+    assert refused(answer, 400, *words)
+
+
+def test_large_jpeg_is_refused_by_its_header(server):
+    file = io.BytesIO(picture_file(np.zeros((8, 8, 3), np.uint8), "JPEG")).getvalue()
+    marker = file.index(b"\xff\xc0")
+    huge = file[: marker + 5] + struct.pack(">HH", 60_000, 60_000) + file[marker + 9 :]
+    answer = predict(server, "encoder", BYTES | {"instances": [b64(huge)]})
+    assert refused(answer, 400, "3600000000 pixels")
+
+
+@pytest.mark.parametrize("value", ["???", "AAA", "AA=A", "ä", 5, None, ["AAAA"]])
+def test_wrong_b64_is_refused(server, value):
+    answer = predict(server, "encoder", BYTES | {"instances": [{"b64": value}]})
+    assert refused(answer, 400, "Input 'image_bytes'")
+
+
+def test_huge_json_is_refused_while_it_is_being_sent(server):
+    with connected(server) as client:
+        client.sendall(head(10**12))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                client.sendall(b" " * 65536)
+        assert b"413 " in client.recv(65536).split(b"\r\n")[0]
+
+
+def test_ten_thousand_items_are_refused(exported_models):
+    files = [base64.b64encode(picture_file(np.zeros((1, 1, 3), np.uint8))).decode()] * 10_000
+    body = BYTES | {"instances": [{"b64": file} for file in files]}
+    with serving(exported_models) as running:
+        answer = predict(running, "encoder", body)
+    assert refused(answer, 400, "10000 items", "limit is 1024")
+
+
+@contextlib.contextmanager
+def connected(server):
+    with socket.create_connection(("127.0.0.1", server.rest_api_port), timeout=20) as client:
+        yield client
+
+
+def head(length):
+    return (
+        "POST /v1/models/encoder:predict HTTP/1.1\r\nHost: here\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def test_slow_clients_hold_no_thread_and_end_with_408(exported_models):
+    with (
+        serving(exported_models, rest_api_timeout=1.0, rest_api_num_threads=1) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        slow = [stack.enter_context(connected(running)) for _ in range(20)]
+        for client in slow:
+            client.sendall(head(100) + b"{")
+        assert predict(running, "encoder", {"instances": pictures().tolist()})[0] == 200
+        assert b"408 " in slow[-1].recv(4096).split(b"\r\n")[0]
+
+
+def test_slow_headers_do_not_hold_up_others(server):
+    with connected(server) as client:
+        client.sendall(b"POST /v1/models/enc")
+        assert predict(server, "encoder", {"instances": pictures().tolist()})[0] == 200
+
+
+def test_client_that_is_gone_mid_request_leaves_the_server_well(server):
+    body = json.dumps({"instances": pictures(8).tolist()}).encode()
+    for sent in (head(len(body)), head(len(body)) + body[:100], head(len(body)) + body):
+        with connected(server) as client:
+            client.sendall(sent)
+            # Reset, not closed: no orderly end.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert predict(server, "encoder", {"instances": pictures().tolist()})[0] == 200
+
+
+def test_request_that_takes_too_long_is_504_and_the_next_is_answered(exported_models):
+    with serving(exported_models, rest_api_timeout=0.5) as running:
+        release = hold_up(running)
+        answer = predict(running, "encoder", {"instances": pictures().tolist()})
+        release()
+        assert refused(answer, 504, "time is over")
+        deadline = time.monotonic() + 20
+        while predict(running, "encoder", {"instances": pictures().tolist()})[0] != 200:
+            assert time.monotonic() < deadline
+
+
+def hold_up(running):
+    """Makes every batch wait until the function returned here is called."""
+    event = threading.Event()
+    running._batcher._on_batch = lambda items: event.wait(20)
+    return event.set
+
+
+def test_metrics_count_requests_without_letting_clients_invent_labels(server):
+    predict(server, "encoder", {"instances": pictures().tolist()})
+    predict(server, "made_up_name", {"instances": []})
+    with connected(server) as client:
+        client.sendall(
+            b"GET /monitoring/prometheus/metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        )
+        text = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    labels = 'code="OK",method="Predict",model="encoder",protocol="rest"'
+    assert f"serving_requests_total{{{labels}}}" in text
+    assert "made_up_name" not in text
+    assert "serving_request_seconds_bucket" in text
