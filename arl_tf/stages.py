@@ -2,14 +2,13 @@
 
 import shutil
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from arl_tf import (
     audit_stage,
     checkpoints,
-    export,
+    export_stage,
     frozen,
     leakage,
     report,
@@ -17,14 +16,13 @@ from arl_tf import (
     runs,
     signatures,
     splits,
+    tflite_encoder,
     train,
 )
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
-
-EXPORT_SAMPLES = 16
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:
@@ -111,9 +109,12 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
     for folder in (config.encoder_saved_model, config.task_head_saved_model):
         if folder:
             signatures.version_folder(folder)
+    if config.encoder_tflite:
+        tflite_encoder.read_file(config.encoder_tflite)
     if "train" not in todo and not config.is_foreign:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))
+    export_stage.check_before_training(config, run, todo)
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
@@ -151,26 +152,11 @@ def train_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     train.train(config, run, images, parts)
 
 
-def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
-    """Exports encoder and task head, the manifest with the audit's figures where there is one."""
-    samples = np.asarray(images.images[parts.public_validation[:EXPORT_SAMPLES]])
-    figures = report.read_figures(run.audit("test"))
-    export.export_models(
-        checkpoints.load_player(run.player("encoder")),
-        checkpoints.load_player(run.player("task_head")),
-        image_size=config.image_size,
-        attribute_names=images.attribute_names,
-        samples=samples,
-        export_dir=run.export,
-        provenance={
-            **runs.provenance(),
-            "settings_sha256": runs.settings_hash(config.settings("export")),
-            "audit": figures,
-        },
-    )
-
-
-STAGES = {"train": train_stage, "audit": audit_stage.audit_stage, "export": export_stage}
+STAGES = {
+    "train": train_stage,
+    "audit": audit_stage.audit_stage,
+    "export": export_stage.export_stage,
+}
 
 
 def summary(config: Config, run: RunDirectory) -> str:
