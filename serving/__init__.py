@@ -1,0 +1,1 @@
+"""What runs beside an exported encoder: checks, clients and servers. Nothing here needs arl_tf."""
