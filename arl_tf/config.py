@@ -418,8 +418,8 @@ class Config:
     )
     tflite_precisions: str = option(
         "float32,float16,int8",
-        "TFLite files to export, comma-separated: float32, float16, int8; one that fails its"
-        " comparison with the Keras encoder stops the export.",
+        "TFLite files to export, comma-separated: float32, float16, int8; empty: none. One that"
+        " fails its comparison with the Keras encoder stops the export.",
         group="export",
     )
     calibration_images: int = option(

@@ -44,7 +44,7 @@ def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spl
             "audit": report.read_figures(run.audit("test")),
         },
         gate=found.describe(allow_unaudited=config.allow_unaudited),
-        precisions=comma_separated(config.tflite_precisions),
+        precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 
 

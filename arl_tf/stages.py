@@ -33,7 +33,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         callbacks.TrainingDiverged: training went wrong.
     """
     prepare_tensorflow(config)
-    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    todo = stages_to_do(config, run)
     if todo:
         check_prerequisites(config, run, todo)
         cache = audit_stage.cache_folder(config, run)
@@ -47,6 +47,19 @@ def run_stages(config: Config, run: RunDirectory) -> None:
             STAGES[stage](config, run, images, parts)
             runs.mark_finished(run, stage_key(config, stage), config.settings(stage))
     print(summary(config, run))
+
+
+def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
+    """The stages asked for that are not finished; a new audit of T makes an export old."""
+    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    if audits_test(config, todo) and "export" in config.stage_names and "export" not in todo:
+        todo.append("export")
+    return todo
+
+
+def audits_test(config: Config, todo: list[str]) -> bool:
+    """Whether T is about to be audited."""
+    return "audit" in todo and config.audit_split == "test"
 
 
 def prepare_tensorflow(config: Config) -> None:
@@ -136,6 +149,9 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
         run.splits.unlink(missing_ok=True)
     for stage in todo:
         runs.forget_finished(run, stage_key(config, stage))
+    if audits_test(config, todo):
+        # The audit that let it through is no more.
+        runs.forget_finished(run, "export")
 
 
 def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:

@@ -15,7 +15,7 @@ Encode = Callable[[np.ndarray], np.ndarray]
 # Relative errors that pass in any encoder. Deep ones magnify rounding more: there the bound is
 # ROUNDING_SHARE of what the Keras encoder's own codes change by when its kernels are float16.
 RELATIVE_ERROR = {"float32": 1e-5, "float16": 1e-3}
-# Measured in 16 untrained encoders and three trained ones: 0.0008 to 0.002, and 0.7 to 1.1.
+# Measured in 16 untrained encoders and 3 trained ones: 0.0005 to 0.002, and 1.0 to 1.4.
 ROUNDING_SHARE = {"float32": 4e-3, "float16": 2.0}
 INT8_COSINE = 0.95
 INT8_MCC_LOSS = 0.05
@@ -99,7 +99,14 @@ def judge_float(encode: Encode, precision: str, proof: Proof, expected: Expected
     relative = parity.relative_error(codes, expected.codes)
     if expected.levels:
         share = parity.equal_share(codes, expected.codes)
-        require(share >= parity.EQUAL_SHARE, precision, "share of equal values", share, ">=", 0.999)
+        require(
+            share >= parity.EQUAL_SHARE,
+            precision,
+            "share of equal values",
+            share,
+            ">=",
+            parity.EQUAL_SHARE,
+        )
         return {"equal_share": share, "bound": parity.EQUAL_SHARE, "relative_error": relative}
     bound = max(RELATIVE_ERROR[precision], ROUNDING_SHARE[precision] * expected.rounded)
     require(relative <= bound, precision, "relative error of the codes", relative, "<=", bound)

@@ -9,7 +9,7 @@ import pytest
 from conftest import run_main
 
 from arl_tf import config as settings
-from arl_tf import data, export_stage, runs, splits
+from arl_tf import data, export_stage, runs, splits, stages
 from arl_tf.config import Config
 
 
@@ -157,3 +157,24 @@ def test_reference_figures_are_those_of_its_own_audit(run):
 @pytest.mark.parametrize("content", [None, {"reference": None}, {"reference": {"workdir": "gone"}}])
 def test_reference_that_is_not_there_has_no_figures(content):
     assert export_stage.reference_figures(content) is None
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_export_is_redone_after_a_new_audit_of_t_and_of_nothing_else(tmp_path, split):
+    run = runs.RunDirectory(tmp_path)
+    before = Config(audit_split=split)
+    for stage in ("train", "audit", "export"):
+        runs.mark_finished(run, stages.stage_key(before, stage), before.settings(stage))
+    assert stages.stages_to_do(before, run) == []
+    runs.forget_finished(run, stages.stage_key(before, "audit"))
+    redone = ["audit", "export"] if split == "test" else ["audit"]
+    assert stages.stages_to_do(before, run) == redone
+    stages.forget(before, run, ["audit"])
+    assert ("export" in runs.finished_stages(run)) is (split == "validation")
+
+
+def test_precision_that_is_named_twice_is_exported_once(run):
+    exported = export_again(run, "--tflite_precisions=float32,float32", "--calibration_images=16")
+    assert exported.returncode == 0, exported.stderr[-2000:]
+    assert list(manifest_of(run)["tflite"]) == ["float32"]
+    assert [path.name for path in (run.export / "tflite").iterdir()] == ["encoder_float32.tflite"]
