@@ -12,6 +12,7 @@ from arl_tf import (
     checkpoints,
     data,
     foreign,
+    foreign_subjects,
     leakage,
     models,
     report,
@@ -56,6 +57,7 @@ WITHOUT_ADVERSARY = (
 OF_THE_SUBJECT = (
     "codes",
     "encoder_saved_model",
+    "encoder_tflite",
     "task_head_saved_model",
     "channel_clip",
     "channel_levels",
@@ -176,33 +178,9 @@ def load_subject(config: Config, run: RunDirectory, images: ImageSet) -> Subject
         return subjects.recorded_subject(
             codes, channel=channel, words=f"recorded codes {pathlib.Path(config.codes).name}"
         )
-    if config.encoder_saved_model:
-        return saved_model_subject(config, images, channel)
+    if config.encoder_saved_model or config.encoder_tflite:
+        return foreign_subjects.foreign_subject(config, images, channel)
     return trained_subject(config, run, channel)
-
-
-def saved_model_subject(config: Config, images: ImageSet, channel: Channel) -> Subject:
-    """The encoder of --encoder_saved_model, with its task head where one is named."""
-    encoder = foreign.load_saved_model(config.encoder_saved_model, image_size=config.image_size)
-    if encoder.image_size != config.image_size:
-        raise ValueError(
-            f"--encoder_saved_model={config.encoder_saved_model} takes images of"
-            f" {encoder.image_size} pixels, --image_size is {config.image_size}; set"
-            f" --image_size={encoder.image_size}."
-        )
-    head = None
-    if config.task_head_saved_model:
-        loaded = foreign.load_task_head(config.task_head_saved_model)
-        num_logits = loaded.classify(encoder.encode(np.asarray(images.images[:1]))).shape[1]
-        if num_logits != len(images.attribute_names):
-            raise ValueError(
-                f"--task_head_saved_model={config.task_head_saved_model} gives {num_logits} logits,"
-                f" the data set has {len(images.attribute_names)} attributes; name the task's with"
-                " --task_attributes."
-            )
-        head = loaded.classify
-    words = f"SavedModel {pathlib.Path(config.encoder_saved_model).name}"
-    return subjects.saved_model_subject(encoder, head, channel=channel, words=words)
 
 
 def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subject:
@@ -228,6 +206,7 @@ def load_other_images(config: Config, run: RunDirectory) -> np.ndarray | None:
         stages="train",
         codes="",
         encoder_saved_model="",
+        encoder_tflite="",
         task_head_saved_model="",
         task_attributes="",
         dataset=config.attacker_dataset,

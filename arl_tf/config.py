@@ -21,7 +21,7 @@ from arl_tf.config_checks import comma_separated as comma_separated
 STAGE_GROUPS = {
     "train": ("data", "model", "train"),
     "audit": ("data", "model", "train", "audit"),
-    "export": ("data", "model", "train"),
+    "export": ("data", "model", "train", "export"),
 }
 STAGES = tuple(STAGE_GROUPS)
 # The folder may be moved: splits.json tells whether its images are still the same.
@@ -31,6 +31,7 @@ ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
+TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
 OBJECTIVES = ("negative", "hinge", "toward_mean", "toward_task")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
@@ -375,10 +376,16 @@ class Config:
         "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
         group="audit",
     )
+    encoder_tflite: str = option(
+        "",
+        "Audit the encoder of this .tflite file (image float32 [1, S, S, 3] -> code) instead of a"
+        " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
+        group="audit",
+    )
     task_head_saved_model: str = option(
         "",
-        "The task head that belongs to --encoder_saved_model (code -> logits); without it the audit"
-        " fits one on X1.",
+        "The task head that belongs to --encoder_saved_model or --encoder_tflite (code -> logits);"
+        " without it the audit fits one on X1.",
         group="audit",
     )
     channel_clip: float = option(
@@ -440,11 +447,39 @@ class Config:
         low=100,
     )
 
+    # Export.
+    require: str = option(
+        "",
+        "What the audit must have found for the encoder to be exported, comma-separated, such as"
+        " 'face_similarity<=0.25,leakage.reid_rank1<=0.1,mean_mcc>=0.95*reference'. The cautious"
+        " end of a figure's 95 % interval counts where it has one: the high end for <=, the low"
+        " end for >=; the reference's figure counts by its value.",
+        group="export",
+    )
+    allow_unaudited: bool = option(
+        False,
+        "Export even without an audit of T, or where it misses --require; the manifest says so.",
+        group="run",
+    )
+    tflite_precisions: str = option(
+        "float32,float16,int8",
+        "TFLite files to export, comma-separated: float32, float16, int8; empty: none. One that"
+        " fails its comparison with the Keras encoder stops the export.",
+        group="export",
+    )
+    calibration_images: int = option(
+        256,
+        "Public images (of X2) from which the int8 file learns the ranges of its tensors.",
+        group="export",
+        low=16,
+        high=10_000,
+    )
+
     def __post_init__(self) -> None:
         """Raises ValueError for the first setting, or pair of settings, that is impossible."""
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
-        check_combinations(self, STAGES)
+        check_combinations(self, STAGES, TFLITE_PRECISIONS)
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -460,7 +495,7 @@ class Config:
     @property
     def is_foreign(self) -> bool:
         """Whether the audit is of an encoder that arl_tf did not train."""
-        return bool(self.codes or self.encoder_saved_model)
+        return bool(self.codes or self.encoder_saved_model or self.encoder_tflite)
 
     @property
     def is_unprotected(self) -> bool:

@@ -8,6 +8,8 @@ import difflib
 import math
 from typing import Any
 
+from arl_tf.conditions import parse_conditions
+
 TFDS_PREFIX = "tfds:"
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
 # the judge. The number stands there too, since neither module may import the other.
@@ -41,12 +43,13 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"--{field.name} must be <= {high}, got {value}.")
 
 
-def check_combinations(config: Any, stages: tuple[str, ...]) -> None:
+def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[str, ...]) -> None:
     """Raises ValueError for settings that are possible one by one but not together.
 
     Args:
         config: a Config whose values have passed `check_value`.
         stages: names of all the stages there are.
+        precisions: names of all the precisions of TFLite files.
     """
     check_run(config, stages)
     check_data(config)
@@ -54,6 +57,20 @@ def check_combinations(config: Any, stages: tuple[str, ...]) -> None:
     check_code(config)
     check_defence(config)
     check_audit(config)
+    check_export(config, precisions)
+
+
+def check_export(config: Any, precisions: tuple[str, ...]) -> None:
+    """Refuses conditions that can't be read, and unknown precisions."""
+    try:
+        parse_conditions(config.require)
+    except ValueError as error:
+        raise ValueError(f"--require: {error}") from None
+    for name in comma_separated(config.tflite_precisions):
+        if name not in precisions:
+            raise ValueError(
+                f"--tflite_precisions must name some of {', '.join(precisions)}; got {name!r}."
+            )
 
 
 def check_code(config: Any) -> None:
@@ -77,21 +94,24 @@ def check_code(config: Any) -> None:
 
 def check_audit(config: Any) -> None:
     """Refuses what an audit can't attack, and attackers without their data."""
-    if config.codes and config.encoder_saved_model:
+    foreign = [
+        name for name in ("codes", "encoder_tflite", "encoder_saved_model") if getattr(config, name)
+    ]
+    if len(foreign) > 1 and config.codes:
         raise ValueError(
-            f"--codes={config.codes} and --encoder_saved_model={config.encoder_saved_model} are two"
+            f"--codes={config.codes} and --{foreign[1]}={getattr(config, foreign[1])} are two"
             " things to audit; name one."
         )
-    if config.is_foreign and comma_separated(config.stages) != ("audit",):
-        flag = "codes" if config.codes else "encoder_saved_model"
+    if foreign and comma_separated(config.stages) != ("audit",):
+        flag = foreign[0]
         raise ValueError(
             f"--{flag} is audited, nothing is trained or exported: it needs --stages=audit, got"
             f" --stages={config.stages}."
         )
-    if config.task_head_saved_model and not config.encoder_saved_model:
+    if config.task_head_saved_model and not (config.encoder_saved_model or config.encoder_tflite):
         raise ValueError(
             f"--task_head_saved_model={config.task_head_saved_model} belongs to an"
-            " --encoder_saved_model, which is missing."
+            " --encoder_saved_model or --encoder_tflite, which is missing."
         )
     check_channel(config)
     if config.attacker_data_dir and not config.attacker_dataset:

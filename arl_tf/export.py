@@ -7,22 +7,20 @@ then renamed into place, the manifest last. One export at a time may write to a 
 import contextlib
 import dataclasses
 import json
-import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import data, publishing, tflite
-from arl_tf.tflite import ExportError
+from arl_tf import manifest, publishing, saved_models, tflite, warmup
+from arl_tf.parity import ExportError as ExportError
+from arl_tf.parity import code_levels
+from arl_tf.tflite_checks import Proof
 
-MANIFEST_FORMAT = 1
 MANIFEST = pathlib.Path("manifest.json")
-# Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
-SAVED_MODEL_BOUND = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +33,8 @@ class ExportResult:
         tflite_files: one file a precision.
         manifest_path: the manifest.
         version: of both SavedModels.
-        parity: largest difference of each artefact's outputs to the Keras model's: absolute for
-            SavedModels, in standard deviations of the code for TFLite.
+        parity: the manifest's section of that name: how far each artefact's outputs are from the
+            Keras model's, beside the bounds.
     """
 
     encoder_dir: pathlib.Path
@@ -44,19 +42,7 @@ class ExportResult:
     tflite_files: tuple[pathlib.Path, ...]
     manifest_path: pathlib.Path
     version: int
-    parity: dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """What the Keras models make of some images.
-
-    Images are uint8 [n, S, S, 3], codes float32 [n, ...], the task head's outputs float32 [n, A].
-    """
-
-    images: np.ndarray
-    codes: np.ndarray
-    logits: np.ndarray
+    parity: dict[str, Any]
 
 
 def export_models(
@@ -65,9 +51,11 @@ def export_models(
     *,
     image_size: int,
     attribute_names: Sequence[str],
-    samples: np.ndarray,
+    proof: Proof,
     export_dir: pathlib.Path,
     provenance: Mapping[str, Any],
+    gate: Mapping[str, Any] | None = None,
+    precisions: Sequence[str] = tuple(tflite.PRECISIONS),
 ) -> ExportResult:
     """Writes the next version of both models.
 
@@ -78,51 +66,100 @@ def export_models(
         task_head: code -> logits float32 [B, A].
         image_size: S, pixels.
         attribute_names: A names.
-        samples: uint8 [n, S, S, 3], n >= 1, public images that the comparisons run on.
+        proof: images that the comparisons run on; none of T.
         export_dir: made if missing.
         provenance: facts for the manifest, as JSON can hold them (no NaN).
+        gate: what the privacy gate found, for the manifest; None where there was none.
+        precisions: of the TFLite files, keys of tflite.PRECISIONS.
 
     Raises:
         ValueError: the models, names, samples or facts don't fit together; nothing was written.
-        ExportError: an artefact computes something else than its Keras model; nothing was written.
+        ExportError: an artefact computes something else than its Keras model, or can't be written;
+            what was there before is as it was.
     """
-    check_arguments(encoder, task_head, image_size, attribute_names, samples, provenance)
+    check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
-    with publishing.unfinished_folders(export_dir) as (built, replaced):
+    with (
+        told_as_export_error(export_dir),
+        publishing.unfinished_folders(export_dir) as (
+            built,
+            replaced,
+        ),
+    ):
         version = publishing.next_version(export_dir / "saved_model")
-        encoder_dir, task_head_dir = (
-            pathlib.Path("saved_model") / name / str(version) for name in ("encoder", "task_head")
-        )
-        batches = keras_outputs(encoder, task_head, samples)
-        codes = batches["all"].codes
-        save_encoder(encoder, image_size, built / encoder_dir)
-        save_task_head(task_head, codes.shape[1:], attribute_names, built / task_head_dir)
-        parity = {
-            **encoder_parity(built / encoder_dir, batches),
-            **task_head_parity(built / task_head_dir, batches),
-            **tflite.write_files(encoder, samples, codes, built),
+        folders = {
+            name: pathlib.Path("saved_model") / name / str(version)
+            for name in ("encoder", "task_head")
         }
-        manifest = {
-            **describe_models(version, attribute_names, image_size, codes.shape[1:]),
-            **describe_parity(parity, len(samples)),
+        errors = build_saved_models(
+            encoder, task_head, image_size, attribute_names, proof.samples, built, folders
+        )
+        figures = tflite.write_files(encoder, task_head, proof, built, precisions)
+        content = {
+            **manifest.describe_models(version, attribute_names, image_size, encoder),
+            **manifest.describe_comparisons(errors, figures, len(proof.samples)),
+            "gate": gate,
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }
-        (built / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        files = tuple(tflite.file_path(precision) for precision in precisions)
         publishing.publish(
-            [encoder_dir, task_head_dir, *tflite.FILES.values(), MANIFEST],
+            [*folders.values(), *files, MANIFEST],
+            gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
             built=built,
             replaced=replaced,
             export_dir=export_dir,
         )
     return ExportResult(
-        encoder_dir=export_dir / encoder_dir,
-        task_head_dir=export_dir / task_head_dir,
-        tflite_files=tuple(export_dir / path for path in tflite.FILES.values()),
+        encoder_dir=export_dir / folders["encoder"],
+        task_head_dir=export_dir / folders["task_head"],
+        tflite_files=tuple(export_dir / path for path in files),
         manifest_path=export_dir / MANIFEST,
         version=version,
-        parity=parity,
+        parity=content["parity"],
     )
+
+
+@contextlib.contextmanager
+def told_as_export_error(export_dir: pathlib.Path) -> Iterator[None]:
+    """Tells of a write that failed, a full disk's for one, and that nothing was lost by it."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.message if isinstance(error, tf.errors.OpError) else str(error)
+        raise ExportError(
+            f"Nothing was exported to {export_dir}, what was there is as it was: {reason}"
+        ) from error
+
+
+def build_saved_models(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    image_size: int,
+    attribute_names: Sequence[str],
+    samples: np.ndarray,
+    built: pathlib.Path,
+    folders: Mapping[str, pathlib.Path],
+) -> dict[str, float]:
+    """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
+    batches = saved_models.keras_outputs(encoder, task_head, samples)
+    encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
+    saved_models.save_encoder(encoder, image_size, encoder_dir)
+    saved_models.save_task_head(task_head, encoder.output_shape[1:], attribute_names, task_head_dir)
+    errors = {
+        **saved_models.encoder_parity(encoder_dir, batches, code_levels(encoder)),
+        **saved_models.task_head_parity(task_head_dir, batches),
+    }
+    warmup.write_requests(
+        encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))
+    )
+    codes = [outputs["code"] for _, outputs in warmup.run_requests(encoder_dir)]
+    warmup.write_requests(
+        task_head_dir, "task_head", {"serving_default": {"code": max(codes, key=len)}}
+    )
+    warmup.run_requests(task_head_dir)
+    return errors
 
 
 def check_arguments(
@@ -130,7 +167,7 @@ def check_arguments(
     task_head: keras.Model,
     image_size: int,
     attribute_names: Sequence[str],
-    samples: np.ndarray,
+    proof: Proof,
     provenance: Mapping[str, Any],
 ) -> None:
     """Raises ValueError for arguments of `export_models` that don't fit together."""
@@ -142,16 +179,26 @@ def check_arguments(
         ("the task head's input", task_head.input_shape, encoder.output_shape),
         ("the task head's output", task_head.output_shape, (None, num_attributes)),
         ("the task head's output type", task_head.output.dtype, "float32"),
-        ("an image of samples", samples.shape[1:], image_shape),
-        ("the type of samples", samples.dtype, "uint8"),
+        ("an image of samples", proof.samples.shape[1:], image_shape),
+        ("the type of samples", proof.samples.dtype, "uint8"),
+        ("an image of calibration", proof.calibration.shape[1:], image_shape),
+        ("the type of calibration", proof.calibration.dtype, "uint8"),
+        ("an image of validation", proof.validation.shape[1:], image_shape),
+        ("the type of validation", proof.validation.dtype, "uint8"),
+        (
+            "the shape of the validation images' attributes",
+            proof.attributes.shape,
+            (len(proof.validation), num_attributes),
+        ),
     ):
         if found != expected:
             raise ValueError(
                 f"Export: {what} is {found}, expected {expected} for image_size={image_size} and"
                 f" {num_attributes} attributes."
             )
-    if not len(samples):
-        raise ValueError("Export: samples is empty; give at least one public image.")
+    for name in ("samples", "calibration", "validation"):
+        if not len(getattr(proof, name)):
+            raise ValueError(f"Export: {name} is empty; give at least one image.")
     if len(set(attribute_names)) < num_attributes or any(
         not name or name.splitlines() != [name] for name in attribute_names
     ):
@@ -171,174 +218,3 @@ def check_arguments(
             f"Export: provenance can't be written as JSON ({error}); give strings, finite numbers,"
             " lists and dictionaries, and None for what is not known."
         ) from error
-
-
-def keras_outputs(
-    encoder: keras.Model, task_head: keras.Model, samples: np.ndarray
-) -> dict[str, Batch]:
-    """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them."""
-
-    # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
-    # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
-    @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
-    def run(images):
-        code = encoder(data.to_float(images), training=False)
-        return code, task_head(code, training=False)
-
-    with cpu():
-        return {
-            name: Batch(images, *(output.numpy() for output in run(tf.constant(images))))
-            for name, images in (("one", samples[:1]), ("all", samples))
-        }
-
-
-def cpu() -> contextlib.AbstractContextManager:
-    """Where artefacts are compared: a GPU's TF32 would drown in rounding what is looked for."""
-    return tf.device("/CPU:0")
-
-
-def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> None:
-    """Writes the encoder's SavedModel: signatures serving_default (= encode) and encode_bytes.
-
-    The module holds the variables and not the Keras model, which would store every weight twice.
-    """
-    module = tf.Module(name="encoder")
-    module.model_variables = [variable.value for variable in encoder.variables]
-    image_shape = (image_size, image_size, 3)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="image")])
-    def encode(image):
-        return {"code": encoder(data.to_float(image), training=False)}
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
-    def encode_bytes(image_bytes):
-        image = tf.map_fn(
-            lambda one: data.preprocess(data.decode_image(one), image_size),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
-        )
-        return encode(image)
-
-    module.encode, module.encode_bytes = encode, encode_bytes
-    signatures = {"serving_default": encode, "encode": encode, "encode_bytes": encode_bytes}
-    tf.saved_model.save(module, str(path), signatures=signatures)
-
-
-def save_task_head(
-    task_head: keras.Model,
-    code_shape: tuple[int, ...],
-    attribute_names: Sequence[str],
-    path: pathlib.Path,
-) -> None:
-    """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line."""
-    module = tf.Module(name="task_head")
-    module.model_variables = [variable.value for variable in task_head.variables]
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
-    def classify(code):
-        logits = task_head(code, training=False)
-        return {"logits": logits, "probability": tf.sigmoid(logits)}
-
-    module.classify = classify
-    asset = path.parent / "attributes.txt"
-    asset.parent.mkdir(parents=True, exist_ok=True)
-    asset.write_text("".join(f"{name}\n" for name in attribute_names), encoding="utf-8")
-    module.attributes = tf.saved_model.Asset(str(asset))
-    tf.saved_model.save(module, str(path), signatures={"serving_default": classify})
-    # The SavedModel has its own copy.
-    asset.unlink()
-
-
-def encoder_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
-    """Compares both signatures of a saved encoder with the Keras codes.
-
-    `encode_bytes` takes the images as PNG.
-    """
-    parity = {}
-    with cpu():
-        signatures = tf.saved_model.load(str(path)).signatures
-        for name, batch in batches.items():
-            files = tf.stack([tf.io.encode_png(image) for image in batch.images])
-            for signature, inputs in (
-                ("encode", {"image": tf.constant(batch.images)}),
-                ("encode_bytes", {"image_bytes": files}),
-            ):
-                code = signatures[signature](**inputs)["code"]
-                parity[f"{signature}_{name}"] = difference(code, batch.codes, signature)
-    return parity
-
-
-def task_head_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
-    """Compares a saved task head with the Keras logits of the same codes."""
-    parity = {}
-    with cpu():
-        classify = tf.saved_model.load(str(path)).signatures["serving_default"]
-        for name, batch in batches.items():
-            outputs = classify(code=tf.constant(batch.codes))
-            probability = tf.sigmoid(batch.logits).numpy()
-            for output, expected in (("logits", batch.logits), ("probability", probability)):
-                parity[f"{output}_{name}"] = difference(
-                    outputs[output], expected, f"task head's {output}"
-                )
-    return parity
-
-
-def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
-    """Largest absolute difference; raises ExportError when it is not within SAVED_MODEL_BOUND."""
-    if outputs.shape != expected.shape:
-        raise ExportError(
-            f"SavedModel, {what}: shape {tuple(outputs.shape)}, the Keras model gives"
-            f" {expected.shape}."
-        )
-    error = float(np.abs(outputs.numpy() - expected).max())
-    # Written so that NaN fails.
-    if not error <= SAVED_MODEL_BOUND:
-        raise ExportError(
-            f"SavedModel, {what}: differs from the Keras model by {error:.3g} for a batch of"
-            f" {len(expected)}, expected at most {SAVED_MODEL_BOUND:g}; nothing was exported."
-        )
-    return error
-
-
-def describe_models(
-    version: int, attribute_names: Sequence[str], image_size: int, code_shape: tuple[int, ...]
-) -> dict[str, Any]:
-    """The manifest's facts about the models and what made them."""
-    return {
-        "format": MANIFEST_FORMAT,
-        "version": version,
-        "attribute_names": list(attribute_names),
-        **describe_interface(image_size, code_shape),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-    }
-
-
-def describe_parity(parity: Mapping[str, float], num_samples: int) -> dict[str, Any]:
-    """The manifest's facts about the comparison with the Keras models."""
-    return {
-        "parity": dict(parity),
-        "parity_bounds": {"saved_model": SAVED_MODEL_BOUND, **tflite.BOUNDS},
-        "parity_samples": num_samples,
-    }
-
-
-def describe_interface(image_size: int, code_shape: tuple[int, ...]) -> dict[str, Any]:
-    """What a client must know of images and codes, for the manifest."""
-    return {
-        "image_size": image_size,
-        "preprocessing": {
-            "version": data.PREPROCESS_VERSION,
-            "words": "Decode to 8-bit RGB, cut out the largest centred square (an odd pixel stays"
-            " right or below), resize it with an antialiased bilinear filter, round to whole"
-            " numbers. encode_bytes does all of it, encode and TFLite take the result; TFLite takes"
-            " it divided by 255.",
-            "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]},
-            "resize": {"size": [image_size, image_size], "method": "bilinear", "antialias": True},
-            "tflite_scale": 1 / 255,
-        },
-        "code": {
-            "shape": list(code_shape),
-            "dtype": "float32",
-            "bytes": 4 * math.prod(code_shape),
-        },
-    }

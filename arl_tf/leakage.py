@@ -157,7 +157,7 @@ def describe_reference(
 
 def is_foreign(settings: Mapping[str, Any]) -> bool:
     """Whether an audit was of an encoder that arl_tf did not train."""
-    return bool(settings.get("codes") or settings.get("encoder_saved_model"))
+    return any(settings.get(name) for name in ("codes", "encoder_saved_model", "encoder_tflite"))
 
 
 def check_reference(config: Config) -> pathlib.Path:

@@ -58,9 +58,18 @@ def publish(
     built: pathlib.Path,
     replaced: pathlib.Path,
     export_dir: pathlib.Path,
+    gone: Sequence[pathlib.Path] = (),
 ) -> None:
-    """Renames `paths` from `built` to `export_dir`, in order; if one fails, all are put back."""
+    """Renames `paths` from `built` to `export_dir`, in order; if one fails, all are put back.
+
+    What an earlier export left at `gone` goes first.
+    """
     with contextlib.ExitStack() as undo:
+        for path in gone:
+            if (export_dir / path).exists():
+                (replaced / path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(export_dir / path, replaced / path)
+                undo.callback(os.replace, replaced / path, export_dir / path)
         for path in paths:
             new, final, old = built / path, export_dir / path, replaced / path
             undo.callback(remove_empty_parents, final, export_dir)

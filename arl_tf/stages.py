@@ -3,7 +3,6 @@
 import pathlib
 import shutil
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -11,7 +10,7 @@ from arl_tf import (
     attacks,
     audit_stage,
     checkpoints,
-    export,
+    export_stage,
     frozen,
     leakage,
     report,
@@ -19,14 +18,13 @@ from arl_tf import (
     runs,
     signatures,
     splits,
+    tflite_encoder,
     train,
 )
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
-
-EXPORT_SAMPLES = 16
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:
@@ -37,7 +35,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         callbacks.TrainingDiverged: training went wrong.
     """
     prepare_tensorflow(config)
-    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    todo = stages_to_do(config, run)
     if todo:
         check_prerequisites(config, run, todo)
         cache = audit_stage.cache_folder(config, run)
@@ -51,6 +49,19 @@ def run_stages(config: Config, run: RunDirectory) -> None:
             STAGES[stage](config, run, images, parts)
             runs.mark_finished(run, stage_key(config, stage), config.settings(stage))
     print(summary(config, run))
+
+
+def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
+    """The stages asked for that are not finished; a new audit of T makes an export old."""
+    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    if audits_test(config, todo) and "export" in config.stage_names and "export" not in todo:
+        todo.append("export")
+    return todo
+
+
+def audits_test(config: Config, todo: list[str]) -> bool:
+    """Whether T is about to be audited."""
+    return "audit" in todo and config.audit_split == "test"
 
 
 def prepare_tensorflow(config: Config) -> None:
@@ -113,6 +124,8 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
     for folder in (config.encoder_saved_model, config.task_head_saved_model):
         if folder:
             signatures.version_folder(folder)
+    if config.encoder_tflite:
+        tflite_encoder.read_file(config.encoder_tflite)
     if "train" not in todo and not config.is_foreign:
         for name in ("encoder", "task_head"):
             checkpoints.require_player(run.player(name))
@@ -122,6 +135,7 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
             checkpoints.require_player(started.player(name))
     if "audit" in todo:
         attacks.chosen(config.audit, config.attacker_names)
+    export_stage.check_before_training(config, run, todo)
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
@@ -143,6 +157,9 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
         run.splits.unlink(missing_ok=True)
     for stage in todo:
         runs.forget_finished(run, stage_key(config, stage))
+    if audits_test(config, todo):
+        # The audit that let it through is no more.
+        runs.forget_finished(run, "export")
 
 
 def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:
@@ -159,26 +176,11 @@ def train_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     train.train(config, run, images, parts)
 
 
-def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
-    """Exports encoder and task head, the manifest with the audit's figures where there is one."""
-    samples = np.asarray(images.images[parts.public_validation[:EXPORT_SAMPLES]])
-    figures = report.read_figures(run.audit("test"))
-    export.export_models(
-        checkpoints.load_player(run.player("encoder")),
-        checkpoints.load_player(run.player("task_head")),
-        image_size=config.image_size,
-        attribute_names=images.attribute_names,
-        samples=samples,
-        export_dir=run.export,
-        provenance={
-            **runs.provenance(),
-            "settings_sha256": runs.settings_hash(config.settings("export")),
-            "audit": figures,
-        },
-    )
-
-
-STAGES = {"train": train_stage, "audit": audit_stage.audit_stage, "export": export_stage}
+STAGES = {
+    "train": train_stage,
+    "audit": audit_stage.audit_stage,
+    "export": export_stage.export_stage,
+}
 
 
 def summary(config: Config, run: RunDirectory) -> str:

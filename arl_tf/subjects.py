@@ -1,4 +1,4 @@
-"""What is audited: a run's encoder, a SavedModel's, or recorded codes; all alike to the audit."""
+"""What is audited: a run's encoder, a file's, or recorded codes; all alike to the audit."""
 
 import dataclasses
 import hashlib
@@ -106,10 +106,10 @@ def trained_subject(
     )
 
 
-def saved_model_subject(
+def foreign_subject(
     foreign: ForeignEncoder, task_output: Encode | None, *, channel: Channel, words: str
 ) -> Subject:
-    """A SavedModel's encoder, with a SavedModel's task head or none, as the audit's subject."""
+    """An encoder that is only a file, with a SavedModel's task head or none, as the subject."""
     return Subject(
         words=words,
         sha256=foreign.sha256,

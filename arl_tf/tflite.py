@@ -4,118 +4,134 @@ import contextlib
 import dataclasses
 import io
 import pathlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from arl_tf import data
+from arl_tf import data, tflite_checks
+from arl_tf.parity import ExportError
+from arl_tf.tflite_checks import Expected, Figures, Proof
 
 
-class ExportError(RuntimeError):
-    """An exported model is not what it was exported from."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """A precision in which the encoder ships.
-
-    Attributes:
-        bytes_per_weight: bytes that a weight takes in the file.
-        bound: largest difference to Keras that passes, in standard deviations of the code.
-        configure: sets a converter's options.
-    """
-
-    bytes_per_weight: int
-    bound: float
-    configure: Callable[[tf.lite.TFLiteConverter], None]
-
-
-def keep_float32(converter: tf.lite.TFLiteConverter) -> None:
+def keep_float32(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
     """Leaves a converter as it comes: float32 throughout."""
 
 
-def store_float16(converter: tf.lite.TFLiteConverter) -> None:
+def store_float16(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
     """Stores weights as float16; input, output and (on a CPU) arithmetic stay float32."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
-# Rounding measured: 5.4e-5 and 3.3e-2 in the deepest encoder (ResNet-50 cut late), 6.8e-6 and
-# 7.3e-3 in `small`. A file that is wrong is off by a standard deviation or more.
-VARIANTS = {
-    "float32": Variant(bytes_per_weight=4, bound=1e-4, configure=keep_float32),
-    "float16": Variant(bytes_per_weight=2, bound=5e-2, configure=store_float16),
+def compute_int8(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
+    """Weights and arithmetic in 8-bit integers; input and output stay float32."""
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.representative_dataset = lambda: (
+        [data.to_float(image[None]).numpy()] for image in proof.calibration
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Precision:
+    """A precision in which the encoder ships.
+
+    Attributes:
+        bytes_per_weight: bytes that a weight takes in the file.
+        configure: sets a converter's options.
+        judge: compares a file with Keras; ExportError where it computes something else.
+    """
+
+    bytes_per_weight: int
+    configure: Callable[[tf.lite.TFLiteConverter, Proof], None]
+    judge: Callable[[tflite_checks.Encode, str, Proof, Expected], Figures]
+
+
+PRECISIONS = {
+    "float32": Precision(4, keep_float32, tflite_checks.judge_float),
+    "float16": Precision(2, store_float16, tflite_checks.judge_float),
+    "int8": Precision(1, compute_int8, tflite_checks.judge_int8),
 }
-FILES = {name: pathlib.Path(f"tflite/encoder_{name}.tflite") for name in VARIANTS}
-BOUNDS = {f"tflite_{name}": variant.bound for name, variant in VARIANTS.items()}
+
+
+def file_path(precision: str) -> pathlib.Path:
+    """A precision's file, in the export's folder."""
+    return pathlib.Path(f"tflite/encoder_{precision}.tflite")
 
 
 def write_files(
-    encoder: keras.Model, samples: np.ndarray, codes: np.ndarray, folder: pathlib.Path
-) -> dict[str, float]:
+    encoder: keras.Model,
+    task_head: keras.Model,
+    proof: Proof,
+    folder: pathlib.Path,
+    precisions: Sequence[str] = tuple(PRECISIONS),
+) -> dict[str, Figures]:
     """Writes the encoder in every precision, each file after it has passed its checks.
 
     Args:
         encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
-        samples: uint8 [n, S, S, 3].
-        codes: float32 [n, ...], the Keras model's codes of `samples`.
-        folder: where FILES go.
+        task_head: code -> logits float32 [B, A].
+        proof: images.
+        folder: where the files go, each at its `file_path`.
+        precisions: keys of PRECISIONS.
 
     Returns:
-        For each key of BOUNDS the largest difference to `codes`, in standard deviations of the
-        code.
+        Precision -> figures of the comparison with Keras, each beside its bound.
 
     Raises:
         ExportError: see `convert_and_check`; the file at fault is not written.
     """
-    errors = {}
-    for variant, path in FILES.items():
-        content, errors[f"tflite_{variant}"] = convert_and_check(encoder, variant, samples, codes)
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return errors
+    expected = tflite_checks.keras_expectations(encoder, task_head, proof)
+    figures = {}
+    for precision in precisions:
+        content, figures[precision] = convert_and_check(encoder, precision, proof, expected)
+        path = folder / file_path(precision)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return figures
 
 
 def convert_and_check(
-    encoder: keras.Model, variant: str, samples: np.ndarray, codes: np.ndarray
-) -> tuple[bytes, float]:
-    """Converts an encoder and compares the result with the Keras model's codes.
+    encoder: keras.Model, precision: str, proof: Proof, expected: Expected
+) -> tuple[bytes, Figures]:
+    """Converts an encoder and compares the result with the Keras models.
 
     Args:
         encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
-        variant: a key of VARIANTS.
-        samples: uint8 [n, S, S, 3].
-        codes: float32 [n, ...], the Keras model's codes of `samples`.
+        precision: a key of PRECISIONS.
+        proof: images.
+        expected: what the Keras models make of them.
 
     Returns:
         The file's contents (input `image` float32 [1, S, S, 3] in [0, 1], output `code`), and the
-        largest difference of its codes to `codes` in standard deviations of the code.
+        figures of the comparison.
 
     Raises:
         ExportError: the file is too small to hold the weights, has another interface, or computes
             something else.
     """
-    content = convert(encoder, VARIANTS[variant])
-    check_size(content, variant, sum(int(np.prod(weight.shape)) for weight in encoder.weights))
-    runner = open_model(content, variant)
-    check_interface(runner, variant, (1, *samples.shape[1:]), (1, *codes.shape[1:]))
-    images = data.to_float(samples).numpy()
-    outputs = np.concatenate([runner(image=image[None])["code"] for image in images])
-    error = relative_error(outputs, codes)
-    # Written so that NaN fails.
-    if not error <= VARIANTS[variant].bound:
-        raise ExportError(
-            f"TFLite {variant}: its codes differ from the Keras encoder's by {error:.3g} standard"
-            f" deviations, expected at most {VARIANTS[variant].bound:g}; a layer was converted"
-            " wrongly or overflows, no file was written."
-        )
-    return content, error
+    content = convert(encoder, precision, proof)
+    check_size(content, precision, sum(int(np.prod(weight.shape)) for weight in encoder.weights))
+    runner = open_model(content, precision)
+    code_shape = (1, *expected.codes.shape[1:])
+    check_interface(runner, precision, (1, *proof.samples.shape[1:]), code_shape)
+    judge = PRECISIONS[precision].judge
+    return content, judge(lambda images: run_images(runner, images), precision, proof, expected)
 
 
-def convert(encoder: keras.Model, variant: Variant) -> bytes:
+def run_images(runner: Callable[..., dict], images: np.ndarray) -> np.ndarray:
+    """A file's codes float32 [n, ...] of uint8 images [n, S, S, 3], one by one."""
+    return np.concatenate(
+        [runner(image=data.to_float(image[None]).numpy())["code"] for image in images]
+    )
+
+
+def convert(encoder: keras.Model, precision: str, proof: Proof) -> bytes:
     """Converts an encoder at batch size 1.
 
     Only `from_keras_model` will do: `from_concrete_functions` yields, without a word, a tiny file
@@ -125,60 +141,53 @@ def convert(encoder: keras.Model, variant: Variant) -> bytes:
     # The dictionary's key becomes the output's name in the file; a layer's name would be lost.
     named = keras.Model(image, {"code": encoder(image, training=False)}, name="tflite_encoder")
     converter = tf.lite.TFLiteConverter.from_keras_model(named)
-    variant.configure(converter)
+    PRECISIONS[precision].configure(converter, proof)
     # Keras prints the signature of the converter's intermediate model.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # The input stays float32, so that there is nothing to be known of its integers.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
         return converter.convert()
 
 
-def check_size(content: bytes, variant: str, num_weights: int) -> None:
+def check_size(content: bytes, precision: str, num_weights: int) -> None:
     """Raises ExportError when the file has less than half the bytes of its weights."""
-    weight_bytes = num_weights * VARIANTS[variant].bytes_per_weight
+    weight_bytes = num_weights * PRECISIONS[precision].bytes_per_weight
     if 2 * len(content) < weight_bytes:
         raise ExportError(
-            f"TFLite {variant}: {len(content)} bytes can't hold {num_weights} weights of"
+            f"TFLite {precision}: {len(content)} bytes can't hold {num_weights} weights of"
             f" {weight_bytes} bytes; the converter lost them, no file was written."
         )
 
 
-def open_model(content: bytes, variant: str) -> Callable[..., dict[str, np.ndarray]]:
+def open_model(content: bytes, precision: str) -> Callable[..., dict[str, np.ndarray]]:
     """The default signature of a TFLite file as a function with named inputs and outputs."""
     try:
         return Interpreter(model_content=content).get_signature_runner()
     except (ValueError, RuntimeError) as error:
         raise ExportError(
-            f"TFLite {variant}: the interpreter refuses the file ({error}), it was not written."
+            f"TFLite {precision}: the interpreter refuses the file ({error}), it was not written."
         ) from error
 
 
 def check_interface(
-    runner: Callable, variant: str, image_shape: tuple[int, ...], code_shape: tuple[int, ...]
+    runner: Callable, precision: str, image_shape: tuple[int, ...], code_shape: tuple[int, ...]
 ) -> None:
     """Raises ExportError unless the one input is `image` and the one output `code`.
 
     Both must be float32, of these shapes.
     """
-
-    def described(details: dict) -> dict:
-        return {
-            name: (np.dtype(tensor["dtype"]).name, tuple(int(size) for size in tensor["shape"]))
-            for name, tensor in details.items()
-        }
-
     found = described(runner.get_input_details()), described(runner.get_output_details())
     expected = {"image": ("float32", image_shape)}, {"code": ("float32", code_shape)}
     if found != expected:
         raise ExportError(
-            f"TFLite {variant}: input and output are {found}, expected {expected}; no file was"
+            f"TFLite {precision}: input and output are {found}, expected {expected}; no file was"
             " written."
         )
 
 
-def relative_error(outputs: np.ndarray, codes: np.ndarray) -> float:
-    """Largest absolute difference in standard deviations of `codes`.
-
-    NaN or inf where `outputs` are not finite.
-    """
-    # A constant code has no deviation: then any difference is infinitely large, and none is 0.
-    deviation = max(float(codes.std()), float(np.finfo(np.float32).tiny))
-    return float(np.abs(outputs.astype(np.float64) - codes).max()) / deviation
+def described(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> (type, shape) of a runner's inputs or outputs."""
+    return {
+        name: (np.dtype(tensor["dtype"]).name, tuple(int(size) for size in tensor["shape"]))
+        for name, tensor in details.items()
+    }

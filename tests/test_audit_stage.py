@@ -108,6 +108,33 @@ def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
     assert own["training_adversary"] is not None
 
 
+@pytest.mark.parametrize("float_form", [False, True])
+def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, float_form):
+    exported = smoke_run[0] / "export"
+    workdir = tmp_path / "run"
+    lent = [f"--encoder_saved_model={exported / 'saved_model' / 'encoder'}"] if float_form else []
+    finished = run_main(
+        "--flagfile=configs/smoke.cfg",
+        "--stages=audit",
+        f"--encoder_tflite={exported / 'tflite' / 'encoder_int8.tflite'}",
+        f"--task_head_saved_model={exported / 'saved_model' / 'task_head'}",
+        f"--workdir={workdir}",
+        *lent,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    own, coarse = read_report(smoke_run[0]), read_report(workdir)
+    audited = coarse["provenance"]["audited"]
+    assert "encoder_int8.tflite" in audited
+    assert ("gradients of its float form" in audited) is float_form
+    assert ("black-box only" in audited) is not float_form
+    assert any("white-box" in text for text in coarse["not_tested"]) is not float_form
+    assert coarse["provenance"]["encoder_sha256"] != own["provenance"]["encoder_sha256"]
+    assert coarse["codes"]["shape"] == own["codes"]["shape"]
+    for mine, other in zip(own["attacks"], coarse["attacks"], strict=True):
+        assert mine["name"] == other["name"]
+        assert other["ssim"]["value"] == pytest.approx(mine["ssim"]["value"], abs=0.05)
+
+
 def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_run, tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
     before = read_report(smoke_run[0])

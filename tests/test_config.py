@@ -160,8 +160,9 @@ def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     train, audit = set(config.settings("train")), set(config.settings("audit"))
     assert {groups[name] for name in train} == {"data", "model", "train"}
     assert {groups[name] for name in audit - train} == {"audit"} and train < audit
-    assert set(config.settings("export")) == train
-    assert set(settings.inheritable_names()) == audit | set(settings.UNCOMPARED)
+    export = set(config.settings("export"))
+    assert {groups[name] for name in export - train} == {"export"} and train < export
+    assert set(settings.inheritable_names()) == audit | export | set(settings.UNCOMPARED)
     assert config.settings("train")["image_size"] == config.image_size
 
 

@@ -1,75 +1,35 @@
 """What leaves the run directory: names, numbers and bytes of the exported models."""
 
+import errno
 import hashlib
-import io
 import json
 import math
 import os
 import pathlib
-import shutil
+import resource
 import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from PIL import Image
+from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
-from arl_tf import data, export, publishing, tflite
+from arl_tf import data, export, parity, publishing, saved_models, tflite, warmup
 
-SIZE = 16
-NAMES = ("Smiling", "Eyeglasses", "Wearing Hat")
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
-
-
-def build_models(seed=0):
-    """A tiny encoder, task head and decoder; all variables random, moving statistics included."""
-    image = keras.Input((SIZE, SIZE, 3), name="picture")
-    features = layers.Conv2D(8, 3, 2, padding="same", use_bias=False, name="stem")(image)
-    features = layers.ReLU(name="relu")(layers.BatchNormalization(name="stem_norm")(features))
-    features = layers.Conv2D(4, 1, name="bottleneck")(features)
-    code = layers.BatchNormalization(center=False, scale=False, name="code_norm")(features)
-    encoder = keras.Model(image, code, name="encoder")
-    head_input = keras.Input(code.shape[1:], name="code")
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(head_input)
-    logits = layers.Dense(len(NAMES), name="logits")(layers.Dropout(0.5, name="dropout")(pooled))
-    task_head = keras.Model(head_input, logits, name="task_head")
-    decoded = layers.Conv2DTranspose(3, 3, 2, padding="same", name="up")(head_input)
-    decoder = keras.Model(head_input, decoded, name="decoder")
-    rng = np.random.default_rng(seed)
-    for model in (encoder, task_head, decoder):
-        for weight in model.weights:
-            is_kernel = weight.path.endswith("kernel")
-            values = (
-                rng.normal(0, 0.4, weight.shape) if is_kernel else rng.uniform(0.5, 1, weight.shape)
-            )
-            weight.assign(values)
-    return types.SimpleNamespace(encoder=encoder, task_head=task_head, decoder=decoder)
-
-
-def pictures(count=5, size=SIZE):
-    return np.random.default_rng(7).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
 def run_export(models, export_dir, **changes):
     arguments = {
         "image_size": SIZE,
         "attribute_names": NAMES,
-        "samples": pictures(),
+        "proof": proof(),
         "export_dir": export_dir,
         "provenance": PROVENANCE,
     }
     return export.export_models(models.encoder, models.task_head, **(arguments | changes))
-
-
-def contents(folder):
-    """Every file and folder below `folder`, hidden ones too, with what it holds."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
-    }
 
 
 def artefact_values(saved_model_dir):
@@ -81,12 +41,6 @@ def artefact_values(saved_model_dir):
 
 def sorted_bytes(arrays):
     return sorted((np.asarray(array).shape, np.asarray(array).tobytes()) for array in arrays)
-
-
-def as_bytes(pixels, image_format, mode="RGB"):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(buffer, image_format)
-    return buffer.getvalue()
 
 
 def described(specs):
@@ -116,7 +70,7 @@ def signatures(exported):
 @pytest.fixture
 def fast_tflite(monkeypatch):
     """Spares a test that is not about TFLite the conversions."""
-    monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", 0.0))
+    monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
 
 
 def test_paths_follow_tf_servings_layout(exported):
@@ -127,6 +81,7 @@ def test_paths_follow_tf_servings_layout(exported):
     assert [path.name for path in exported.tflite_files] == [
         "encoder_float32.tflite",
         "encoder_float16.tflite",
+        "encoder_int8.tflite",
     ]
     assert sorted(path.name for path in folder.iterdir()) == [
         "manifest.json",
@@ -223,36 +178,36 @@ def test_attribute_names_are_an_asset_of_the_task_head(exported, signatures):
     assert os.path.samefile(asset, path)
 
 
-@pytest.mark.parametrize(("variant", "bound"), [("float32", 1e-5), ("float16", 1e-2)])
-def test_tflite_file_has_the_contracts_names_and_keras_codes(exported, models, variant, bound):
-    path = exported.manifest_path.parent / tflite.FILES[variant]
-    interpreter = Interpreter(model_path=str(path))
-    assert interpreter.get_signature_list() == {
-        "serving_default": {"inputs": ["image"], "outputs": ["code"]}
-    }
-    images = pictures(4).astype(np.float32) / 255
-    codes = models.encoder(images, training=False).numpy()
-    runner = interpreter.get_signature_runner()
-    outputs = np.concatenate([runner(image=image[None])["code"] for image in images])
-    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, SIZE, SIZE, 3]
-    assert outputs.shape == codes.shape
-    assert np.abs(outputs - codes).max() / codes.std() < bound
-
-
-def test_parity_is_reported_for_every_artefact_and_within_its_bound(exported):
-    assert set(exported.parity) == {
+def test_manifest_tells_every_comparison_beside_its_bound(exported):
+    manifest = json.loads(exported.manifest_path.read_text())
+    found = manifest["parity"]
+    assert found == exported.parity
+    assert found["samples"] == 5
+    assert found["saved_model"].pop("bound") == 1e-5
+    assert set(found["saved_model"]) == {
         f"{output}_{batch}"
         for output in ("encode", "encode_bytes", "logits", "probability")
         for batch in ("one", "all")
-    } | {"tflite_float32", "tflite_float16"}
-    for name, error in exported.parity.items():
-        assert 0 <= error <= tflite.BOUNDS.get(name, 1e-5)
+    }
+    assert all(0 <= error <= 1e-5 for error in found["saved_model"].values())
+    for precision in ("float32", "float16"):
+        figures = found["tflite"][precision]
+        assert 0 < figures["relative_error"] <= figures["bound"]
+    int8 = found["tflite"]["int8"]
+    assert int8["cosine_bound"] <= int8["cosine"] < 1
+    assert int8["mean_mcc_of_keras"] - int8["mean_mcc"] <= int8["mean_mcc_loss_bound"]
+
+
+def test_manifest_sends_int8_to_the_cpu_alone(exported):
+    files = json.loads(exported.manifest_path.read_text())["tflite"]
+    assert files["int8"] == {"file": "tflite/encoder_int8.tflite", "delegates": ["cpu"]}
+    assert files["float32"]["delegates"] == files["float16"]["delegates"] == ["cpu", "gpu"]
 
 
 def test_manifest_states_the_interface(exported, models):
     manifest = json.loads(exported.manifest_path.read_text())
     shape = models.encoder.output_shape[1:]
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["version"] == exported.version
     assert manifest["attribute_names"] == list(NAMES)
     assert manifest["image_size"] == SIZE
@@ -261,8 +216,9 @@ def test_manifest_states_the_interface(exported, models):
         "shape": list(shape),
         "dtype": "float32",
         "bytes": 4 * math.prod(shape),
+        "levels": None,
     }
-    assert manifest["parity"] == exported.parity
+    assert manifest["gate"] is None
     assert manifest["versions"] == {"tensorflow": tf.__version__, "keras": keras.__version__}
     assert manifest["provenance"] == PROVENANCE
 
@@ -294,37 +250,6 @@ def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(
     assert json.loads(second.manifest_path.read_text())["version"] == 8
 
 
-PUBLISHED = ("saved_model/encoder/2", "saved_model/task_head/2", "tflite/a.tflite", "manifest.json")
-
-
-@pytest.mark.parametrize("target", PUBLISHED)
-@pytest.mark.parametrize("is_first", [False, True])
-def test_publishing_that_fails_anywhere_puts_everything_back(
-    tmp_path, monkeypatch, target, is_first
-):
-    built, replaced, export_dir = (tmp_path / name for name in ("built", "replaced", "export"))
-    replaced.mkdir()
-    for folder, text in ((built, "new"), (export_dir, "old")):
-        for path in PUBLISHED:
-            version_file = "1/saved_model.pb" if folder == export_dir else "2/saved_model.pb"
-            file = folder / (path.replace("/2", "/" + version_file))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-    if is_first:
-        shutil.rmtree(export_dir)
-        export_dir.mkdir()
-    before = contents(export_dir)
-    fail_once_at(monkeypatch, export_dir / target)
-    with pytest.raises(OSError, match="injected"):
-        publishing.publish(
-            [pathlib.Path(path) for path in PUBLISHED],
-            built=built,
-            replaced=replaced,
-            export_dir=export_dir,
-        )
-    assert contents(export_dir) == before
-
-
 def fail_once_at(monkeypatch, target):
     """Lets the first renaming to `target` fail; the later one that undoes it works."""
     replace, pending = os.replace, [target]
@@ -343,9 +268,9 @@ def test_export_that_fails_at_its_last_step_leaves_the_previous_one(
 ):
     run_export(models, tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"newer", 0.0))
+    monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"newer", {}))
     fail_once_at(monkeypatch, tmp_path / "manifest.json")
-    with pytest.raises(OSError, match="injected"):
+    with pytest.raises(export.ExportError, match="as it was: injected"):
         run_export(models, tmp_path)
     assert contents(tmp_path) == before
 
@@ -354,7 +279,7 @@ def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
     models, tmp_path, fast_tflite, monkeypatch
 ):
     fail_once_at(monkeypatch, tmp_path / "export" / "manifest.json")
-    with pytest.raises(OSError, match="injected"):
+    with pytest.raises(export.ExportError, match="as it was: injected"):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
 
@@ -389,8 +314,8 @@ def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_tflite)
 def test_saved_model_that_differs_from_keras_is_refused(
     models, tmp_path, fast_tflite, monkeypatch, saver, player, message
 ):
-    save, other = getattr(export, saver), getattr(build_models(seed=1), player)
-    monkeypatch.setattr(export, saver, lambda _, *rest: save(other, *rest))
+    save, other = getattr(saved_models, saver), getattr(build_models(seed=1), player)
+    monkeypatch.setattr(saved_models, saver, lambda _, *rest: save(other, *rest))
     with pytest.raises(export.ExportError, match=message):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
@@ -400,7 +325,7 @@ def test_encode_bytes_that_prepares_otherwise_is_refused(
     models, tmp_path, fast_tflite, monkeypatch
 ):
     decode = data.decode_image
-    monkeypatch.setattr(export.data, "decode_image", lambda one: decode(one)[::-1])
+    monkeypatch.setattr(data, "decode_image", lambda one: decode(one)[::-1])
     with pytest.raises(export.ExportError, match="encode_bytes: differs"):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
@@ -411,39 +336,6 @@ def test_codes_that_are_not_numbers_are_refused(tmp_path, fast_tflite):
     models.encoder.get_layer("bottleneck").bias.assign(np.full(4, np.nan, np.float32))
     with pytest.raises(export.ExportError, match="by nan"):
         run_export(models, tmp_path / "export")
-    assert contents(tmp_path) == {}
-
-
-def other_model(output_name="code", channels=4, fill=None):
-    """An encoder's stand-in with another output."""
-    image = keras.Input((SIZE, SIZE, 3), batch_size=1, name="image")
-    code = layers.Conv2D(channels, 3, 2, padding="same", name="conv")(image)
-    model = keras.Model(image, {output_name: code})
-    if fill is not None:
-        model.get_layer("conv").bias.assign(np.full(channels, fill, np.float32))
-    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (lambda: b"tiny", "4 bytes can't hold"),
-        (lambda: bytes(100_000), "interpreter refuses"),
-        (lambda: other_model(fill=np.nan), "differ .* by nan"),
-        (lambda: other_model(channels=5), "input and output are"),
-        (lambda: other_model(output_name="output_0"), "input and output are"),
-        (other_model, "differ .* standard deviations"),
-    ],
-    ids=["tiny", "garbage", "nan", "shape", "name", "other weights"],
-)
-def test_bad_tflite_file_is_refused_and_not_left_behind(
-    models, tmp_path, monkeypatch, content, message
-):
-    made = content()
-    monkeypatch.setattr(tflite, "convert", lambda *_: made)
-    codes = models.encoder(data.to_float(pictures()), training=False).numpy()
-    with pytest.raises(export.ExportError, match=message):
-        tflite.write_files(models.encoder, pictures(), codes, tmp_path)
     assert contents(tmp_path) == {}
 
 
@@ -461,9 +353,14 @@ def test_refused_tflite_file_takes_the_whole_export_back(models, tmp_path, monke
         ({"attribute_names": NAMES[:2]}, "task head's output is .*expected"),
         ({"attribute_names": ("a", "b", "a")}, "must differ"),
         ({"attribute_names": ("a", "b", "c\nd")}, "one line each"),
-        ({"samples": pictures(0)}, "samples is empty"),
-        ({"samples": pictures().astype(np.float32)}, "type of samples is float32, expected uint8"),
-        ({"samples": pictures(2, 8)}, "image of samples is .*expected"),
+        ({"proof": proof(samples=pictures(0))}, "samples is empty"),
+        ({"proof": proof(calibration=pictures(0))}, "calibration is empty"),
+        (
+            {"proof": proof(samples=pictures().astype(np.float32))},
+            "type of samples is float32, expected uint8",
+        ),
+        ({"proof": proof(samples=pictures(2, 8))}, "image of samples is .*expected"),
+        ({"proof": proof(attributes=attributes(19))}, "attributes is .19, 3., expected .20, 3."),
         ({"provenance": {"audit": math.nan}}, "provenance can't be written as JSON"),
         ({"provenance": {"when": object()}}, "provenance can't be written as JSON"),
     ],
@@ -484,3 +381,114 @@ def test_encoder_that_shares_variables_with_the_task_head_is_refused(tmp_path):
     with pytest.raises(ValueError, match="share 2 variables"):
         run_export(shared, tmp_path / "export")
     assert contents(tmp_path) == {}
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def half_written(path, content):
+    """What a file's writer leaves on a disk that fills up."""
+    with open(path, "wb") as file:
+        file.write(content[: len(content) // 2])
+    full_disk()
+
+
+def fill_disk_at_file(monkeypatch):
+    monkeypatch.setattr(pathlib.Path, "write_bytes", half_written)
+
+
+def fill_disk_at_manifest(monkeypatch):
+    monkeypatch.setattr(
+        pathlib.Path, "write_text", lambda path, text, **_: half_written(path, text.encode())
+    )
+
+
+def fill_disk_at_saved_model(monkeypatch):
+    def fails(module, path, **_):
+        pathlib.Path(path).mkdir(parents=True)
+        (pathlib.Path(path) / "saved_model.pb").write_text("half")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fails)
+
+
+@pytest.mark.parametrize(
+    "fill", [fill_disk_at_file, fill_disk_at_manifest, fill_disk_at_saved_model]
+)
+def test_full_disk_leaves_the_earlier_version_served_and_nothing_half_written(
+    models, tmp_path, fast_tflite, monkeypatch, fill
+):
+    run_export(models, tmp_path)
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        fill(patch)
+        with pytest.raises(export.ExportError, match=r"Nothing was exported.*No space left"):
+            run_export(models, tmp_path)
+    assert contents(tmp_path) == before
+    assert run_export(models, tmp_path).version == 2
+
+
+def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, fast_tflite):
+    """A limit on file sizes: the nearest to a full disk that a test can have for real."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(export.ExportError, match=r"Nothing was exported.*File too large"):
+            run_export(models, tmp_path / "export")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert contents(tmp_path) == {}
+
+
+def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, tmp_path, fast_tflite):
+    run_export(models, tmp_path)
+    run_export(models, tmp_path, precisions=["float32"])
+    assert [path.name for path in (tmp_path / "tflite").iterdir()] == ["encoder_float32.tflite"]
+    files = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    assert [name for name in files if name.startswith("tflite/")] == [
+        "tflite/encoder_float32.tflite"
+    ]
+
+
+def test_every_signature_has_warm_up_requests_that_run_and_give_its_codes(exported, signatures):
+    for folder, loaded in (
+        (exported.encoder_dir, signatures.encoder),
+        (exported.task_head_dir, signatures.task_head),
+    ):
+        runs = warmup.run_requests(folder)
+        logs = warmup.read_requests(folder)
+        assert {name for name, _ in runs} == set(loaded)
+        assert len(runs) == len(logs) == len(loaded) * len(warmup.BATCHES)
+    encoded = dict(warmup.run_requests(exported.encoder_dir))
+    images = warmup.drawn_faces(SIZE)
+    by_hand = signatures.encoder["encode"](image=tf.constant(images))["code"]
+    for name in ("serving_default", "encode", "encode_bytes"):
+        np.testing.assert_allclose(encoded[name]["code"], by_hand, atol=1e-6)
+
+
+class Halves(layers.Layer):
+    """A code of two levels."""
+
+    levels = 2
+
+    def call(self, features):
+        return tf.sign(features) + 0.0 * features
+
+
+def two_level_models():
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    features = layers.Conv2D(4, 3, 2, padding="same", name="conv")(image)
+    encoder = keras.Model(image, Halves(name="code")(features))
+    code = keras.Input(encoder.output_shape[1:], name="code")
+    logits = layers.Dense(len(NAMES))(layers.GlobalAveragePooling2D()(code))
+    return types.SimpleNamespace(encoder=encoder, task_head=keras.Model(code, logits))
+
+
+def test_code_of_two_levels_is_compared_value_by_value(tmp_path):
+    models = two_level_models()
+    # Not all values: int8 rounds before the sign.
+    result = run_export(models, tmp_path, precisions=["float32", "float16"])
+    for figures in result.parity["tflite"].values():
+        assert figures["equal_share"] >= parity.EQUAL_SHARE
+    assert json.loads(result.manifest_path.read_text())["code"]["levels"] == 2

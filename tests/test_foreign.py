@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras import layers
 from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_function
 
-from arl_tf import export, foreign
+from arl_tf import foreign
+from arl_tf.saved_models import save_encoder, save_task_head
 
 SHAPE = (None, SIZE, SIZE, 3)
 NAMES = ("Smiling", "Wearing Hat")
@@ -30,8 +31,8 @@ def own():
 def own_dir(own, tmp_path_factory):
     encoder, task_head = own
     folder = tmp_path_factory.mktemp("export")
-    export.save_encoder(encoder, SIZE, folder / "encoder" / "3")
-    export.save_task_head(task_head, encoder.output_shape[1:], NAMES, folder / "task_head" / "3")
+    save_encoder(encoder, SIZE, folder / "encoder" / "3")
+    save_task_head(task_head, encoder.output_shape[1:], NAMES, folder / "task_head" / "3")
     return folder
 
 
@@ -97,7 +98,7 @@ def test_task_head_without_names_has_none(tmp_path):
 
 def test_task_head_with_other_names_than_logits_is_refused(own, tmp_path):
     encoder, task_head = own
-    export.save_task_head(task_head, encoder.output_shape[1:], NAMES, tmp_path / "1")
+    save_task_head(task_head, encoder.output_shape[1:], NAMES, tmp_path / "1")
     (tmp_path / "1" / "assets" / "attributes.txt").write_text("one\ntwo\nthree\n")
     with pytest.raises(ValueError, match="has 3 names for 2 logits"):
         foreign.load_task_head(tmp_path)

@@ -27,7 +27,10 @@ CONTRACT_FILES = (
     "export/saved_model/task_head/1/saved_model.pb",
     "export/saved_model/task_head/1/assets/attributes.txt",
     "export/tflite/encoder_float32.tflite",
+    "export/saved_model/encoder/1/assets.extra/tf_serving_warmup_requests",
+    "export/saved_model/task_head/1/assets.extra/tf_serving_warmup_requests",
     "export/tflite/encoder_float16.tflite",
+    "export/tflite/encoder_int8.tflite",
 )
 
 
@@ -173,6 +176,12 @@ def test_a_later_stage_needs_no_flagfile(smoke_run):
         (["--attacker_data_dir=x"], "needs --attacker_dataset"),
         (["--channel_levels=4"], "--channel_clip > 0"),
         (["--task_attributes=Nose", "--num_faces=60"], "--task_attributes names Nose"),
+        (["--stages=train,export"], "without an audit of T; add audit to --stages"),
+        (["--audit_split=validation"], "without an audit of T; add audit to --stages"),
+        (["--require=face_similarity<0.2"], "--require: The condition 'face_similarity<0.2'"),
+        (["--tflite_precisions=int4"], "--tflite_precisions must name some of float32, float16"),
+        (["--encoder_tflite=x"], "needs --stages=audit"),
+        (["--stages=audit", "--encoder_tflite=nowhere"], "--encoder_tflite=nowhere: there is no"),
         (["--perceptual_layers=block99"], "efficientnet_lite0 has no layer 'block99'; one of"),
     ],
 )

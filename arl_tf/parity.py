@@ -1,0 +1,78 @@
+"""How near an exported model comes to the Keras model it was made from."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+# Share of a quantised code's values that must be the very same: where a value lies at the edge of
+# two levels, rounding in the layers before tips it over.
+EQUAL_SHARE = 0.999
+# Levels nearer than this are one value, as a share of the code's largest.
+LEVEL_WIDTH = 1e-3
+
+
+class ExportError(RuntimeError):
+    """An exported model is not what it was exported from."""
+
+
+def relative_error(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Root mean square of the difference, relative to that of `expected`.
+
+    Args:
+        outputs: floats [n, ...].
+        expected: likewise.
+
+    Returns:
+        NaN or inf where `outputs` are not finite; inf where all of `expected` is 0 and `outputs`
+        are not.
+    """
+    difference = np.linalg.norm((outputs.astype(np.float64) - expected).ravel())
+    scale = np.linalg.norm(expected.astype(np.float64).ravel())
+    return float(difference / max(scale, np.finfo(np.float64).tiny))
+
+
+def largest_error(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Largest absolute difference, relative to the largest absolute value of `expected`."""
+    difference = np.abs(outputs.astype(np.float64) - expected).max()
+    return float(difference / max(np.abs(expected).max(), np.finfo(np.float64).tiny))
+
+
+def cosines(outputs: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Cosine between each row's code and the expected one.
+
+    Args:
+        outputs: floats [n, ...].
+        expected: likewise.
+
+    Returns:
+        float64 [n]; NaN where a code is not finite, 0 where one is all 0.
+    """
+    found, wanted = (
+        codes.reshape(len(codes), -1).astype(np.float64) for codes in (outputs, expected)
+    )
+    scale = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    return (found * wanted).sum(axis=1) / np.maximum(scale, np.finfo(np.float64).tiny)
+
+
+def equal_share(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Share of a quantised code's values that lie on the level expected; NaN never does."""
+    width = LEVEL_WIDTH * float(np.abs(expected).max())
+    return float((np.abs(outputs.astype(np.float64) - expected) <= width).mean())
+
+
+def code_levels(encoder: keras.Model) -> int:
+    """How many values the encoder's code can take: its last layer's `levels`; 0 for any value."""
+    for layer in reversed(flat_layers(encoder.layers)):
+        levels = getattr(layer, "levels", None)
+        if isinstance(levels, int):
+            return levels
+    return 0
+
+
+def flat_layers(layers: Sequence[keras.Layer]) -> list[keras.Layer]:
+    """Layers in order, nested models unfolded."""
+    flat = []
+    for layer in layers:
+        flat += flat_layers(layer.layers) if isinstance(layer, keras.Model) else [layer]
+    return flat

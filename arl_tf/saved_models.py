@@ -1,0 +1,176 @@
+"""Writes encoder and task head as SavedModels, reads them back, and compares them with Keras."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf import data, parity
+from arl_tf.parity import ExportError
+
+# Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
+SAVED_MODEL_BOUND = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What the Keras models make of some images.
+
+    Images are uint8 [n, S, S, 3], codes float32 [n, ...], the task head's outputs float32 [n, A].
+    """
+
+    images: np.ndarray
+    codes: np.ndarray
+    logits: np.ndarray
+
+
+def keras_outputs(
+    encoder: keras.Model, task_head: keras.Model, samples: np.ndarray
+) -> dict[str, Batch]:
+    """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them."""
+
+    # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
+    # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
+    @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
+    def run(images):
+        code = encoder(data.to_float(images), training=False)
+        return code, task_head(code, training=False)
+
+    with cpu():
+        return {
+            name: Batch(images, *(output.numpy() for output in run(tf.constant(images))))
+            for name, images in (("one", samples[:1]), ("all", samples))
+        }
+
+
+def cpu() -> contextlib.AbstractContextManager:
+    """Where artefacts are compared: a GPU's TF32 would drown in rounding what is looked for."""
+    return tf.device("/CPU:0")
+
+
+def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> None:
+    """Writes the encoder's SavedModel: signatures serving_default (= encode) and encode_bytes.
+
+    The module holds the variables and not the Keras model, which would store every weight twice.
+    """
+    module = tf.Module(name="encoder")
+    module.model_variables = [variable.value for variable in encoder.variables]
+    image_shape = (image_size, image_size, 3)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="image")])
+    def encode(image):
+        return {"code": encoder(data.to_float(image), training=False)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    def encode_bytes(image_bytes):
+        image = tf.map_fn(
+            lambda one: data.preprocess(data.decode_image(one), image_size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
+        )
+        return encode(image)
+
+    module.encode, module.encode_bytes = encode, encode_bytes
+    signatures = {"serving_default": encode, "encode": encode, "encode_bytes": encode_bytes}
+    tf.saved_model.save(module, str(path), signatures=signatures)
+
+
+def save_task_head(
+    task_head: keras.Model,
+    code_shape: tuple[int, ...],
+    attribute_names: Sequence[str],
+    path: pathlib.Path,
+) -> None:
+    """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line."""
+    module = tf.Module(name="task_head")
+    module.model_variables = [variable.value for variable in task_head.variables]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    def classify(code):
+        logits = task_head(code, training=False)
+        return {"logits": logits, "probability": tf.sigmoid(logits)}
+
+    module.classify = classify
+    asset = path.parent / "attributes.txt"
+    asset.parent.mkdir(parents=True, exist_ok=True)
+    asset.write_text("".join(f"{name}\n" for name in attribute_names), encoding="utf-8")
+    module.attributes = tf.saved_model.Asset(str(asset))
+    tf.saved_model.save(module, str(path), signatures={"serving_default": classify})
+    # The SavedModel has its own copy.
+    asset.unlink()
+
+
+def encoder_parity(
+    path: pathlib.Path, batches: Mapping[str, Batch], levels: int
+) -> dict[str, float]:
+    """Compares both signatures of a saved encoder with the Keras codes.
+
+    `encode_bytes` takes the images as PNG. Of a code of few levels (0: any value) the share of
+    unequal values counts, not the largest difference.
+    """
+    compare = unequal_share if levels else difference
+    errors = {}
+    with cpu():
+        signatures = tf.saved_model.load(str(path)).signatures
+        for name, batch in batches.items():
+            files = tf.stack([tf.io.encode_png(image) for image in batch.images])
+            for signature, inputs in (
+                ("encode", {"image": tf.constant(batch.images)}),
+                ("encode_bytes", {"image_bytes": files}),
+            ):
+                code = signatures[signature](**inputs)["code"]
+                errors[f"{signature}_{name}"] = compare(code, batch.codes, signature)
+    return errors
+
+
+def task_head_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
+    """Compares a saved task head with the Keras logits of the same codes."""
+    errors = {}
+    with cpu():
+        classify = tf.saved_model.load(str(path)).signatures["serving_default"]
+        for name, batch in batches.items():
+            outputs = classify(code=tf.constant(batch.codes))
+            probability = tf.sigmoid(batch.logits).numpy()
+            for output, expected in (("logits", batch.logits), ("probability", probability)):
+                errors[f"{output}_{name}"] = difference(
+                    outputs[output], expected, f"task head's {output}"
+                )
+    return errors
+
+
+def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
+    """Largest absolute difference; raises ExportError when it is not within SAVED_MODEL_BOUND."""
+    check_shape(outputs, expected, what)
+    error = float(np.abs(outputs.numpy() - expected).max())
+    # Written so that NaN fails.
+    if not error <= SAVED_MODEL_BOUND:
+        raise ExportError(
+            f"SavedModel, {what}: differs from the Keras model by {error:.3g} for a batch of"
+            f" {len(expected)}, expected at most {SAVED_MODEL_BOUND:g}; nothing was exported."
+        )
+    return error
+
+
+def unequal_share(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
+    """Share of values on another level; raises ExportError for more than 1 - EQUAL_SHARE."""
+    check_shape(outputs, expected, what)
+    equal = parity.equal_share(outputs.numpy(), expected)
+    if equal < parity.EQUAL_SHARE:
+        raise ExportError(
+            f"SavedModel, {what}: {equal:.3%} of the values are on the Keras model's level,"
+            f" expected at least {parity.EQUAL_SHARE:.1%}; nothing was exported."
+        )
+    return 1 - equal
+
+
+def check_shape(outputs: tf.Tensor, expected: np.ndarray, what: str) -> None:
+    """Raises ExportError where shapes differ."""
+    if outputs.shape != expected.shape:
+        raise ExportError(
+            f"SavedModel, {what}: shape {tuple(outputs.shape)}, the Keras model gives"
+            f" {expected.shape}."
+        )

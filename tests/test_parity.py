@@ -1,0 +1,72 @@
+"""Measures of how near an exported model comes to its Keras model."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from arl_tf import parity
+
+
+def test_relative_error_is_the_differences_norm_over_the_expecteds():
+    expected = np.array([[3.0, 4.0]], np.float32)
+    assert parity.relative_error(expected * 1.1, expected) == pytest.approx(0.1)
+    assert parity.relative_error(expected, expected) == 0
+    assert parity.relative_error(1000 * expected + 1000, 1000 * expected) == pytest.approx(
+        math.sqrt(2) / 5, rel=1e-6
+    )
+
+
+def test_largest_error_is_relative_to_the_largest_expected_value():
+    expected = np.array([[1.0, -4.0]], np.float32)
+    assert parity.largest_error(np.array([[1.1, -4.0]]), expected) == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("measure", [parity.relative_error, parity.largest_error])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_values_that_are_not_finite_pass_no_bound(measure, wrong):
+    assert not measure(np.array([[wrong, 1.0]]), np.ones((1, 2), np.float32)) <= 1e30
+
+
+def test_any_difference_to_a_code_of_zeros_is_infinitely_large():
+    assert parity.relative_error(np.full((1, 2), 1e-3), np.zeros((1, 2), np.float32)) > 1e30
+
+
+def test_cosine_is_each_rows_own():
+    found = np.array([[[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 0.0]], [[2.0, 0.0]]])
+    expected = np.array([[[2.0, 0.0]], [[1.0, 0.0]], [[1.0, 0.0]], [[-1.0, 0.0]]])
+    np.testing.assert_allclose(parity.cosines(found, expected), [1, math.sqrt(0.5), 0, -1])
+
+
+def test_equal_share_counts_values_on_the_very_level():
+    expected = np.array([[-1.0, 1.0, 1.0, 1.0]], np.float32)
+    found = np.array([[-1.0, 1.0 + 1e-6, -1.0, np.nan]])
+    assert parity.equal_share(found, expected) == 0.5
+
+
+class Quantised(layers.Layer):
+    levels = 4
+
+    def call(self, code):
+        return keras.ops.round(code)
+
+
+def encoder(*last):
+    image = keras.Input((4,))
+    features = layers.Dense(3)(image)
+    for layer in last:
+        features = layer(features)
+    return keras.Model(image, features)
+
+
+def test_levels_are_those_of_the_layer_that_has_them():
+    assert parity.code_levels(encoder()) == 0
+    assert parity.code_levels(encoder(Quantised())) == 4
+    assert parity.code_levels(encoder(Quantised(), layers.Identity())) == 4
+
+
+def test_levels_are_found_in_a_nested_model():
+    inner = keras.Model(code := keras.Input((3,)), Quantised()(code))
+    assert parity.code_levels(encoder(inner)) == 4
