@@ -7,6 +7,7 @@ code gets a bounded one.
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -115,6 +116,14 @@ def bounding_layers(encoder: keras.Model) -> tuple[NoisyCode | None, QuantisedCo
     noisy = [layer for layer in encoder.layers if isinstance(layer, NoisyCode)]
     quantised = [layer for layer in encoder.layers if isinstance(layer, QuantisedCode)]
     return (noisy or [None])[0], (quantised or [None])[0]
+
+
+def fixed_noise(count: int, code_shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal noise that is the same each time, to compare two forms of an encoder by.
+
+    float32 [count, *code_shape].
+    """
+    return np.random.default_rng(0).standard_normal((count, *code_shape), np.float32)
 
 
 def signal_encoder(encoder: keras.Model) -> keras.Model:

@@ -17,7 +17,6 @@ import tensorflow as tf
 
 from arl_tf import manifest, publishing, saved_models, tflite, warmup
 from arl_tf.parity import ExportError as ExportError
-from arl_tf.parity import code_levels
 from arl_tf.tflite_checks import Proof
 
 MANIFEST = pathlib.Path("manifest.json")
@@ -148,7 +147,7 @@ def build_saved_models(
     saved_models.save_encoder(encoder, image_size, encoder_dir)
     saved_models.save_task_head(task_head, encoder.output_shape[1:], attribute_names, task_head_dir)
     errors = {
-        **saved_models.encoder_parity(encoder_dir, batches, code_levels(encoder)),
+        **saved_models.encoder_parity(encoder_dir, batches, encoder),
         **saved_models.task_head_parity(task_head_dir, batches),
     }
     warmup.write_requests(

@@ -7,9 +7,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from arl_tf import data, parity, saved_models, tflite
+from arl_tf import code_layers, data, saved_models, tflite
 
 MANIFEST_FORMAT = 2
+NOISE_WORDS = (
+    "Every code carries Gaussian noise. The SavedModel draws it. The TFLite files take it as a"
+    " second input, noise, float32 of the code's shape: standard normal, new for every code, from a"
+    " generator that nobody can predict. Noise of 0 would give the face away."
+)
 # An int8 file computes other codes on LiteRT's GPU accelerator (see serving/check_gpu.py).
 DELEGATES = {"float32": ("cpu", "gpu"), "float16": ("cpu", "gpu"), "int8": ("cpu",)}
 
@@ -22,7 +27,7 @@ def describe_models(
         "format": MANIFEST_FORMAT,
         "version": version,
         "attribute_names": list(attribute_names),
-        **describe_interface(image_size, encoder.output_shape[1:], parity.code_levels(encoder)),
+        **describe_interface(image_size, encoder),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
 
@@ -49,8 +54,10 @@ def describe_comparisons(
     }
 
 
-def describe_interface(image_size: int, code_shape: tuple[int, ...], levels: int) -> dict[str, Any]:
+def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
     """What a client must know of images and codes, for the manifest."""
+    code_shape = encoder.output_shape[1:]
+    noisy, quantised = code_layers.bounding_layers(encoder)
     return {
         "image_size": image_size,
         "preprocessing": {
@@ -67,6 +74,8 @@ def describe_interface(image_size: int, code_shape: tuple[int, ...], levels: int
             "shape": list(code_shape),
             "dtype": "float32",
             "bytes": 4 * math.prod(code_shape),
-            "levels": levels or None,
+            "levels": quantised.levels if quantised else None,
+            "outer": quantised.outermost if quantised else None,
+            "noise": NOISE_WORDS if noisy else None,
         },
     }

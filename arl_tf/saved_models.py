@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import data, parity
-from arl_tf.parity import ExportError
+from arl_tf import code_layers, data, parity
+from arl_tf.parity import LEVEL_WIDTH, ExportError
 
 # Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
 SAVED_MODEL_BOUND = 1e-5
+# Of a noisy code's remainder; chance exceeds it once in 1.7 million.
+NOISE_ERRORS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +34,19 @@ class Batch:
 def keras_outputs(
     encoder: keras.Model, task_head: keras.Model, samples: np.ndarray
 ) -> dict[str, Batch]:
-    """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them."""
+    """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them.
+
+    Of an encoder that adds noise the codes are those without it.
+    """
 
     # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
     # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
     @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
     def run(images):
-        code = encoder(data.to_float(images), training=False)
+        code = mean_code(data.to_float(images))
         return code, task_head(code, training=False)
 
+    mean_code = code_layers.mean_encoder(encoder)
     with cpu():
         return {
             name: Batch(images, *(output.numpy() for output in run(tf.constant(images))))
@@ -105,18 +112,21 @@ def save_task_head(
 
 
 def encoder_parity(
-    path: pathlib.Path, batches: Mapping[str, Batch], levels: int
+    path: pathlib.Path, batches: Mapping[str, Batch], encoder: keras.Model
 ) -> dict[str, float]:
     """Compares both signatures of a saved encoder with the Keras codes.
 
-    `encode_bytes` takes the images as PNG. Of a code of few levels (0: any value) the share of
-    unequal values counts, not the largest difference.
+    `encode_bytes` takes the images as PNG. Of a code of few levels the share of unequal values
+    counts, not the largest difference; of a noisy one, whether what is left is its noise.
     """
-    compare = unequal_share if levels else difference
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    compare = unequal_share if quantised else difference
     errors = {}
     with cpu():
         signatures = tf.saved_model.load(str(path)).signatures
         for name, batch in batches.items():
+            if noisy is not None:
+                compare = functools.partial(noise_excess, images=batch.images, encoder=encoder)
             files = tf.stack([tf.io.encode_png(image) for image in batch.images])
             for signature, inputs in (
                 ("encode", {"image": tf.constant(batch.images)}),
@@ -165,6 +175,56 @@ def unequal_share(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
             f" expected at least {parity.EQUAL_SHARE:.1%}; nothing was exported."
         )
     return 1 - equal
+
+
+def noise_excess(
+    outputs: tf.Tensor,
+    expected: np.ndarray,
+    what: str,
+    *,
+    images: np.ndarray,
+    encoder: keras.Model,
+) -> float:
+    """How far what remains beside the mean code is from the encoder's own noise.
+
+    The mean and the mean square of the standardised remainder are 0 and 1 but for chance; of a
+    rounded code, the share of values that the noise takes to another level is the Keras encoder's.
+
+    Args:
+        outputs: codes with noise.
+        expected: float32 [n, ...], the Keras encoder's without.
+        what: for the message.
+        images: uint8 [n, S, S, 3], what they are codes of.
+        encoder: the Keras encoder.
+
+    Returns:
+        The larger distance, in standard errors.
+
+    Raises:
+        ExportError: it is more than NOISE_ERRORS of them: other noise, or none.
+    """
+    check_shape(outputs, expected, what)
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    codes, count = outputs.numpy(), expected.size
+    if quantised is None:
+        rest = (codes - expected) / noisy.noise_deviation.numpy()
+        distances = (
+            abs(rest.mean()) * np.sqrt(count),
+            abs(np.square(rest).mean() - 1) * np.sqrt(count / 2),
+        )
+    else:
+        drawn = encoder(data.to_float(images), training=False).numpy()
+        flips = [(np.abs(each - expected) > LEVEL_WIDTH).mean() for each in (codes, drawn)]
+        # A share's variance is at most a quarter, and two shares are compared.
+        distances = (abs(flips[0] - flips[1]) * np.sqrt(2 * count),)
+    distance = float(max(distances))
+    if not distance <= NOISE_ERRORS:
+        raise ExportError(
+            f"SavedModel, {what}: what it adds to the Keras encoder's mean code is {distance:.1f}"
+            f" standard errors from the encoder's noise, expected at most {NOISE_ERRORS:g}; nothing"
+            " was exported."
+        )
+    return distance
 
 
 def check_shape(outputs: tf.Tensor, expected: np.ndarray, what: str) -> None:

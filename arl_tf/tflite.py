@@ -13,28 +13,29 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from arl_tf import data, tflite_checks
+from arl_tf import code_layers, data, tflite_checks
 from arl_tf.parity import ExportError
 from arl_tf.tflite_checks import Expected, Figures, Proof
 
+Inputs = list[dict[str, np.ndarray]]
+Tensors = dict[str, tuple[str, tuple[int, ...]]]
 
-def keep_float32(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
+
+def keep_float32(converter: tf.lite.TFLiteConverter, calibration: Inputs) -> None:
     """Leaves a converter as it comes: float32 throughout."""
 
 
-def store_float16(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
+def store_float16(converter: tf.lite.TFLiteConverter, calibration: Inputs) -> None:
     """Stores weights as float16; input, output and (on a CPU) arithmetic stay float32."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
-def compute_int8(converter: tf.lite.TFLiteConverter, proof: Proof) -> None:
+def compute_int8(converter: tf.lite.TFLiteConverter, calibration: Inputs) -> None:
     """Weights and arithmetic in 8-bit integers; input and output stay float32."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.representative_dataset = lambda: (
-        [data.to_float(image[None]).numpy()] for image in proof.calibration
-    )
+    converter.representative_dataset = lambda: (list(each.values()) for each in calibration)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Precision:
     """
 
     bytes_per_weight: int
-    configure: Callable[[tf.lite.TFLiteConverter, Proof], None]
+    configure: Callable[[tf.lite.TFLiteConverter, Inputs], None]
     judge: Callable[[tflite_checks.Encode, str, Proof, Expected], Figures]
 
 
@@ -108,8 +109,9 @@ def convert_and_check(
         expected: what the Keras models make of them.
 
     Returns:
-        The file's contents (input `image` float32 [1, S, S, 3] in [0, 1], output `code`), and the
-        figures of the comparison.
+        The file's contents (input `image` float32 [1, S, S, 3] in [0, 1], output `code`; where the
+        encoder adds noise it is a second input `noise`, float32 [1, ...] standard normal, which
+        the client draws for every code), and the figures of the comparison.
 
     Raises:
         ExportError: the file is too small to hold the weights, has another interface, or computes
@@ -119,16 +121,32 @@ def convert_and_check(
     check_size(content, precision, sum(int(np.prod(weight.shape)) for weight in encoder.weights))
     runner = open_model(content, precision)
     code_shape = (1, *expected.codes.shape[1:])
-    check_interface(runner, precision, (1, *proof.samples.shape[1:]), code_shape)
+    inputs = {"image": ("float32", (1, *proof.samples.shape[1:]))}
+    if code_layers.bounding_layers(encoder)[0] is not None:
+        inputs["noise"] = ("float32", code_shape)
+    check_interface(runner, precision, inputs, code_shape)
     judge = PRECISIONS[precision].judge
     return content, judge(lambda images: run_images(runner, images), precision, proof, expected)
 
 
 def run_images(runner: Callable[..., dict], images: np.ndarray) -> np.ndarray:
-    """A file's codes float32 [n, ...] of uint8 images [n, S, S, 3], one by one."""
-    return np.concatenate(
-        [runner(image=data.to_float(image[None]).numpy())["code"] for image in images]
-    )
+    """A file's codes float32 [n, ...] of uint8 images [n, S, S, 3], one by one.
+
+    A file that wants noise gets the fixed one of `code_layers.fixed_noise`.
+    """
+    details = runner.get_input_details()
+    shape = details["noise"]["shape"][1:] if "noise" in details else None
+    return np.concatenate([runner(**inputs)["code"] for inputs in named_inputs(images, shape)])
+
+
+def named_inputs(images: np.ndarray, noise_shape: Sequence[int] | None) -> Inputs:
+    """What a file takes for each of uint8 images [n, S, S, 3]; no noise for a shape of None."""
+    inputs = [{"image": data.to_float(image[None]).numpy()} for image in images]
+    if noise_shape is not None:
+        noise = code_layers.fixed_noise(len(images), tuple(noise_shape))
+        for each, drawn in zip(inputs, noise, strict=True):
+            each["noise"] = drawn[None]
+    return inputs
 
 
 def convert(encoder: keras.Model, precision: str, proof: Proof) -> bytes:
@@ -137,16 +155,29 @@ def convert(encoder: keras.Model, precision: str, proof: Proof) -> bytes:
     Only `from_keras_model` will do: `from_concrete_functions` yields, without a word, a tiny file
     that computes NaN.
     """
-    image = keras.Input(encoder.input_shape[1:], batch_size=1, name="image")
-    # The dictionary's key becomes the output's name in the file; a layer's name would be lost.
-    named = keras.Model(image, {"code": encoder(image, training=False)}, name="tflite_encoder")
+    named, noise_shape = named_model(encoder)
     converter = tf.lite.TFLiteConverter.from_keras_model(named)
-    PRECISIONS[precision].configure(converter, proof)
+    PRECISIONS[precision].configure(converter, named_inputs(proof.calibration, noise_shape))
     # Keras prints the signature of the converter's intermediate model.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # The input stays float32, so that there is nothing to be known of its integers.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
         return converter.convert()
+
+
+def named_model(encoder: keras.Model) -> tuple[keras.Model, tuple[int, ...] | None]:
+    """The encoder at batch size 1 with named inputs and output, and the shape of its noise."""
+    image = keras.Input(encoder.input_shape[1:], batch_size=1, name="image")
+    inputs, shape = {"image": image}, None
+    if code_layers.bounding_layers(encoder)[0] is None:
+        code = encoder(image, training=False)
+    else:
+        shape = tuple(encoder.output_shape[1:])
+        inputs["noise"] = keras.Input(shape, batch_size=1, name="noise")
+        code = code_layers.encoder_with_noise_input(encoder)(inputs, training=False)
+    # The dictionary's key becomes the output's name in the file; a layer's name would be lost.
+    # In a list: of a dictionary of inputs the converter knows no shapes.
+    return keras.Model(list(inputs.values()), {"code": code}, name="tflite_encoder"), shape
 
 
 def check_size(content: bytes, precision: str, num_weights: int) -> None:
@@ -170,14 +201,11 @@ def open_model(content: bytes, precision: str) -> Callable[..., dict[str, np.nda
 
 
 def check_interface(
-    runner: Callable, precision: str, image_shape: tuple[int, ...], code_shape: tuple[int, ...]
+    runner: Callable, precision: str, inputs: Tensors, code_shape: tuple[int, ...]
 ) -> None:
-    """Raises ExportError unless the one input is `image` and the one output `code`.
-
-    Both must be float32, of these shapes.
-    """
+    """Raises ExportError unless the inputs are these and the one output is `code`, float32."""
     found = described(runner.get_input_details()), described(runner.get_output_details())
-    expected = {"image": ("float32", image_shape)}, {"code": ("float32", code_shape)}
+    expected = inputs, {"code": ("float32", code_shape)}
     if found != expected:
         raise ExportError(
             f"TFLite {precision}: input and output are {found}, expected {expected}; no file was"
@@ -185,7 +213,7 @@ def check_interface(
         )
 
 
-def described(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def described(details: Mapping[str, Mapping[str, Any]]) -> Tensors:
     """Name -> (type, shape) of a runner's inputs or outputs."""
     return {
         name: (np.dtype(tensor["dtype"]).name, tuple(int(size) for size in tensor["shape"]))

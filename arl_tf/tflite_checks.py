@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import data, metrics, parity
+from arl_tf import code_layers, data, metrics, parity
 from arl_tf.parity import ExportError
 
 Figures = dict[str, float]
@@ -81,9 +81,16 @@ def in_float16(weight: np.ndarray) -> np.ndarray:
 
 
 def keras_codes(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Codes float32 [n, ...] of uint8 images [n, S, S, 3]."""
+    """Codes float32 [n, ...] of uint8 images [n, S, S, 3], with fixed noise if there is any."""
+    inputs = data.to_float(images).numpy()
+    if code_layers.bounding_layers(encoder)[0] is not None:
+        noise = code_layers.fixed_noise(len(images), encoder.output_shape[1:])
+        encoder, inputs = (
+            code_layers.encoder_with_noise_input(encoder),
+            {"image": inputs, "noise": noise},
+        )
     with tf.device("/CPU:0"):
-        return encoder.predict(data.to_float(images).numpy(), verbose=0)
+        return encoder.predict(inputs, verbose=0)
 
 
 def mean_mcc(task_head: keras.Model, codes: np.ndarray, attributes: np.ndarray) -> float:

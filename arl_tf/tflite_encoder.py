@@ -42,8 +42,9 @@ def load_tflite(
 ) -> ForeignEncoder:
     """Loads an encoder that takes float images and gives codes.
 
-    Its default signature has the one input `image`, float32 [1, S, S, 3] in [0, 1], and an output
-    `code`, float32 [1, ...].
+    Its default signature has the input `image`, float32 [1, S, S, 3] in [0, 1], and an output
+    `code`, float32 [1, ...]; it may have an input `noise` of the code's shape, which is then drawn
+    anew for every code, as a phone would.
 
     Args:
         path: of the file.
@@ -56,12 +57,13 @@ def load_tflite(
     content = read_file(path)
     runner = open_runner(content, path)
     side, code_shape = encoder_shapes(runner, path)
+    noise = np.random.default_rng() if "noise" in runner.get_input_details() else None
     kept = code_shape if is_decodable(code_shape, side) else (math.prod(code_shape),)
 
     def encode(images: np.ndarray) -> np.ndarray:
         if images.dtype != np.uint8:
             raise ValueError(f"image is {images.dtype}; expected uint8, 0 to 255.")
-        codes = [runner(image=data.to_float(image[None]).numpy())["code"] for image in images]
+        codes = [run_one(runner, image, code_shape, noise) for image in images]
         return np.concatenate(codes).reshape(-1, *kept)
 
     if float_form is not None:
@@ -70,11 +72,24 @@ def load_tflite(
         encode=encode,
         differentiable=float_form and float_form.differentiable,
         why_not=float_form.why_not if float_form else NO_GRADIENTS,
-        random_codes=False,
+        random_codes=noise is not None,
         image_size=side,
         code_shape=code_shape,
         sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+def run_one(
+    runner: Callable,
+    image: np.ndarray,
+    code_shape: tuple[int, ...],
+    noise: np.random.Generator | None,
+) -> np.ndarray:
+    """The code float32 [1, ...] of a uint8 image [S, S, 3]."""
+    inputs = {"image": data.to_float(image[None]).numpy()}
+    if noise is not None:
+        inputs["noise"] = noise.standard_normal((1, *code_shape), np.float32)
+    return runner(**inputs)["code"]
 
 
 def open_runner(content: bytes, path: str | pathlib.Path) -> Callable[..., dict[str, np.ndarray]]:
@@ -95,6 +110,7 @@ def encoder_shapes(runner: Callable, path: str | pathlib.Path) -> tuple[int, tup
         found = {
             name: (tensor["dtype"], tuple(tensor["shape"])) for name, tensor in details.items()
         }
+        found.pop("noise", None)
         if set(found) != {direction} or found[direction][0] is not np.float32:
             raise ValueError(
                 f"--encoder_tflite={path} has {sorted(details)}; expected one {direction}, float32."

@@ -20,6 +20,7 @@ from conftest import ROOT
 from keras import layers
 from PIL import Image
 from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_logits
+from tiny_models import proof
 
 from arl_tf import faces, tflite
 from serving import client_cli, packing
@@ -50,7 +51,7 @@ def export_dir(tmp_path_factory):
     """TFLite file and manifest, laid out as by the export."""
     folder = tmp_path_factory.mktemp("export")
     (folder / "tflite").mkdir()
-    content = tflite.convert(build_encoder(), tflite.VARIANTS["float32"])
+    content = tflite.convert(build_encoder(), "float32", proof())
     (folder / "tflite" / "encoder_float32.tflite").write_bytes(content)
     facts = {
         "attribute_names": list(NAMES),

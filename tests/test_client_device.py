@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from PIL import Image
+from tiny_models import proof
 
-from arl_tf import data, faces, tflite
+from arl_tf import code_layers, data, faces, tflite
 from serving import device
 from serving.client_errors import EncoderError
 from serving.device import DeviceEncoder
@@ -32,7 +33,7 @@ def encoder():
 @pytest.fixture(scope="module")
 def tflite_file(encoder, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "encoder_float32.tflite"
-    path.write_bytes(tflite.convert(encoder, tflite.VARIANTS["float32"]))
+    path.write_bytes(tflite.convert(encoder, "float32", proof()))
     return path
 
 
@@ -142,7 +143,7 @@ def test_images_that_do_not_fit_are_refused(tflite_file, images):
 
 def test_codes_that_are_not_finite_are_an_error(tmp_path):
     path = tmp_path / "broken.tflite"
-    path.write_bytes(tflite.convert(build_encoder(scale=3e38), tflite.VARIANTS["float32"]))
+    path.write_bytes(tflite.convert(build_encoder(scale=3e38), "float32", proof()))
     with pytest.raises(EncoderError, match="NaN or inf"):
         DeviceEncoder(path).encode(np.full((1, SIZE, SIZE, 3), 255, np.uint8))
 
@@ -237,3 +238,26 @@ def test_model_with_another_interface_is_refused():
     with pytest.raises(ValueError, match=r"\(1, 16, 8, 3\)"):
         device.described(narrow, code, "narrow.tflite")
     assert device.described(image, code, "good.tflite") == ((1, 16, 16, 3), (1, 3))
+
+
+@pytest.fixture(scope="module")
+def noisy_file(encoder, tmp_path_factory):
+    noisy = code_layers.NoisyCode(1.0)(encoder.output)
+    path = tmp_path_factory.mktemp("noisy") / "encoder_float32.tflite"
+    path.write_bytes(tflite.convert(keras.Model(encoder.input, noisy), "float32", proof()))
+    return path
+
+
+def test_device_draws_new_noise_for_every_code(encoder, noisy_file):
+    image = noise(1, SIZE, SIZE, 3)
+    codes = DeviceEncoder(noisy_file).encode(np.repeat(image, 800, axis=0))
+    assert len(np.unique(codes[:, 0, 0, 0])) == 800
+    signal = np.clip(encoder(image.astype(np.float32) / 255), -2, 2)
+    # The standard error of each mean is sqrt(0.5 / 800) = 0.025.
+    np.testing.assert_allclose(codes.mean(axis=0), np.sqrt(0.5) * signal[0], atol=0.13)
+
+
+def test_two_devices_draw_different_noise(noisy_file):
+    image = noise(1, SIZE, SIZE, 3)
+    first, second = (DeviceEncoder(noisy_file).encode(image) for _ in range(2))
+    assert np.abs(first - second).mean() > 0.3

@@ -8,19 +8,21 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
+from arl_tf import models
 from arl_tf.tflite_checks import Proof
 
 SIZE = 16
 NAMES = ("Smiling", "Eyeglasses", "Wearing Hat")
 
 
-def build_models(seed=0):
+def build_models(seed=0, bounds=None):
     """A tiny encoder, task head and decoder; all variables random, moving statistics included."""
     image = keras.Input((SIZE, SIZE, 3), name="picture")
     features = layers.Conv2D(8, 3, 2, padding="same", use_bias=False, name="stem")(image)
     features = layers.ReLU(name="relu")(layers.BatchNormalization(name="stem_norm")(features))
     features = layers.Conv2D(4, 1, name="bottleneck")(features)
     code = layers.BatchNormalization(center=False, scale=False, name="code_norm")(features)
+    code = models.bounded(code, bounds or models.CodeBounds())
     encoder = keras.Model(image, code, name="encoder")
     head_input = keras.Input(code.shape[1:], name="code")
     pooled = layers.GlobalAveragePooling2D(name="pooled")(head_input)
@@ -35,7 +37,8 @@ def build_models(seed=0):
             values = (
                 rng.normal(0, 0.4, weight.shape) if is_kernel else rng.uniform(0.5, 1, weight.shape)
             )
-            weight.assign(values)
+            if not weight.path.endswith("share_logit"):
+                weight.assign(values)
     return types.SimpleNamespace(encoder=encoder, task_head=task_head, decoder=decoder)
 
 
