@@ -9,13 +9,16 @@ import grpc
 from absl import logging
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
     status_pb2,
 )
 
@@ -149,15 +152,21 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
                 )
             return metadata_message(self._predictor, spec_of(request.model_spec))
 
-    def Classify(self, request, context):
+    def Classify(
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> None:
         """Refused."""
         self._refuse("Classify", context)
 
-    def Regress(self, request, context):
+    def Regress(
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> None:
         """Refused."""
         self._refuse("Regress", context)
 
-    def MultiInference(self, request, context):
+    def MultiInference(
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> None:
         """Refused."""
         self._refuse("MultiInference", context)
 

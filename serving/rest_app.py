@@ -17,7 +17,7 @@ import starlette.requests
 import starlette.responses
 import starlette.routing
 from absl import logging
-from google.protobuf import json_format
+from google.protobuf import json_format, message
 
 from serving import grpc_service, json_tensors, prometheus
 from serving.errors import ServingError, deadline_exceeded, invalid
@@ -63,10 +63,10 @@ def json_response(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-def message_response(message) -> Response:
+def message_response(proto: message.Message) -> Response:
     """A protobuf message as TF Serving writes it: names as in the proto, defaults included."""
     fields = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     return starlette.responses.JSONResponse(fields)
 

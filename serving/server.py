@@ -12,13 +12,14 @@ from absl import logging
 
 from serving import batching, demo, grpc_service, model_config, model_store, rest_app, servable
 from serving.batching import BatchingParameters
+from serving.http_protocol import TimedProtocol
 from serving.model_store import Sources
 from serving.predict import Predictor
 from serving.prometheus import Metrics
 from serving.validation import Limits
 
 # Connections beyond that are answered 503; slow clients hold a connection, never a thread.
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 128
 DEFAULT_LIMITS = Limits()
 
 
@@ -137,6 +138,7 @@ class LocalServer:
         page = demo.Demo(self.predictor, api, self._attacker)
         return uvicorn.Config(
             rest_app.application([*api.routes(), *page.routes()]),
+            http=TimedProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
