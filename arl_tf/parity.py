@@ -1,8 +1,5 @@
 """How near an exported model comes to the Keras model it was made from."""
 
-from collections.abc import Sequence
-
-import keras
 import numpy as np
 
 # Share of a quantised code's values that must be the very same: where a value lies at the edge of
@@ -59,20 +56,3 @@ def equal_share(outputs: np.ndarray, expected: np.ndarray) -> float:
     """Share of a quantised code's values that lie on the level expected; NaN never does."""
     width = LEVEL_WIDTH * float(np.abs(expected).max())
     return float((np.abs(outputs.astype(np.float64) - expected) <= width).mean())
-
-
-def code_levels(encoder: keras.Model) -> int:
-    """How many values the encoder's code can take: its last layer's `levels`; 0 for any value."""
-    for layer in reversed(flat_layers(encoder.layers)):
-        levels = getattr(layer, "levels", None)
-        if isinstance(levels, int):
-            return levels
-    return 0
-
-
-def flat_layers(layers: Sequence[keras.Layer]) -> list[keras.Layer]:
-    """Layers in order, nested models unfolded."""
-    flat = []
-    for layer in layers:
-        flat += flat_layers(layer.layers) if isinstance(layer, keras.Model) else [layer]
-    return flat

@@ -61,6 +61,7 @@ class Expected:
 
 def keras_expectations(encoder: keras.Model, task_head: keras.Model, proof: Proof) -> Expected:
     """Runs the Keras models, compiled and on the CPU as their files will be."""
+    _, quantised = code_layers.bounding_layers(encoder)
     rounded = keras.models.clone_model(encoder)
     rounded.set_weights([in_float16(weight) for weight in encoder.get_weights()])
     codes = keras_codes(encoder, proof.samples)
@@ -68,7 +69,7 @@ def keras_expectations(encoder: keras.Model, task_head: keras.Model, proof: Proo
     return Expected(
         codes=codes,
         rounded=parity.relative_error(keras_codes(rounded, proof.samples), codes),
-        levels=parity.code_levels(encoder),
+        levels=quantised.levels if quantised else 0,
         task_head=task_head,
         mean_mcc=mean_mcc(task_head, validation_codes, proof.attributes),
         validation_codes=validation_codes,

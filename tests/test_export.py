@@ -17,6 +17,7 @@ from keras import layers
 from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
 from arl_tf import data, export, parity, publishing, saved_models, tflite, warmup
+from arl_tf.code_layers import QuantisedCode
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
 
@@ -217,6 +218,8 @@ def test_manifest_states_the_interface(exported, models):
         "dtype": "float32",
         "bytes": 4 * math.prod(shape),
         "levels": None,
+        "outer": None,
+        "noise": None,
     }
     assert manifest["gate"] is None
     assert manifest["versions"] == {"tensorflow": tf.__version__, "keras": keras.__version__}
@@ -467,19 +470,10 @@ def test_every_signature_has_warm_up_requests_that_run_and_give_its_codes(export
         np.testing.assert_allclose(encoded[name]["code"], by_hand, atol=1e-6)
 
 
-class Halves(layers.Layer):
-    """A code of two levels."""
-
-    levels = 2
-
-    def call(self, features):
-        return tf.sign(features) + 0.0 * features
-
-
 def two_level_models():
     image = keras.Input((SIZE, SIZE, 3), name="image")
     features = layers.Conv2D(4, 3, 2, padding="same", name="conv")(image)
-    encoder = keras.Model(image, Halves(name="code")(features))
+    encoder = keras.Model(image, QuantisedCode(2)(features))
     code = keras.Input(encoder.output_shape[1:], name="code")
     logits = layers.Dense(len(NAMES))(layers.GlobalAveragePooling2D()(code))
     return types.SimpleNamespace(encoder=encoder, task_head=keras.Model(code, logits))
@@ -491,4 +485,5 @@ def test_code_of_two_levels_is_compared_value_by_value(tmp_path):
     result = run_export(models, tmp_path, precisions=["float32", "float16"])
     for figures in result.parity["tflite"].values():
         assert figures["equal_share"] >= parity.EQUAL_SHARE
-    assert json.loads(result.manifest_path.read_text())["code"]["levels"] == 2
+    code = json.loads(result.manifest_path.read_text())["code"]
+    assert (code["levels"], code["outer"]) == (2, 1.0)

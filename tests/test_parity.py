@@ -2,10 +2,8 @@
 
 import math
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from arl_tf import parity
 
@@ -44,29 +42,3 @@ def test_equal_share_counts_values_on_the_very_level():
     expected = np.array([[-1.0, 1.0, 1.0, 1.0]], np.float32)
     found = np.array([[-1.0, 1.0 + 1e-6, -1.0, np.nan]])
     assert parity.equal_share(found, expected) == 0.5
-
-
-class Quantised(layers.Layer):
-    levels = 4
-
-    def call(self, code):
-        return keras.ops.round(code)
-
-
-def encoder(*last):
-    image = keras.Input((4,))
-    features = layers.Dense(3)(image)
-    for layer in last:
-        features = layer(features)
-    return keras.Model(image, features)
-
-
-def test_levels_are_those_of_the_layer_that_has_them():
-    assert parity.code_levels(encoder()) == 0
-    assert parity.code_levels(encoder(Quantised())) == 4
-    assert parity.code_levels(encoder(Quantised(), layers.Identity())) == 4
-
-
-def test_levels_are_found_in_a_nested_model():
-    inner = keras.Model(code := keras.Input((3,)), Quantised()(code))
-    assert parity.code_levels(encoder(inner)) == 4
