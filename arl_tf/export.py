@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import manifest, publishing, saved_models, tflite, warmup
+from arl_tf import code_layers, manifest, publishing, saved_models, tflite, warmup
 from arl_tf.parity import ExportError as ExportError
 from arl_tf.tflite_checks import Proof
 
@@ -78,6 +78,7 @@ def export_models(
     """
     check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
+    is_noisy = code_layers.bounding_layers(encoder)[0] is not None
     with (
         told_as_export_error(export_dir),
         publishing.unfinished_folders(export_dir) as (
@@ -96,7 +97,7 @@ def export_models(
         figures = tflite.write_files(encoder, task_head, proof, built, precisions)
         content = {
             **manifest.describe_models(version, attribute_names, image_size, encoder),
-            **manifest.describe_comparisons(errors, figures, len(proof.samples)),
+            **manifest.describe_comparisons(errors, figures, len(proof.samples), is_noisy),
             "gate": gate,
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),

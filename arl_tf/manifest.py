@@ -36,12 +36,19 @@ def describe_comparisons(
     saved_model_errors: Mapping[str, float],
     tflite_figures: Mapping[str, Mapping[str, float]],
     num_samples: int,
+    is_noisy: bool,
 ) -> dict[str, Any]:
-    """The manifest's facts about the comparison with the Keras models."""
+    """The manifest's facts about the comparison with the Keras models.
+
+    What a noisy encoder adds to its mean code is compared with its noise, in standard errors.
+    """
+    bounds = {"bound": saved_models.SAVED_MODEL_BOUND}
+    if is_noisy:
+        bounds["bound_of_encode_in_standard_errors"] = saved_models.NOISE_ERRORS
     return {
         "parity": {
             "samples": num_samples,
-            "saved_model": {"bound": saved_models.SAVED_MODEL_BOUND, **saved_model_errors},
+            "saved_model": {**bounds, **saved_model_errors},
             "tflite": {precision: dict(found) for precision, found in tflite_figures.items()},
         },
         "tflite": {

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -80,7 +80,8 @@ def check_file(
     """Runs a file on the GPU and on the CPU.
 
     Args:
-        path: a .tflite file with one float32 input, and one float32 output.
+        path: a .tflite file with float32 inputs `image` and, of a noisy encoder, `noise`, and one
+            float32 output.
         vulkan_icd: the description of the Vulkan driver to use; None: the system's.
         num_images: images that codes are compared on.
         runs: timed runs on each.
@@ -91,12 +92,13 @@ def check_file(
         CheckError: no adapter is named, the GPU refuses the file, or its codes are others.
     """
     interpreter = open_file(path)
-    images = random_images(num_images, tuple(interpreter.get_input_details()[0]["shape"][1:]))
-    expected, cpu_milliseconds = run_on_cpu(interpreter, images, runs)
+    arrays = random_inputs(num_images, interpreter)
+    expected, cpu_milliseconds = run_on_cpu(interpreter, arrays, runs)
     with tempfile.TemporaryDirectory() as folder:
         result = pathlib.Path(folder) / "result.npz"
-        np.save(pathlib.Path(folder) / "images.npy", images)
-        command = [str(path), str(pathlib.Path(folder) / "images.npy"), str(result), str(runs)]
+        inputs = pathlib.Path(folder) / "inputs.npz"
+        np.savez(inputs, **arrays)
+        command = [str(path), str(inputs), str(result), str(runs)]
         log = run_on_gpu([*command, "half"] if half else command, vulkan_icd)
         adapter = adapter_of(log)
         with np.load(result) as found:
@@ -130,35 +132,45 @@ def open_file(path: pathlib.Path) -> Interpreter:
     for tensor in interpreter.get_tensor_details():
         if tensor["dtype"] in (np.int8, np.uint8, np.int16) and tensor["quantization"][0]:
             raise ValueError(INT8_REASON.format(path=path, tensor=tensor["name"]))
-    ends = [*interpreter.get_input_details(), *interpreter.get_output_details()]
-    if [end["dtype"] for end in ends] != [np.float32, np.float32]:
-        described = [f"{end['name']} {np.dtype(end['dtype']).name}" for end in ends]
-        raise ValueError(f"{path} has {described}; expected one input and one output, float32.")
+    runner = interpreter.get_signature_runner()
+    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    types = {details["dtype"] for details in (*inputs.values(), *outputs.values())}
+    if len(set(inputs) - {"noise"}) != 1 or len(outputs) != 1 or types != {np.float32}:
+        described = [
+            f"{name} {np.dtype(details['dtype']).name}"
+            for name, details in (*inputs.items(), *outputs.items())
+        ]
+        raise ValueError(
+            f"{path} has {described}; expected an image (and noise) in and a code out, float32."
+        )
     return interpreter
 
 
-def random_images(count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Float32 [count, S, S, 3] in [0, 1], always the same."""
-    return np.random.default_rng(0).random((count, *shape), np.float32)
+def random_inputs(count: int, interpreter: Interpreter) -> dict[str, np.ndarray]:
+    """Always the same arrays float32 [count, ...] by name: images in [0, 1], noise normal."""
+    rng = np.random.default_rng(0)
+    draw = {"noise": rng.standard_normal}
+    return {
+        name: draw.get(name, rng.random)((count, *details["shape"][1:]), np.float32)
+        for name, details in interpreter.get_signature_runner().get_input_details().items()
+    }
 
 
-def run_on_cpu(interpreter: Interpreter, images: np.ndarray, runs: int) -> tuple[np.ndarray, float]:
+def run_on_cpu(
+    interpreter: Interpreter, arrays: Mapping[str, np.ndarray], runs: int
+) -> tuple[np.ndarray, float]:
     """(codes float32 [n, ...], median milliseconds of one image)."""
-    source, target = (
-        details[0]["index"]
-        for details in (interpreter.get_input_details(), interpreter.get_output_details())
-    )
+    runner = interpreter.get_signature_runner()
 
-    def run(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(source, image[None])
-        interpreter.invoke()
-        return interpreter.get_tensor(target)
+    def run(row: int) -> np.ndarray:
+        (code,) = runner(**{name: values[row][None] for name, values in arrays.items()}).values()
+        return code
 
-    codes = np.concatenate([run(image) for image in images])
+    codes = np.concatenate([run(row) for row in range(len(next(iter(arrays.values()))))])
     milliseconds = []
     for _ in range(runs):
         start = time.perf_counter()
-        run(images[0])
+        run(0)
         milliseconds.append(1000 * (time.perf_counter() - start))
     return codes, float(np.median(milliseconds))
 

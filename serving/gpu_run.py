@@ -1,6 +1,6 @@
 """Runs a .tflite file on this machine's GPU accelerator: a process of its own.
 
-    python serving/gpu_run.py FILE.tflite IMAGES.npy RESULT.npz [RUNS] [half]
+    python serving/gpu_run.py FILE.tflite INPUTS.npz RESULT.npz [RUNS] [half]
 
 A driver may crash the process or pick an adapter that only its log names: check_gpu starts this,
 reads the log and lives on. LiteRT is asked for the GPU alone: where an operation can't run there,
@@ -9,6 +9,7 @@ compiling fails, nothing falls back to the CPU.
 
 import sys
 import time
+from collections.abc import Mapping
 
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
@@ -27,43 +28,47 @@ def open_on_gpu(path: str, *, half: bool) -> CompiledModel:
     return CompiledModel.from_file(path, options=options)
 
 
-def run_images(model: CompiledModel, images: np.ndarray, runs: int) -> dict[str, np.ndarray]:
+def run_inputs(
+    model: CompiledModel, arrays: Mapping[str, np.ndarray], runs: int
+) -> dict[str, np.ndarray]:
     """Codes and latencies.
 
     Args:
-        model: one input, float32 [1, ...], and one output, float32.
-        images: float32 [n, ...].
-        runs: timed runs, on the first image.
+        model: its inputs are float32 [1, ...], its one output is float32.
+        arrays: float32 [n, ...] for every input, by name.
+        runs: timed runs, on the first row.
 
     Returns:
         codes float32 [n, ...]; milliseconds float64 [runs], each from writing the image to reading
         the code.
     """
-    name = next(iter(model.get_signature_list()))
+    name, signature = next(iter(model.get_signature_list().items()))
     (output,) = model.get_output_tensor_details(name).values()
     shape = tuple(output["shape"])
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
 
-    def run(image: np.ndarray) -> np.ndarray:
-        inputs[0].write(np.ascontiguousarray(image[None]))
+    def run(row: int) -> np.ndarray:
+        for buffer, key in zip(inputs, signature["inputs"], strict=True):
+            buffer.write(np.ascontiguousarray(arrays[key][row][None]))
         model.run_by_index(0, inputs, outputs)
         return outputs[0].read(int(np.prod(shape)), np.float32).reshape(shape)
 
-    codes = np.concatenate([run(image) for image in images])
+    codes = np.concatenate([run(row) for row in range(len(next(iter(arrays.values()))))])
     for _ in range(WARM_UP_RUNS):
-        run(images[0])
+        run(0)
     milliseconds = []
     for _ in range(runs):
         start = time.perf_counter()
-        run(images[0])
+        run(0)
         milliseconds.append(1000 * (time.perf_counter() - start))
     return {"codes": codes, "milliseconds": np.array(milliseconds)}
 
 
-def main(path: str, images: str, result: str, runs: str = "0", precision: str = "") -> None:
-    """Runs the images of an .npy file; an .npz file gets codes, latencies and `accelerated`."""
+def main(path: str, inputs: str, result: str, runs: str = "0", precision: str = "") -> None:
+    """Runs the rows of an .npz file; another gets codes, latencies and `accelerated`."""
     model = open_on_gpu(path, half=precision == "half")
-    found = run_images(model, np.load(images), int(runs))
+    with np.load(inputs) as arrays:
+        found = run_inputs(model, dict(arrays), int(runs))
     np.savez(result, accelerated=model.is_fully_accelerated(), **found)
 
 

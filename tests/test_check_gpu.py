@@ -22,7 +22,7 @@ SIZE = 32
 
 def as_file(path, encoder, precision="float32", images=None):
     """An encoder as a .tflite file."""
-    path.write_bytes(tflite.convert(encoder, precision, images))
+    path.write_bytes(tflite.convert(encoder, precision, images or proof()))
     return path
 
 
@@ -182,3 +182,17 @@ def test_missing_swiftshader_names_the_package_that_has_it(monkeypatch, capsys, 
 def test_counts_below_one_are_refused(small_file, capsys, wrong):
     assert check_gpu.main([str(small_file), wrong]) == 2
     assert "must be >= 1" in capsys.readouterr().err
+
+
+def test_noisy_encoder_delegates_wholly_with_its_noise_as_an_input(swiftshader, tmp_path):
+    encoder, _ = models.build_encoder_and_task_head(
+        "small",
+        image_size=SIZE,
+        cut="middle",
+        code_channels=4,
+        num_attributes=2,
+        bounds=models.CodeBounds(noise=1.0, levels=4),
+    )
+    path = as_file(tmp_path / "noisy.tflite", encoder)
+    found = check_gpu.check_file(path, vulkan_icd=swiftshader, runs=1)
+    assert found.relative_error < 1e-5
