@@ -42,7 +42,7 @@ async function explain(what) {
   }
 }
 
-function show({ code, attributes, reconstructions }) {
+function show({ code, attributes, reconstructions, findings }) {
   element("code").src = code.picture;
   element("code").alt = `The code's channels as ${code.shape.join(" × ")} grey values`;
   element("code_size").textContent =
@@ -58,7 +58,20 @@ function show({ code, attributes, reconstructions }) {
     element(name).alt = picture ? text : "";
     if (picture) element(name).src = picture;
     else element(name).removeAttribute("src");
+    element(`${name}_finding`).textContent = picture ? finding(findings.attackers?.[name]) : "";
   }
+  const leakage = findings.leakage ?? null;
+  element("leakage").textContent = leakage === null ? "" :
+    `By the audit this encoder's code gives away ${Math.round(100 * leakage)} % of what an ` +
+    "unprotected code tells of a face beyond the attributes themselves.";
+}
+
+function finding(attacker) {
+  if (!attacker) return "";
+  const likeness = attacker.face_similarity === null ? "" :
+    ` Mean face similarity in the audit: ${attacker.face_similarity.toFixed(2)}` +
+    " (1: the same face).";
+  return `Attacker: ${attacker.words}.${likeness}`;
 }
 
 function showAttributes(attributes) {
