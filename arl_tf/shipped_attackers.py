@@ -75,7 +75,7 @@ def fit_linear(evidence: Evidence, settings: AttackSettings) -> ShippedAttacker:
         variables=variables,
         held_out_loss=loss_of(held_out, evidence, settings),
         facts={
-            "words": "best linear map from the code to pixels",
+            "words": "the best linear map from the code to pixels",
             "penalty": penalty,
             "rank": rank,
             "held_out_pixel_loss": float(np.square(held_out - truth).mean()),

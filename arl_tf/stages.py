@@ -212,7 +212,7 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"TFLite          {run.export / 'tflite'}",
         ]
     if (run.export / attackers_stage.FOLDER).exists():
-        lines.append(f"For the page     --demo_attacker={run.export / attackers_stage.FOLDER}")
+        lines.append(f"Demo page       --demo_attacker={run.export / attackers_stage.FOLDER}")
     if report_path.exists():
         lines += ["", report_words.headline(report.read_content(audit_folder))]
     return "\n".join(lines)

@@ -40,6 +40,7 @@ PICTURES = RNG.integers(0, 256, (120, SIDE, SIDE, 3)).astype(np.uint8)
 CONFIG = Config(
     stages="attackers",
     num_faces=120,
+    images_per_identity=1,
     image_size=32,
     attacker_width=4,
     attacker_depth=0,
@@ -210,19 +211,8 @@ def test_attacker_is_the_one_that_the_audit_found_better(toy, linear, decoder):
     assert protected["bytes"] > 0
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        {},
-        {"linear": 0.1, "decoder": 0.9, "sha256": "another encoder's"},
-        {"linear": 0.1, "decoder": 0.9, "channel": {"noise": 1.0}},
-        {"decoder": 0.9},
-    ],
-)
-def test_without_an_audit_of_both_on_these_codes_held_out_loss_decides(toy, report):
+def test_without_an_audit_held_out_loss_decides(toy):
     run, images, parts, _ = toy
-    if report:
-        write_report(run, **report)
     attackers_stage.attackers_stage(CONFIG, run, images, parts)
     facts = facts_of(run)
     # Pixels of the toy code are there to be had linearly; a decoder of eight steps knows nothing.
@@ -232,8 +222,26 @@ def test_without_an_audit_of_both_on_these_codes_held_out_loss_decides(toy, repo
     assert facts["leakage"] is None
 
 
+@pytest.mark.parametrize(
+    ("report", "counts"),
+    [
+        ({"linear": 0.1, "decoder": 0.9}, True),
+        ({"linear": 0.1, "decoder": 0.9, "sha256": "another encoder's"}, False),
+        ({"linear": 0.1, "decoder": 0.9, "channel": {"noise": 1.0}}, False),
+        ({"decoder": 0.9}, False),
+        ({"linear": None, "decoder": 0.9}, False),
+    ],
+)
+def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_path, report, counts):
+    run = runs.RunDirectory(tmp_path)
+    write_report(run, **report)
+    subject = Subject("toy", "hash", (4, 4, 3), Channel())
+    assert bool(attackers_stage.audited_figures(run, subject)) is counts
+
+
 def test_without_a_reference_only_the_protected_attacker_is_written(toy):
     run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
     attackers_stage.attackers_stage(CONFIG, run, images, parts)
     assert sorted(p.name for p in (run.export / FOLDER).iterdir()) == [
         "attackers.json",
@@ -243,6 +251,7 @@ def test_without_a_reference_only_the_protected_attacker_is_written(toy):
 
 def test_attackers_replace_the_earlier_ones(toy):
     run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
     old = run.export / FOLDER / "unprotected" / "1"
     old.mkdir(parents=True)
     attackers_stage.attackers_stage(CONFIG, run, images, parts)
@@ -252,6 +261,7 @@ def test_attackers_replace_the_earlier_ones(toy):
 
 def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monkeypatch):
     run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
     earlier = run.export / FOLDER / "protected" / "earlier"
     earlier.parent.mkdir(parents=True)
     earlier.write_text("as it was")

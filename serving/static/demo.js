@@ -60,17 +60,18 @@ function show({ code, attributes, reconstructions, findings }) {
     else element(name).removeAttribute("src");
     element(`${name}_finding`).textContent = picture ? finding(findings.attackers?.[name]) : "";
   }
+  element("ruler").hidden = !Object.keys(alternatives).some((name) =>
+    element(`${name}_finding`).textContent.includes("similarity"));
   const leakage = findings.leakage ?? null;
   element("leakage").textContent = leakage === null ? "" :
-    `By the audit this encoder's code gives away ${Math.round(100 * leakage)} % of what an ` +
-    "unprotected code tells of a face beyond the attributes themselves.";
+    `By its audit, this encoder's code gives away ${Math.round(100 * leakage)} % of what an ` +
+    "unprotected code tells of a face beyond what the attributes tell.";
 }
 
 function finding(attacker) {
   if (!attacker) return "";
   const likeness = attacker.face_similarity === null ? "" :
-    ` Mean face similarity in the audit: ${attacker.face_similarity.toFixed(2)}` +
-    " (1: the same face).";
+    ` Face similarity ${attacker.face_similarity.toFixed(2)}.`;
   return `Attacker: ${attacker.words}.${likeness}`;
 }
 
