@@ -166,12 +166,11 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
     )
 
 
+DECODER = DecoderRecipe("a convolutional decoder for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(linear_attack, "quick"),
     "retrieval": closed_form(retrieval_attack, "quick"),
-    "decoder": decoder(
-        DecoderRecipe("a convolutional decoder for pixels and perception"), "quick", floor=True
-    ),
+    "decoder": decoder(DECODER, "quick", floor=True),
     "decoder_pixel": decoder(
         DecoderRecipe(
             "a wider convolutional decoder for pixels alone",

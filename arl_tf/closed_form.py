@@ -2,11 +2,12 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import linalg
 
-from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence, PublicPairs
 from arl_tf.attack_losses import held_out_loss, reconstruction_loss
 from arl_tf.code_scale import code_scale
 
@@ -29,20 +30,19 @@ def linear_attack(evidence: Evidence, settings: AttackSettings, *, name: str) ->
         name: of the attack in the report.
     """
     started = time.perf_counter()
-    problem = regression_problem(evidence, settings)
-    errors, held_out_pictures, pictures = {}, None, None
-    for penalty, predict in ridge_path(problem.inputs, problem.outputs, RIDGE_PENALTIES):
-        guess = np.clip(predict(problem.held_out), 0, 1)
-        errors[penalty] = float(np.square(guess - problem.truth).mean())
-        if errors[penalty] <= min(errors.values()):
-            held_out_pictures, pictures = guess, np.clip(predict(problem.target), 0, 1)
+    problem = regression_problem(evidence.pairs, settings.seed)
+    penalty, predict = best_linear_map(problem)
+    pictures, held_out_pictures = (
+        np.clip(predict(problem.seen(codes)), 0, 1)
+        for codes in (evidence.target_codes, evidence.pairs.held_out_codes)
+    )
     return closed_form_result(
         evidence,
         settings,
         name=name,
         started=started,
         words="best linear map from the code to pixels, in closed form",
-        extra={"penalty": min(errors, key=errors.get), "public_images": len(problem.rows)},
+        extra={"penalty": penalty, "public_images": len(problem.rows)},
         pictures=(pictures, held_out_pictures),
     )
 
@@ -57,7 +57,7 @@ class RegressionProblem:
         outputs: float32 [N, K], their pixels in [0, 1].
         held_out: float32 [H, D], held-out codes.
         truth: float32 [H, K], their pixels.
-        target: float32 [M, D], the codes under attack.
+        seen: codes float32 [n, ...] as they leave -> float32 [n, D], standardised.
     """
 
     rows: np.ndarray
@@ -65,26 +65,61 @@ class RegressionProblem:
     outputs: np.ndarray
     held_out: np.ndarray
     truth: np.ndarray
-    target: np.ndarray
+    seen: Callable[[np.ndarray], np.ndarray]
 
 
-def regression_problem(evidence: Evidence, settings: AttackSettings) -> RegressionProblem:
+def regression_problem(pairs: PublicPairs, seed: int) -> RegressionProblem:
     """What a linear map from codes to pixels is fitted to and chosen by."""
-    pairs = evidence.pairs
-    rows = sample_rows(len(pairs.codes), MOST_PAIRS, settings.seed)
+    rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
     scale = code_scale(pairs.codes)
+
+    def seen(codes: np.ndarray) -> np.ndarray:
+        return flattened(scale(codes))
+
     return RegressionProblem(
         rows=rows,
-        inputs=flattened(scale(pairs.codes[rows])),
+        inputs=seen(pairs.codes[rows]),
         outputs=flattened(pairs.images[rows]) / np.float32(255),
-        held_out=flattened(scale(pairs.held_out_codes)),
+        held_out=seen(pairs.held_out_codes),
         truth=flattened(pairs.held_out_images) / np.float32(255),
-        target=flattened(scale(evidence.target_codes)),
+        seen=seen,
     )
 
 
-def ridge_path(inputs: np.ndarray, outputs: np.ndarray, penalties: tuple[float, ...]):
-    """Yields (penalty, prediction function) of ridge regressions that share one decomposition.
+@dataclasses.dataclass(frozen=True)
+class LinearMap:
+    """x -> (x - centre) kernel + mean.
+
+    Attributes:
+        centre: float [D], the mean of what it was fitted to.
+        kernel: float [D, K].
+        mean: float [K].
+    """
+
+    centre: np.ndarray
+    kernel: np.ndarray
+    mean: np.ndarray
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Predictions float [n, K] for inputs float [n, D]."""
+        return (inputs - self.centre) @ self.kernel + self.mean
+
+
+def best_linear_map(problem: RegressionProblem) -> tuple[float, LinearMap]:
+    """The penalty with the least squared error on the held-out images, and its map."""
+    best, least = None, np.inf
+    for penalty, predict in ridge_path(problem.inputs, problem.outputs, RIDGE_PENALTIES):
+        guess = np.clip(predict(problem.held_out), 0, 1)
+        error = float(np.square(guess - problem.truth).mean())
+        if best is None or error <= least:
+            best, least = (penalty, predict), error
+    return best
+
+
+def ridge_path(
+    inputs: np.ndarray, outputs: np.ndarray, penalties: tuple[float, ...]
+) -> Iterator[tuple[float, LinearMap]]:
+    """Yields (penalty, map) of ridge regressions that share one decomposition.
 
     In its dual form where there are fewer examples than inputs.
 
@@ -102,8 +137,7 @@ def ridge_path(inputs: np.ndarray, outputs: np.ndarray, penalties: tuple[float, 
     level = max(float(values.mean()), 1e-12)
     for penalty in penalties:
         shrunk = vectors @ (projected / (values + penalty * level)[:, None])
-        kernel = centred.T @ shrunk if dual else shrunk
-        yield penalty, lambda codes, kernel=kernel: (codes - centre) @ kernel + mean
+        yield penalty, LinearMap(centre, centred.T @ shrunk if dual else shrunk, mean)
 
 
 def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
@@ -121,13 +155,8 @@ def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
         Evidence whose codes are float32 [N, S, S, 3].
     """
     pairs = evidence.pairs
-    problem = regression_problem(evidence, settings)
-    errors = {
-        penalty: float(np.square(np.clip(predict(problem.held_out), 0, 1) - problem.truth).mean())
-        for penalty, predict in ridge_path(problem.inputs, problem.outputs, RIDGE_PENALTIES)
-    }
-    best = min(errors, key=errors.get)
-    (_, predict), *_ = ridge_path(problem.inputs, problem.outputs, (best,))
+    problem = regression_problem(pairs, settings.seed)
+    best, predict = best_linear_map(problem)
     shape = (-1, *pairs.images.shape[1:])
     learned = leave_one_out(problem.inputs, problem.outputs, predict(problem.inputs), best)
     return dataclasses.replace(
@@ -138,7 +167,7 @@ def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
             images=pairs.images[problem.rows],
             held_out_codes=predict(problem.held_out).astype(np.float32).reshape(shape),
         ),
-        target_codes=predict(problem.target).astype(np.float32).reshape(shape),
+        target_codes=predict(problem.seen(evidence.target_codes)).astype(np.float32).reshape(shape),
     )
 
 

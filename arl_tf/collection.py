@@ -64,27 +64,19 @@ def collect(
         other_images: uint8 [N, S, S, 3] of another data set, or None.
         perceptual_features: the frozen network g.
     """
-    public = sealed[rows.attacker]
-    codes = cache.codes(rows.attacker, PUBLIC_NOISE + config.seed)
-    public_rows = rows.attacker
+    pairs = public_pairs(rows, sealed, cache, subject, config.seed)
     query = None
     if subject.encoder is not None:
-        # The public ones come with their mirror images, as an adversary would collect them.
-        codes = np.concatenate(
-            [codes, cache.query("mirrored", rows.attacker, PUBLIC_NOISE + config.seed)]
-        )
-        public, public_rows = mirrored(public), np.concatenate([rows.attacker] * 2)
         query = NoisyQueries(subject, QUERY_NOISE + config.seed)
-    held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + config.seed)
     target_codes = cache.codes(rows.target, TARGET_NOISE + config.seed)
-    pairs = PublicPairs(codes, public, held_out_codes, sealed[rows.held_out])
     outputs = None
     if subject.recorded_logits is not None:
         logits = subject.recorded_logits
-        outputs = TaskOutputs(logits[public_rows], logits[rows.held_out], logits[rows.target])
+        parts = (rows.attacker, rows.held_out, rows.target)
+        outputs = TaskOutputs(*(logits[part] for part in parts))
     elif subject.task_output is not None:
         outputs = TaskOutputs(
-            *(subject.task_output(each) for each in (codes, held_out_codes, target_codes))
+            *(subject.task_output(c) for c in (pairs.codes, pairs.held_out_codes, target_codes))
         )
     return Evidence(
         pairs=pairs,
@@ -93,10 +85,26 @@ def collect(
         task_outputs=outputs,
         query=query,
         encode=subject.white_box,
-        random_codes=query is not None and is_random(query, public[:STABILITY_IMAGES]),
+        random_codes=query is not None and is_random(query, pairs.images[:STABILITY_IMAGES]),
         other_domain=query and other_pairs(other_images, query),
         more_images=query and further_images(config, images, sealed[rows.attacker]),
     )
+
+
+def public_pairs(
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+) -> PublicPairs:
+    """Codes of the public images as they leave, noise and all, each image encoded once.
+
+    Where the encoder can be asked the public images come with their mirror images, as an adversary
+    would collect them; the held-out ones do not.
+    """
+    codes, images = cache.codes(rows.attacker, PUBLIC_NOISE + seed), sealed[rows.attacker]
+    if subject.encoder is not None:
+        mirror_codes = cache.query("mirrored", rows.attacker, PUBLIC_NOISE + seed)
+        codes, images = np.concatenate([codes, mirror_codes]), mirrored(images)
+    held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + seed)
+    return PublicPairs(codes, images, held_out_codes, sealed[rows.held_out])
 
 
 class NoisyQueries:

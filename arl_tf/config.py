@@ -22,6 +22,7 @@ STAGE_GROUPS = {
     "train": ("data", "model", "train"),
     "audit": ("data", "model", "train", "audit"),
     "export": ("data", "model", "train", "export"),
+    "attackers": ("data", "model", "train", "audit"),
 }
 STAGES = tuple(STAGE_GROUPS)
 # The folder may be moved: splits.json tells whether its images are still the same.
@@ -62,7 +63,10 @@ class Config:
     # The run.
     workdir: str = option("runs/default", "Run directory: everything the run writes.", group="run")
     stages: str = option(
-        "train,audit,export", "Stages to run, comma-separated: train, audit, export.", group="run"
+        "train,audit,export",
+        "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
+        " serving.local_server.",
+        group="run",
     )
     overwrite: bool = option(
         False, "Redo stages that are finished; what they wrote before is replaced.", group="run"
@@ -515,7 +519,7 @@ class Config:
         return pixel, perceptual
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """The settings that decide what `stage` ("train", "audit" or "export") produces."""
+        """The settings that decide what `stage`, one of STAGES, produces."""
         groups = STAGE_GROUPS[stage]
         return {
             field.name: getattr(self, field.name)

@@ -16,7 +16,7 @@ from arl_tf.adversary import BLACK_BOX, AttackResult, AttackSettings, Evidence
 from arl_tf.attack_losses import Loss, reconstruction_loss
 from arl_tf.attack_models import build_attention_decoder
 from arl_tf.code_scale import code_scale, with_position
-from arl_tf.decoder_training import decode, decoder_step, train_decoder
+from arl_tf.decoder_training import Curve, decode, decoder_step, train_decoder
 
 FAMILIES = {"convolutional": models.build_decoder, "attention": build_attention_decoder}
 
@@ -68,6 +68,49 @@ def decoder_attack(
         ValueError: the training diverged, or the codes' shape can't be decoded.
     """
     started = time.perf_counter()
+    trained = train_attacker(evidence, settings, name=name, recipe=recipe)
+    return AttackResult(
+        name=name,
+        knowledge=BLACK_BOX,
+        settings={
+            "words": recipe.words,
+            **scaled(settings, recipe).described(),
+            "parameters": trained.decoder.count_params(),
+            "public_images": len(evidence.pairs.images),
+            "steps_taken": trained.curve.steps,
+            "late_gain": trained.curve.late_gain,
+        },
+        seconds=time.perf_counter() - started,
+        held_out_loss=trained.curve.held_out_loss,
+        reconstructions=trained(evidence.target_codes),
+        held_out_reconstructions=trained(evidence.pairs.held_out_codes),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedDecoder:
+    """An attacking decoder that has learned, and how it sees codes.
+
+    Attributes:
+        decoder: code as seen -> reconstruction float32 [n, S, S, 3] in [0, 1].
+        seen: codes float32 [n, ...] as they leave -> as the decoder sees them: standardised, with
+            their position.
+        curve: of its training.
+    """
+
+    decoder: keras.Model
+    seen: Callable[[np.ndarray], np.ndarray]
+    curve: Curve
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Reconstructions float32 [n, S, S, 3] of codes as they leave."""
+        return decode(self.decoder, self.seen(codes))
+
+
+def train_attacker(
+    evidence: Evidence, settings: AttackSettings, *, name: str, recipe: DecoderRecipe
+) -> TrainedDecoder:
+    """Trains one decoder on the public pairs; arguments and errors are `decoder_attack`'s."""
     settings = scaled(settings, recipe)
     keras.utils.set_random_seed(settings.seed)
     pairs = evidence.pairs
@@ -77,32 +120,16 @@ def decoder_attack(
         return with_position(scale(codes))
 
     decoder = build(evidence, settings, recipe)
-    loss = recipe_loss(evidence, settings, recipe)
     curve = train_decoder(
         decoder,
         pair_batches(evidence, seen, settings, recipe.queries_again),
         (seen(pairs.held_out_codes), pairs.held_out_images),
         settings=settings,
-        loss=loss,
+        loss=recipe_loss(evidence, settings, recipe),
         critic_weight=recipe.critic_weight,
         name=name,
     )
-    return AttackResult(
-        name=name,
-        knowledge=BLACK_BOX,
-        settings={
-            "words": recipe.words,
-            **settings.described(),
-            "parameters": decoder.count_params(),
-            "public_images": len(pairs.images),
-            "steps_taken": curve.steps,
-            "late_gain": curve.late_gain,
-        },
-        seconds=time.perf_counter() - started,
-        held_out_loss=curve.held_out_loss,
-        reconstructions=decode(decoder, seen(evidence.target_codes)),
-        held_out_reconstructions=decode(decoder, seen(pairs.held_out_codes)),
-    )
+    return TrainedDecoder(decoder, seen, curve)
 
 
 def build(evidence: Evidence, settings: AttackSettings, recipe: DecoderRecipe) -> keras.Model:

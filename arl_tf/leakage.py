@@ -178,16 +178,8 @@ def check_reference(config: Config) -> pathlib.Path:
             " --reference=auto."
         )
     foreign = is_foreign(recorded)
-    protected = [
-        f"--{name}={recorded[name]}"
-        for name, without in UNPROTECTED.items()
-        if recorded.get(name, without) != without
-    ]
-    if not foreign and protected:
-        raise ValueError(
-            f"--reference={config.reference} was trained with {' '.join(protected)}; the"
-            " reference must be unprotected (--defence=none, no --code_levels or --code_noise)."
-        )
+    if not foreign:
+        refuse_protected(config.reference, recorded)
     shared = SHARED_AUDIT
     if not foreign and not is_foreign(config.settings("audit")):
         shared += SHARED_MODEL
@@ -195,6 +187,20 @@ def check_reference(config: Config) -> pathlib.Path:
     if differing:
         raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
     return path
+
+
+def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:
+    """Raises ValueError where the settings recorded of a reference's training protect its code."""
+    protected = [
+        f"--{name}={recorded[name]}"
+        for name, without in UNPROTECTED.items()
+        if recorded.get(name, without) != without
+    ]
+    if protected:
+        raise ValueError(
+            f"--reference={reference} was trained with {' '.join(protected)}; the reference must be"
+            " unprotected (--defence=none, no --code_levels or --code_noise)."
+        )
 
 
 def load_reference(config: Config, test_hash: str) -> Reference:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -109,6 +109,31 @@ def save_task_head(
     tf.saved_model.save(module, str(path), signatures={"serving_default": classify})
     # The SavedModel has its own copy.
     asset.unlink()
+
+
+def save_attacker(
+    pictures: Callable[[tf.Tensor], tf.Tensor],
+    variables: Sequence[tf.Variable],
+    code_shape: tuple[int, ...],
+    path: pathlib.Path,
+) -> None:
+    """Writes an attacker's SavedModel: `code` float32 [N, ...] -> `reconstruction` [N, S, S, 3]."""
+    module = tf.Module(name="attacker")
+    module.model_variables = list(variables)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    def attack(code):
+        return {"reconstruction": pictures(code)}
+
+    module.attack = attack
+    tf.saved_model.save(module, str(path), signatures={"serving_default": attack})
+
+
+def attacker_parity(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference of a saved attacker to the reconstructions expected of these codes."""
+    with cpu():
+        attack = tf.saved_model.load(str(path)).signatures["serving_default"]
+        return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
 
 
 def encoder_parity(

@@ -1,4 +1,4 @@
-"""The stages of a run: train, audit, export. A finished stage is not redone; a killed one is."""
+"""The stages of a run: each is done once; a killed one is done again."""
 
 import pathlib
 import shutil
@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf import (
+    attackers_stage,
     attacks,
     audit_stage,
     checkpoints,
@@ -25,6 +26,9 @@ from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
+
+# What builds on the audit of T.
+AFTER_AUDIT = ("export", "attackers")
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:
@@ -52,10 +56,10 @@ def run_stages(config: Config, run: RunDirectory) -> None:
 
 
 def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
-    """The stages asked for that are not finished; a new audit of T makes an export old."""
+    """The stages asked for that are not finished; a new audit of T makes its followers old."""
     todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
-    if audits_test(config, todo) and "export" in config.stage_names and "export" not in todo:
-        todo.append("export")
+    if audits_test(config, todo):
+        todo += [s for s in AFTER_AUDIT if s in config.stage_names and s not in todo]
     return todo
 
 
@@ -138,6 +142,8 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
     export_stage.check_before_training(config, run, todo)
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
+    if "attackers" in todo:
+        attackers_stage.check_reference(config)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
     for layer in config.perceptual_layer_names or ():
         if layer not in known:
@@ -151,15 +157,18 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before stages are redone, removes what must not be mixed with their new results."""
     if "train" in todo and config.overwrite:
         # An audit of the old encoder must not vouch for the new one.
-        for folder in (run.checkpoints, run.logs, run.audit("test"), run.audit("validation")):
+        audits = (run.audit("test"), run.audit("validation"))
+        old_attackers = run.export / attackers_stage.FOLDER
+        for folder in (run.checkpoints, run.logs, *audits, old_attackers):
             shutil.rmtree(folder, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)
         run.splits.unlink(missing_ok=True)
     for stage in todo:
         runs.forget_finished(run, stage_key(config, stage))
     if audits_test(config, todo):
-        # The audit that let it through is no more.
-        runs.forget_finished(run, "export")
+        # The audit that let it through, or chose between attackers, is no more.
+        for stage in AFTER_AUDIT:
+            runs.forget_finished(run, stage)
 
 
 def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:
@@ -180,6 +189,7 @@ STAGES = {
     "train": train_stage,
     "audit": audit_stage.audit_stage,
     "export": export_stage.export_stage,
+    "attackers": attackers_stage.attackers_stage,
 }
 
 
@@ -201,6 +211,8 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Task head       {run.export / 'saved_model' / 'task_head'}",
             f"TFLite          {run.export / 'tflite'}",
         ]
+    if (run.export / attackers_stage.FOLDER).exists():
+        lines.append(f"Demo page       --demo_attacker={run.export / attackers_stage.FOLDER}")
     if report_path.exists():
         lines += ["", report_words.headline(report.read_content(audit_folder))]
     return "\n".join(lines)

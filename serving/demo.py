@@ -3,8 +3,10 @@
 import base64
 import dataclasses
 import io
+import json
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from serving.servable import Servable
 from serving.validation import Limits
 
 ENCODER, TASK_HEAD = "encoder", "task_head"
+ATTACKERS = ("protected", "unprotected_encoder", "unprotected")
+FINDINGS = "attackers.json"
 STATIC = pathlib.Path(__file__).parent / "static"
 FILES = {
     "demo.css": "text/css",
@@ -49,11 +53,13 @@ class DemoAttacker:
         protected: the served encoder's code -> picture.
         unprotected_encoder: an unprotected encoder, exported as the served one.
         unprotected: the unprotected encoder's code -> picture.
+        findings: what an audit says of them, from `read_findings`.
     """
 
     protected: Servable | None = None
     unprotected_encoder: Servable | None = None
     unprotected: Servable | None = None
+    findings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if (self.unprotected is None) != (self.unprotected_encoder is None):
@@ -64,19 +70,56 @@ class DemoAttacker:
 
 
 def load_attacker(folder: pathlib.Path) -> DemoAttacker:
-    """Loads the SavedModels of a folder, whose names are DemoAttacker's fields.
+    """Loads the SavedModels of a folder: as DemoAttacker's fields are named, or versions in them.
 
     serving_default of protected and unprotected takes one input, codes float32 [N, ...], and
     returns one output, pictures [N, h, w, 3]: uint8, or float32 in [0, 1].
 
     Raises:
-        ValueError: the folder has none of them, or they can't be loaded.
+        ValueError: the folder has none of them, they can't be loaded, or attackers.json is damaged.
     """
-    names = [field.name for field in dataclasses.fields(DemoAttacker)]
-    found = {name: folder / name for name in names if (folder / name).is_dir()}
+    found = {name: folder / name for name in ATTACKERS if (folder / name).is_dir()}
     if not found:
-        raise ValueError(f"--demo_attacker={folder} holds none of {', '.join(names)}.")
-    return DemoAttacker(**{name: servable.load(name, 1, path) for name, path in found.items()})
+        raise ValueError(f"--demo_attacker={folder} holds none of {', '.join(ATTACKERS)}.")
+    models = {name: servable.load(name, 1, latest_version(path)) for name, path in found.items()}
+    return DemoAttacker(**models, findings=read_findings(folder / FINDINGS))
+
+
+def latest_version(folder: pathlib.Path) -> pathlib.Path:
+    """The subfolder of the greatest number; the folder itself where it has none."""
+    versions = [path for path in folder.iterdir() if path.name.isdecimal()]
+    return max(versions, key=lambda path: int(path.name), default=folder)
+
+
+def read_findings(path: pathlib.Path) -> dict[str, Any]:
+    """What attackers.json says for the page; empty where there is none.
+
+    Returns:
+        attackers: name -> words, face_similarity (a float; None where it was not measured);
+        leakage: a share, or None.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        attackers = {
+            name: {
+                "words": str(each["words"]),
+                "face_similarity": value_of(each["face_similarity"]),
+            }
+            for name, each in content["attackers"].items()
+        }
+        return {"attackers": attackers, "leakage": value_of(content["leakage"])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"--demo_attacker: {path} can't be read ({error!r}).") from error
+
+
+def value_of(figure: Mapping[str, Any] | None) -> float | None:
+    """A report's figure, {"value", "ci95"} or null, as a number."""
+    return None if figure is None or figure["value"] is None else float(figure["value"])
 
 
 class Demo:
@@ -128,7 +171,8 @@ class Demo:
 
         Returns:
             For JSON: code (picture, shape, bytes), attributes (name, probability), reconstructions
-            (protected, unprotected). Pictures are data URLs; what there is no attacker for is None.
+            (protected, unprotected), findings (see `read_findings`). Pictures are data URLs; what
+            there is no attacker for is None.
 
         Raises:
             ServingError: the photo is no picture, or the models are not being served.
@@ -152,6 +196,7 @@ class Demo:
                 for name, value in zip(names, probability, strict=True)
             ],
             "reconstructions": self._reconstruct(code, photos),
+            "findings": self._attacker.findings,
         }
 
     def _predict(self, model, version, signature, inputs, deadline) -> Prediction:

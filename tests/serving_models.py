@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from arl_tf import export
+from arl_tf.saved_models import save_encoder, save_task_head
 from serving.server import LocalServer, Settings
 
 SIZE = 16
@@ -29,8 +29,8 @@ def save_models(folder, version=1, seed=0):
     code = keras.Input(CODE_SHAPE)
     logits = layers.Dense(len(NAMES))(layers.Flatten()(code))
     task_head = keras.Model(code, logits, name="task_head")
-    export.save_encoder(encoder, SIZE, folder / "encoder" / str(version))
-    export.save_task_head(task_head, CODE_SHAPE, NAMES, folder / "task_head" / str(version))
+    save_encoder(encoder, SIZE, folder / "encoder" / str(version))
+    save_task_head(task_head, CODE_SHAPE, NAMES, folder / "task_head" / str(version))
     return folder
 
 

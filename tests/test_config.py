@@ -146,7 +146,9 @@ def test_a_defence_leaves_only_its_own_weights(defence, weights):
 
 def test_stages_run_in_their_own_order_and_once():
     assert Config(stages=" export, train,train,").stage_names == ("train", "export")
-    assert Config().stage_names == settings.STAGES == ("train", "audit", "export")
+    assert Config().stage_names == ("train", "audit", "export")
+    everything = ",".join(reversed(settings.STAGES))
+    assert Config(stages=everything).stage_names == ("train", "audit", "export", "attackers")
 
 
 def test_perceptual_layers_are_names_or_none():

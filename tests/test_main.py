@@ -163,7 +163,10 @@ def test_a_later_stage_needs_no_flagfile(smoke_run):
         (["--lamda_pixel=1"], "Did you mean: lambda_pixel"),
         (["--dataset=celeba"], "--dataset=celeba needs --data_dir=DIR"),
         (["--dataset=celeba", "--data_dir=nowhere"], "No folder nowhere/img_align_celeba"),
-        (["--stages=trian"], "--stages must name some of train, audit, export; got 'trian'"),
+        (
+            ["--stages=trian"],
+            "must name some of train, audit, export, attackers; got 'trian'",
+        ),
         (["--image_size=50"], "--image_size must be a multiple of 32, got 50; try 64"),
         (["stray"], "Unexpected argument 'stray'"),
         (["--stages=audit"], "run it with --stages=train first"),

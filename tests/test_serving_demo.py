@@ -3,6 +3,8 @@
 import base64
 import http.client
 import io
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -162,6 +164,52 @@ def test_attackers_must_be_there_and_in_pairs(tmp_path, attackers):
     (tmp_path / "unprotected").symlink_to(attackers / "unprotected")
     with pytest.raises(ValueError, match="go together"):
         demo.load_attacker(tmp_path)
+
+
+def write_findings(folder, **changes):
+    figure = {"value": 0.5, "ci95": [0.4, 0.6]}
+    content = {
+        "attackers": {
+            "protected": {"words": "a linear map", "face_similarity": figure, "rank": 256},
+            "unprotected": {"words": "a decoder", "face_similarity": None},
+        },
+        "leakage": {"value": 0.75, "ci95": None},
+    }
+    (folder / "attackers.json").write_text(json.dumps(content | changes))
+
+
+def test_answer_says_what_the_audit_found_of_the_attackers(exported_models, attackers, tmp_path):
+    shutil.copytree(attackers / "protected", tmp_path / "protected")
+    write_findings(tmp_path)
+    with serving(exported_models, demo_attacker=tmp_path) as running:
+        answer = explain(running, picture_file(pictures()[0]))[1]
+    assert answer["findings"] == {
+        "attackers": {
+            "protected": {"words": "a linear map", "face_similarity": 0.5},
+            "unprotected": {"words": "a decoder", "face_similarity": None},
+        },
+        "leakage": 0.75,
+    }
+
+
+@pytest.mark.parametrize("leakage", [None, {"value": None, "ci95": None}])
+def test_unknown_leakage_is_none(tmp_path, leakage):
+    write_findings(tmp_path, leakage=leakage)
+    assert demo.read_findings(tmp_path / "attackers.json")["leakage"] is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"attackers": {"protected": {}}}'])
+def test_damaged_findings_are_refused_by_name(tmp_path, attackers, text):
+    (tmp_path / "protected").symlink_to(attackers / "protected")
+    (tmp_path / "attackers.json").write_text(text)
+    with pytest.raises(ValueError, match=r"attackers\.json can't be read"):
+        demo.load_attacker(tmp_path)
+
+
+def test_attacker_of_the_latest_version_is_loaded(tmp_path, attackers):
+    for version in ("9", "10"):
+        shutil.copytree(attackers / "protected", tmp_path / "protected" / version)
+    assert demo.load_attacker(tmp_path).protected.path == tmp_path / "protected" / "10"
 
 
 def test_attacker_of_other_codes_is_an_error_with_the_shapes(attackers, exported_models):

@@ -56,6 +56,14 @@ def server(exported_models, tmp_path_factory):
             dtype=tf.float32,
         )
     (save_models(folder / "run") / "encoder" / "1").rename(folder / "unprotected_encoder")
+    findings = {
+        "attackers": {
+            "protected": {"words": "a linear map", "face_similarity": {"value": 0.512}},
+            "unprotected": {"words": "a decoder", "face_similarity": None},
+        },
+        "leakage": {"value": 0.754},
+    }
+    (folder / "attackers.json").write_text(json.dumps(findings))
     with serving(exported_models, demo_attacker=folder) as running:
         yield running
 
@@ -120,6 +128,15 @@ def test_drawn_face_is_explained_from_the_start(page):
         NAMES
     )
     assert "4 × 4 × 3 numbers, 192 bytes" in page.find_element("id", "code_size").text
+
+
+def test_what_the_audit_found_stands_below_the_attackers_pictures(page):
+    words = [
+        page.find_element("id", f"{name}_finding").text for name in ("protected", "unprotected")
+    ]
+    assert words == ["Attacker: a linear map. Face similarity 0.51.", "Attacker: a decoder."]
+    assert "gives away 75 % of what" in page.find_element("id", "leakage").text
+    assert page.find_element("id", "ruler").is_displayed()
 
 
 def test_page_asks_only_its_own_server_and_logs_no_error(browser, page):
@@ -234,6 +251,8 @@ def test_without_attackers_the_page_says_so(browser, plain_server):
     settle(browser, "Shown: a drawn face")
     frames = [frame.text for frame in browser.find_elements("class name", "frame")]
     assert frames == ["no attacker given"] * 2
+    for name in ("protected_finding", "unprotected_finding", "leakage", "ruler"):
+        assert not browser.find_element("id", name).text
 
 
 def test_drawn_face_is_procedural():

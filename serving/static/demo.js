@@ -42,7 +42,7 @@ async function explain(what) {
   }
 }
 
-function show({ code, attributes, reconstructions }) {
+function show({ code, attributes, reconstructions, findings }) {
   element("code").src = code.picture;
   element("code").alt = `The code's channels as ${code.shape.join(" × ")} grey values`;
   element("code_size").textContent =
@@ -58,7 +58,21 @@ function show({ code, attributes, reconstructions }) {
     element(name).alt = picture ? text : "";
     if (picture) element(name).src = picture;
     else element(name).removeAttribute("src");
+    element(`${name}_finding`).textContent = picture ? finding(findings.attackers?.[name]) : "";
   }
+  element("ruler").hidden = !Object.keys(alternatives).some((name) =>
+    element(`${name}_finding`).textContent.includes("similarity"));
+  const leakage = findings.leakage ?? null;
+  element("leakage").textContent = leakage === null ? "" :
+    `By its audit, this encoder's code gives away ${Math.round(100 * leakage)} % of what an ` +
+    "unprotected code tells of a face beyond what the attributes tell.";
+}
+
+function finding(attacker) {
+  if (!attacker) return "";
+  const likeness = attacker.face_similarity === null ? "" :
+    ` Face similarity ${attacker.face_similarity.toFixed(2)}.`;
+  return `Attacker: ${attacker.words}.${likeness}`;
 }
 
 function showAttributes(attributes) {
