@@ -1,5 +1,6 @@
-"""The stages of a run: train, audit, export. A finished stage is not redone; a killed one is."""
+"""The stages of a run. A finished stage is not redone; a killed one is."""
 
+import functools
 import pathlib
 import shutil
 
@@ -13,14 +14,18 @@ from arl_tf import (
     export,
     frozen,
     leakage,
+    public_data,
     report,
     report_words,
     runs,
     signatures,
     splits,
+    sweep,
+    sweep_report,
     train,
 )
 from arl_tf.config import Config
+from arl_tf.config_checks import ALONE
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
@@ -41,7 +46,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         check_prerequisites(config, run, todo)
         cache = audit_stage.cache_folder(config, run)
         images = audit_stage.load_audited_images(config, cache)
-        parts = splits.split_by_identity(images.identities, config)
+        images, parts = public_data.load_parts(config, images, cache)
         forget(config, run, todo)
         record_splits(run, parts, images)
         runs.write_config(run, config)
@@ -73,7 +78,8 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
         ValueError: it is finished with other settings: going on would mix two runs in one place.
     """
     recorded = runs.finished_stages(run).get(stage_key(config, stage))
-    if recorded is None or config.overwrite:
+    # What these finished they know point by point.
+    if recorded is None or config.overwrite or stage in ALONE:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
     logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
@@ -103,6 +109,9 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    if set(todo) & set(ALONE):
+        CHECKS[todo[0]](config)
+        return
     check_training_settings(config, run, todo)
     if config.is_foreign and run.checkpoints.exists():
         raise ValueError(
@@ -175,7 +184,13 @@ def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spl
     )
 
 
-STAGES = {"train": train_stage, "audit": audit_stage.audit_stage, "export": export_stage}
+STAGES = {
+    "train": train_stage,
+    "audit": audit_stage.audit_stage,
+    "export": export_stage,
+    "sweep": functools.partial(sweep.sweep_stage, export=export_stage),
+}
+CHECKS = {"sweep": sweep.check_sweep}
 
 
 def summary(config: Config, run: RunDirectory) -> str:
@@ -189,6 +204,9 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Figures         {report_path}",
             f"Pictures        {audit_folder / report.WALL}",
         ]
+    page = run.root / sweep.FOLDER / sweep_report.PAGE
+    if page.exists():
+        lines.append(f"Sweep           {page}")
     lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
     if (run.export / "manifest.json").exists():
         lines += [
