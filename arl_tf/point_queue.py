@@ -134,10 +134,13 @@ class PointQueue:
             lock.release()
 
     def finish(self, claim: Claim, record: Mapping[str, Any], values: Sequence[float]) -> None:
-        """Records what became of a claimed point, and lets go of it."""
+        """Records what became of a claimed point, and lets go of it.
+
+        Without values (mean MCC, leakage) the sampler learns nothing from it.
+        """
         with self.guard():
             study = self.study()
-            if record["state"] == FINISHED:
+            if values:
                 study.tell(claim.trial.number, list(values))
             else:
                 claim.trial.set_user_attr(MESSAGE, record["message"])
@@ -195,7 +198,7 @@ def work_through(
     Args:
         queue: of the points.
         run_one: trains and audits a point; returns its record.
-        values_of: (mean MCC, leakage) of a finished point's record.
+        values_of: (mean MCC, leakage) of a finished point's record; empty where one is unknown.
         sampler: as for `PointQueue.claim`.
         num_trials: likewise.
         after_each: called when a point is done or has failed.

@@ -85,10 +85,14 @@ def open_queue(config: Config, run: RunDirectory) -> PointQueue:
     return PointQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed)
 
 
-def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, float]:
-    """(mean MCC, leakage) of a finished point."""
-    figures = conditions.report_figures(audit_of(root, record))
-    return figures[sweep_results.UTILITY]["value"], figures[sweep_results.LEAKAGE]["value"]
+def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, ...]:
+    """(mean MCC, leakage) of a finished point; empty where its leakage is not known."""
+    point = {"figures": conditions.report_figures(audit_of(root, record))}
+    if not sweep_results.is_known(point):
+        return ()
+    return tuple(
+        point["figures"][name]["value"] for name in (sweep_results.UTILITY, sweep_results.LEAKAGE)
+    )
 
 
 def audit_of(root: pathlib.Path, record: dict[str, Any]) -> dict[str, Any]:

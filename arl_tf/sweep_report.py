@@ -33,7 +33,7 @@ def write_page(
         folder: where to.
         choice: chosen.json's content; None where nothing was chosen.
     """
-    sweep_plot.write_files(sweep_plot.front_figure(results), folder, "front")
+    sweep_plot.write_files(sweep_plot.front_figure(results, sweep_plot.OF_FILES), folder, "front")
     finished = [point for point in results["points"] if point["state"] == FINISHED]
     page = page_template("sweep.html").render(
         results=results,
@@ -59,11 +59,10 @@ def summary(results: Mapping[str, Any]) -> str:
         return f"{words}."
     least = min(front, key=lambda point: point["figures"][LEAKAGE]["value"])
     most = max(front, key=lambda point: point["figures"][UTILITY]["value"])
-    return (
-        f"{words}; {len(front)} of them are best in their way: from a leakage of"
-        f" {figure(least, LEAKAGE)} at a mean MCC of {figure(least, UTILITY)} to"
-        f" {figure(most, LEAKAGE)} at {figure(most, UTILITY)}. {cost_words(results['cost'])}"
-    )
+    reach = f"a leakage of {figure(least, LEAKAGE)} at a mean MCC of {figure(least, UTILITY)}"
+    if len(front) > 1:
+        reach = f"from {reach} to {figure(most, LEAKAGE)} at {figure(most, UTILITY)}"
+    return f"{words}; {len(front)} on the front: {reach}. {cost_words(results['cost'])}".strip()
 
 
 def cost_words(cost: Mapping[str, Any]) -> str:

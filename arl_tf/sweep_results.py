@@ -13,6 +13,7 @@ UTILITY, LEAKAGE = "mean_mcc", "leakage.face_similarity"
 # Hypervolume counts from a useless code that is not protected at all.
 WORST_POINT = (0.0, 1.0)
 AUDIT = "audit_validation"
+FLOOR_MEASURES = ("face_similarity", "reid_rank1")
 Record = dict[str, Any]
 CODE_FACTS = (
     "shape",
@@ -38,12 +39,13 @@ def assemble(
     """
     points = [described(record, audits.get(record["name"])) for record in records]
     finished = [point for point in points if point["state"] == FINISHED]
-    mark_front(finished)
+    known = [point for point in finished if is_known(point)]
+    mark_front(known)
     return {
         "measured_on": "validation",
         "points": points,
         "references": {name: reference_facts(found) for name, found in references.items()},
-        "hypervolume": hypervolume(finished),
+        "hypervolume": hypervolume(known),
         "cost": cost(finished),
     }
 
@@ -55,10 +57,20 @@ def described(record: Record, audit: Mapping[str, Any] | None) -> Record:
     codes = audit["codes"]
     return {
         **record,
+        "on_front": False,
+        "surely_dominated": False,
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
         "worst_attack": audit["worst"]["face_similarity"]["attack"],
         "codes": {name: codes[name] for name in CODE_FACTS if name in codes},
     }
+
+
+def is_known(point: Mapping[str, Any]) -> bool:
+    """Whether a point's leakage is known well enough to compare it.
+
+    It has no interval where the unprotected encoder gives away hardly more than the task output.
+    """
+    return bool(point["figures"][LEAKAGE]["ci95"])
 
 
 def interval_of(found: Mapping[str, Any]) -> Record:
@@ -73,15 +85,16 @@ def reference_facts(audit: Mapping[str, Any]) -> Record:
     same scale.
     """
     floors = {
-        name: audit["floors"][name]["face_similarity"]["value"]
+        name: {measure: audit["floors"][name][measure]["value"] for measure in FLOOR_MEASURES}
         for name in ("task_output", "mean_image")
     }
     unprotected = audit["worst"]["face_similarity"]["value"]
-    highest = max(floors.values())
+    lowest = floors["mean_image"]["face_similarity"]
+    highest = max(lowest, floors["task_output"]["face_similarity"])
     return {
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
         "floors": floors,
-        "mean_image_leakage": (floors["mean_image"] - highest) / (unprotected - highest),
+        "mean_image_leakage": share(lowest - highest, unprotected - highest),
         "task_output_bits": audit["codes"].get("task_output_bits"),
         "shape": audit["codes"]["shape"],
     }

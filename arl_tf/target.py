@@ -54,7 +54,12 @@ def outcomes_of(
 ) -> tuple[Outcome, ...]:
     """Every condition beside a point's figures, and its own reference's."""
     reference = references[point["reference"]]["figures"]
-    return check_conditions(conditions, point["figures"], reference)
+    return check_conditions(conditions, certain(point["figures"]), reference)
+
+
+def certain(figures: Record) -> Record:
+    """The figures that have an interval: a target is not met by one that nobody can vouch for."""
+    return {name: found for name, found in figures.items() if found["ci95"]}
 
 
 def nearest_words(conditions: Sequence[Condition], judged: Sequence[Choice], tried: int) -> str:
