@@ -20,6 +20,8 @@ from arl_tf import (
     runs,
     signatures,
     splits,
+    study,
+    study_report,
     sweep,
     sweep_report,
     train,
@@ -110,7 +112,8 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
     if set(todo) & set(ALONE):
-        CHECKS[todo[0]](config)
+        if config.sweep:
+            sweep.check_sweep(config)
         return
     check_training_settings(config, run, todo)
     if config.is_foreign and run.checkpoints.exists():
@@ -189,8 +192,8 @@ STAGES = {
     "audit": audit_stage.audit_stage,
     "export": export_stage,
     "sweep": functools.partial(sweep.sweep_stage, export=export_stage),
+    "study": study.study_stage,
 }
-CHECKS = {"sweep": sweep.check_sweep}
 
 
 def summary(config: Config, run: RunDirectory) -> str:
@@ -204,9 +207,12 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Figures         {report_path}",
             f"Pictures        {audit_folder / report.WALL}",
         ]
-    page = run.root / sweep.FOLDER / sweep_report.PAGE
-    if page.exists():
-        lines.append(f"Sweep           {page}")
+    for name, folder, page in (
+        ("Sweep", sweep.FOLDER, sweep_report.PAGE),
+        ("Study", study.FOLDER, study_report.PAGE),
+    ):
+        if (run.root / folder / page).exists():
+            lines.append(f"{name:15s} {run.root / folder / page}")
     lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
     if (run.export / "manifest.json").exists():
         lines += [
