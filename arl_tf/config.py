@@ -23,10 +23,12 @@ STAGE_GROUPS = {
     "audit": ("data", "model", "train", "audit"),
     "export": ("data", "model", "train", "export"),
     "attackers": ("data", "model", "train", "audit"),
+    "sweep": ("data", "model", "train", "audit", "sweep"),
+    "study": ("data", "model", "train", "audit", "sweep"),
 }
 STAGES = tuple(STAGE_GROUPS)
 # The folder may be moved: splits.json tells whether its images are still the same.
-UNCOMPARED = ("data_dir",)
+UNCOMPARED = ("data_dir", "public_data_dir")
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
@@ -34,6 +36,7 @@ CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
 TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
+STUDIES = ("features", "tasks", "data", "adversary")
 OBJECTIVES = ("negative", "hinge", "toward_mean", "toward_task")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
 
@@ -65,7 +68,8 @@ class Config:
     stages: str = option(
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
-        " serving.local_server.",
+        " serving.local_server; or one of these alone: sweep (many operating points, see --sweep),"
+        " study (see --study).",
         group="run",
     )
     overwrite: bool = option(
@@ -135,6 +139,36 @@ class Config:
     public_images: int = option(
         0, "Images in X2 as a number; 0: --public_fraction.", group="data", low=0
     )
+    private_share: float = option(
+        1.0,
+        "Share of X1's training part, by people, that encoder and task may use; the rest of it lies"
+        " idle. The validation parts and T stay as they are.",
+        group="data",
+        low=0.001,
+        high=1,
+    )
+    public_share: float = option(
+        1.0,
+        "Likewise of X2's training part, for adversary and attackers.",
+        group="data",
+        low=0.001,
+        high=1,
+    )
+    public_overlap: float = option(
+        0.0,
+        "Share of X2's training part that is replaced by people of X1's training part: what an"
+        " adversary knows who has met the private people.",
+        group="data",
+        low=0,
+        high=1,
+    )
+    public_dataset: str = option(
+        "",
+        "Another data set (as --dataset) that takes the place of X2's training part, with as many"
+        " images at most; what is measured stays. Empty: X2 is of --dataset.",
+        group="data",
+    )
+    public_data_dir: str = option("", "Folder of --public_dataset (as --data_dir).", group="data")
     validation_fraction: float = option(
         0.1,
         "Share of X1's and of X2's images set aside (by identity) for validation and early"
@@ -477,6 +511,44 @@ class Config:
         group="export",
         low=16,
         high=10_000,
+    )
+    # Sweep and studies.
+    sweep: str = option(
+        "",
+        "What --stages=sweep varies: settings of model and training, each with its values, such as"
+        " 'lambda_pixel=0.5|1.5|5;code_noise=0|1|2' (every combination is tried). With"
+        " --sweep_trials also ranges, 'lambda_pixel=0.1..10', logarithmic where they begin above"
+        " 0. Finished points are never redone; --overwrite tries failed ones again.",
+        group="sweep",
+    )
+    sweep_trials: int = option(
+        0,
+        "Points that a sampler chooses within --sweep, by what it found (more mean MCC, less"
+        " leakage); 0: every combination.",
+        group="run",
+        low=0,
+    )
+    point_epochs: int = option(
+        2,
+        "Task epochs of each point instead of --warmup_epochs, since it starts from the encoder that all"
+        " points of its shape share, which has had those.",
+        group="sweep",
+        low=0,
+    )
+    target: str = option(
+        "",
+        "After --stages=sweep, choose by these conditions, such as 'face_similarity<=0.25' (with"
+        " the most mean MCC) or 'mean_mcc>=0.95*reference' (with the least leakage): judged on"
+        " validation data by the cautious end of the 95 % interval. The chosen point is audited"
+        " on T once and exported.",
+        group="run",
+    )
+    study: str = option(
+        "",
+        "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1, X2)"
+        " or adversary (its strength in training and in the audit).",
+        group="sweep",
+        choices=("", *STUDIES),
     )
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from arl_tf.conditions import parse_conditions
 
 TFDS_PREFIX = "tfds:"
+# Stages that train many encoders, each a run of its own.
+ALONE = ("sweep", "study")
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
 # the judge. The number stands there too, since neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
@@ -58,6 +60,7 @@ def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[s
     check_defence(config)
     check_audit(config)
     check_export(config, precisions)
+    check_many(config)
 
 
 def check_export(config: Any, precisions: tuple[str, ...]) -> None:
@@ -71,6 +74,32 @@ def check_export(config: Any, precisions: tuple[str, ...]) -> None:
             raise ValueError(
                 f"--tflite_precisions must name some of {', '.join(precisions)}; got {name!r}."
             )
+
+
+def check_many(config: Any) -> None:
+    """Refuses a sweep or a study beside other stages, or without what it is to vary."""
+    asked = comma_separated(config.stages)
+    for name in ALONE:
+        if name not in asked:
+            continue
+        if len(asked) > 1:
+            raise ValueError(f"--stages={name} runs alone, got --stages={config.stages}.")
+        if not getattr(config, name):
+            raise ValueError(f"--stages={name} needs --{name}, got none.")
+        if config.warm_start or config.reference:
+            raise ValueError(
+                f"--stages={name} trains the encoder that its points start from and are compared"
+                " with; leave out --warm_start and --reference."
+            )
+    if config.target and asked != ("sweep",):
+        raise ValueError(
+            f"--target={config.target} chooses among a sweep's points: it needs --stages=sweep, got"
+            f" --stages={config.stages}."
+        )
+    try:
+        parse_conditions(config.target)
+    except ValueError as error:
+        raise ValueError(f"--target: {error}") from None
 
 
 def check_code(config: Any) -> None:
@@ -162,6 +191,13 @@ def check_run(config: Any, stages: tuple[str, ...]) -> None:
 def check_data(config: Any) -> None:
     """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
     check_dataset(config.dataset, config.data_dir)
+    if config.public_data_dir and not config.public_dataset:
+        raise ValueError(
+            f"--public_data_dir={config.public_data_dir} needs --public_dataset (celeba for a"
+            " folder in CelebA's layout)."
+        )
+    if config.public_dataset:
+        check_dataset(config.public_dataset, config.public_data_dir, "public_")
     if config.dataset == "faces" and config.data_dir:
         raise ValueError(
             f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"

@@ -50,7 +50,7 @@ def render(
     """
     content = report.content
     wall = wall_entries(report, embed_originals, reference_pictures)
-    return page_template().render(
+    return page_template("report.html").render(
         content=content,
         verdict=verdict(content),
         # The measure that the verdict is about comes first.
@@ -71,8 +71,8 @@ def render(
     )
 
 
-def page_template() -> jinja2.Template:
-    """report.html's template; everything it is given is escaped."""
+def page_template(name: str) -> jinja2.Template:
+    """One of the templates; everything it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("arl_tf"),
         autoescape=True,
@@ -87,7 +87,7 @@ def page_template() -> jinja2.Template:
         "figure": format_figure,
         "measure_names": MEASURE_NAMES,
     }
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def wall_entries(

@@ -22,6 +22,8 @@ class RunDirectory:
     """Paths inside one run directory (the anatomy is described in WORKSPACE.md)."""
 
     root: pathlib.Path
+    # Where exports go, if not into this directory: a sweep's chosen point is the sweep's export.
+    export_root: pathlib.Path | None = None
 
     @property
     def config(self) -> pathlib.Path:
@@ -60,7 +62,7 @@ class RunDirectory:
     @property
     def export(self) -> pathlib.Path:
         """SavedModels, TFLite files and their manifest."""
-        return self.root / "export"
+        return (self.export_root or self.root) / "export"
 
     def player(self, name: str) -> pathlib.Path:
         """The trained encoder, task_head or decoder."""

@@ -16,6 +16,7 @@ from arl_tf.data import ImageSet
 class Splits:
     """Row numbers (int64, sorted) of each part; no identity stands in two of them.
 
+    But for --public_overlap, which lets public_train meet people of private_train.
     X1 is private_train and private_validation, X2 public_train and public_validation, T is test.
     """
 
@@ -74,7 +75,45 @@ def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
             f" {', '.join(empty)}. Use more images, or other --private_fraction, --public_fraction,"
             " --validation_fraction."
         )
-    return splits
+    return narrowed(splits, identities, config)
+
+
+def narrowed(splits: Splits, identities: np.ndarray, config: Config) -> Splits:
+    """Leaves of the training parts what --private_share, --public_share and --public_overlap say.
+
+    Validation parts and T stay, so that runs which differ in these are measured on the same images.
+    """
+    private = share_of_people(splits.private_train, identities, config.private_share, config.seed)
+    public = share_of_people(splits.public_train, identities, config.public_share, config.seed)
+    if config.public_overlap:
+        wanted = config.public_overlap * len(public)
+        met = share_of_people(private, identities, min(1, wanted / len(private)), config.seed)
+        own = share_of_people(public, identities, 1 - config.public_overlap, config.seed)
+        public = np.sort(np.concatenate([met, own]))
+    return dataclasses.replace(splits, private_train=private, public_train=public)
+
+
+def share_of_people(
+    rows: np.ndarray, identities: np.ndarray, share: float, seed: int
+) -> np.ndarray:
+    """Whole people who hold as nearly that share of the images as they can; a smaller share's too.
+
+    Args:
+        rows: int64 [n], sorted.
+        identities: int64 [N], of all images.
+        share: in [0, 1]; 0 leaves nobody, more leaves at least one person.
+        seed: of the order in which people are taken.
+    """
+    if share == 1:
+        return rows
+    unique, person, sizes = np.unique(identities[rows], return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, 2]).permutation(len(unique))
+    taken_before = np.cumsum(sizes[order]) - sizes[order]
+    is_taken = np.zeros(len(unique), bool)
+    # A person is taken as long as the middle of their images lies within the share.
+    is_taken[order] = taken_before + sizes[order] / 2 <= share * len(rows)
+    is_taken[order[0]] |= share > 0
+    return rows[is_taken[person]]
 
 
 def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The stages of a run: each is done once; a killed one is done again."""
 
+import functools
 import pathlib
 import shutil
 
@@ -14,15 +15,21 @@ from arl_tf import (
     export_stage,
     frozen,
     leakage,
+    public_data,
     report,
     report_words,
     runs,
     signatures,
     splits,
+    study,
+    study_report,
+    sweep,
+    sweep_report,
     tflite_encoder,
     train,
 )
 from arl_tf.config import Config
+from arl_tf.config_checks import ALONE
 from arl_tf.data import ImageSet
 from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
@@ -44,7 +51,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         check_prerequisites(config, run, todo)
         cache = audit_stage.cache_folder(config, run)
         images = audit_stage.load_audited_images(config, cache)
-        parts = splits.split_by_identity(images.identities, config)
+        images, parts = public_data.load_parts(config, images, cache)
         forget(config, run, todo)
         record_splits(run, parts, images)
         runs.write_config(run, config)
@@ -89,7 +96,8 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
         ValueError: it is finished with other settings: going on would mix two runs in one place.
     """
     recorded = runs.finished_stages(run).get(stage_key(config, stage))
-    if recorded is None or config.overwrite:
+    # What these finished they know point by point.
+    if recorded is None or config.overwrite or stage in ALONE:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
     logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
@@ -119,6 +127,10 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    if set(todo) & set(ALONE):
+        if config.sweep:
+            sweep.check_sweep(config)
+        return
     check_training_settings(config, run, todo)
     if config.is_foreign and run.checkpoints.exists():
         raise ValueError(
@@ -190,6 +202,8 @@ STAGES = {
     "audit": audit_stage.audit_stage,
     "export": export_stage.export_stage,
     "attackers": attackers_stage.attackers_stage,
+    "sweep": functools.partial(sweep.sweep_stage, export=export_stage.export_stage),
+    "study": study.study_stage,
 }
 
 
@@ -204,6 +218,12 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Figures         {report_path}",
             f"Pictures        {audit_folder / report.WALL}",
         ]
+    for name, folder, page in (
+        ("Sweep", sweep.FOLDER, sweep_report.PAGE),
+        ("Study", study.FOLDER, study_report.PAGE),
+    ):
+        if (run.root / folder / page).exists():
+            lines.append(f"{name:15s} {run.root / folder / page}")
     lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
     if (run.export / "manifest.json").exists():
         lines += [

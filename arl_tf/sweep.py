@@ -1,0 +1,211 @@
+"""The sweep stage: trains and audits many points, and delivers the one that meets a target."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from absl import logging
+
+from arl_tf import (
+    conditions,
+    points,
+    report,
+    runs,
+    sweep_report,
+    sweep_results,
+    sweep_space,
+    target,
+)
+from arl_tf.config import Config, from_mapping
+from arl_tf.data import ImageSet
+from arl_tf.point_queue import PointQueue, suggest, work_through
+from arl_tf.points import FINISHED, Point
+from arl_tf.runs import RunDirectory
+from arl_tf.splits import Splits
+
+FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
+Stage = Callable[[Config, RunDirectory, ImageSet, Splits], None]
+
+
+def check_sweep(config: Config) -> None:
+    """Before data are read: raises ValueError for a --sweep that can't be run."""
+    space = sweep_space.parse_space(config.sweep)
+    if not config.sweep_trials:
+        sweep_space.grid(space)
+
+
+def sweep_stage(
+    config: Config, run: RunDirectory, images: ImageSet, parts: Splits, *, export: Stage
+) -> None:
+    """Works on the sweep until no point is left for this process; then its results and the choice.
+
+    Args:
+        config: what all points have; --sweep says what they differ in.
+        run: of the sweep.
+        images: the data set.
+        parts: its splits.
+        export: the export stage.
+
+    Raises:
+        target.NoPointQualifiesError: none meets --target.
+    """
+    queue, space = open_queue(config, run), sweep_space.parse_space(config.sweep)
+    if not config.sweep_trials:
+        queue.enqueue([points.point(config, chosen) for chosen in sweep_space.grid(space)])
+    if config.overwrite:
+        queue.retry_failed()
+
+    def sampled(trial: optuna.Trial) -> Point:
+        return points.point(config, suggest(trial, space))
+
+    logging.info("Sweep of %d points", config.sweep_trials or len(queue.trials()))
+    work_through(
+        queue,
+        lambda point: points.run_point(config, run.root, point, lambda _: (images, parts)),
+        lambda record: objectives(run.root, record),
+        sampler=sampled,
+        num_trials=config.sweep_trials,
+        after_each=lambda: write_results(queue, run),
+    )
+    results = write_results(queue, run)
+    sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
+    sweep_report.write_hyper_parameters(results, run.logs / FOLDER)
+    if config.target:
+        deliver(config, run, images, parts, results, export)
+        sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
+
+
+def open_queue(config: Config, run: RunDirectory) -> PointQueue:
+    """The queue of this very sweep: the same variation of the same settings."""
+    kind = "sampled" if config.sweep_trials else "grid"
+    # --audit is the level of the final audit on T.
+    settings = runs.settings_hash(config.settings("sweep") | {"audit": "quick"})
+    return PointQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed)
+
+
+def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, ...]:
+    """(mean MCC, leakage) of a finished point; empty where its leakage is not known."""
+    point = {"figures": conditions.report_figures(audit_of(root, record))}
+    if not sweep_results.is_known(point):
+        return ()
+    return tuple(
+        point["figures"][name]["value"] for name in (sweep_results.UTILITY, sweep_results.LEAKAGE)
+    )
+
+
+def audit_of(root: pathlib.Path, record: dict[str, Any]) -> dict[str, Any]:
+    """A finished point's report.json on validation."""
+    return report.read_content(RunDirectory(root / record["directory"]).audit(points.VALIDATION))
+
+
+def write_results(queue: PointQueue, run: RunDirectory) -> dict[str, Any]:
+    """Writes sweep.json as far as the sweep has come; returns its content."""
+    with queue.guard():
+        results = collect(queue, run.root)
+        runs.write_json(run.root / FOLDER / RESULTS, results)
+    return results
+
+
+def collect(queue: PointQueue, root: pathlib.Path) -> dict[str, Any]:
+    """The results of all points that the queue knows, finished or not."""
+    records = [record_of(root, trial) for trial in queue.trials()]
+    finished = [record for record in records if record["state"] == FINISHED]
+    audits = {record["name"]: audit_of(root, record) for record in finished}
+    references = {
+        name: report.read_content(RunDirectory(root / "references" / name).audit(points.VALIDATION))
+        for name in sorted({record["reference"] for record in finished})
+    }
+    return sweep_results.assemble(records, audits, references)
+
+
+def record_of(root: pathlib.Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """A point's record; one that is not done yet is 'waiting' or 'running'."""
+    name = trial.user_attrs["point"]
+    run = RunDirectory(root / "points" / name)
+    if trial.state.is_finished():
+        return points.read_record(run)
+    waiting = Point(name, trial.user_attrs["label"], trial.user_attrs["overrides"])
+    return {
+        **points.described(waiting, run),
+        "state": trial.state.name.lower(),
+        "message": "",
+    }
+
+
+def deliver(
+    config: Config,
+    run: RunDirectory,
+    images: ImageSet,
+    parts: Splits,
+    results: dict[str, Any],
+    export: Stage,
+) -> None:
+    """Chooses by --target, audits the chosen point and its reference on T once, and exports it.
+
+    The choice waits for points that other processes still work on: the last process chooses.
+    """
+    running = sum(point["state"] == "running" for point in results["points"])
+    if running:
+        print(f"{running} points are still running in other processes; the last of them chooses.")
+        return
+    asked = conditions.parse_conditions(config.target)
+    choice = target.choose(asked, results)
+    chosen = RunDirectory(run.root / choice.point["directory"], export_root=run.root)
+    logging.info("Chosen: %s; its audit on T begins", choice.point["label"])
+    outcomes = test_outcomes(config, run, chosen, asked, choice, images, parts)
+    export(recorded_config(chosen), chosen, images, parts)
+    words = target.promise_words(outcomes)
+    runs.write_json(
+        run.root / FOLDER / CHOSEN,
+        {
+            "target": config.target,
+            "point": choice.point["name"],
+            "label": choice.point["label"],
+            "directory": choice.point["directory"],
+            "on_validation": [outcome.words for outcome in choice.outcomes],
+            "on_test": [outcome.words for outcome in outcomes],
+            "promise": words,
+            "held": all(outcome.holds for outcome in outcomes),
+            "points_audited_on_test": looked_at(run.root),
+        },
+    )
+    print(f"\nChosen by --target={config.target}: {choice.point['label']}\n{words}")
+
+
+def test_outcomes(
+    config: Config,
+    run: RunDirectory,
+    chosen: RunDirectory,
+    asked: tuple[conditions.Condition, ...],
+    choice: target.Choice,
+    images: ImageSet,
+    parts: Splits,
+) -> tuple[conditions.Outcome, ...]:
+    """The target's conditions on T, at --audit's level; the reference is audited likewise."""
+    reference = RunDirectory(run.root / "references" / choice.point["reference"])
+    figures = []
+    for directory in (reference, chosen):
+        settings = recorded_config(directory, audit=config.audit, audit_split="test")
+        points.ensure_audited(settings, directory, images, parts)
+        content = report.read_content(directory.audit("test"))
+        figures.append(conditions.report_figures(content))
+    return conditions.check_conditions(asked, figures[1], figures[0])
+
+
+def recorded_config(run: RunDirectory, **changes: Any) -> Config:
+    """A run's settings with changes."""
+    return from_mapping(runs.recorded_settings(run) | changes)
+
+
+def looked_at(root: pathlib.Path) -> int:
+    """How many of the sweep's points were audited on T: each look makes the next less blind."""
+    directories = map(RunDirectory, (root / "points").glob("*/"))
+    return sum("audit_test" in runs.finished_stages(directory) for directory in directories)
+
+
+def read_choice(run: RunDirectory) -> dict[str, Any] | None:
+    """chosen.json; None where nothing was chosen."""
+    path = run.root / FOLDER / CHOSEN
+    return json.loads(path.read_text()) if path.exists() else None
