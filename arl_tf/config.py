@@ -530,8 +530,8 @@ class Config:
     )
     point_epochs: int = option(
         2,
-        "Task epochs of each point instead of --warmup_epochs, since it starts from the encoder that all"
-        " points of its shape share, which has had those.",
+        "Task epochs of each point instead of --warmup_epochs, since it starts from the encoder"
+        " that all points of its shape share, which has had those.",
         group="sweep",
         low=0,
     )

@@ -147,7 +147,7 @@ def test_a_defence_leaves_only_its_own_weights(defence, weights):
 def test_stages_run_in_their_own_order_and_once():
     assert Config(stages=" export, train,train,").stage_names == ("train", "export")
     assert Config().stage_names == ("train", "audit", "export")
-    everything = ",".join(reversed(settings.STAGES))
+    everything = "attackers,export,audit,train"
     assert Config(stages=everything).stage_names == ("train", "audit", "export", "attackers")
 
 
@@ -164,7 +164,9 @@ def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     assert {groups[name] for name in audit - train} == {"audit"} and train < audit
     export = set(config.settings("export"))
     assert {groups[name] for name in export - train} == {"export"} and train < export
-    assert set(settings.inheritable_names()) == audit | export | set(settings.UNCOMPARED)
+    sweep = set(config.settings("sweep"))
+    assert {groups[name] for name in sweep - audit} == {"sweep"} and audit < sweep
+    assert set(settings.inheritable_names()) == audit | export | sweep | set(settings.UNCOMPARED)
     assert config.settings("train")["image_size"] == config.image_size
 
 
