@@ -113,7 +113,7 @@ def test_plots_are_drawn_and_have_names(page):
         "return [...document.querySelectorAll('svg')].map("
         "s => [s.getAttribute('aria-label'), s.getBoundingClientRect().height])"
     )
-    assert len(plots) == 2
+    assert len(plots) == 3
     assert all(name and height > 100 for name, height in plots)
 
 
