@@ -15,6 +15,7 @@ from arl_tf import (
     closed_form,
     data,
     decoder_attacks,
+    faces,
     runs,
     saved_models,
     shipped_attackers,
@@ -315,7 +316,7 @@ def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp
     folder = workdir / "export" / "demo_attacker"
     assert f"--demo_attacker={folder}" in finished.stdout
     loaded = demo.load_attacker(folder)
-    image = np.asarray(data.load_images(Config(num_faces=8, image_size=32), tmp_path).images[:1])
+    image = faces.generate_faces(1, 32, seed=5, images_per_identity=1).images
     encoder = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))
     code = encoder.signatures["encode"](image=tf.constant(image))["code"].numpy()
     (other_code,) = loaded.unprotected_encoder.signature("encode").run({"image": image}).values()
