@@ -121,7 +121,7 @@ def finding_words(contrast: Contrast, change: float, half: float) -> str:
     interval = f"{abs(change) - half:.3f} to {abs(change) + half:.3f}"
     if abs(change) <= half:
         return (
-            f"{where} does not change for all that can be told: the difference is {change:+.3f}"
+            f"{where} does not change measurably: the difference is {change:+.3f}"
             f" ({change - half:+.3f} to {change + half:+.3f})."
         )
     return f"{where} {'rises' if change > 0 else 'falls'} by {abs(change):.3f} ({interval})."
