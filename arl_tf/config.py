@@ -36,7 +36,7 @@ CUTS = ("early", "middle", "late", "pooled")
 DEFENCES = ("none", "pixel", "perceptual", "both")
 TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
-STUDIES = ("features", "tasks", "data", "adversary")
+STUDIES = ("features", "tasks", "data", "adversary", "defence")
 OBJECTIVES = ("negative", "hinge", "toward_mean", "toward_task")
 PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")
 
@@ -545,8 +545,9 @@ class Config:
     )
     study: str = option(
         "",
-        "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1, X2)"
-        " or adversary (its strength in training and in the audit).",
+        "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1,"
+        " X2), adversary (its strength in training and in the audit) or defence (one ingredient"
+        " more at a time).",
         group="sweep",
         choices=("", *STUDIES),
     )

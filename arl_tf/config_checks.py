@@ -198,6 +198,11 @@ def check_data(config: Any) -> None:
         )
     if config.public_dataset:
         check_dataset(config.public_dataset, config.public_data_dir, "public_")
+        if (config.public_dataset, config.public_data_dir) == (config.dataset, config.data_dir):
+            raise ValueError(
+                f"--public_dataset={config.public_dataset} is --dataset itself, T included: name"
+                " another data set, or use --public_share and --public_overlap."
+            )
     if config.dataset == "faces" and config.data_dir:
         raise ValueError(
             f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"

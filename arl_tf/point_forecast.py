@@ -1,7 +1,8 @@
 """About what a list of points will cost on this machine, before the first one runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,17 +42,41 @@ def forecast(
         step_seconds: of one task step.
     """
     steps = train.steps_per_epoch(config, parts)
-    epochs = config.point_epochs
-    if config.defence != "none":
-        epochs += ADVERSARY_STEP * config.decoder_warmup_epochs + ADVERSARIAL_STEP * config.epochs
     attacks = TRAINED_ATTACKS * config.attacker_steps * ATTACKER_IMAGE
     attack_images = config.attacker_batch_size / config.batch_size
     audit = SECONDS_OF_AUDIT + attacks * attack_images * step_seconds
     plain = [shared_config(config, point.overrides) for point in planned]
-    trained = {str(sorted(each.settings("train").items())) for each in plain}
-    audited = {str(sorted(each.settings("audit").items())) for each in plain}
-    training = len(planned) * epochs + len(trained) * config.warmup_epochs
-    return training * steps * step_seconds + (len(planned) + len(audited)) * audit
+    shared = distinct([each.settings("train") for each in plain])
+    references = distinct([each.settings("audit") for each in plain])
+    base = config.settings("study") | {"point_epochs": config.point_epochs}
+    audited = distinct([base | point.overrides for point in planned])
+    # Points that differ in their attackers alone are trained once.
+    of_training = config.settings("train")
+    trained = distinct(
+        [{n: v for n, v in each.items() if n in (*of_training, "point_epochs")} for each in audited]
+    )
+    epochs = sum(map(task_epochs, trained)) + len(shared) * config.warmup_epochs
+    return epochs * steps * step_seconds + (len(audited) + len(references)) * audit
+
+
+def distinct(settings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the settings that differ from each other."""
+    return list({str(sorted(each.items())): each for each in settings}.values())
+
+
+def task_epochs(settings: Mapping[str, Any]) -> float:
+    """What a point's training costs, in epochs for the task alone."""
+    if settings["defence"] == "none":
+        return settings["point_epochs"]
+    # Every further decoder, and every further step of one, costs the adversary's own part again.
+    fights = settings["decoders"] * settings["decoder_steps"]
+    adversarial = ADVERSARIAL_STEP + (fights - 1) * ADVERSARY_STEP
+    adversary = fights * ADVERSARY_STEP
+    return (
+        settings["point_epochs"]
+        + adversary * settings["decoder_warmup_epochs"]
+        + adversarial * settings["epochs"]
+    )
 
 
 def seconds_of_step(config: Config, images: ImageSet, parts: Splits) -> float:

@@ -161,8 +161,7 @@ def shared_config(base: Config, overrides: Mapping[str, Any]) -> Config:
     defaults = {f.name: f.default for f in dataclasses.fields(Config) if f.name in OF_THE_POINT}
     return dataclasses.replace(
         base,
-        **{"audit": "quick", **overrides, **defaults},
-        defence="none",
+        **{"audit": "quick", **overrides, **defaults, "defence": "none"},
         stages="train,audit",
         audit_split=VALIDATION,
         overwrite=False,

@@ -12,6 +12,30 @@ DECODER = "decoder.face_similarity"
 TASK_ORDER = ("Smiling", "Male", "Eyeglasses", "Bangs", "Young", "Mustache", "Blond_Hair")
 NEAR_IDENTITY, LOCAL = ("Male", "Young", "Big_Nose"), ("Smiling", "Eyeglasses")
 ALL = "all"
+NOTHING, MEAN, LEARNED = "nothing more", "toward_mean", "learned noise"
+NO_DEFENCE = {
+    "defence": "none",
+    "decoders": 1,
+    "decoder_steps": 1,
+    "decoder_restart_epochs": 0,
+    "code_levels": 0,
+    "code_noise": 0.0,
+    "lambda_rate": 0.0,
+}
+# Ingredient -> what it was added to.
+ADDED_TO = {
+    "learned noise, toward_mean": LEARNED,
+    "hinge": NOTHING,
+    MEAN: NOTHING,
+    "toward_task": NOTHING,
+    "+ ensemble": MEAN,
+    "+ restarts": "+ ensemble",
+    "+ 3 decoder steps": "+ restarts",
+    "sign code": NOTHING,
+    "fixed noise": NOTHING,
+    LEARNED: NOTHING,
+    "learned noise, sign": LEARNED,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +85,9 @@ class Study:
         question: the title of its page.
         points: (settings, all attribute names of the data) -> points.
         contrasts: points -> comparisons; the first is the finding.
-        figures: what the table and the plot show.
+        figures: what the plot shows.
         note: what the reader has to know.
+        is_ordered: whether a line's places follow an order, so that the plot joins them.
     """
 
     question: str
@@ -70,6 +95,7 @@ class Study:
     contrasts: Callable[[Sequence[StudyPoint]], list[Contrast]]
     figures: tuple[str, str]
     note: str
+    is_ordered: bool = True
 
 
 def features(config: Config, names: Sequence[str]) -> list[StudyPoint]:
@@ -140,6 +166,38 @@ def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
     ]
 
 
+def defence(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """One ingredient more at a time, on the same encoder; as many encoder epochs for each.
+
+    What fights several adversaries, restarts them or lets them learn longer builds on toward_mean.
+    """
+    fought = {
+        **NO_DEFENCE,
+        "defence": "both" if config.defence == "none" else config.defence,
+        "point_epochs": config.point_epochs,
+    }
+    alone = {**NO_DEFENCE, "point_epochs": config.point_epochs + config.epochs}
+    toward_mean = {**fought, "objective": "toward_mean"}
+    ensemble = {**toward_mean, "decoders": 3}
+    restarts = {**ensemble, "decoder_restart_epochs": 1}
+    learned = {"code_noise": 1.0, "lambda_rate": 5e-5}
+    ingredients = {
+        NOTHING: alone,
+        "hinge": {**fought, "objective": "hinge"},
+        MEAN: toward_mean,
+        "toward_task": {**fought, "objective": "toward_task"},
+        "+ ensemble": ensemble,
+        "+ restarts": restarts,
+        "+ 3 decoder steps": {**restarts, "decoder_steps": 3},
+        "sign code": {**alone, "code_levels": 2},
+        "fixed noise": {**alone, "code_noise": 1.2},
+        LEARNED: {**alone, **learned},
+        "learned noise, sign": {**alone, **learned, "code_levels": 2},
+        "learned noise, toward_mean": {**toward_mean, **learned},
+    }
+    return [StudyPoint("ingredients", name, settings) for name, settings in ingredients.items()]
+
+
 def between(figures: Mapping[str, str], first: str, last: str, on: str = "x") -> list[Contrast]:
     """Contrasts of several figures, with their words, between the same points."""
     return [Contrast(figure, words, first, last, on) for figure, words in figures.items()]
@@ -186,6 +244,15 @@ def adversary_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
     ]
 
 
+def defence_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """All ingredients of the last point together; then each beside what it was added to."""
+    leakage = {LEAKAGE: "the leakage of face similarity"}
+    found = between({**leakage, MCC: "the mean MCC"}, NOTHING, "learned noise, toward_mean")
+    for ingredient, base in ADDED_TO.items():
+        found += between(leakage, base, ingredient)
+    return found
+
+
 STUDIES = {
     "features": Study(
         "Where to cut, and how wide?",
@@ -216,5 +283,14 @@ STUDIES = {
         adversary_contrasts,
         (DECODER, FACE),
         "The fresh decoder is of the kind that training fought; the worst attacker may be another.",
+    ),
+    "defence": Study(
+        "Which ingredient of the defence protects?",
+        defence,
+        defence_contrasts,
+        (MCC, LEAKAGE),
+        "Every point goes on from the same unprotected encoder, for as many epochs of its encoder."
+        " Those with + build on toward_mean, one on the other.",
+        is_ordered=False,
     ),
 }

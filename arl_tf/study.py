@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -40,7 +41,7 @@ def study_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     study = STUDIES[config.study]
     names = images.attribute_names + images.other_attribute_names
     planned = study.points(config, names)
-    named = [points.point(config, each.overrides, each.label) for each in planned]
+    named = named_points(config, planned)
     settings = runs.settings_hash(config.settings("study") | {"audit": "quick"})
     queue = PointQueue(run.root / FOLDER, f"{config.study}_{settings}", config.seed)
     queue.enqueue(named)
@@ -56,12 +57,30 @@ def study_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
 
     work_through(
         queue,
-        lambda point: points.run_point(config, run.root, point, lambda c: load(c, cache)),
+        lambda point: points.run_point(
+            with_epochs(config, point.overrides), run.root, point, lambda c: load(c, cache)
+        ),
         # Nothing is sampled: the queue need not know what was found.
         lambda record: (0.0, 0.0),
         after_each=write,
     )
     write()
+
+
+def named_points(config: Config, planned: Sequence[StudyPoint]) -> list[Point]:
+    """A point for each place; places of the same settings share the first one's."""
+    first: dict[str, Point] = {}
+    named = []
+    for place in planned:
+        settings = runs.settings_hash(config.settings("study") | dict(place.overrides))
+        named.append(first.setdefault(settings, points.point(config, place.overrides, place.label)))
+    return named
+
+
+def with_epochs(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """What all points have, with the task epochs of this one."""
+    epochs = overrides.get("point_epochs", config.point_epochs)
+    return dataclasses.replace(config, point_epochs=epochs)
 
 
 def refuse_another_study(name: str, path: pathlib.Path) -> None:
@@ -92,7 +111,11 @@ def load_once(config: Config, cache: str) -> tuple[ImageSet, Splits]:
 
 
 def collect(
-    name: str, study: Study, planned: list[StudyPoint], named: list[Point], root: pathlib.Path
+    name: str,
+    study: Study,
+    planned: Sequence[StudyPoint],
+    named: Sequence[Point],
+    root: pathlib.Path,
 ) -> dict[str, Any]:
     """The results of all points, finished or not."""
     records, audits = [], {}

@@ -83,8 +83,9 @@ def draw_series(
         if point["series"] == series and point["state"] == FINISHED and has_interval(point, name)
     ]
     at = [places.index(point["x"]) for point in points]
-    axes.plot(at, [point["figures"][name]["value"] for point in points], "o-", color=color, ms=4)
-    axes.plot([], [], "o-", color=color, ms=4, label=series)
+    style = {"marker": "o", "ms": 4, "color": color, "ls": "-" if results["is_ordered"] else ""}
+    axes.plot(at, [point["figures"][name]["value"] for point in points], **style)
+    axes.plot([], [], label=series, **style)
     for place, point in zip(at, points, strict=True):
         axes.plot([place] * 2, point["figures"][name]["ci95"], color=color, lw=1, alpha=0.6)
 

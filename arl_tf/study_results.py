@@ -38,16 +38,24 @@ def assemble(
         "question": study.question,
         "note": study.note,
         "figures": list(study.figures),
+        "is_ordered": study.is_ordered,
         "measured_on": "validation",
         "points": rows,
         "findings": [found for found in findings if found],
-        "cost": sweep_results.cost(finished),
+        # Two places of the same settings are one point.
+        "cost": sweep_results.cost(list({row["name"]: row for row in finished}.values())),
     }
 
 
 def described(point: StudyPoint, record: Record, audit: Mapping[str, Any] | None) -> Record:
     """A point's record with its place and what its audit found."""
-    row = {**sweep_results.described(record, audit), "series": point.series, "x": point.x}
+    row = {
+        **sweep_results.described(record, audit),
+        "label": point.label,
+        "settings": dict(point.overrides),
+        "series": point.series,
+        "x": point.x,
+    }
     if audit is None:
         return row
     decoder = [attack for attack in audit["attacks"] if attack["name"] == "decoder"]
@@ -63,23 +71,25 @@ def described(point: StudyPoint, record: Record, audit: Mapping[str, Any] | None
 
 
 def finding(contrast: Contrast, finished: Sequence[Record]) -> Record | None:
-    """A comparison with its interval, in words; None where one side has no figures.
+    """A comparison with its interval, in words; None where no line has figures on both sides.
 
-    The difference of the two sides' means. Its interval takes the points' intervals as independent
-    normal ones: half widths add as squares. They come from the same images, mostly, so that the
-    true one is narrower.
+    The difference of the two sides' means, over the lines (or places) that have both. Its interval
+    takes the points' intervals as independent normal ones: half widths add as squares. They come
+    from the same images, mostly, so that the true one is narrower.
     """
+    matched = "series" if contrast.on == "x" else "x"
     sides = [
-        [
-            point["figures"][contrast.figure]
+        {
+            point[matched]: point["figures"][contrast.figure]
             for point in finished
             if point[contrast.on] == wanted and has_interval(point, contrast.figure)
-        ]
+        }
         for wanted in (contrast.first, contrast.last)
     ]
-    if not all(sides):
+    both = [name for name in sides[0] if name in sides[1]]
+    if not both:
         return None
-    first, last = (mean_with_half_width(side) for side in sides)
+    first, last = (mean_with_half_width([side[name] for name in both]) for side in sides)
     change = last[0] - first[0]
     half = math.hypot(first[1], last[1])
     return {
@@ -111,7 +121,7 @@ def finding_words(contrast: Contrast, change: float, half: float) -> str:
     interval = f"{abs(change) - half:.3f} to {abs(change) + half:.3f}"
     if abs(change) <= half:
         return (
-            f"{where} does not change for all that can be told: the difference is {change:+.3f}"
+            f"{where} does not change measurably: the difference is {change:+.3f}"
             f" ({change - half:+.3f} to {change + half:+.3f})."
         )
     return f"{where} {'rises' if change > 0 else 'falls'} by {abs(change):.3f} ({interval})."

@@ -132,6 +132,127 @@ def test_no_part_is_ever_empty():
             assert min(len(rows) for rows in parts.parts().values()) > 0
 
 
+TRAINING = ("private_train", "public_train")
+# People of each part, as dealt by arl_tf before there was --public_overlap.
+RECORDED = {
+    "private_train": [
+        1,
+        3,
+        4,
+        5,
+        8,
+        11,
+        15,
+        16,
+        17,
+        19,
+        21,
+        22,
+        23,
+        24,
+        25,
+        26,
+        27,
+        31,
+        32,
+        33,
+        36,
+        38,
+    ],
+    "private_validation": [20, 30],
+    "public_train": [0, 2, 9, 10, 13, 14, 28, 29, 39],
+    "public_validation": [7],
+    "test": [6, 12, 18, 34, 35, 37],
+}
+
+
+def people_of(parts: splits.Splits, name: str, identities: np.ndarray) -> set[int]:
+    return set(identities[parts.parts()[name]].tolist())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_overlap_and_with_whole_shares_every_row_is_as_it_was(seed):
+    identities = random_identities(seed)
+    whole = Config(seed=seed, public_overlap=0.0, public_share=1.0, private_share=1.0)
+    # Nothing is left out, so that the parts still are a partition.
+    assert_partition(splits.split_by_identity(identities, whole), identities)
+    dealt = splits.split_by_identity(identities, whole)
+    narrowed = splits.narrowed(dealt, identities, whole)
+    for name, rows in dealt.parts().items():
+        np.testing.assert_array_equal(narrowed.parts()[name], rows)
+
+
+def test_parts_without_overlap_are_bit_for_bit_those_that_earlier_runs_recorded():
+    identities = np.repeat(np.arange(40), 3)
+    parts = splits.split_by_identity(identities, Config()).parts()
+    found = {name: sorted(set(identities[rows].tolist())) for name, rows in parts.items()}
+    assert found == RECORDED
+
+
+@pytest.mark.parametrize("overlap", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_that_share_of_x2_is_of_x1_s_people_within_one_person(overlap, seed):
+    identities = random_identities(seed)
+    config = Config(seed=seed, public_overlap=overlap)
+    parts = splits.split_by_identity(identities, config)
+    met = np.isin(parts.public_train, parts.private_train).sum()
+    size = len(splits.split_by_identity(identities, Config(seed=seed)).public_train)
+    largest = np.unique(identities, return_counts=True)[1].max()
+    assert abs(met - overlap * size) <= largest
+    assert abs(len(parts.public_train) - size) <= 2 * largest
+
+
+@pytest.mark.parametrize("overlap", [0.25, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_overlap_and_shares_touch_neither_validation_parts_nor_t(overlap, seed):
+    identities = random_identities(seed)
+    before = splits.split_by_identity(identities, Config(seed=seed))
+    config = Config(seed=seed, public_overlap=overlap, public_share=0.5, private_share=0.5)
+    parts = splits.split_by_identity(identities, config)
+    for name, rows in parts.parts().items():
+        if name in TRAINING:
+            assert not people_of(parts, name, identities) & people_of(parts, "test", identities)
+            assert np.all(np.diff(rows) > 0) and rows.dtype == np.int64
+        else:
+            np.testing.assert_array_equal(rows, before.parts()[name])
+    known = people_of(before, "private_train", identities)
+    known |= people_of(before, "public_train", identities)
+    assert people_of(parts, "public_train", identities) <= known
+
+
+def test_with_whole_overlap_an_adversary_knows_nobody_but_x1_s_people():
+    identities = random_identities(2)
+    parts = splits.split_by_identity(identities, Config(public_overlap=1.0))
+    people = people_of(parts, "public_train", identities)
+    assert people <= people_of(parts, "private_train", identities)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_share_has_its_number_of_images_within_one_person(seed):
+    identities = random_identities(seed)
+    rows = np.arange(len(identities))
+    largest = np.unique(identities, return_counts=True)[1].max()
+    for share in (0.1, 0.3, 0.7):
+        found = splits.share_of_people(rows, identities, share, seed)
+        assert abs(len(found) - share * len(rows)) <= largest
+        # Whole people.
+        assert not set(identities[found]) & set(identities[np.setdiff1d(rows, found)])
+
+
+def test_a_smaller_share_s_people_are_a_larger_one_s_too():
+    identities = random_identities(3)
+    rows = np.arange(len(identities))
+    small, large = (splits.share_of_people(rows, identities, s, 0) for s in (0.1, 0.3))
+    assert set(small) < set(large)
+
+
+def test_the_smallest_share_leaves_one_person_and_none_leaves_nobody():
+    identities = random_identities(3)
+    rows = np.arange(len(identities))
+    assert len(set(identities[splits.share_of_people(rows, identities, 0.001, 0)])) == 1
+    assert len(splits.share_of_people(rows, identities, 0, 0)) == 0
+
+
 def test_the_description_counts_images_and_people_of_each_part():
     identities = random_identities(5)
     parts = splits.split_by_identity(identities, Config())
