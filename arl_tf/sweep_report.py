@@ -14,6 +14,7 @@ from arl_tf.report_html import page_template
 from arl_tf.sweep_results import LEAKAGE, UTILITY
 
 PAGE = "sweep.html"
+METRICS = {"sweep/mean_mcc": UTILITY, "sweep/leakage": LEAKAGE}
 COLUMNS = {
     UTILITY: "Mean MCC",
     LEAKAGE: "Leakage: face sim.",
@@ -97,7 +98,7 @@ def write_hyper_parameters(results: Mapping[str, Any], logs: pathlib.Path) -> No
     for point in finished:
         with tf.summary.create_file_writer(str(logs / point["name"])).as_default(step=0):
             hparams.hparams(point["settings"], trial_id=point["name"])
-            for tag, figure in (("sweep/mean_mcc", UTILITY), ("sweep/leakage", LEAKAGE)):
-                # Unknown where the unprotected encoder gives away no more than the task output.
-                if point["figures"][figure]["value"] is not None:
-                    tf.summary.scalar(tag, point["figures"][figure]["value"])
+            for tag, name in METRICS.items():
+                value = point["figures"][name]["value"]
+                if value is not None:
+                    tf.summary.scalar(tag, value)

@@ -66,11 +66,13 @@ def described(record: Record, audit: Mapping[str, Any] | None) -> Record:
 
 
 def is_known(point: Mapping[str, Any]) -> bool:
-    """Whether a point's leakage is known well enough to compare it.
+    """Whether a point's utility and leakage are known well enough to compare it.
 
-    It has no interval where the unprotected encoder gives away hardly more than the task output.
+    Leakage has no interval where the unprotected encoder gives away hardly more than the task
+    output; mean MCC has no value where no attribute varies.
     """
-    return bool(point["figures"][LEAKAGE]["ci95"])
+    figures = point["figures"]
+    return bool(figures[LEAKAGE]["ci95"]) and figures[UTILITY]["value"] is not None
 
 
 def interval_of(found: Mapping[str, Any]) -> Record:

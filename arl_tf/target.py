@@ -1,6 +1,7 @@
 """Chooses the operating point that meets a target, by the cautious ends of its intervals."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,14 @@ def choose(conditions: Sequence[Condition], results: Record) -> Choice:
         raise NoPointQualifiesError(nearest_words(conditions, judged, len(results["points"])))
     for_privacy = any(condition.measure in PRIVACY_MEASURES for condition in conditions)
     if for_privacy:
-        return max(qualified, key=lambda choice: choice.point["figures"][UTILITY]["value"])
-    return min(qualified, key=lambda choice: choice.point["figures"][LEAKAGE]["value"])
+        return max(qualified, key=lambda choice: figure(choice.point, UTILITY, -math.inf))
+    return min(qualified, key=lambda choice: figure(choice.point, LEAKAGE, math.inf))
+
+
+def figure(point: Record, name: str, unknown: float) -> float:
+    """A figure's value, or what stands for one that is not known."""
+    value = point["figures"][name]["value"]
+    return unknown if value is None else value
 
 
 def outcomes_of(
@@ -80,7 +87,7 @@ def shortfall(outcome: Outcome) -> float:
     if outcome.holds:
         return 0.0
     if outcome.compared is None or outcome.bound is None:
-        return float("inf")
+        return math.inf
     return abs(outcome.compared - outcome.bound) / max(abs(outcome.bound), 1e-9)
 
 
