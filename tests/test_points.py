@@ -10,7 +10,7 @@ from arl_tf import points
 from arl_tf.config import Config
 from arl_tf.runs import RunDirectory
 
-BASE = Config(dataset="faces", point_epochs=1, warmup_epochs=4, audit="thorough")
+BASE = Config(dataset="faces", point_epochs=1, warmup_epochs=4, audit="full")
 
 
 @pytest.fixture
