@@ -126,7 +126,7 @@ def test_a_killed_study_goes_on_where_it_was(work, tmp_path, monkeypatch):
 def test_another_study_in_the_same_directory_is_refused_and_nothing_lost(work, tmp_path):
     work(tmp_path, study="tasks")
     before = (tmp_path / "study" / "study.json").read_bytes()
-    with pytest.raises(ValueError, match="holds the study 'tasks'.*--study=features"):
+    with pytest.raises(ValueError, match=r"holds the study 'tasks'.*--study=features"):
         work(tmp_path, study="features")
     assert (tmp_path / "study" / "study.json").read_bytes() == before
 
