@@ -1,5 +1,6 @@
 """The sweep stage: trains and audits many points, and delivers the one that meets a target."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -155,7 +156,6 @@ def deliver(
     chosen = RunDirectory(run.root / choice.point["directory"], export_root=run.root)
     logging.info("Chosen: %s; its audit on T begins", choice.point["label"])
     outcomes = test_outcomes(config, run, chosen, asked, choice, images, parts)
-    export(recorded_config(chosen), chosen, images, parts)
     words = target.promise_words(outcomes)
     runs.write_json(
         run.root / FOLDER / CHOSEN,
@@ -172,6 +172,7 @@ def deliver(
         },
     )
     print(f"\nChosen by --target={config.target}: {choice.point['label']}\n{words}")
+    export(recorded_config(chosen, **export_settings(config)), chosen, images, parts)
 
 
 def test_outcomes(
@@ -197,6 +198,12 @@ def test_outcomes(
 def recorded_config(run: RunDirectory, **changes: Any) -> Config:
     """A run's settings with changes."""
     return from_mapping(runs.recorded_settings(run) | changes)
+
+
+def export_settings(config: Config) -> dict[str, Any]:
+    """What this command says of the export: the point's own settings are as old as the point."""
+    names = [f.name for f in dataclasses.fields(config) if f.metadata["group"] == "export"]
+    return {name: getattr(config, name) for name in (*names, "allow_unaudited")}
 
 
 def looked_at(root: pathlib.Path) -> int:
