@@ -61,6 +61,7 @@ class NoisyCode(layers.Layer):
         super().__init__(**kwargs)
         self.deviation = deviation
         self.learned = learned
+        self.unpredictable = False
 
     def build(self, input_shape):
         """One share for every value of a code."""
@@ -81,7 +82,14 @@ class NoisyCode(layers.Layer):
         """The noisy values; in training the bits let through are added to the layer's losses."""
         if training and self.learned:
             self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
-        return self.mix(values, tf.random.normal(tf.shape(values)))
+        return self.mix(values, self.draw(tf.shape(values)))
+
+    def draw(self, shape: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise: as the global seed has it, or as nobody can predict."""
+        if not self.unpredictable:
+            return tf.random.normal(shape)
+        # Seeds of 0 have TensorFlow ask the operating system, whatever seed was set before.
+        return tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=0, seed2=0)
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """The values with noise that comes from elsewhere; standard normal, of their shape."""
@@ -116,6 +124,17 @@ def bounding_layers(encoder: keras.Model) -> tuple[NoisyCode | None, QuantisedCo
     noisy = [layer for layer in encoder.layers if isinstance(layer, NoisyCode)]
     quantised = [layer for layer in encoder.layers if isinstance(layer, QuantisedCode)]
     return (noisy or [None])[0], (quantised or [None])[0]
+
+
+def make_unpredictable(encoder: keras.Model) -> None:
+    """Has an encoder draw noise that no seed decides: before its codes are given to anybody.
+
+    A seed that was set for training would be written into an exported graph, which would draw the
+    same noise again after every start.
+    """
+    noisy, _ = bounding_layers(encoder)
+    if noisy is not None:
+        noisy.unpredictable = True
 
 
 def fixed_noise(count: int, code_shape: tuple[int, ...]) -> np.ndarray:

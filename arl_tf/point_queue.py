@@ -84,6 +84,7 @@ class PointQueue:
             known = {trial.user_attrs.get(POINT) for trial in study.get_trials(deepcopy=False)}
             for point in points:
                 if point.name not in known:
+                    known.add(point.name)
                     study.enqueue_trial(dict(point.overrides), user_attrs=attributes(point))
 
     def retry_failed(self) -> None:

@@ -64,6 +64,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
 
     The module holds the variables and not the Keras model, which would store every weight twice.
     """
+    code_layers.make_unpredictable(encoder)
     module = tf.Module(name="encoder")
     module.model_variables = [variable.value for variable in encoder.variables]
     image_shape = (image_size, image_size, 3)

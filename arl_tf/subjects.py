@@ -90,6 +90,7 @@ def trained_subject(
 ) -> Subject:
     """A run's players as the audit's subject; the decoder is training's own adversary."""
     noisy, quantised = code_layers.bounding_layers(encoder)
+    code_layers.make_unpredictable(encoder)
     return Subject(
         words=words,
         sha256=weights_hash(encoder),

@@ -146,3 +146,15 @@ def test_an_encoder_takes_its_noise_from_outside_where_it_is_asked_to():
 def test_an_encoder_without_noise_gets_no_input_for_it():
     with pytest.raises(ValueError, match="adds no noise"):
         code_layers.encoder_with_noise_input(encoder_of(None)[0])
+
+
+@pytest.mark.parametrize("unpredictable", [False, True])
+def test_the_seed_decides_the_noise_until_it_must_not(unpredictable):
+    encoder, _ = encoder_of(models.CodeBounds(noise=1.0))
+    if unpredictable:
+        code_layers.make_unpredictable(encoder)
+    codes = []
+    for _ in range(2):
+        tf.random.set_seed(7)
+        codes.append(np.asarray(encoder(pictures(), training=False)))
+    assert (codes[0] == codes[1]).all() != unpredictable

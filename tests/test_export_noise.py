@@ -40,6 +40,16 @@ def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds
     assert set(runner.get_input_details()) == {"image", "noise"}
 
 
+def test_a_seed_set_before_the_export_does_not_decide_the_noise(tmp_path):
+    tf.random.set_seed(11)
+    saved_models.save_encoder(build_models(bounds=NOISE).encoder, SIZE, tmp_path / "1")
+    codes = []
+    for _ in range(2):
+        tf.random.set_seed(11)
+        codes.append(saved_codes(tmp_path / "1", pictures(2)))
+    assert np.abs(codes[0] - codes[1]).mean() > 0.2
+
+
 def test_a_saved_encoder_that_lost_its_noise_is_refused(tmp_path):
     built = build_models(bounds=NOISE)
     batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures())

@@ -133,3 +133,13 @@ def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():
     with pytest.raises(ValueError, match="--sweep_trials=N"):
         sweep.check_sweep(config)
     sweep.check_sweep(dataclasses.replace(config, sweep_trials=2))
+
+
+def test_export_takes_the_gate_s_settings_from_the_present_command(tmp_path):
+    run = RunDirectory(tmp_path)
+    old = Config(require="mean_mcc>=0.1", code_noise=2.0)
+    runs.write_config(run, old)
+    now = Config(require="face_similarity<=0.3", allow_unaudited=True, code_noise=0.0)
+    found = sweep.recorded_config(run, **sweep.export_settings(now))
+    assert (found.require, found.allow_unaudited) == ("face_similarity<=0.3", True)
+    assert found.code_noise == 2.0
