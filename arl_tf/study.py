@@ -44,7 +44,7 @@ def study_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     named = named_points(config, planned)
     settings = runs.settings_hash(config.settings("study") | {"audit": "quick"})
     queue = PointQueue(run.root / FOLDER, f"{config.study}_{settings}", config.seed)
-    queue.enqueue(named)
+    queue.enqueue(list({point.name: point for point in named}.values()))
     if config.overwrite:
         queue.retry_failed()
     logging.info("%s", point_forecast.words(config, planned, images, parts))
