@@ -60,9 +60,9 @@ def summary(results: Mapping[str, Any]) -> str:
         return f"{words}."
     least = min(front, key=lambda point: point["figures"][LEAKAGE]["value"])
     most = max(front, key=lambda point: point["figures"][UTILITY]["value"])
-    reach = f"a leakage of {figure(least, LEAKAGE)} at a mean MCC of {figure(least, UTILITY)}"
+    reach = f"leakage {figure(least, LEAKAGE)} (mean MCC {figure(least, UTILITY)})"
     if len(front) > 1:
-        reach = f"from {reach} to {figure(most, LEAKAGE)} at {figure(most, UTILITY)}"
+        reach = f"from {reach} to {figure(most, LEAKAGE)} ({figure(most, UTILITY)})"
     return f"{words}; {len(front)} on the front: {reach}. {cost_words(results['cost'])}".strip()
 
 

@@ -56,10 +56,8 @@ def test_page_says_whether_the_promise_held_and_how_often_t_was_looked_at(page):
 
 def test_summary_gives_both_ends_of_the_front_and_the_cost():
     words = sweep_report.summary(results())
-    assert words.startswith(
-        "4 of 5 operating points are finished, 1 failed; 2 on the front: from a"
-    )
-    assert "leakage of 0.200 at a mean MCC of 0.400 to 0.500 at 0.600." in words
+    assert words.startswith("4 of 5 operating points are finished, 1 failed; 2 on the front: ")
+    assert "from leakage 0.200 (mean MCC 0.400) to 0.500 (0.600)." in words
     # Shared 100 + trainings 40 + audits 20 + reference 20, beside 300 s more.
     assert "4 timed points took 3 min, 0.38 of what as many full runs" in words
 
