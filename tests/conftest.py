@@ -11,6 +11,14 @@ ROOT = pathlib.Path(__file__).parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+# Minutes each: begun first, they do not keep one of two processes waiting for the other.
+LONG = ("test_known_answers.py", "test_audit_stage.py", "test_main.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def run_main(*flags, timeout=400):
     """Runs `python -m arl_tf.main` from the repository's root; returns the finished process."""
     return subprocess.run(
