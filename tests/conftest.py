@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 # Minutes each: begun first, they do not keep one of two processes waiting for the other.
-LONG = ("test_known_answers.py", "test_audit_stage.py", "test_main.py")
+LONG = ("test_known_answers.py", "test_audit_stage.py")
 
 
 def pytest_collection_modifyitems(items):
