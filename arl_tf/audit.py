@@ -121,16 +121,7 @@ def audit(
         setting.perceptual_features,
     )
     store = open_store(config, images, rows, sealed, setting)
-    tasks = audit_run.planned(
-        config.audit, config.audit_seeds, config.seed, evidence, config.attacker_names
-    )
-    audit_run.run_attacks(
-        tasks,
-        evidence,
-        evidence.task_outputs and on_task_output(evidence),
-        attack_settings(config),
-        store,
-    )
+    tasks = attack(config, evidence, store)
     sealed.unseal()
     judges = rulers.load_rulers(
         images.images.shape[1],
@@ -156,6 +147,16 @@ def audit(
         provenance=setting.provenance,
     )
     return report_of(found, store, others, sealed[rows.target])
+
+
+def attack(config: Config, evidence: Evidence, store: AttackStore) -> list[audit_run.Task]:
+    """Lets the attackers at the codes and at the task output alone; the attacks that were run."""
+    tasks = audit_run.planned(
+        config.audit, config.audit_seeds, config.seed, evidence, config.attacker_names
+    )
+    outputs = evidence.task_outputs and on_task_output(evidence)
+    audit_run.run_attacks(tasks, evidence, outputs, attack_settings(config), store)
+    return tasks
 
 
 def open_store(

@@ -114,6 +114,11 @@ def check_code(config: Any) -> None:
                 f"--{name}={getattr(config, name)} needs a normalised code: --code_channels >= 1,"
                 " got 0."
             )
+    if config.code_noise and config.deterministic:
+        raise ValueError(
+            f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is no"
+            " protection; leave one of them out."
+        )
     if config.lambda_rate and not config.code_noise:
         raise ValueError(
             f"--lambda_rate={config.lambda_rate} prices what passes through noise: it needs"

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import code_layers, manifest, publishing, saved_models, tflite, warmup
+from arl_tf import manifest, publishing, saved_models, tflite, warmup
 from arl_tf.parity import ExportError as ExportError
 from arl_tf.tflite_checks import Proof
 
@@ -78,32 +78,23 @@ def export_models(
     """
     check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
-    is_noisy = code_layers.bounding_layers(encoder)[0] is not None
-    with (
-        told_as_export_error(export_dir),
-        publishing.unfinished_folders(export_dir) as (
-            built,
-            replaced,
-        ),
-    ):
+    files = tuple(tflite.file_path(precision) for precision in precisions)
+    unfinished = publishing.unfinished_folders(export_dir)
+    with told_as_export_error(export_dir), unfinished as (built, replaced):
         version = publishing.next_version(export_dir / "saved_model")
-        folders = {
-            name: pathlib.Path("saved_model") / name / str(version)
-            for name in ("encoder", "task_head")
-        }
+        folders = version_folders(version)
         errors = build_saved_models(
             encoder, task_head, image_size, attribute_names, proof.samples, built, folders
         )
         figures = tflite.write_files(encoder, task_head, proof, built, precisions)
         content = {
             **manifest.describe_models(version, attribute_names, image_size, encoder),
-            **manifest.describe_comparisons(errors, figures, len(proof.samples), is_noisy),
+            **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "gate": gate,
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }
         (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-        files = tuple(tflite.file_path(precision) for precision in precisions)
         publishing.publish(
             [*folders.values(), *files, MANIFEST],
             gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
@@ -119,6 +110,13 @@ def export_models(
         version=version,
         parity=content["parity"],
     )
+
+
+def version_folders(version: int) -> dict[str, pathlib.Path]:
+    """The folder of either SavedModel, below the export's."""
+    return {
+        name: pathlib.Path("saved_model") / name / str(version) for name in ("encoder", "task_head")
+    }
 
 
 @contextlib.contextmanager

@@ -36,14 +36,14 @@ def describe_comparisons(
     saved_model_errors: Mapping[str, float],
     tflite_figures: Mapping[str, Mapping[str, float]],
     num_samples: int,
-    is_noisy: bool,
+    encoder: keras.Model,
 ) -> dict[str, Any]:
     """The manifest's facts about the comparison with the Keras models.
 
     What a noisy encoder adds to its mean code is compared with its noise, in standard errors.
     """
     bounds = {"bound": saved_models.SAVED_MODEL_BOUND}
-    if is_noisy:
+    if code_layers.bounding_layers(encoder)[0] is not None:
         bounds["bound_of_encode_in_standard_errors"] = saved_models.NOISE_ERRORS
     return {
         "parity": {

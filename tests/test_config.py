@@ -261,3 +261,24 @@ def test_the_command_shows_every_flag_and_answers_a_misspelt_one():
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
     assert identity.RESERVED_SEED == settings.RESERVED_FACES_SEED
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code_levels": 1}, "code_levels=1 leaves one value"),
+        ({"code_levels": 2, "code_channels": 0}, "code_levels=2 needs a normalised code"),
+        ({"code_noise": 1.0, "code_channels": 0}, "code_noise=1.0 needs a normalised code"),
+        ({"lambda_rate": 1e-4}, "it needs --code_noise > 0, got 0"),
+        ({"code_noise": 1.0, "deterministic": True}, "noise that a seed decides is no protection"),
+    ],
+)
+def test_codes_that_can_not_be_bounded_so_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**changes)
+
+
+def test_only_a_code_without_adversary_and_bounds_is_unprotected():
+    assert Config(defence="none").is_unprotected
+    for changes in ({"code_noise": 1.0}, {"code_levels": 2}, {"defence": "pixel"}):
+        assert not Config(**{"defence": "none"} | changes).is_unprotected
