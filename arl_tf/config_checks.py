@@ -116,8 +116,8 @@ def check_code(config: Any) -> None:
             )
     if config.code_noise and config.deterministic:
         raise ValueError(
-            f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is no"
-            " protection; leave one of them out."
+            f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is"
+            " no protection; leave one of them out."
         )
     if config.lambda_rate and not config.code_noise:
         raise ValueError(
