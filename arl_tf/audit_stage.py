@@ -183,6 +183,15 @@ def load_subject(config: Config, run: RunDirectory, images: ImageSet) -> Subject
     return trained_subject(config, run, channel)
 
 
+def protection(config: Config) -> list[str]:
+    """The flags that say what protects a run's code."""
+    bounds = {name: getattr(config, name) for name in ("code_noise", "lambda_rate", "code_levels")}
+    return [
+        f"--defence={config.defence}",
+        *(f"--{name}={value:g}" for name, value in bounds.items() if value),
+    ]
+
+
 def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subject:
     """The encoder of a run directory, with training's own adversary where there was one."""
     decoder = None
@@ -193,7 +202,7 @@ def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subj
         checkpoints.load_player(run.player("task_head")),
         decoder,
         channel=channel,
-        words=f"{config.encoder}, cut {config.cut}, trained with --defence={config.defence}",
+        words=f"{config.encoder}, cut {config.cut}, trained with {' '.join(protection(config))}",
     )
 
 

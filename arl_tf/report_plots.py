@@ -86,7 +86,15 @@ def bits_scale(content: Mapping[str, Any]) -> str:
     for row, (name, bits) in enumerate(known.items()):
         color = ACCENT if name.startswith("this code") else INK
         axes.plot([1, bits], [row, row], color=color, lw=5, alpha=0.4)
-        axes.annotate(f" {bits:,.0f}", (bits, row), color=color, va="center", fontsize=9)
+        axes.annotate(
+            f"{bits:,.0f}",
+            (bits, row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=color,
+            va="center",
+            fontsize=9,
+        )
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xlim(1, 20 * max(known.values()))

@@ -210,3 +210,15 @@ def test_task_attributes_part_the_data_set_s(tmp_path):
     )
     assert everything.other_attribute_names == ()
     assert splits.names_hash(images.names) == splits.names_hash(everything.names)
+
+
+def test_a_subject_is_described_by_all_that_protects_it():
+    plain = Config(defence="none")
+    assert audit_stage.protection(plain) == ["--defence=none"]
+    noisy = dataclasses.replace(plain, code_noise=1.0, lambda_rate=5e-5, code_levels=2)
+    assert audit_stage.protection(noisy) == [
+        "--defence=none",
+        "--code_noise=1",
+        "--lambda_rate=5e-05",
+        "--code_levels=2",
+    ]
