@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import filelock
 import optuna
 from absl import logging
 
@@ -27,6 +28,7 @@ from arl_tf.runs import RunDirectory
 from arl_tf.splits import Splits
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
+DELIVERY = "delivery.lock"
 Stage = Callable[[Config, RunDirectory, ImageSet, Splits], None]
 
 
@@ -74,7 +76,9 @@ def sweep_stage(
     sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
     sweep_report.write_hyper_parameters(results, run.logs / FOLDER)
     if config.target:
-        deliver(config, run, images, parts, results, export)
+        # Two processes that end together both get here: the second finds T audited.
+        with filelock.FileLock(run.root / FOLDER / DELIVERY):
+            deliver(config, run, images, parts, results, export)
         sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
 
 

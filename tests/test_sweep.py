@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import filelock
 import pytest
 from sweeps import audit
 
@@ -48,6 +49,9 @@ def run_sweep(tmp_path, made, **settings):
 
     def export(config, run, images, parts):
         made["exported"].append((config.code_noise, run.export))
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(tmp_path / "sweep" / sweep.DELIVERY).acquire(timeout=0)
+        made["locked"] = True
 
     sweep.sweep_stage(config, RunDirectory(tmp_path), None, None, export=export)
     return json.loads((tmp_path / "sweep" / "sweep.json").read_text())
@@ -84,6 +88,8 @@ def test_target_that_holds_is_promised_audited_once_and_exported(tmp_path, made,
     chosen = choice_of(tmp_path)
     assert chosen["held"] and chosen["promise"].startswith("The promise held on T")
     assert made["exported"] == [(1.0, tmp_path / "export")]
+    # No other process can choose meanwhile.
+    assert made["locked"]
     on_test = [entry[1:] for entry in made["audits"] if entry[0] == "test"]
     assert on_test == [(0.0, "references"), (1.0, "points")]
     assert chosen["points_audited_on_test"] == 1
