@@ -33,6 +33,7 @@ ATTACK_SETTINGS = (
     "attacker_steps",
     "attacker_width",
     "audit_split",
+    "codes_per_photo",
     "dataset",
     "mu",
     "perceptual",

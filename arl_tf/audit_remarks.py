@@ -67,7 +67,7 @@ def assumptions(found: Findings) -> list[str]:
     said = [
         "Attackers know the encoder's codes of"
         f" {len(found.rows.attacker)} public images and nothing of the people under attack.",
-        "One code of a photo is seen, once.",
+        codes_seen(found.config.codes_per_photo),
         "Faces are compared by an identity network; it may judge other groups of people worse"
         " than those it was trained on.",
     ]
@@ -77,12 +77,22 @@ def assumptions(found: Findings) -> list[str]:
         said.append("The task head was fitted by the audit on the codes of X1.")
     if found.subject.signal_share is not None:
         said.append(
-            "The encoder's noise is new for every code and nobody can guess it: n codes of one"
-            " photo would carry the noise of one divided by the square root of n."
+            "The encoder's noise is new for every code and nobody can guess it: the mean of n codes"
+            " of a photo carries the noise of one divided by the square root of n."
         )
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
     return said
+
+
+def codes_seen(per_photo: int) -> str:
+    """How often a photo is encoded, in a sentence."""
+    if per_photo == 1:
+        return "One code of a photo is seen, once."
+    return (
+        f"Attackers get {per_photo} codes of every photo and work on their means; utility and the"
+        " task output are those of a single code."
+    )
 
 
 def not_tested(found: Findings) -> list[str]:
@@ -90,6 +100,8 @@ def not_tested(found: Findings) -> list[str]:
     said = audit_run.not_tested(found.config.audit, found.evidence, found.config.attacker_names)
     if found.subject.not_white_box:
         said.append(f"why no white-box attack: {found.subject.not_white_box}")
+    if found.evidence.random_codes and found.config.codes_per_photo == 1:
+        said.append("several codes of one photo, whose noise averages out (--codes_per_photo)")
     if found.evidence.task_outputs is None:
         said.append("the floor from the task output: there is no task head and there are no labels")
     return said

@@ -62,6 +62,7 @@ OF_THE_SUBJECT = (
     "channel_clip",
     "channel_levels",
     "channel_noise",
+    "codes_per_photo",
     "reference",
 )
 MOST_OTHER_IMAGES = 20_000
@@ -117,7 +118,7 @@ def run_audit(
     photographs: bool,
 ) -> None:
     """One audit and its files."""
-    folder = run.audit(config.audit_split)
+    folder = run.audit(config.audit_name)
     found = audit.audit(
         config,
         images,
@@ -151,7 +152,7 @@ def run_audit(
         embed_originals=config.report_originals or not photographs,
         reference_pictures=pictures,
     )
-    summaries.write_summaries(found, run.logs, config.audit_split)
+    summaries.write_summaries(found, run.logs, config.audit_name)
 
 
 def cache_folder(config: Config, run: RunDirectory) -> pathlib.Path:
@@ -252,7 +253,7 @@ def audited_reference(
     if "train" not in finished:
         train.train(settings, cached, images, parts)
         runs.mark_finished(cached, "train", settings.settings("train"))
-    stage = f"audit_{config.audit_split}"
+    stage = f"audit_{settings.audit_name}"
     if stage not in finished:
         unprotected = trained_subject(settings, cached, Channel())
         if subject.encoder is None:

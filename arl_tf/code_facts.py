@@ -26,6 +26,7 @@ def describe_codes(found: Findings) -> dict[str, Any]:
         "identity_probe": describe_identity_probe(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
+        "codes_per_photo": found.config.codes_per_photo,
         **describe_bits(found),
         **describe_task_output(found),
         "channel": None

@@ -10,7 +10,7 @@ from absl import logging
 from arl_tf import fitted_head
 from arl_tf.adversary import Evidence, PublicPairs, TaskOutputs
 from arl_tf.audit_evidence import Rows, SealedImages, further_images, mirrored
-from arl_tf.code_cache import CodeCache
+from arl_tf.code_cache import CodeCache, mean_code
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.splits import Splits
@@ -54,30 +54,36 @@ def collect(
 ) -> Evidence:
     """Everything that the attackers get.
 
+    Where they get several codes of each photo they work on their means; the task output, which is
+    the floor, stays that of a single code.
+
     Args:
-        config: seed and data set.
+        config: seed, data set, codes of each photo.
         images: the data set.
         rows: who is who.
         sealed: its images, of which those under attack can't be read.
-        cache: of codes.
+        cache: of single codes.
         subject: what is attacked, with its task head.
         other_images: uint8 [N, S, S, 3] of another data set, or None.
         perceptual_features: the frozen network g.
     """
-    pairs = public_pairs(rows, sealed, cache, subject, config.seed)
+    single = seen_codes(rows, sealed, cache, subject, config.seed)
+    pairs, target_codes = single
     query = None
+    if config.codes_per_photo > 1:
+        means = cache.repeated(config.codes_per_photo)
+        pairs, target_codes = seen_codes(rows, sealed, means, subject, config.seed)
     if subject.encoder is not None:
-        query = NoisyQueries(subject, QUERY_NOISE + config.seed)
-    target_codes = cache.codes(rows.target, TARGET_NOISE + config.seed)
+        query = NoisyQueries(subject, QUERY_NOISE + config.seed, config.codes_per_photo)
     outputs = None
     if subject.recorded_logits is not None:
         logits = subject.recorded_logits
         parts = (rows.attacker, rows.held_out, rows.target)
         outputs = TaskOutputs(*(logits[part] for part in parts))
     elif subject.task_output is not None:
-        outputs = TaskOutputs(
-            *(subject.task_output(c) for c in (pairs.codes, pairs.held_out_codes, target_codes))
-        )
+        of_public, of_target = single
+        codes = (of_public.codes, of_public.held_out_codes, of_target)
+        outputs = TaskOutputs(*(subject.task_output(c) for c in codes))
     return Evidence(
         pairs=pairs,
         target_codes=target_codes,
@@ -91,10 +97,18 @@ def collect(
     )
 
 
+def seen_codes(
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+) -> tuple[PublicPairs, np.ndarray]:
+    """Public pairs, and the codes under attack."""
+    pairs = public_pairs(rows, sealed, cache, subject, seed)
+    return pairs, cache.codes(rows.target, TARGET_NOISE + seed)
+
+
 def public_pairs(
     rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
 ) -> PublicPairs:
-    """Codes of the public images as they leave, noise and all, each image encoded once.
+    """Codes of the public images as they leave, noise and all.
 
     Where the encoder can be asked the public images come with their mirror images, as an adversary
     would collect them; the held-out ones do not.
@@ -110,14 +124,22 @@ def public_pairs(
 class NoisyQueries:
     """Asks a subject for codes; the channel's noise is new each time, and the same in each run."""
 
-    def __init__(self, subject: Subject, seed: int):
-        """Takes the subject and the seed of the first answer's noise."""
+    def __init__(self, subject: Subject, seed: int, repeats: int = 1):
+        """Takes the subject, the seed of the first answer's noise, and the codes of an answer.
+
+        An answer is the mean of so many codes.
+        """
         self._subject, self._seed, self._count = subject, seed, 0
+        self._repeats = repeats
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Codes of uint8 [n, S, S, 3]."""
         self._count += 1
-        return self._subject.query(images, self._seed * 1_000_003 + self._count)
+        return mean_code(
+            lambda draw: self._subject.query(images, draw),
+            self._seed * 1_000_003 + self._count,
+            self._repeats,
+        )
 
 
 def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> bool:

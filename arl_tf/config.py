@@ -446,6 +446,15 @@ class Config:
         group="audit",
         low=0,
     )
+    codes_per_photo: int = option(
+        1,
+        "Codes of every photo that attackers get, and average: what an encoder's noise (or"
+        " --channel_noise) is worth where a photo is encoded again and again. Reported beside the"
+        " audit of single codes, in a folder of its own.",
+        group="run",
+        low=1,
+        high=4096,
+    )
     attacker_dataset: str = option(
         "",
         "Another data set (as --dataset) for an attacker whose public images are of another"
@@ -563,6 +572,14 @@ class Config:
         """The stages asked for, in the order they run."""
         asked = comma_separated(self.stages)
         return tuple(name for name in STAGES if name in asked)
+
+    @property
+    def audit_name(self) -> str:
+        """What tells an audit from others of the same encoder: "test", "validation", "16_codes"."""
+        if self.codes_per_photo == 1:
+            return self.audit_split
+        codes = f"{self.codes_per_photo}_codes"
+        return codes if self.audit_split == "test" else f"{self.audit_split}_{codes}"
 
     @property
     def attacker_names(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def check_before_training(config: Config, run: RunDirectory, todo: list[str]) ->
     """Raises ValueError where there will be no audit of T by the time of the export."""
     if "export" not in todo or config.allow_unaudited:
         return
-    audits = "audit" in config.stage_names and config.audit_split == "test"
+    audits = "audit" in config.stage_names and config.audit_name == "test"
     audited = (run.audit("test") / report.REPORT_JSON).exists()
     if not audits and ("train" in todo or not audited):
         raise ValueError(

@@ -233,12 +233,12 @@ def adopt(trained: RunDirectory, run: RunDirectory) -> None:
 
 def ensure_audited(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
     """Audits a run's encoder where that is not done: on validation, or on what the config says."""
-    stage = f"audit_{config.audit_split}"
+    stage = f"audit_{config.audit_name}"
     settings = json.loads(json.dumps(config.settings("audit")))
     if runs.finished_stages(run).get(stage) == settings:
         return
     runs.write_config(run, config)
-    store = run.audit(config.audit_split) / "attacks"
+    store = run.audit(config.audit_name) / "attacks"
     timed(run, stage, store, lambda: audit_stage.audit_stage(config, run, images, parts))
     runs.mark_finished(run, stage, settings)
 

@@ -33,8 +33,8 @@ def verdict(content: Mapping[str, Any]) -> str:
     if leakage["value"] is None:
         return f"{similarity_words(content)}{utility_words(content)}."
     return (
-        f"This code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
-        f" task output, by face similarity and {attackers_words(content)}:"
+        f"{code_words(content)} gives away {percent(leakage)} of what an unprotected code gives"
+        f" away beyond the task output, by face similarity and {attackers_words(content)}:"
         f" {grade(leakage)}{utility_words(content)}."
     )
 
@@ -50,11 +50,18 @@ def similarity_words(content: Mapping[str, Any]) -> str:
     why = "without an unprotected reference its leakage is unknown"
     if content["reference"]:
         why = "its unprotected reference gives away no more than that, so its leakage is unknown"
+    code = code_words(content)
     return (
-        f"From this code {attackers_words(content)} reconstructs faces with a similarity of"
-        f" {format_estimate(content['worst']['face_similarity'])} to the original, where"
+        f"From {code[0].lower()}{code[1:]} {attackers_words(content)} reconstructs faces with a"
+        f" similarity of {format_estimate(content['worst']['face_similarity'])} to the original, where"
         f" {FLOOR_WORDS[floor]} gives {similarity[floor]:.3f}; {why}"
     )
+
+
+def code_words(content: Mapping[str, Any]) -> str:
+    """What was attacked, as the beginning of a sentence."""
+    count = content["codes"].get("codes_per_photo", 1)
+    return "This code" if count == 1 else f"The mean of {count} codes of a photo"
 
 
 def attackers_words(content: Mapping[str, Any]) -> str:

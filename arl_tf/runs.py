@@ -55,9 +55,9 @@ class RunDirectory:
         """TensorBoard's folder."""
         return self.root / "logs"
 
-    def audit(self, split: str) -> pathlib.Path:
-        """Folder of the audit on T, or on the validation parts."""
-        return self.root / ("audit" if split == "test" else f"audit_{split}")
+    def audit(self, name: str) -> pathlib.Path:
+        """Folder of the audit on T ("test"), or of another (`Config.audit_name`)."""
+        return self.root / ("audit" if name == "test" else f"audit_{name}")
 
     @property
     def export(self) -> pathlib.Path:

@@ -71,8 +71,8 @@ def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
 
 
 def audits_test(config: Config, todo: list[str]) -> bool:
-    """Whether T is about to be audited."""
-    return "audit" in todo and config.audit_split == "test"
+    """Whether single codes of T are about to be audited: what is shipped rests on that."""
+    return "audit" in todo and config.audit_name == "test"
 
 
 def prepare_tensorflow(config: Config) -> None:
@@ -85,8 +85,8 @@ def prepare_tensorflow(config: Config) -> None:
 
 
 def stage_key(config: Config, stage: str) -> str:
-    """Audits on T and on validation are finished separately."""
-    return f"audit_{config.audit_split}" if stage == "audit" else stage
+    """Audits on T, on validation, of several codes a photo are finished separately."""
+    return f"audit_{config.audit_name}" if stage == "audit" else stage
 
 
 def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
@@ -169,7 +169,7 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before stages are redone, removes what must not be mixed with their new results."""
     if "train" in todo and config.overwrite:
         # An audit of the old encoder must not vouch for the new one.
-        audits = (run.audit("test"), run.audit("validation"))
+        audits = (run.audit("test"), *run.root.glob("audit_*"))
         old_attackers = run.export / attackers_stage.FOLDER
         for folder in (run.checkpoints, run.logs, *audits, old_attackers):
             shutil.rmtree(folder, ignore_errors=True)
@@ -209,7 +209,7 @@ STAGES = {
 
 def summary(config: Config, run: RunDirectory) -> str:
     """Where the results of the run lie, and its headline figures, for the terminal."""
-    audit_folder = run.audit(config.audit_split)
+    audit_folder = run.audit(config.audit_name)
     report_path = audit_folder / report.REPORT_JSON
     lines = ["", f"Run directory   {run.root}"]
     if report_path.exists():

@@ -10,12 +10,12 @@ from arl_tf.report import wall_of
 from arl_tf.rulers import MEASURES
 
 
-def write_summaries(report: AuditReport, logs: pathlib.Path, split: str) -> None:
-    """Writes the audit's figures below logs/audit_<split>."""
+def write_summaries(report: AuditReport, logs: pathlib.Path, name: str) -> None:
+    """Writes the audit's figures below logs/audit_<name>."""
     content = report.content
     named = [(attack["name"], attack) for attack in content["attacks"] + content["floor_attacks"]]
     named += [(name, content["floors"][name]) for name in FLOORS]
-    with tf.summary.create_file_writer(str(logs / f"audit_{split}")).as_default(step=0):
+    with tf.summary.create_file_writer(str(logs / f"audit_{name}")).as_default(step=0):
         for name, measures in named:
             for measure in MEASURES:
                 write_scalar(f"audit/{name}/{measure}", measures[measure]["value"])

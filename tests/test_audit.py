@@ -229,6 +229,55 @@ def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
     np.testing.assert_array_equal(second(images), one)
 
 
+def test_answers_to_queries_are_means_of_as_many_codes_as_attackers_get_of_a_photo():
+    subject = setting_subject(Channel(noise=1.0))
+    images = np.repeat(numbered_images(8).images, 50, axis=0)
+    noise = collection.NoisyQueries(subject, 3, 25)(images) - images[:, 0, 0]
+    # 1,200 values: the deviation's own is 1 / sqrt(2400) of it.
+    assert noise.std() == pytest.approx(0.2, rel=5 / np.sqrt(2400))
+
+
+def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
+    spy, tmp_path, monkeypatch
+):
+    held = []
+    monkeypatch.setattr(
+        audit, "attack", lambda config, evidence, store: held.append(evidence) or []
+    )
+    monkeypatch.setattr(audit, "Findings", lambda **facts: facts)
+    monkeypatch.setattr(audit, "report_of", lambda found, *_: found)
+    noisy = Channel(noise=50.0)
+    for count in (1, 25):
+        config = dataclasses.replace(CONFIG, stages="audit", codes_per_photo=count)
+        found = run(tmp_path, config, channel=noisy)[0]
+        held[-1] = (held[-1], found["utility_codes"])
+    (one, utility), (many, same_utility) = held
+    clean = setting(tmp_path).subject.encoder
+    images = one.pairs.images
+    for evidence, deviation in ((one, 50.0), (many, 10.0)):
+        noise = evidence.pairs.codes - clean(images)
+        assert noise.std() == pytest.approx(deviation, rel=0.1)
+        assert np.std(evidence.query(images) - clean(images)) == pytest.approx(deviation, rel=0.1)
+    np.testing.assert_array_equal(one.task_outputs.target, many.task_outputs.target)
+    np.testing.assert_array_equal(one.task_outputs.public, many.task_outputs.public)
+    np.testing.assert_array_equal(utility, same_utility)
+
+
+def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
+    noisy = Channel(noise=50.0)
+    single = run(tmp_path / "single", channel=noisy)[0].content
+    assert single["codes"]["codes_per_photo"] == 1
+    assert "One code of a photo is seen" in " ".join(single["assumptions"])
+    assert "--codes_per_photo" in " ".join(single["not_tested"])
+    config = dataclasses.replace(CONFIG, stages="audit", codes_per_photo=4)
+    several = run(tmp_path / "several", config, channel=noisy)[0].content
+    assert several["codes"]["codes_per_photo"] == 4
+    assert "4 codes of every photo" in " ".join(several["assumptions"])
+    assert "--codes_per_photo" not in " ".join(several["not_tested"])
+    silent = run(tmp_path / "silent")[0].content
+    assert "--codes_per_photo" not in " ".join(silent["not_tested"])
+
+
 def setting_subject(channel):
     return Subject("toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32))
 

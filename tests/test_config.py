@@ -263,6 +263,14 @@ def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
     assert identity.RESERVED_SEED == settings.RESERVED_FACES_SEED
 
 
+def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
+    with pytest.raises(ValueError, match="holds one code of each photo"):
+        Config(stages="audit", codes="x.npz", codes_per_photo=4)
+    Config(stages="audit", codes="x.npz", codes_per_photo=4, channel_noise=0.5)
+    with pytest.raises(ValueError, match="--stages=sweep goes by that of single codes"):
+        Config(stages="sweep", sweep="mu=0|1", codes_per_photo=4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -178,3 +178,27 @@ def test_precision_that_is_named_twice_is_exported_once(run):
     assert exported.returncode == 0, exported.stderr[-2000:]
     assert list(manifest_of(run)["tflite"]) == ["float32"]
     assert [path.name for path in (run.export / "tflite").iterdir()] == ["encoder_float32.tflite"]
+
+
+def test_audit_of_several_codes_has_a_folder_of_its_own_and_leaves_the_export_alone(tmp_path):
+    run = runs.RunDirectory(tmp_path)
+    single, several = Config(stages="audit"), Config(stages="audit", codes_per_photo=16)
+    on_validation = dataclasses.replace(several, audit_split="validation")
+    assert [run.audit(c.audit_name).name for c in (single, several, on_validation)] == [
+        "audit",
+        "audit_16_codes",
+        "audit_validation_16_codes",
+    ]
+    for stage in ("train", "audit", "export"):
+        runs.mark_finished(run, stages.stage_key(single, stage), single.settings(stage))
+    assert stages.stages_to_do(several, run) == ["audit"]
+    stages.forget(several, run, ["audit"])
+    assert {"audit_test", "export"} <= set(runs.finished_stages(run))
+
+
+def test_training_anew_removes_every_audit_of_the_old_encoder(tmp_path):
+    run = runs.RunDirectory(tmp_path)
+    for name in ("test", "validation", "16_codes"):
+        run.audit(name).mkdir()
+    stages.forget(Config(overwrite=True), run, ["train"])
+    assert not list(tmp_path.glob("audit*"))

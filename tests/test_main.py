@@ -178,6 +178,12 @@ def test_a_later_stage_needs_no_flagfile(smoke_run):
         (["--stages=audit", "--encoder_saved_model=nowhere"], "nowhere"),
         (["--attacker_data_dir=x"], "needs --attacker_dataset"),
         (["--channel_levels=4"], "--channel_clip > 0"),
+        (["--codes_per_photo=0"], "--codes_per_photo must be >= 1"),
+        (["--codes_per_photo=4"], "is for an audit; --stages=export goes by that of single codes"),
+        (
+            ["--stages=audit", "--codes=nowhere.npz", "--codes_per_photo=4"],
+            "nowhere.npz",
+        ),
         (["--task_attributes=Nose", "--num_faces=60"], "--task_attributes names Nose"),
         (["--stages=train,export"], "without an audit of T; add audit to --stages"),
         (["--audit_split=validation"], "without an audit of T; add audit to --stages"),
