@@ -50,10 +50,10 @@ def similarity_words(content: Mapping[str, Any]) -> str:
     why = "without an unprotected reference its leakage is unknown"
     if content["reference"]:
         why = "its unprotected reference gives away no more than that, so its leakage is unknown"
-    code = code_words(content)
+    code, similar = code_words(content), format_estimate(content["worst"]["face_similarity"])
     return (
         f"From {code[0].lower()}{code[1:]} {attackers_words(content)} reconstructs faces with a"
-        f" similarity of {format_estimate(content['worst']['face_similarity'])} to the original, where"
+        f" similarity of {similar} to the original, where"
         f" {FLOOR_WORDS[floor]} gives {similarity[floor]:.3f}; {why}"
     )
 

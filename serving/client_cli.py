@@ -16,6 +16,7 @@ from serving.client_errors import EncoderError
 from serving.contract import Attributes
 from serving.device import DeviceEncoder, is_rotated
 from serving.manifest import Manifest, manifest_of, read_manifest
+from serving.noise_key import read_or_make_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,12 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         help="write the codes: packed, ceil(log2 levels) bits a value, where the encoder has"
         " levels (see serving/packing.py), else little-endian float32",
     )
+    add(
+        "--noise_key",
+        metavar="FILE",
+        help="a secret of 32 bytes, made where there is none: a photo that is sent again gets the"
+        " same noise, which then can't be averaged out (see serving/noise_key.py)",
+    )
     add("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     if not (options.head or options.save_code):
@@ -95,7 +102,8 @@ def encode(options: argparse.Namespace) -> Outcome:
     Raises:
         ValueError, OSError, EncoderError: it can't be done at all.
     """
-    device = DeviceEncoder(options.tflite)
+    key = read_or_make_key(options.noise_key) if options.noise_key else None
+    device = DeviceEncoder(options.tflite, noise_key=key)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
     photos, codes, unreadable = encode_photos(device, options.photos)

@@ -23,6 +23,7 @@ from PIL import Image
 
 from serving.client_base import OnUnreadable, Path, log_unreadable
 from serving.client_errors import EncoderError
+from serving.noise_key import check_key, keyed_noise
 
 EXIF_ORIENTATION = 0x0112
 # What training decodes. Pillow's decoders of other formats stay out of reach of what is sent in.
@@ -38,15 +39,20 @@ class DeviceEncoder:
         code_shape: of one code.
     """
 
-    def __init__(self, path: Path, *, num_threads: int | None = None):
+    def __init__(
+        self, path: Path, *, num_threads: int | None = None, noise_key: bytes | None = None
+    ):
         """Loads the file.
 
         Args:
             path: export/tflite/encoder_*.tflite.
             num_threads: None: LiteRT's choice.
+            noise_key: a secret of 32 bytes that decides an encoder's noise together with the photo
+                (serving/noise_key.py); None: noise is new for every code.
 
         Raises:
-            ValueError: it is no TFLite file, or no exported encoder.
+            ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
+                decide; the key has another length.
         """
         if not os.path.isfile(path):
             raise ValueError(f"{path} is no file; expected an exported encoder_*.tflite.")
@@ -61,6 +67,9 @@ class DeviceEncoder:
         self.code_shape = code[1:]
         # Seeded by the operating system: who can guess the noise can take it off.
         self._noise = np.random.default_rng() if "noise" in inputs else None
+        if noise_key is not None and self._noise is None:
+            raise ValueError(f"{path} adds no noise that a key could decide; leave it out.")
+        self._key = noise_key and check_key(noise_key)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Encodes prepared images one by one.
@@ -81,18 +90,23 @@ class DeviceEncoder:
                 f"images are {images.dtype} {list(images.shape)}; expected uint8"
                 f" [N, {', '.join(map(str, shape))}], N >= 1."
             )
-        values = images.astype(np.float32) / np.float32(255)
-        codes = np.concatenate([self._encode_one(image[None]) for image in values])
+        codes = np.concatenate([self._encode_one(image) for image in images])
         if not np.isfinite(codes).all():
             raise EncoderError("The encoder's codes hold NaN or inf: the file is broken.")
         return codes
 
     def _encode_one(self, image: np.ndarray) -> np.ndarray:
-        """The code float32 [1, ...] of an image float32 [1, S, S, 3], with noise of its own."""
-        inputs = {"image": image}
+        """The code float32 [1, ...] of an image uint8 [S, S, 3], with noise of its own."""
+        inputs = {"image": image[None].astype(np.float32) / np.float32(255)}
         if self._noise is not None:
-            inputs["noise"] = self._noise.standard_normal((1, *self.code_shape), np.float32)
+            inputs["noise"] = self._noise_of(image)[None]
         return self._run(**inputs)["code"]
+
+    def _noise_of(self, image: np.ndarray) -> np.ndarray:
+        """Standard normal noise, float32 [*code_shape]: new, or what the key says."""
+        if self._key:
+            return keyed_noise(self._key, image, self.code_shape)
+        return self._noise.standard_normal(self.code_shape, np.float32)
 
     def encode_files(
         self, paths: Iterable[Path], *, on_unreadable: OnUnreadable = log_unreadable

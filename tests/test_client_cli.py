@@ -35,6 +35,7 @@ ON_THE_DEVICE = (
     "contract",
     "device",
     "manifest",
+    "noise_key",
     "packing",
 )
 

@@ -261,3 +261,22 @@ def test_two_devices_draw_different_noise(noisy_file):
     image = noise(1, SIZE, SIZE, 3)
     first, second = (DeviceEncoder(noisy_file).encode(image) for _ in range(2))
     assert np.abs(first - second).mean() > 0.3
+
+
+def test_key_gives_a_photo_the_same_code_each_time_and_others_noise_of_their_own(noisy_file):
+    images = noise(2, SIZE, SIZE, 3)
+    images[1] = images[0]
+    images[1, 0, 0, 0] ^= 1
+    first = DeviceEncoder(noisy_file, noise_key=bytes(32)).encode(images)
+    again = DeviceEncoder(noisy_file, noise_key=bytes(32)).encode(images[:1])
+    other = DeviceEncoder(noisy_file, noise_key=b"k" * 32).encode(images[:1])
+    np.testing.assert_array_equal(first[:1], again)
+    for different in (first[1:], other):
+        assert np.abs(first[:1] - different).mean() > 0.3
+
+
+def test_key_for_an_encoder_without_noise_and_a_short_key_are_refused(tflite_file, noisy_file):
+    with pytest.raises(ValueError, match="adds no noise that a key could decide"):
+        DeviceEncoder(tflite_file, noise_key=bytes(32))
+    with pytest.raises(ValueError, match="The key has 5 bytes; expected a secret of 32"):
+        DeviceEncoder(noisy_file, noise_key=b"short")

@@ -1,0 +1,49 @@
+"""A device's secret: made once, kept for its owner, and what its noise is like."""
+
+import hashlib
+import hmac
+import stat
+
+import numpy as np
+import pytest
+
+from serving import noise_key
+
+IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+
+
+def test_key_is_made_once_for_its_owner_alone(tmp_path):
+    path = tmp_path / "key"
+    key = noise_key.read_or_make_key(path)
+    assert len(key) == 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert noise_key.read_or_make_key(path) == key
+    assert noise_key.read_or_make_key(tmp_path / "other") != key
+
+
+def test_file_that_holds_no_key_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match="key holds 5 bytes; expected a secret of 32"):
+        noise_key.read_or_make_key(path)
+    assert path.read_text() == "hello"
+
+
+def test_noise_is_standard_normal_and_seeded_with_the_keyed_hash_of_the_pixels():
+    found = noise_key.keyed_noise(b"k" * 32, IMAGE, (100, 200))
+    assert found.dtype == np.float32
+    # 20,000 values: the mean's deviation is 0.007, the deviation's own 0.005.
+    assert abs(found.mean()) < 0.03
+    assert found.std() == pytest.approx(1, abs=0.02)
+    seed = int.from_bytes(hmac.new(b"k" * 32, bytes(range(12)), hashlib.sha256).digest(), "big")
+    expected = np.random.default_rng(seed).standard_normal((100, 200), np.float32)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_noise_does_not_depend_on_how_the_pixels_lie_in_memory():
+    strided = np.repeat(IMAGE, 2, axis=1)[:, ::2]
+    assert not strided.flags.c_contiguous
+    key = bytes(32)
+    np.testing.assert_array_equal(
+        noise_key.keyed_noise(key, strided, (3,)), noise_key.keyed_noise(key, IMAGE, (3,))
+    )
