@@ -27,8 +27,9 @@ STAGE_GROUPS = {
     "study": ("data", "model", "train", "audit", "sweep"),
 }
 STAGES = tuple(STAGE_GROUPS)
-# The folder may be moved: splits.json tells whether its images are still the same.
-UNCOMPARED = ("data_dir", "public_data_dir")
+# Folders may be moved: splits.json tells whether their images are still the same. A sweep may be
+# given more points.
+UNCOMPARED = ("data_dir", "public_data_dir", "sweep_trials")
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
@@ -534,7 +535,7 @@ class Config:
         0,
         "Points that a sampler chooses within --sweep, by what it found (more mean MCC, less"
         " leakage); 0: every combination.",
-        group="run",
+        group="sweep",
         low=0,
     )
     point_epochs: int = option(

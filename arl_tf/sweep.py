@@ -191,8 +191,10 @@ def test_outcomes(
     """The target's conditions on T, at --audit's level; the reference is audited likewise."""
     reference = RunDirectory(run.root / "references" / choice.point["reference"])
     figures = []
-    for directory in (reference, chosen):
-        settings = recorded_config(directory, audit=config.audit, audit_split="test")
+    # The sweep may have been moved since the point was audited: its reference has moved with it.
+    for directory, named in ((reference, ""), (chosen, str(reference.root))):
+        changes = {"audit": config.audit, "audit_split": "test", "reference": named}
+        settings = recorded_config(directory, **changes)
         points.ensure_audited(settings, directory, images, parts)
         content = report.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))

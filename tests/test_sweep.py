@@ -7,6 +7,7 @@ import filelock
 import pytest
 from sweeps import audit
 
+from arl_tf import config as config_module
 from arl_tf import points, report, runs, sweep, target
 from arl_tf.config import Config
 from arl_tf.runs import RunDirectory
@@ -18,12 +19,13 @@ FIGURES = {0.0: (0.6, 0.6), 1.0: (0.5, 0.2), 2.0: (0.4, 0.1)}
 @pytest.fixture
 def made(monkeypatch):
     """Fakes; notes the (split, code_noise, folder) of every audit, and what was exported."""
-    notes = {"audits": [], "exported": [], "shift_on_test": 0.0}
+    notes = {"audits": [], "exported": [], "shift_on_test": 0.0, "references": []}
 
     def train(config, run, images, parts):
         run.checkpoints.mkdir(parents=True)
 
     def audit_stage(config, run, images, parts):
+        notes["references"].append((config.audit_split, config.reference))
         notes["audits"].append((config.audit_split, config.code_noise, run.root.parent.name))
         mcc, leakage = FIGURES[config.code_noise]
         shift = notes["shift_on_test"] if config.audit_split == "test" else 0.0
@@ -105,6 +107,15 @@ def test_promise_that_breaks_on_t_is_said_plainly(tmp_path, made, capsys):
     assert "The promise did NOT hold on T" in capsys.readouterr().out
 
 
+def test_sweep_that_was_moved_audits_t_beside_the_reference_where_it_is_now(tmp_path, made):
+    run_sweep(tmp_path / "before", made)
+    (tmp_path / "before").rename(tmp_path / "after")
+    run_sweep(tmp_path / "after", made, target="leakage.face_similarity<=0.25")
+    on_test = [path for split, path in made["references"] if split == "test"]
+    (reference,) = (tmp_path / "after" / "references").glob("*/")
+    assert on_test == ["", str(reference)]
+
+
 def test_utility_target_takes_the_least_leakage(tmp_path, made):
     run_sweep(tmp_path, made, target="mean_mcc>=0.8*reference")
     assert made["exported"][0][0] == 1.0
@@ -132,6 +143,16 @@ def test_sampled_sweep_has_as_many_points_as_asked(tmp_path, made):
     found = run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=4)
     assert 1 <= len(found["points"]) <= 3
     assert {point["state"] for point in found["points"]} == {"finished"}
+
+
+def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_number(
+    tmp_path, made
+):
+    run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=1)
+    done = len(made["audits"])
+    found = run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=6)
+    assert len(found["points"]) > 1 and len(made["audits"]) > done
+    assert "sweep_trials" in config_module.inheritable_names()
 
 
 def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():
