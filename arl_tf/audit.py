@@ -19,6 +19,7 @@ from arl_tf.config import Config
 from arl_tf.data import ImageSet
 from arl_tf.findings import Findings, chosen_tasks, is_floor
 from arl_tf.leakage import Reference, worst_attacks
+from arl_tf.resamples import Resamples, resampled
 from arl_tf.splits import Splits, names_hash
 from arl_tf.subjects import Subject
 
@@ -51,6 +52,7 @@ class AuditReport:
     Attributes:
         content: report.json as a dictionary.
         per_image: attack or floor -> measure -> float64 [N].
+        resamples: the figures in the bootstrap resamples.
         pictures: attack or floor -> reconstructions uint8 [N, S, S, 3]; may be read from disk.
         originals: uint8 [N, S, S, 3].
         names: N image names.
@@ -59,6 +61,7 @@ class AuditReport:
 
     content: dict[str, Any]
     per_image: Mapping[str, Mapping[str, np.ndarray]]
+    resamples: Resamples
     pictures: Mapping[str, np.ndarray]
     originals: np.ndarray
     names: tuple[str, ...]
@@ -203,6 +206,7 @@ def report_of(
         content=audit_content.assemble(found),
         per_image={name: found.measured[task] for name, task in paths.items()}
         | {name: found.measured[name] for name in others},
+        resamples=resampled(found),
         pictures=StoredPictures(store, paths, others),
         originals=originals,
         names=names,

@@ -16,12 +16,10 @@ def assemble(found: Findings) -> dict[str, Any]:
     """report.json's content but for its verdict (the contract is in WORKSPACE.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
-    on_code = {n: found.measured[t] for n, t in chosen.items() if not is_floor(n)}
-    on_output = {n: found.measured[t] for n, t in chosen.items() if is_floor(n)}
-    floors = {"mean_image": found.measured["mean_image"], **on_output}
+    on_code, on_output = found.attacks_on(floor=False), found.attacks_on(floor=True)
     worst = {measure: worst_estimate(measure, on_code, weights) for measure in MEASURES}
     leaks = {
-        measure: leakage.leakage(measure, on_code, floors, found.reference, weights)
+        measure: leakage.leakage(measure, on_code, found.floors, found.reference, weights)
         for measure in MEASURES
     }
     adversary = describe_adversary(found, weights)
@@ -119,12 +117,7 @@ def describe_adversary(found: Findings, weights: np.ndarray) -> dict[str, Any] |
 
 def describe_utility(found: Findings) -> dict[str, Any]:
     """The report's `utility`; undefined without labels or a task head."""
-    rows = found.rows.utility
-    logits = None
-    if found.subject.recorded_logits is not None:
-        logits = found.subject.recorded_logits[rows]
-    elif found.subject.task_output is not None:
-        logits = found.subject.task_output(found.utility_codes)
+    rows, logits = found.rows.utility, found.utility_logits
     if logits is None or not found.images.attribute_names:
         nothing = {name: utility.estimate(None) for name in ("mean_mcc", "accuracy", "roc_auc")}
         return {**nothing, "attributes": {}, "undefined_mcc": []}

@@ -1,6 +1,7 @@
 """What an audit has found, before it is put into words and figures."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,27 @@ class Findings:
         return metrics.identity_weights(
             self.images.identities[rows], self.config.bootstrap_samples, self.config.seed
         )
+
+    @functools.cached_property
+    def utility_logits(self) -> np.ndarray | None:
+        """The task output for `rows.utility`, float32 [n, A]; None without a task head."""
+        if self.subject.recorded_logits is not None:
+            return self.subject.recorded_logits[self.rows.utility]
+        if self.subject.task_output is None:
+            return None
+        return self.subject.task_output(self.utility_codes)
+
+    def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
+        """Attack -> measure -> float64 [N], of those on the code or on the task output alone."""
+        chosen = chosen_tasks(self)
+        return {
+            name: self.measured[task] for name, task in chosen.items() if is_floor(name) is floor
+        }
+
+    @property
+    def floors(self) -> dict[str, Mapping[str, np.ndarray]]:
+        """The floors: the mean image, and the attacks on the task output alone."""
+        return {"mean_image": self.measured["mean_image"], **self.attacks_on(floor=True)}
 
 
 def is_floor(name: str) -> bool:

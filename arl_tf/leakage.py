@@ -108,14 +108,37 @@ def leakage(
         reference: of the unprotected encoder.
         weights: float [R, N], bootstrap resamples.
     """
-    if reference is None:
+    found = attack_shares(measure, per_attack, floors, reference, weights)
+    if found is None:
         return utility.estimate(None)
+    shares, resampled = found
+    interval = None
+    # A reference that is hardly above the floor: the ratio has no interval worth the name.
+    if np.isnan(resampled).any(axis=1).mean() <= 0.05:
+        interval = list(intervals.simultaneous_interval(shares, resampled))
+    return {"value": float(shares.max()), "ci95": interval}
+
+
+def attack_shares(
+    measure: str,
+    per_attack: PerImage,
+    floors: PerImage,
+    reference: Reference | None,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The share of each of K attacks that `leakage` takes the largest of, float64 [K] and [R, K].
+
+    The second array is of the bootstrap resamples; NaN where the reference is no better than the
+    floor in one. None where there is no reference, or none above the floor.
+    """
+    if reference is None:
+        return None
     floor = max((values[measure] for values in floors.values()), key=np.mean)
     shared = comparable(reference, per_attack)
     unprotected = shared[worst_attacks(shared)[measure]][measure]
     gap = unprotected.mean() - floor.mean()
     if gap <= 0:
-        return utility.estimate(None)
+        return None
     gaps = metrics.weighted_means(unprotected - floor, weights)
     shares, resampled = [], []
     for values in per_attack.values():
@@ -123,12 +146,7 @@ def leakage(
         shares.append(gained.mean() / gap)
         gains = metrics.weighted_means(gained, weights)
         resampled.append(np.divide(gains, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0))
-    shares, resampled = np.array(shares), np.stack(resampled, axis=1)
-    interval = None
-    # A reference that is hardly above the floor: the ratio has no interval worth the name.
-    if np.isnan(resampled).any(axis=1).mean() <= 0.05:
-        interval = list(intervals.simultaneous_interval(shares, resampled))
-    return {"value": float(shares.max()), "ci95": interval}
+    return np.array(shares), np.stack(resampled, axis=1)
 
 
 def comparable(reference: Reference, names: Iterable[str]) -> PerImage:

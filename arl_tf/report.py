@@ -12,8 +12,10 @@ from arl_tf.audit import AuditReport
 from arl_tf.leakage import MEASURES_FILE, save_measures
 from arl_tf.picture_wall import PICTURED, picture_wall, spread_rows
 from arl_tf.report_words import verdict
+from arl_tf.resamples import Resamples
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+RESAMPLES = "resamples.npz"
 WALL, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
 
 
@@ -43,6 +45,7 @@ def write_report(
         report.test_hash,
         content["codes"]["shape"],
     )
+    save_resamples(report.resamples, folder / RESAMPLES)
     save_reconstructions(report, folder / RECONSTRUCTIONS)
     unfinished = folder / f"unfinished_{WALL}"
     Image.fromarray(wall_of(report, reference_pictures)).save(unfinished, format="PNG")
@@ -75,6 +78,23 @@ def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
 def worst_attack(report: AuditReport) -> str:
     """The worst attack by face similarity."""
     return report.content["worst"]["face_similarity"]["attack"]
+
+
+def save_resamples(resamples: Resamples, path: pathlib.Path) -> None:
+    """Keeps the figures' resamples: studies pair them."""
+    unfinished = path.with_name("unfinished_" + path.name)
+    np.savez_compressed(unfinished, key=np.array(resamples.key), **resamples.figures)
+    unfinished.replace(path)
+
+
+def load_resamples(folder: pathlib.Path) -> Resamples | None:
+    """An earlier audit's resamples; None where it kept none."""
+    path = folder / RESAMPLES
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        figures = {name: saved[name] for name in saved.files if name != "key"}
+        return Resamples(str(saved["key"]), figures)
 
 
 def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:

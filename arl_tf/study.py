@@ -118,11 +118,14 @@ def collect(
     root: pathlib.Path,
 ) -> dict[str, Any]:
     """The results of all points, finished or not."""
-    records, audits = [], {}
+    records, audits, resamples = [], {}, {}
     for point in named:
         run = RunDirectory(root / "points" / point.name)
         waiting = {**points.described(point, run), "state": "waiting", "message": ""}
         records.append(points.read_record(run) or waiting)
         if records[-1]["state"] == FINISHED:
-            audits[point.name] = report.read_content(run.audit(points.VALIDATION))
-    return study_results.assemble(name, study, planned, records, audits)
+            folder = run.audit(points.VALIDATION)
+            audits[point.name] = report.read_content(folder)
+            resamples[point.name] = report.load_resamples(folder)
+    kept = {name: found for name, found in resamples.items() if found}
+    return study_results.assemble(name, study, planned, records, audits, kept)

@@ -6,6 +6,7 @@ from typing import Any
 
 from arl_tf import sweep_results
 from arl_tf.points import FINISHED
+from arl_tf.resamples import Resamples, paired_difference
 from arl_tf.studies import Contrast, Study, StudyPoint
 
 Record = dict[str, Any]
@@ -17,6 +18,7 @@ def assemble(
     points: Sequence[StudyPoint],
     records: Sequence[Record],
     audits: Mapping[str, Mapping[str, Any]],
+    resamples: Mapping[str, Resamples],
 ) -> Record:
     """The content of study.json.
 
@@ -26,13 +28,14 @@ def assemble(
         points: in order.
         records: of each point.
         audits: name of a finished point -> its report.json.
+        resamples: name of a finished point -> its figures' resamples, where they were kept.
     """
     rows = [
         described(point, record, audits.get(record["name"]))
         for point, record in zip(points, records, strict=True)
     ]
     finished = [row for row in rows if row["state"] == FINISHED]
-    findings = [finding(contrast, finished) for contrast in study.contrasts(points)]
+    findings = [finding(contrast, finished, resamples) for contrast in study.contrasts(points)]
     return {
         "study": name,
         "question": study.question,
@@ -40,6 +43,7 @@ def assemble(
         "figures": list(study.figures),
         "is_ordered": study.is_ordered,
         "measured_on": "validation",
+        "attackers": sweep_results.attackers_of(audits),
         "points": rows,
         "findings": [found for found in findings if found],
         # Two places of the same settings are one point.
@@ -70,17 +74,17 @@ def described(point: StudyPoint, record: Record, audit: Mapping[str, Any] | None
     return {**row, "figures": {**row["figures"], **known}}
 
 
-def finding(contrast: Contrast, finished: Sequence[Record]) -> Record | None:
+def finding(
+    contrast: Contrast, finished: Sequence[Record], resamples: Mapping[str, Resamples]
+) -> Record | None:
     """A comparison with its interval, in words; None where no line has figures on both sides.
 
-    The difference of the two sides' means, over the lines (or places) that have both. Its interval
-    takes the points' intervals as independent normal ones: half widths add as squares. They come
-    from the same images, mostly, so that the true one is narrower.
+    The difference of the two sides' means, over the lines (or places) that have both.
     """
     matched = "series" if contrast.on == "x" else "x"
     sides = [
         {
-            point[matched]: point["figures"][contrast.figure]
+            point[matched]: point
             for point in finished
             if point[contrast.on] == wanted and has_interval(point, contrast.figure)
         }
@@ -89,17 +93,40 @@ def finding(contrast: Contrast, finished: Sequence[Record]) -> Record | None:
     both = [name for name in sides[0] if name in sides[1]]
     if not both:
         return None
-    first, last = (mean_with_half_width([side[name] for name in both]) for side in sides)
-    change = last[0] - first[0]
-    half = math.hypot(first[1], last[1])
+    first, last = ([side[name] for name in both] for side in sides)
+    change, interval, paired = difference(contrast.figure, first, last, resamples)
     return {
         "figure": contrast.figure,
         "first": contrast.first,
         "last": contrast.last,
         "difference": change,
-        "ci95": [change - half, change + half],
-        "words": finding_words(contrast, change, half),
+        "ci95": list(interval),
+        "paired": paired,
+        "words": finding_words(contrast, change, interval),
     }
+
+
+def difference(
+    figure: str,
+    first: Sequence[Record],
+    last: Sequence[Record],
+    resamples: Mapping[str, Resamples],
+) -> tuple[float, tuple[float, float], bool]:
+    """Difference of two sides' means, its 95 % interval, and whether that is a paired one.
+
+    Points that were measured on the same images have the same bootstrap resamples, and are compared
+    in each of them. Where that can't be done the points' intervals count as independent normal
+    ones, and half widths add as squares: wider than the truth where images are shared.
+    """
+    estimates = [[point["figures"][figure] for point in side] for side in (first, last)]
+    (before, one), (after, other) = (mean_with_half_width(side) for side in estimates)
+    change, half = after - before, math.hypot(one, other)
+    kept = [[resamples.get(point["name"]) for point in side] for side in (first, last)]
+    if None not in kept[0] + kept[1]:
+        interval = paired_difference(figure, *kept)
+        if interval:
+            return change, interval, True
+    return change, (change - half, change + half), False
 
 
 def has_interval(point: Mapping[str, Any], figure: str) -> bool:
@@ -115,13 +142,15 @@ def mean_with_half_width(estimates: Sequence[Mapping[str, Any]]) -> tuple[float,
     return mean, math.hypot(*halves) / count
 
 
-def finding_words(contrast: Contrast, change: float, half: float) -> str:
-    """The comparison in one sentence."""
+def finding_words(contrast: Contrast, change: float, interval: tuple[float, float]) -> str:
+    """The comparison in one sentence; a change is one where the interval leaves out 0."""
     where = f"From '{contrast.first}' to '{contrast.last}' {contrast.words}"
-    interval = f"{abs(change) - half:.3f} to {abs(change) + half:.3f}"
-    if abs(change) <= half:
+    low, high = interval
+    if low <= 0 <= high:
         return (
             f"{where} does not change measurably: the difference is {change:+.3f}"
-            f" ({change - half:+.3f} to {change + half:+.3f})."
+            f" ({low:+.3f} to {high:+.3f})."
         )
-    return f"{where} {'rises' if change > 0 else 'falls'} by {abs(change):.3f} ({interval})."
+    smaller, larger = sorted((abs(low), abs(high)))
+    verb = "rises" if low > 0 else "falls"
+    return f"{where} {verb} by {abs(change):.3f} ({smaller:.3f} to {larger:.3f})."

@@ -43,11 +43,17 @@ def assemble(
     mark_front(known)
     return {
         "measured_on": "validation",
+        "attackers": attackers_of(audits),
         "points": points,
         "references": {name: reference_facts(found) for name, found in references.items()},
         "hypervolume": hypervolume(known),
         "cost": cost(finished),
     }
+
+
+def attackers_of(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of the attackers of all audits, in the order they were run."""
+    return list(dict.fromkeys(a["name"] for audit in audits.values() for a in audit["attacks"]))
 
 
 def described(record: Record, audit: Mapping[str, Any] | None) -> Record:

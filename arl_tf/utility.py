@@ -35,15 +35,14 @@ def measure_utility(
     counts = metrics.confusion_counts(logits > 0, attributes)
     total = counts.sum(axis=0)
     per_attribute = metrics.matthews_correlation(total)
-    num_images, num_attributes = attributes.shape
-    resampled = (weights @ counts.reshape(num_images, -1)).reshape(-1, num_attributes, 4)
+    num_images = len(attributes)
     correct = counts[..., 0] + counts[..., 3]
     positives = attributes.sum(axis=0)
     predicted = (logits > 0).sum(axis=0)
     undefined = (positives % num_images == 0) | (predicted % num_images == 0)
     return {
         "mean_mcc": estimate(
-            float(per_attribute.mean()), metrics.matthews_correlation(resampled).mean(axis=1)
+            float(per_attribute.mean()), resampled_mean_mcc(logits, attributes, weights)
         ),
         "accuracy": estimate(
             float(correct.mean()), metrics.weighted_means(correct.mean(axis=1), weights)
@@ -59,6 +58,16 @@ def measure_utility(
         },
         "undefined_mcc": [name for name, flag in zip(names, undefined, strict=True) if flag],
     }
+
+
+def resampled_mean_mcc(
+    logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Mean MCC in each bootstrap resample, float64 [R]; arguments as of `measure_utility`."""
+    counts = metrics.confusion_counts(logits > 0, attributes)
+    num_images, num_attributes = attributes.shape
+    resampled = (weights @ counts.reshape(num_images, -1)).reshape(-1, num_attributes, 4)
+    return metrics.matthews_correlation(resampled).mean(axis=1)
 
 
 def mean_auc(logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

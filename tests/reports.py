@@ -4,6 +4,7 @@ import numpy as np
 
 from arl_tf import faces, utility
 from arl_tf.audit import AuditReport
+from arl_tf.resamples import Resamples
 from arl_tf.rulers import MEASURES
 
 COUNT = 5
@@ -106,6 +107,7 @@ def audit_report(leakage=None, count=COUNT):
             name: np.clip(originals + noise[number], 0, 255).astype(np.uint8)
             for number, name in enumerate(names)
         },
+        resamples=Resamples("key", {"mean_mcc": rng.random(20)}),
         originals=originals,
         names=tuple(f"face_{number}" for number in range(count)),
         test_hash="hash",

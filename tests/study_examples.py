@@ -46,4 +46,4 @@ def study_content(finished=5, is_ordered=True):
         "A note.",
         is_ordered,
     )
-    return study_results.assemble("features", study, points, records, audits)
+    return study_results.assemble("features", study, points, records, audits, {})

@@ -3,37 +3,39 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from reports import report_content
 
 from arl_tf import study_results
+from arl_tf.resamples import Resamples
 from arl_tf.studies import Contrast, Study, StudyPoint
 
 RISE = Contrast("mean_mcc", "the mean MCC", "low", "high")
 
 
-def row(x, value, half=0.01, series="a", state="finished"):
+def row(x, value, half=0.01, series="a", state="finished", name=""):
     ends = None if half is None else [value - half, value + half]
     figures = {"mean_mcc": {"value": value, "ci95": ends}}
-    return {"x": x, "series": series, "state": state, "figures": figures}
+    return {"x": x, "series": series, "state": state, "figures": figures, "name": name}
 
 
 def test_a_difference_has_the_root_of_the_squares_of_the_half_widths():
-    found = study_results.finding(RISE, [row("low", 0.2, 0.03), row("high", 0.5, 0.04)])
+    found = study_results.finding(RISE, [row("low", 0.2, 0.03), row("high", 0.5, 0.04)], {})
     assert found["difference"] == pytest.approx(0.3)
     assert found["ci95"] == pytest.approx([0.25, 0.35])
     assert found["words"] == "From 'low' to 'high' the mean MCC rises by 0.300 (0.250 to 0.350)."
 
 
 def test_a_fall_is_told_as_a_positive_amount_with_its_interval_in_order():
-    found = study_results.finding(RISE, [row("low", 0.5, 0.03), row("high", 0.2, 0.04)])
+    found = study_results.finding(RISE, [row("low", 0.5, 0.03), row("high", 0.2, 0.04)], {})
     assert found["difference"] == pytest.approx(-0.3)
     assert found["ci95"] == pytest.approx([-0.35, -0.25])
     assert found["words"] == "From 'low' to 'high' the mean MCC falls by 0.300 (0.250 to 0.350)."
 
 
 def test_a_difference_within_its_interval_is_no_change_that_can_be_told():
-    found = study_results.finding(RISE, [row("low", 0.5, 0.03), row("high", 0.52, 0.04)])
+    found = study_results.finding(RISE, [row("low", 0.5, 0.03), row("high", 0.52, 0.04)], {})
     assert found["words"].endswith(
         "does not change measurably: the difference is +0.020 (-0.030 to +0.070)."
     )
@@ -46,21 +48,54 @@ def test_lines_are_averaged_and_their_half_widths_with_them():
         row("high", 0.4, 0.0, "a"),
         row("high", 0.8, 0.0, "b"),
     ]
-    found = study_results.finding(RISE, points)
+    found = study_results.finding(RISE, points, {})
     assert found["difference"] == pytest.approx(0.6 - 0.2)
     half = math.hypot(0.03, 0.04) / 2
     assert found["ci95"] == pytest.approx([0.4 - half, 0.4 + half])
 
 
+def resamples(key="same", **figures):
+    return Resamples(key, {name: np.array(values) for name, values in figures.items()})
+
+
+def test_points_of_the_same_images_are_compared_resample_by_resample():
+    points = [row("low", 0.2, 0.3, name="one"), row("high", 0.3, 0.3, name="other")]
+    draws = np.random.default_rng(0).normal(0.2, 0.15, 400)
+    steps = np.linspace(0.06, 0.14, 400)
+    kept = {"one": resamples(mean_mcc=draws), "other": resamples(mean_mcc=draws + steps)}
+    found = study_results.finding(RISE, points, kept)
+    assert found["paired"] and found["difference"] == pytest.approx(0.1)
+    # 95 % of the steps lie between these, however wide each point's own interval is.
+    assert found["ci95"] == pytest.approx([0.062, 0.138])
+    assert "rises by 0.100 (0.062 to 0.138)" in found["words"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        None,
+        resamples("other images", mean_mcc=[0.3, 0.3]),
+        resamples(accuracy=[0.3, 0.3]),
+        resamples(mean_mcc=[math.nan, math.nan]),
+    ],
+)
+def test_points_that_can_not_be_paired_count_as_independent(other):
+    points = [row("low", 0.2, 0.03, name="one"), row("high", 0.5, 0.04, name="other")]
+    kept = {"one": resamples(mean_mcc=[0.2, 0.2])} | ({"other": other} if other else {})
+    found = study_results.finding(RISE, points, kept)
+    assert not found["paired"]
+    assert found["ci95"] == pytest.approx([0.25, 0.35])
+
+
 def test_a_line_with_one_side_alone_counts_for_neither():
     points = [row("low", 0.1, 0, "a"), row("high", 0.4, 0, "a"), row("high", 0.9, 0, "b")]
-    assert study_results.finding(RISE, points)["difference"] == pytest.approx(0.3)
+    assert study_results.finding(RISE, points, {})["difference"] == pytest.approx(0.3)
 
 
 def test_series_are_compared_place_by_place():
     contrast = Contrast("mean_mcc", "the mean MCC", "a", "b", "series")
     points = [row("low", 0.1, 0, "a"), row("high", 0.9, 0, "a"), row("low", 0.3, 0, "b")]
-    assert study_results.finding(contrast, points)["difference"] == pytest.approx(0.2)
+    assert study_results.finding(contrast, points, {})["difference"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +108,7 @@ def test_series_are_compared_place_by_place():
     ],
 )
 def test_without_both_sides_there_is_no_finding(points):
-    assert study_results.finding(RISE, points) is None
+    assert study_results.finding(RISE, points, {}) is None
 
 
 def record(name, state="finished", seconds=10.0):
@@ -102,7 +137,7 @@ def assembled():
     records = [record("low"), record("high"), record("high"), record("none", "failed")]
     audits = {"low": report_content(0.3), "high": report_content(0.6)}
     study = Study("Why?", None, lambda _: [RISE], ("mean_mcc", "face_similarity"), "Note.")
-    return study_results.assemble("data", study, points, records, audits)
+    return study_results.assemble("data", study, points, records, audits, {})
 
 
 def test_each_place_has_its_own_label_and_settings_though_two_share_a_point():
