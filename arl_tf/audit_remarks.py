@@ -38,6 +38,9 @@ def warnings(
             f"The reference's code has the shape {found.reference.code_shape}, this one"
             f" {found.evidence.target_codes.shape[1:]}: leakage compares codes of different sizes."
         )
+    count = found.config.codes_per_photo
+    if count > 1 and found.evidence.query and not found.evidence.random_codes:
+        said.append(f"A photo has the same code each time: {count} of them tell no more than one.")
     if not found.images.identities_known:
         said.append("No identities are known: pictures of one person may stand on both sides.")
     return said

@@ -274,8 +274,10 @@ def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
     assert several["codes"]["codes_per_photo"] == 4
     assert "4 codes of every photo" in " ".join(several["assumptions"])
     assert "--codes_per_photo" not in " ".join(several["not_tested"])
-    silent = run(tmp_path / "silent")[0].content
+    assert "same code each time" not in " ".join(several["warnings"])
+    silent = run(tmp_path / "silent", config)[0].content
     assert "--codes_per_photo" not in " ".join(silent["not_tested"])
+    assert "A photo has the same code each time: 4" in " ".join(silent["warnings"])
 
 
 def setting_subject(channel):
