@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from arl_tf import (
+    attacks,
     audit,
     checkpoints,
     data,
@@ -208,8 +209,13 @@ def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subj
 
 
 def load_other_images(config: Config, run: RunDirectory) -> np.ndarray | None:
-    """The images of --attacker_dataset, at most MOST_OTHER_IMAGES of them; None without one."""
-    if not config.attacker_dataset:
+    """The images of --attacker_dataset, at most MOST_OTHER_IMAGES of them.
+
+    None without one, or where no attacker of this audit takes them: to encode them is most of a
+    short audit's work.
+    """
+    attackers = attacks.chosen(config.audit, config.attacker_names).values()
+    if not config.attacker_dataset or not any("other_domain" in a.needs for a in attackers):
         return None
     other = dataclasses.replace(
         config,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import run_main
 
-from arl_tf import audit_stage, data, faces, splits, subjects
+from arl_tf import audit_stage, data, faces, runs, splits, subjects
 from arl_tf.channel import Channel
 from arl_tf.config import Config
 from arl_tf.subjects import Subject
@@ -222,3 +222,17 @@ def test_a_subject_is_described_by_all_that_protects_it():
         "--lambda_rate=5e-05",
         "--code_levels=2",
     ]
+
+
+def test_other_data_set_is_read_only_for_an_audit_whose_attackers_take_it(tmp_path):
+    run = runs.RunDirectory(tmp_path)
+    other = {"attacker_dataset": "faces", "num_faces": 40, "image_size": 32}
+    for without in (
+        Config(audit="quick", **other),
+        Config(audit="standard", attackers="linear,decoder", **other),
+        Config(audit="standard", image_size=32),
+    ):
+        assert audit_stage.load_other_images(without, run) is None
+    assert not run.root.joinpath("cache").exists()
+    read = audit_stage.load_other_images(Config(audit="standard", **other), run)
+    assert read.shape == (40, 32, 32, 3)
