@@ -13,12 +13,15 @@ from arl_tf.foreign import ForeignEncoder
 from arl_tf.recorded_codes import is_decodable
 from arl_tf.signature_gradients import random_images
 
+Encode = Callable[[np.ndarray], np.ndarray]
 NO_GRADIENTS = (
     "a .tflite file gives no gradients; --encoder_saved_model=DIR beside it, its float form, would"
 )
 # Two encoders whose codes are less alike are not two forms of one.
 SAME_ENCODER_COSINE = 0.9
 PROBED_IMAGES = 4
+# Codes of an image, of each form, from whose means two noisy encoders are compared.
+CODES_OF_A_MEAN = 32
 
 
 def read_file(path: str | pathlib.Path) -> bytes:
@@ -126,7 +129,7 @@ def encoder_shapes(runner: Callable, path: str | pathlib.Path) -> tuple[int, tup
 
 
 def check_same_encoder(
-    encode: Callable[[np.ndarray], np.ndarray],
+    encode: Encode,
     float_form: ForeignEncoder,
     side: int,
     path: str | pathlib.Path,
@@ -138,15 +141,37 @@ def check_same_encoder(
             f" {float_form.image_size}: they are not one encoder."
         )
     probe = random_images(PROBED_IMAGES, side)
-    found, expected = encode(probe), float_form.encode(probe)
-    if found.shape != expected.shape:
+    shapes = [form(probe[:1]).shape[1:] for form in (encode, float_form.encode)]
+    if shapes[0] != shapes[1]:
         raise ValueError(
-            f"--encoder_tflite={path} gives codes {list(found.shape[1:])}, --encoder_saved_model"
-            f" {list(expected.shape[1:])}: they are not one encoder."
+            f"--encoder_tflite={path} gives codes {list(shapes[0])}, --encoder_saved_model"
+            f" {list(shapes[1])}: they are not one encoder."
         )
-    cosine = float(parity.cosines(found, expected).mean())
+    compare = noisy_likeness if float_form.random_codes else likeness
+    cosine = compare(encode, float_form.encode, probe)
     if not cosine >= SAME_ENCODER_COSINE:
         raise ValueError(
             f"--encoder_tflite={path} and --encoder_saved_model give codes with a mean cosine of"
             f" {cosine:.3f}, expected at least {SAME_ENCODER_COSINE}: they are not one encoder."
         )
+
+
+def likeness(one: Encode, other: Encode, images: np.ndarray) -> float:
+    """The mean cosine of two encoders' codes of uint8 images [n, S, S, 3]."""
+    return float(parity.cosines(one(images), other(images)).mean())
+
+
+def noisy_likeness(one: Encode, other: Encode, images: np.ndarray) -> float:
+    """The same for encoders whose codes differ each time, as it would be without their noise.
+
+    Noise makes even the codes of one encoder unlike each other; by as much it makes the codes of
+    two. The cosine across is therefore divided by the root of the product of those within
+    (correction for attenuation, Spearman 1904), each between means of CODES_OF_A_MEAN codes.
+    """
+    first, second = (
+        [np.mean([form(images) for _ in range(CODES_OF_A_MEAN)], axis=0) for _ in range(2)]
+        for form in (one, other)
+    )
+    across = np.mean([parity.cosines(a, b).mean() for a in first for b in second])
+    within = parity.cosines(*first).mean() * parity.cosines(*second).mean()
+    return float(across / np.sqrt(within)) if within > 0 else math.nan

@@ -226,7 +226,7 @@ def test_a_subject_is_described_by_all_that_protects_it():
 
 def test_other_data_set_is_read_only_for_an_audit_whose_attackers_take_it(tmp_path):
     run = runs.RunDirectory(tmp_path)
-    other = {"attacker_dataset": "faces", "num_faces": 40, "image_size": 32}
+    other = {"attacker_dataset": "faces", "num_faces": 60, "image_size": 32}
     for without in (
         Config(audit="quick", **other),
         Config(audit="standard", attackers="linear,decoder", **other),
@@ -235,4 +235,4 @@ def test_other_data_set_is_read_only_for_an_audit_whose_attackers_take_it(tmp_pa
         assert audit_stage.load_other_images(without, run) is None
     assert not run.root.joinpath("cache").exists()
     read = audit_stage.load_other_images(Config(audit="standard", **other), run)
-    assert read.shape == (40, 32, 32, 3)
+    assert read.shape == (60, 32, 32, 3)

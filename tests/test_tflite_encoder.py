@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 from tiny_models import SIZE, build_models, pictures, proof
 
-from arl_tf import foreign, tflite, tflite_encoder
+from arl_tf import code_layers, foreign, parity, tflite, tflite_encoder
 from arl_tf.saved_models import save_encoder
 
 
@@ -71,6 +71,49 @@ def test_float_form_of_another_encoder_is_refused(files):
     other = foreign.load_saved_model(folder / "other")
     with pytest.raises(ValueError, match=r"cosine of .* not one encoder"):
         tflite_encoder.load_tflite(folder / "float32.tflite", other)
+
+
+def noisy(seed=0, deviation=2.0):
+    encoder = build_models(seed=seed).encoder
+    code = code_layers.NoisyCode(deviation)(encoder.output)
+    return keras.Model(encoder.input, code)
+
+
+@pytest.fixture(scope="module")
+def noisy_files(tmp_path_factory):
+    """Folder of a noisy encoder's int8 file and SavedModel, and of another's SavedModel."""
+    folder = tmp_path_factory.mktemp("noisy")
+    content = tflite.convert(noisy(), "int8", proof(calibration=pictures(32)))
+    (folder / "int8.tflite").write_bytes(content)
+    save_encoder(noisy(), SIZE, folder / "encoder")
+    save_encoder(noisy(seed=1), SIZE, folder / "other")
+    return folder
+
+
+def test_noisy_encoder_is_known_by_its_float_form_whose_codes_differ_each_time(noisy_files):
+    float_form = foreign.load_saved_model(noisy_files / "encoder")
+    loaded = tflite_encoder.load_tflite(noisy_files / "int8.tflite", float_form)
+    image = pictures(1)
+    assert loaded.random_codes and "its codes are random" in loaded.why_not
+    assert parity.cosines(loaded.encode(image), float_form.encode(image)).mean() < 0.9
+
+
+def test_float_form_of_another_noisy_encoder_is_refused(noisy_files):
+    other = foreign.load_saved_model(noisy_files / "other")
+    with pytest.raises(ValueError, match=r"cosine of .* not one encoder"):
+        tflite_encoder.load_tflite(noisy_files / "int8.tflite", other)
+
+
+def test_likeness_of_noisy_encoders_is_that_of_their_codes_without_noise():
+    rng = np.random.default_rng(0)
+    signals = rng.standard_normal((2, 4, 500))
+    signals[1] = 0.6 * signals[0] + 0.8 * signals[1]
+    one, other = (lambda x, s=s: s + 3 * rng.standard_normal(s.shape) for s in signals)
+    images = np.zeros((4, 2, 2, 3), np.uint8)
+    assert tflite_encoder.noisy_likeness(one, one, images) == pytest.approx(1, abs=0.05)
+    # Two cosines of 500 values: their deviation is about 1 / sqrt(2000) of four images.
+    assert tflite_encoder.noisy_likeness(one, other, images) == pytest.approx(0.6, abs=0.1)
+    assert tflite_encoder.likeness(one, one, images) < 0.3
 
 
 def made_file(path, model):
