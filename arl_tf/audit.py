@@ -34,7 +34,6 @@ ATTACK_SETTINGS = (
     "attacker_steps",
     "attacker_width",
     "audit_split",
-    "codes_per_photo",
     "dataset",
     "mu",
     "perceptual",
@@ -167,10 +166,13 @@ def open_store(
     config: Config, images: ImageSet, rows: Rows, sealed: SealedImages, setting: Setting
 ) -> AttackStore:
     """The store of this encoder's attacks: others' there count as not there."""
+    settings = {name: getattr(config, name) for name in ATTACK_SETTINGS}
+    if config.codes_per_photo > 1:
+        settings["codes_per_photo"] = config.codes_per_photo
     key = attack_store.store_key(
         setting.subject.sha256,
         dataclasses.asdict(setting.subject.channel),
-        {name: getattr(config, name) for name in ATTACK_SETTINGS},
+        settings,
         sealed.fingerprint,
         *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),
     )

@@ -157,6 +157,12 @@ def test_another_encoder_is_attacked_anew(spy, tmp_path):
     assert len(spy.seen) == 4
 
 
+def test_other_numbers_of_codes_are_attacked_anew(spy, tmp_path):
+    run(tmp_path)
+    run(tmp_path, dataclasses.replace(CONFIG, stages="audit", codes_per_photo=2))
+    assert len(spy.seen) == 4
+
+
 def test_seed_with_the_best_held_out_loss_counts_and_the_spread_is_told(spy, tmp_path):
     report, _, _ = run(tmp_path, dataclasses.replace(CONFIG, audit_seeds=2))
     attack = report.content["attacks"][0]
