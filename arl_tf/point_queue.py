@@ -207,9 +207,13 @@ def work_through(
     start, done = time.monotonic(), 0
     while claim := queue.claim(sampler, num_trials):
         logging.info("Point %s", claim.point.label)
-        record = run_one(claim.point)
-        values = values_of(record) if record["state"] == FINISHED else ()
-        queue.finish(claim, record, values)
+        try:
+            record = run_one(claim.point)
+            values = values_of(record) if record["state"] == FINISHED else ()
+            queue.finish(claim, record, values)
+        finally:
+            # A point that was interrupted is free, even where this process lives on.
+            claim.lock.release()
         done += 1
         after_each()
         trials = queue.trials()
