@@ -167,6 +167,7 @@ def open_store(
 ) -> AttackStore:
     """The store of this encoder's attacks: others' there count as not there."""
     settings = {name: getattr(config, name) for name in ATTACK_SETTINGS}
+    # Single codes' attacks keep the key they had before there was a choice.
     if config.codes_per_photo > 1:
         settings["codes_per_photo"] = config.codes_per_photo
     key = attack_store.store_key(

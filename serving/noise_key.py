@@ -6,10 +6,12 @@ The price: whoever sees two such codes sees that they are of one photo. Pictures
 only in one prepared pixel, get noise of their own; a burst of almost equal shots still averages.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
 import pathlib
+import tempfile
 
 import numpy as np
 
@@ -24,15 +26,21 @@ def read_or_make_key(path: str | os.PathLike) -> bytes:
         OSError: it can't be read or written.
     """
     path = pathlib.Path(path)
+    if not path.exists():
+        make_key(path)
+    return check_key(path.read_bytes(), f"{path} holds")
+
+
+def make_key(path: pathlib.Path) -> None:
+    """Writes a new secret, whole or not at all; leaves one alone that another process wrote."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-    else:
-        key = os.urandom(KEY_BYTES)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-    return check_key(key, f"{path} holds")
+            file.write(os.urandom(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
 
 
 def check_key(key: bytes, where: str = "The key has") -> bytes:

@@ -122,6 +122,16 @@ def test_only_the_code_leaves_the_device(capfd, stub, tflite_file, photo):
     assert len(body) < expected.size * 18 + 80
 
 
+def test_key_for_an_encoder_without_noise_is_refused_before_anything_is_sent(
+    capfd, stub, tflite_file, photo, tmp_path
+):
+    key = f"--noise_key={tmp_path / 'key'}"
+    status, _, said = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}", key)
+    assert status == 1
+    assert "adds no noise that a key could decide" in said
+    assert not stub.requests
+
+
 def test_no_byte_of_the_photo_is_on_the_wire(capfd, stub, tflite_file, photo):
     run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}", "--json")
     recorded = bytes(stub.recorded)

@@ -21,6 +21,15 @@ def test_key_is_made_once_for_its_owner_alone(tmp_path):
     assert noise_key.read_or_make_key(tmp_path / "other") != key
 
 
+def test_of_two_processes_that_make_a_key_the_first_one_s_stays(tmp_path):
+    path = tmp_path / "key"
+    noise_key.make_key(path)
+    first = path.read_bytes()
+    noise_key.make_key(path)
+    assert path.read_bytes() == first
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
 def test_file_that_holds_no_key_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "key"
     path.write_text("hello")

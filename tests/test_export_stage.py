@@ -200,5 +200,7 @@ def test_training_anew_removes_every_audit_of_the_old_encoder(tmp_path):
     run = runs.RunDirectory(tmp_path)
     for name in ("test", "validation", "16_codes"):
         run.audit(name).mkdir()
+        runs.mark_finished(run, f"audit_{name}", {})
     stages.forget(Config(overwrite=True), run, ["train"])
     assert not list(tmp_path.glob("audit*"))
+    assert runs.finished_stages(run) == {}
