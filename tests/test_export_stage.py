@@ -198,6 +198,7 @@ def test_audit_of_several_codes_has_a_folder_of_its_own_and_leaves_the_export_al
 
 def test_training_anew_removes_every_audit_of_the_old_encoder(tmp_path):
     run = runs.RunDirectory(tmp_path)
+    runs.mark_finished(run, "train", {})
     for name in ("test", "validation", "16_codes"):
         run.audit(name).mkdir()
         runs.mark_finished(run, f"audit_{name}", {})
