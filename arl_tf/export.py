@@ -152,10 +152,10 @@ def build_saved_models(
     warmup.write_requests(
         encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))
     )
-    codes = [outputs["code"] for _, outputs in warmup.run_requests(encoder_dir)]
-    warmup.write_requests(
-        task_head_dir, "task_head", {"serving_default": {"code": max(codes, key=len)}}
-    )
+    codes = [
+        outputs["code"] for _, outputs in warmup.run_requests(encoder_dir) if "code" in outputs
+    ]
+    warmup.write_requests(task_head_dir, "task_head", warmup.task_head_inputs(max(codes, key=len)))
     warmup.run_requests(task_head_dir)
     return errors
 

@@ -31,7 +31,14 @@ def encoder_inputs(images: np.ndarray) -> dict[str, Inputs]:
         "serving_default": {"image": images},
         "encode": {"image": images},
         "encode_bytes": {"image_bytes": files},
+        "encode_to_bytes": {"image_bytes": files},
     }
+
+
+def task_head_inputs(codes: np.ndarray) -> dict[str, Inputs]:
+    """Signature -> inputs by name, for the task head; float32 [n, ...], or as bytes [n]."""
+    files = np.array([code.astype("<f4").tobytes() for code in codes], object)
+    return {"serving_default": {"code": codes}, "read_bytes": {"code_bytes": files}}
 
 
 def write_requests(folder: pathlib.Path, model_name: str, inputs: Mapping[str, Inputs]) -> None:
@@ -98,8 +105,13 @@ def run_request(
 
 
 def check_outputs(outputs: Mapping[str, np.ndarray], rows: int, what: str) -> None:
-    """Raises ExportError unless every output has a row of finite values for each input."""
+    """Raises ExportError unless every output has a row of finite values for each input.
+
+    Strings are float32 values.
+    """
     for key, values in outputs.items():
+        if values.dtype == object:
+            values = np.frombuffer(b"".join(values), "<f4").reshape(len(values), -1)
         if len(values) != rows or not np.isfinite(values).all():
             raise ExportError(
                 f"{what}: {key} has {len(values)} rows for {rows}, and"

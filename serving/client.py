@@ -13,7 +13,7 @@ import io
 import json
 import random
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -30,7 +30,16 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ENCODE, ENCODE_BYTES, InputSpec, Signature
+from serving.contract import (
+    ENCODE,
+    ENCODE_BYTES,
+    ENCODE_TO_BYTES,
+    READ,
+    READ_BYTES,
+    ServedSignature,
+    Signature,
+    TensorSpec,
+)
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
@@ -72,7 +81,8 @@ class EncoderClient(CodeClient):
 
     Images travel as PNG, through the signature encode_bytes: lossless, with the same codes as by
     encode, in a sixth of the bytes and half of the time that lists of numbers take (measured on
-    32 faces of 64 pixels).
+    32 faces of 64 pixels). Codes travel as bytes where the models have signatures for it, else as
+    numbers.
     """
 
     # At most: PNG of noise in base64; decimal text with its comma and brackets; base64.
@@ -140,25 +150,58 @@ class EncoderClient(CodeClient):
         self._pool.clear()
 
     def _predict(self, model: str, signature: Signature, rows: Sequence) -> dict[str, np.ndarray]:
-        if signature is ENCODE:
-            signature, rows = ENCODE_BYTES, [png(image) for image in rows]
-        answer = self.call("POST", f"{self.model_path(model)}:predict", body(signature, rows))
+        sent, content = self.predict_call(model, signature, rows)
+        answer = self.call("POST", f"{self.model_path(model)}:predict", content)
         outputs = answer.get("outputs", {})
         # A model's only output comes without its name.
-        named = outputs if isinstance(outputs, dict) else {signature.outputs[0]: outputs}
+        named = outputs if isinstance(outputs, dict) else {sent.outputs[0]: outputs}
         try:
+            if sent is ENCODE_TO_BYTES:
+                shape = self._code_shape(model)
+                return {"code": np.stack([code(item, shape) for item in named["code_bytes"]])}
             return {name: np.asarray(named[name], np.float32) for name in signature.outputs}
         except (KeyError, ValueError, TypeError) as error:
             raise AnswerError(
-                f"{model} gives no {' and '.join(signature.outputs)} as arrays of numbers: {error}"
+                f"{model} gives no {' and '.join(sent.outputs)} as arrays of numbers: {error}"
             ) from error
 
-    def _signatures(self, model: str) -> dict[str, dict[str, InputSpec]]:
+    def predict_call(
+        self, model: str, signature: Signature, rows: Sequence
+    ) -> tuple[Signature, bytes]:
+        """The signature that is called in place of one, for its short bodies, and the call's body.
+
+        Args:
+            model: its name.
+            signature: ENCODE, ENCODE_BYTES or READ.
+            rows: array uint8 or float32 [N, ...], or N byte strings.
+
+        Raises:
+            EncoderError: the model has no such signature, or can't be asked.
+        """
+        if signature is ENCODE:
+            signature, rows = ENCODE_BYTES, [png(image) for image in rows]
+        served = self._served_signatures(model, signature)
+        if signature is ENCODE_BYTES and ENCODE_TO_BYTES.name in served and self._code_shape(model):
+            signature = ENCODE_TO_BYTES
+        if signature is READ and READ_BYTES.name in served:
+            signature, rows = READ_BYTES, [row.astype("<f4").tobytes() for row in rows]
+        return signature, body(signature, rows)
+
+    def _code_shape(self, model: str) -> tuple[int, ...] | None:
+        """The shape of an encoder's codes; None where its metadata doesn't tell."""
+        served = self._served_signatures(model, ENCODE_BYTES)[ENCODE_BYTES.name]
+        spec = served.outputs.get("code")
+        known = spec is not None and spec.shape is not None and None not in spec.shape[1:]
+        return spec.shape[1:] if known else None
+
+    def _signatures(self, model: str) -> dict[str, ServedSignature]:
         answer = self.call("GET", f"{self.model_path(model)}/metadata")
         try:
             signatures = answer["metadata"]["signature_def"]["signature_def"]
             return {
-                name: {key: input_spec(tensor) for key, tensor in signature["inputs"].items()}
+                name: ServedSignature(
+                    tensor_specs(signature["inputs"]), tensor_specs(signature.get("outputs", {}))
+                )
                 for name, signature in signatures.items()
                 # A model lists its initialiser as a signature without inputs.
                 if signature.get("inputs")
@@ -266,14 +309,29 @@ ROW_VALUES = {
 }
 
 
-def input_spec(tensor: dict[str, Any]) -> InputSpec:
-    """Reads one input of a model's metadata."""
+def code(item: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
+    """One code of an answer, float32 of that shape, from {"b64": ...}.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is something else.
+    """
+    content = base64.b64decode(item["b64"], validate=True)
+    return np.frombuffer(content, "<f4").reshape(shape).astype(np.float32)
+
+
+def tensor_specs(tensors: Mapping[str, dict[str, Any]]) -> dict[str, TensorSpec]:
+    """Reads inputs or outputs of a model's metadata."""
+    return {name: tensor_spec(tensor) for name, tensor in tensors.items()}
+
+
+def tensor_spec(tensor: dict[str, Any]) -> TensorSpec:
+    """Reads one of them."""
     dtype = DTYPES.get(tensor["dtype"], tensor["dtype"])
     shape = tensor["tensor_shape"]
     if shape.get("unknown_rank"):
-        return InputSpec(dtype, None)
+        return TensorSpec(dtype, None)
     sides = (int(side["size"]) for side in shape.get("dim", []))
-    return InputSpec(dtype, tuple(None if side < 0 else side for side in sides))
+    return TensorSpec(dtype, tuple(None if side < 0 else side for side in sides))
 
 
 def error_message(content: bytes) -> str:

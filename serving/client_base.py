@@ -10,7 +10,15 @@ from typing import Self
 import numpy as np
 
 from serving.client_errors import AnswerError, NotFoundError, RejectedError
-from serving.contract import ENCODE, ENCODE_BYTES, READ, Attributes, InputSpec, Signature
+from serving.contract import (
+    ENCODE,
+    ENCODE_BYTES,
+    READ,
+    Attributes,
+    ServedSignature,
+    Signature,
+    TensorSpec,
+)
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 Path = str | os.PathLike[str]
@@ -45,7 +53,7 @@ class CodeClient(abc.ABC):
         self.attribute_names = None if attribute_names is None else tuple(attribute_names)
         self.batch_size = batch_size
         self.max_request_bytes = max_request_bytes
-        self._inputs: dict[tuple[str, str], dict[str, InputSpec]] = {}
+        self._served: dict[str, dict[str, ServedSignature]] = {}
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -60,8 +68,8 @@ class CodeClient(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _signatures(self, model: str) -> dict[str, dict[str, InputSpec]]:
-        """The inputs of a model's signatures, by signature and input."""
+    def _signatures(self, model: str) -> dict[str, ServedSignature]:
+        """A model's signatures by name, out of its metadata."""
 
     def __enter__(self) -> Self:
         return self
@@ -197,20 +205,24 @@ class CodeClient(abc.ABC):
                 f" [{sides}], N >= 1."
             )
 
-    def _input_spec(self, model: str, signature: Signature) -> InputSpec:
-        """The input's type and shape; asks the server once."""
-        key = (model, signature.name)
-        if key not in self._inputs:
-            known = self._signatures(model)
-            if signature.name not in known:
+    def _served_signatures(self, model: str, signature: Signature) -> dict[str, ServedSignature]:
+        """A model's signatures, this one among them; asks the server once."""
+        if signature.name not in self._served.get(model, {}):
+            found = self._signatures(model)
+            if signature.name not in found:
                 raise NotFoundError(
-                    f"{model} has the signatures {', '.join(sorted(known)) or 'none'}; expected"
+                    f"{model} has the signatures {', '.join(sorted(found)) or 'none'}; expected"
                     f" {signature.name}."
                 )
-            self._inputs[key] = known[signature.name]
-        spec = self._inputs[key].get(signature.input_name)
+            self._served[model] = found
+        return self._served[model]
+
+    def _input_spec(self, model: str, signature: Signature) -> TensorSpec:
+        """The input's type and shape."""
+        inputs = self._served_signatures(model, signature)[signature.name].inputs
+        spec = inputs.get(signature.input_name)
         if spec is None or spec.dtype != signature.dtype:
-            found = {name: spec.dtype for name, spec in self._inputs[key].items()}
+            found = {name: spec.dtype for name, spec in inputs.items()}
             raise AnswerError(
                 f"{model}'s signature {signature.name} takes {found}; expected"
                 f" {signature.input_name} of type {signature.dtype}."

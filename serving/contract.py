@@ -1,13 +1,14 @@
 """The contract of the exported models, as clients see it: signatures, inputs, attributes."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class InputSpec:
-    """A model's input as its metadata gives it.
+class TensorSpec:
+    """A model's input or output as its metadata gives it.
 
     Attributes:
         dtype: numpy's name of its type; `bytes` for strings.
@@ -19,13 +20,21 @@ class InputSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class ServedSignature:
+    """A served model's signature, as its metadata gives it: inputs and outputs by name."""
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+@dataclasses.dataclass(frozen=True)
 class Signature:
     """One of the exported models' signatures.
 
     Attributes:
         name: the signature's.
         input_name: of its one input.
-        dtype: of the input, as in InputSpec.
+        dtype: of the input, as in TensorSpec.
         outputs: names of the outputs that are used.
     """
 
@@ -38,6 +47,9 @@ class Signature:
 ENCODE = Signature("encode", "image", "uint8", ("code",))
 ENCODE_BYTES = Signature("encode_bytes", "image_bytes", "bytes", ("code",))
 READ = Signature("serving_default", "code", "float32", ("logits", "probability"))
+# The same with codes as bytes, float32 in little-endian order: for REST, where numbers are slow.
+ENCODE_TO_BYTES = Signature("encode_to_bytes", "image_bytes", "bytes", ("code_bytes",))
+READ_BYTES = Signature("read_bytes", "code_bytes", "bytes", ("logits", "probability"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ serving/client.py where that is too much.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import grpc
@@ -27,7 +27,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import InputSpec, Signature
+from serving.contract import ServedSignature, Signature, TensorSpec
 
 ERRORS: dict[grpc.StatusCode, type[EncoderError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: RejectedError,
@@ -147,7 +147,7 @@ class GrpcEncoderClient(CodeClient):
                 f"{model} gives no {' and '.join(signature.outputs)} as tensors of numbers: {error}"
             ) from error
 
-    def _signatures(self, model: str) -> dict[str, dict[str, InputSpec]]:
+    def _signatures(self, model: str) -> dict[str, ServedSignature]:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         self._choose(request.model_spec, model)
         answer = self.call("GetModelMetadata", request)
@@ -155,7 +155,7 @@ class GrpcEncoderClient(CodeClient):
         if not answer.metadata["signature_def"].Unpack(signatures):
             raise AnswerError(f"{model}'s metadata has no signatures.")
         return {
-            name: {key: input_spec(tensor) for key, tensor in signature.inputs.items()}
+            name: ServedSignature(tensor_specs(signature.inputs), tensor_specs(signature.outputs))
             for name, signature in signatures.signature_def.items()
             # A model lists its initialiser as a signature without inputs.
             if signature.inputs
@@ -198,11 +198,16 @@ def channel_options(retries: int) -> list[tuple[str, object]]:
     return options
 
 
-def input_spec(tensor: object) -> InputSpec:
-    """Reads one input (TensorInfo) of a model's metadata."""
+def tensor_specs(tensors: Mapping[str, object]) -> dict[str, TensorSpec]:
+    """Reads inputs or outputs (TensorInfo by name) of a model's metadata."""
+    return {name: tensor_spec(tensor) for name, tensor in tensors.items()}
+
+
+def tensor_spec(tensor: object) -> TensorSpec:
+    """Reads one of them."""
     dtype = tf.dtypes.as_dtype(tensor.dtype)
     name = "bytes" if dtype == tf.string else dtype.name
     shape = tensor.tensor_shape
     if shape.unknown_rank:
-        return InputSpec(name, None)
-    return InputSpec(name, tuple(None if side.size < 0 else side.size for side in shape.dim))
+        return TensorSpec(name, None)
+    return TensorSpec(name, tuple(None if side.size < 0 else side.size for side in shape.dim))

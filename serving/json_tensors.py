@@ -1,6 +1,5 @@
 """Bodies of REST's :predict to arrays and back, in row and column format."""
 
-import base64
 import binascii
 import dataclasses
 import json
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pybase64
 import tensorflow as tf
 
 from serving import validation
@@ -151,7 +151,7 @@ def _to_bytes(name: str, value: Any) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get(B64), str):
         raise invalid(f'Input {name!r} must hold strings or {{"b64": ...}}, got {_short(value)}.')
     try:
-        return base64.b64decode(value[B64], validate=True)
+        return pybase64.b64decode(value[B64], validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid(f"Input {name!r}: unable to base64 decode: {error}") from error
 
@@ -187,7 +187,7 @@ def _plain(name: str, array: np.ndarray) -> Any:
         if isinstance(value, list):
             return [convert(item) for item in value]
         if name.endswith(BYTES_SUFFIX):
-            return {B64: base64.b64encode(value).decode()}
+            return {B64: pybase64.b64encode_as_string(value)}
         return value.decode(errors="replace")
 
     return convert(array.tolist())

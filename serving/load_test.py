@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from serving.client import EncoderClient, base_address, body
+from serving.client import EncoderClient, base_address
 from serving.client_errors import EncoderError
 from serving.contract import ENCODE, ENCODE_BYTES, READ
 from serving.grpc_client import GrpcEncoderClient
@@ -221,10 +221,10 @@ def measure_all(
 def rest_call(
     address: str, options: argparse.Namespace, rows: Sequence
 ) -> Iterator[Callable[[], object]]:
-    """A function that makes one REST call."""
-    content = body(options.signature, rows)
+    """A function that makes one REST call, by the signature that the client takes."""
     connections = max(options.concurrency)
     with EncoderClient(address, retries=0, max_connections=connections) as client:
+        _, content = client.predict_call(options.model, options.signature, rows)
         path = f"{client.model_path(options.model)}:predict"
         yield lambda: client.send("POST", path, content)
 

@@ -46,6 +46,19 @@ SIGNATURES = {
 }
 
 
+# What exports have besides.
+BYTES_SIGNATURES = {
+    "encoder": {
+        "encode_to_bytes": {"inputs": {"image_bytes": tensor("DT_STRING", -1)}},
+        "encode_bytes": {
+            "inputs": {"image_bytes": tensor("DT_STRING", -1)},
+            "outputs": {"code": tensor("DT_FLOAT", -1, *CODE_SHAPE)},
+        },
+    },
+    "task_head": {"read_bytes": {"inputs": {"code_bytes": tensor("DT_STRING", -1)}}},
+}
+
+
 class RecordingSocket(io.RawIOBase):
     """Reads from a connection and keeps what came."""
 
@@ -128,7 +141,22 @@ def read(inputs):
     return {"logits": logits.tolist(), "probability": sigmoid(logits).tolist()}
 
 
-ANSWERS = {"encode_bytes": encode_bytes, "serving_default": read}
+def encode_to_bytes(inputs):
+    contents = np.array(encode_bytes(inputs), "<f4")
+    return [{"b64": base64.b64encode(content.tobytes()).decode()} for content in contents]
+
+
+def read_bytes(inputs):
+    contents = [base64.b64decode(item["b64"]) for item in inputs["code_bytes"]]
+    return read({"code": [np.frombuffer(c, "<f4").reshape(CODE_SHAPE) for c in contents]})
+
+
+ANSWERS = {
+    "encode_bytes": encode_bytes,
+    "encode_to_bytes": encode_to_bytes,
+    "serving_default": read,
+    "read_bytes": read_bytes,
+}
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -70,6 +70,46 @@ def test_predict_call_is_tf_servings_column_format(stub, client):
     np.testing.assert_array_equal(np.float32(body["inputs"]["code"]), codes(2))
 
 
+@pytest.fixture
+def bytes_client(client, monkeypatch):
+    for name, signatures in serving_stub.BYTES_SIGNATURES.items():
+        both = serving_stub.SIGNATURES[name] | signatures
+        monkeypatch.setitem(serving_stub.SIGNATURES, name, both)
+    return client
+
+
+def test_codes_travel_as_bytes_where_the_task_head_takes_them(stub, bytes_client):
+    found = bytes_client.read_attributes(codes(2))
+    (body,) = predict_bodies(stub)
+    assert body["signature_name"] == "read_bytes"
+    sent = [base64.b64decode(item["b64"]) for item in body["inputs"]["code_bytes"]]
+    assert sent == [code.astype("<f4").tobytes() for code in codes(2)]
+    np.testing.assert_array_equal(found.logits, stub_logits(codes(2)))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_codes_come_as_bytes_where_the_encoder_gives_them(stub, bytes_client, count):
+    found = bytes_client.encode(pictures(count))
+    assert predict_bodies(stub)[0]["signature_name"] == "encode_to_bytes"
+    assert (found.dtype, found.flags.writeable) == (np.float32, True)
+    np.testing.assert_array_equal(found, stub_code(pictures(count)))
+
+
+def test_codes_of_unknown_shape_come_as_numbers(stub, bytes_client, monkeypatch):
+    outputs = {"code": serving_stub.tensor("DT_FLOAT", -1, -1, 2, 3)}
+    encoder = serving_stub.SIGNATURES["encoder"]
+    monkeypatch.setitem(encoder["encode_bytes"], "outputs", outputs)
+    np.testing.assert_array_equal(bytes_client.encode(pictures(1)), stub_code(pictures(1)))
+    assert predict_bodies(stub)[0]["signature_name"] == "encode_bytes"
+
+
+@pytest.mark.parametrize("answer", ["x", {"b64": "no base64"}, {"b64": "AAAA"}, {}, 1.0], ids=str)
+def test_bytes_that_are_no_code_are_an_error(stub, bytes_client, answer):
+    stub.faults = [(200, {"outputs": [answer]}, {})]
+    with pytest.raises(AnswerError, match="gives no code_bytes"):
+        bytes_client.encode(pictures(1))
+
+
 def test_images_travel_as_png_without_loss(stub, client):
     client.encode(pictures(2))
     (body,) = predict_bodies(stub)
@@ -309,7 +349,7 @@ def test_metadata_that_is_none_is_an_error(client, monkeypatch, metadata):
 
 def test_shape_of_unknown_rank_is_left_to_the_server():
     spec = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [], "unknown_rank": True}}
-    assert client_module.input_spec(spec) == contract.InputSpec("float32", None)
+    assert client_module.tensor_spec(spec) == contract.TensorSpec("float32", None)
 
 
 @pytest.fixture

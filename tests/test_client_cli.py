@@ -16,6 +16,7 @@ import numpy as np
 import packaging.requirements
 import packaging.utils
 import pytest
+import serving_stub
 from conftest import ROOT
 from keras import layers
 from PIL import Image
@@ -102,7 +103,16 @@ def windows(content, size=12):
     return {content[at : at + size] for at in range(len(content) - size + 1)}
 
 
-def test_only_the_code_leaves_the_device(capfd, stub, tflite_file, photo):
+@pytest.fixture(params=[False, True], ids=["numbers", "bytes"])
+def takes_bytes(request, monkeypatch):
+    """Whether the task head has a signature for codes as bytes."""
+    if request.param:
+        both = serving_stub.SIGNATURES["task_head"] | serving_stub.BYTES_SIGNATURES["task_head"]
+        monkeypatch.setitem(serving_stub.SIGNATURES, "task_head", both)
+    return request.param
+
+
+def test_only_the_code_leaves_the_device(capfd, stub, tflite_file, photo, takes_bytes):
     status, _, _ = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}")
     assert status == 0
     (method, path, nothing), (_, predict_path, body) = stub.requests
@@ -110,9 +120,16 @@ def test_only_the_code_leaves_the_device(capfd, stub, tflite_file, photo):
     assert predict_path == "/v1/models/task_head:predict"
     sent = json.loads(body)
     assert set(sent) == {"signature_name", "inputs"}
-    assert (sent["signature_name"], list(sent["inputs"])) == ("serving_default", ["code"])
     expected = code_of(tflite_file, photo)
-    np.testing.assert_array_equal(np.float32(sent["inputs"]["code"]), expected)
+    if takes_bytes:
+        encoded = base64.b64encode(expected.astype("<f4").tobytes()).decode()
+        assert sent == {
+            "signature_name": "read_bytes",
+            "inputs": {"code_bytes": [{"b64": encoded}]},
+        }
+    else:
+        assert (sent["signature_name"], list(sent["inputs"])) == ("serving_default", ["code"])
+        np.testing.assert_array_equal(np.float32(sent["inputs"]["code"]), expected)
     # All that came over the wire is these two calls: this body, and headers of two short kinds.
     assert stub.recorded.endswith(body)
     head = bytes(stub.recorded[: -len(body)])
@@ -132,6 +149,7 @@ def test_key_for_an_encoder_without_noise_is_refused_before_anything_is_sent(
     assert not stub.requests
 
 
+@pytest.mark.usefixtures("takes_bytes")
 def test_no_byte_of_the_photo_is_on_the_wire(capfd, stub, tflite_file, photo):
     run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}", "--json")
     recorded = bytes(stub.recorded)

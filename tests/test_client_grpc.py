@@ -17,7 +17,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ENCODE, InputSpec
+from serving.contract import ENCODE, TensorSpec
 from serving.grpc_client import GrpcEncoderClient
 
 Code = grpc.StatusCode
@@ -170,4 +170,4 @@ def test_version_and_label_together_are_refused():
 def test_shape_of_unknown_rank_is_left_to_the_server():
     info = meta_graph_pb2.TensorInfo(dtype=tf.float32.as_datatype_enum)
     info.tensor_shape.unknown_rank = True
-    assert grpc_client.input_spec(info) == InputSpec("float32", None)
+    assert grpc_client.tensor_spec(info) == TensorSpec("float32", None)

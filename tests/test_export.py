@@ -105,14 +105,22 @@ def test_encoder_signatures_are_the_contracts(signatures, models):
         "image_bytes": ("string", (None,))
     }
     assert described(signature.structured_outputs) == code
+    signature = signatures.encoder["encode_to_bytes"]
+    assert described(signature.structured_input_signature[1]) == {
+        "image_bytes": ("string", (None,))
+    }
+    assert described(signature.structured_outputs) == {"code_bytes": ("string", (None,))}
 
 
-def test_task_head_signature_is_the_contracts(signatures, models):
+def test_task_head_signatures_are_the_contracts(signatures, models):
     signature = signatures.task_head["serving_default"]
     assert described(signature.structured_input_signature[1]) == {
         "code": ("float32", models.task_head.input_shape)
     }
     outputs = ("float32", (None, len(NAMES)))
+    assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
+    signature = signatures.task_head["read_bytes"]
+    assert described(signature.structured_input_signature[1]) == {"code_bytes": ("string", (None,))}
     assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
 
 
@@ -158,6 +166,37 @@ def test_encode_bytes_refuses_bytes_that_are_no_image(signatures):
         signatures.encoder["encode_bytes"](image_bytes=tf.constant([b"no image"]))
 
 
+def test_code_bytes_are_the_codes_values_and_read_the_same(signatures):
+    files = tf.constant([as_bytes(image, "PNG") for image in pictures(3)])
+    code = signatures.encoder["encode_bytes"](image_bytes=files)["code"]
+    found = signatures.encoder["encode_to_bytes"](image_bytes=files)["code_bytes"]
+    assert found.numpy().tolist() == [row.tobytes() for row in code.numpy().astype("<f4")]
+    expected = signatures.task_head["serving_default"](code=code)
+    outputs = signatures.task_head["read_bytes"](code_bytes=found)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(outputs[name], values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content[:-4], "must hold float32"),
+        (lambda content: content + content, "must hold float32"),
+        (lambda content: b"", "must hold float32"),
+        (lambda content: b"\xff" * len(content), "must hold finite values"),
+    ],
+    ids=["short", "double", "empty", "NaN"],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_bytes_that_are_no_code_are_refused_in_any_place(
+    signatures, models, change, message, place
+):
+    contents = [np.zeros(models.encoder.output_shape[1:], "<f4").tobytes()] * 2
+    contents[place] = change(contents[place])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures.task_head["read_bytes"](code_bytes=tf.constant(contents))
+
+
 def test_encoder_artefact_holds_each_encoder_variable_once_and_nothing_else(exported, models):
     found = artefact_values(exported.encoder_dir)
     assert sorted_bytes(found) == sorted_bytes(models.encoder.variables)
@@ -187,7 +226,10 @@ def test_manifest_tells_every_comparison_beside_its_bound(exported):
     assert found["saved_model"].pop("bound") == 1e-5
     assert set(found["saved_model"]) == {
         f"{output}_{batch}"
-        for output in ("encode", "encode_bytes", "logits", "probability")
+        for output in (
+            *("encode", "encode_bytes", "encode_to_bytes"),
+            *("logits", "probability", "read_bytes_logits", "read_bytes_probability"),
+        )
         for batch in ("one", "all")
     }
     assert all(0 <= error <= 1e-5 for error in found["saved_model"].values())
@@ -468,6 +510,8 @@ def test_every_signature_has_warm_up_requests_that_run_and_give_its_codes(export
     by_hand = signatures.encoder["encode"](image=tf.constant(images))["code"]
     for name in ("serving_default", "encode", "encode_bytes"):
         np.testing.assert_allclose(encoded[name]["code"], by_hand, atol=1e-6)
+    code = saved_models.bytes_to_code(encoded["encode_to_bytes"]["code_bytes"], by_hand.shape[1:])
+    np.testing.assert_allclose(code, by_hand, atol=1e-6)
 
 
 def two_level_models():

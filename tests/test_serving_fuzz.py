@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 
 import grpc
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from serving_models import CODE_SHAPE, SIZE, picture_file, pictures, predict, serving
+from serving_models import CODE_SHAPE, SIZE, b64, picture_file, pictures, predict, serving
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -21,6 +22,7 @@ bounded = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+CODE_SIZE = math.prod(CODE_SHAPE)
 # A refusal by gRPC itself, for a message that is none, is UNKNOWN or INTERNAL; ours never is.
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -40,7 +42,8 @@ bodies = st.fixed_dictionaries(
     optional={
         "instances": json_values,
         "inputs": json_values,
-        "signature_name": st.sampled_from(["encode", "encode_bytes", "nothing"]) | json_values,
+        "signature_name": st.sampled_from(["encode_to_bytes", "read_bytes", "nothing"])
+        | json_values,
     },
 )
 
@@ -81,6 +84,15 @@ def test_any_json_is_answered(server, body, model):
 @given(body=st.binary(max_size=200))
 def test_any_bytes_as_body_are_refused(server, body):
     assert answered(server, body)
+
+
+@bounded
+@given(contents=st.lists(st.binary(max_size=8) | st.just(bytes(4 * CODE_SIZE)), max_size=3))
+def test_any_bytes_as_codes_are_answered(server, contents):
+    body = {"signature_name": "read_bytes", "inputs": {"code_bytes": list(map(b64, contents))}}
+    refused = answered(server, json.dumps(body).encode(), "task_head")
+    right = bool(contents) and all(len(content) == 4 * CODE_SIZE for content in contents)
+    assert refused == (not right)
 
 
 @bounded

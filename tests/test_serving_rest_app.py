@@ -117,6 +117,36 @@ def test_b64_png_and_jpeg_give_codes_of_the_pictures_in_them(server, encode):
     assert predict(server, "encoder", BYTES | jpeg)[0] == 200
 
 
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_codes_as_bytes_are_encoded_and_read_like_numbers(server, encode, key):
+    files = [b64(picture_file(image)) for image in pictures(2)]
+    answers = {"instances": "predictions", "inputs": "outputs"}
+    asked = {"signature_name": "encode_to_bytes", key: files}
+    encoded = predict(server, "encoder", asked)[1][answers[key]]
+    found = [np.frombuffer(base64.b64decode(item["b64"]), "<f4") for item in encoded]
+    codes = encode(pictures(2))
+    np.testing.assert_allclose(found, codes.reshape(2, -1), atol=1e-5)
+    asked = {"signature_name": "read_bytes", key: [b64(code.tobytes()) for code in codes]}
+    read = predict(server, "task_head", asked)
+    assert read == predict(server, "task_head", {key: codes.tolist()})
+    assert read[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ["code_bytes must hold float32 [4, 4, 3], 192 bytes"]),
+        (bytes(191), ["code_bytes must hold float32 [4, 4, 3], 192 bytes"]),
+        (bytes(384), ["code_bytes must hold float32 [4, 4, 3], 192 bytes"]),
+        (np.full(48, np.inf, "<f4").tobytes(), ["code_bytes must hold finite values"]),
+    ],
+    ids=["empty", "short", "double", "inf"],
+)
+def test_bytes_that_are_no_code_are_refused_with_the_reason(server, content, words):
+    body = {"signature_name": "read_bytes", "instances": [b64(bytes(192)), b64(content)]}
+    assert refused(predict(server, "task_head", body), 400, *words)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [

@@ -22,7 +22,26 @@ def signature(**shapes):
 @pytest.mark.parametrize("shape", [(1, 1, 3), (30, 70, 3), (70, 30)])
 def test_size_is_read_from_the_header(kind, shape):
     file = picture_file(np.zeros(shape, np.uint8), kind)
-    assert validation.picture_size(file) == shape[:2]
+    assert validation.picture_sizes([file]) == [shape[:2]]
+
+
+def test_sizes_of_mixed_files_are_in_their_order():
+    shapes = [(30, 70, 3), (1, 2, 3), (5, 4, 3), (9, 8, 3)]
+    kinds = ["JPEG", "PNG", "JPEG", "PNG"]
+    files = [
+        picture_file(np.zeros(shape, np.uint8), kind)
+        for shape, kind in zip(shapes, kinds, strict=True)
+    ]
+    assert validation.picture_sizes(files) == [shape[:2] for shape in shapes]
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_damaged_jpeg_is_named_by_its_place(place):
+    file = picture_file(np.zeros((5, 4, 3), np.uint8), "JPEG")
+    files = [file] * 3
+    files[place] = file[:10]
+    with pytest.raises(ServingError, match=f"Picture {place} is a damaged JPEG of 10 bytes"):
+        validation.picture_sizes(files)
 
 
 def test_pixels_of_all_pictures_count_together():

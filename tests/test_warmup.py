@@ -56,9 +56,28 @@ def test_faces_in_requests_are_drawn_and_as_bytes_the_same():
     images = warmup.drawn_faces(32)
     np.testing.assert_array_equal(images, faces.generate_faces(8, 32, seed=0).images)
     inputs = warmup.encoder_inputs(images)
-    assert set(inputs) == {"serving_default", "encode", "encode_bytes"}
-    decoded = [tf.io.decode_png(file).numpy() for file in inputs["encode_bytes"]["image_bytes"]]
-    np.testing.assert_array_equal(decoded, images)
+    assert set(inputs) == {"serving_default", "encode", "encode_bytes", "encode_to_bytes"}
+    for name in ("encode_bytes", "encode_to_bytes"):
+        decoded = [tf.io.decode_png(file).numpy() for file in inputs[name]["image_bytes"]]
+        np.testing.assert_array_equal(decoded, images)
+
+
+def test_codes_in_requests_are_as_bytes_the_same():
+    codes = np.random.default_rng(0).normal(size=(8, 2, 2, 3)).astype(np.float32)
+    inputs = warmup.task_head_inputs(codes)
+    np.testing.assert_array_equal(inputs["serving_default"]["code"], codes)
+    decoded = [np.frombuffer(content, "<f4") for content in inputs["read_bytes"]["code_bytes"]]
+    np.testing.assert_array_equal(decoded, codes.reshape(8, -1))
+
+
+def test_code_bytes_that_are_not_finite_are_an_error():
+    values = np.ones((2, 3), "<f4")
+    outputs = {"code_bytes": np.array([row.tobytes() for row in values], object)}
+    warmup.check_outputs(outputs, 2, "a request")
+    values[1, 2] = np.inf
+    outputs = {"code_bytes": np.array([row.tobytes() for row in values], object)}
+    with pytest.raises(ExportError, match="2 rows for 2, and 1 values that are not finite"):
+        warmup.check_outputs(outputs, 2, "a request")
 
 
 def test_request_that_the_model_does_not_take_is_an_error(tmp_path):
