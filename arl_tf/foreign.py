@@ -43,8 +43,8 @@ class ForeignEncoder:
 
     Attributes:
         encode: uint8 [n, S, S, 3] -> codes float32 [n, ...], of a shape that decoders take.
-        differentiable: image float32 [B, S, S, 3] in [0, 1] -> the same code, with gradients; None
-            where there is no way to them.
+        differentiable: image float32 [B, S, S, 3] in [0, 1] -> the same code, with gradients; of
+            random codes their mean. None where there is no way to them.
         why_not: why not; empty where there is.
         random_codes: whether the same images give other codes each time.
         image_size: S, pixels.
@@ -99,7 +99,7 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
     random_codes = np.abs(codes - signature(probe)).max() > RANDOM_SHARE * codes.std()
     code_shape = codes.shape[1:]
     kept = code_shape if is_decodable(code_shape, side) else (math.prod(code_shape),)
-    differentiable, why_not = white_box(signature, side, kept, random_codes)
+    differentiable, why_not = white_box(signature, side, kept, bool(random_codes))
     return ForeignEncoder(
         encode=lambda images: signature(checked_images(images)).reshape(-1, *kept),
         differentiable=differentiable,
@@ -167,10 +167,8 @@ def white_box(
     signature: Signature, side: int, kept: tuple[int, ...], random_codes: bool
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor] | None, str]:
     """(The differentiable form, "") or (None, why there is none)."""
-    if random_codes:
-        return None, "its codes are random, so that no other form can be compared with them"
     try:
-        encode = differentiable_signature(signature, side)
+        encode = differentiable_signature(signature, side, random_codes)
     except NotDifferentiableError as error:
         return None, str(error)
     return lambda image: tf.reshape(encode(image), (-1, *kept)), ""

@@ -2,7 +2,8 @@
 
 A cast from uint8 ends every gradient. The signature's graph is therefore frozen (variables become
 constants) and retyped: the image enters as floats of the same range, and whatever moves or casts it
-on its way is told so. Nothing of what the graph computes changes.
+on its way is told so. Nothing of what the graph computes changes, but that noise of mean 0 becomes
+that mean: what a code is on average is what an attacker follows.
 """
 
 import collections
@@ -41,9 +42,14 @@ READS = {
     "ResizeArea": "T",
     "ScaleAndTranslate": "T",
 }
+# Operations that draw noise of mean 0; their first input is its shape.
+NOISE = ("RandomStandardNormal", "TruncatedNormal", "StatelessRandomNormalV2")
 # In deviations of the code: x / 255 * 255 alone is off by 1e-7, but networks amplify it.
 AGREEMENT = 1e-3
 CHECKED_IMAGES = 4
+# Random codes of an image, from whose mean the code without noise may be so many standard errors
+# away: 1 is expected.
+CODES_OF_A_MEAN, MEAN_ERRORS = 64, 1.5
 
 
 class NotDifferentiableError(ValueError):
@@ -51,17 +57,19 @@ class NotDifferentiableError(ValueError):
 
 
 def differentiable_signature(
-    signature: Signature, image_size: int
+    signature: Signature, image_size: int, random_codes: bool = False
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """The signature as a function whose gradients flow to the image.
 
     Args:
         signature: its input is uint8 [N, S, S, 3]; N may be a number.
         image_size: S, pixels.
+        random_codes: whether it gives an image another code each time.
 
     Returns:
         image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...]. Values between the 256 levels are
-        taken as they are. It has been compared with the signature on random images.
+        taken as they are. It has been compared with the signature on random images; where codes
+        are random, with the mean of many of each.
 
     Raises:
         NotDifferentiableError: the graph treats uint8 images in a way that is not known here, its
@@ -74,7 +82,7 @@ def differentiable_signature(
     placeholder = next(tensor for tensor in frozen.inputs if tensor.dtype == tf.uint8)
     outputs = sorted(signature.function.structured_outputs)
     output = frozen.outputs[outputs.index(signature.output_name)]
-    graph_def = retyped(frozen.graph.as_graph_def(), placeholder.op.name)
+    graph_def = without_noise(retyped(frozen.graph.as_graph_def(), placeholder.op.name))
     fixed = signature.shape[0]
 
     def run(images: tf.Tensor) -> tf.Tensor:
@@ -90,7 +98,7 @@ def differentiable_signature(
     def differentiable(image):
         return run(image) if fixed is None else in_groups(run, image, fixed)
 
-    check_agreement(differentiable, signature, image_size)
+    check_agreement(differentiable, signature, image_size, random_codes)
     check_gradient(differentiable, image_size)
     return differentiable
 
@@ -119,6 +127,22 @@ def retyped(graph_def: tf.compat.v1.GraphDef, image_name: str) -> tf.compat.v1.G
     return graph_def
 
 
+def without_noise(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """Has zeros in place of the noise that the graph draws."""
+    for node in [node for node in graph_def.node if node.op in NOISE]:
+        shape, dtype = node.input[0], node.attr["dtype"]
+        # Stateless noise takes the shape's type from another attribute.
+        index_type = node.attr["Tshape" if "Tshape" in node.attr else "T"]
+        zero = graph_def.node.add(name=f"{node.name}/zero", op="Const")
+        zero.attr["dtype"].CopyFrom(dtype)
+        zero.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(0, dtype.type))
+        zeros = tf.compat.v1.NodeDef(name=node.name, op="Fill", input=[shape, zero.name])
+        zeros.attr["T"].CopyFrom(dtype)
+        zeros.attr["index_type"].CopyFrom(index_type)
+        node.CopyFrom(zeros)
+    return graph_def
+
+
 def in_groups(run: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, group: int) -> tf.Tensor:
     """Runs what takes just `group` images at a time over any number; the last group is padded."""
     count = tf.shape(images)[0]
@@ -137,7 +161,10 @@ def random_images(count: int, image_size: int) -> np.ndarray:
 
 
 def check_agreement(
-    differentiable: Callable[[tf.Tensor], tf.Tensor], signature: Signature, image_size: int
+    differentiable: Callable[[tf.Tensor], tf.Tensor],
+    signature: Signature,
+    image_size: int,
+    random_codes: bool,
 ) -> None:
     """Raises NotDifferentiableError where both forms give other codes of the same images."""
     images = random_images(CHECKED_IMAGES, image_size)
@@ -145,6 +172,9 @@ def check_agreement(
         found = differentiable(tf.constant(images, tf.float32) / 255.0).numpy()
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise NotDifferentiableError(f"its retyped graph doesn't run: {error}") from error
+    if random_codes:
+        check_mean(found, np.stack([signature(images) for _ in range(CODES_OF_A_MEAN)]))
+        return
     expected = signature(images)
     error, deviation = np.abs(found - expected).max(), expected.std()
     # Written so that NaN fails.
@@ -152,6 +182,21 @@ def check_agreement(
         raise NotDifferentiableError(
             f"its retyped graph gives other codes: they differ by up to {error:.3g} where codes"
             f" have a deviation of {deviation:.3g}, on random images"
+        )
+
+
+def check_mean(found: np.ndarray, codes: np.ndarray) -> None:
+    """Raises NotDifferentiableError unless codes [B, ...] are the mean of random ones [n, B, ...].
+
+    All in root mean squares over the values.
+    """
+    error = np.sqrt(np.square(found - codes.mean(axis=0)).mean())
+    standard_error = np.sqrt(codes.var(axis=0, ddof=1).mean() / len(codes))
+    if not error <= MEAN_ERRORS * standard_error:
+        raise NotDifferentiableError(
+            "its codes are random in a way that is not known here: without noise its graph gives"
+            f" codes that differ from the mean of {len(codes)} by {error:.3g}, expected at most"
+            f" {MEAN_ERRORS:g} times that mean's standard error of {standard_error:.3g}"
         )
 
 

@@ -160,16 +160,27 @@ def test_images_that_are_no_bytes_are_refused(own_dir):
         foreign.load_saved_model(own_dir / "encoder").encode(pictures(2) / 255.0)
 
 
-def test_random_codes_are_noticed_and_have_no_white_box(tmp_path):
+def test_random_codes_are_noticed_and_white_box_gets_them_without_their_noise(tmp_path):
     def noisy(image, scale):
         code = cast_and_convolved(image, scale)["code"]
         return {"code": code + tf.random.normal(tf.shape(code))}
 
     loaded = foreign.load_saved_model(save_function(tmp_path, SHAPE, noisy))
-    assert loaded.random_codes and loaded.differentiable is None
-    assert "its codes are random" in loaded.why_not
+    assert loaded.random_codes and not loaded.why_not
     images = pictures(2)
     assert not np.array_equal(loaded.encode(images), loaded.encode(images))
+    image = tf.constant(images, tf.float32) / 255
+    np.testing.assert_array_equal(loaded.differentiable(image), loaded.differentiable(image))
+
+
+def test_codes_random_in_another_way_are_black_box(tmp_path):
+    def randomly_lit(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        return {"code": code * tf.random.uniform((tf.shape(image)[0], 1, 1, 1))}
+
+    loaded = foreign.load_saved_model(save_function(tmp_path, SHAPE, randomly_lit))
+    assert loaded.random_codes and loaded.differentiable is None
+    assert "random in a way that is not known here" in loaded.why_not
 
 
 def test_a_code_without_gradient_leaves_black_box_and_a_reason(tmp_path):

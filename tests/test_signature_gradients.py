@@ -7,6 +7,7 @@ from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_fun
 
 from arl_tf.signature_gradients import (
     NotDifferentiableError,
+    check_mean,
     differentiable_signature,
     random_images,
 )
@@ -97,6 +98,68 @@ def test_fixed_batches_are_taken_in_groups(tmp_path, batch, count):
         gradient_of(lambda x: convolved(255.0 * x, 2.0)["code"], image, weights),
         atol=1e-5,
     )
+
+
+def plain_noise(code):
+    return tf.random.normal(tf.shape(code))
+
+
+def cut_off_noise(code):
+    return tf.random.truncated_normal(tf.shape(code))
+
+
+def stateless_noise(code):
+    # Its seed is random, as a graph that draws its own would have it.
+    seed = tf.random.uniform((2,), maxval=2**30, dtype=tf.int32)
+    return tf.random.stateless_normal(tf.shape(code), seed)
+
+
+def with_noise(noise):
+    def function(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        return {"code": code + 3.0 * noise(code)}
+
+    return function
+
+
+@pytest.mark.parametrize("noise", [plain_noise, cut_off_noise, stateless_noise])
+def test_noise_is_left_out_and_gradients_are_those_of_the_float_network(tmp_path, noise):
+    signature = load(tmp_path, with_noise(noise))
+    differentiable = differentiable_signature(signature, SIZE, random_codes=True)
+    image = tf.constant(pictures(3), tf.float32) / 255.0
+    scale = signature.model.scale
+    expected = convolved(image * 255.0, scale)["code"]
+    np.testing.assert_allclose(differentiable(image), expected, atol=1e-4)
+    weights = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+    found = gradient_of(differentiable, image, weights)
+    by_hand = gradient_of(lambda x: convolved(x * 255.0, scale)["code"], image, weights)
+    np.testing.assert_allclose(found, by_hand, atol=1e-4 * np.abs(by_hand).max())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda image, scale: {"code": tf.abs(with_noise(plain_noise)(image, scale)["code"])},
+        lambda image, scale: {
+            "code": cast_and_convolved(image, scale)["code"]
+            + tf.random.gamma(tf.shape(image)[:1], 2.0)[:, None, None, None]
+        },
+    ],
+    ids=["noise that does not average out", "noise of another kind"],
+)
+def test_noise_whose_mean_is_not_the_code_without_it_is_refused(tmp_path, function):
+    with pytest.raises(NotDifferentiableError, match="random in a way that is not known here"):
+        differentiable_signature(load(tmp_path, function), SIZE, random_codes=True)
+
+
+def test_mean_of_random_codes_is_recognised_within_its_standard_error():
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(4, 500))
+    codes = mean + 2.0 * rng.normal(size=(64, 4, 500))
+    check_mean(mean, codes)
+    # A standard error is 2 / 8.
+    with pytest.raises(NotDifferentiableError, match=r"by 0\.4\d+, expected .* error of 0\.25"):
+        check_mean(mean + 0.4, codes)
 
 
 def test_works_inside_another_graph(tmp_path):
