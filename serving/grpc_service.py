@@ -121,6 +121,12 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         remaining = context.time_remaining()
         seconds = self._timeout if remaining is None else min(remaining, self._timeout)
         deadline = time.monotonic() + seconds
+
+        def cancel_with_call(work: concurrent.futures.Future) -> None:
+            if not context.add_callback(work.cancel):
+                # The call has ended meanwhile.
+                work.cancel()
+
         with self._answering("Predict", request.model_spec.name, context):
             prediction = self._predictor.predict(
                 spec_of(request.model_spec),
@@ -129,6 +135,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
                 ),
                 deadline=deadline,
                 output_filter=tuple(request.output_filter),
+                on_queued=cancel_with_call,
             )
         response = predict_pb2.PredictResponse()
         response.model_spec.name = prediction.servable.name

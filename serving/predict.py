@@ -68,6 +68,7 @@ class Predictor:
         *,
         deadline: float,
         output_filter: tuple[str, ...] = (),
+        on_queued: Callable[[concurrent.futures.Future], object] = lambda future: None,
     ) -> Prediction:
         """Runs one request and waits for it.
 
@@ -76,9 +77,11 @@ class Predictor:
             read_inputs: makes the arrays, once the signature is known.
             deadline: in time.monotonic's seconds.
             output_filter: outputs to return; none named: all.
+            on_queued: is given the work's future, to cancel it when nobody waits any more; what
+                runs already runs to its end.
 
         Raises:
-            ServingError: whatever is wrong with the request, or DEADLINE_EXCEEDED.
+            ServingError: whatever is wrong with the request, DEADLINE_EXCEEDED or CANCELLED.
         """
         with self.store.lease(spec.name, spec.version, spec.label) as servable:
             signature = servable.signature(spec.signature_name)
@@ -86,11 +89,14 @@ class Predictor:
             inputs = read_inputs(signature)
             items = validation.check_inputs(signature, inputs, self.limits)
             future = self._batcher.submit(signature, inputs, items=items, deadline=deadline)
+            on_queued(future)
             try:
                 outputs = future.result(timeout=max(0.0, deadline - time.monotonic()))
             except concurrent.futures.TimeoutError:
                 future.cancel()
                 raise deadline_exceeded() from None
+            except concurrent.futures.CancelledError:
+                raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone.") from None
         return Prediction(servable, signature, {name: outputs[name] for name in names}, items)
 
     @contextlib.contextmanager

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import shutil
+import time
 
 import keras
 import numpy as np
@@ -84,3 +85,11 @@ def rest(server, method, path, body=None, port=None):
 
 def predict(server, model, body, version="", port=None):
     return rest(server, "POST", f"/v1/models/{model}{version}:predict", body, port)
+
+
+def until(condition, seconds=30):
+    """Waits for a condition; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

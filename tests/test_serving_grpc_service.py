@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 
 import grpc
 import numpy as np
@@ -18,6 +17,7 @@ from serving_models import (
     pictures,
     save_models,
     serving,
+    until,
 )
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
@@ -231,14 +231,31 @@ def test_servers_own_limit_ends_a_request_without_deadline(exported_models):
         release()
 
 
-def test_client_that_cancels_leaves_the_server_well(exported_models):
+def test_client_that_cancels_leaves_the_server_well_and_what_waited_never_runs(exported_models):
+    ran = []
     with serving(exported_models) as running, stubs(running) as (stub, _, _):
         release = hold_up(running)
-        call = stub.Predict.future(request(image=pictures()))
-        time.sleep(0.1)
-        call.cancel()
+        submitted = threading.Semaphore(0)
+        submit = running._batcher.submit
+
+        def submit_and_tell(*arguments, **named):
+            future = submit(*arguments, **named)
+            submitted.release()
+            return future
+
+        running._batcher.submit = submit_and_tell
+        # One for each thread of the batcher, and one that waits behind them.
+        calls = []
+        for count in (1, 1, 7):
+            calls.append(stub.Predict.future(request(image=pictures(count)), timeout=20))
+            assert submitted.acquire(timeout=20)
+        calls[-1].cancel()
+        until(lambda: 'code="CANCELLED"' in running.predictor.metrics.text().decode())
+        running._batcher._on_batch = ran.append
         release()
-        assert stub.Predict(request(image=pictures()), timeout=20).outputs
+        assert all(call.result(20).outputs for call in calls[:2])
+        assert stub.Predict(request(image=pictures(2)), timeout=20).outputs
+    assert ran == [2]
 
 
 @pytest.mark.parametrize(

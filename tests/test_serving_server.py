@@ -6,13 +6,12 @@ import pathlib
 import shutil
 import socket
 import threading
-import time
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving_models import add_version, pictures, predict, rest, save_models, serving
+from serving_models import add_version, pictures, predict, rest, save_models, serving, until
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.batching import BatchingParameters
@@ -24,14 +23,6 @@ BODY = {"instances": pictures(2).tolist()}
 def served_version(server, model="encoder"):
     status = rest(server, "GET", f"/v1/models/{model}")[1]["model_version_status"]
     return [entry["version"] for entry in status if entry["state"] == "AVAILABLE"]
-
-
-def until(condition, seconds=30):
-    """Waits for a condition; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
