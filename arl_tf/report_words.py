@@ -32,10 +32,14 @@ def verdict(content: Mapping[str, Any]) -> str:
     leakage = content["leakage"]["face_similarity"]
     if leakage["value"] is None:
         return f"{similarity_words(content)}{utility_words(content)}."
+    found = (
+        f"{percent(leakage)} of what an unprotected code gives away beyond the task output"
+        if leakage["value"] > 0
+        else f"no more than the task output, a leakage of {percent(leakage)}"
+    )
     return (
-        f"{code_words(content)} gives away {percent(leakage)} of what an unprotected code gives"
-        f" away beyond the task output, by face similarity and {attackers_words(content)}:"
-        f" {grade(leakage)}{utility_words(content)}."
+        f"{code_words(content)} gives away {found}, by face similarity and"
+        f" {attackers_words(content)}: {grade(leakage)}{utility_words(content)}."
     )
 
 

@@ -19,6 +19,12 @@ def test_verdict_gives_leakage_its_interval_the_attacker_and_the_task():
     assert "mean MCC of 0.410" in said
 
 
+def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
+    said = report_words.verdict(report_content(leakage=-0.24))
+    assert "gives away no more than the task output, a leakage of -24 % (-29 to -19 %)" in said
+    assert "the worst of 2 attackers (decoder): strong protection" in said
+
+
 @pytest.mark.parametrize(
     ("value", "ci95", "words"),
     [

@@ -63,9 +63,12 @@ function show({ code, attributes, reconstructions, findings }) {
   element("ruler").hidden = !Object.keys(alternatives).some((name) =>
     element(`${name}_finding`).textContent.includes("similarity"));
   const leakage = findings.leakage ?? null;
-  element("leakage").textContent = leakage === null ? "" :
-    `By its audit, this encoder's code gives away ${Math.round(100 * leakage)} % of what an ` +
-    "unprotected code tells of a face beyond what the attributes tell.";
+  const found = leakage > 0
+    ? `${Math.round(100 * leakage)} % of what an unprotected code tells of a face beyond what the ` +
+      "attributes tell"
+    : "no more of a face than the attributes tell";
+  element("leakage").textContent =
+    leakage === null ? "" : `By its audit, this encoder's code gives away ${found}.`;
 }
 
 function finding(attacker) {
