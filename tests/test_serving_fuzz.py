@@ -42,7 +42,9 @@ bodies = st.fixed_dictionaries(
     optional={
         "instances": json_values,
         "inputs": json_values,
-        "signature_name": st.sampled_from(["encode_to_bytes", "read_bytes", "nothing"])
+        "signature_name": st.sampled_from(
+            ["encode", "encode_bytes", "encode_to_bytes", "read_bytes", "nothing"]
+        )
         | json_values,
     },
 )
