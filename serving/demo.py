@@ -17,7 +17,7 @@ from PIL import Image
 
 from serving import servable, validation
 from serving.errors import invalid
-from serving.predict import ModelSpec, Prediction, Predictor
+from serving.predict import Caller, ModelSpec, Prediction, Predictor
 from serving.rest_app import RestApi
 from serving.servable import Servable
 from serving.validation import Limits
@@ -155,19 +155,17 @@ class Demo:
         return answer
 
     async def _explain(self, request: starlette.requests.Request) -> starlette.responses.Response:
-        def answer(body: bytes, *, deadline: float) -> starlette.responses.Response:
-            return starlette.responses.JSONResponse(
-                self.explain(body, deadline=deadline), headers=HEADERS
-            )
+        def answer(body: bytes, caller: Caller) -> starlette.responses.Response:
+            return starlette.responses.JSONResponse(self.explain(body, caller), headers=HEADERS)
 
         return await self._api.with_body(request, answer)
 
-    def explain(self, photo: bytes, *, deadline: float) -> dict[str, Any]:
+    def explain(self, photo: bytes, caller: Caller) -> dict[str, Any]:
         """What the page shows of a photo. Nothing of it is kept.
 
         Args:
             photo: a JPEG or PNG file.
-            deadline: in time.monotonic's seconds.
+            caller: who waits.
 
         Returns:
             For JSON: code (picture, shape, bytes), attributes (name, probability), reconstructions
@@ -178,11 +176,11 @@ class Demo:
             ServingError: the photo is no picture, or the models are not being served.
         """
         photos = {validation.IMAGE_INPUT: np.array([photo], object)}
-        encoded = self._predict(ENCODER, None, "encode_bytes", photos, deadline)
+        encoded = self._predict(ENCODER, None, "encode_bytes", photos, caller)
         (code,) = encoded.outputs.values()
         version = encoded.servable.version
         # A code is read by the task head of its encoder's version.
-        read = self._predict(TASK_HEAD, version, "", {"code": code}, deadline)
+        read = self._predict(TASK_HEAD, version, "", {"code": code}, caller)
         probability = read.outputs["probability"][0]
         names = attribute_names(read.servable, len(probability))
         return {
@@ -199,9 +197,9 @@ class Demo:
             "findings": self._attacker.findings,
         }
 
-    def _predict(self, model, version, signature, inputs, deadline) -> Prediction:
+    def _predict(self, model, version, signature, inputs, caller) -> Prediction:
         spec = ModelSpec(model, version, signature_name=signature)
-        return self._predictor.predict(spec, lambda _: inputs, deadline=deadline)
+        return self._predictor.predict(spec, lambda _: inputs, caller=caller)
 
     def _reconstruct(self, code: np.ndarray, photos: dict[str, np.ndarray]) -> dict[str, Any]:
         attacker, limits = self._attacker, self._predictor.limits

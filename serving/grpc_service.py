@@ -25,7 +25,7 @@ from tensorflow_serving.apis import (
 from serving import model_config, tensor_protos
 from serving.errors import ServingError, invalid
 from serving.model_store import VersionStatus
-from serving.predict import ModelSpec, Predictor
+from serving.predict import Caller, ModelSpec, Predictor
 
 SIGNATURE_DEF = "signature_def"
 HEALTH_NAMES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
@@ -120,22 +120,18 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         """Runs a signature on tensors."""
         remaining = context.time_remaining()
         seconds = self._timeout if remaining is None else min(remaining, self._timeout)
-        deadline = time.monotonic() + seconds
-
-        def cancel_with_call(work: concurrent.futures.Future) -> None:
-            if not context.add_callback(work.cancel):
-                # The call has ended meanwhile.
-                work.cancel()
-
+        caller = Caller(time.monotonic() + seconds)
+        if not context.add_callback(caller.leave):
+            # The call has ended meanwhile.
+            caller.leave()
         with self._answering("Predict", request.model_spec.name, context):
             prediction = self._predictor.predict(
                 spec_of(request.model_spec),
                 lambda signature: tensor_protos.read_inputs(
                     dict(request.inputs), signature, self._predictor.limits
                 ),
-                deadline=deadline,
+                caller=caller,
                 output_filter=tuple(request.output_filter),
-                on_queued=cancel_with_call,
             )
         response = predict_pb2.PredictResponse()
         response.model_spec.name = prediction.servable.name

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -52,6 +53,52 @@ class Prediction:
     items: int
 
 
+class Caller:
+    """Who waits for a request's answer, and until when. Any thread may say that it has gone.
+
+    Work that is queued for a caller who has gone never runs; what runs already runs to its end.
+    """
+
+    def __init__(self, deadline: float):
+        """`deadline`: in time.monotonic's seconds."""
+        self.deadline = deadline
+        self._lock = threading.Lock()
+        self._gone = False
+        self._work: concurrent.futures.Future | None = None
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self._gone = True
+            if self._work is not None:
+                self._work.cancel()
+
+    def check(self) -> None:
+        """Raises ServingError, CANCELLED or DEADLINE_EXCEEDED, where work would be in vain."""
+        if self._gone:
+            raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone.")
+        if time.monotonic() >= self.deadline:
+            raise deadline_exceeded()
+
+    def wait_for(self, work: concurrent.futures.Future) -> dict[str, np.ndarray]:
+        """The work's result.
+
+        Raises:
+            ServingError: the work's, DEADLINE_EXCEEDED or CANCELLED.
+        """
+        with self._lock:
+            self._work = work
+            if self._gone:
+                work.cancel()
+        try:
+            return work.result(timeout=max(0.0, self.deadline - time.monotonic()))
+        except concurrent.futures.TimeoutError:
+            work.cancel()
+            raise deadline_exceeded() from None
+        except concurrent.futures.CancelledError:
+            raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone.") from None
+
+
 class Predictor:
     """Answers requests out of a store, through a batcher. Any number of threads may call it."""
 
@@ -66,37 +113,28 @@ class Predictor:
         spec: ModelSpec,
         read_inputs: Callable[[Signature], Mapping[str, np.ndarray]],
         *,
-        deadline: float,
+        caller: Caller,
         output_filter: tuple[str, ...] = (),
-        on_queued: Callable[[concurrent.futures.Future], object] = lambda future: None,
     ) -> Prediction:
         """Runs one request and waits for it.
 
         Args:
             spec: the model, version and signature.
             read_inputs: makes the arrays, once the signature is known.
-            deadline: in time.monotonic's seconds.
+            caller: who waits.
             output_filter: outputs to return; none named: all.
-            on_queued: is given the work's future, to cancel it when nobody waits any more; what
-                runs already runs to its end.
 
         Raises:
             ServingError: whatever is wrong with the request, DEADLINE_EXCEEDED or CANCELLED.
         """
+        caller.check()
         with self.store.lease(spec.name, spec.version, spec.label) as servable:
             signature = servable.signature(spec.signature_name)
             names = validation.check_filter(signature, output_filter)
             inputs = read_inputs(signature)
             items = validation.check_inputs(signature, inputs, self.limits)
-            future = self._batcher.submit(signature, inputs, items=items, deadline=deadline)
-            on_queued(future)
-            try:
-                outputs = future.result(timeout=max(0.0, deadline - time.monotonic()))
-            except concurrent.futures.TimeoutError:
-                future.cancel()
-                raise deadline_exceeded() from None
-            except concurrent.futures.CancelledError:
-                raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone.") from None
+            work = self._batcher.submit(signature, inputs, items=items, deadline=caller.deadline)
+            outputs = caller.wait_for(work)
         return Prediction(servable, signature, {name: outputs[name] for name in names}, items)
 
     @contextlib.contextmanager

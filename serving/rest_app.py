@@ -20,12 +20,14 @@ from absl import logging
 from google.protobuf import json_format, message
 
 from serving import grpc_service, json_tensors, prometheus
-from serving.errors import ServingError, deadline_exceeded, invalid
-from serving.predict import ModelSpec, Predictor
+from serving.errors import ServingError, invalid
+from serving.predict import Caller, ModelSpec, Predictor
 
 Request, Response = starlette.requests.Request, starlette.responses.Response
 # As TF Serving translates them.
 HTTP_STATUS = {
+    # Nobody is there to read it.
+    grpc.StatusCode.CANCELLED: 499,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
     grpc.StatusCode.NOT_FOUND: 404,
@@ -91,6 +93,13 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     return b"".join(chunks)
 
 
+async def leave_with_client(request: Request, caller: Caller) -> None:
+    """Has the caller leave when the client of a request, read to its end, closes its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    caller.leave()
+
+
 class RestApi:
     """Answers /v1/models/... and the metrics."""
 
@@ -120,8 +129,8 @@ class RestApi:
         )
 
     async def with_body(self, request: Request, function: Callable[..., Response]) -> Response:
-        """Reads a request's body and runs `function(body, deadline=...)` on it in a thread."""
-        deadline = time.monotonic() + self._timeout
+        """Reads a request's body and runs `function(body, caller)` on it in a thread."""
+        caller = Caller(time.monotonic() + self._timeout)
         try:
             body = await read_body(
                 request,
@@ -132,7 +141,11 @@ class RestApi:
             return error_response(error.status, str(error))
         except starlette.requests.ClientDisconnect:
             return Response(status_code=400)
-        return await self._in_thread(functools.partial(function, body, deadline=deadline))
+        watch = asyncio.create_task(leave_with_client(request, caller))
+        try:
+            return await self._in_thread(functools.partial(function, body, caller))
+        finally:
+            watch.cancel()
 
     async def _in_thread(self, function: Callable[[], Response]) -> Response:
         """Runs a function that blocks; its ServingError becomes a response."""
@@ -147,7 +160,7 @@ class RestApi:
             logging.exception("A request failed.")
             return error_response(500, "Internal error; the server's log says more.")
 
-    def _answer(self, method: str, path: str, body: bytes, *, deadline: float) -> Response:
+    def _answer(self, method: str, path: str, body: bytes, caller: Caller) -> Response:
         found = PATH.fullmatch(path)
         verb = found["verb"] or "" if found else ""
         if not found or method != ("POST" if verb.startswith(":") else "GET"):
@@ -158,7 +171,7 @@ class RestApi:
         )
         with self._predictor.counted("rest", METHODS.get(verb, "unknown"), spec.name):
             if verb == ":predict":
-                return self._predict(spec, body, deadline)
+                return self._predict(spec, body, caller)
             if verb == "/metadata":
                 return self._metadata(spec)
             if verb:
@@ -169,14 +182,13 @@ class RestApi:
             statuses = self._predictor.store.status(spec.name, spec.version, spec.label)
             return message_response(grpc_service.status_message(statuses))
 
-    def _predict(self, spec: ModelSpec, body: bytes, deadline: float) -> Response:
-        if time.monotonic() >= deadline:
-            raise deadline_exceeded()
+    def _predict(self, spec: ModelSpec, body: bytes, caller: Caller) -> Response:
+        caller.check()
         parsed = json_tensors.parse(body)
         prediction = self._predictor.predict(
             ModelSpec(spec.name, spec.version, spec.label, parsed.signature_name),
             functools.partial(json_tensors.read_inputs, parsed),
-            deadline=deadline,
+            caller=caller,
         )
         return json_response(
             json_tensors.write_outputs(prediction.outputs, rows=parsed.rows, items=prediction.items)

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import shutil
+import threading
 import time
 
 import keras
@@ -93,3 +94,23 @@ def until(condition, seconds=30):
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+
+
+def hold_up(running):
+    """Makes every batch wait until the function returned here is called."""
+    event = threading.Event()
+    running._batcher._on_batch = lambda items: event.wait(20)
+    return event.set
+
+
+def submissions(running):
+    """A semaphore released each time the server queues a request."""
+    told, submit = threading.Semaphore(0), running._batcher.submit
+
+    def submit_and_tell(*arguments, **named):
+        future = submit(*arguments, **named)
+        told.release()
+        return future
+
+    running._batcher.submit = submit_and_tell
+    return told

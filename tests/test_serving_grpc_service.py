@@ -1,7 +1,6 @@
 """gRPC with the official stubs: what TF Serving's clients get, and what wrong requests get."""
 
 import contextlib
-import threading
 
 import grpc
 import numpy as np
@@ -13,10 +12,12 @@ from serving_models import (
     CODE_SHAPE,
     SIZE,
     add_version,
+    hold_up,
     picture_file,
     pictures,
     save_models,
     serving,
+    submissions,
     until,
 )
 from tensorflow.core.framework import tensor_pb2, types_pb2
@@ -204,13 +205,6 @@ def test_ten_thousand_items_are_refused(exported_models):
         assert refused(stub.Predict, message, Code.INVALID_ARGUMENT, "10000 items")
 
 
-def hold_up(running):
-    """Makes every batch wait until the function returned here is called."""
-    event = threading.Event()
-    running._batcher._on_batch = lambda items: event.wait(20)
-    return event.set
-
-
 def test_deadline_is_honoured_and_expired_requests_never_run(exported_models):
     ran = []
     with serving(exported_models) as running, stubs(running) as (stub, _, _):
@@ -235,15 +229,7 @@ def test_client_that_cancels_leaves_the_server_well_and_what_waited_never_runs(e
     ran = []
     with serving(exported_models) as running, stubs(running) as (stub, _, _):
         release = hold_up(running)
-        submitted = threading.Semaphore(0)
-        submit = running._batcher.submit
-
-        def submit_and_tell(*arguments, **named):
-            future = submit(*arguments, **named)
-            submitted.release()
-            return future
-
-        running._batcher.submit = submit_and_tell
+        submitted = submissions(running)
         # One for each thread of the batcher, and one that waits behind them.
         calls = []
         for count in (1, 1, 7):

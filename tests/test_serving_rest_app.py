@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import struct
-import threading
 import time
 import zlib
 
@@ -17,11 +16,14 @@ from serving_models import (
     CODE_SHAPE,
     SIZE,
     b64,
+    hold_up,
     picture_file,
     pictures,
     predict,
     rest,
     serving,
+    submissions,
+    until,
 )
 
 from serving.validation import Limits
@@ -353,6 +355,30 @@ def test_client_that_is_gone_mid_request_leaves_the_server_well(server):
     assert predict(server, "encoder", {"instances": pictures().tolist()})[0] == 200
 
 
+def test_client_that_goes_takes_its_waiting_request_along(exported_models):
+    def metric(code):
+        return f'code="{code}"' in running.predictor.metrics.text().decode()
+
+    ran = []
+    with serving(exported_models) as running:
+        release = hold_up(running)
+        submitted = submissions(running)
+        with contextlib.ExitStack() as clients:
+            # One for each thread of the batcher, and one that waits behind them.
+            for count in (1, 1, 7):
+                body = json.dumps({"instances": pictures(count).tolist()}).encode()
+                client = clients.enter_context(connected(running))
+                client.sendall(head(len(body)) + body)
+                assert submitted.acquire(timeout=20)
+            client.close()
+            until(lambda: metric("CANCELLED"))
+            running._batcher._on_batch = ran.append
+            release()
+            until(lambda: metric("OK"))
+        assert predict(running, "encoder", {"instances": pictures(2).tolist()})[0] == 200
+    assert ran == [2]
+
+
 def test_request_that_takes_too_long_is_504_and_the_next_is_answered(exported_models):
     with serving(exported_models, rest_api_timeout=0.5) as running:
         release = hold_up(running)
@@ -362,13 +388,6 @@ def test_request_that_takes_too_long_is_504_and_the_next_is_answered(exported_mo
         deadline = time.monotonic() + 20
         while predict(running, "encoder", {"instances": pictures().tolist()})[0] != 200:
             assert time.monotonic() < deadline
-
-
-def hold_up(running):
-    """Makes every batch wait until the function returned here is called."""
-    event = threading.Event()
-    running._batcher._on_batch = lambda items: event.wait(20)
-    return event.set
 
 
 def test_metrics_count_requests_without_letting_clients_invent_labels(server):
