@@ -228,7 +228,7 @@ ATTACKERS: dict[str, Attacker] = {
         ),
         "standard",
         needs=("query", "random_codes"),
-        missing="an attacker who learns through noise: the codes are not random",
+        missing="an attacker who learns through noise: the codes are not known to be random",
     ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),

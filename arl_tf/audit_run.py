@@ -14,6 +14,9 @@ from arl_tf.attack_store import AttackStore
 ATTACK_SEED = 1_000_003
 SEED_STEP = 7919
 FLOOR_PREFIX = "task_output/"
+# Where no other attacks the task output alone; on photographs the strongest there by face
+# similarity.
+FLOOR_ATTACKER = "linear"
 # Multiply-adds of a short run that tells how fast this machine is.
 PROBE_STEPS = 6
 SECONDS_BETWEEN_NOTES = 30.0
@@ -42,20 +45,34 @@ def planned(
 ) -> list[Task]:
     """All attacks of an audit in order: on the code, then on the task output alone.
 
+    Where no chosen attacker is one for the task output, the linear map is: else all that the task
+    gives away would count as leakage.
+
     Args:
         level: of attackers.
         seeds: how often each trained attacker is repeated.
         seed: of the audit.
         evidence: on the codes; leaves out who lacks something.
         names: attackers to run instead of the level's.
+
+    Raises:
+        ValueError: all of them lack something.
     """
+    chosen = attacks.chosen(level, names)
+    ready = {n: a for n, a in chosen.items() if not attacks.lacking(a, evidence)}
+    if not ready:
+        raise ValueError(
+            f"--attackers={','.join(names)}: none of them can attack here; not tested would be"
+            f" {'; '.join(attacker.missing for attacker in chosen.values())}."
+        )
+    for_floor = {n: a for n, a in ready.items() if a.floor} or {
+        FLOOR_ATTACKER: attacks.ATTACKERS[FLOOR_ATTACKER]
+    }
     tasks = []
     for on_floor in (False, True):
         if on_floor and evidence.task_outputs is None:
             continue
-        for name, attacker in attacks.chosen(level, names).items():
-            if attacks.lacking(attacker, evidence) or (on_floor and not attacker.floor):
-                continue
+        for name, attacker in (for_floor if on_floor else ready).items():
             # What is solved in closed form gives the same again.
             repeats = seeds if attacker.trained else 1
             prefix = FLOOR_PREFIX if on_floor else ""

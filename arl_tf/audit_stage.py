@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
+import filelock
 import numpy as np
 from absl import logging
 
@@ -91,7 +92,8 @@ def audit_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     """Attacks an encoder and writes the report; with --reference=auto, the reference's first."""
     subject = load_subject(config, run, images)
     reference = None
-    if config.reference == AUTO and config.is_unprotected and not config.is_foreign:
+    unprotected = config.is_unprotected and not config.is_foreign and subject.channel.is_identity
+    if config.reference == AUTO and unprotected:
         logging.info("--reference=auto: this is the unprotected encoder itself; it needs none")
     elif config.reference:
         if config.reference == AUTO:
@@ -253,8 +255,24 @@ def audited_reference(
     settings = dataclasses.replace(
         settings, workdir=str(cached.root), cache_dir=str(cache_folder(config, run))
     )
-    finished = runs.finished_stages(cached)
     logging.info("--reference=auto: the unprotected encoder in %s", cached.root)
+    cached.root.mkdir(parents=True, exist_ok=True)
+    # Runs that share a cache share the reference; one of them makes it.
+    with filelock.FileLock(cached.root.with_suffix(".lock")):
+        finish_reference(config, settings, cached, images, parts, subject)
+    return cached.root
+
+
+def finish_reference(
+    config: Config,
+    settings: Config,
+    cached: RunDirectory,
+    images: ImageSet,
+    parts: Splits,
+    subject: Subject,
+) -> None:
+    """Trains and audits the reference of `settings` as far as that is not done."""
+    finished = runs.finished_stages(cached)
     runs.write_config(cached, settings)
     if "train" not in finished:
         train.train(settings, cached, images, parts)
@@ -270,7 +288,6 @@ def audited_reference(
         )
         runs.mark_finished(cached, stage, settings.settings("audit"))
         logging.info("--reference=auto: the reference is done; now the encoder under audit")
-    return cached.root
 
 
 def reference_settings(config: Config, subject: Subject) -> Config:

@@ -13,8 +13,10 @@ from arl_tf.code_scale import code_scale
 
 # More pairs than this add time, not strength, to a linear map.
 MOST_PAIRS = 6000
-RIDGE_PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
+RIDGE_PENALTIES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
 ROWS_AT_ONCE = 512
+# Directions whose eigenvalue is a smaller share of the mean are rounding.
+TINY = 1e-15
 
 
 def linear_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:
@@ -88,21 +90,29 @@ def regression_problem(pairs: PublicPairs, seed: int) -> RegressionProblem:
 
 @dataclasses.dataclass(frozen=True)
 class LinearMap:
-    """x -> (x - centre) kernel + mean.
+    """x -> ((x - centre) rotation) weights + mean.
 
     Attributes:
-        centre: float [D], the mean of what it was fitted to.
-        kernel: float [D, K].
+        centre: float64 [D], the mean of what it was fitted to.
+        rotation: float64 [D, R], to the directions of `Directions`.
+        weights: float [R, K].
         mean: float [K].
     """
 
     centre: np.ndarray
-    kernel: np.ndarray
+    rotation: np.ndarray
+    weights: np.ndarray
     mean: np.ndarray
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Predictions float [n, K] for inputs float [n, D]."""
-        return (inputs - self.centre) @ self.kernel + self.mean
+        along = ((inputs - self.centre) @ self.rotation).astype(self.weights.dtype)
+        return along @ self.weights + self.mean
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """Rotation and weights in one, of the weights' dtype [D, K]."""
+        return (self.rotation @ self.weights).astype(self.weights.dtype)
 
 
 def best_linear_map(problem: RegressionProblem) -> tuple[float, LinearMap]:
@@ -128,16 +138,53 @@ def ridge_path(
         outputs: float32 [N, K].
         penalties: relative to the mean eigenvalue.
     """
-    centre, mean = inputs.mean(axis=0), outputs.mean(axis=0)
-    centred, wanted = inputs - centre, outputs - mean
-    dual = len(inputs) < inputs.shape[1]
-    gram = centred @ centred.T if dual else centred.T @ centred
-    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
-    projected = vectors.T @ (wanted if dual else centred.T @ wanted)
-    level = max(float(values.mean()), 1e-12)
+    found, mean = directions(inputs), outputs.mean(axis=0)
+    wanted = outputs - mean
+    projected = found.along.astype(outputs.dtype).T @ wanted
     for penalty in penalties:
-        shrunk = vectors @ (projected / (values + penalty * level)[:, None])
-        yield penalty, LinearMap(centre, centred.T @ shrunk if dual else shrunk, mean)
+        shrunk = found.values + penalty * found.level
+        weights = projected / shrunk[:, None].astype(outputs.dtype)
+        yield penalty, LinearMap(found.centre, found.rotation, weights, mean)
+
+
+@dataclasses.dataclass(frozen=True)
+class Directions:
+    """Rows of numbers along the principal directions of what they span, in double precision.
+
+    A code may hide pixels in directions that vary by a millionth of others. In single precision the
+    products of its values would lose them; along each direction by itself nothing is lost.
+
+    Attributes:
+        centre: float64 [D], the rows' mean.
+        rotation: float64 [D, R]: (rows - centre) @ rotation is `along`.
+        along: float64 [N, R], R the lesser of N and D.
+        values: float64 [R], the eigenvalues by which a ridge regression shrinks.
+        level: their mean.
+    """
+
+    centre: np.ndarray
+    rotation: np.ndarray
+    along: np.ndarray
+    values: np.ndarray
+    level: float
+
+
+def directions(inputs: np.ndarray) -> Directions:
+    """The principal directions of rows, float [N, D]."""
+    centre = inputs.mean(axis=0, dtype=np.float64)
+    centred = inputs - centre
+    is_dual = len(inputs) < inputs.shape[1]
+    gram = centred @ centred.T if is_dual else centred.T @ centred
+    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
+    values = np.maximum(values, 0.0)
+    level = max(float(values.mean()), 1e-12)
+    if is_dual:
+        # Of length 1 as in the primal form; what no row varies along has no length at all.
+        rotation = centred.T @ (vectors / np.sqrt(np.maximum(values, TINY * level)))
+        along = vectors * np.sqrt(values)
+    else:
+        rotation, along = vectors, centred @ vectors
+    return Directions(centre, rotation, along, values, level)
 
 
 def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
@@ -185,15 +232,9 @@ def leave_one_out(
     Returns:
         float [N, K].
     """
-    centred = inputs - inputs.mean(axis=0)
-    is_dual = len(inputs) < inputs.shape[1]
-    gram = centred @ centred.T if is_dual else centred.T @ centred
-    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
-    shrunk = values + penalty * max(float(values.mean()), 1e-12)
-    if is_dual:
-        leverage = (np.square(vectors) * (values / shrunk)).sum(axis=1)
-    else:
-        leverage = (np.square(centred @ vectors) / shrunk).sum(axis=1)
+    found = directions(inputs)
+    shrunk = found.values + penalty * found.level
+    leverage = (np.square(found.along) / shrunk).sum(axis=1)
     # The mean, which is not penalised, has a leverage of its own.
     leverage = np.minimum(leverage + 1 / len(inputs), 1 - 1e-6)[:, None]
     return (predictions - leverage * outputs) / (1 - leverage)

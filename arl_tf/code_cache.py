@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from arl_tf import runs
 from arl_tf.audit_evidence import SealedImages
 from arl_tf.subjects import Subject
 
@@ -64,7 +65,7 @@ class CodeCache:
             return np.load(path)
         codes = compute()
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"unfinished_{path.name}")
+        unfinished = runs.aside(path)
         np.save(unfinished, codes)
         unfinished.replace(path)
         return codes

@@ -47,10 +47,11 @@ def describe_bits(found: Findings) -> dict[str, Any]:
         ceilings[f"{levels} levels"] = capacity.quantised_bits(values, levels)
     if subject.signal_share is not None:
         ceilings["noise"] = capacity.noisy_bits(subject.signal_share)
-    if subject.channel.noise and subject.channel.clip:
-        clip, noise = subject.channel.clip, subject.channel.noise
-        share = np.full(values, 1 / (1 + noise**2))
-        ceilings["the channel's noise"] = capacity.noisy_bits(share, limit=clip)
+    if subject.channel.noise and subject.levels:
+        # The channel limits what is noisy already. Levels alone bound the code before its noise.
+        share = np.full(values, 1 / (1 + subject.channel.noise**2))
+        outermost = capacity.outermost_level(subject.levels)
+        ceilings["the channel's noise"] = capacity.noisy_bits(share, limit=outermost)
     bound = min(ceilings, key=ceilings.get)
     return {
         "capacity_bits": ceilings[bound],
@@ -70,7 +71,8 @@ def rate_bits(found: Findings) -> float | None:
         signals = subject.signal(np.asarray(found.images.images[rows]))
         inside = np.clip(signals, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
         return capacity.gaussian_rate_bits(inside, subject.signal_share)
-    if subject.levels:
+    # Noise on its way leaves nothing of a code's levels to count.
+    if subject.levels and not subject.channel.noise:
         return capacity.entropy_bits(found.evidence.pairs.codes[: len(rows)])
     return None
 

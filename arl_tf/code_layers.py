@@ -4,6 +4,7 @@ Both are of elementwise operations, and part of the encoder wherever it runs: wh
 code gets a bounded one.
 """
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -40,6 +41,16 @@ class QuantisedCode(layers.Layer):
         nearest = tf.floor((inside + self.outermost) / step + 0.5) * step - self.outermost
         # The difference is exactly 0: the value is a level to the last bit, the gradient inside's.
         return tf.stop_gradient(nearest) + (inside - tf.stop_gradient(inside))
+
+    def mean(self, values: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
+        """The average level of values with Gaussian noise; `deviation` > 0, of an item's shape.
+
+        The lowest level, and a step for each threshold times the probability to be above it.
+        """
+        step = 2 * self.outermost / (self.levels - 1)
+        thresholds = step * (tf.range(self.levels - 1, dtype=tf.float32) + 0.5) - self.outermost
+        beyond = (values[..., None] - thresholds) / (math.sqrt(2.0) * deviation[..., None])
+        return step * tf.reduce_sum(0.5 * (1 + tf.math.erf(beyond)), axis=-1) - self.outermost
 
     def get_config(self):
         """What the layer is rebuilt from."""
@@ -185,18 +196,33 @@ class MixedNoise(layers.Layer):
         return self.noisy.mix(*inputs)
 
 
-def mean_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The encoder without its noise, image float32 [B, S, S, 3] -> what its code is on average.
+def noiseless_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The encoder with a noise of 0, image float32 [B, S, S, 3] -> code: to compare forms by."""
+    return without_noise(encoder, lambda noisy, quantised, mean: quantised(mean))
 
-    What a white-box attacker matches: the noise of a single answer would only be in its way.
+
+def mean_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What an encoder's code is on average, image float32 [B, S, S, 3] -> float32 [B, ...].
+
+    What a white-box attacker matches: the noise of a single answer would only be in its way. Of few
+    levels, the average is not a level.
     """
+    return without_noise(
+        encoder, lambda noisy, quantised, mean: quantised.mean(mean, noisy.noise_deviation)
+    )
+
+
+def without_noise(
+    encoder: keras.Model, quantise: Callable[..., tf.Tensor]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The encoder whose noise is left out; `quantise(noisy, quantised, mean)` gives few levels."""
     noisy, quantised = bounding_layers(encoder)
     if noisy is None:
         return lambda image: encoder(image, training=False)
     signal = signal_encoder(encoder)
 
-    def mean(image: tf.Tensor) -> tf.Tensor:
-        code = noisy.mean(signal(image, training=False))
-        return code if quantised is None else quantised(code)
+    def code(image: tf.Tensor) -> tf.Tensor:
+        mean = noisy.mean(signal(image, training=False))
+        return mean if quantised is None else quantise(noisy, quantised, mean)
 
-    return mean
+    return code

@@ -11,9 +11,9 @@ from typing import Any
 
 from absl import flags
 
+from arl_tf.config_checks import ALONE, check_combinations, check_value
 from arl_tf.config_checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config_checks import TFDS_PREFIX as TFDS_PREFIX
-from arl_tf.config_checks import check_combinations, check_value
 from arl_tf.config_checks import comma_separated as comma_separated
 
 # A setting belongs to the first stage whose result it changes. A finished stage remembers the
@@ -30,6 +30,8 @@ STAGES = tuple(STAGE_GROUPS)
 # Folders may be moved: splits.json tells whether their images are still the same. A sweep may be
 # given more points.
 UNCOMPARED = ("data_dir", "public_data_dir", "sweep_trials")
+# Who attacks what: said anew for every audit, see `inherited`.
+OF_ONE_AUDIT = ("attackers", "channel_clip", "channel_levels", "channel_noise")
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
@@ -576,11 +578,8 @@ class Config:
 
     @property
     def audit_name(self) -> str:
-        """What tells an audit from others of the same encoder: "test", "validation", "16_codes"."""
-        if self.codes_per_photo == 1:
-            return self.audit_split
-        codes = f"{self.codes_per_photo}_codes"
-        return codes if self.audit_split == "test" else f"{self.audit_split}_{codes}"
+        """What tells an audit from others of the same encoder: see `audit_name`."""
+        return audit_name(self.audit_split, self.codes_per_photo)
 
     @property
     def attacker_names(self) -> tuple[str, ...]:
@@ -617,6 +616,14 @@ class Config:
             for field in dataclasses.fields(self)
             if field.metadata["group"] in groups and field.name not in UNCOMPARED
         }
+
+
+def audit_name(audit_split: str, codes_per_photo: int) -> str:
+    """What tells an audit from others of the same encoder: "test", "validation", "16_codes"."""
+    if codes_per_photo == 1:
+        return audit_split
+    codes = f"{codes_per_photo}_codes"
+    return codes if audit_split == "test" else f"{audit_split}_{codes}"
 
 
 def flag_help(field: dataclasses.Field) -> str:
@@ -661,6 +668,16 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
     return {name: flag_values[name].value for name in names if flag_values[name].present}
 
 
+def check_given(given: Mapping[str, Any]) -> None:
+    """Raises ValueError where the command line says what to vary, but no stage would vary it."""
+    stages = given.get("stages", Config.stages)
+    for name in ALONE:
+        if given.get(name) and name not in comma_separated(stages):
+            raise ValueError(
+                f"--{name}={given[name]} needs --stages={name}, got --stages={stages}."
+            )
+
+
 def from_mapping(values: Mapping[str, Any]) -> Config:
     """A Config from a mapping such as a run's config.json; unknown keys raise ValueError."""
     known = {field.name for field in dataclasses.fields(Config)}
@@ -681,3 +698,34 @@ def as_dict(config: Config) -> dict[str, Any]:
 def inheritable_names() -> list[str]:
     """Settings that a later command on the same run directory takes over: all but group "run"."""
     return [field.name for field in dataclasses.fields(Config) if field.metadata["group"] != "run"]
+
+
+def inherited(
+    recorded: Mapping[str, Any], finished: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a command takes over from earlier ones on the same run directory.
+
+    What one audit was of is not another's: the attackers chosen for a look at validation must not
+    weaken the audit of T in silence.
+
+    Args:
+        recorded: settings of the directory's latest command.
+        finished: stage -> the settings it was run with.
+        given: settings that the command line names.
+    """
+    names = inheritable_names()
+    found = {name: recorded[name] for name in names if name in recorded}
+    own, latest = (
+        audit_name(
+            values.get("audit_split", Config.audit_split),
+            values.get("codes_per_photo", Config.codes_per_photo),
+        )
+        for values in (given, recorded)
+    )
+    of_own = finished.get(f"audit_{own}")
+    if of_own is not None:
+        audit = [f.name for f in dataclasses.fields(Config) if f.metadata["group"] == "audit"]
+        return found | {name: of_own[name] for name in audit if name in of_own}
+    if own != latest and "audit" in recorded.get("stages", ""):
+        return {name: value for name, value in found.items() if name not in OF_ONE_AUDIT}
+    return found

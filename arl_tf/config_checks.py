@@ -17,6 +17,8 @@ ALONE = ("sweep", "study")
 # the judge. The number stands there too, since neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
 FEWEST_IDENTITIES = 5
+# Below, 1 - signal_share rounds to 0 in float32.
+LEAST_NOISE = 1e-3
 
 
 def comma_separated(text: str) -> tuple[str, ...]:
@@ -91,6 +93,20 @@ def check_many(config: Any) -> None:
                 f"--stages={name} trains the encoder that its points start from and are compared"
                 " with; leave out --warm_start and --reference."
             )
+    channel = [
+        f"--{name}={getattr(config, name):g}"
+        for name in ("channel_clip", "channel_levels", "channel_noise")
+        if getattr(config, name)
+    ]
+    if config.target and channel:
+        raise ValueError(
+            f"--target={config.target} exports an encoder, whose audit must be of its codes as they"
+            f" are; leave out {' '.join(channel)}."
+        )
+    if config.study == "adversary" and "study" in asked and config.defence == "none":
+        raise ValueError(
+            "--study=adversary varies the adversary: it needs a --defence, got --defence=none."
+        )
     if config.target and asked != ("sweep",):
         raise ValueError(
             f"--target={config.target} chooses among a sweep's points: it needs --stages=sweep, got"
@@ -118,6 +134,11 @@ def check_code(config: Any) -> None:
         raise ValueError(
             f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is"
             " no protection; leave one of them out."
+        )
+    if 0 < config.code_noise < LEAST_NOISE:
+        raise ValueError(
+            f"--code_noise must be 0 (none) or >= {LEAST_NOISE:g}, got {config.code_noise:g}: less"
+            " is lost in the rounding of 32-bit numbers."
         )
     if config.lambda_rate and not config.code_noise:
         raise ValueError(

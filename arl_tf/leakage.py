@@ -30,9 +30,21 @@ SHARED_AUDIT = (
     "attacker_batch_size",
     "attacker_learning_rate",
     "attacker_dataset",
+    "public_fraction",
+    "public_images",
+    "public_share",
+    "public_overlap",
+    "public_dataset",
 )
-# What the unprotected encoder has: no adversary, and nothing that bounds its code.
-UNPROTECTED = {"defence": "none", "code_levels": 0, "code_noise": 0.0}
+# What the unprotected encoder has: no adversary, and nothing that bounds its code on its way.
+UNPROTECTED = {
+    "defence": "none",
+    "code_levels": 0,
+    "code_noise": 0.0,
+    "channel_clip": 0.0,
+    "channel_levels": 0,
+    "channel_noise": 0.0,
+}
 SHARED_MODEL = ("dataset", "image_size", "encoder", "cut", "code_channels", "task_attributes")
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -216,8 +228,9 @@ def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:
     ]
     if protected:
         raise ValueError(
-            f"--reference={reference} was trained with {' '.join(protected)}; the reference must be"
-            " unprotected (--defence=none, no --code_levels or --code_noise)."
+            f"--reference={reference} was trained or audited with {' '.join(protected)}; the"
+            " reference must be unprotected (--defence=none, no --code_levels or --code_noise, no"
+            " --channel_*)."
         )
 
 

@@ -29,6 +29,7 @@ def main(argv: list[str]) -> None:
     show_only_our_notes()
     try:
         given = settings.given_flags(flags.FLAGS)
+        settings.check_given(given)
         run = runs.RunDirectory(pathlib.Path(given.get("workdir", settings.Config.workdir)))
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
@@ -66,8 +67,7 @@ def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
     stages = given.get("stages", settings.Config.stages)
     if given.get("overwrite", False) and "train" in stages:
         return {}
-    recorded = runs.recorded_settings(run)
-    return {name: recorded[name] for name in settings.inheritable_names() if name in recorded}
+    return settings.inherited(runs.recorded_settings(run), runs.finished_stages(run), given)
 
 
 def recorded_codes_settings(given: dict) -> dict:

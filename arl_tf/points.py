@@ -28,7 +28,12 @@ FINISHED, FAILED = "finished", "failed"
 SECONDS, RECORD = "seconds.json", "point.json"
 VALIDATION = "validation"
 # Points differ in these alone from the unprotected encoder that they share.
-OF_THE_POINT = tuple(n for n in audit_stage.WITHOUT_ADVERSARY if n != "warm_start")
+OF_THE_POINT = (
+    *(name for name in audit_stage.WITHOUT_ADVERSARY if name != "warm_start"),
+    "channel_clip",
+    "channel_levels",
+    "channel_noise",
+)
 FAILURES = (ValueError, RuntimeError, OSError, ArithmeticError, tf.errors.OpError)
 # The images and parts that a config asks for; the same objects while it asks for the same.
 Loader = Callable[[Config], tuple[ImageSet, Splits]]
@@ -157,7 +162,7 @@ def point_config(base: Config, overrides: Mapping[str, Any], run: RunDirectory) 
 
 
 def shared_config(base: Config, overrides: Mapping[str, Any]) -> Config:
-    """A point's unprotected encoder: no adversary, nothing that bounds the code."""
+    """A point's unprotected encoder: no adversary, nothing that bounds the code or its channel."""
     defaults = {f.name: f.default for f in dataclasses.fields(Config) if f.name in OF_THE_POINT}
     return dataclasses.replace(
         base,
@@ -196,7 +201,8 @@ def ensure_trained(
     """Trains a run; players that were trained with the very same settings are copied instead."""
     if "train" in runs.finished_stages(run):
         return
-    twin = trained_twin(config, root, run)
+    # What was begun here goes on here: players are copied into an empty run only.
+    twin = None if run.checkpoints.exists() else trained_twin(config, root, run)
     if twin:
         adopt(twin, run)
         return
@@ -216,18 +222,19 @@ def trained_twin(config: Config, root: pathlib.Path, run: RunDirectory) -> RunDi
 
 
 def adopt(trained: RunDirectory, run: RunDirectory) -> None:
-    """Gives a run the players of another; whole, or not at all."""
-    if run.checkpoints.exists():
+    """Gives a run that never trained the players of another; whole, or not at all."""
+    if "train" in runs.finished_stages(run):
         return
-    unfinished = run.root / "unfinished_checkpoints"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for player in trained.checkpoints.glob("*.keras"):
-        shutil.copy2(player, unfinished)
-    for name in ("config.json", "splits.json", "metrics.jsonl"):
-        if (trained.root / name).exists():
-            shutil.copy2(trained.root / name, run.root)
-    unfinished.rename(run.checkpoints)
+    if not run.checkpoints.exists():
+        unfinished = run.root / "unfinished_checkpoints"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for player in trained.checkpoints.glob("*.keras"):
+            shutil.copy2(player, unfinished)
+        for name in ("config.json", "splits.json", "metrics.jsonl"):
+            if (trained.root / name).exists():
+                shutil.copy2(trained.root / name, run.root)
+        unfinished.rename(run.checkpoints)
     runs.mark_finished(run, "train", runs.finished_stages(trained)["train"])
 
 

@@ -69,6 +69,11 @@ class RunDirectory:
         return self.checkpoints / f"{name}.keras"
 
 
+def aside(path: pathlib.Path) -> pathlib.Path:
+    """Where a file is written before it is renamed: by this process alone, of the same suffix."""
+    return path.with_name(f"unfinished_{os.getpid()}_{path.name}")
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a file aside, then renames it: a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,10 +44,10 @@ def keras_outputs(
     # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
     @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
     def run(images):
-        code = mean_code(data.to_float(images))
+        code = noiseless_code(data.to_float(images))
         return code, task_head(code, training=False)
 
-    mean_code = code_layers.mean_encoder(encoder)
+    noiseless_code = code_layers.noiseless_encoder(encoder)
     with cpu():
         return {
             name: Batch(images, *(output.numpy() for output in run(tf.constant(images))))

@@ -64,7 +64,8 @@ def fit_linear(evidence: Evidence, settings: AttackSettings) -> ShippedAttacker:
     factors = (whole.kernel,)
     rank = shipped_rank(*whole.kernel.shape)
     if rank:
-        factors = truncated(problem.inputs - whole.centre, whole.kernel, rank)
+        centred = (problem.inputs - whole.centre).astype(np.float32)
+        factors = truncated(centred, whole.kernel, rank)
     variables = [tf.Variable(factor, dtype=tf.float32) for factor in factors]
     pictures = linear_pictures(pairs, whole, variables)
     held_out = run(pictures, pairs.held_out_codes)

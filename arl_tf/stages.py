@@ -127,6 +127,7 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    check_names(config)
     if set(todo) & set(ALONE):
         if config.sweep:
             sweep.check_sweep(config)
@@ -149,13 +150,16 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
         started = RunDirectory(pathlib.Path(config.warm_start))
         for name in ("encoder", "task_head"):
             checkpoints.require_player(started.player(name))
-    if "audit" in todo:
-        attacks.chosen(config.audit, config.attacker_names)
     export_stage.check_before_training(config, run, todo)
     if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
         leakage.check_reference(config)
     if "attackers" in todo:
         attackers_stage.check_reference(config)
+
+
+def check_names(config: Config) -> None:
+    """Raises ValueError for an attacker or a layer that there is not."""
+    attacks.chosen(config.audit, config.attacker_names)
     known = frozen.PERCEPTUAL_NETWORKS[config.perceptual].layers
     for layer in config.perceptual_layer_names or ():
         if layer not in known:

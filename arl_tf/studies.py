@@ -146,9 +146,9 @@ def data_sizes(config: Config, names: Sequence[str]) -> list[StudyPoint]:
 def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
     """Three strengths of training's decoder against three of the audit's."""
     trained = {
-        "weak": {"decoder_width": max(4, config.decoder_width // 2), "decoder_steps": 1},
-        "middle": {"decoder_width": config.decoder_width, "decoder_steps": 1},
-        "strong": {"decoder_width": config.decoder_width * 2, "decoder_steps": 2, "decoders": 2},
+        "weak": (max(4, config.decoder_width // 2), 1, 1),
+        "middle": (config.decoder_width, 1, 1),
+        "strong": (config.decoder_width * 2, 2, 2),
     }
     attacking = {"weak": 0.5, "middle": 1, "strong": 2}
     return [
@@ -156,12 +156,14 @@ def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
             f"trained against {fought}",
             f"{name} attacker",
             {
-                **settings,
+                "decoder_width": width,
+                "decoder_steps": steps,
+                "decoders": decoders,
                 "attacker_width": max(4, round(config.attacker_width * factor)),
                 "attacker_steps": max(1, round(config.attacker_steps * factor)),
             },
         )
-        for fought, settings in trained.items()
+        for fought, (width, steps, decoders) in trained.items()
         for name, factor in attacking.items()
     ]
 

@@ -198,7 +198,7 @@ def test_outcomes(
         points.ensure_audited(settings, directory, images, parts)
         content = report.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))
-    return conditions.check_conditions(asked, figures[1], figures[0])
+    return conditions.check_conditions(asked, target.certain(figures[1]), figures[0])
 
 
 def recorded_config(run: RunDirectory, **changes: Any) -> Config:

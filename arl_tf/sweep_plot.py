@@ -137,6 +137,6 @@ def write_files(figure: Figure, folder: pathlib.Path, name: str) -> None:
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     runs.write_text(folder / f"{name}.svg", buffer.getvalue())
-    unfinished = folder / f"unfinished_{name}.png"
+    unfinished = runs.aside(folder / f"{name}.png")
     figure.savefig(unfinished, format="png", dpi=150)
     unfinished.replace(folder / f"{name}.png")

@@ -7,7 +7,7 @@ from typing import Any
 
 from arl_tf.conditions import PRIVACY_MEASURES, Condition, Outcome, check_conditions
 from arl_tf.points import FINISHED
-from arl_tf.sweep_results import LEAKAGE, UTILITY
+from arl_tf.sweep_results import LEAKAGE, UTILITY, is_known
 
 Record = Mapping[str, Any]
 
@@ -47,13 +47,18 @@ def choose(conditions: Sequence[Condition], results: Record) -> Choice:
     for_privacy = any(condition.measure in PRIVACY_MEASURES for condition in conditions)
     if for_privacy:
         return max(qualified, key=lambda choice: figure(choice.point, UTILITY, -math.inf))
-    return min(qualified, key=lambda choice: figure(choice.point, LEAKAGE, math.inf))
+    return min(qualified, key=lambda choice: leakage_of(choice.point))
 
 
 def figure(point: Record, name: str, unknown: float) -> float:
     """A figure's value, or what stands for one that is not known."""
     value = point["figures"][name]["value"]
     return unknown if value is None else value
+
+
+def leakage_of(point: Record) -> float:
+    """What ranks points by leakage: a value without an interval may be anything."""
+    return figure(point, LEAKAGE, math.inf) if is_known(point) else math.inf
 
 
 def outcomes_of(

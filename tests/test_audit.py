@@ -138,7 +138,7 @@ def test_attacker_that_asks_for_an_image_under_attack_raises(spy, tmp_path, monk
 
     real_collect = audit.collect
     monkeypatch.setattr(audit, "collect", collect)
-    monkeypatch.setattr(attacks, "ATTACKERS", {"peek": attacks.Attacker(peek, "quick")})
+    monkeypatch.setattr(attacks, "ATTACKERS", {"peek": attacks.Attacker(peek, "quick", floor=True)})
     with pytest.raises(SealedError, match="under attack"):
         run(tmp_path)
 

@@ -46,6 +46,16 @@ def test_quick_plan_attacks_the_code_and_then_the_task_output_alone():
     ]
 
 
+def test_attackers_of_codes_alone_still_have_a_floor():
+    tasks = audit_run.planned("standard", 1, 0, evidence(), ["decoder_tenth"])
+    assert [task.name for task in tasks] == ["decoder_tenth", "task_output/linear"]
+
+
+def test_attackers_that_all_lack_something_are_refused_with_what_that_is():
+    with pytest.raises(ValueError, match="another data set: none was named"):
+        audit_run.planned("standard", 1, 0, evidence(), ["decoder_other_domain"])
+
+
 def test_without_a_task_head_there_is_no_floor_to_attack():
     names = [task.name for task in audit_run.planned("quick", 1, 0, evidence(task_outputs=None))]
     assert names == ["linear", "retrieval", "decoder"]

@@ -40,6 +40,19 @@ def test_linear_attack_undoes_any_invertible_linear_code():
     assert result.held_out_reconstructions.shape == (20, SIDE, SIDE, 3)
 
 
+def test_linear_attack_undoes_a_code_that_hides_most_of_the_picture_in_little_variance():
+    rotation = np.linalg.qr(RNG.normal(size=(48, 48)))[0]
+    scales = np.where(np.arange(48) < 8, 1.0, 1e-4)
+    mixing = (np.diag(scales) @ rotation).astype(np.float32)
+    result = closed_form.linear_attack(
+        evidence(lambda images: unit(images) @ mixing), SETTINGS, name="linear"
+    )
+    # The code itself is rounded to some 1e-7 of 1: a thousandth of what is hidden.
+    np.testing.assert_allclose(
+        result.reconstructions.reshape(20, -1), unit(PICTURES[120:]), atol=0.02
+    )
+
+
 @pytest.mark.parametrize("count", [30, 100])
 def test_ridge_is_scikit_learns_in_primal_and_dual_form(count):
     inputs, outputs = RNG.normal(size=(count, 48)), RNG.normal(size=(count, 5))

@@ -64,8 +64,18 @@ def test_the_least_of_several_bounds_counts_and_the_channel_bounds_too():
         channel=Channel(clip=1.0, levels=2),
     )
     assert code_facts.describe_bits(found)["capacity_bits"] == 12
-    noisy = found_of(channel=Channel(clip=np.sqrt(3.0), noise=1.0))
-    assert code_facts.describe_bits(noisy)["capacity_bits"] == pytest.approx(12)
+    # Signs are +-1: 0.5 log2(1 + 1) bits pass through noise of deviation 1.
+    signs = np.sign(np.random.default_rng(0).normal(size=(4, *SHAPE))).astype(np.float32)
+    noisy = code_facts.describe_bits(
+        found_of(codes=signs, levels=2, channel=Channel(clip=9.0, noise=1.0))
+    )
+    assert noisy["capacity_bits"] == pytest.approx(6)
+    assert noisy["bounded_by"] == "the channel's noise" and noisy["rate_bits"] is None
+
+
+def test_limiting_what_is_noisy_already_bounds_no_code_that_may_be_of_any_size():
+    found = found_of(channel=Channel(clip=0.5, noise=0.5))
+    assert code_facts.describe_bits(found)["bounded_by"] == "32-bit numbers"
 
 
 def test_task_output_is_described_where_there_is_one():

@@ -87,13 +87,27 @@ def test_only_learned_noise_has_a_trainable_share_and_a_rate():
     assert float(encoder.losses[0]) == pytest.approx(0.5 * 48, rel=1e-4)
 
 
-def test_mean_encoder_is_the_average_of_noisy_codes():
-    encoder, _ = encoder_of(models.CodeBounds(noise=1.0))
+@pytest.mark.parametrize("levels", [0, 2, 4])
+def test_mean_encoder_is_the_average_of_noisy_codes(levels):
+    encoder, _ = encoder_of(models.CodeBounds(noise=1.0, levels=levels))
     image = pictures(1)
     drawn = np.asarray(encoder(np.repeat(image, 4000, axis=0), training=False))
     mean = np.asarray(code_layers.mean_encoder(encoder)(tf.constant(image)))
-    # The standard error of each mean is sqrt(0.5 / 4000) = 0.011.
-    np.testing.assert_allclose(drawn.mean(axis=0), mean[0], atol=0.06)
+    # The standard error of each mean is at most 1 / sqrt(4000) = 0.016.
+    np.testing.assert_allclose(drawn.mean(axis=0), mean[0], atol=0.08)
+
+
+def test_mean_of_levels_is_the_sum_of_what_the_noise_lets_past_each_threshold():
+    quantised = code_layers.QuantisedCode(2)
+    # A sign: P(above 0) - P(below 0); half the probability lies within 0.6745 deviations.
+    found = quantised.mean(tf.constant([[0.0, 0.6745, -1.349]]), tf.constant([1.0, 1.0, 2.0]))
+    np.testing.assert_allclose(found, [[0, 0.5, -0.5]], atol=1e-4)
+    # Little noise leaves what rounding gives.
+    values = tf.constant([[0.9, -0.2, 3.0]])
+    for levels in (3, 4):
+        rounding = code_layers.QuantisedCode(levels)
+        near = rounding.mean(values, tf.fill([3], 1e-3))
+        np.testing.assert_allclose(near, rounding(values), atol=1e-5)
 
 
 def test_noise_comes_before_the_rounding():

@@ -111,6 +111,20 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"defence": "both", "lambda_perceptual": 0.0}, ["both", "--lambda_perceptual"]),
         ({"perceptual_layers": " , "}, ["--perceptual_layers=' , '", "leave it empty"]),
         ({"defence": "none", "perceptual_layers": ","}, ["--perceptual_layers=','"]),
+        ({"code_noise": 1e-4}, ["--code_noise", "0.001", "0.0001"]),
+        (
+            {"stages": "study", "study": "adversary", "defence": "none"},
+            ["--study=adversary", "--defence=none"],
+        ),
+        (
+            {
+                "stages": "sweep",
+                "sweep": "code_noise=1|2",
+                "target": "mean_mcc>=0.4",
+                "channel_noise": 0.5,
+            },
+            ["--target=mean_mcc>=0.4", "--channel_noise=0.5"],
+        ),
     ],
 )
 def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values, named):
@@ -168,6 +182,44 @@ def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     assert {groups[name] for name in sweep - audit} == {"sweep"} and audit < sweep
     assert set(settings.inheritable_names()) == audit | export | sweep | set(settings.UNCOMPARED)
     assert config.settings("train")["image_size"] == config.image_size
+
+
+def recorded(**changes):
+    return settings.as_dict(Config(**changes))
+
+
+def test_audit_takes_over_what_earlier_stages_used_but_not_whom_another_audit_chose():
+    of_training = recorded(stages="train", attackers="linear", attacker_steps=9, epochs=7)
+    found = settings.inherited(of_training, {}, {"stages": "audit"})
+    assert (found["attackers"], found["attacker_steps"], found["epochs"]) == ("linear", 9, 7)
+    look = recorded(
+        stages="audit", audit_split="validation", attackers="linear", channel_noise=2.0, epochs=7
+    )
+    found = settings.inherited(look, {}, {"stages": "audit"})
+    assert not set(settings.OF_ONE_AUDIT) & set(found)
+    assert found["epochs"] == 7
+    # One that was killed goes on as it was begun.
+    again = settings.inherited(look, {}, {"stages": "audit", "audit_split": "validation"})
+    assert again["attackers"] == "linear"
+
+
+def test_finished_audit_is_asked_for_again_with_its_own_settings():
+    of_test = Config(attackers="retrieval", attacker_steps=9).settings("audit")
+    look = recorded(stages="audit", audit_split="validation", attackers="linear", epochs=7)
+    found = settings.inherited(look, {"audit_test": of_test}, {"stages": "audit"})
+    assert (found["attackers"], found["attacker_steps"]) == ("retrieval", 9)
+    several = settings.inherited(
+        look, {"audit_test": of_test}, {"stages": "audit", "codes_per_photo": 4}
+    )
+    assert "attackers" not in several
+
+
+@pytest.mark.parametrize("name", ["sweep", "study"])
+def test_what_is_to_be_varied_needs_the_stage_that_varies_it(name):
+    value = {"sweep": "code_noise=1|2", "study": "tasks"}[name]
+    with pytest.raises(ValueError, match=f"--{name}=.* needs --stages={name}, got --stages=train"):
+        settings.check_given({name: value, "stages": "train"})
+    settings.check_given({name: value, "stages": name})
 
 
 def test_a_config_survives_the_way_through_a_mapping():

@@ -119,6 +119,8 @@ def test_reference_is_read_back(tmp_path):
         ({"defence": "perceptual"}, "abc", "must be unprotected"),
         ({"cut": "late"}, "abc", r"--cut='late' \(now: 'middle'\)"),
         ({"attacker_steps": 9000}, "abc", r"--attacker_steps=9000 \(now: 1500\)"),
+        ({"public_share": 0.01}, "abc", r"--public_share=0.01 \(now: 1.0\)"),
+        ({"channel_noise": 0.5}, "abc", "audited with --channel_noise=0.5"),
         ({"audit": "full"}, "abc", r"--audit='full' \(now: 'standard'\)"),
         ({}, "other", "measured on other images"),
     ],

@@ -91,6 +91,25 @@ def test_point_that_was_killed_after_training_is_only_audited(tmp_path, calls, m
     assert folders(calls, "train") == trained
 
 
+def test_training_that_was_killed_goes_on_though_a_twin_has_finished(tmp_path, calls):
+    base = dataclasses.replace(BASE, attackers="linear")
+    twin = run(tmp_path, code_noise=1.0)
+    half = RunDirectory(tmp_path / "points" / points.point(base, {"code_noise": 1.0}).name)
+    half.checkpoints.mkdir(parents=True)
+    assert half.root.name != twin["name"]
+    trained = []
+
+    def finish(config, run, images, parts):
+        trained.append(run.root)
+        for player in ("encoder", "task_head"):
+            run.player(player).write_text("weights")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(points.train, "train", finish)
+        assert run(tmp_path, base, code_noise=1.0)["state"] == "finished"
+    assert trained == [half.root]
+
+
 def test_failure_is_recorded_with_its_reason_and_the_next_point_runs(tmp_path, calls):
     failed = run(tmp_path, code_noise=3.0)
     assert (failed["state"], failed["message"]) == ("failed", "ValueError: too much noise")
@@ -133,6 +152,10 @@ def test_players_are_adopted_whole_and_only_once(tmp_path):
     points.runs.mark_finished(trained, "train", {"seed": 1})
     points.adopt(trained, run_directory)
     assert run_directory.player("encoder").read_text() == "weights"
+    assert points.runs.finished_stages(run_directory) == {"train": {"seed": 1}}
+    # Killed between the copy and the note of it.
+    run_directory.stages.unlink()
+    points.adopt(trained, run_directory)
     assert points.runs.finished_stages(run_directory) == {"train": {"seed": 1}}
     trained.player("encoder").write_text("others")
     points.adopt(trained, run_directory)

@@ -65,6 +65,9 @@ def test_unknown_leakage_comes_after_every_known_one():
     unknown["figures"]["leakage.face_similarity"] = {"value": None, "ci95": None}
     assert chosen("mean_mcc>=0.5", unknown, point("known", 0.55, 0.9)) == "known"
     assert chosen("mean_mcc>=0.5", unknown) == "unknown"
+    # A value that has no interval may be anything.
+    unknown["figures"]["leakage.face_similarity"] = estimate(-40.0, None)
+    assert chosen("mean_mcc>=0.5", unknown, point("known", 0.55, 0.9)) == "known"
 
 
 def test_where_none_qualifies_the_nearest_is_named_with_its_figure():
