@@ -136,10 +136,12 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, "The server is going down.")
-            waiting = sum(queued.items for queue in self._queues.values() for queued in queue)
-            limit = self._parameters.max_enqueued_batches * self._parameters.max_batch_size
-            # One request larger than everything that may wait is still taken when nothing waits.
-            if waiting and waiting + min(items, self._parameters.max_batch_size) > limit:
+            self._drop_cancelled()
+            # What is larger than a batch runs alone, as one.
+            most = self._parameters.max_batch_size
+            waiting = sum(min(t.items, most) for queue in self._queues.values() for t in queue)
+            limit = self._parameters.max_enqueued_batches * most
+            if waiting + min(items, most) > limit:
                 raise ServingError(
                     grpc.StatusCode.UNAVAILABLE,
                     f"{waiting} items are waiting already, the limit is {limit}; try later.",
@@ -147,6 +149,15 @@ class Batcher:
             self._queues.setdefault(key, collections.deque()).append(task)
             self._changed.notify()
         return task.future
+
+    def _drop_cancelled(self) -> None:
+        """Forgets tasks that nobody waits for: they must not keep others out."""
+        for key, queue in list(self._queues.items()):
+            waiting = collections.deque(task for task in queue if not task.future.cancelled())
+            if waiting:
+                self._queues[key] = waiting
+            else:
+                del self._queues[key]
 
     def close(self) -> None:
         """Runs what is queued, takes no more, and waits for the threads."""

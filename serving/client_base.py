@@ -1,6 +1,8 @@
 """What REST and gRPC clients share: checks before sending, batches, folders, attributes."""
 
 import abc
+import functools
+import io
 import logging
 import os
 import pathlib
@@ -8,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
+from PIL import Image
 
 from serving.client_errors import AnswerError, NotFoundError, RejectedError
 from serving.contract import (
@@ -259,6 +262,8 @@ class CodeClient(abc.ABC):
             codes = self._predict_rows(self.encoder, ENCODE_BYTES, contents)["code"]
         except RejectedError as error:
             if len(batch) == 1:
+                if not self._takes_pictures():
+                    raise
                 on_unreadable(paths[0], str(error))
                 return
             middle = len(batch) // 2
@@ -266,6 +271,22 @@ class CodeClient(abc.ABC):
             yield from self._encode_batch(batch[middle:], on_unreadable)
         else:
             yield from zip(paths, codes, strict=True)
+
+    def _takes_pictures(self) -> bool:
+        """Whether the server takes a whole picture: only then a refused file is at fault."""
+        try:
+            self._predict_rows(self.encoder, ENCODE_BYTES, [black_png()])
+        except RejectedError:
+            return False
+        return True
+
+
+@functools.cache
+def black_png() -> bytes:
+    """A picture of a few pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def read_picture(path: pathlib.Path, limit: float) -> bytes:

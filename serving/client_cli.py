@@ -18,6 +18,8 @@ from serving.device import DeviceEncoder, is_rotated
 from serving.manifest import Manifest, manifest_of, read_manifest
 from serving.noise_key import read_or_make_key
 
+LONGEST_S = 86400.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -91,8 +93,8 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     options = parser.parse_args(arguments)
     if not (options.head or options.save_code):
         command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
-    if not options.timeout > 0:
-        command.error(f"--timeout must be > 0, got {options.timeout:g}")
+    if not 0 < options.timeout <= LONGEST_S:
+        command.error(f"--timeout must be > 0 and <= {LONGEST_S:g}, got {options.timeout:g}")
     return parser, options
 
 
@@ -171,7 +173,14 @@ def code_bytes(codes: np.ndarray, manifest: Manifest) -> bytes:
 
 
 def write_aside(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file under another name first, so that it is there whole or not at all."""
+    """Writes a file under another name first, so that it is there whole or not at all.
+
+    A link stays one; a pipe or device is written to.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -12,6 +12,7 @@ procedural faces as JPEG: prepared pixels differ by 0.9 on average and by 4 at m
 cosine of .992 or more, probabilities are up to .13 apart, 1 % of the decisions at .5 flip.
 """
 
+import hashlib
 import os
 import pathlib
 import warnings
@@ -47,8 +48,8 @@ class DeviceEncoder:
         Args:
             path: export/tflite/encoder_*.tflite.
             num_threads: None: LiteRT's choice.
-            noise_key: a secret of 32 bytes that decides an encoder's noise together with the photo
-                (serving/noise_key.py); None: noise is new for every code.
+            noise_key: a secret of 32 bytes that decides an encoder's noise together with photo and
+                file (serving/noise_key.py); None: noise is new for every code.
 
         Raises:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
@@ -69,7 +70,8 @@ class DeviceEncoder:
         self._noise = np.random.default_rng() if "noise" in inputs else None
         if noise_key is not None and self._noise is None:
             raise ValueError(f"{path} adds no noise that a key could decide; leave it out.")
-        self._key = noise_key and check_key(noise_key)
+        self._key = None if noise_key is None else check_key(noise_key)
+        self._sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).digest()
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Encodes prepared images one by one.
@@ -104,8 +106,8 @@ class DeviceEncoder:
 
     def _noise_of(self, image: np.ndarray) -> np.ndarray:
         """Standard normal noise, float32 [*code_shape]: new, or what the key says."""
-        if self._key:
-            return keyed_noise(self._key, image, self.code_shape)
+        if self._key is not None:
+            return keyed_noise(self._key, self._sha256, image, self.code_shape)
         return self._noise.standard_normal(self.code_shape, np.float32)
 
     def encode_files(

@@ -31,12 +31,14 @@ from serving.contract import ServedSignature, Signature, TensorSpec
 
 ERRORS: dict[grpc.StatusCode, type[EncoderError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: RejectedError,
-    # What grpc answers to a message that is too large.
-    grpc.StatusCode.RESOURCE_EXHAUSTED: RejectedError,
+    # Beyond the calls that a server takes at a time; but see TOO_LARGE.
+    grpc.StatusCode.RESOURCE_EXHAUSTED: UnavailableError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
 }
+# In grpc's words for RESOURCE_EXHAUSTED where it is the message that is too large.
+TOO_LARGE = "larger than max"
 # grpc counts tries, and never makes more than five.
 MOST_RETRIES = 4
 
@@ -131,6 +133,8 @@ class GrpcEncoderClient(CodeClient):
             return getattr(self._stub, method)(request, timeout=self._timeout)
         except grpc.RpcError as error:
             kind = ERRORS.get(error.code(), ServerError)
+            if kind is UnavailableError and TOO_LARGE in (error.details() or ""):
+                kind = RejectedError
             name = error.code().name
             message = f"{self.address} answers {name}: {error.details()}"
             raise kind(message, name) from error
@@ -190,7 +194,7 @@ def channel_options(retries: int) -> list[tuple[str, object]]:
             "initialBackoff": "0.1s",
             "maxBackoff": "5s",
             "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
         }
         service = {"service": "tensorflow.serving.PredictionService"}
         config = {"methodConfig": [{"name": [service], "retryPolicy": policy}]}

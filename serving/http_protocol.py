@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a limit on how long a request's head may take."""
+"""uvicorn's HTTP protocol with limits on clients that send a head slowly, or don't read."""
 
 import asyncio
 
@@ -6,15 +6,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class TimedProtocol(H11Protocol):
-    """Closes a connection whose next request's head is not there in time.
+    """Closes a connection whose next request's head is not there in time, or whose answer stands.
 
-    uvicorn itself waits for ever for the first request, and for one that has begun. Such
-    connections hold no thread, but would fill the number of those that are allowed.
+    uvicorn itself waits for ever for the first request, for one that has begun, and for a client
+    that reads nothing of its answer. Such connections hold no thread, but would fill the number of
+    those that are allowed.
     """
 
     # Seconds from the connection, or from a head's first byte, to its end.
     head_seconds = 10.0
+    # Seconds in which some of an answer that waits must be read.
+    read_seconds = 30.0
     _timer: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Starts the time for the first head."""
@@ -32,7 +36,34 @@ class TimedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the time."""
         self._stop()
+        self._stop_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer is written: from now on it must go on."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._stop_writing()
+        super().resume_writing()
+
+    def _watch(self, size: int) -> None:
+        self._stop_writing()
+        self._writing = self.loop.call_later(self.read_seconds, self._look, size)
+
+    def _look(self, before: int) -> None:
+        size = self.transport.get_write_buffer_size()
+        if size < before:
+            self._watch(size)
+        else:
+            self.transport.abort()
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
     def _in_request(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

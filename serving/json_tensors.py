@@ -19,6 +19,8 @@ B64 = "b64"
 # TF Serving's rule for outputs: others hold text.
 BYTES_SUFFIX = "_bytes"
 ROWS, COLUMNS = "instances", "inputs"
+NUMBERS = {int, float, bool}
+MOST_AXES = 32
 KINDS = {"b": "true or false", "u": "whole numbers", "i": "whole numbers", "f": "numbers"}
 
 
@@ -112,6 +114,7 @@ def _only_input(signature: Signature) -> str:
 def _to_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
     if dtype == tf.string:
         return _string_array(name, value)
+    _refuse_other_than_numbers(name, value, dtype)
     try:
         array = np.array(value)
     except (ValueError, OverflowError) as error:
@@ -122,8 +125,7 @@ def _to_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
     taken = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}.get(kind, "")
     if array.dtype.kind not in taken:
         raise invalid(
-            f"Input {name!r} must hold {KINDS.get(kind, 'nothing that JSON has')} for"
-            f" {dtype.name}, got {_short(value)}."
+            f"Input {name!r} must hold {_kind_words(dtype)} for {dtype.name}, got {_short(value)}."
         )
     if kind in "iu" and (array.min() < dtype.min or array.max() > dtype.max):
         raise invalid(
@@ -135,6 +137,27 @@ def _to_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
         return array.astype(dtype.as_numpy_dtype)
 
 
+def _refuse_other_than_numbers(name: str, value: Any, dtype: tf.DType, depth: int = 0) -> None:
+    """Before NumPy makes an array: a single long string among numbers would widen them all."""
+    if depth > MOST_AXES:
+        raise invalid(f"Input {name!r} is nested deeper than {MOST_AXES} lists.")
+    kinds = set(map(type, value)) if isinstance(value, list) else {type(value)}
+    if kinds <= NUMBERS:
+        return
+    if kinds != {list}:
+        if list in kinds and kinds <= {list, *NUMBERS}:
+            raise invalid(f"Input {name!r} is not a regular array.")
+        raise invalid(
+            f"Input {name!r} must hold {_kind_words(dtype)} for {dtype.name}, got {_short(value)}."
+        )
+    for part in value:
+        _refuse_other_than_numbers(name, part, dtype, depth + 1)
+
+
+def _kind_words(dtype: tf.DType) -> str:
+    return KINDS.get(np.dtype(dtype.as_numpy_dtype).kind, "nothing that JSON has")
+
+
 def _string_array(name: str, value: Any) -> np.ndarray:
     array = np.array(_to_bytes(name, value), dtype=object)
     if not all(isinstance(item, bytes) for item in array.flat):
@@ -142,16 +165,23 @@ def _string_array(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _to_bytes(name: str, value: Any) -> Any:
+def _to_bytes(name: str, value: Any, depth: int = 0) -> Any:
     """The same nested lists, strings and {"b64": ...} turned to bytes."""
+    if depth > MOST_AXES:
+        raise invalid(f"Input {name!r} is nested deeper than {MOST_AXES} lists.")
     if isinstance(value, list):
-        return [_to_bytes(name, item) for item in value]
+        return [_to_bytes(name, item, depth + 1) for item in value]
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            raise invalid(f"Input {name!r} is no text: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get(B64), str):
         raise invalid(f'Input {name!r} must hold strings or {{"b64": ...}}, got {_short(value)}.')
     try:
-        return pybase64.b64decode(value[B64], validate=True)
+        # TF Serving takes it without its padding, too.
+        padding = "" if value[B64].endswith("=") else "=" * (-len(value[B64]) % 4)
+        return pybase64.b64decode(value[B64] + padding, validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid(f"Input {name!r}: unable to base64 decode: {error}") from error
 

@@ -130,7 +130,8 @@ def local_address(address: str) -> str:
     """
     try:
         parsed = urllib.parse.urlsplit(base_address(address))
-        is_local = (
+        is_plain = parsed.scheme == "http" and not parsed.path.strip("/")
+        is_local = is_plain and (
             parsed.hostname == "localhost" or ipaddress.ip_address(parsed.hostname).is_loopback
         )
     except ValueError:

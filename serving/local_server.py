@@ -12,7 +12,7 @@ import threading
 from absl import app, flags, logging
 
 from serving import batching
-from serving.server import LocalServer, Settings
+from serving.server import LocalServer, Settings, bracketed
 from serving.validation import Limits
 
 DEFAULTS = Settings(model_base_path=pathlib.Path())
@@ -156,9 +156,10 @@ def run(values: flags.FlagValues) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    host = bracketed(settings.host)
     print(
-        f"Speaks TF Serving's protocol: gRPC at {settings.host}:{server.port},"
-        f" REST and a demo page at http://{settings.host}:{server.rest_api_port}; models:"
+        f"Speaks TF Serving's protocol: gRPC at {host}:{server.port},"
+        f" REST and a demo page at http://{host}:{server.rest_api_port}; models:"
         f" {', '.join(server.store.names()) or 'none yet'}.",
         flush=True,
     )

@@ -109,6 +109,13 @@ class ModelStore:
                 except OSError as error:
                     logging.error("Model %s stays as it is: %s", name, error)
                     continue
+                if source.policy.specific and not wanted:
+                    logging.error(
+                        "Model %s stays as it is: none of its versions %s is there.",
+                        name,
+                        list(source.policy.specific),
+                    )
+                    continue
                 for version, path in wanted.items():
                     self._bring_up(name, version, path, settled)
                 self._unload(name, keep=set(wanted))
@@ -230,7 +237,8 @@ class ModelStore:
         logging.info("Model %s version %d is being loaded.", name, version)
         try:
             servable = self._load(name, version, path)
-        except ValueError as error:
+        # Whatever is wrong with a folder, the others are served.
+        except Exception as error:
             logging.error("Model %s version %d was not loaded: %s", name, version, error)
             with self._lock:
                 entry.state, entry.error = END, str(error)

@@ -4,6 +4,8 @@ An encoder's noise is worth less where a photo is encoded again and again: the m
 1 / sqrt(n) of it. With a key a photo sent twice gives one code twice, and nothing averages out.
 The price: whoever sees two such codes sees that they are of one photo. Pictures that differ, if
 only in one prepared pixel, get noise of their own; a burst of almost equal shots still averages.
+So does every encoder file, or the difference of two versions' codes would be free of noise: a photo
+sent by n files is sent n times.
 """
 
 import contextlib
@@ -52,16 +54,19 @@ def check_key(key: bytes, where: str = "The key has") -> bytes:
     return key
 
 
-def keyed_noise(key: bytes, image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal noise, float32 of `shape`, that key and image decide.
+def keyed_noise(
+    key: bytes, encoder: bytes, image: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Standard normal noise, float32 of `shape`, that key, encoder and image decide.
 
-    The generator is seeded with HMAC-SHA256 of the image's pixels (RFC 2104): without the key the
+    The generator is seeded with HMAC-SHA256 of encoder and pixels (RFC 2104): without the key the
     noise of no image can be told. The generator itself, PCG64, is not a cryptographic one.
 
     Args:
         key: the device's secret.
+        encoder: the SHA-256 of the encoder's file, 32 bytes.
         image: the prepared image, uint8 [S, S, 3].
         shape: of the code.
     """
-    digest = hmac.digest(key, np.ascontiguousarray(image).tobytes(), hashlib.sha256)
+    digest = hmac.digest(key, encoder + np.ascontiguousarray(image).tobytes(), hashlib.sha256)
     return np.random.default_rng(int.from_bytes(digest)).standard_normal(shape, np.float32)

@@ -5,6 +5,7 @@ Source: tensorflow/serving, g3doc/api_rest.md.
 
 import asyncio
 import functools
+import json
 import re
 import time
 from collections.abc import Callable
@@ -41,7 +42,9 @@ PATH = re.compile(
     r"(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?"
     r"(?P<verb>/metadata|:predict|:classify|:regress)?"
 )
-TOO_LARGE, TOO_SLOW = 413, 408
+TOO_LARGE, TOO_SLOW, UNSUPPORTED_ENCODING = 413, 408, 415
+# Answered with the body still on its way.
+UNREAD = (TOO_LARGE, TOO_SLOW, UNSUPPORTED_ENCODING)
 METHODS = {"": "GetModelStatus", "/metadata": "GetModelMetadata", ":predict": "Predict"}
 
 
@@ -56,8 +59,10 @@ class BodyError(Exception):
 def error_response(status: int, message: str) -> Response:
     """TF Serving's error body."""
     # A connection with half a body on it is of no more use.
-    headers = {"Connection": "close"} if status in (TOO_LARGE, TOO_SLOW) else None
-    return starlette.responses.JSONResponse({"error": message}, status, headers)
+    headers = {"Connection": "close"} if status in UNREAD else None
+    # In ASCII: a message may quote what no encoding can write.
+    content = json.dumps({"error": message})
+    return Response(content, status, headers, media_type="application/json")
 
 
 def json_response(content: bytes) -> Response:
@@ -70,6 +75,9 @@ def message_response(proto: message.Message) -> Response:
     fields = json_format.MessageToDict(
         proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    for value in fields.get("metadata", {}).values():
+        # TF Serving unpacks what is packed.
+        value.pop("@type", None)
     return starlette.responses.JSONResponse(fields)
 
 
@@ -91,6 +99,22 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     except TimeoutError:
         raise BodyError(TOO_SLOW, f"The body took more than {seconds:g} seconds.") from None
     return b"".join(chunks)
+
+
+def response_of(function: Callable[[], Response]) -> Response:
+    """What a function returns; its ServingError becomes a response.
+
+    In the function's own thread: an exception that crossed to the event loop would keep the
+    request's arrays alive until the garbage collector's rarest round.
+    """
+    try:
+        return function()
+    except ServingError as error:
+        return error_response(HTTP_STATUS.get(error.code, 500), error.message)
+    # Anything else is a fault of the server: the client is told so, the log why.
+    except Exception:
+        logging.exception("A request failed.")
+        return error_response(500, "Internal error; the server's log says more.")
 
 
 async def leave_with_client(request: Request, caller: Caller) -> None:
@@ -131,6 +155,10 @@ class RestApi:
     async def with_body(self, request: Request, function: Callable[..., Response]) -> Response:
         """Reads a request's body and runs `function(body, caller)` on it in a thread."""
         caller = Caller(time.monotonic() + self._timeout)
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            message = f"Content-Encoding {encoding!r} is not undone by this server; send it plain."
+            return error_response(UNSUPPORTED_ENCODING, message)
         try:
             body = await read_body(
                 request,
@@ -148,17 +176,11 @@ class RestApi:
             watch.cancel()
 
     async def _in_thread(self, function: Callable[[], Response]) -> Response:
-        """Runs a function that blocks; its ServingError becomes a response."""
+        """Runs a function that blocks."""
         # Made here, since a limiter belongs to the event loop it was made in.
         self._limiter = self._limiter or anyio.CapacityLimiter(self._threads)
-        try:
-            return await anyio.to_thread.run_sync(function, limiter=self._limiter)
-        except ServingError as error:
-            return error_response(HTTP_STATUS.get(error.code, 500), error.message)
-        # Anything else is a fault of the server: the client is told so, the log why.
-        except Exception:
-            logging.exception("A request failed.")
-            return error_response(500, "Internal error; the server's log says more.")
+        answer = functools.partial(response_of, function)
+        return await anyio.to_thread.run_sync(answer, limiter=self._limiter)
 
     def _answer(self, method: str, path: str, body: bytes, caller: Caller) -> Response:
         found = PATH.fullmatch(path)

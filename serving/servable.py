@@ -150,11 +150,25 @@ def warm_up(servable: Servable) -> int:
             if log.WhichOneof("log_type") == "predict_log":
                 request = log.predict_log.request
                 signature = servable.signature(request.model_spec.signature_name)
-                signature.run({k: tf.make_ndarray(v) for k, v in request.inputs.items()})
+                inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
+                check_fits(signature, inputs)
+                signature.run(inputs)
                 count += 1
-    except (ServingError, tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+    # A damaged file fails in a dozen ways, too.
+    except Exception as error:
         raise ValueError(f"{path}: warm-up failed: {error}") from error
     return count
+
+
+def check_fits(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError for inputs that the signature does not take: some end the process."""
+    found = {name: (array.dtype, array.shape) for name, array in inputs.items()}
+    if set(found) != set(signature.inputs) or not all(
+        tf.as_dtype(dtype) == signature.inputs[name].dtype
+        and signature.inputs[name].shape.is_compatible_with(shape)
+        for name, (dtype, shape) in found.items()
+    ):
+        raise ValueError(f"{signature.name} takes {dict(signature.inputs)}, got {found}.")
 
 
 def plain_message(error: tf.errors.OpError) -> str:

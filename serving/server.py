@@ -113,7 +113,7 @@ class LocalServer:
             self.predictor = Predictor(self.store, self._batcher, settings.limits, metrics)
             self._grpc = grpc_service.GrpcServer(
                 self.predictor,
-                address=f"{settings.host}:{settings.port}",
+                address=f"{bracketed(settings.host)}:{settings.port}",
                 threads=settings.grpc_max_threads,
                 timeout=settings.grpc_timeout,
             )
@@ -168,6 +168,11 @@ class LocalServer:
         self._batcher.close()
         self.store.close()
         self._socket.close()
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -40,7 +40,10 @@ def read_inputs(
 
 def _to_array(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     try:
-        return tf.make_ndarray(proto)
+        array = tf.make_ndarray(proto)
+        if array.dtype == object and not all(isinstance(item, bytes) for item in array.flat):
+            raise ValueError("its strings are missing")
+        return array
     except (ValueError, TypeError, OverflowError) as error:
         raise invalid(f"Input {name!r} does not hold what its shape promises: {error}") from error
 

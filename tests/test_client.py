@@ -379,6 +379,20 @@ def test_folder_gives_codes_in_order_and_names_files_that_give_none(stub, folder
     assert reasons["3.jpg"] == "0 bytes; expected from 1 to 12582912"
 
 
+def test_refusal_that_no_picture_escapes_blames_no_file(stub, folder):
+    refusal = (400, {"error": "Unrecognized servable version label: stable"}, {})
+    stub.faults = [None, *[refusal] * 20]
+    reasons = {}
+    with EncoderClient(stub.address, batch_size=1) as client:
+        stream = client.encode_folder(
+            folder, on_unreadable=lambda path, reason: reasons.update({path.name: reason})
+        )
+        assert next(stream)[0].name == "0.jpg"
+        with pytest.raises(RejectedError, match="version label"):
+            list(stream)
+    assert not reasons
+
+
 def test_files_are_read_when_they_are_needed(stub, folder):
     with EncoderClient(stub.address, batch_size=2) as client:
         stream = client.encode_folder(folder)

@@ -292,13 +292,22 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [saved]
 
 
+def test_link_to_a_file_of_codes_stays_a_link(tmp_path):
+    target, link = tmp_path / "codes.bin", tmp_path / "link"
+    link.symlink_to(target)
+    for content in (b"first", b"second"):
+        client_cli.write_aside(link, content)
+        assert link.is_symlink() and target.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["p.jpg", "--tflite=f"], "give --head=HOST:PORT to send codes to, --save_code=FILE, or"),
         (["p.jpg", "--head=h:1"], "the following arguments are required: --tflite"),
         (["--tflite=f", "--head=h:1"], "the following arguments are required: PHOTO"),
-        (["p.jpg", "--tflite=f", "--head=h:1", "--timeout=0"], "--timeout must be > 0, got 0"),
+        (["p.jpg", "--tflite=f", "--head=h:1", "--timeout=0"], "--timeout must be > 0"),
+        (["p.jpg", "--tflite=f", "--head=h:1", "--timeout=inf"], "<= 86400, got inf"),
     ],
 )
 def test_wrong_usage_exits_with_2(capfd, arguments, message):

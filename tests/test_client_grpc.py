@@ -114,7 +114,6 @@ def test_repeats_are_bounded(stub):
     ("code", "kind"),
     [
         (Code.INVALID_ARGUMENT, RejectedError),
-        (Code.RESOURCE_EXHAUSTED, RejectedError),
         (Code.NOT_FOUND, NotFoundError),
         (Code.INTERNAL, ServerError),
     ],
@@ -124,6 +123,26 @@ def test_other_errors_are_not_repeated(stub, client, code, kind):
     with pytest.raises(kind, match=f"answers {code.name}: the server's own words"):
         client.encode(pictures(1))
     assert len(stub.requests) == 1
+
+
+def test_too_many_calls_at_a_time_are_repeated_and_blame_no_photo(stub, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    stub.faults = [(Code.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")] * 9
+    with (
+        GrpcEncoderClient(stub.address, retries=1) as client,
+        pytest.raises(UnavailableError, match="Concurrent RPC limit"),
+    ):
+        list(client.encode_folder(tmp_path))
+    assert len(stub.requests) == 2
+
+
+def test_message_that_is_too_large_is_refused_for_good(stub):
+    stub.faults = [(Code.RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 4)")] * 9
+    with (
+        GrpcEncoderClient(stub.address, retries=0) as client,
+        pytest.raises(RejectedError, match="larger than max"),
+    ):
+        client.encode(pictures(1))
 
 
 def test_deadline_ends_a_call_without_a_repeat(stub):

@@ -200,6 +200,8 @@ def test_this_machine_is_allowed(local):
         "10.0.0.1:8501",
         "0.0.0.0:8501",
         "localhost.example.org:80",
+        "https://127.0.0.1:8501",
+        "http://127.0.0.1:8501/prefix",
         "127.0.0.1.example.org:80",
         "127.0.0.1@example.org:80",
         "localhost",

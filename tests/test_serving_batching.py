@@ -173,6 +173,28 @@ def test_full_queue_refuses_with_unavailable():
     batcher.close()
 
 
+def test_cancelled_requests_make_room_for_others():
+    batcher, function, go_on, ran = blocked_batcher(max_enqueued_batches=2)
+    for value in (1, 2):
+        assert submit(batcher, function, rows(value)).cancel()
+    last = [submit(batcher, function, rows(value)) for value in (3, 4)]
+    go_on.set()
+    assert [future.result(20)["y"][0, 0] for future in last] == [3, 4]
+    batcher.close()
+    assert ran == [[0], [3], [4]]
+
+
+def test_request_larger_than_a_batch_waits_as_one_batch():
+    batcher, function, go_on, _ = blocked_batcher(max_enqueued_batches=2)
+    large = submit(batcher, function, rows(*range(50)))
+    small = submit(batcher, function, rows(7))
+    with pytest.raises(ServingError, match="are waiting"):
+        submit(batcher, function, rows(8))
+    go_on.set()
+    assert len(large.result(20)["y"]) == 50 and small.result(20)["y"][0, 0] == 7
+    batcher.close()
+
+
 def test_close_answers_what_waits_and_refuses_the_rest():
     batcher = Batcher(BatchingParameters(max_batch_size=100, **PATIENT))
     function = signature()

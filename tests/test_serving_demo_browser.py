@@ -228,6 +228,63 @@ def test_camera_can_be_cancelled(page):
     assert shown(page) == before
 
 
+def test_second_wish_for_the_camera_leaves_no_camera_on(page):
+    page.execute_script("""
+        window.tracks = [];
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wish) => {
+          const stream = await ask(wish);
+          window.tracks.push(...stream.getTracks());
+          return stream;
+        };""")
+    camera = page.find_element("id", "camera")
+    camera.click()
+    camera.click()
+    cancel = page.find_element("id", "cancel")
+    wait.WebDriverWait(page, 20).until(lambda _: cancel.is_displayed())
+    wait.WebDriverWait(page, 20).until(
+        lambda _: page.execute_script("return window.tracks.length") == 2
+    )
+    cancel.click()
+    assert page.execute_script("return window.tracks.every(t => t.readyState === 'ended')")
+
+
+def choose_slowly(page, name, milliseconds):
+    """Chooses a picture that takes so long to decode."""
+    page.execute_script(
+        """
+        const [name, wait] = arguments;
+        const decode = window.realDecode ??= window.createImageBitmap.bind(window);
+        window.createImageBitmap = async (file) => {
+          if (file.name === 'slow.png') await new Promise((done) => setTimeout(done, wait));
+          return decode(file);
+        };
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 40;
+        canvas.toBlob(blob => open(new File([blob], name, {type: 'image/png'}), name));
+        """,
+        name,
+        milliseconds,
+    )
+
+
+def test_later_choice_wins_though_the_earlier_takes_longer(page):
+    choose_slowly(page, "slow.png", 500)
+    choose_slowly(page, "quick.png", 0)
+    settle(page, "Shown: quick.png")
+    page.execute_async_script("setTimeout(arguments[0], 1000)")
+    assert "quick.png" in page.find_element("id", "state").text
+
+
+def test_photo_that_can_not_be_encoded_stands_beside_no_other_ones_code(page):
+    page.execute_script("""
+        window.fetch = async () => new Response('{"error": "no room"}', {status: 503});""")
+    choose_slowly(page, "new.png", 0)
+    settle(page, "That did not work: no room")
+    assert not page.execute_script("return document.getElementById('code').getAttribute('src')")
+    assert not page.find_elements("css selector", "#attributes li")
+
+
 def test_keyboard_reaches_every_control_in_order(page):
     keys, reached = webdriver.Keys, []
     for _ in range(3):

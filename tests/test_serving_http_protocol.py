@@ -2,11 +2,12 @@
 
 import contextlib
 import http.client
+import json
 import socket
 import time
 
 import pytest
-from serving_models import serving
+from serving_models import pictures, serving, until
 
 from serving.http_protocol import TimedProtocol
 
@@ -48,6 +49,18 @@ def test_second_head_on_a_connection_has_a_limit_too(server):
         client.settimeout(20)
         while client.recv(4096):
             pass
+
+
+def test_client_that_reads_nothing_of_its_answer_is_given_up(exported_models, monkeypatch):
+    monkeypatch.setattr(TimedProtocol, "read_seconds", 0.3)
+    body = json.dumps({"instances": pictures(1024).tolist()}).encode()
+    with serving(exported_models) as running, connected(running) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        head = f"POST /v1/models/encoder:predict HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}"
+        client.sendall(head.encode() + b"\r\n\r\n" + body)
+        until(lambda: b'code="OK"' in running.predictor.metrics.text())
+        connections = running._rest.server_state.connections
+        until(lambda: not connections)
 
 
 def test_connection_that_asks_again_and_again_is_kept(server):

@@ -128,3 +128,29 @@ def test_output_without_a_row_for_every_instance_is_refused_as_rows():
 def test_outputs_that_are_not_finite_are_written_as_tf_serving_does(value):
     written = json_tensors.write_outputs({"y": np.float32([value])}, rows=True, items=1)
     assert json.loads(written)["predictions"] == pytest.approx([value], nan_ok=True)
+
+
+def test_long_string_among_numbers_is_refused_before_it_could_widen_an_array(monkeypatch):
+    monkeypatch.setattr(json_tensors.np, "array", lambda *_: pytest.fail("made an array"))
+    with pytest.raises(ServingError, match="must hold numbers for float32, got list of 1001"):
+        read({"instances": [[1] * 1000 + ["x" * 1000]]}, x="float32")
+
+
+@pytest.mark.parametrize(("dtype", "leaf"), [("float32", 1), ("string", "a")])
+def test_nesting_without_end_is_refused(dtype, leaf):
+    value = leaf
+    for _ in range(900):
+        value = [value]
+    with pytest.raises(ServingError, match="nested deeper than 32"):
+        read({"instances": value}, x=dtype)
+
+
+def test_text_that_no_encoding_can_write_is_refused():
+    body = json_tensors.parse(b'{"inputs": {"x": ["\\ud800"], "y": [NaN]}}')
+    with pytest.raises(ServingError, match="is no text"):
+        json_tensors.read_inputs(body, signature(x="string", y="float32"))
+
+
+@pytest.mark.parametrize(("text", "content"), [("AAA", b"\0\0"), ("AA", b"\0"), ("AA==", b"\0")])
+def test_base64_may_come_without_its_padding(text, content):
+    assert read({"inputs": [{"b64": text}]}, x="string")["x"].tolist() == [content]

@@ -226,6 +226,33 @@ def test_watching_survives_an_unreadable_disk_and_finds_what_comes_later(tmp_pat
     assert served(store) == 1
 
 
+def test_load_that_fails_in_a_new_way_keeps_no_other_version_out(tmp_path):
+    def load(name, version, path):
+        if version == 2:
+            raise RuntimeError("nobody thought of that")
+        return fake_load(name, version, path)
+
+    store = store_of(tmp_path, load)
+    for version in (2, 3):
+        add(tmp_path, version)
+        store.poll(settled=True)
+    assert served(store) == 3
+    assert states(store) == {2: "END", 3: "AVAILABLE"}
+
+
+def test_version_that_is_not_on_disk_takes_nothing_away(tmp_path):
+    add(tmp_path, 1)
+    sources = labelled(tmp_path, {}, [1])
+    store = ModelStore(lambda: sources, fake_load)
+    store.poll(settled=True)
+    sources = labelled(tmp_path, {}, [2])
+    store.poll(settled=True)
+    assert served(store) == 1
+    add(tmp_path, 2)
+    store.poll(settled=True)
+    assert states(store) == {1: "END", 2: "AVAILABLE"}
+
+
 def labelled(folder, labels, versions=()):
     policy = VersionPolicy(latest=None, specific=tuple(versions))
     return {"model": ModelSource("model", folder / "model", policy, labels)}

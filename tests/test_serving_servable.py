@@ -96,8 +96,18 @@ def test_damaged_warmup_is_refused(copied):
         servable.load("task_head", 1, copied)
 
 
-def test_warmup_of_the_wrong_signature_is_refused(copied):
-    write_warmup(copied, np.zeros((2, 9), np.float32))
+def test_warmup_that_is_no_prediction_log_is_refused(copied):
+    path = write_warmup(copied, np.zeros((2, *CODE_SHAPE), np.float32), count=0)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"\xff\xff no message")
+    with pytest.raises(ValueError, match="warm-up failed"):
+        servable.load("task_head", 1, copied)
+
+
+# A wrong rank would end the process.
+@pytest.mark.parametrize("shape", [(2, 9), (4,), (2, *CODE_SHAPE, 1)])
+def test_warmup_of_the_wrong_signature_is_refused(copied, shape):
+    write_warmup(copied, np.zeros(shape, np.float32))
     with pytest.raises(ValueError, match=r"warm-up failed: .*shape"):
         servable.load("task_head", 1, copied)
 

@@ -5,7 +5,10 @@ const LARGEST = 512; // side of the square that is sent, pixels
 const FIRST = 8; // attributes shown before "Show all"
 const element = (name) => document.getElementById(name);
 const photo = element("photo");
+// Numbers of the latest photo that was sent, choice of one, and wish about the camera.
 let latest = 0;
+let choices = 0;
+let camera = 0;
 let stream = null;
 
 function say(text, isError = false) {
@@ -36,10 +39,29 @@ async function explain(what) {
     show(answer);
     say(`Shown: ${what}.`);
   } catch (error) {
-    if (number === latest) say(`That did not work: ${error.message}`, true);
+    if (number === latest) {
+      clear();
+      say(`That did not work: ${error.message}`, true);
+    }
   } finally {
     if (number === latest) element("flow").setAttribute("aria-busy", "false");
   }
+}
+
+// What was found in an earlier photo must not stand beside this one.
+function clear() {
+  for (const name of ["code", "protected", "unprotected"]) {
+    element(name).removeAttribute("src");
+    element(name).alt = "";
+  }
+  for (const name of ["code_size", "protected_finding", "unprotected_finding", "leakage"]) {
+    element(name).textContent = "";
+  }
+  for (const name of ["protected", "unprotected"]) {
+    element(name).parentElement.classList.remove("shown");
+  }
+  element("ruler").hidden = element("more").hidden = true;
+  element("attributes").replaceChildren();
 }
 
 function show({ code, attributes, reconstructions, findings }) {
@@ -114,12 +136,14 @@ function expand(all) {
 
 async function open(file, what) {
   stopCamera();
+  const choice = ++choices;
   try {
     const bitmap = await createImageBitmap(file);
+    if (choice !== choices) return;
     draw(bitmap, bitmap.width, bitmap.height);
     bitmap.close();
   } catch {
-    say(`“${what}” is no picture that this browser can open.`, true);
+    if (choice === choices) say(`“${what}” is no picture that this browser can open.`, true);
     return;
   }
   await explain(what);
@@ -131,16 +155,25 @@ async function drawnFace() {
 }
 
 function stopCamera() {
+  camera += 1;
   for (const track of stream ? stream.getTracks() : []) track.stop();
   stream = null;
   element("live").hidden = true;
 }
 
 async function startCamera() {
+  stopCamera();
+  const wish = camera;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    const granted = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    if (wish !== camera) {
+      // Granted after it was given up.
+      for (const track of granted.getTracks()) track.stop();
+      return;
+    }
+    stream = granted;
   } catch (error) {
-    say(`The camera can't be used: ${error.message}`, true);
+    if (wish === camera) say(`The camera can't be used: ${error.message}`, true);
     return;
   }
   element("video").srcObject = stream;
@@ -151,6 +184,7 @@ async function startCamera() {
 
 async function takePicture() {
   const video = element("video");
+  choices += 1;
   draw(video, video.videoWidth, video.videoHeight);
   stopCamera();
   element("camera").focus();
