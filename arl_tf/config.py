@@ -488,7 +488,12 @@ class Config:
         32, "Public images in an attacker's step.", group="audit", low=1
     )
     attacker_learning_rate: float = option(
-        2e-3, "Peak rate of the attackers (cosine decay).", group="audit", low=1e-8, high=1
+        2e-3,
+        "Rate of the attackers' decoders: constant until more steps gain under 1 % or run out, then"
+        " a cosine decay.",
+        group="audit",
+        low=1e-8,
+        high=1,
     )
     bootstrap_samples: int = option(
         1000,
