@@ -25,8 +25,8 @@ from arl_tf.data import celeba_folder, image_sets, splits
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import DataSettings
 from arl_tf.data.splits import SplitSettings
-from arl_tf.export import tflite
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.exporting import tflite
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.models import architectures
 from arl_tf.training import train
 from arl_tf.training.learner import ADVERSARIAL, TASK

@@ -27,7 +27,7 @@ from arl_tf.experiments.audited_encoders import trained_subject
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.export import build, saved_models
+from arl_tf.exporting import build, saved_models
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 from arl_tf.utils import files, publishing

@@ -16,8 +16,8 @@ from arl_tf.data.splits import Splits
 from arl_tf.experiments import gate, run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.export import build
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.exporting import build
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 

@@ -20,7 +20,7 @@ from arl_tf.data.faces import generation
 from arl_tf.experiments import attackers_stage, audits, run_directory, stages
 from arl_tf.experiments.attackers_stage import FOLDER
 from arl_tf.experiments.experiment import Experiment
-from arl_tf.export import saved_models
+from arl_tf.exporting import saved_models
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.utils import files
 from serving import demo
