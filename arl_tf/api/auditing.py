@@ -149,7 +149,7 @@ def audit(
     )
     subject = subject_of(encode, images, task_output, differentiable)
     settings = settings_of(level, seed, drawn_faces, attackers)
-    unprotected = reference and reference_of(reference, target)
+    unprotected = None if reference is None else reference_of(reference, target)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="arl_tf_audit_"))
     try:
         found = audits.audit(
@@ -362,13 +362,6 @@ def subject_of(
         found = checked_codes(encode(pictures), len(pictures))
         return found.reshape(len(found), -1) if flat else found
 
-    def head(given: np.ndarray) -> np.ndarray:
-        return np.asarray(task_output(given.reshape(len(given), *shape)), np.float32)
-
-    def white_box(pictures: tf.Tensor) -> tf.Tensor:
-        code = tf.cast(tf.convert_to_tensor(differentiable(pictures)), tf.float32)
-        return tf.reshape(code, (tf.shape(code)[0], int(np.prod(shape)))) if flat else code
-
     # A function has no weights to name it by: its codes do.
     digest = hashlib.sha256(np.ascontiguousarray(codes(images.images[:32])).tobytes())
     return Subject(
@@ -377,10 +370,27 @@ def subject_of(
         code_shape=shape,
         channel=Channel(),
         encoder=codes,
-        differentiable=differentiable and white_box,
+        differentiable=differentiable and flattened_code(differentiable, shape, flat),
         not_white_box="" if differentiable else NOT_DIFFERENTIABLE,
-        task_output=task_output and head,
+        task_output=task_output and head_of(task_output, shape),
     )
+
+
+def head_of(task_output: Encode, shape: tuple[int, ...]) -> Encode:
+    """A task head that takes codes of the encoder's own shape, for codes that may be flattened."""
+    return lambda codes: np.asarray(task_output(codes.reshape(len(codes), *shape)), np.float32)
+
+
+def flattened_code(
+    differentiable: Callable[[tf.Tensor], tf.Tensor], shape: tuple[int, ...], flat: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The differentiable function with codes as attackers see them."""
+
+    def encode(pictures: tf.Tensor) -> tf.Tensor:
+        code = tf.cast(tf.convert_to_tensor(differentiable(pictures)), tf.float32)
+        return tf.reshape(code, (tf.shape(code)[0], int(np.prod(shape)))) if flat else code
+
+    return encode
 
 
 def checked_codes(codes: Any, count: int) -> np.ndarray:

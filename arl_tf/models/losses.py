@@ -128,7 +128,7 @@ def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
 
 
 TOWARD_MEAN, TOWARD_TASK = "toward_mean", "toward_task"
-FORMS = {
+FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
     "negative": negative,
     "hinge": hinge,
     TOWARD_MEAN: toward_target,

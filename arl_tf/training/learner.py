@@ -349,21 +349,22 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary."""
-        if self.phase == TASK:
+        if self.phase == TASK or self.privacy is None:
             return tf.zeros(())
-        target = self.target(logits, image)
+        privacy = self.privacy
+        target = self.target(privacy.form, logits, image)
         # Decoders as an adversary would use them: their statistics must not move in this step.
         terms = [
-            self.privacy.loss(*self.distances(decoder(code, training=False), target))
+            privacy.loss(*self.distances(decoder(code, training=False), target))
             for decoder in self.decoders
         ]
         return tf.add_n(terms) / len(terms)
 
-    def target(self, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    def target(self, form: str, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """What the privacy term compares reconstructions with; float32 [B or 1, S, S, 3]."""
-        if self.privacy.form == TOWARD_MEAN:
+        if form == TOWARD_MEAN:
             return self.mean_image
-        if self.privacy.form == TOWARD_TASK:
+        if form == TOWARD_TASK and self.task_decoder is not None:
             # The target is what it is: the task must not be spoiled in order to change it.
             return tf.stop_gradient(self.task_decoder(logits, training=False))
         return image

@@ -384,9 +384,7 @@ def test_adversarial_phase_without_a_privacy_term_is_refused():
 @pytest.mark.parametrize("phase", [TASK, ADVERSARY])
 def test_other_phases_need_no_privacy_term(phase):
     learner = build_learner()
-    learner.compile(
-        keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), phase=phase, privacy=None
-    )
+    learner.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), phase=phase, privacy=None)
     learner.train_step(batch_of())
 
 
