@@ -18,7 +18,9 @@ DOCUMENTS = pytest.mark.parametrize(
 )
 
 
-@DOCUMENTS
+@pytest.mark.parametrize(
+    "path", [*documents(), *sorted((ROOT / "configs").glob("*.cfg"))], ids=lambda path: path.name
+)
 def test_lines_outside_tables_are_short(path):
     lines = enumerate(path.read_text().split("\n"), 1)
     long = [number for number, line in lines if len(line) > LONGEST_LINE and line[:1] != "|"]

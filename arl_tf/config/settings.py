@@ -500,7 +500,7 @@ class Config:
     codes: str = option(
         "",
         "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
-        " optionally labels, names, identities, logits (README, 'Auditing other encoders').",
+        " optionally labels, names, identities, logits (docs/audit_your_encoder.md).",
         group="audit",
         subject=True,
     )
