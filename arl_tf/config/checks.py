@@ -132,8 +132,8 @@ def check_code(config: Any) -> None:
             )
     if config.code_noise and config.deterministic:
         raise ValueError(
-            f"--deterministic with --code_noise={config.code_noise}: --deterministic makes the noise"
-            " repeatable, and repeatable noise is no protection; leave one of them out."
+            f"--deterministic with --code_noise={config.code_noise}: --deterministic makes the"
+            " noise repeatable, and repeatable noise is no protection; leave one of them out."
         )
     if 0 < config.code_noise < LEAST_NOISE:
         raise ValueError(
@@ -191,8 +191,8 @@ def check_codes_per_photo(config: Any) -> None:
     others = [name for name in comma_separated(config.stages) if name not in ("train", "audit")]
     if others:
         raise ValueError(
-            f"{several} is for an audit; --stages={','.join(others)} needs the audit of single codes:"
-            " run it in a command of its own."
+            f"{several} is for an audit; --stages={','.join(others)} needs the audit of single"
+            " codes: run it in a command of its own."
         )
 
 

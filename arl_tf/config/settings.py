@@ -624,8 +624,8 @@ class Config:
     )
     attacker_learning_rate: float = option(
         2e-3,
-        "Learning rate of the attackers' decoders. It is constant until further steps gain less than"
-        " 1 % or run out, and then falls by a cosine.",
+        "Learning rate of the attackers' decoders. It is constant until further steps gain less"
+        " than 1 % or run out, and then falls by a cosine.",
         group="audit",
         low=1e-8,
         high=1,
