@@ -20,6 +20,8 @@ from arl_tf.attacks.closed_form import (
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import WHITE_BOX, AttackerOptions, AttackResult, Evidence
 
+# In the settings of an attack that knew the noise.
+TOLD_NOISE = "told_noise"
 MOST_PAIRS = 6000
 # Shares of the noise that the map is solved for: 1 is the least-squares optimum of Gaussian codes.
 NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -56,7 +58,11 @@ def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         name=name,
         started=started,
         words="best linear map from the code to pixels by the known noise, from mean public codes",
-        extra={"noise_factor": factor, "public_images": len(evidence.pairs.images)},
+        extra={
+            TOLD_NOISE: True,
+            "noise_factor": factor,
+            "public_images": len(evidence.pairs.images),
+        },
         pictures=pictures,
     )
     return dataclasses.replace(result, knowledge=WHITE_BOX)
@@ -190,5 +196,6 @@ def map_attack(
             f" {'the mean picture' if start is None else f'what {start.name} made of it'}",
             "start": "" if start is None else start.name,
             "components": len(prior.basis),
+            TOLD_NOISE: True,
         },
     )
