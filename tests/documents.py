@@ -68,7 +68,7 @@ def prose(path):
 
 def links(path):
     """The targets of a document's links and pictures."""
-    return [target for _, line in prose(path) for target in LINK.findall(line)]
+    return LINK.findall("\n".join(line for _, line in prose(path)))
 
 
 def anchors(path):
