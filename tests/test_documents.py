@@ -1,5 +1,6 @@
 """The documents: size, links, the list of pages, and flags of every command that they show."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from documents import ROOT, anchors, blocks, documents, links, module_commands
 from arl_tf.config import settings
 
 LONGEST_LINE = 100
+SOURCES = (ROOT, ROOT / "arl_tf")
+# Flags of absl, of pytest, mkdocs and other tools.
+TOOLS = {"flagfile", "help", "helpfull", "strict", "dist", "no", "prefix", "logdir", "flag", "name"}
 DOCUMENTS = pytest.mark.parametrize(
     "path", documents(), ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -42,6 +46,26 @@ def test_links_lead_somewhere(path):
         assert file.exists(), target
         if parts.fragment:
             assert parts.fragment in anchors(file), target
+
+
+@DOCUMENTS
+def test_modules_and_configs_that_are_named_exist(path):
+    named = set(re.findall(r"`((?:\w+/)+\w+\.(?:py|cfg|config))`", path.read_text()))
+    missing = [name for name in named if not any((r / name).exists() for r in SOURCES)]
+    assert not missing
+
+
+def flags_that_exist():
+    """Names of arl_tf.main's flags, the server's, the clients', and of tools in the documents."""
+    sources = "".join(path.read_text() for path in (ROOT / "serving").rglob("*.py"))
+    declared = re.findall(r'"(?:--)?(\w+)",', sources)
+    return {field.name for field in dataclasses.fields(settings.Config)} | set(declared) | TOOLS
+
+
+@DOCUMENTS
+def test_flags_that_are_named_exist(path):
+    named = set(re.findall(r"(?<![\w-])--(\w*[a-z])\b", path.read_text()))
+    assert not named - flags_that_exist()
 
 
 def test_mkdocs_names_every_page_once():
