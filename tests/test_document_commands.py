@@ -73,6 +73,8 @@ def test_commands_against_a_server_succeed(found, workplace):
             assert finished.returncode == 0, f"{block}: {finished.stdout}{finished.stderr}"
 
 
+# Keras' own reading of tensors, when a learner is saved.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("found", marked("python", "python"))
 def test_python_of_a_document_runs_from_top_to_bottom(found, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
