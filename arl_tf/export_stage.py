@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from arl_tf import checkpoints, export, gate, report, runs, subjects
+from arl_tf import audit_stage, checkpoints, export, gate, manifest, report, runs, subjects
 from arl_tf.conditions import Figures, parse_conditions, report_figures
 from arl_tf.config import Config, comma_separated
 from arl_tf.data import ImageSet
@@ -44,6 +44,11 @@ def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spl
             "audit": report.read_figures(run.audit("test")),
         },
         gate=found.describe(allow_unaudited=config.allow_unaudited),
+        trained_on=manifest.training_data(
+            config.dataset,
+            len(parts.private_train),
+            photographs=audit_stage.photographs(config),
+        ),
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 
