@@ -39,7 +39,7 @@ from arl_tf.shipped_attackers import FITTED, ShippedAttacker
 from arl_tf.splits import Splits
 from arl_tf.subjects import Subject
 
-# In the run's export folder; below it the names that serving.demo looks for.
+# In the run's export folder; below it the names that serving.web.demo looks for.
 FOLDER = pathlib.Path("demo_attacker")
 PROTECTED, UNPROTECTED, UNPROTECTED_ENCODER = "protected", "unprotected", "unprotected_encoder"
 FACTS = "attackers.json"
