@@ -11,9 +11,10 @@ import threading
 
 from absl import app, flags, logging
 
-from serving import batching
-from serving.server import LocalServer, Settings, bracketed
-from serving.validation import Limits
+from serving.server import batching
+from serving.server.endpoints import LocalServer, Settings, bracketed
+from serving.server.validation import Limits
+from serving.web import demo
 
 DEFAULTS = Settings(model_base_path=pathlib.Path())
 # Name, default, (least and greatest value,) help.
@@ -124,12 +125,10 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
         file = values.batching_parameters_file
         parameters = batching.read_parameters(file) if file else batching.BatchingParameters()
     same = {field.name for field in dataclasses.fields(Settings)} & set(values)
-    paths = ("model_base_path", "model_config_file", "demo_attacker")
+    paths = ("model_base_path", "model_config_file")
     return Settings(
         **{name: values[name].value for name in same - set(paths)},
-        **{
-            name: pathlib.Path(values[name].value) if values[name].value else None for name in paths
-        },
+        **{name: path_or_none(values[name].value) for name in paths},
         batching=parameters,
         limits=Limits(
             items=values.max_request_items,
@@ -140,6 +139,11 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
     )
 
 
+def path_or_none(value: str | None) -> pathlib.Path | None:
+    """A path flag's value; None where the flag was not given."""
+    return pathlib.Path(value) if value else None
+
+
 def run(values: flags.FlagValues) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
@@ -148,7 +152,7 @@ def run(values: flags.FlagValues) -> None:
     """
     try:
         settings = settings_from_flags(values)
-        server = LocalServer(settings)
+        server = LocalServer(settings, demo.pages(path_or_none(values.demo_attacker)))
     except (OSError, ValueError) as error:
         sys.exit(f"serving.local_server: {error}")
     # Only now: while models are being loaded there is nothing to drain.

@@ -11,9 +11,9 @@ from PIL import Image
 from tiny_models import proof
 
 from arl_tf import code_layers, data, faces, tflite
-from serving import device
-from serving.client_errors import EncoderError
-from serving.device import DeviceEncoder
+from serving.clients.errors import EncoderError
+from serving.device import encoder as device
+from serving.device.encoder import DeviceEncoder
 
 SIZE = 16
 

@@ -34,8 +34,8 @@ from arl_tf.channel import Channel
 from arl_tf.config import Config
 from arl_tf.parity import ExportError
 from arl_tf.subjects import Subject
-from serving import demo
-from serving.validation import Limits
+from serving.server.validation import Limits
+from serving.web import demo
 
 SETTINGS = AttackSettings(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3

@@ -33,7 +33,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.validation import Limits
+from serving.server.validation import Limits
 
 Code = grpc.StatusCode
 LIMITS = Limits(items=64, pixels=4_000_000, request_bytes=2_000_000)

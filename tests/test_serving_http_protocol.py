@@ -9,7 +9,7 @@ import time
 import pytest
 from serving_models import pictures, serving, until
 
-from serving.http_protocol import TimedProtocol
+from serving.server.http_protocol import TimedProtocol
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from conftest import ROOT
 from serving_models import pictures, predict
 
 from serving import local_server
-from serving.batching import BatchingParameters
-from serving.server import Settings
-from serving.validation import Limits
+from serving.server.batching import BatchingParameters
+from serving.server.endpoints import Settings
+from serving.server.validation import Limits
 
 BODY = {"instances": pictures().tolist()}
 
@@ -100,7 +100,6 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         "--rest_api_timeout_in_ms=5000",
         "--rest_api_num_threads=6",
         "--grpc_max_threads=7",
-        "--demo_attacker=attackers",
         "--max_request_items=8",
         "--max_request_pixels=9",
         "--max_request_bytes=10",
@@ -116,7 +115,6 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         rest_api_timeout=5,
         rest_api_num_threads=6,
         grpc_max_threads=7,
-        demo_attacker=pathlib.Path("attackers"),
         limits=Limits(items=8, pixels=9, request_bytes=10),
     )
 

@@ -4,8 +4,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import model_config
-from serving.model_config import VersionPolicy
+from serving.server import model_config
+from serving.server.model_config import VersionPolicy
 
 
 def versions(folder, *names):

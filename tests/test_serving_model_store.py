@@ -7,9 +7,9 @@ import types
 import grpc
 import pytest
 
-from serving.errors import ServingError
-from serving.model_config import ModelSource, VersionPolicy, sources_in_folder
-from serving.model_store import ModelStore
+from serving.server.errors import ServingError
+from serving.server.model_config import ModelSource, VersionPolicy, sources_in_folder
+from serving.server.model_store import ModelStore
 
 
 def add(folder, version, content="ok"):

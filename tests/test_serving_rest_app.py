@@ -29,9 +29,9 @@ from serving_models import (
     until,
 )
 
-from serving import rest_app
-from serving.errors import ServingError
-from serving.validation import Limits
+from serving.server import rest_app
+from serving.server.errors import ServingError
+from serving.server.validation import Limits
 
 BYTES = {"signature_name": "encode_bytes"}
 

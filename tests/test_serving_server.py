@@ -14,8 +14,8 @@ import tensorflow as tf
 from serving_models import add_version, pictures, predict, rest, save_models, serving, until
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.batching import BatchingParameters
-from serving.server import LocalServer, Settings
+from serving.server.batching import BatchingParameters
+from serving.server.endpoints import LocalServer, Settings
 
 BODY = {"instances": pictures(2).tolist()}
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving import tensor_protos
-from serving.servable import Signature
-from serving.validation import Limits
+from serving.server import tensor_protos
+from serving.server.signature import Signature
+from serving.server.validation import Limits
 
 
 def read(proto, dtype=tf.float32, shape=(None, 2)):

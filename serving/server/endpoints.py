@@ -7,20 +7,23 @@ import socket
 import threading
 from collections.abc import Callable
 
+import starlette.routing
 import uvicorn
 from absl import logging
 
-from serving import batching, demo, grpc_service, model_config, model_store, rest_app, servable
-from serving.batching import BatchingParameters
-from serving.http_protocol import TimedProtocol
-from serving.model_store import Sources
-from serving.predict import Predictor
-from serving.prometheus import Metrics
-from serving.validation import Limits
+from serving.server import batching, grpc_service, model_config, model_store, rest_app, servable
+from serving.server.batching import BatchingParameters
+from serving.server.http_protocol import TimedProtocol
+from serving.server.model_store import Sources
+from serving.server.predict import Predictor
+from serving.server.prometheus import Metrics
+from serving.server.validation import Limits
 
 # Connections beyond that are answered 503; slow clients hold a connection, never a thread.
 MAX_CONNECTIONS = 128
 DEFAULT_LIMITS = Limits()
+Routes = list[starlette.routing.BaseRoute]
+Pages = Callable[[Predictor, rest_app.RestApi], Routes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,6 @@ class Settings:
         grpc_timeout: seconds for a gRPC request, or its client's deadline, if that is sooner.
         rest_api_num_threads: REST requests worked on at once.
         grpc_max_threads: gRPC requests worked on at once.
-        demo_attacker: folder of demo.load_attacker, for the demo page; or None.
     """
 
     model_base_path: pathlib.Path | None = None
@@ -57,7 +59,6 @@ class Settings:
     grpc_timeout: float = 60.0
     rest_api_num_threads: int = 8
     grpc_max_threads: int = 16
-    demo_attacker: pathlib.Path | None = None
 
     def __post_init__(self):
         if (self.model_base_path is None) == (self.model_config_file is None):
@@ -82,6 +83,11 @@ class Settings:
         return lambda: model_config.sources_in_folder(self.model_base_path)
 
 
+def no_pages(predictor: Predictor, api: rest_app.RestApi) -> Routes:
+    """No page but TF Serving's own paths."""
+    return []
+
+
 class LocalServer:
     """Serves models by TF Serving's protocol until it is stopped.
 
@@ -92,8 +98,12 @@ class LocalServer:
         rest_api_port: where REST listens.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, pages: Pages = no_pages):
         """Loads the models and binds both ports.
+
+        Args:
+            settings: how the server is run.
+            pages: routes that REST's port answers besides, such as the demo page's.
 
         Raises:
             OSError, ValueError: a port can't be bound; models or config can't be read.
@@ -118,34 +128,23 @@ class LocalServer:
                 timeout=settings.grpc_timeout,
             )
             self.port = self._grpc.port
-            folder = settings.demo_attacker
-            self._attacker = demo.load_attacker(folder) if folder else demo.DemoAttacker()
+            routes = self._routes(pages)
             self.store.poll(settled=True)
             undo.pop_all()
         if not self.store.names():
             logging.warning("No model is being served yet.")
-        self._rest = uvicorn.Server(self._rest_config())
+        self._rest = uvicorn.Server(rest_config(routes))
         self._rest_thread = threading.Thread(
             target=self._rest.run, args=([self._socket],), name="rest", daemon=True
         )
 
-    def _rest_config(self) -> uvicorn.Config:
+    def _routes(self, pages: Pages) -> Routes:
         api = rest_app.RestApi(
             self.predictor,
             threads=self._settings.rest_api_num_threads,
             timeout=self._settings.rest_api_timeout,
         )
-        page = demo.Demo(self.predictor, api, self._attacker)
-        return uvicorn.Config(
-            rest_app.application([*api.routes(), *page.routes()]),
-            http=TimedProtocol,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=None,
-        )
+        return [*api.routes(), *pages(self.predictor, api)]
 
     def start(self) -> None:
         """Answers from now on, and watches the version folders."""
@@ -168,6 +167,20 @@ class LocalServer:
         self._batcher.close()
         self.store.close()
         self._socket.close()
+
+
+def rest_config(routes: Routes) -> uvicorn.Config:
+    """How REST's port is served."""
+    return uvicorn.Config(
+        rest_app.application(routes),
+        http=TimedProtocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=None,
+    )
 
 
 def bracketed(host: str) -> str:

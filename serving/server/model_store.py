@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 import grpc
 from absl import logging
 
-from serving.errors import ServingError, invalid, not_found
-from serving.model_config import ModelSource
-from serving.servable import Servable
+from serving.server.errors import ServingError, invalid, not_found
+from serving.server.model_config import ModelSource
+from serving.server.servable import Servable
 
 LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
 Sources = Mapping[str, ModelSource]

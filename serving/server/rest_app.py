@@ -20,9 +20,9 @@ import starlette.routing
 from absl import logging
 from google.protobuf import json_format, message
 
-from serving import grpc_service, json_tensors, prometheus
-from serving.errors import ServingError, invalid
-from serving.predict import Caller, ModelSpec, Predictor
+from serving.server import grpc_service, json_tensors, prometheus
+from serving.server.errors import ServingError, invalid
+from serving.server.predict import Caller, ModelSpec, Predictor
 
 Request, Response = starlette.requests.Request, starlette.responses.Response
 # As TF Serving translates them.

@@ -22,10 +22,10 @@ from tensorflow_serving.apis import (
     status_pb2,
 )
 
-from serving import model_config, tensor_protos
-from serving.errors import ServingError, invalid
-from serving.model_store import VersionStatus
-from serving.predict import Caller, ModelSpec, Predictor
+from serving.server import model_config, tensor_protos
+from serving.server.errors import ServingError, invalid
+from serving.server.model_store import VersionStatus
+from serving.server.predict import Caller, ModelSpec, Predictor
 
 SIGNATURE_DEF = "signature_def"
 HEALTH_NAMES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")

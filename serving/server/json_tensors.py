@@ -11,9 +11,9 @@ import orjson
 import pybase64
 import tensorflow as tf
 
-from serving import validation
-from serving.errors import invalid
-from serving.servable import Signature
+from serving.server import validation
+from serving.server.errors import invalid
+from serving.server.signature import Signature
 
 B64 = "b64"
 # TF Serving's rule for outputs: others hold text.

@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving import validation
-from serving.errors import invalid
-from serving.servable import Signature
-from serving.validation import Limits
+from serving.server import validation
+from serving.server.errors import invalid
+from serving.server.signature import Signature
+from serving.server.validation import Limits
 
 
 def read_inputs(
