@@ -40,8 +40,14 @@ TEXTS = (
     (
         "demo_attacker",
         None,
-        "Folder with the SavedModels protected, unprotected_encoder and unprotected, for the"
-        " reconstructions on the demo page; serving/README.md says what they take and return.",
+        "Folder with the SavedModels protected, task_output, unprotected_encoder and unprotected,"
+        " for the attacks on the demo page; serving/README.md says what they take and return.",
+    ),
+    (
+        "demo_encoder",
+        None,
+        "The .tflite file that the demo page runs in the browser; none: the one that was exported"
+        " with the served encoder.",
     ),
 )
 INTEGERS = (
@@ -152,7 +158,8 @@ def run(values: flags.FlagValues) -> None:
     """
     try:
         settings = settings_from_flags(values)
-        server = LocalServer(settings, demo.pages(path_or_none(values.demo_attacker)))
+        folders = (path_or_none(values[name].value) for name in ("demo_attacker", "demo_encoder"))
+        server = LocalServer(settings, demo.pages(*folders))
     except (OSError, ValueError) as error:
         sys.exit(f"serving.local_server: {error}")
     # Only now: while models are being loaded there is nothing to drain.

@@ -35,7 +35,7 @@ from arl_tf.config import Config
 from arl_tf.parity import ExportError
 from arl_tf.subjects import Subject
 from serving.server.validation import Limits
-from serving.web import demo
+from serving.web import attackers
 
 SETTINGS = AttackSettings(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3
@@ -351,7 +351,7 @@ def test_stage_ends_with_what_it_did(toy):
 
 
 def test_file_for_browsers_that_computes_something_else_is_refused(monkeypatch):
-    encoder = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.AveragePooling2D()])
+    encoder = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.AveragePooling2D(2)])
     attacker = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.UpSampling2D()])
     assert tflite_attack.convert_and_check(encoder, attacker, PICTURES[:2])[4:8] == b"TFL3"
     blank = tflite_attack.convert(encoder, keras.Sequential([attacker, keras.layers.ReLU(0.1)]))
@@ -367,7 +367,7 @@ def test_attackers_replace_the_earlier_ones(toy):
     old.mkdir(parents=True)
     attackers_stage.attackers_stage(CONFIG, run, images, parts)
     assert not old.exists()
-    assert demo.load_attacker(run.export / FOLDER).protected is not None
+    assert attackers.load_attacker(run.export / FOLDER).protected is not None
 
 
 def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monkeypatch):
@@ -427,7 +427,7 @@ def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp
     assert f"--demo_attacker={folder}" in finished.stdout
     assert "No unprotected reference" not in finished.stdout
     assert facts_of(runs.RunDirectory(workdir))["leakage"]["value"] is not None
-    loaded = demo.load_attacker(folder)
+    loaded = attackers.load_attacker(folder)
     image = faces.generate_faces(1, 32, seed=5, images_per_identity=1).images
     encoder = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))
     code = encoder.signatures["encode"](image=tf.constant(image))["code"].numpy()
@@ -437,7 +437,7 @@ def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp
         assert (picture.shape, picture.dtype) == (image.shape, np.float32)
         assert picture.min() >= 0
         assert picture.max() <= 1
-        assert demo.attack(attacker, each, Limits()).startswith("data:image/png")
+        assert attackers.attack(attacker, each, Limits()).startswith("data:image/png")
     assert set(loaded.findings["attackers"]) == {"protected", "unprotected", "task_output"}
     # What browsers run is the unprotected encoder and its attacker.
     in_browser = Interpreter(model_path=str(folder / "unprotected.tflite")).get_signature_runner()
