@@ -78,10 +78,11 @@ function describe() {
 
 function describeAttackers() {
   const { findings, commands } = facts;
-  const words = findings.attackers?.protected?.words ?? findings.attackers?.unprotected?.words;
-  element("attacker").hidden = !words;
-  element("attacker").textContent = `The attacker, the same in each picture: ${words}.`;
   const missing = Object.keys(attacked).filter((name) => !canAttack(name));
+  const found = Object.keys(attacked).filter((name) =>
+    !missing.includes(name) && findings.attackers?.[name]);
+  element("attacker").hidden = !found.length;
+  element("attacker").textContent = whoAttacks(found);
   element("attacks").hidden = missing.length === Object.keys(attacked).length;
   element("missing").hidden = !missing.length;
   element("missing_words").textContent = element("attacks").hidden
@@ -95,6 +96,14 @@ function describeAttackers() {
   element("original_finding").textContent =
     Object.keys(attacked).some(figureOf) ? "Face similarity 1.00: the same face." : "";
   describeFigures();
+}
+
+function whoAttacks(names) {
+  const words = new Set(names.map((name) => facts.findings.attackers[name].words));
+  if (words.size === 1) return `The attacker, the same in every picture: ${[...words][0]}.`;
+  const titles = names.map((name) => `${element(name).closest("figure").querySelector("h3")
+    .textContent}: ${facts.findings.attackers[name].words}`);
+  return `The attackers. ${titles.join("; ")}.`;
 }
 
 // An unprotected code is as good as the photo: where photos stay here, so does it.
@@ -121,8 +130,10 @@ function describeFigures() {
   element("ruler").hidden = !isMeasured;
   const floors = { mean_image: "the mean face", task_output: "an attack from the task output" };
   const sentences = [
-    `Face similarity is the audit’s mean over ${images ?? "its"} test faces, not this photo’s:`,
-    "1 for the same face, about 0 for another person’s.",
+    "Face similarity says how much a face network takes two pictures for one person: 1 for the " +
+      "same picture, about 0 for another person’s.",
+    "The figures are of the run’s audit, which measured the attackers on " +
+      `${images ?? "its"} test faces; they are not this photo’s.`,
     floor ? `The floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]} reaches without ` +
       "the code." : "",
     worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
@@ -140,7 +151,7 @@ function leaks(leakage, why) {
   return `By its audit, this encoder’s code gives away ${found}.`;
 }
 
-const numbers = (shape) => `${shape.join(" × ")} numbers`;
+const numbers = (shape) => `${shape.join("\u00a0×\u00a0")} numbers`;
 
 async function json(response) {
   const answer = await response.json();

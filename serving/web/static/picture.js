@@ -66,14 +66,35 @@ function rounded(value) {
   return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }
 
-// Some rows of the square as RGBA.
+// Some rows of the square as RGBA; null where a pixel is transparent: a canvas loses its colour.
 function rowsOf(source, square, first, count) {
   const canvas = new OffscreenCanvas(square.side, count);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingEnabled = false;
   context.drawImage(
     source, square.left, square.top + first, square.side, count, 0, 0, square.side, count);
-  return context.getImageData(0, 0, square.side, count).data;
+  const { data } = context.getImageData(0, 0, square.side, count);
+  for (let alpha = 3; alpha < data.length; alpha += 4) if (data[alpha] < 255) return null;
+  return data;
+}
+
+// Reads rows of a picture with transparent parts, whose colours count as in training.
+function transparentRows(source, square) {
+  const gl = new OffscreenCanvas(1, 1).getContext("webgl");
+  if (!gl || Math.max(source.width, source.height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
+    throw new Error("has transparent parts, which this browser can’t read; save it without them");
+  }
+  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, source);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0);
+  return (first, count) => {
+    const pixels = new Uint8Array(4 * square.side * count);
+    gl.readPixels(
+      square.left, square.top + first, square.side, count, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    return pixels;
+  };
 }
 
 // A row of RGBA pixels, resized to `across.length` RGB pixels, written to `target` from `start`.
@@ -97,9 +118,14 @@ export function prepare(source, width, height, size) {
   const square = centredSquare(width, height);
   const weights = triangles(square.side, size);
   const rows = new Float32Array(square.side * size * 3);
+  let transparent = null;
   for (let first = 0; first < square.side; first += ROWS_AT_ONCE) {
     const count = Math.min(ROWS_AT_ONCE, square.side - first);
-    const pixels = rowsOf(source, square, first, count);
+    let pixels = transparent ? transparent(first, count) : rowsOf(source, square, first, count);
+    if (!pixels) {
+      transparent = transparentRows(source, square);
+      pixels = transparent(first, count);
+    }
     for (let row = 0; row < count; row += 1) {
       resizeRow(pixels, 4 * square.side * row, weights, rows, 3 * size * (first + row));
     }
