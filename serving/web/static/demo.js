@@ -224,7 +224,8 @@ async function attackHere(pixels, size) {
 async function explainThere({ pixels, size }) {
   const canvas = document.createElement("canvas");
   paint(canvas, pixels, size);
-  const body = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const file = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const body = await file.arrayBuffer();
   const answer = await json(await fetch("/demo/explain", { method: "POST", body }));
   answer.stays = "It was sent to this page’s server, " +
     `${size} × ${size} pixels of it, and encoded there: ${facts.why_server}.`;
