@@ -1,0 +1,204 @@
+"""Attackers that can be shipped: functions of a new code, small enough for a SavedModel.
+
+The audit's attackers work on the codes that they are given; these two are kept as what they have
+learned: the best linear map, with fewer numbers, and the convolutional decoder.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from scipy import linalg
+
+from arl_tf.attacks import closed_form, decoder_attacks
+from arl_tf.attacks.closed_form import LinearMap
+from arl_tf.attacks.decoder_training import DECODED_AT_ONCE
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
+from arl_tf.attacks.registry import DECODER
+from arl_tf.models.standardisation import channel_moments, with_position
+
+LINEAR, CONVOLUTIONAL = "linear", "decoder"
+LARGEST_RANK = 256
+# Of a linear map's numbers; a map of an 8 x 8 x 32 code to 64 pixels has 15 million bytes at rank
+# 256, and would have 100 million without.
+MOST_BYTES = 20_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class ShippedAttacker:
+    """An attacker that has learned.
+
+    Attributes:
+        name: of the attack in the report.
+        model: codes float32 [N, ...] as they leave the encoder -> reconstructions float32
+            [N, S, S, 3] in [0, 1].
+        held_out_loss: formula (1) on the held-out public images.
+        facts: for attackers.json.
+    """
+
+    name: str
+    model: keras.Model
+    held_out_loss: float
+    facts: Mapping[str, Any]
+
+
+def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
+    """The audit's linear map (`closed_form.linear_attack`) with as few numbers as can be shipped.
+
+    Where its kernel would be larger, it is the product of two of rank LARGEST_RANK at most, less
+    where MOST_BYTES ask for it: the predictions of the public codes change least (`truncated`).
+
+    Args:
+        evidence: public pairs; `perceptual_features` for the loss.
+        settings: seed and mu.
+    """
+    pairs = evidence.pairs
+    problem = closed_form.regression_problem(pairs, settings.seed)
+    penalty, whole = closed_form.best_linear_map(problem)
+    factors = (whole.kernel,)
+    rank = shipped_rank(*whole.kernel.shape)
+    if rank:
+        centred = (problem.inputs - whole.centre).astype(np.float32)
+        factors = truncated(centred, whole.kernel, rank)
+    model = linear_model(pairs, whole, factors)
+    held_out = run(model, pairs.held_out_codes)
+    truth = problem.truth.reshape(held_out.shape)
+    return ShippedAttacker(
+        name=LINEAR,
+        model=model,
+        held_out_loss=loss_of(held_out, evidence, settings),
+        facts={
+            "words": "the best linear map from the code to pixels",
+            "penalty": penalty,
+            "rank": rank,
+            "held_out_pixel_loss": float(np.square(held_out - truth).mean()),
+            "held_out_pixel_loss_of_full_rank": float(
+                np.square(np.clip(whole(problem.held_out), 0, 1) - problem.truth).mean()
+            ),
+        },
+    )
+
+
+def shipped_rank(inputs: int, outputs: int) -> int | None:
+    """The rank that a kernel [inputs, outputs] is shipped with; None: as it is, in one piece."""
+    rank = min(LARGEST_RANK, MOST_BYTES // (4 * (inputs + outputs)))
+    is_smaller = rank * (inputs + outputs) < inputs * outputs
+    return max(1, rank) if is_smaller else None
+
+
+def truncated(inputs: np.ndarray, kernel: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two factors of a kernel that keep as much as `rank` allows of its predictions.
+
+    By the singular value decomposition of the predictions, not of the kernel: directions in which
+    codes hardly vary cost nothing (reduced-rank regression; Izenman 1975, eq. 2.9 with identity
+    weights).
+
+    Args:
+        inputs: float [N, D], centred codes.
+        kernel: float [D, K].
+        rank: at least 1; at most min(N, D) of it are used.
+
+    Returns:
+        float [D, rank] and [rank, K], whose product replaces the kernel.
+    """
+    if len(inputs) > inputs.shape[1]:
+        # Has the predictions' singular values, in D rows.
+        (inputs,) = linalg.qr(inputs, mode="r", check_finite=False)
+        inputs = inputs[: inputs.shape[1]]
+    predictions = inputs @ kernel
+    rows = len(predictions)
+    _, left = linalg.eigh(
+        predictions @ predictions.T,
+        subset_by_index=(max(0, rows - rank), rows - 1),
+        check_finite=False,
+    )
+    right, _ = linalg.qr(predictions.T @ left, mode="economic", check_finite=False)
+    return kernel @ right, right.T
+
+
+def linear_model(
+    pairs: PublicPairs, whole: LinearMap, factors: Sequence[np.ndarray]
+) -> keras.Model:
+    """The map as a network: standardise, multiply, add what centre and mean come to, clip.
+
+    Args:
+        pairs: what it was fitted to, for the scale of codes and the shape of pictures.
+        whole: the map, of which centre and mean are used.
+        factors: float [D, R] and [R, K], or one [D, K]: the kernel.
+    """
+    code = keras.Input(pairs.codes.shape[1:], name="code")
+    values = layers.Flatten(name="flat")(standardised(code, pairs.codes))
+    offset = -whole.centre.astype(np.float64)
+    for number, factor in enumerate(factors):
+        offset = offset @ factor
+        is_last = number == len(factors) - 1
+        dense = layers.Dense(factor.shape[1], use_bias=is_last, name=f"factor_{number}")
+        values = dense(values)
+        dense.set_weights([factor, whole.mean + offset] if is_last else [factor])
+    pixels = layers.Reshape(pairs.images.shape[1:], name="pixels")(values)
+    return keras.Model(code, layers.ReLU(max_value=1.0, name="clip")(pixels), name=LINEAR)
+
+
+def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
+    """The audit's convolutional decoder, with the scale and the position that it sees codes with.
+
+    Args:
+        evidence: public pairs and `perceptual_features`.
+        settings: of the audit's decoder.
+
+    Raises:
+        ValueError: the training diverged, or the codes' shape can't be decoded.
+    """
+    trained = decoder_attacks.train_attacker(evidence, settings, name=CONVOLUTIONAL, recipe=DECODER)
+    model = decoder_model(evidence.pairs.codes, trained.decoder)
+    return ShippedAttacker(
+        name=CONVOLUTIONAL,
+        model=model,
+        held_out_loss=loss_of(run(model, evidence.pairs.held_out_codes), evidence, settings),
+        facts={"words": DECODER.words, "steps_taken": trained.curve.steps},
+    )
+
+
+def decoder_model(codes: np.ndarray, decoder: keras.Model) -> keras.Model:
+    """A decoder behind the scale of public codes float32 [N, ..., c] and their position."""
+    code = keras.Input(codes.shape[1:], name="code")
+    place = with_position(np.zeros((1, *codes.shape[1:]), np.float32))[..., codes.shape[-1] :]
+    seen = standardised(code, codes)
+    # The position is the same for every code of the batch, whose size is not known here.
+    places = keras.ops.zeros_like(seen[..., :1]) + place
+    seen = layers.Concatenate(name="with_position")([seen, places])
+    return keras.Model(code, decoder(seen, training=False), name=CONVOLUTIONAL)
+
+
+FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
+    LINEAR: fit_linear,
+    CONVOLUTIONAL: fit_decoder,
+}
+
+
+def standardised(code: keras.KerasTensor, codes: np.ndarray) -> keras.KerasTensor:
+    """`code_scale.code_scale` of public codes [N, ..., c] as a layer on a symbolic code."""
+    mean, deviation = channel_moments(codes)
+    return layers.Normalization(mean=mean, variance=np.square(deviation), name="scale")(code)
+
+
+def run(model: keras.Model, codes: np.ndarray) -> np.ndarray:
+    """Reconstructions float32 [N, S, S, 3] of codes float32 [N, ...], some at a time."""
+    graph = tf.function(lambda some: model(some, training=False), reduce_retracing=True)
+    return np.concatenate(
+        [
+            graph(tf.constant(codes[start : start + DECODED_AT_ONCE])).numpy()
+            for start in range(0, len(codes), DECODED_AT_ONCE)
+        ]
+    )
+
+
+def loss_of(reconstructions: np.ndarray, evidence: Evidence, settings: AttackerOptions) -> float:
+    """Formula (1) on the held-out public images."""
+    loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
+    return held_out_loss(reconstructions, evidence.pairs.held_out_images, loss)
