@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.auditing import leakage
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.config.scopes import marked
+from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.report import report_files, wording
@@ -14,6 +15,7 @@ MEASURE = "face_similarity"
 PROTECTED, UNPROTECTED, TASK_OUTPUT = "protected", "unprotected", "task_output"
 NOT_AUDITED = "this encoder was not audited on T, so there are no figures"
 NO_REFERENCE = "no unprotected encoder was named (--reference)"
+ITSELF_UNPROTECTED = "this is an unprotected encoder itself"
 TARGETS = {
     PROTECTED: "this encoder's code",
     UNPROTECTED: "the unprotected code",
@@ -90,8 +92,8 @@ def differing_audits(run: RunDirectory, reference: RunDirectory) -> list[str]:
     recorded = [
         run_directory.finished_stages(each).get("audit_test", {}) for each in (run, reference)
     ]
-    names = (*leakage.SHARED_AUDIT, *leakage.SHARED_MODEL, "seed")
-    now = {name: recorded[0][name] for name in names if name in recorded[0]}
+    names = (*marked(Config, "shared", value="audit"), *marked(Config, "shared", value="model"))
+    now = {name: recorded[0][name] for name in (*names, "seed") if name in recorded[0]}
     return run_directory.differing_settings(recorded[1], now)
 
 

@@ -306,6 +306,8 @@ def describe(
         unprotected and unprotected.run,
         unprotected and unprotected.audit,
     )
+    if why == attackers_facts.NO_REFERENCE and experiment.config.is_unprotected:
+        why = attackers_facts.ITSELF_UNPROTECTED
     return {
         "attackers": {
             name: {**each.facts, "bytes": size_of(folder / name)} for name, each in chosen.items()
@@ -331,10 +333,6 @@ def summary(run: RunDirectory) -> list[str]:
     """What the stage wrote, and how to look at it, a line each for the terminal."""
     folder = run.export / FOLDER
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    page = [
-        "python -m serving.local_server",
-        f"--model_base_path={run.export / 'saved_model'}",
-        f"--demo_attacker={folder}",
-    ]
-    command = f"python -m serving.local_server {shlex.join(page[1:])}"
+    flags = [f"--model_base_path={run.export / 'saved_model'}", f"--demo_attacker={folder}"]
+    command = f"python -m serving.local_server {shlex.join(flags)}"
     return [*attackers_facts.words(facts), f"Demo page       {command}"]
