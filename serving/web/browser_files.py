@@ -1,6 +1,7 @@
 """What the demo page runs in the browser: LiteRT.js, and the TFLite file of the served encoder."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -71,6 +72,16 @@ class BrowserEncoder:
     def version(self) -> int:
         """Of the SavedModels that were exported with the file."""
         return int(self.manifest["version"])
+
+    def content(self) -> bytes | None:
+        """The file's bytes; None where they are not those that the manifest describes.
+
+        Of an export that is just being replaced the codes would be read by the wrong task head.
+        """
+        content = self.file.read_bytes()
+        described = self.manifest.get("files", {}).get(f"tflite/{self.file.name}")
+        is_other = described and hashlib.sha256(content).hexdigest() != described["sha256"]
+        return None if is_other else content
 
     def facts(self) -> dict[str, Any]:
         """For the page: what is run, and where it may run."""

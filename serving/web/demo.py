@@ -102,10 +102,8 @@ class Demo:
 
     def routes(self) -> Routes:
         """For a Starlette application."""
-        get, post = (
-            starlette.routing.Route,
-            functools.partial(starlette.routing.Route, methods=["POST"]),
-        )
+        get = starlette.routing.Route
+        post = functools.partial(get, methods=["POST"])
         return [
             get("/", self._page),
             get("/demo/facts", self._tell),
@@ -133,7 +131,10 @@ class Demo:
 
     async def _encoder_file(self, request: Request) -> Response:
         encoder = self._facts.encoder()
-        return file_or_404(encoder and encoder.file, "application/octet-stream", HEADERS)
+        content = encoder and encoder.content()
+        if content is None:
+            return file_or_404(None, None, HEADERS)
+        return Response(content, headers=HEADERS, media_type="application/octet-stream")
 
     async def _unprotected_file(self, request: Request) -> Response:
         return file_or_404(self._attacker.unprotected_file, "application/octet-stream", HEADERS)

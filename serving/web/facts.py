@@ -109,6 +109,8 @@ class PageFacts:
             return f"LiteRT.js is not installed here; {INSTALL} installs it"
         if encoder is None:
             return NO_FILE
+        if encoder.content() is None:
+            return f"{encoder.file} is not the file that its manifest describes; export again"
         try:
             with self._store.lease(TASK_HEAD, encoder.version):
                 return None

@@ -337,6 +337,11 @@ def test_page_encodes_itself_where_package_file_and_manifest_are_there(exported_
         ({}, False, "npm ci --prefix serving/web"),
         ({"version": 2}, True, "of version 2, whose task head is not being served"),
         ({"version": None}, True, "no .tflite file with its manifest"),
+        (
+            {"files": {"tflite/encoder_float32.tflite": {"sha256": "another's"}}},
+            True,
+            "is not the file that its manifest describes",
+        ),
     ],
 )
 def test_page_is_told_why_the_server_encodes(
