@@ -132,6 +132,15 @@ def test_defaults_are_those_of_the_settings():
     assert settings("--model_base_path=x", "--enable_batching").batching == BatchingParameters()
 
 
+def test_paths_may_begin_with_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "batching.config").write_text("max_batch_size { value: 8 }")
+    file = "--batching_parameters_file=~/batching.config"
+    given = settings("--model_base_path=~/models", "--enable_batching", file)
+    assert given.model_base_path == tmp_path / "models"
+    assert given.batching.max_batch_size == 8
+
+
 def test_cors_flag_has_its_short_name_too():
     given = settings("--model_base_path=x", "--enable_cors_support")
     assert given == settings("--model_base_path=x", "--rest_api_enable_cors_support")
