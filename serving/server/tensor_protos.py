@@ -11,12 +11,20 @@ from serving.server.validation import Limits
 
 # Packed values of these fields lie on the wire as NumPy has them in memory (little-endian): a copy
 # takes a tenth of the time of a Python number a value.
-RAW_FIELDS = {"float32": "float_val", "float64": "double_val", "bool": "bool_val"}
+RAW_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
+    "bool": "bool_val",
+}
 FIELDS = dict.fromkeys(("int8", "uint8", "int16", "uint16", "int32"), "int_val") | {
     "int64": "int64_val",
     "uint32": "uint32_val",
     "uint64": "uint64_val",
 }
+# Their bits, as whole numbers.
+HALVES = ("float16", "bfloat16")
 # Protocol buffers, encoding: the wire type of a packed field.
 LENGTH_DELIMITED = 2
 
@@ -75,6 +83,8 @@ def to_fields(array: np.ndarray) -> tensor_pb2.TensorProto:
         content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         tag = varint(field.number << 3 | LENGTH_DELIMITED)
         proto.MergeFromString(tag + varint(len(content)) + content)
+    elif array.dtype.name in HALVES:
+        proto.half_val.extend(array.ravel().view(np.uint16).tolist())
     else:
         getattr(proto, FIELDS[array.dtype.name]).extend(array.ravel().tolist())
     return proto

@@ -68,6 +68,15 @@ def test_every_value_is_in_the_field_of_its_type_and_survives_the_round_trip(dty
     np.testing.assert_array_equal(back, array)
 
 
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.complex64, tf.complex128])
+def test_other_models_types_survive_the_round_trip(dtype):
+    array = np.array([[1.5, -2], [0, 3]], dtype.as_numpy_dtype)
+    for to_proto in (tensor_protos.to_fields, tensor_protos.to_content):
+        back = client_protos.to_array(to_proto(array))
+        assert back.dtype == array.dtype
+        np.testing.assert_array_equal(back, array)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bool"])
 def test_content_holds_the_bytes_and_no_field(dtype):
     array = np.array([[0, 1], [1, 0]], dtype)
