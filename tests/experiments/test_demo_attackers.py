@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from conftest import run_main
 
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
@@ -413,14 +412,21 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         attackers_stage.check(config, None, [])
 
 
-def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path):
+def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path, capsys):
     workdir = pathlib.Path(shutil.copytree(smoke_run[0], tmp_path / "run"))
-    finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    run = run_directory.RunDirectory(workdir)
+    settings = run_directory.recorded_settings(run) | {
+        "workdir": str(workdir),
+        "stages": "attackers",
+        "reference": "auto",
+        "deterministic": False,
+    }
+    stages.run_stages(Config(**settings), run)
+    told = capsys.readouterr().out
     folder = workdir / "export" / "demo_attacker"
-    assert f"--demo_attacker={folder}" in finished.stdout
-    assert "No unprotected reference" not in finished.stdout
-    assert facts_of(run_directory.RunDirectory(workdir))["leakage"]["value"] is not None
+    assert f"--demo_attacker={folder}" in told
+    assert "No unprotected reference" not in told
+    assert facts_of(run)["leakage"]["value"] is not None
     loaded = attackers.load_attacker(folder)
     image = generation.generate_faces(1, 32, seed=5, images_per_identity=1).images
     encoder = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))

@@ -25,10 +25,17 @@ class Model {
     this.accelerator = accelerator;
     this.inputs = compiled.getInputDetails();
     this.output = compiled.getOutputDetails()[0].name;
+    this.earlier = Promise.resolve();
   }
 
-  /** The output, Float32Array, of inputs by name, Float32Arrays. */
-  async run(values) {
+  /** The output, Float32Array, of inputs by name, Float32Arrays; one after the other. */
+  run(values) {
+    const result = this.earlier.then(() => this.#runNow(values));
+    this.earlier = result.catch(() => {});
+    return result;
+  }
+
+  async #runNow(values) {
     const tensors = Object.fromEntries(this.inputs.map(({ name, shape }) =>
       [name, new this.core.Tensor(values[name], [...shape])]));
     const results = await this.compiled.run(tensors);
