@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf import attack_store, audit_content, audit_run, rulers
+from arl_tf import attack_store, audit_content, audit_run, rulers, yardsticks
 from arl_tf.adversary import AttackSettings, Evidence
 from arl_tf.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.audit_evidence import Rows, SealedImages, audited_rows, fingerprint
@@ -143,6 +143,8 @@ def audit(
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
         measured=measure_all(judges, originals, tasks, others, store),
+        yardsticks=measure_yardsticks(judges, originals, store, config.seed),
+        photographs=setting.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + config.seed),
         public_embeddings=rulers.embeddings(judges, sealed[rows.attacker]),
@@ -256,3 +258,20 @@ def measure_all(
             measured[name] = rulers.measure(judges, to_unit(pictures), originals)
             store.save_measures(name, measured[name])
     return measured
+
+
+def measure_yardsticks(
+    judges: rulers.Rulers, originals: rulers.Originals, store: AttackStore, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """The yardsticks that these images have; name -> measure -> float64 [N]. Kept in the store."""
+    found = {}
+    for name in yardsticks.YARDSTICKS:
+        kept = f"yardstick_{name}"
+        measured = store.measures(kept)
+        if measured is None:
+            measured = yardsticks.measure(judges, originals, name, seed)
+            if measured is None:
+                continue
+            store.save_measures(kept, measured)
+        found[name] = measured
+    return found

@@ -1,6 +1,7 @@
 """The audit stage: what is audited, beside which reference; then the audit and its report."""
 
 import dataclasses
+import datetime
 import functools
 import pathlib
 
@@ -135,6 +136,7 @@ def run_audit(
             other_images=load_other_images(config, run),
             provenance={
                 "audited": subject.words,
+                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "encoder_sha256": subject.sha256,
                 "files_sha256": splits.names_hash(images.names),
                 "seed": config.seed,

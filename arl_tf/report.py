@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from arl_tf import report_html, runs
 from arl_tf.audit import AuditReport
 from arl_tf.leakage import MEASURES_FILE, save_measures
 from arl_tf.picture_wall import PICTURED, picture_wall, spread_rows
-from arl_tf.report_words import verdict
+from arl_tf.report_words import is_retrieval, reading
 from arl_tf.resamples import Resamples
+from arl_tf.verdict import untold, verdict
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 RESAMPLES = "resamples.npz"
@@ -36,7 +38,11 @@ def write_report(
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"verdict": verdict(report.content), **report.content}
+    content = {
+        "verdict": verdict(report.content),
+        "untold": untold(report.content),
+        **report.content,
+    }
     names = [attack["name"] for attack in content["attacks"]]
     save_measures(
         folder / MEASURES_FILE,
@@ -122,7 +128,7 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
     rows = {
         "original": report.originals,
-        f"from the code:\n{attack}": report.pictures[attack],
+        attack_label(report.content, attack): report.pictures[attack],
     }
     if reference_pictures is not None:
         rows["reference"] = reference_pictures
@@ -130,3 +136,11 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
         if floor in report.pictures:
             rows[floor] = report.pictures[floor]
     return picture_wall({name: images[chosen] for name, images in rows.items()})
+
+
+def attack_label(content: Mapping[str, Any], attack: str) -> str:
+    """The label of the worst attack's pictures; it says so where they are others' photos."""
+    label = f"from the code:\n{attack}"
+    if is_retrieval(attack):
+        label += f"\n({reading(content, attack)[0].replace(' of ', chr(10) + 'of ')})"
+    return label

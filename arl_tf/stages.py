@@ -17,7 +17,7 @@ from arl_tf import (
     leakage,
     public_data,
     report,
-    report_words,
+    report_terminal,
     runs,
     signatures,
     splits,
@@ -238,5 +238,5 @@ def summary(config: Config, run: RunDirectory) -> str:
     if (run.export / attackers_stage.FOLDER).exists():
         lines.append(f"Demo page       --demo_attacker={run.export / attackers_stage.FOLDER}")
     if report_path.exists():
-        lines += ["", report_words.headline(report.read_content(audit_folder))]
+        lines += ["", report_terminal.headline(report.read_content(audit_folder))]
     return "\n".join(lines)

@@ -99,9 +99,12 @@ def test_shortfall_is_a_share_of_the_bound():
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0.20, "The promise held on T, by the cautious end of the interval: "),
-        (0.24, "The promise held on T by the value, but not by the whole interval: "),
-        (0.30, "The promise did NOT hold on T: "),
+        (0.20, "The target is met on the test images (T), by the worse end of the interval: "),
+        (
+            0.24,
+            "The target is met on the test images (T) by the value, not by the whole interval: ",
+        ),
+        (0.30, "The target is NOT met on the test images (T): "),
     ],
 )
 def test_promise_is_said_to_be_held_half_held_or_broken(value, words):
