@@ -187,7 +187,8 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "attention": decoder(
         DecoderRecipe(
-            "a U-shaped decoder with self-attention and far more capacity, trained against a patch critic",
+            "a U-shaped decoder with self-attention and far more capacity, trained against a patch"
+            " critic",
             family="attention",
             width_factor=1.25,
             critic_weight=0.003,
@@ -228,7 +229,7 @@ ATTACKERS: dict[str, Attacker] = {
         ),
         "standard",
         needs=("query", "random_codes"),
-        missing="an attacker who learns through noise, because the codes are not known to be random",
+        missing="an attacker who learns through noise, because no noise is known in the codes",
     ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
@@ -245,7 +246,7 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "attention_linear": decoder(
         DecoderRecipe(
-            "the U-shaped decoder with self-attention, which refines the pictures of the linear map",
+            "the U-shaped decoder with self-attention, which refines the linear map's pictures",
             family="attention",
         ),
         "full",

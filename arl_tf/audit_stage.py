@@ -157,7 +157,10 @@ def run_audit(
         embed_originals=config.report_originals or not photographs,
         reference_pictures=pictures,
     )
-    summaries.write_summaries(found, run.logs, config.audit_name)
+    # HParams compare encoders of ours by what is final: their audit on T.
+    compared = config.audit_name == "test" and not config.is_foreign
+    settings = config.settings("train") if compared else None
+    summaries.write_summaries(found, run.logs, config.audit_name, settings)
 
 
 def cache_folder(config: Config, run: RunDirectory) -> pathlib.Path:

@@ -261,7 +261,8 @@ STUDIES = {
         features,
         feature_contrasts,
         (MCC, LEAKAGE),
-        "The leakage of each point is relative to the unprotected encoder of the same cut and width.",
+        "The leakage of each point is relative to the unprotected encoder of the same cut and"
+        " width.",
     ),
     "tasks": Study(
         "How does the task change what the code gives away?",
@@ -272,7 +273,8 @@ STUDIES = {
         " leakage is the output of that task. So compare tasks by face similarity, not by leakage.",
     ),
     "data": Study(
-        "What changes with the size of the private (X1) and the public data (X2), and the people in them?",
+        "What changes with the size of the private (X1) and the public data (X2), and the people"
+        " in them?",
         data_sizes,
         data_contrasts,
         (MCC, FACE),

@@ -5,13 +5,11 @@ Resumes where it was killed.
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf import callbacks, checkpoints, frozen, losses, models, trainer
 from arl_tf.code_layers import NoisyCode, QuantisedCode
@@ -38,7 +36,6 @@ def train(config: Config, run: RunDirectory, images: ImageSet, splits: Splits) -
     done = restore(learner, config, run, steps)
     callbacks.drop_lines_after(run.metrics, done)
     writer = tf.summary.create_file_writer(str(run.logs))
-    write_hyper_parameters(config, writer)
     first_epoch = 0
     for phase, epochs in phases(config):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -266,19 +263,3 @@ def watchers(
         )
         watching.insert(0, restart)
     return watching
-
-
-def write_hyper_parameters(config: Config, writer: tf.summary.SummaryWriter) -> None:
-    """TensorBoard's HParams entry: all settings that shape training, the measure to compare by."""
-    settings: dict[str, Any] = config.settings("train")
-    with writer.as_default(step=0):
-        hparams.hparams_config(
-            hparams=[hparams.HParam(name) for name in settings],
-            metrics=[
-                hparams.Metric("eval/mean_mcc", display_name="mean MCC (X1 validation)"),
-                hparams.Metric(
-                    "eval/adversary_psnr", display_name="adversary PSNR, dB (X2 validation)"
-                ),
-            ],
-        )
-        hparams.hparams(settings)
