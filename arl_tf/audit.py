@@ -143,7 +143,9 @@ def audit(
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
         measured=measure_all(judges, originals, tasks, others, store),
-        yardsticks=measure_yardsticks(judges, originals, store, config.seed),
+        yardsticks=measure_yardsticks(
+            judges, originals, yardstick_store(config, images, rows, sealed, setting), config.seed
+        ),
         photographs=setting.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + config.seed),
@@ -260,18 +262,31 @@ def measure_all(
     return measured
 
 
+def yardstick_store(
+    config: Config, images: ImageSet, rows: Rows, sealed: SealedImages, setting: Setting
+) -> AttackStore:
+    """Where the yardsticks are kept: they depend on the images alone, so all encoders share them."""
+    key = attack_store.store_key(
+        "yardsticks",
+        sealed.fingerprint,
+        names_hash([images.names[row] for row in rows.target]),
+        setting.photographs,
+        config.seed,
+    )
+    return AttackStore(setting.cache_dir / f"yardsticks_{key[:16]}", key)
+
+
 def measure_yardsticks(
     judges: rulers.Rulers, originals: rulers.Originals, store: AttackStore, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """The yardsticks that these images have; name -> measure -> float64 [N]. Kept in the store."""
     found = {}
     for name in yardsticks.YARDSTICKS:
-        kept = f"yardstick_{name}"
-        measured = store.measures(kept)
+        measured = store.measures(name)
         if measured is None:
             measured = yardsticks.measure(judges, originals, name, seed)
             if measured is None:
                 continue
-            store.save_measures(kept, measured)
+            store.save_measures(name, measured)
         found[name] = measured
     return found
