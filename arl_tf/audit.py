@@ -265,7 +265,7 @@ def measure_all(
 def yardstick_store(
     config: Config, images: ImageSet, rows: Rows, sealed: SealedImages, setting: Setting
 ) -> AttackStore:
-    """Where the yardsticks are kept: they depend on the images alone, so all encoders share them."""
+    """Where the yardsticks are kept; all encoders share those of the same images."""
     key = attack_store.store_key(
         "yardsticks",
         sealed.fingerprint,

@@ -29,13 +29,13 @@ MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 READINGS = {
     "retrieval": (
         "{found}",
-        "Nothing is reconstructed: this is the {found} whose code is nearest. A high similarity"
-        " means that codes tell which faces look alike.",
+        "Nothing is reconstructed: this is the {found} whose {source} is nearest. A high"
+        " similarity means that the {source} tells which faces look alike.",
     ),
     "linear": (
         "a linear map's picture",
-        "A weighted sum of the numbers of the code. What it shows of the face is open to everybody"
-        " with simple means.",
+        "A weighted sum of the numbers of the {source}. What it shows of the face is open to"
+        " everybody with simple means.",
     ),
     "optimisation": (
         "a picture with nearly the same code",
@@ -49,8 +49,8 @@ READINGS = {
     ),
     "": (
         "a decoder's picture",
-        "A network learned from public images to draw the picture from the code. Where the code"
-        " says nothing, it draws what is usual in faces.",
+        "A network learned from public images to draw the picture from the {source}. Where the"
+        " {source} says nothing, it draws what is usual in faces.",
     ),
 }
 FLOOR_PREFIX = "task_output/"
@@ -71,8 +71,9 @@ def found_photo(content: Mapping[str, Any]) -> str:
 def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
     """How to read an attack's pictures: some words for below a picture, and a sentence or two."""
     name = attack.removeprefix(FLOOR_PREFIX)
+    source = "code" if name == attack else "task output"
     found = next(words for start, words in READINGS.items() if name.startswith(start))
-    short, long = (text.format(found=found_photo(content)) for text in found)
+    short, long = (text.format(found=found_photo(content), source=source) for text in found)
     return short, long
 
 

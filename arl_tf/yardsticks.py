@@ -107,7 +107,10 @@ def describe(
 def means(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
     """One yardstick's means over the images that have a pair, with their intervals."""
     rows = np.flatnonzero(~np.isnan(found[MEASURES[0]]))
+    drawn = weights[:, rows]
+    # A resample may hold nobody who has a pair.
+    drawn = drawn[drawn.any(axis=1)]
     return {
-        **{name: leakage.mean_estimate(found[name][rows], weights[:, rows]) for name in MEASURES},
+        **{name: leakage.mean_estimate(found[name][rows], drawn) for name in MEASURES},
         "images": len(rows),
     }

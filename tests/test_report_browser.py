@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
     """An audit's files, with leakage, every kind of picture and a last page that isn't full."""
     written = tmp_path_factory.mktemp("audit")
     found = audit_report(leakage=0.37, count=COUNT)
+    found.content["reference"]["workdir"] = "/a/long/path/without/any/space/" + "x" * 80
     # The longest name there is, and figures of many digits.
     found.content["attacks"][1]["name"] = "decoder_other_domain"
     found.per_image["decoder_other_domain"] = found.per_image["linear"]

@@ -31,7 +31,7 @@ def test_page_says_the_verdict_the_figures_and_what_was_not_tested():
 def test_page_has_a_row_for_every_attacker_with_its_tail_time_and_convergence():
     found = audit_report(leakage=0.37)
     found.content["attacks"][1]["late_gain"] = 0.05
-    table = re.search(r'<table class="attackers".*?</table>', page_of(found), re.DOTALL)[0]
+    table = re.search(r'<table class="cards attackers".*?</table>', page_of(found), re.DOTALL)[0]
     rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
     decoder = next(row for row in rows if "<code>decoder</code>" in row)
     for text in ("what decoder is", "0.700", "black-box", '"Seconds">1<', '"Converged">yes<'):
