@@ -1,0 +1,130 @@
+"""What a reader of an audit must know besides its figures, in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.auditing import attack_runs
+from arl_tf.auditing.measurements import Findings, chosen_tasks
+
+# A gap between the audit's attackers and training's own adversary that deserves a warning.
+PSNR_GAP, FACE_GAP = 1.0, 0.05
+
+
+def warnings(
+    found: Findings,
+    worst: Mapping[str, Any],
+    adversary: Mapping[str, Any] | None,
+    reference: Mapping[str, Any] | None,
+) -> list[str]:
+    """What a reader must not overlook, in sentences."""
+    said = []
+    if adversary is not None:
+        said += gap_warning(worst, adversary)
+    growing = [
+        name
+        for name, task in chosen_tasks(found).items()
+        if found.facts[task]["settings"].get("late_gain", 0) >= ENOUGH_GAIN
+    ]
+    if growing:
+        said.append(
+            f"These attackers had not converged, so they may get more with more steps:"
+            f" {', '.join(growing)} (--attacker_steps)."
+        )
+    if reference is None:
+        said.append(
+            "There is no unprotected reference, so the leakage is unknown (--reference=auto trains"
+            " one)."
+        )
+    elif found.reference.code_shape != found.evidence.target_codes.shape[1:]:
+        said.append(
+            f"The code of the reference has the shape {found.reference.code_shape}, this code"
+            f" {found.evidence.target_codes.shape[1:]}: the leakage compares codes of different"
+            " sizes."
+        )
+    count = found.settings.codes_per_photo
+    if count > 1 and found.evidence.query and not found.evidence.random_codes:
+        said.append(
+            f"A photo has the same code each time, so {count} of them tell no more than one."
+        )
+    if not found.images.identities_known:
+        said.append(
+            "The data name no people: photos of one person may be among the public and among the"
+            " test images."
+        )
+    return said
+
+
+def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:
+    """The train-versus-audit gap in words, where it is large."""
+    gaps = {m: worst[m]["value"] - adversary[m]["value"] for m in ("psnr", "face_similarity")}
+    if gaps["psnr"] < PSNR_GAP and gaps["face_similarity"] < FACE_GAP:
+        return []
+    figures = ", ".join(
+        f"{words} {worst[m]['value']:.{digits}f} against {adversary[m]['value']:.{digits}f}"
+        for m, words, digits in (
+            ("face_similarity", "face similarity", 3),
+            ("psnr", "PSNR in dB", 1),
+        )
+    )
+    return [
+        "Fresh attackers do much better than the decoder that the encoder was trained against"
+        f" ({figures}). The encoder has learned to mislead that one decoder: do not quote the"
+        " privacy figures that training logged."
+    ]
+
+
+def assumptions(found: Findings) -> list[str]:
+    """What the figures rest on, in sentences."""
+    said = [
+        f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
+        " photo of the people under attack.",
+        codes_seen(found.settings.codes_per_photo),
+        "An identity network compares the faces. It may judge groups of people worse that it was"
+        " not trained on.",
+    ]
+    if found.settings.recorded:
+        said.append(
+            "The recorded codes are those of the images in the file. This can't be checked."
+        )
+    if found.fitted_head:
+        said.append(
+            "The task head was fitted by the audit, on the codes of the private images (X1)."
+        )
+    if found.subject.signal_share is not None:
+        said.append(
+            "The encoder draws new noise for every code, and nobody can guess it. The mean of n"
+            " codes of a photo has 1 / sqrt(n) of the noise of one code."
+        )
+    if not found.subject.channel.is_identity:
+        said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
+    return said
+
+
+def codes_seen(per_photo: int) -> str:
+    """How often a photo is encoded, in a sentence."""
+    if per_photo == 1:
+        return "The attackers see one code of a photo, once."
+    return (
+        f"The attackers get {per_photo} codes of every photo and use their mean. Utility and the"
+        " task output are those of a single code."
+    )
+
+
+def not_tested(found: Findings) -> list[str]:
+    """What this audit leaves open, in sentences."""
+    said = attack_runs.not_tested(
+        found.settings.audit, found.evidence, found.settings.attacker_names
+    )
+    if found.subject.not_white_box:
+        said.append(f"white-box attacks are missing because {found.subject.not_white_box}")
+    if found.evidence.random_codes and found.settings.codes_per_photo == 1:
+        said.append(
+            "an attacker with several codes of one photo, whose noise averages out"
+            " (--codes_per_photo)"
+        )
+    if found.evidence.task_outputs is None:
+        said.append(
+            "the floor from the task output, because there is no task head and there are no labels"
+        )
+    return said

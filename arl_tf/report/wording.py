@@ -1,0 +1,169 @@
+"""Names of measures and floors, and figures as people read them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.metrics.reconstruction import MEASURES
+
+MEASURE_NAMES = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "feature_similarity": "Feature similarity",
+    "face_similarity": "Face similarity",
+    "reid_rank1": "Rank 1",
+    "reid_rank5": "Rank 5",
+}
+FLOOR_NAMES = {"mean_image": "mean image, no code", "task_output": "task output alone"}
+FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
+YARDSTICK_NAMES = {
+    "same_person": "two photos of one person",
+    "two_strangers": "two strangers",
+    "blurred_copy": "a photo and its blurred copy",
+}
+RETRIEVAL = "retrieval"
+MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
+
+
+# What the pictures of an attack are: its name begins with one of these; the first counts.
+READINGS = {
+    "retrieval": (
+        "{found}",
+        "Nothing is reconstructed: this is the {found} whose {source} is nearest. A high"
+        " similarity means that the {source} tells which faces look alike.",
+    ),
+    "linear": (
+        "a linear map's picture",
+        "A weighted sum of the numbers of the {source}. What it shows of the face is open to"
+        " everybody with simple means.",
+    ),
+    "optimisation": (
+        "a picture with nearly the same code",
+        "The picture was changed until its code was nearly the code under attack. Parts that do not"
+        " change the code stay as they were at the start.",
+    ),
+    "generative_prior": (
+        "a generated face with nearly the same code",
+        "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
+        " face.",
+    ),
+    "": (
+        "a decoder's picture",
+        "A network learned from public images to draw the picture from the {source}. Where the"
+        " {source} says nothing, it draws what is usual in faces.",
+    ),
+}
+FLOOR_PREFIX = "task_output/"
+
+
+def is_retrieval(attack: str) -> bool:
+    """Whether an attack finds a public photo instead of making a picture."""
+    return attack.endswith(RETRIEVAL)
+
+
+def found_photo(content: Mapping[str, Any]) -> str:
+    """What `retrieval` finds: where people are known, public photos are of other people."""
+    known = content["measured_on"].get("identities_known", False)
+    photo = "public photo" if is_photographs(content) else "public picture"
+    return f"{photo} of somebody else" if known else photo
+
+
+def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
+    """How to read an attack's pictures: some words for below a picture, and a sentence or two."""
+    name = attack.removeprefix(FLOOR_PREFIX)
+    source = "code" if name == attack else "task output"
+    found = next(words for start, words in READINGS.items() if name.startswith(start))
+    short, long = (text.format(found=found_photo(content), source=source) for text in found)
+    return short, long
+
+
+def is_photographs(content: Mapping[str, Any]) -> bool:
+    """Whether the test images are photographs; else they are drawn faces."""
+    return content["measured_on"].get("faces", "photographs") == "photographs"
+
+
+def yardstick(content: Mapping[str, Any], name: str, measure: str = "face_similarity"):
+    """A yardstick's {"value", "ci95"}; undefined in an audit that did not measure it."""
+    return content.get("yardsticks", {}).get(name, {}).get(measure, MISSING)
+
+
+def mean_mcc(utility: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The mean MCC and what it is a mean over.
+
+    Attributes of one class in the measured images are left out, since MCC is undefined there;
+    report.json's `mean_mcc`, which conditions read, counts them as 0.
+    """
+    count, left_out = len(utility["attributes"]), len(utility.get("one_class", ()))
+    if not left_out:
+        return "mean MCC", utility["mean_mcc"]
+    name = f"mean MCC over {count - left_out} of {count} attributes"
+    return name, utility["mean_mcc_two_classes"]
+
+
+def one_class_words(utility: Mapping[str, Any]) -> str:
+    """Which attributes the mean MCC leaves out, in a sentence; empty where it takes all."""
+    names = utility.get("one_class", ())
+    if not names:
+        return ""
+    return (
+        f"Left out, because all measured images have the same value: {', '.join(names)}."
+        " report.json counts them as 0 in mean_mcc:"
+        f" {format_estimate(utility['mean_mcc'])}."
+    )
+
+
+def share(value: float) -> str:
+    """A share as "9 %"."""
+    return f"{100 * value:.0f} %"
+
+
+def percent(estimate: Mapping[str, Any]) -> str:
+    """A share as "57 % (51 to 63 %)"."""
+    value = f"{100 * estimate['value']:.0f} %"
+    if not estimate["ci95"]:
+        return value
+    low, high = estimate["ci95"]
+    return f"{value} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def format_estimate(estimate: Mapping[str, Any]) -> str:
+    """'value [low, high]', or a dash where it is undefined."""
+    if estimate["value"] is None:
+        return "–"
+    if estimate["ci95"] is None:
+        return f"{estimate['value']:.3f}"
+    low, high = estimate["ci95"]
+    return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def format_figure(measure: str, value: float) -> str:
+    """A figure with the digits that its measure deserves."""
+    return f"{value:.2f}" if measure == "psnr" else f"{value:.3f}"
+
+
+def converged(attack: Mapping[str, Any]) -> str:
+    """Whether an attacker had learned all it could; empty where nothing is trained."""
+    gain = attack["late_gain"]
+    if gain is None:
+        return ""
+    return "yes" if gain < ENOUGH_GAIN else f"no: {100 * gain:.1f} %"
+
+
+def attack_notes(attack: Mapping[str, Any]) -> str:
+    """What an attacker is, and how far its seeds lie apart."""
+    notes = [attack["settings"]["words"]] if "words" in attack["settings"] else []
+    if "seeds" in attack:
+        spread = attack["seeds"]["face_similarity"]
+        notes.append(
+            f"{attack['seeds']['count']} seeds: face similarity {spread['lowest']:.3f} to"
+            f" {spread['highest']:.3f}"
+        )
+    return "; ".join(notes)
+
+
+def training_gaps(content: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """(measure, training's own adversary, worst fresh attacker); empty without an adversary."""
+    adversary = content["training_adversary"]
+    if not adversary:
+        return []
+    return [(m, adversary[m]["value"], content["worst"][m]["value"]) for m in MEASURES]

@@ -1,0 +1,56 @@
+"""Figures and attackers as people read them."""
+
+import pytest
+from reports import report_content
+
+from arl_tf.attacks import registry
+from arl_tf.report import wording
+
+
+@pytest.mark.parametrize(
+    ("late_gain", "words"), [(None, ""), (0.0099, "yes"), (-0.2, "yes"), (0.031, "no: 3.1 %")]
+)
+def test_attacker_has_converged_below_one_percent(late_gain, words):
+    assert wording.converged({"late_gain": late_gain}) == words
+
+
+def test_notes_say_what_an_attacker_is_and_how_far_its_seeds_lie_apart():
+    attack = {"settings": {"words": "a decoder"}}
+    assert wording.attack_notes(attack) == "a decoder"
+    attack["seeds"] = {"count": 3, "face_similarity": {"lowest": 0.3, "highest": 0.34}}
+    assert wording.attack_notes(attack) == ("a decoder; 3 seeds: face similarity 0.300 to 0.340")
+    assert wording.attack_notes({"settings": {}}) == ""
+
+
+def test_gaps_are_training_against_fresh_attackers():
+    content = report_content()
+    assert ("face_similarity", 0.3, 0.5) in wording.training_gaps(content)
+    content["training_adversary"] = None
+    assert wording.training_gaps(content) == []
+
+
+def test_undefined_figures_are_dashes():
+    assert wording.format_estimate({"value": None, "ci95": None}) == "–"
+
+
+def test_mean_mcc_names_how_many_attributes_it_is_over_and_which_are_left_out():
+    utility = {
+        "attributes": dict.fromkeys(("Smiling", "Male", "Bald")),
+        "mean_mcc": {"value": 0.3, "ci95": [0.2, 0.4]},
+        "mean_mcc_two_classes": {"value": 0.45, "ci95": [0.3, 0.6]},
+        "one_class": ["Bald"],
+    }
+    name, found = wording.mean_mcc(utility)
+    assert (name, found["value"]) == ("mean MCC over 2 of 3 attributes", 0.45)
+    said = wording.one_class_words(utility)
+    assert "Bald" in said and "in mean_mcc: 0.300 [0.200, 0.400]" in said
+    utility["one_class"] = []
+    assert wording.mean_mcc(utility) == ("mean MCC", utility["mean_mcc"])
+    assert wording.one_class_words(utility) == ""
+
+
+@pytest.mark.parametrize("attack", [*registry.ATTACKERS, "task_output/retrieval", "a user's own"])
+def test_every_attack_s_pictures_have_a_reading(attack):
+    short, long = wording.reading(report_content(), attack)
+    assert short and long.endswith(".")
+    assert ("somebody else" in short) == attack.endswith("retrieval")
