@@ -27,13 +27,10 @@ GRADES = (
 # Below it, protection is claimed: only of an audit whose attackers were told everything.
 LEAST_CLAIM = 0.5
 UNTOLD_NOISE = (
-    "The attackers of this audit were not told the noise of the codes, so these figures are too"
-    " low: an attacker who knows the noise gets more"
+    "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
+    " who knows the noise gets more"
 )
-UNTOLD_ENCODER = (
-    "No attacker of this audit used the inside of the encoder (white-box attacks), so these figures"
-    " may be too low"
-)
+UNTOLD_ENCODER = "No attacker used the inside of the encoder (white-box attacks), so these figures may be too low"
 
 
 def verdict(content: Mapping[str, Any]) -> str:

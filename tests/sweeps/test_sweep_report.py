@@ -44,6 +44,12 @@ def test_every_finished_point_has_a_row_with_its_figures_and_standing(page):
     assert "leakage too uncertain to compare" in row_of(page, "4. label of unknown")
 
 
+def test_page_says_what_the_attackers_of_how_many_points_did_not_have(page):
+    listed = re.search(r'<ul class="warnings" id="untold".*?</ul>', page, re.DOTALL)[0]
+    assert "1 of 4 finished points: The attackers were not told the noise" in listed
+    assert "4 of 4 finished points: No attacker used the inside of the encoder" in listed
+
+
 def test_points_without_figures_are_listed_with_their_reason(page):
     listed = re.search(r'<ul id="unfinished">.*?</ul>', page, re.DOTALL)[0]
     assert "label of impossible" in listed and "can&#39;t be" in listed
