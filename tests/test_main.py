@@ -52,7 +52,7 @@ def test_run_ends_by_saying_where_its_results_lie_and_the_figures_beside_their_f
     for path in ("audit/report.html", "audit/reconstructions.png", "export/saved_model/encoder"):
         assert str(workdir / path) in end
     assert f"tensorboard --logdir {workdir}/logs" in end
-    for row in ("utility: mean_mcc", "attack: decoder", "floor: from the task", "floor: no code"):
+    for row in ("Utility: mean MCC", "attack: decoder", "floor: task output", "floor: mean image"):
         assert row in end
 
 

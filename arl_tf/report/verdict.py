@@ -30,7 +30,9 @@ UNTOLD_NOISE = (
     "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
     " who knows the noise gets more"
 )
-UNTOLD_ENCODER = "No attacker used the inside of the encoder (white-box attacks), so these figures may be too low"
+UNTOLD_ENCODER = (
+    "No attacker used the inside of the encoder (white-box), so these figures may be too low"
+)
 
 
 def verdict(content: Mapping[str, Any]) -> str:
