@@ -188,7 +188,6 @@ def readings(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, tupl
             words = "The mean of the public images: what anybody can show without a code."
             found[name] = ("the same for all", words)
         else:
-            # Before report.json named it, a column was of some attack.
             found[name] = reading(content, attacks[name]) if attacks[name] else ("", "")
     return found
 

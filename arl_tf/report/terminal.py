@@ -5,7 +5,7 @@ from typing import Any
 
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.metrics.reconstruction import MEASURES
-from arl_tf.report.verdict import verdict
+from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import FLOOR_NAMES, format_estimate, mean_mcc, one_class_words
 
 # The terminal's labels of the yardsticks, and the width of its labels.
@@ -41,7 +41,8 @@ def headline(content: Mapping[str, Any]) -> str:
     if any(value is not None for value in leaks):
         lines.append(f"{'leakage':{LABEL}s}" + cells(leaks))
     warned = [f"Warning: {text}" for text in content["warnings"]]
-    return "\n".join([*utility_lines(content["utility"]), *lines, "", *warned, verdict(content)])
+    utility = utility_lines(content["utility"])
+    return "\n".join([*utility, *lines, "", *warned, *sentences(content)])
 
 
 def utility_lines(utility: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ def test_headline_sets_the_attacks_beside_floors_and_yardsticks_and_ends_with_th
         "leakage",
         "",
         "Warning: warned thing",
-        verdict.verdict(content),
+        *verdict.sentences(content),
     )
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     assert "0.370" in lines[12]
