@@ -16,6 +16,7 @@ from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     YARDSTICK_NAMES,
+    always_same,
     attack_notes,
     converged,
     format_estimate,
@@ -69,6 +70,7 @@ def render(
         yardsticks=yardstick_rows(content),
         mean_mcc=mean_mcc(content["utility"]),
         left_out=one_class_words(content["utility"]),
+        always_same=always_same(content["utility"]),
         wall=wall,
         attacks_by_reading=attacks_by_reading(content),
         readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),

@@ -16,7 +16,7 @@ from arl_tf.auditing.audit import AuditReport
 from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report.report_files import wall_of
 from arl_tf.report.terminal import table_rows
-from arl_tf.report.verdict import verdict
+from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import MEASURE_NAMES, format_figure, one_class_words
 
 FIGURES, PICTURES = "audit/figures", "under_attack/pictures"
@@ -96,7 +96,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     """The verdict, and a table of attacks, floors, yardsticks and leakage, as Markdown."""
     rows = [*table_rows(content), ("leakage", content["leakage"])]
     lines = [
-        f"**{verdict(content)}**",
+        *(f"- {sentence}" for sentence in sentences(content)),
         "",
         "| | " + " | ".join(MEASURE_NAMES[measure] for measure in MEASURES) + " |",
         "|---" * (len(MEASURES) + 1) + "|",

@@ -112,6 +112,12 @@ def one_class_words(utility: Mapping[str, Any]) -> str:
     )
 
 
+def always_same(utility: Mapping[str, Any]) -> list[str]:
+    """The attributes for which the task head gives the same answer for all measured images."""
+    one_class = utility.get("one_class", ())
+    return [name for name in utility["undefined_mcc"] if name not in one_class]
+
+
 def share(value: float) -> str:
     """A share as "9 %"."""
     return f"{100 * value:.0f} %"

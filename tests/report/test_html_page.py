@@ -217,10 +217,12 @@ def test_page_names_the_attributes_that_the_mean_mcc_leaves_out():
             for name in ("Smiling", "Male", "Bald")
         },
         "one_class": ["Bald"],
+        "undefined_mcc": ["Bald", "Male"],
     }
     words = re.search(r'id="utility_words">(.*?)</p>', page_of(found))[1]
     assert words.startswith("Mean MCC over 2 of 3 attributes 0.410")
-    assert "Bald" in words
+    assert "the same value: Bald." in words
+    assert "always gives the same answer for Male;" in words
 
 
 def test_page_needs_no_network():

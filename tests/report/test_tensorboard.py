@@ -43,7 +43,7 @@ def table_of(folder):
 def test_audit_is_one_table_with_a_row_for_every_attack_floor_and_yardstick(written):
     found, folder = written
     text, rows = table_of(folder)
-    assert verdict.verdict(found.content) in text
+    assert all(f"- {sentence}" in text for sentence in verdict.sentences(found.content))
     names = [row.split("|")[1].strip() for row in rows[2:]]
     for name in ("attack: decoder", "attack: linear", "floor: task output alone", "leakage"):
         assert name in names
