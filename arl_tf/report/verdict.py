@@ -62,8 +62,9 @@ def picture_words(content: Mapping[str, Any]) -> str:
     )
     beside = f" ({beside})" if beside else ""
     return (
-        f"In the worst case, whoever gets {codes_words(content)} {access_words(content)} {does} a"
-        f" similarity of {worst['value']:.2f} to the original{beside}"
+        f"In the worst case ({attackers_words(content)}), whoever gets {codes_words(content)}"
+        f" {access_words(content)} {does} a similarity of {worst['value']:.2f} to the"
+        f" original{beside}"
     )
 
 
@@ -107,15 +108,14 @@ def leakage_words(content: Mapping[str, Any]) -> str:
     leakage = content["leakage"]["face_similarity"]
     if leakage["value"] is None:
         return unknown_leakage_words(content)
-    of_what = f"leakage of face similarity; {attackers_words(content)}"
     if leakage["value"] <= 0:
         return (
             "The code gives away no more than the task output alone does:"
-            f" {percent(leakage)} ({of_what}){grade_words(content)}"
+            f" {percent(leakage)} (leakage of face similarity){grade_words(content)}"
         )
     return (
         f"The code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
-        f" task output ({of_what}){grade_words(content)}"
+        f" task output (leakage of face similarity){grade_words(content)}"
     )
 
 

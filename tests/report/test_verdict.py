@@ -15,8 +15,8 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case, whoever gets one code of a photo and knows the codes of other photos"
-        " can make a picture of the face with a similarity of 0.50 to the original (two photos of"
+        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and knows"
+        " the codes of other photos can make a picture of the face with a similarity of 0.50 to the original (two photos of"
         " one person: 0.75, two strangers: 0.05, a photo and its blurred copy: 0.85)."
     )
     assert "finds the right person among the 5 test images in 50 % of the cases" in said
@@ -45,7 +45,7 @@ def test_verdict_says_when_the_worst_attacker_has_the_encoder():
 def test_verdict_gives_leakage_its_interval_the_attacker_and_a_grade():
     said = verdict.verdict(white_box(report_content(leakage=0.37)))
     assert "gives away 37 % (32 to 42 %) of what an unprotected code gives away beyond" in said
-    assert "worst of 2 attackers: decoder). This is some protection." in said
+    assert "beyond the task output (leakage of face similarity). This is some protection." in said
 
 
 def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
