@@ -15,9 +15,10 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and knows"
-        " the codes of other photos can make a picture of the face with a similarity of 0.50 to the original (two photos of"
-        " one person: 0.75, two strangers: 0.05, a photo and its blurred copy: 0.85)."
+        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and"
+        " knows the codes of other photos can make a picture of the face with a similarity of 0.50"
+        " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
+        " blurred copy: 0.85)."
     )
     assert "finds the right person among the 5 test images in 50 % of the cases" in said
     assert "(the task output alone: 20 %, a guess: 28.0 %)" in said
