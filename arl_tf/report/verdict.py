@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.attacks.evidence import WHITE_BOX
+from arl_tf.attacks.noise_aware import TOLD_NOISE
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report.wording import (
     FLOOR_WORDS,
@@ -29,6 +30,9 @@ LEAST_CLAIM = 0.5
 UNTOLD_NOISE = (
     "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
     " who knows the noise gets more"
+)
+ONLY_QUICK = (
+    "Only the attackers of the level quick were tried: those of standard and full may get more"
 )
 UNTOLD_ENCODER = (
     "No attacker used the inside of the encoder (white-box), so these figures may be too low"
@@ -162,14 +166,18 @@ def grade(leakage: Mapping[str, Any]) -> str:
 
 
 def untold(content: Mapping[str, Any]) -> list[str]:
-    """What the threat model grants and the attackers of this audit did not have, in sentences.
+    """What the threat model grants and the attackers did not have or use, in sentences.
 
     The threat model grants everything but the photo: encoder, task head, how noise is drawn, public
     images.
     """
-    said = [UNTOLD_NOISE] if is_noisy(content) else []
-    if not any(attack["knowledge"] == WHITE_BOX for attack in content["attacks"]):
+    attacks, said = content["attacks"], []
+    if is_noisy(content) and not any(attack["settings"].get(TOLD_NOISE) for attack in attacks):
+        said.append(UNTOLD_NOISE)
+    if not any(attack["knowledge"] == WHITE_BOX for attack in attacks):
         said.append(UNTOLD_ENCODER)
+    elif content["level"] == "quick":
+        said.append(ONLY_QUICK)
     return said
 
 

@@ -37,6 +37,16 @@ READINGS = {
         "A weighted sum of the numbers of the {source}. What it shows of the face is open to"
         " everybody with simple means.",
     ),
+    "wiener": (
+        "a linear map's picture",
+        "A weighted sum of the numbers of the {source}, with weights for the known noise. What it"
+        " shows of the face is open to everybody who knows the noise.",
+    ),
+    "map": (
+        "the likeliest picture for the code",
+        "The picture was changed until it was the likeliest one for the code under attack, given"
+        " the known noise. Parts that the code does not tell are what is usual in faces.",
+    ),
     "optimisation": (
         "a picture with nearly the same code",
         "The picture was changed until its code was nearly the code under attack. Parts that do not"

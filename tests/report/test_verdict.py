@@ -76,6 +76,22 @@ def test_noisy_code_is_not_called_protected_by_attackers_who_were_not_told_the_n
     assert "protection" not in said
 
 
+def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
+    content = white_box(report_content(leakage=0.02))
+    content["codes"]["noisy"] = True
+    content["attacks"][1]["settings"]["told_noise"] = True
+    said = verdict.verdict(content)
+    assert "not told" not in said and "This is strong protection against these" in said
+
+
+def test_quick_attackers_prove_no_protection_and_the_verdict_says_why():
+    content = white_box(report_content(leakage=0.02))
+    content["level"] = "quick"
+    said = verdict.verdict(content)
+    assert "Only the attackers of the level quick were tried" in said
+    assert "strong protection" not in said and "does not show that the code is protected" in said
+
+
 def test_attackers_who_did_not_see_the_encoder_prove_no_protection():
     said = verdict.verdict(report_content(leakage=0.05))
     assert "No attacker used the inside of the encoder" in said
