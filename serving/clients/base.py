@@ -1,0 +1,326 @@
+"""What REST and gRPC clients share: checks before sending, batches, folders, attributes."""
+
+import abc
+import functools
+import io
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from serving.clients.contract import (
+    ENCODE,
+    ENCODE_BYTES,
+    READ,
+    Attributes,
+    ServedSignature,
+    Signature,
+    TensorSpec,
+)
+from serving.clients.errors import AnswerError, NotFoundError, RejectedError
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
+Path = str | os.PathLike[str]
+OnUnreadable = Callable[[pathlib.Path, str], None]
+
+
+def log_unreadable(path: pathlib.Path, reason: str) -> None:
+    """Reports a file that gave no code through the standard logging."""
+    logging.getLogger(__name__).warning("%s gave no code: %s", path, reason)
+
+
+class CodeClient(abc.ABC):
+    """A client of served encoders and task heads; how a call travels is left to subclasses."""
+
+    # Bytes that a value takes on the wire, by type.
+    bytes_per_value: Mapping[str, float]
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        encoder: str = "encoder",
+        task_head: str = "task_head",
+        version: int | None = None,
+        label: str | None = None,
+        attribute_names: Sequence[str] | None = None,
+        timeout: float = 10.0,
+        retries: int = 3,
+        batch_size: int = 32,
+        max_request_bytes: int = 16 * 2**20,
+    ):
+        """Nothing is sent yet.
+
+        Args:
+            address: HOST:PORT.
+            encoder: the served encoder's name.
+            task_head: the served task head's name.
+            version: of both models; None: the server's choice, the newest.
+            label: of both models' version, instead of its number.
+            attribute_names: in the task head's order, see the export's manifest.json.
+            timeout: seconds that a call may take.
+            retries: how often a call may be repeated.
+            batch_size: most images or codes in a call.
+            max_request_bytes: most bytes of values in a call.
+
+        Raises:
+            ValueError: an argument can't be meant.
+        """
+        for name, value in (("batch_size", batch_size), ("max_request_bytes", max_request_bytes)):
+            if value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}.")
+        if version is not None and label is not None:
+            raise ValueError(f"Give a version or a label, not both: got {version} and {label!r}.")
+        self.address = address
+        self.encoder = encoder
+        self.task_head = task_head
+        self.version = version
+        self.label = label
+        self.attribute_names = None if attribute_names is None else tuple(attribute_names)
+        self.timeout = timeout
+        self.retries = retries
+        self.batch_size = batch_size
+        self.max_request_bytes = max_request_bytes
+        self._served: dict[str, dict[str, ServedSignature]] = {}
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Closes the connections."""
+
+    @abc.abstractmethod
+    def _predict(self, model: str, signature: Signature, rows: Sequence) -> dict[str, np.ndarray]:
+        """One call: rows of one input (array or list of bytes) to the outputs by name.
+
+        Raises:
+            EncoderError: the call failed.
+        """
+
+    @abc.abstractmethod
+    def _signatures(self, model: str) -> dict[str, ServedSignature]:
+        """A model's signatures by name, out of its metadata."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Encodes prepared images.
+
+        Args:
+            images: uint8 [N, S, S, 3], N >= 1, RGB, cropped and resized as the manifest says.
+
+        Returns:
+            Codes, float32 [N, ...].
+
+        Raises:
+            ValueError: the images don't fit the encoder; nothing was sent.
+            EncoderError: the call failed.
+        """
+        if images.dtype != np.uint8:
+            raise ValueError(f"images are {images.dtype}, expected uint8 in 0..255.")
+        return self._predict_array(self.encoder, ENCODE, images)["code"]
+
+    def encode_files(
+        self, paths: Iterable[Path], *, on_unreadable: OnUnreadable = log_unreadable
+    ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+        """Encodes image files of any size; the server decodes, crops and resizes them.
+
+        Files are read as they are needed, a batch at a time. One that can't be read, or that the
+        server can't decode, is reported and left out; the others go on.
+
+        Args:
+            paths: JPEG or PNG files.
+            on_unreadable: is called with the path and the reason.
+
+        Yields:
+            (path, code float32 [...]), in the order of `paths`.
+
+        Raises:
+            EncoderError: a call failed for another reason than a file.
+        """
+        for batch in self._file_batches(paths, on_unreadable):
+            yield from self._encode_batch(batch, on_unreadable)
+
+    def encode_folder(
+        self, folder: Path, *, on_unreadable: OnUnreadable = log_unreadable
+    ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+        """Encodes the pictures of a folder and its subfolders, sorted by path: `encode_files`.
+
+        Pictures are files that end in .jpg, .jpeg or .png.
+
+        Raises:
+            ValueError: it is no folder, or holds no picture.
+        """
+        root = pathlib.Path(folder)
+        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
+        if not paths:
+            raise ValueError(
+                f"{root} is no folder with pictures in it; expected files that end in"
+                f" {', '.join(PICTURE_ENDINGS)}."
+            )
+        return self.encode_files(paths, on_unreadable=on_unreadable)
+
+    def read_attributes(self, codes: np.ndarray) -> Attributes:
+        """Has the task head read attributes from codes.
+
+        Without `attribute_names` the attributes are called attribute_0, attribute_1, ...
+
+        Args:
+            codes: floats [N, ...], N >= 1.
+
+        Raises:
+            ValueError: the codes don't fit the task head, or aren't finite; nothing was sent.
+            EncoderError: the call failed.
+        """
+        if not np.issubdtype(codes.dtype, np.floating):
+            raise ValueError(f"codes are {codes.dtype}, expected floats.")
+        if not np.isfinite(codes).all():
+            raise ValueError("codes hold NaN or inf, expected finite values.")
+        outputs = self._predict_array(self.task_head, READ, codes.astype(np.float32))
+        found = outputs["probability"].shape[1]
+        names = self.attribute_names or tuple(f"attribute_{place}" for place in range(found))
+        if len(names) != found:
+            raise AnswerError(
+                f"The task head reads {found} attributes, {len(names)} names are known for them:"
+                " names and model are of different exports."
+            )
+        return Attributes(names, outputs["logits"], outputs["probability"])
+
+    def _predict_array(
+        self, model: str, signature: Signature, rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        self._check_rows(model, signature, rows)
+        row_bytes = rows[0].size * self.bytes_per_value[signature.dtype]
+        size = max(1, min(self.batch_size, int(self.max_request_bytes / row_bytes)))
+        starts = range(0, len(rows), size)
+        parts = [self._predict_rows(model, signature, rows[at : at + size]) for at in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
+
+    def _predict_rows(
+        self, model: str, signature: Signature, rows: Sequence
+    ) -> dict[str, np.ndarray]:
+        """One call, its answer checked: a row of finite values for each row."""
+        outputs = self._predict(model, signature, rows)
+        for name in signature.outputs:
+            output = outputs.get(name)
+            if output is None or output.ndim < 2 or len(output) != len(rows):
+                shape = None if output is None else list(output.shape)
+                raise AnswerError(
+                    f"{model} answers {len(rows)} rows with {name} of shape {shape}; expected a row"
+                    " of values for each."
+                )
+            if not np.isfinite(output).all():
+                raise AnswerError(f"{model} answers with {name} that holds NaN or inf.")
+        return outputs
+
+    def _check_rows(self, model: str, signature: Signature, rows: np.ndarray) -> None:
+        """Refuses what the model can't take before it is sent.
+
+        TF Serving runs what it gets, and a tensor of a wrong rank can end its process.
+        """
+        shape = self._input_spec(model, signature).shape
+        if shape is None:
+            return
+        matches = rows.ndim == len(shape) and all(
+            expected in (None, found) for expected, found in zip(shape, rows.shape, strict=True)
+        )
+        if not (matches and len(rows)):
+            sides = ", ".join("N" if side is None else str(side) for side in shape)
+            raise ValueError(
+                f"{signature.input_name} has the shape {list(rows.shape)}; {model} expects"
+                f" [{sides}], N >= 1."
+            )
+
+    def _served_signatures(self, model: str, signature: Signature) -> dict[str, ServedSignature]:
+        """A model's signatures, this one among them; asks the server once."""
+        if signature.name not in self._served.get(model, {}):
+            found = self._signatures(model)
+            if signature.name not in found:
+                raise NotFoundError(
+                    f"{model} has the signatures {', '.join(sorted(found)) or 'none'}; expected"
+                    f" {signature.name}."
+                )
+            self._served[model] = found
+        return self._served[model]
+
+    def _input_spec(self, model: str, signature: Signature) -> TensorSpec:
+        """The input's type and shape."""
+        inputs = self._served_signatures(model, signature)[signature.name].inputs
+        spec = inputs.get(signature.input_name)
+        if spec is None or spec.dtype != signature.dtype:
+            found = {name: spec.dtype for name, spec in inputs.items()}
+            raise AnswerError(
+                f"{model}'s signature {signature.name} takes {found}; expected"
+                f" {signature.input_name} of type {signature.dtype}."
+            )
+        return spec
+
+    def _file_batches(
+        self, paths: Iterable[Path], on_unreadable: OnUnreadable
+    ) -> Iterator[list[tuple[pathlib.Path, bytes]]]:
+        """Reads files into batches that keep to both limits."""
+        limit = self.max_request_bytes / self.bytes_per_value["bytes"]
+        batch, size = [], 0
+        for path in map(pathlib.Path, paths):
+            try:
+                content = read_picture(path, limit)
+            except (OSError, ValueError) as error:
+                on_unreadable(path, str(error))
+                continue
+            if batch and (len(batch) == self.batch_size or size + len(content) > limit):
+                yield batch
+                batch, size = [], 0
+            batch.append((path, content))
+            size += len(content)
+        if batch:
+            yield batch
+
+    def _encode_batch(
+        self, batch: list[tuple[pathlib.Path, bytes]], on_unreadable: OnUnreadable
+    ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+        """Encodes files; a batch that is refused is halved until the file at fault is found."""
+        self._input_spec(self.encoder, ENCODE_BYTES)
+        paths, contents = zip(*batch, strict=True)
+        try:
+            codes = self._predict_rows(self.encoder, ENCODE_BYTES, contents)["code"]
+        except RejectedError as error:
+            if len(batch) == 1:
+                if not self._takes_pictures():
+                    raise
+                on_unreadable(paths[0], str(error))
+                return
+            middle = len(batch) // 2
+            yield from self._encode_batch(batch[:middle], on_unreadable)
+            yield from self._encode_batch(batch[middle:], on_unreadable)
+        else:
+            yield from zip(paths, codes, strict=True)
+
+    def _takes_pictures(self) -> bool:
+        """Whether the server takes a whole picture: only then a refused file is at fault."""
+        try:
+            self._predict_rows(self.encoder, ENCODE_BYTES, [black_png()])
+        except RejectedError:
+            return False
+        return True
+
+
+@functools.cache
+def black_png() -> bytes:
+    """A picture of a few pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def read_picture(path: pathlib.Path, limit: float) -> bytes:
+    """A file's bytes; raises OSError or ValueError for one that is missing, empty or too large."""
+    size = path.stat().st_size
+    if not 0 < size <= limit:
+        raise ValueError(f"{size} bytes; expected from 1 to {int(limit)}")
+    return path.read_bytes()
