@@ -73,6 +73,7 @@ def test_commands_against_a_server_succeed(found, workplace):
             assert finished.returncode == 0, f"{block}: {finished.stdout}{finished.stderr}"
 
 
+@pytest.mark.slow
 # Keras' own reading of tensors, when a learner is saved.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("found", marked("python", "python"))
