@@ -12,13 +12,21 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from arl_tf import run_files
 from arl_tf.recorded_codes import RecordedCodes, codes_image_size, is_decodable, read_codes
 from arl_tf.signature_gradients import (
     NotDifferentiableError,
     differentiable_signature,
     random_images,
 )
-from arl_tf.signatures import Signature, files_hash, load_signature, shape_words, version_folder
+from arl_tf.signatures import (
+    REMEDY,
+    Signature,
+    files_hash,
+    load_signature,
+    shape_words,
+    version_folder,
+)
 
 __all__ = [
     "ForeignEncoder",
@@ -177,7 +185,9 @@ def white_box(
 def read_attribute_names(folder: pathlib.Path) -> tuple[str, ...] | None:
     """A name a line of the asset attributes.txt; None where there is none."""
     path = folder / ATTRIBUTE_FILE
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return tuple(run_files.read_text(path, remedy=REMEDY).splitlines())
 
 
 def in_shape(codes: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf import intervals, metrics, runs, utility
+from arl_tf import intervals, metrics, run_files, runs, utility
 from arl_tf.config import Config
 from arl_tf.rulers import MEASURES
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
+REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
 # Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike
 # things: a weak attack beside a strong one would look like protection.
 SHARED_AUDIT = (
@@ -201,6 +202,8 @@ def check_reference(config: Config) -> pathlib.Path:
     path = run.audit(config.audit_split) / MEASURES_FILE
     # What that very audit was run with; config.json tells of the directory's latest command.
     recorded = runs.finished_stages(run).get(f"audit_{config.audit_split}")
+    if path.exists():
+        run_files.require_whole(path, REMEDY)
     if not path.exists() or recorded is None:
         raise ValueError(
             f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
@@ -240,17 +243,19 @@ def load_reference(config: Config, test_hash: str) -> Reference:
     Raises:
         ValueError: as `check_reference`, or it was measured on other images.
     """
-    with np.load(check_reference(config)) as saved:
-        if str(saved["test_hash"]) != test_hash:
-            raise ValueError(
-                f"--reference={config.reference} was measured on other images; use the same data"
-                " and --seed."
-            )
+    with run_files.open_arrays(check_reference(config), remedy=REMEDY) as saved:
+        measured_on = str(saved["test_hash"])
         per_attack = {
             name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
             for name in saved["attacks"].tolist()
         }
-        return Reference(config.reference, per_attack, tuple(saved["code_shape"].tolist()))
+        code_shape = tuple(saved["code_shape"].tolist())
+    if measured_on != test_hash:
+        raise ValueError(
+            f"--reference={config.reference} was measured on other images; use the same data and"
+            " --seed."
+        )
+    return Reference(config.reference, per_attack, code_shape)
 
 
 def save_measures(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from arl_tf import (
     points,
     public_data,
     report,
+    run_files,
     runs,
     study_report,
     study_results,
@@ -45,6 +45,7 @@ def study_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spli
     settings = runs.settings_hash(config.settings("study") | {"audit": "quick"})
     queue = PointQueue(run.root / FOLDER, f"{config.study}_{settings}", config.seed)
     queue.enqueue(list({point.name: point for point in named}.values()))
+    queue.redo(lambda name: not points.read_record(points.directory(run.root, name)))
     if config.overwrite:
         queue.retry_failed()
     logging.info("%s", point_forecast.words(config, planned, images, parts))
@@ -86,7 +87,8 @@ def with_epochs(config: Config, overrides: Mapping[str, Any]) -> Config:
 def refuse_another_study(name: str, path: pathlib.Path) -> None:
     """Raises ValueError where the results of another study would be replaced."""
     if path.exists():
-        found = json.loads(path.read_text())["study"]
+        remedy = "Delete it: the study writes it anew from its points."
+        found = run_files.read_json(path, remedy=remedy, keys=("study",))["study"]
         if found != name:
             raise ValueError(
                 f"{path} holds the study '{found}'; use another --workdir for --study={name}."
@@ -120,7 +122,7 @@ def collect(
     """The results of all points, finished or not."""
     records, audits, resamples = [], {}, {}
     for point in named:
-        run = RunDirectory(root / "points" / point.name)
+        run = points.directory(root, point.name)
         waiting = {**points.described(point, run), "state": "waiting", "message": ""}
         records.append(points.read_record(run) or waiting)
         if records[-1]["state"] == FINISHED:

@@ -1,7 +1,6 @@
 """The sweep stage: trains and audits many points, and delivers the one that meets a target."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from arl_tf import (
     conditions,
     points,
     report,
+    run_files,
     runs,
     sweep_report,
     sweep_results,
@@ -57,6 +57,7 @@ def sweep_stage(
     queue, space = open_queue(config, run), sweep_space.parse_space(config.sweep)
     if not config.sweep_trials:
         queue.enqueue([points.point(config, chosen) for chosen in sweep_space.grid(space)])
+    queue.redo(lambda name: not points.read_record(points.directory(run.root, name)))
     if config.overwrite:
         queue.retry_failed()
 
@@ -128,15 +129,13 @@ def collect(queue: PointQueue, root: pathlib.Path) -> dict[str, Any]:
 def record_of(root: pathlib.Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     """A point's record; one that is not done yet is 'waiting' or 'running'."""
     name = trial.user_attrs["point"]
-    run = RunDirectory(root / "points" / name)
-    if trial.state.is_finished():
-        return points.read_record(run)
+    run = points.directory(root, name)
+    record = points.read_record(run) if trial.state.is_finished() else {}
+    if record:
+        return record
     waiting = Point(name, trial.user_attrs["label"], trial.user_attrs["overrides"])
-    return {
-        **points.described(waiting, run),
-        "state": trial.state.name.lower(),
-        "message": "",
-    }
+    state = "waiting" if trial.state.is_finished() else trial.state.name.lower()
+    return {**points.described(waiting, run), "state": state, "message": ""}
 
 
 def deliver(
@@ -221,4 +220,5 @@ def looked_at(root: pathlib.Path) -> int:
 def read_choice(run: RunDirectory) -> dict[str, Any] | None:
     """chosen.json; None where nothing was chosen."""
     path = run.root / FOLDER / CHOSEN
-    return json.loads(path.read_text()) if path.exists() else None
+    remedy = "Delete it: the sweep chooses again."
+    return run_files.read_json(path, remedy=remedy) if path.exists() else None

@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
-from arl_tf import callbacks, checkpoints, frozen, losses, models, trainer
+from arl_tf import callbacks, checkpoints, frozen, losses, models, run_files, trainer
 from arl_tf.code_layers import NoisyCode, QuantisedCode
 from arl_tf.config import Config
 from arl_tf.data import ImageSet
@@ -223,14 +223,47 @@ def compile_phase(
 def restore(
     learner: trainer.AdversarialRepresentationLearner, config: Config, run: RunDirectory, steps: int
 ) -> int:
-    """Loads the last checkpoint; returns how many epochs lie behind it, 0 where there is none."""
-    found = checkpoints.latest(run.checkpoints)
-    if found is None:
-        return 0
-    weights, state = found
-    compile_phase(learner, config, state["phase"], dict(phases(config))[state["phase"]] * steps)
-    learner.load_weights(weights)
-    logging.info("Resuming after epoch %d from %s", state["epoch"], weights.parent)
+    """Loads the newest checkpoint that can be read.
+
+    Returns:
+        How many epochs lie behind it; 0 where there is no checkpoint.
+
+    Raises:
+        ValueError: there are checkpoints, and none of them can be read.
+    """
+    found = checkpoints.newest_first(run.checkpoints)
+    for checkpoint in found:
+        try:
+            epoch = load_checkpoint(learner, config, checkpoint, steps)
+        except run_files.UnreadableFileError as error:
+            logging.warning("%s", error)
+            continue
+        logging.info("Resuming after epoch %d from %s", epoch, checkpoint)
+        return epoch
+    if found:
+        raise ValueError(
+            f"No checkpoint of {run.checkpoints} can be read ({', '.join(p.name for p in found)});"
+            " put back an intact copy, or train from the beginning with --overwrite."
+        )
+    return 0
+
+
+def load_checkpoint(
+    learner: trainer.AdversarialRepresentationLearner,
+    config: Config,
+    checkpoint: pathlib.Path,
+    steps: int,
+) -> int:
+    """Loads one checkpoint, optimizers included; returns how many epochs lie behind it."""
+    state, epochs = checkpoints.read_state(checkpoint), dict(phases(config))
+    if state["phase"] not in epochs or not isinstance(state["epoch"], int):
+        raise run_files.refusal(
+            checkpoint / checkpoints.STATE,
+            f"is of no phase of this training: {dict(state)}",
+            checkpoints.CHECKPOINT_REMEDY,
+        )
+    compile_phase(learner, config, state["phase"], epochs[state["phase"]] * steps)
+    checkpoints.load_weights(learner, checkpoint)
     return state["epoch"]
 
 
