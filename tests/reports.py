@@ -91,7 +91,7 @@ def report_content(leakage=None):
             "identities": 4,
             "attacker_images": 9,
         },
-        "provenance": {"seed": 1, "settings": {"workdir": "runs/x"}},
+        "provenance": {"seed": 1, "encoder_sha256": "0" * 64, "settings": {"workdir": "runs/x"}},
     }
 
 

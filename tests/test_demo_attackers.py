@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import run_main
+from reports import report_content
 
 from arl_tf import (
     attackers_stage,
@@ -175,6 +176,8 @@ def write_report(run, *, sha256="hash", channel=None, **figures):
     runs.write_json(
         run.audit("test") / "report.json",
         {
+            **report_content(),
+            "verdict": "",
             "provenance": {"encoder_sha256": sha256},
             "codes": {"channel": channel},
             "attacks": [
