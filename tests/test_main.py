@@ -8,8 +8,8 @@ import tensorflow as tf
 from conftest import ROOT, run_main
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from arl_tf import checkpoints
-from arl_tf.rulers import MEASURES
+from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.training import checkpoints
 
 CONTRACT_FILES = (
     "config.json",
