@@ -122,19 +122,6 @@ def imported(path, package):
     return found
 
 
-SERVING = dict(
-    re.findall(
-        r"^\| `serving/(\w+)\.py` \|[^|]*\|([^|]*)\|$", (ROOT / "WORKSPACE.md").read_text(), re.M
-    )
-)
-
-
-@pytest.mark.parametrize("module", sorted(SERVING))
-def test_serving_module_imports_only_what_the_table_allows(module):
-    path = ROOT / "serving" / f"{module}.py"
-    assert imported(path, "serving") <= set(re.findall(r"`(\w+)`", SERVING[module]))
-
-
 def test_serving_imports_nothing_of_arl_tf():
     files = list((ROOT / "serving").rglob("*.py"))
     assert files

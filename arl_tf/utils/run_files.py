@@ -164,6 +164,5 @@ def open_arrays(path: str | pathlib.Path, *, remedy: str) -> Iterator[np.lib.npy
 
 def read_array(path: str | pathlib.Path, *, remedy: str) -> np.ndarray:
     """The array in an .npy file; no pickled objects."""
-    with reading(path, remedy):
-        with pathlib.Path(path).open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+    with reading(path, remedy), pathlib.Path(path).open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
