@@ -20,6 +20,7 @@ from arl_tf.data import image_sets
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
 from arl_tf.models.code_layers import QuantisedCode
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
@@ -93,6 +94,17 @@ def test_paths_follow_tf_servings_layout(exported):
         "tflite",
     ]
     assert sorted(path.name for path in (folder / "saved_model" / "task_head").iterdir()) == ["1"]
+
+
+def test_both_models_and_the_manifest_name_the_encoder(exported, signatures, models):
+    found = json.loads(exported.manifest_path.read_text())["encoder_sha256"]
+    assert found == weights_hash(models.encoder)
+    mark = saved_models.ENCODER_MARK + found
+    for served in (signatures.encoder, signatures.task_head):
+        assert [name for name in served if name.startswith(saved_models.ENCODER_MARK)] == [mark]
+    code = tf.random.stateless_normal((3, *models.encoder.output_shape[1:]), [0, 1])
+    by_name, usual = (signatures.task_head[name](code=code) for name in (mark, "serving_default"))
+    np.testing.assert_array_equal(by_name["logits"], usual["logits"])
 
 
 def test_encoder_signatures_are_the_contracts(signatures, models):

@@ -86,7 +86,8 @@ def version_folder(path: str | pathlib.Path) -> pathlib.Path:
     """
     folder = highest_version(pathlib.Path(path))
     for file in (*folder.glob("saved_model.*"), *folder.glob("variables/*")):
-        run_files.require_whole(file, REMEDY)
+        if file.is_file():
+            run_files.require_whole(file, REMEDY)
     return folder
 
 
