@@ -12,9 +12,10 @@ PATTERN = "*?["
 def expanded(arguments: Iterable[str]) -> list[pathlib.Path]:
     """The files that arguments name, in the order of the arguments.
 
-    Folders and patterns add those that are not there yet. A folder stands for the pictures in it and in its subfolders, sorted by path; hidden ones are
-    left out. A pattern stands for the files and folders that match it (`**`: any subfolders), where
-    no file has just that name. `~` is the home folder.
+    Folders and patterns add those that are not there yet. A folder stands for the pictures in it
+    and in its subfolders, sorted by path; hidden ones are left out. A pattern stands
+    for the files and folders that match it (`**`: any subfolders), where no file has just that
+    name. `~` is the home folder.
 
     Raises:
         ValueError: a folder or pattern holds no picture.
