@@ -19,6 +19,7 @@ CONFIG_REMEDY = (
     "Put back an intact copy, or delete it and give the flags of this run again"
     " (--flagfile=configs/NAME.cfg ...)."
 )
+SPLITS_REMEDY = "Put back an intact copy."
 STAGES_REMEDY = (
     "Delete it: stages then go on from what they saved, and are finished again in a short time."
 )
@@ -135,6 +136,13 @@ def check_recorded(settings: Any, path: pathlib.Path) -> None:
         except ValueError as error:
             found = f"can't be used: {run_files.one_line(error)}"
             raise run_files.refusal(path, found, CONFIG_REMEDY) from error
+
+
+def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
+    """Names of the task's attributes in splits.json; empty where it does not hold them."""
+    if not run.splits.exists():
+        return ()
+    return tuple(run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("attributes", ()))
 
 
 def finished_stages(run: RunDirectory) -> dict[str, Any]:

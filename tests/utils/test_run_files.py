@@ -1,14 +1,16 @@
 """Damaged and foreign files of a run: named in one line with the remedy, or made again."""
 
 import json
+import re
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from arl_tf.auditing import code_cache, leakage
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.encoders import external, saved_model_io, tflite_encoder
-from arl_tf.data import image_cache, splits
+from arl_tf.data import celeba_folder, image_cache, splits
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import study, sweep, trials
@@ -213,3 +215,27 @@ def test_report_of_an_older_version_is_told_from_a_damaged_one(tmp_path):
     (tmp_path / "report.json").write_text(json.dumps({"utility": {}, "attacks": []}))
     with pytest.raises(ValueError, match=r"report\.json has no verdict, .*another version of"):
         report_files.read_content(tmp_path)
+
+
+def test_index_file_that_is_a_pointer_is_named(tmp_path):
+    path = tmp_path / "list_attr_celeba.txt"
+    path.write_text(POINTER)
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt is a Git LFS pointer"):
+        celeba_folder.read_lines(path)
+
+
+def test_attributes_in_a_damaged_splits_file_are_named(tmp_path):
+    (tmp_path / "splits.json").write_text("")
+    with pytest.raises(ValueError, match=r"splits\.json is empty.*Put back an intact copy"):
+        run_directory.recorded_attributes(RunDirectory(tmp_path))
+
+
+def test_every_reader_of_a_run_file_goes_through_one_module():
+    own = {"auditing/encoders/recorded_codes.py"}
+    package = ROOT / "arl_tf"
+    others = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"json\.loads?\([^\n]*(read_text|open)\(|np\.load\(", path.read_text())
+    }
+    assert others - own == {"utils/run_files.py"}
