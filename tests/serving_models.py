@@ -16,7 +16,7 @@ from PIL import Image
 
 from arl_tf.exporting.saved_models import save_encoder, save_task_head
 from serving.server.endpoints import LocalServer, Settings
-from serving.web import demo
+from serving.web import browser_files, demo
 
 SIZE = 16
 CODE_SHAPE = (4, 4, 3)
@@ -62,10 +62,11 @@ def b64(content):
 
 
 @contextlib.contextmanager
-def serving(folder, *, demo_attacker=None, **settings):
+def serving(folder, *, demo_attacker=None, packages=browser_files.PACKAGES, **settings):
     """A running server on free ports with the demo page, drained at the end."""
     defaults = {"model_base_path": folder, "port": 0, "rest_api_port": 0}
-    server = LocalServer(Settings(**(defaults | settings)), demo.pages(demo_attacker))
+    pages = demo.pages(demo_attacker, packages=packages)
+    server = LocalServer(Settings(**(defaults | settings)), pages)
     server.start()
     try:
         yield server

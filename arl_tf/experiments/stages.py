@@ -205,8 +205,9 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Task head       {run.export / 'saved_model' / 'task_head'}",
             f"TFLite          {run.export / 'tflite'}",
         ]
-    if (run.export / ATTACKERS_FOLDER).exists():
-        lines.append(f"Demo page       --demo_attacker={run.export / ATTACKERS_FOLDER}")
-    if report_path.exists():
+    # A command ends with what it did, not with what an earlier one found.
+    if "attackers" in config.stage_names:
+        lines += stage_module("attackers").summary(run)
+    if report_path.exists() and "audit" in config.stage_names:
         lines += ["", terminal.headline(report_files.read_content(audit_folder))]
     return "\n".join(lines)
