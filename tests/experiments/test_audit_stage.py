@@ -138,15 +138,15 @@ def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, f
         assert other["ssim"]["value"] == pytest.approx(mine["ssim"]["value"], abs=0.05)
 
 
-def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_run, tmp_path):
+def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
-    before = read_report(smoke_run[0])
+    before = read_report(smoke_copy)
     refused = run_main(
-        "--stages=audit", f"--codes={codes}", f"--workdir={smoke_run[0]}", "--overwrite"
+        "--stages=audit", f"--codes={codes}", f"--workdir={smoke_copy}", "--overwrite"
     )
     assert refused.returncode == 2
     assert "another --workdir" in refused.stderr
-    assert read_report(smoke_run[0]) == before
+    assert read_report(smoke_copy) == before
 
 
 def subject_of(shape):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
-import shutil
 
 import numpy as np
 import pytest
@@ -303,8 +301,8 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         attackers_stage.check_reference(config)
 
 
-def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path):
-    workdir = pathlib.Path(shutil.copytree(smoke_run[0], tmp_path / "run"))
+def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
+    workdir = smoke_copy
     finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
     assert finished.returncode == 0, finished.stderr[-3000:]
     folder = workdir / "export" / "demo_attacker"

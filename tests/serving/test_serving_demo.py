@@ -21,6 +21,7 @@ from serving_models import (
     save_models,
     serving,
 )
+from waiting import LONG
 
 from serving import demo
 from serving.errors import ServingError
@@ -125,7 +126,7 @@ def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path):
     ],
 )
 def test_page_and_files_let_nothing_in_from_elsewhere(server, path, kind):
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=LONG)
     connection.request("GET", path)
     response = connection.getresponse()
     content = response.read()

@@ -6,6 +6,7 @@ import types
 
 import grpc
 import pytest
+from waiting import LONG, wait_for
 
 from serving.errors import ServingError
 from serving.model_config import ModelSource, VersionPolicy, sources_in_folder
@@ -133,7 +134,7 @@ def test_old_version_serves_while_the_new_one_loads(tmp_path):
     def load(name, version, path):
         if version == 2:
             loading.set()
-            assert go_on.wait(10)
+            wait_for(go_on)
         return fake_load(name, version, path)
 
     add(tmp_path, 1)
@@ -142,7 +143,7 @@ def test_old_version_serves_while_the_new_one_loads(tmp_path):
     add(tmp_path, 2)
     thread = threading.Thread(target=store.poll, kwargs={"settled": True})
     thread.start()
-    assert loading.wait(10)
+    wait_for(loading)
     assert served(store) == 1
     assert states(store) == {1: "AVAILABLE", 2: "LOADING"}
     go_on.set()
@@ -218,10 +219,10 @@ def test_watching_survives_an_unreadable_disk_and_finds_what_comes_later(tmp_pat
     store = ModelStore(read_sources, fake_load)
     store.watch(0.01)
     for _ in range(2):
-        assert looked.acquire(timeout=10)
+        assert looked.acquire(timeout=LONG)
     add(tmp_path / "models", 1)
     for _ in range(4):
-        assert looked.acquire(timeout=10)
+        assert looked.acquire(timeout=LONG)
     store.close()
     assert served(store) == 1
 
