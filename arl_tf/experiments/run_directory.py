@@ -7,7 +7,6 @@ import json
 import pathlib
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,11 +66,6 @@ class RunDirectory:
     def player(self, name: str) -> pathlib.Path:
         """The trained encoder, task_head or decoder."""
         return self.checkpoints / f"{name}.keras"
-
-
-def fit_verbosity() -> int:
-    """Keras' verbosity: a progress bar in a terminal, a line an epoch in a log file."""
-    return 1 if sys.stdout.isatty() else 2
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from tiny_models import proof
 from waiting import LONG, OF_A_PROCESS
 
 from arl_tf.data.faces import generation
-from arl_tf.export import tflite
+from arl_tf.exporting import tflite
 from serving import client_cli, packing
 from serving.device import EXIF_ORIENTATION, DeviceEncoder, load_image
 
