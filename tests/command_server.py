@@ -13,12 +13,16 @@ import runpy
 import sys
 import traceback
 
+import kept_readouts
+
+# As `python -m` has it.
+sys.path[0] = os.getcwd()
+
 
 def serve() -> None:
     """Answers commands one after another, until standard input ends."""
-    # As `python -m` has it.
-    sys.path[0] = os.getcwd()
     # Its imports are the seconds that every command saves; no operation may run before the forks.
+    kept_readouts.keep()
     importlib.import_module("arl_tf.experiments.stages")
     for line in sys.stdin:
         print(run(json.loads(line)), flush=True)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import filelock
+import kept_readouts
 import pytest
 from commands import ROOT, run_module
 from waiting import OF_A_PROCESS
@@ -50,6 +51,15 @@ def made_once(tmp_path_factory):
         return folder
 
     return folder_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def readouts_are_fitted_once(made_once):
+    """In this process and in those of commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kept_readouts.FOLDER, str(made_once("readouts", lambda folder: None)))
+        kept_readouts.keep()
+        yield
 
 
 def make_smoke_run(folder):
