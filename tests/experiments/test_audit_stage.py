@@ -88,6 +88,7 @@ def test_recorded_codes_without_labels_and_identities_are_audited(tmp_path):
     assert report["floor_attacks"] == []
 
 
+@pytest.mark.slow
 def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
     smoke_run, tmp_path
 ):
@@ -112,7 +113,7 @@ def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
     assert own["training_adversary"] is not None
 
 
-@pytest.mark.parametrize("float_form", [False, True])
+@pytest.mark.parametrize("float_form", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, float_form):
     exported = smoke_run[0] / "export"
     workdir = tmp_path / "run"
