@@ -17,12 +17,20 @@ __all__ = ["ROOT", "run_main"]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-# Minutes each: begun first, they do not keep one of two processes waiting for the other.
-LONG = ("test_known_answers.py", "test_audit_stage.py")
+# The longest are begun first: they must not keep one of two processes waiting at the end. In this
+# order what needs the smoke run comes when it is there.
+FIRST = (
+    "test_audit_stage.py",
+    "test_known_answers.py",
+    "test_demo_attackers.py",
+    "test_decoder_attacks.py",
+    "test_train.py",
+)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONG)
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 
 
 def run_main(*flags):
