@@ -23,7 +23,8 @@ def serve() -> None:
     """Answers commands one after another, until standard input ends."""
     # Its imports are the seconds that every command saves; no operation may run before the forks.
     kept_readouts.keep()
-    importlib.import_module("arl_tf.experiments.stages")
+    for module in importlib.import_module("arl_tf.experiments.stages").STAGES.values():
+        importlib.import_module(module)
     for line in sys.stdin:
         print(run(json.loads(line)), flush=True)
 
