@@ -3,9 +3,9 @@
 import pytest
 from waiting import LONG
 
-from serving.client import EncoderClient
-from serving.grpc_client import GrpcEncoderClient
-from serving.http_protocol import TimedProtocol
+from serving.clients.grpc_client import GrpcEncoderClient
+from serving.clients.rest_client import EncoderClient
+from serving.server.http_protocol import TimedProtocol
 
 
 @pytest.fixture(autouse=True, scope="session")
