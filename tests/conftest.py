@@ -72,7 +72,7 @@ def readouts_are_fitted_once(made_once):
 
 @pytest.fixture(scope="session", autouse=True)
 def serving_is_patient():
-    """Limits of clients and connections that a test doesn't set are LONG: only faults reach them."""
+    """Limits of clients and connections that a test doesn't set are LONG, for faults alone."""
     from serving.clients.grpc_client import GrpcEncoderClient
     from serving.clients.rest_client import EncoderClient
     from serving.server.http_protocol import TimedProtocol
