@@ -73,9 +73,9 @@ def readouts_are_fitted_once(made_once):
 @pytest.fixture(scope="session", autouse=True)
 def serving_is_patient():
     """Limits of clients and connections that a test doesn't set are LONG, for faults alone."""
-    from serving.client import EncoderClient
-    from serving.grpc_client import GrpcEncoderClient
-    from serving.http_protocol import TimedProtocol
+    from serving.clients.grpc_client import GrpcEncoderClient
+    from serving.clients.rest_client import EncoderClient
+    from serving.server.http_protocol import TimedProtocol
 
     with pytest.MonkeyPatch.context() as patch:
         for client in (EncoderClient, GrpcEncoderClient):

@@ -15,7 +15,8 @@ from PIL import Image
 from waiting import LONG
 
 from arl_tf.exporting.saved_models import save_encoder, save_task_head
-from serving.server import LocalServer, Settings
+from serving.server.endpoints import LocalServer, Settings
+from serving.web import demo
 
 SIZE = 16
 CODE_SHAPE = (4, 4, 3)
@@ -61,11 +62,11 @@ def b64(content):
 
 
 @contextlib.contextmanager
-def serving(folder, **settings):
-    """A running, patient server on free ports; settings replace that. Drained at the end."""
+def serving(folder, *, demo_attacker=None, **settings):
+    """A running server with the demo page on free ports, patient unless settings replace that."""
     defaults = {"model_base_path": folder, "port": 0, "rest_api_port": 0}
     defaults |= {"rest_api_timeout": LONG, "grpc_timeout": LONG}
-    server = LocalServer(Settings(**(defaults | settings)))
+    server = LocalServer(Settings(**(defaults | settings)), demo.pages(demo_attacker))
     server.start()
     try:
         yield server

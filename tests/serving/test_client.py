@@ -23,10 +23,10 @@ from serving_stub import (
 )
 from waiting import LONG, SOON, until
 
-from serving import client as client_module
-from serving import contract
-from serving.client import EncoderClient, PredictRetry
-from serving.client_errors import (
+from serving.clients import contract
+from serving.clients import rest_client as client_module
+from serving.clients.contract import ENCODE
+from serving.clients.errors import (
     AnswerError,
     DeadlineError,
     EncoderError,
@@ -35,7 +35,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ENCODE
+from serving.clients.rest_client import EncoderClient, PredictRetry
 
 BUSY = (503, {"error": "queue is full"}, {})
 

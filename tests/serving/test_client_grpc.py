@@ -11,8 +11,9 @@ from serving_stub import NAMES, SIZE, sigmoid, stub_code, stub_logits
 from tensorflow.core.protobuf import meta_graph_pb2
 from waiting import LONG, SOON, until
 
-from serving import grpc_client
-from serving.client_errors import (
+from serving.clients import grpc_client
+from serving.clients.contract import ENCODE, TensorSpec
+from serving.clients.errors import (
     AnswerError,
     DeadlineError,
     NotFoundError,
@@ -20,8 +21,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ENCODE, TensorSpec
-from serving.grpc_client import GrpcEncoderClient
+from serving.clients.grpc_client import GrpcEncoderClient
 
 Code = grpc.StatusCode
 

@@ -14,8 +14,9 @@ from serving_grpc_stub import grpc_stub
 from serving_stub import CODE_SHAPE, SIZE, refusing_address, rest_stub
 from waiting import LONG
 
-from serving import load, load_test
-from serving.client_errors import ServerError
+from serving import load_test
+from serving.clients import load
+from serving.clients.errors import ServerError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from waiting import LONG, wait_for
 
-from serving import batching
-from serving.batching import Batcher, BatchingParameters
-from serving.errors import ServingError, invalid
-from serving.servable import Signature
+from serving.server import batching
+from serving.server.batching import Batcher, BatchingParameters
+from serving.server.errors import ServingError, invalid
+from serving.server.signature import Signature
 
 # In time.monotonic's seconds, as deadlines are: never, and over before anything begins.
 NEVER, OVER = math.inf, -math.inf

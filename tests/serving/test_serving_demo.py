@@ -23,8 +23,8 @@ from serving_models import (
 )
 from waiting import LONG
 
-from serving import demo
-from serving.errors import ServingError
+from serving.server.errors import ServingError
+from serving.web import demo
 
 
 @pytest.fixture(scope="module")

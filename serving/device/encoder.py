@@ -1,10 +1,11 @@
 """The device's side: photos to codes with TFLite, without TensorFlow; no picture goes anywhere.
 
 Needs numpy, pillow and ai_edge_litert. `prepare` repeats the training's preprocessing
-(arl_tf/data.py) with pillow: the largest centred square, an antialiased bilinear resize in
-float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300 differs,
-and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice, is off
-by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not applied.
+(arl_tf/data/image_sets.py) with pillow: the largest centred square, an antialiased bilinear
+resize in float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300
+differs, and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice,
+is off by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not
+applied.
 
 JPEG decoders differ on top. Pillow's uses libjpeg's accurate transform, TensorFlow's
 `decode_image` the fast one, whose red and blue come out about 1 of 255 darker. Measured on 32
@@ -22,9 +23,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from serving.client_base import OnUnreadable, Path, log_unreadable
-from serving.client_errors import EncoderError
-from serving.noise_key import check_key, keyed_noise
+from serving.clients.base import OnUnreadable, Path, log_unreadable
+from serving.clients.errors import EncoderError
+from serving.device.noise_key import check_key, keyed_noise
 
 EXIF_ORIENTATION = 0x0112
 # What training decodes. Pillow's decoders of other formats stay out of reach of what is sent in.
@@ -49,7 +50,7 @@ class DeviceEncoder:
             path: export/tflite/encoder_*.tflite.
             num_threads: None: LiteRT's choice.
             noise_key: a secret of 32 bytes that decides an encoder's noise together with photo and
-                file (serving/noise_key.py); None: noise is new for every code.
+                file (serving/device/noise_key.py); None: noise is new for every code.
 
         Raises:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
