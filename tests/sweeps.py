@@ -47,5 +47,6 @@ def results():
         "beaten": audit(0.3, 0.7),
         "unknown": audit(0.5, None),
     }
+    audits["safe"]["codes"]["noisy"] = True
     references = {"reference": audit(0.65, None)}
     return sweep_results.assemble([*records, failed("impossible")], audits, references)

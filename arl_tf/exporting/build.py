@@ -55,6 +55,7 @@ def export_models(
     export_dir: pathlib.Path,
     provenance: Mapping[str, Any],
     gate: Mapping[str, Any] | None = None,
+    trained_on: Mapping[str, Any] | None = None,
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
 ) -> ExportResult:
     """Writes the next version of both models.
@@ -70,6 +71,7 @@ def export_models(
         export_dir: made if missing.
         provenance: facts for the manifest, as JSON can hold them (no NaN).
         gate: what the privacy gate found, for the manifest; None where there was none.
+        trained_on: of `manifest.training_data`, for the manifest; None where it is not known.
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
 
     Raises:
@@ -92,6 +94,7 @@ def export_models(
             **manifest.describe_models(version, attribute_names, image_size, encoder),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "gate": gate,
+            "trained_on": trained_on and dict(trained_on),
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }

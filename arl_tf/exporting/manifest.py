@@ -63,6 +63,23 @@ def describe_comparisons(
     }
 
 
+def training_data(dataset: str, images: int, *, photographs: bool) -> dict[str, Any]:
+    """The manifest's `trained_on`: whoever reads figures must know what faces they are of.
+
+    Args:
+        dataset: --dataset.
+        images: how many of them the encoder learned from.
+        photographs: whether they are photographs of people; else drawn faces.
+    """
+    kind = "photographs" if photographs else "drawn faces, no photographs"
+    return {
+        "dataset": dataset,
+        "images": images,
+        "photographs": photographs,
+        "words": f"{images:,} {kind} (--dataset={dataset})",
+    }
+
+
 def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
     """What a client must know of images and codes, for the manifest."""
     code_shape = encoder.output_shape[1:]

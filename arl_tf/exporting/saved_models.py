@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -174,19 +174,14 @@ def save_task_head(
     asset.unlink()
 
 
-def save_attacker(
-    pictures: Callable[[tf.Tensor], tf.Tensor],
-    variables: Sequence[tf.Variable],
-    code_shape: tuple[int, ...],
-    path: pathlib.Path,
-) -> None:
+def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
     """Writes an attacker's SavedModel: `code` float32 [N, ...] -> `reconstruction` [N, S, S, 3]."""
     module = tf.Module(name="attacker")
-    module.model_variables = list(variables)
+    module.model_variables = [variable.value for variable in attacker.variables]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    @tf.function(input_signature=[tf.TensorSpec(attacker.input_shape, tf.float32, name="code")])
     def attack(code):
-        return {"reconstruction": pictures(code)}
+        return {"reconstruction": attacker(code, training=False)}
 
     module.attack = attack
     tf.saved_model.save(module, str(path), signatures={"serving_default": attack})

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, picture_wall, spread_rows
-from arl_tf.report.wording import verdict
+from arl_tf.report.verdict import untold, verdict
+from arl_tf.report.wording import is_retrieval, reading
 from arl_tf.utils import files
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -37,7 +39,11 @@ def write_report(
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"verdict": verdict(report.content), **report.content}
+    content = {
+        "verdict": verdict(report.content),
+        "untold": untold(report.content),
+        **report.content,
+    }
     names = [attack["name"] for attack in content["attacks"]]
     save_measures(
         folder / MEASURES_FILE,
@@ -123,7 +129,7 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
     rows = {
         "original": report.originals,
-        f"from the code:\n{attack}": report.pictures[attack],
+        attack_label(report.content, attack): report.pictures[attack],
     }
     if reference_pictures is not None:
         rows["reference"] = reference_pictures
@@ -131,3 +137,11 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
         if floor in report.pictures:
             rows[floor] = report.pictures[floor]
     return picture_wall({name: images[chosen] for name, images in rows.items()})
+
+
+def attack_label(content: Mapping[str, Any], attack: str) -> str:
+    """The label of the worst attack's pictures; it says so where they are others' photos."""
+    label = f"from the code:\n{attack}"
+    if is_retrieval(attack):
+        label += f"\n({reading(content, attack)[0].replace(' of ', chr(10) + 'of ')})"
+    return label

@@ -1,13 +1,10 @@
 """Trains the players phase by phase and saves them. Resumes where it was killed."""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import logging
-from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import training_batches
@@ -26,7 +23,6 @@ def train(
     files: TrainingFiles,
     images: ImageSet,
     splits: Splits,
-    hyper_parameters: Mapping[str, Any],
 ) -> None:
     """Trains the players, from their last checkpoint if there is one; saves them as .keras files.
 
@@ -35,7 +31,6 @@ def train(
         files: where they are written.
         images: the data set.
         splits: its parts.
-        hyper_parameters: name -> value, for TensorBoard's HParams.
 
     Raises:
         callbacks.TrainingDiverged: a loss is not finite, or far beyond what its term can be.
@@ -45,7 +40,6 @@ def train(
     done = restore(learner, settings, files, steps)
     callbacks.drop_lines_after(files.metrics, done)
     writer = tf.summary.create_file_writer(str(files.logs))
-    write_hyper_parameters(hyper_parameters, writer)
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -193,18 +187,3 @@ def watchers(
         )
         watching.insert(0, restart)
     return watching
-
-
-def write_hyper_parameters(settings: Mapping[str, Any], writer: tf.summary.SummaryWriter) -> None:
-    """TensorBoard's HParams entry: all settings that shape training, the measure to compare by."""
-    with writer.as_default(step=0):
-        hparams.hparams_config(
-            hparams=[hparams.HParam(name) for name in settings],
-            metrics=[
-                hparams.Metric("eval/mean_mcc", display_name="mean MCC (X1 validation)"),
-                hparams.Metric(
-                    "eval/adversary_psnr", display_name="adversary PSNR, dB (X2 validation)"
-                ),
-            ],
-        )
-        hparams.hparams(settings)
