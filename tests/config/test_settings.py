@@ -1,19 +1,16 @@
 """Settings: what is impossible is refused by name, and the flags say just what Config says."""
 
 import dataclasses
-import pathlib
-import subprocess
-import sys
 
 import pytest
 from absl import flags
+from conftest import run_main
 
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
 
-ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = dataclasses.fields(Config)
 
 
@@ -304,13 +301,9 @@ def test_help_lists_every_flag_with_its_text_and_helpfull_by_group():
 
 
 def test_the_command_shows_every_flag_and_answers_a_misspelt_one():
-    def run(argument):
-        command = [sys.executable, "-m", "arl_tf.main", argument]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    shown = run("--help").stdout
+    shown = run_main("--help").stdout
     assert [field.name for field in FIELDS if f"{field.name}: " not in shown] == []
-    refused = run("--lambda_pixl=3")
+    refused = run_main("--lambda_pixl=3")
     assert refused.returncode != 0 and "Did you mean: lambda_pixel" in refused.stderr
 
 
