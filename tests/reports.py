@@ -108,7 +108,12 @@ def report_content(leakage=None):
             "identities_known": True,
             "faces": "drawn",
         },
-        "provenance": {"date": "2026-11-25", "seed": 1, "settings": {"workdir": "runs/x"}},
+        "provenance": {
+            "date": "2026-11-25",
+            "seed": 1,
+            "encoder_sha256": "0" * 64,
+            "settings": {"workdir": "runs/x"},
+        },
     }
 
 

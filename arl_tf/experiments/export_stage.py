@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from absl import logging
 
-from arl_tf.auditing.encoders import audited
 from arl_tf.config.conditions import Figures, parse_conditions, report_figures
 from arl_tf.config.settings import Config, comma_separated
 from arl_tf.data.image_sets import ImageSet
@@ -18,6 +17,7 @@ from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.exporting import build, manifest
 from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.models import fingerprint
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 
@@ -82,7 +82,7 @@ def judge_run(config: Config, run: RunDirectory, encoder: keras.Model) -> gate.G
     return gate.judge(
         parse_conditions(config.require),
         content,
-        audited.weights_hash(encoder),
+        fingerprint.weights_hash(encoder),
         reference_figures(content),
     )
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.metrics.equivalence import ExportError as ExportError
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 MANIFEST = pathlib.Path("manifest.json")
@@ -148,7 +149,13 @@ def build_saved_models(
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
     saved_models.save_encoder(encoder, image_size, encoder_dir)
-    saved_models.save_task_head(task_head, encoder.output_shape[1:], attribute_names, task_head_dir)
+    saved_models.save_task_head(
+        task_head,
+        encoder.output_shape[1:],
+        attribute_names,
+        task_head_dir,
+        encoder_sha256=weights_hash(encoder),
+    )
     errors = {
         **saved_models.encoder_parity(encoder_dir, batches, encoder),
         **saved_models.task_head_parity(task_head_dir, batches),

@@ -1,11 +1,11 @@
 """AuditReport -> report.json, report.html and pictures. Nothing is computed here."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
@@ -15,10 +15,24 @@ from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, picture_wall, spread_rows
 from arl_tf.report.verdict import untold, verdict
 from arl_tf.report.wording import is_retrieval, reading
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 RESAMPLES = "resamples.npz"
+REMEDY = "Put back an intact copy, or audit again: the same audit with --overwrite."
+# What others read of report.json.
+READ_KEYS = (
+    "verdict",
+    "utility.mean_mcc.value",
+    "floors.mean_image.face_similarity.value",
+    "attacks",
+    "worst.face_similarity.attack",
+    "leakage.face_similarity.value",
+    "codes.linkage_auc",
+    "codes.channel",
+    "provenance.encoder_sha256",
+    "reference",
+)
 WALL, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
 
 
@@ -65,8 +79,12 @@ def write_report(
 
 
 def read_content(folder: pathlib.Path) -> dict[str, Any]:
-    """The content of an audit folder's report.json."""
-    return json.loads((folder / REPORT_JSON).read_text(encoding="utf-8"))
+    """The content of an audit folder's report.json.
+
+    Raises:
+        ValueError: it is missing, damaged or of another version.
+    """
+    return run_files.read_json(folder / REPORT_JSON, remedy=REMEDY, keys=READ_KEYS)
 
 
 def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
@@ -99,7 +117,7 @@ def load_resamples(folder: pathlib.Path) -> Resamples | None:
     path = folder / RESAMPLES
     if not path.exists():
         return None
-    with np.load(path) as saved:
+    with run_files.open_arrays(path, remedy=REMEDY) as saved:
         figures = {name: saved[name] for name in saved.files if name != "key"}
         return Resamples(str(saved["key"]), figures)
 
@@ -115,12 +133,19 @@ def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
 
 
 def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:
-    """An earlier audit's reconstructions, uint8 [N, S, S, 3]; None if it kept none."""
+    """An earlier audit's reconstructions, uint8 [N, S, S, 3]; None if it kept none.
+
+    Pictures are for show: damaged ones are left out with a warning.
+    """
     path = folder / RECONSTRUCTIONS
     if not path.exists():
         return None
-    with np.load(path) as saved:
-        return saved["reconstructions"]
+    try:
+        with run_files.open_arrays(path, remedy=REMEDY) as saved:
+            return saved["reconstructions"]
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s The report goes without these pictures.", error)
+        return None
 
 
 def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.ndarray:

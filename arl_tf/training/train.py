@@ -1,5 +1,6 @@
 """Trains the players phase by phase and saves them. Resumes where it was killed."""
 
+import pathlib
 import sys
 
 import keras
@@ -13,6 +14,7 @@ from arl_tf.models.losses import PrivacyObjective
 from arl_tf.training import building, callbacks, checkpoints
 from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
+from arl_tf.utils import run_files
 
 CLIP_NORM = 5.0
 PLAYERS = ("encoder", "task_head", "decoder")
@@ -142,14 +144,48 @@ def restore(
     files: TrainingFiles,
     steps: int,
 ) -> int:
-    """Loads the last checkpoint; returns how many epochs lie behind it, 0 where there is none."""
-    found = checkpoints.latest(files.checkpoints)
-    if found is None:
-        return 0
-    weights, state = found
-    compile_phase(learner, settings, state["phase"], dict(phases(settings))[state["phase"]] * steps)
-    learner.load_weights(weights)
-    logging.info("Resuming after epoch %d from %s", state["epoch"], weights.parent)
+    """Loads the newest checkpoint that can be read.
+
+    Returns:
+        How many epochs lie behind it; 0 where there is no checkpoint.
+
+    Raises:
+        ValueError: there are checkpoints, and none of them can be read.
+    """
+    found = checkpoints.newest_first(files.checkpoints)
+    for checkpoint in found:
+        try:
+            epoch = load_checkpoint(learner, settings, checkpoint, steps)
+        except run_files.UnreadableFileError as error:
+            logging.warning("%s", error)
+            continue
+        logging.info("Resuming after epoch %d from %s", epoch, checkpoint)
+        return epoch
+    if found:
+        raise ValueError(
+            f"No checkpoint of {files.checkpoints} can be read"
+            f" ({', '.join(checkpoint.name for checkpoint in found)}); put back an intact copy, or"
+            " train from the beginning with --overwrite."
+        )
+    return 0
+
+
+def load_checkpoint(
+    learner: AdversarialRepresentationLearner,
+    settings: TrainingSettings,
+    checkpoint: pathlib.Path,
+    steps: int,
+) -> int:
+    """Loads one checkpoint, optimizers included; returns how many epochs lie behind it."""
+    state, epochs = checkpoints.read_state(checkpoint), dict(phases(settings))
+    if state["phase"] not in epochs or not isinstance(state["epoch"], int):
+        raise run_files.refusal(
+            checkpoint / checkpoints.STATE,
+            f"is of no phase of this training: {dict(state)}",
+            checkpoints.CHECKPOINT_REMEDY,
+        )
+    compile_phase(learner, settings, state["phase"], epochs[state["phase"]] * steps)
+    checkpoints.load_weights(learner, checkpoint)
     return state["epoch"]
 
 

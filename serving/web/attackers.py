@@ -1,13 +1,13 @@
 """The demo page's attackers, of the folder that `--stages=attackers` writes, and what is known."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from serving.common import files
 from serving.server import servable, validation
 from serving.server.errors import invalid
 from serving.server.servable import Servable
@@ -18,6 +18,7 @@ ATTACKERS = ("protected", "unprotected_encoder", "unprotected", "task_output")
 # Image -> the attacker's picture from the unprotected code, for browsers: neither leaves them.
 UNPROTECTED_FILE = "unprotected.tflite"
 FINDINGS = "attackers.json"
+REMEDY = "--stages=attackers writes the folder of --demo_attacker anew."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +99,8 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
+    content = files.read_object(path, REMEDY)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         attackers = {
             name: {
                 "words": str(each["words"]),
@@ -118,7 +119,7 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
             "trained_on": content.get("trained_on"),
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"--demo_attacker: {path} can't be read ({error!r}).") from error
+        raise ValueError(f"{path} can't be read ({error!r}). {REMEDY}") from error
 
 
 def better_floor(floors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -3,10 +3,12 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from serving.common import files as common
 from serving.device.manifest import manifest_of
 
 WEB = pathlib.Path(__file__).parent
@@ -111,8 +113,14 @@ def encoder_of(export: pathlib.Path) -> BrowserEncoder | None:
 
 
 def encoder_in(file: pathlib.Path) -> BrowserEncoder | None:
-    """A TFLite file and its manifest; None where either is missing."""
-    manifest = read_manifest(manifest_of(file)) if file.is_file() else None
+    """A TFLite file and its manifest; None where either is missing or damaged."""
+    if not file.is_file():
+        return None
+    found = common.flaw(file)
+    if found:
+        logging.getLogger(__name__).warning("%s %s: browsers do not encode by it", file, found)
+        return None
+    manifest = read_manifest(manifest_of(file))
     return manifest and BrowserEncoder(file, manifest)
 
 

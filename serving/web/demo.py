@@ -277,5 +277,7 @@ def code_inputs(body: bytes, signature: Signature) -> dict[str, np.ndarray]:
 def attribute_names(task_head: Servable, count: int) -> list[str]:
     """The attributes' names, which the task head's SavedModel has as an asset; else numbers."""
     path = task_head.path / "assets" / "attributes.txt"
-    names = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    # Damaged names are of another number, most likely; the page then shows numbers.
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    names = text.splitlines()
     return names if len(names) == count else [f"attribute {index}" for index in range(count)]

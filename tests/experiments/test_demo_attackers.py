@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import pathlib
-import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from conftest import run_main
+from reports import report_content
 
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
@@ -187,8 +187,10 @@ def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similariti
     files.write_json(
         run.audit("test") / "report.json",
         {
+            **report_content(),
+            "verdict": "",
             "provenance": {"encoder_sha256": sha256},
-            "codes": {"channel": channel},
+            "codes": {"channel": channel, "linkage_auc": None},
             "attacks": [{"name": name, **figure(value)} for name, value in similarities.items()],
             "floor_attacks": [
                 {"name": f"task_output/{name}", **figure(value / 2)}
@@ -417,17 +419,12 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         attackers_stage.check(config, None, [])
 
 
-def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path, capsys):
-    workdir = pathlib.Path(shutil.copytree(smoke_run[0], tmp_path / "run"))
+def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
+    workdir = smoke_copy
     run = run_directory.RunDirectory(workdir)
-    settings = run_directory.recorded_settings(run) | {
-        "workdir": str(workdir),
-        "stages": "attackers",
-        "reference": "auto",
-        "deterministic": False,
-    }
-    stages.run_stages(Config(**settings), run)
-    told = capsys.readouterr().out
+    finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    told = finished.stdout
     folder = workdir / "export" / "demo_attacker"
     assert f"--demo_attacker={folder}" in told
     assert "No unprotected reference" not in told
