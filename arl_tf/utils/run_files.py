@@ -1,4 +1,4 @@
-"""Reads files of run directories and models; names what is damaged or not ours, and the remedy."""
+"""Reads files of run directories and models; names what is damaged or not ours, and the remedy.
 
 Disks fill up, copies break off, a clone without Git LFS leaves pointers, and directories are read
 by other versions than wrote them. Every reader of such a file goes through here, so that all of
