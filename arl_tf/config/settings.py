@@ -15,6 +15,7 @@ from arl_tf.config.checks import ALONE, check_combinations, check_value
 from arl_tf.config.checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config.checks import TFDS_PREFIX as TFDS_PREFIX
 from arl_tf.config.checks import comma_separated as comma_separated
+from arl_tf.config.path_values import clean_path
 
 # A setting belongs to the first stage whose result it changes. A finished stage remembers the
 # settings of its own group and of the groups before it; "run" settings change no result.
@@ -52,9 +53,30 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    path: bool = False,
+    topic: str | None = None,
 ) -> Any:
-    """A dataclass field that carries a setting's default, range or choices, help text and group."""
-    metadata = {"help": help_text, "group": group, "low": low, "high": high, "choices": choices}
+    """A dataclass field that carries all that is to be known of a setting.
+
+    Args:
+        default: its value where none is given; the type of all its values.
+        help_text: one sentence or more.
+        group: see STAGE_GROUPS.
+        low: the least value.
+        high: the greatest value.
+        choices: the only values.
+        path: whether it names a file or folder.
+        topic: the part of --helpfull where it stands, if not that of its group.
+    """
+    metadata = {
+        "help": help_text,
+        "group": group,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "path": path,
+        "topic": topic or group,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -67,7 +89,9 @@ class Config:
     """
 
     # The run.
-    workdir: str = option("runs/default", "Run directory: everything the run writes.", group="run")
+    workdir: str = option(
+        "runs/default", "Run directory: everything the run writes.", group="run", path=True
+    )
     stages: str = option(
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
@@ -82,6 +106,7 @@ class Config:
         "",
         "Where prepared images are kept; empty: inside --workdir. Share one to decode once.",
         group="run",
+        path=True,
     )
     threads: int = option(
         0,
@@ -93,6 +118,7 @@ class Config:
         0,
         "Seed of splits, initial weights, data order and attackers.",
         group="data",
+        topic="run",
         low=0,
         high=2**31 - 1,
     )
@@ -106,12 +132,13 @@ class Config:
         group="data",
     )
     data_dir: str = option(
-        "", "Folder of the data: CelebA layout, or tfds' data_dir.", group="data"
+        "", "Folder of the data: CelebA layout, or tfds' data_dir.", group="data", path=True
     )
     tfds_download: bool = option(
         False,
         "Let tensorflow-datasets download the data set. Nothing is downloaded otherwise.",
         group="run",
+        topic="data",
     )
     image_size: int = option(
         64,
@@ -171,7 +198,9 @@ class Config:
         " images at most; what is measured stays. Empty: X2 is of --dataset.",
         group="data",
     )
-    public_data_dir: str = option("", "Folder of --public_dataset (as --data_dir).", group="data")
+    public_data_dir: str = option(
+        "", "Folder of --public_dataset (as --data_dir).", group="data", path=True
+    )
     validation_fraction: float = option(
         0.1,
         "Share of X1's and of X2's images set aside (by identity) for validation and early"
@@ -303,6 +332,7 @@ class Config:
         "Run directory of a trained encoder of the same shape, from whose encoder and task head"
         " training begins; empty: random weights.",
         group="train",
+        path=True,
     )
     mu: float = option(
         0.1, "Weight of the perceptual loss in the adversary's own loss.", group="train", low=0
@@ -364,8 +394,12 @@ class Config:
     weight_decay: float = option(
         1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
     )
-    checkpoint_epochs: int = option(1, "Epochs between checkpoints.", group="run", low=1)
-    picture_epochs: int = option(2, "Epochs between TensorBoard picture grids.", group="run", low=1)
+    checkpoint_epochs: int = option(
+        1, "Epochs between checkpoints.", group="run", topic="train", low=1
+    )
+    picture_epochs: int = option(
+        2, "Epochs between TensorBoard picture grids.", group="run", topic="train", low=1
+    )
     deterministic: bool = option(
         False,
         "Deterministic operations: the same seed gives the same bits (slower).",
@@ -378,6 +412,7 @@ class Config:
         "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings"
         " there, not on T).",
         group="run",
+        topic="audit",
         choices=("test", "validation"),
     )
     audit: str = option(
@@ -405,29 +440,34 @@ class Config:
         "Run directory of the unprotected encoder, audited: fills the leakage. 'auto' trains and"
         " audits it with the same settings and --defence=none, and keeps it in --cache_dir.",
         group="audit",
+        path=True,
     )
     codes: str = option(
         "",
         "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
         " optionally labels, names, identities, logits (README, 'Auditing other encoders').",
         group="audit",
+        path=True,
     )
     encoder_saved_model: str = option(
         "",
         "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
         group="audit",
+        path=True,
     )
     encoder_tflite: str = option(
         "",
         "Audit the encoder of this .tflite file (image float32 [1, S, S, 3] -> code) instead of a"
         " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
         group="audit",
+        path=True,
     )
     task_head_saved_model: str = option(
         "",
         "The task head that belongs to --encoder_saved_model or --encoder_tflite (code -> logits);"
         " without it the audit fits one on X1.",
         group="audit",
+        path=True,
     )
     channel_clip: float = option(
         0.0,
@@ -455,6 +495,7 @@ class Config:
         " --channel_noise) is worth where a photo is encoded again and again. Reported beside the"
         " audit of single codes, in a folder of its own.",
         group="run",
+        topic="audit",
         low=1,
         high=4096,
     )
@@ -465,12 +506,13 @@ class Config:
         group="audit",
     )
     attacker_data_dir: str = option(
-        "", "Folder of --attacker_dataset (as --data_dir).", group="audit"
+        "", "Folder of --attacker_dataset (as --data_dir).", group="audit", path=True
     )
     report_originals: bool = option(
         False,
         "Embed original test photos in report.html. Drawn faces are embedded in any case.",
         group="run",
+        topic="audit",
     )
     attacker_width: int = option(
         64, "Channels of the audit's fresh decoder (see --decoder_width).", group="audit", low=4
@@ -515,6 +557,7 @@ class Config:
         False,
         "Export even without an audit of T, or where it misses --require; the manifest says so.",
         group="run",
+        topic="export",
     )
     tflite_precisions: str = option(
         "float32,float16,int8",
@@ -559,6 +602,7 @@ class Config:
         " validation data by the cautious end of the 95 % interval. The chosen point is audited"
         " on T once and exported.",
         group="run",
+        topic="sweep",
     )
     study: str = option(
         "",
@@ -573,6 +617,8 @@ class Config:
         """Raises ValueError for the first setting, or pair of settings, that is impossible."""
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
+        for name in path_names():
+            object.__setattr__(self, name, clean_path(name, getattr(self, name)))
         check_combinations(self, STAGES, TFLITE_PRECISIONS)
 
     @property
@@ -646,8 +692,8 @@ def flag_help(field: dataclasses.Field) -> str:
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines one absl flag for every field of Config, with its default, range and choices as help.
 
-    All are key flags of the program, so --help shows them in one list; --helpfull shows them by
-    group. Ranges and choices are checked by Config, whose messages say more than absl's.
+    Ranges and choices are checked by Config, whose messages say more than absl's; `usage` shows the
+    help.
     """
     makers = {
         bool: flags.DEFINE_boolean,
@@ -667,10 +713,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values.register_key_flag_for_module(sys.argv[0], flag_values[field.name])
 
 
+def path_names() -> tuple[str, ...]:
+    """The settings that name files and folders."""
+    return tuple(field.name for field in dataclasses.fields(Config) if field.metadata["path"])
+
+
 def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
-    """The settings that the command line or a flagfile named, with their values."""
+    """The settings that the command line or a flagfile named, with their values.
+
+    Raises:
+        ValueError: a path can't be what was meant.
+    """
     names = (field.name for field in dataclasses.fields(Config))
-    return {name: flag_values[name].value for name in names if flag_values[name].present}
+    given = {name: flag_values[name].value for name in names if flag_values[name].present}
+    return given | {name: clean_path(name, given[name]) for name in path_names() if name in given}
 
 
 def check_given(given: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.export import build, saved_models
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints, train
-from arl_tf.utils import files, publishing
+from arl_tf.utils import files, publishing, revision
 
 # In the run's export folder; below it the names that serving.demo looks for.
 FOLDER = pathlib.Path("demo_attacker")
@@ -260,7 +260,7 @@ def describe(
             name: {**each.facts, "bytes": size_of(folder / name)} for name, each in chosen.items()
         },
         "leakage": leaks and leaks["face_similarity"],
-        **run_directory.provenance(),
+        **revision.provenance(),
     }
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import pathlib
 
-import filelock
 import numpy as np
 from absl import logging
 
@@ -23,6 +22,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
 from arl_tf.report import report_files, tensorboard
 from arl_tf.training import checkpoints, train
+from arl_tf.utils import revision, run_lock
 
 AUTO = "auto"
 # What makes no difference to an encoder that is trained without an adversary: protected runs that
@@ -130,7 +130,7 @@ def run_audit(
                 "encoder_sha256": subject.sha256,
                 "files_sha256": splits.names_hash(images.names),
                 "seed": config.seed,
-                **run_directory.provenance(),
+                **revision.provenance(),
                 "settings": config.settings("audit"),
             },
         ),
@@ -248,9 +248,8 @@ def audited_reference(
         settings, workdir=str(cached.root), cache_dir=str(cache_folder(config, run))
     )
     logging.info("--reference=auto: the unprotected encoder in %s", cached.root)
-    cached.root.mkdir(parents=True, exist_ok=True)
     # Runs that share a cache share the reference; one of them makes it.
-    with filelock.FileLock(cached.root.with_suffix(".lock")):
+    with run_lock.owned(cached.root, wait=True):
         finish_reference(config, settings, cached, images, parts, subject)
     return cached.root
 

@@ -19,6 +19,7 @@ from arl_tf.export import build
 from arl_tf.export.tflite_checks import Proof
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
+from arl_tf.utils import revision
 
 SAMPLES = 16
 MOST_VALIDATION_IMAGES = 512
@@ -43,7 +44,7 @@ def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Spl
         proof=proof_of(images, parts, config.calibration_images),
         export_dir=run.export,
         provenance={
-            **run_directory.provenance(),
+            **revision.provenance(),
             "settings_sha256": run_directory.settings_hash(config.settings("export")),
             "audit": report_files.read_figures(run.audit("test")),
         },

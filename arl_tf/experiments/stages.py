@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import shlex
 import shutil
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ from arl_tf.experiments.sweeps import study, study_report, sweep, sweep_report
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, wording
 from arl_tf.training import checkpoints, train
-from arl_tf.utils import files
+from arl_tf.utils import files, run_lock
 
 # What builds on the audit of T.
 AFTER_AUDIT = ("export", "attackers")
@@ -36,19 +37,39 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     """
     prepare_tensorflow(config)
     todo = stages_to_do(config, run)
+    for stage in config.stage_names:
+        if stage not in todo:
+            logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     if todo:
+        check_folders(config, run)
         check_prerequisites(config, run, todo)
-        cache = audit_stage.cache_folder(config, run)
-        images = audit_stage.load_audited_images(config, cache)
-        images, parts = public_data.load_parts(config, images, cache)
-        forget(config, run, todo)
-        record_splits(run, parts, images)
-        run_directory.write_config(run, config)
-        for stage in todo:
-            logging.info("Stage '%s' begins", stage)
-            STAGES[stage](config, run, images, parts)
-            run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
+        # Several processes may work through the points of one sweep or study.
+        with run_lock.owned(run.root, shared=bool(set(todo) & set(ALONE))):
+            do_stages(config, run)
     print(summary(config, run))
+
+
+def do_stages(config: Config, run: RunDirectory) -> None:
+    """Does what is to be done in a run directory that this process holds."""
+    # Looked at again: another process may have held it until now.
+    todo = stages_to_do(config, run)
+    cache = audit_stage.cache_folder(config, run)
+    images = audit_stage.load_audited_images(config, cache)
+    images, parts = public_data.load_parts(config, images, cache)
+    forget(config, run, todo)
+    record_splits(run, parts, images)
+    run_directory.write_config(run, config)
+    for stage in todo:
+        logging.info("Stage '%s' begins", stage)
+        STAGES[stage](config, run, images, parts)
+        run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
+
+
+def check_folders(config: Config, run: RunDirectory) -> None:
+    """Raises ValueError where the run directory or the cache can't be written."""
+    files.check_can_be_written("workdir", run.root)
+    if config.cache_dir:
+        files.check_can_be_written("cache_dir", pathlib.Path(config.cache_dir))
 
 
 def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
@@ -89,7 +110,6 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     if recorded is None or config.overwrite or stage in ALONE:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
-    logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     return True
 
 
@@ -217,7 +237,7 @@ def summary(config: Config, run: RunDirectory) -> str:
     ):
         if (run.root / folder / page).exists():
             lines.append(f"{name:15s} {run.root / folder / page}")
-    lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
+    lines.append(f"TensorBoard     tensorboard --logdir {shlex.quote(str(run.logs))}")
     if (run.export / "manifest.json").exists():
         lines += [
             f"Encoder         {run.export / 'saved_model' / 'encoder'}",
@@ -225,7 +245,8 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"TFLite          {run.export / 'tflite'}",
         ]
     if (run.export / attackers_stage.FOLDER).exists():
-        lines.append(f"Demo page       --demo_attacker={run.export / attackers_stage.FOLDER}")
+        folder = shlex.quote(str(run.export / attackers_stage.FOLDER))
+        lines.append(f"Demo page       --demo_attacker={folder}")
     if report_path.exists():
         lines += ["", wording.headline(report_files.read_content(audit_folder))]
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from arl_tf.data import image_sets
 from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
 from arl_tf.models import code_layers
+from arl_tf.utils import saved_model_loading
 
 # Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
 SAVED_MODEL_BOUND = 1e-5
@@ -195,7 +196,7 @@ def save_attacker(
 def attacker_parity(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
     """Largest difference of a saved attacker to the reconstructions expected of these codes."""
     with cpu():
-        attack = tf.saved_model.load(str(path)).signatures["serving_default"]
+        attack = saved_model_loading.load(path).signatures["serving_default"]
         return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
 
 
@@ -211,7 +212,7 @@ def encoder_parity(
     compare = unequal_share if quantised else difference
     errors = {}
     with cpu():
-        signatures = tf.saved_model.load(str(path)).signatures
+        signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             if noisy is not None:
                 compare = functools.partial(noise_excess, images=batch.images, encoder=encoder)
@@ -235,7 +236,7 @@ def task_head_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[s
     """Compares both signatures of a saved task head with the Keras logits of the same codes."""
     errors = {}
     with cpu():
-        signatures = tf.saved_model.load(str(path)).signatures
+        signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             code = tf.constant(batch.codes)
             probability = tf.sigmoid(batch.logits).numpy()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.utils import publishing
+from arl_tf.utils import publishing, saved_model_loading
 
 BATCH = 128
 
@@ -115,7 +115,7 @@ def load_signature(
         ValueError: the folder can't be loaded, or has no such signature.
     """
     try:
-        model = tf.saved_model.load(str(folder))
+        model = saved_model_loading.load(folder)
     except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
         raise ValueError(f"{folder} can't be loaded as a SavedModel: {error}") from error
     for name in names:

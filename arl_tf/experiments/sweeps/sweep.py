@@ -20,7 +20,7 @@ from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results,
 from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Point
 from arl_tf.report import report_files
-from arl_tf.utils import files
+from arl_tf.utils import files, run_lock
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
 DELIVERY = "delivery.lock"
@@ -194,7 +194,8 @@ def test_outcomes(
     for directory, named in ((reference, ""), (chosen, str(reference.root))):
         changes = {"audit": config.audit, "audit_split": "test", "reference": named}
         settings = recorded_config(directory, **changes)
-        trials.ensure_audited(settings, directory, images, parts)
+        with run_lock.owned(directory.root, wait=True):
+            trials.ensure_audited(settings, directory, images, parts)
         content = report_files.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))
     return conditions.check_conditions(asked, target.certain(figures[1]), figures[0])
