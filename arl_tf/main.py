@@ -13,6 +13,8 @@ from logging import WARNING
 
 # Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Plots go to files; a notebook's back end that this process inherits may not be installed.
+os.environ["MPLBACKEND"] = "agg"
 
 from absl import app, flags, logging
 
@@ -39,8 +41,12 @@ def main(argv: list[str]) -> None:
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
         # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
+        import matplotlib
+
         from arl_tf.experiments import stages
 
+        # The plots are the program's own, whatever the user's matplotlibrc says.
+        matplotlib.rcdefaults()
         stages.run_stages(config, run)
     except (ValueError, RuntimeError, OSError) as error:
         if interruption.came():
