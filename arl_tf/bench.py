@@ -22,13 +22,17 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from arl_tf.config.path_values import clean_path
-from arl_tf.config.settings import Config
+from arl_tf.config.settings import Config, subset
 from arl_tf.data import celeba_folder, image_sets, splits
 from arl_tf.data.faces import generation
-from arl_tf.export import tflite
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.data.image_sets import DataSettings
+from arl_tf.data.splits import SplitSettings
+from arl_tf.exporting import tflite
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.models import architectures
 from arl_tf.training import train
+from arl_tf.training.learner import ADVERSARIAL, TASK
+from arl_tf.training.settings import TrainingSettings
 from arl_tf.utils import interruption
 
 DRAWN_FACES = 1500
@@ -148,11 +152,12 @@ def measure_training() -> dict[str, float]:
     """The adversarial step at 64 px: images per second, cost in task steps, wait for data."""
     config = Config(num_faces=1200, decoder_width=16)
     with tempfile.TemporaryDirectory() as cache:
-        images = image_sets.load_images(config, pathlib.Path(cache))
-        parts = splits.split_by_identity(images.identities, config)
-        learner = train.build_learner(config, images, parts)
-        task = timed_steps(learner, config, images, parts, learner.TASK)
-        adversarial = timed_steps(learner, config, images, parts, learner.ADVERSARIAL)
+        images = image_sets.load_images(subset(config, DataSettings), pathlib.Path(cache))
+        parts = splits.split_by_identity(images.identities, subset(config, SplitSettings))
+        settings = subset(config, TrainingSettings)
+        learner = train.learner_for(settings, images, parts)
+        task = timed_steps(learner, settings, images, parts, TASK)
+        adversarial = timed_steps(learner, settings, images, parts, ADVERSARIAL)
     step_images = config.batch_size * (1 + config.decoder_steps)
     return {
         "adversarial_images_per_second": step_images / sum(adversarial),
@@ -161,11 +166,11 @@ def measure_training() -> dict[str, float]:
     }
 
 
-def timed_steps(learner, config, images, parts, phase: str) -> tuple[float, float]:
+def timed_steps(learner, settings, images, parts, phase: str) -> tuple[float, float]:
     """(seconds waiting for data, seconds computing) of a step: means of STEPS steps after three."""
-    train.compile_phase(learner, config, phase, STEPS)
+    train.compile_phase(learner, settings, phase, STEPS)
     step = tf.function(learner.train_step)
-    batches = iter(train.batches_from(0, config, images, parts))
+    batches = iter(train.batches_from(0, settings, images, parts))
     waits, computes = [], []
     for _ in range(STEPS + 3):
         started = time.perf_counter()

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from arl_tf.export.saved_models import save_encoder, save_task_head
+from arl_tf.exporting.saved_models import save_encoder, save_task_head
 from serving.server import LocalServer, Settings
 
 SIZE = 16

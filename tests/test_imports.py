@@ -1,4 +1,4 @@
-"""The import rule: which package may import which stands in WORKSPACE.md, and the code keeps to it."""
+"""The import rule: WORKSPACE.md says which package may import which, and the code keeps to it."""
 
 import ast
 import graphlib
@@ -14,7 +14,12 @@ TOP = "arl_tf"
 
 def rule():
     """Package -> the packages that the table in WORKSPACE.md lets it import."""
-    table = (ROOT / "WORKSPACE.md").read_text().partition("| package | for | may import |")[2]
+    table = (
+        (ROOT / "WORKSPACE.md")
+        .read_text()
+        .partition("| package | for | may import |")[2]
+        .partition("\n\n")[0]
+    )
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|[^|]*\|([^|]*)\|$", table, re.M)
     return {
         package: set(re.findall(r"`(\w+)`", allowed))

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.models import architectures
 
 SIZE = 16

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import linalg
 
-from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.models.standardisation import code_scale
 
@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 512
 TINY = 1e-15
 
 
-def linear_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:
+def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
     """Ridge regression (Hoerl and Kennard 1970) from standardised codes to pixels, in closed form.
 
     Undoes whatever mixing a code does of the image, if it does it linearly; a decoder trained by
@@ -187,7 +187,7 @@ def directions(inputs: np.ndarray) -> Directions:
     return Directions(centre, rotation, along, values, level)
 
 
-def linear_pictures(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def linear_pictures(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """The evidence with the linear map's pictures in place of the codes.
 
     They hold all of a code that its linear map does not drop, laid out as a picture: a network can
@@ -240,7 +240,7 @@ def leave_one_out(
     return (predictions - leverage * outputs) / (1 - leverage)
 
 
-def retrieval_attack(evidence: Evidence, settings: AttackSettings, *, name: str) -> AttackResult:
+def retrieval_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
     """The public image whose code is nearest, as it is: what a code has in common with others.
 
     Nearest by Euclidean distance of standardised codes.
@@ -282,7 +282,7 @@ def nearest(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 
 def closed_form_result(
     evidence: Evidence,
-    settings: AttackSettings,
+    settings: AttackerOptions,
     *,
     name: str,
     started: float,

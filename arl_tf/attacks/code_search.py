@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.closed_form import sample_rows
-from arl_tf.attacks.evidence import WHITE_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attacks.evidence import WHITE_BOX, AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.models.standardisation import channel_moments
 
@@ -78,7 +78,7 @@ def check_white_box(evidence: Evidence, name: str) -> None:
 
 def search_result(
     evidence: Evidence,
-    settings: AttackSettings,
+    settings: AttackerOptions,
     search: Search,
     starts: tuple[np.ndarray, np.ndarray],
     *,
@@ -150,7 +150,7 @@ def code_distance(code: tf.Tensor, wanted: tf.Tensor, deviation: np.ndarray) -> 
 
 def choose(
     evidence: Evidence,
-    settings: AttackSettings,
+    settings: AttackerOptions,
     search: Search,
     advance: Advance,
     held_out_start: np.ndarray,

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.decoder_training import Curve, decode, decoder_step, train_decoder
-from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.networks import build_attention_decoder
 from arl_tf.attacks.objectives import Loss, reconstruction_loss
 from arl_tf.models import architectures
@@ -28,11 +28,11 @@ class DecoderRecipe:
     Attributes:
         words: for readers of the report.
         family: a key of FAMILIES.
-        width_factor: times AttackSettings.width.
-        extra_depth: more than AttackSettings.depth.
-        steps_factor: times AttackSettings.steps.
+        width_factor: times AttackerOptions.width.
+        extra_depth: more than AttackerOptions.depth.
+        steps_factor: times AttackerOptions.steps.
         pixel_weight: of the pixel loss.
-        perceptual_factor: times AttackSettings.mu, the weight of the perceptual loss.
+        perceptual_factor: times AttackerOptions.mu, the weight of the perceptual loss.
         critic_weight: of a patch critic's opinion; 0: none is trained.
         queries_again: asks the encoder for new codes of its images in every step: whoever knows
             that codes are noisy learns from many draws of each.
@@ -50,7 +50,7 @@ class DecoderRecipe:
 
 
 def decoder_attack(
-    evidence: Evidence, settings: AttackSettings, *, name: str, recipe: DecoderRecipe
+    evidence: Evidence, settings: AttackerOptions, *, name: str, recipe: DecoderRecipe
 ) -> AttackResult:
     """Trains one decoder on the public pairs and decodes the codes under attack.
 
@@ -108,7 +108,7 @@ class TrainedDecoder:
 
 
 def train_attacker(
-    evidence: Evidence, settings: AttackSettings, *, name: str, recipe: DecoderRecipe
+    evidence: Evidence, settings: AttackerOptions, *, name: str, recipe: DecoderRecipe
 ) -> TrainedDecoder:
     """Trains one decoder on the public pairs; arguments and errors are `decoder_attack`'s."""
     settings = scaled(settings, recipe)
@@ -132,7 +132,7 @@ def train_attacker(
     return TrainedDecoder(decoder, seen, curve)
 
 
-def build(evidence: Evidence, settings: AttackSettings, recipe: DecoderRecipe) -> keras.Model:
+def build(evidence: Evidence, settings: AttackerOptions, recipe: DecoderRecipe) -> keras.Model:
     """A decoder with new weights for the codes at hand; the settings are scaled already."""
     pairs = evidence.pairs
     return FAMILIES[recipe.family](
@@ -144,7 +144,7 @@ def build(evidence: Evidence, settings: AttackSettings, recipe: DecoderRecipe) -
     )
 
 
-def recipe_loss(evidence: Evidence, settings: AttackSettings, recipe: DecoderRecipe) -> Loss:
+def recipe_loss(evidence: Evidence, settings: AttackerOptions, recipe: DecoderRecipe) -> Loss:
     """What a recipe's decoder minimises."""
     return reconstruction_loss(
         evidence.perceptual_features, recipe.perceptual_factor * settings.mu, recipe.pixel_weight
@@ -152,7 +152,7 @@ def recipe_loss(evidence: Evidence, settings: AttackSettings, recipe: DecoderRec
 
 
 def seconds_of_steps(
-    evidence: Evidence, settings: AttackSettings, recipe: DecoderRecipe, steps: int
+    evidence: Evidence, settings: AttackerOptions, recipe: DecoderRecipe, steps: int
 ) -> float:
     """Wall time of some training steps, without the first two, which compile."""
     settings = scaled(settings, recipe)
@@ -169,7 +169,7 @@ def seconds_of_steps(
     return time.perf_counter() - started
 
 
-def scaled(settings: AttackSettings, recipe: DecoderRecipe) -> AttackSettings:
+def scaled(settings: AttackerOptions, recipe: DecoderRecipe) -> AttackerOptions:
     """The settings with the recipe's factors applied."""
     return dataclasses.replace(
         settings,
@@ -182,7 +182,7 @@ def scaled(settings: AttackSettings, recipe: DecoderRecipe) -> AttackSettings:
 def pair_batches(
     evidence: Evidence,
     seen: Callable[[np.ndarray], np.ndarray],
-    settings: AttackSettings,
+    settings: AttackerOptions,
     queries_again: bool,
 ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """A function that draws the next (codes as seen [B, ...], images uint8 [B, S, S, 3])."""

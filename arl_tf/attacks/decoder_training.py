@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackSettings
+from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackerOptions
 from arl_tf.attacks.networks import build_patch_critic
 from arl_tf.attacks.objectives import Loss, held_out_loss
 
@@ -45,7 +45,7 @@ def train_decoder(
     draw: Callable[[], tuple[np.ndarray, np.ndarray]],
     held_out: tuple[np.ndarray, np.ndarray],
     *,
-    settings: AttackSettings,
+    settings: AttackerOptions,
     loss: Loss,
     critic_weight: float,
     name: str,

@@ -80,7 +80,7 @@ def silent(share: float, held_out_loss: float) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class AttackSettings:
+class AttackerOptions:
     """Size and training of an attack's networks; single attacks scale them.
 
     Attributes:

@@ -14,7 +14,7 @@ from keras import layers
 
 from arl_tf.attacks.closed_form import RIDGE_PENALTIES, flattened, ridge_path
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
-from arl_tf.attacks.evidence import AttackResult, AttackSettings, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models import architectures, losses
 from arl_tf.models.standardisation import code_scale
 
@@ -30,7 +30,7 @@ PRIOR_WEIGHTS = (0.01, 0.1, 1.0)
 
 
 def latent_inversion(
-    evidence: Evidence, settings: AttackSettings, *, start: AttackResult | None
+    evidence: Evidence, settings: AttackerOptions, *, start: AttackResult | None
 ) -> AttackResult:
     """Searches the latents of a public-face generator for pictures whose codes match.
 
@@ -127,7 +127,7 @@ def kl_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
 
 
 def train_autoencoder(
-    recogniser: keras.Model, generator: keras.Model, evidence: Evidence, settings: AttackSettings
+    recogniser: keras.Model, generator: keras.Model, evidence: Evidence, settings: AttackerOptions
 ) -> float:
     """Trains both halves on the public images; returns the last step's loss.
 
@@ -160,7 +160,7 @@ def autoencoder_step(
     generator: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     evidence: Evidence,
-    settings: AttackSettings,
+    settings: AttackerOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """One step on images uint8 [B, S, S, 3] as a tf.function; returns the loss."""
     variables = recogniser.trainable_variables + generator.trainable_variables

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
-from arl_tf.attacks.evidence import AttackResult, AttackSettings, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 
 ITERATIONS = 40
 TOTAL_VARIATION_WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0)
@@ -15,7 +15,7 @@ RATE_FROM_RECONSTRUCTION, RATE_FROM_MEAN_IMAGE = 0.015, 0.04
 
 
 def optimise_images(
-    evidence: Evidence, settings: AttackSettings, *, start: AttackResult | None
+    evidence: Evidence, settings: AttackerOptions, *, start: AttackResult | None
 ) -> AttackResult:
     """Iterative inversion: Adam on pixels until the picture's code is the one under attack.
 

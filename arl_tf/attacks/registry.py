@@ -14,7 +14,7 @@ import numpy as np
 from arl_tf.attacks import generative, inversion
 from arl_tf.attacks.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.attacks.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
-from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackResult, AttackSettings, Evidence
+from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, AttackResult, Evidence
 from arl_tf.models import costs
 from arl_tf.models.standardisation import with_position
 
@@ -48,17 +48,17 @@ class Attacker:
     starts_from: str | None = None
     floor: bool = False
     trained: bool = True
-    cost: Callable[[Evidence, AttackSettings], float] = lambda evidence, settings: 0.0
+    cost: Callable[[Evidence, AttackerOptions], float] = lambda evidence, settings: 0.0
     missing: str = ""
 
 
-def unchanged(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def unchanged(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """The evidence as it is."""
     del settings
     return evidence
 
 
-def conditioned(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def conditioned(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """The task output laid beside every code, standardised with it."""
     del settings
     pairs, outputs = evidence.pairs, evidence.task_outputs
@@ -81,7 +81,7 @@ def beside(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     )
 
 
-def fewer_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def fewer_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """A tenth of the public pairs."""
     pairs = evidence.pairs
     count = max(2, round(FEWER_IMAGES * len(pairs.images)))
@@ -89,7 +89,7 @@ def fewer_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
     return with_pairs(evidence, codes=pairs.codes[rows], images=pairs.images[rows])
 
 
-def more_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def more_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """Ten times the public pairs: the encoder is asked for the codes of further images."""
     pairs = evidence.pairs
     added = evidence.more_images((MORE_IMAGES - 1) * len(pairs.images), settings.seed)
@@ -100,7 +100,7 @@ def more_images(evidence: Evidence, settings: AttackSettings) -> Evidence:
     )
 
 
-def other_domain(evidence: Evidence, settings: AttackSettings) -> Evidence:
+def other_domain(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """Public pairs of another data set instead; its own held-out images choose when to stop."""
     del settings
     return dataclasses.replace(evidence, pairs=evidence.other_domain)
@@ -115,7 +115,7 @@ def with_pairs(evidence: Evidence, *, codes: np.ndarray, images: np.ndarray) -> 
 def decoder(
     recipe: DecoderRecipe,
     level: str,
-    view: Callable[[Evidence, AttackSettings], Evidence] = unchanged,
+    view: Callable[[Evidence, AttackerOptions], Evidence] = unchanged,
     **entry,
 ) -> Attacker:
     """An attacker that trains one decoder on one view of the evidence."""
@@ -127,7 +127,7 @@ def decoder(
     return Attacker(run, level, cost=functools.partial(decoder_cost, recipe), **entry)
 
 
-def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackSettings) -> float:
+def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackerOptions) -> float:
     """Multiply-adds of a decoder's training: forward, and about twice that backward."""
     settings = scaled(settings, recipe)
     model = FAMILIES[recipe.family](

@@ -15,7 +15,7 @@ from scipy import linalg
 from arl_tf.attacks import closed_form, decoder_attacks
 from arl_tf.attacks.closed_form import LinearMap
 from arl_tf.attacks.decoder_training import DECODED_AT_ONCE
-from arl_tf.attacks.evidence import AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.attacks.registry import DECODER
 from arl_tf.models.standardisation import channel_moments, with_position
@@ -48,7 +48,7 @@ class ShippedAttacker:
     facts: Mapping[str, Any]
 
 
-def fit_linear(evidence: Evidence, settings: AttackSettings) -> ShippedAttacker:
+def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
     """The audit's linear map (`closed_form.linear_attack`) with as few numbers as can be shipped.
 
     Where its kernel would be larger, it is the product of two of rank LARGEST_RANK at most, less
@@ -142,7 +142,7 @@ def linear_pictures(
     return pictures
 
 
-def fit_decoder(evidence: Evidence, settings: AttackSettings) -> ShippedAttacker:
+def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
     """The audit's convolutional decoder, with the scale and the position that it sees codes with.
 
     Args:
@@ -171,7 +171,7 @@ def fit_decoder(evidence: Evidence, settings: AttackSettings) -> ShippedAttacker
     )
 
 
-FITTED: dict[str, Callable[[Evidence, AttackSettings], ShippedAttacker]] = {
+FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
     LINEAR: fit_linear,
     CONVOLUTIONAL: fit_decoder,
 }
@@ -194,7 +194,7 @@ def run(pictures: Pictures, codes: np.ndarray) -> np.ndarray:
     )
 
 
-def loss_of(reconstructions: np.ndarray, evidence: Evidence, settings: AttackSettings) -> float:
+def loss_of(reconstructions: np.ndarray, evidence: Evidence, settings: AttackerOptions) -> float:
     """Formula (1) on the held-out public images."""
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
     return held_out_loss(reconstructions, evidence.pairs.held_out_images, loss)

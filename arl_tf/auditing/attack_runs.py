@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from absl import logging
 
 from arl_tf.attacks import decoder_attacks, registry
-from arl_tf.attacks.evidence import AttackSettings, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.auditing.attack_store import AttackStore
 
 # The audit's seeds are not the training's: no attacker shares an initial weight with its adversary.
@@ -104,7 +104,7 @@ def run_attacks(
     tasks: list[Task],
     evidence: Evidence,
     floor_evidence: Evidence | None,
-    settings: AttackSettings,
+    settings: AttackerOptions,
     store: AttackStore,
 ) -> None:
     """Runs what is not finished yet and keeps every result as soon as it is there.
@@ -194,7 +194,7 @@ def minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def multiply_adds_per_second(evidence: Evidence, settings: AttackSettings) -> float:
+def multiply_adds_per_second(evidence: Evidence, settings: AttackerOptions) -> float:
     """How fast this machine trains the plain decoder, by a few steps of it."""
     recipe = decoder_attacks.DecoderRecipe("probe")
     seconds = decoder_attacks.seconds_of_steps(evidence, settings, recipe, PROBE_STEPS)

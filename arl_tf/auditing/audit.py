@@ -1,15 +1,13 @@
 """audit(...): freezes an encoder, lets fresh attackers at its codes, measures their gains on T."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from arl_tf.attacks.evidence import AttackSettings, Evidence
+from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import attack_runs, attack_store, content
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
@@ -24,30 +22,10 @@ from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
-from arl_tf.config.settings import Config
+from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
-
-# What decides what an attack finds, beside codes and images. A higher level or another reference
-# leaves finished attacks as they are.
-ATTACK_SETTINGS = (
-    "attacker_batch_size",
-    "attacker_data_dir",
-    "attacker_dataset",
-    "attacker_depth",
-    "attacker_learning_rate",
-    "attacker_steps",
-    "attacker_width",
-    "audit_split",
-    "dataset",
-    "mu",
-    "perceptual",
-    "perceptual_layers",
-    "seed",
-    "task_attributes",
-    "task_head_saved_model",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,34 +51,11 @@ class AuditReport:
     test_hash: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What an audit works with, beside its Config.
-
-    Attributes:
-        subject: what is audited.
-        perceptual_features: g, for the attackers' loss.
-        photographs: whether dlib's network judges identity; else the one for drawn faces.
-        cache_dir: of codes.
-        store_dir: of finished attacks.
-        other_images: uint8 [N, S, S, 3] of another data set, for one attacker; None without.
-        provenance: facts for the report.
-    """
-
-    subject: Subject
-    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
-    photographs: bool
-    cache_dir: pathlib.Path
-    store_dir: pathlib.Path
-    other_images: np.ndarray | None
-    provenance: Mapping[str, Any]
-
-
 def audit(
-    config: Config,
+    settings: AuditSettings,
     images: ImageSet,
     splits: Splits,
-    setting: Setting,
+    context: AuditContext,
     reference: Reference | None = None,
 ) -> AuditReport:
     """Attacks one frozen encoder and measures utility, attacks, floors and leakage.
@@ -109,38 +64,38 @@ def audit(
     sealed until the last attack is done.
 
     Args:
-        config: the attackers' level and sizes, seed, what to measure on.
+        settings: the attackers' level and sizes, seed, what to measure on.
         images: the data set.
         splits: its parts.
-        setting: the subject and what surrounds it.
+        context: the subject and what surrounds it.
         reference: the unprotected encoder's audit of the same images; leakage is null without it.
     """
-    rows = audited_rows(splits, config.audit_split, images.identities)
+    rows = audited_rows(splits, settings.audit_split, images.identities)
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
-    cache = CodeCache(setting.cache_dir, setting.subject, sealed)
-    subject = with_task_head(config, images, splits, setting.subject, cache)
+    cache = CodeCache(context.cache_dir, context.subject, sealed)
+    subject = with_task_head(settings.seed, images, splits, context.subject, cache)
     evidence = collect(
-        config,
+        settings,
         images,
         rows,
         sealed,
         cache,
         subject,
-        setting.other_images,
-        setting.perceptual_features,
+        context.other_images,
+        context.perceptual_features,
     )
-    store = open_store(config, images, rows, sealed, setting)
-    tasks = attack(config, evidence, store)
+    store = open_store(settings, images, rows, sealed, context)
+    tasks = attack(settings, evidence, store)
     sealed.unseal()
     judges = reconstruction.load_rulers(
         images.images.shape[1],
-        procedural=not setting.photographs,
+        procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
     originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
     others = baselines(subject, evidence, sealed[rows.attacker])
     found = Findings(
-        config=config,
+        settings=settings,
         images=images,
         rows=rows,
         subject=subject,
@@ -150,40 +105,46 @@ def audit(
         facts={task.name: store.facts(task.name) for task in tasks},
         measured=measure_all(judges, originals, tasks, others, store),
         reference=reference,
-        utility_codes=cache.codes(rows.utility, UTILITY_NOISE + config.seed),
+        utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
         public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
-        fitted_head=subject.task_output is not setting.subject.task_output,
-        provenance=setting.provenance,
+        fitted_head=subject.task_output is not context.subject.task_output,
+        provenance=context.provenance,
     )
     return report_of(found, store, others, sealed[rows.target])
 
 
-def attack(config: Config, evidence: Evidence, store: AttackStore) -> list[attack_runs.Task]:
+def attack(
+    settings: AuditSettings, evidence: Evidence, store: AttackStore
+) -> list[attack_runs.Task]:
     """Lets the attackers at the codes and at the task output alone; the attacks that were run."""
     tasks = attack_runs.planned(
-        config.audit, config.audit_seeds, config.seed, evidence, config.attacker_names
+        settings.audit, settings.audit_seeds, settings.seed, evidence, settings.attacker_names
     )
     outputs = evidence.task_outputs and on_task_output(evidence)
-    attack_runs.run_attacks(tasks, evidence, outputs, attack_settings(config), store)
+    attack_runs.run_attacks(tasks, evidence, outputs, settings.attacker, store)
     return tasks
 
 
 def open_store(
-    config: Config, images: ImageSet, rows: Rows, sealed: SealedImages, setting: Setting
+    settings: AuditSettings,
+    images: ImageSet,
+    rows: Rows,
+    sealed: SealedImages,
+    context: AuditContext,
 ) -> AttackStore:
     """The store of this encoder's attacks: others' there count as not there."""
-    settings = {name: getattr(config, name) for name in ATTACK_SETTINGS}
+    identity = dict(settings.attack_identity)
     # Single codes' attacks keep the key they had before there was a choice.
-    if config.codes_per_photo > 1:
-        settings["codes_per_photo"] = config.codes_per_photo
+    if settings.codes_per_photo > 1:
+        identity["codes_per_photo"] = settings.codes_per_photo
     key = attack_store.store_key(
-        setting.subject.sha256,
-        dataclasses.asdict(setting.subject.channel),
-        settings,
+        context.subject.sha256,
+        dataclasses.asdict(context.subject.channel),
+        identity,
         sealed.fingerprint,
         *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),
     )
-    return AttackStore(setting.store_dir, key)
+    return AttackStore(context.store_dir, key)
 
 
 def baselines(
@@ -220,19 +181,6 @@ def report_of(
         originals=originals,
         names=names,
         test_hash=names_hash(names),
-    )
-
-
-def attack_settings(config: Config) -> AttackSettings:
-    """The attackers' sizes; the seed is each attack's own."""
-    return AttackSettings(
-        width=config.attacker_width,
-        depth=config.attacker_depth,
-        steps=config.attacker_steps,
-        batch_size=config.attacker_batch_size,
-        learning_rate=config.attacker_learning_rate,
-        mu=config.mu,
-        seed=config.seed,
     )
 
 

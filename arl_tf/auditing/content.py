@@ -29,7 +29,7 @@ def assemble(found: Findings) -> dict[str, Any]:
         reference = leakage.describe_reference(found.reference, on_code, weights)
     tail_attack = worst["face_similarity"]["attack"]
     return {
-        "level": found.config.audit,
+        "level": found.settings.audit,
         "utility": describe_utility(found),
         "floors": {
             "mean_image": estimates(found.measured["mean_image"], weights),
@@ -52,7 +52,7 @@ def assemble(found: Findings) -> dict[str, Any]:
         "assumptions": remarks.assumptions(found),
         "not_tested": remarks.not_tested(found),
         "measured_on": {
-            "split": found.config.audit_split,
+            "split": found.settings.audit_split,
             "images": len(found.rows.target),
             "image_size": found.images.images.shape[1],
             "identities": len(np.unique(found.originals.identities)),

@@ -27,7 +27,7 @@ def describe_codes(found: Findings) -> dict[str, Any]:
         "identity_probe": describe_identity_probe(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
-        "codes_per_photo": found.config.codes_per_photo,
+        "codes_per_photo": found.settings.codes_per_photo,
         **describe_bits(found),
         **describe_task_output(found),
         "channel": None
@@ -95,7 +95,7 @@ def describe_task_output(found: Findings) -> dict[str, Any]:
 
 def describe_linkage(found: Findings) -> dict[str, Any]:
     """Can two codes of a person be linked? By each metric, and by the task output alone."""
-    evidence, config = found.evidence, found.config
+    evidence, config = found.evidence, found.settings
     # Without mirror images: they are no further pictures of a person.
     count = len(found.rows.attacker)
     shared = {
@@ -133,7 +133,7 @@ def describe_attribute_probe(found: Findings) -> dict[str, Any]:
 
     def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray):
         return probes.attribute_probe(
-            public, given[0], held_out, given[1], target, given[2], names, seed=found.config.seed
+            public, given[0], held_out, given[1], target, given[2], names, seed=found.settings.seed
         )
 
     pairs, outputs = evidence.pairs, evidence.task_outputs
@@ -154,7 +154,7 @@ def describe_identity_probe(found: Findings) -> dict[str, Any] | None:
     # Without mirror images: the left-out photo's would be among the examples.
     count = len(found.rows.attacker)
     identities = found.images.identities[found.rows.attacker]
-    settings = {"seed": found.config.seed, "samples": found.config.bootstrap_samples}
+    settings = {"seed": found.settings.seed, "samples": found.settings.bootstrap_samples}
     on_code = probes.identity_probe(found.evidence.pairs.codes[:count], identities, **settings)
     outputs = found.evidence.task_outputs
     if on_code is None or outputs is None:

@@ -12,7 +12,7 @@ from arl_tf.auditing.code_cache import CodeCache, mean_code
 from arl_tf.auditing.encoders import fitted_head
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored
-from arl_tf.config.settings import Config
+from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 
@@ -22,7 +22,7 @@ STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
 
 
 def with_task_head(
-    config: Config, images: ImageSet, splits: Splits, subject: Subject, cache: CodeCache
+    seed: int, images: ImageSet, splits: Splits, subject: Subject, cache: CodeCache
 ) -> Subject:
     """The subject with a task head: its own, or one fitted on X1's codes; None without labels."""
     if subject.task_output or subject.recorded_logits is not None:
@@ -31,19 +31,19 @@ def with_task_head(
         return subject
     logging.info("The encoder comes without a task head: fitting one on the codes of X1")
     parts = [splits.private_train, splits.private_validation]
-    codes = [cache.codes(part, UTILITY_NOISE + config.seed) for part in parts]
+    codes = [cache.codes(part, UTILITY_NOISE + seed) for part in parts]
     head = fitted_head.fit_task_head(
         codes[0],
         images.attributes[parts[0]],
         codes[1],
         images.attributes[parts[1]],
-        seed=config.seed,
+        seed=seed,
     )
     return dataclasses.replace(subject, task_output=head)
 
 
 def collect(
-    config: Config,
+    settings: AuditSettings,
     images: ImageSet,
     rows: Rows,
     sealed: SealedImages,
@@ -58,7 +58,7 @@ def collect(
     the floor, stays that of a single code.
 
     Args:
-        config: seed, data set, codes of each photo.
+        settings: seed, kind of images, codes of each photo.
         images: the data set.
         rows: who is who.
         sealed: its images, of which those under attack can't be read.
@@ -67,14 +67,14 @@ def collect(
         other_images: uint8 [N, S, S, 3] of another data set, or None.
         perceptual_features: the frozen network g.
     """
-    single = seen_codes(rows, sealed, cache, subject, config.seed)
+    single = seen_codes(rows, sealed, cache, subject, settings.seed)
     pairs, target_codes = single
     query = None
-    if config.codes_per_photo > 1:
-        means = cache.repeated(config.codes_per_photo)
-        pairs, target_codes = seen_codes(rows, sealed, means, subject, config.seed)
+    if settings.codes_per_photo > 1:
+        means = cache.repeated(settings.codes_per_photo)
+        pairs, target_codes = seen_codes(rows, sealed, means, subject, settings.seed)
     if subject.encoder is not None:
-        query = NoisyQueries(subject, QUERY_NOISE + config.seed, config.codes_per_photo)
+        query = NoisyQueries(subject, QUERY_NOISE + settings.seed, settings.codes_per_photo)
     outputs = None
     if subject.recorded_logits is not None:
         logits = subject.recorded_logits
@@ -93,7 +93,10 @@ def collect(
         encode=subject.white_box,
         random_codes=query is not None and is_random(query, pairs.images[:STABILITY_IMAGES]),
         other_domain=query and other_pairs(other_images, query),
-        more_images=query and further_images(config, images, sealed[rows.attacker]),
+        more_images=query
+        and further_images(
+            images, sealed[rows.attacker], drawn_faces=settings.drawn_faces, seed=settings.seed
+        ),
     )
 
 

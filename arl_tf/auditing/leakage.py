@@ -10,43 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.settings import Config
-from arl_tf.experiments import run_directory
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
-# Settings in which an encoder and its unprotected reference must agree, or leakage compares unlike
-# things: a weak attack beside a strong one would look like protection.
-SHARED_AUDIT = (
-    "audit",
-    "audit_seeds",
-    "mu",
-    "perceptual",
-    "perceptual_layers",
-    "attacker_width",
-    "attacker_depth",
-    "attacker_steps",
-    "attacker_batch_size",
-    "attacker_learning_rate",
-    "attacker_dataset",
-    "public_fraction",
-    "public_images",
-    "public_share",
-    "public_overlap",
-    "public_dataset",
-)
-# What the unprotected encoder has: no adversary, and nothing that bounds its code on its way.
-UNPROTECTED = {
-    "defence": "none",
-    "code_levels": 0,
-    "code_noise": 0.0,
-    "channel_clip": 0.0,
-    "channel_levels": 0,
-    "channel_noise": 0.0,
-}
-SHARED_MODEL = ("dataset", "image_size", "encoder", "cut", "code_channels", "task_attributes")
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -186,74 +154,27 @@ def describe_reference(
     }
 
 
-def is_foreign(settings: Mapping[str, Any]) -> bool:
-    """Whether an audit was of an encoder that arl_tf did not train."""
-    return any(settings.get(name) for name in ("codes", "encoder_saved_model", "encoder_tflite"))
+def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference:
+    """Reads what `save_measures` wrote of an unprotected encoder.
 
-
-def check_reference(config: Config) -> pathlib.Path:
-    """Returns the file of per-image measures that --reference holds.
-
-    Raises:
-        ValueError: it is not audited, is protected itself, is of another shape or data, or was
-            attacked with other settings.
-    """
-    run = run_directory.RunDirectory(pathlib.Path(config.reference))
-    path = run.audit(config.audit_split) / MEASURES_FILE
-    # What that very audit was run with; config.json tells of the directory's latest command.
-    recorded = run_directory.finished_stages(run).get(f"audit_{config.audit_split}")
-    if not path.exists() or recorded is None:
-        raise ValueError(
-            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
-            f" --defence=none and audit it with --audit_split={config.audit_split} first, or use"
-            " --reference=auto."
-        )
-    foreign = is_foreign(recorded)
-    if not foreign:
-        refuse_protected(config.reference, recorded)
-    shared = SHARED_AUDIT
-    if not foreign and not is_foreign(config.settings("audit")):
-        shared += SHARED_MODEL
-    differing = run_directory.differing_settings(
-        recorded, {name: getattr(config, name) for name in shared}
-    )
-    if differing:
-        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
-    return path
-
-
-def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:
-    """Raises ValueError where the settings recorded of a reference's training protect its code."""
-    protected = [
-        f"--{name}={recorded[name]}"
-        for name, without in UNPROTECTED.items()
-        if recorded.get(name, without) != without
-    ]
-    if protected:
-        raise ValueError(
-            f"--reference={reference} was trained or audited with {' '.join(protected)}; the"
-            " reference must be unprotected (--defence=none, no --code_levels or --code_noise, no"
-            " --channel_*)."
-        )
-
-
-def load_reference(config: Config, test_hash: str) -> Reference:
-    """Reads the audit of the run directory that --reference names.
+    Args:
+        path: of the file.
+        workdir: the reference as --reference names it.
+        test_hash: of the names of the images now under attack.
 
     Raises:
-        ValueError: as `check_reference`, or it was measured on other images.
+        ValueError: it was measured on other images.
     """
-    with np.load(check_reference(config)) as saved:
+    with np.load(path) as saved:
         if str(saved["test_hash"]) != test_hash:
             raise ValueError(
-                f"--reference={config.reference} was measured on other images; use the same data"
-                " and --seed."
+                f"--reference={workdir} was measured on other images; use the same data and --seed."
             )
         per_attack = {
             name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
             for name in saved["attacks"].tolist()
         }
-        return Reference(config.reference, per_attack, tuple(saved["code_shape"].tolist()))
+        return Reference(workdir, per_attack, tuple(saved["code_shape"].tolist()))
 
 
 def save_measures(

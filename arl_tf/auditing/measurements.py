@@ -12,7 +12,7 @@ from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
-from arl_tf.config.settings import Config
+from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import measures
 from arl_tf.metrics.reconstruction import Originals
@@ -23,7 +23,7 @@ class Findings:
     """What an audit has found before it is put into words.
 
     Attributes:
-        config: of the audit.
+        settings: of the audit.
         images: the data set.
         rows: who was who.
         subject: what was audited.
@@ -40,7 +40,7 @@ class Findings:
         provenance: facts for the report.
     """
 
-    config: Config
+    settings: AuditSettings
     images: ImageSet
     rows: Rows
     subject: Subject
@@ -58,7 +58,7 @@ class Findings:
     def weights(self, rows: np.ndarray) -> np.ndarray:
         """Bootstrap resamples of the people on some rows; float64 [R, n]."""
         return measures.identity_weights(
-            self.images.identities[rows], self.config.bootstrap_samples, self.config.seed
+            self.images.identities[rows], self.settings.bootstrap_samples, self.settings.seed
         )
 
     @functools.cached_property

@@ -38,7 +38,7 @@ def warnings(
             f"The reference's code has the shape {found.reference.code_shape}, this one"
             f" {found.evidence.target_codes.shape[1:]}: leakage compares codes of different sizes."
         )
-    count = found.config.codes_per_photo
+    count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
         said.append(f"A photo has the same code each time: {count} of them tell no more than one.")
     if not found.images.identities_known:
@@ -70,11 +70,11 @@ def assumptions(found: Findings) -> list[str]:
     said = [
         "Attackers know the encoder's codes of"
         f" {len(found.rows.attacker)} public images and nothing of the people under attack.",
-        codes_seen(found.config.codes_per_photo),
+        codes_seen(found.settings.codes_per_photo),
         "Faces are compared by an identity network; it may judge other groups of people worse"
         " than those it was trained on.",
     ]
-    if found.config.codes:
+    if found.settings.recorded:
         said.append("The images belong to the recorded codes: this can't be checked.")
     if found.fitted_head:
         said.append("The task head was fitted by the audit on the codes of X1.")
@@ -100,10 +100,12 @@ def codes_seen(per_photo: int) -> str:
 
 def not_tested(found: Findings) -> list[str]:
     """What this audit leaves open, in sentences."""
-    said = attack_runs.not_tested(found.config.audit, found.evidence, found.config.attacker_names)
+    said = attack_runs.not_tested(
+        found.settings.audit, found.evidence, found.settings.attacker_names
+    )
     if found.subject.not_white_box:
         said.append(f"why no white-box attack: {found.subject.not_white_box}")
-    if found.evidence.random_codes and found.config.codes_per_photo == 1:
+    if found.evidence.random_codes and found.settings.codes_per_photo == 1:
         said.append("several codes of one photo, whose noise averages out (--codes_per_photo)")
     if found.evidence.task_outputs is None:
         said.append("the floor from the task output: there is no task head and there are no labels")

@@ -32,7 +32,7 @@ class Resamples:
 def resampled(found: Findings) -> Resamples:
     """An audit's figures in its resamples; the worst attack is the one worst on all images."""
     names = [found.images.names[row] for part in roles(found) for row in part]
-    key = f"{names_hash(names)} {len(found.rows.target)} {found.config.seed}"
+    key = f"{names_hash(names)} {len(found.rows.target)} {found.settings.seed}"
     return Resamples(key, resampled_figures(found))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from arl_tf.auditing.encoders.audited import Subject
-from arl_tf.config.settings import Config
 from arl_tf.data import augmentation
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import ImageSet
@@ -97,25 +96,26 @@ def mirrored(images: np.ndarray) -> np.ndarray:
 
 
 def further_images(
-    config: Config, images: ImageSet, public: np.ndarray
+    images: ImageSet, public: np.ndarray, *, drawn_faces: bool, seed: int
 ) -> Callable[[int, int], np.ndarray]:
     """A source of further public images: freshly drawn faces, or photographs cut and lit anew.
 
     Args:
-        config: dataset, image size and seed.
         images: the data set.
         public: uint8 [N, S, S, 3], the public photographs at hand.
+        drawn_faces: whether more of the images can be drawn.
+        seed: of the audit.
 
     Returns:
-        (count, seed) -> uint8 [count, S, S, 3].
+        (count, number of the draw) -> uint8 [count, S, S, 3].
     """
-    if config.dataset == "faces" and not config.codes:
-        return lambda count, seed: (
+    if drawn_faces:
+        return lambda count, number: (
             generation.generate_faces(
                 count,
                 images.images.shape[1],
-                seed=config.seed + MORE_FACES_SEED + seed,
+                seed=seed + MORE_FACES_SEED + number,
                 images_per_identity=1,
             ).images
         )
-    return lambda count, seed: augmentation.augmented(public, count, seed)
+    return lambda count, number: augmentation.augmented(public, count, number)

@@ -6,8 +6,8 @@ Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; every
 
 import dataclasses
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from absl import flags
 
@@ -16,6 +16,9 @@ from arl_tf.config.checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config.checks import TFDS_PREFIX as TFDS_PREFIX
 from arl_tf.config.checks import comma_separated as comma_separated
 from arl_tf.config.path_values import clean_path
+from arl_tf.config.scopes import Scope, marked, unprotected_values
+
+Values = TypeVar("Values")
 
 # A setting belongs to the first stage whose result it changes. A finished stage remembers the
 # settings of its own group and of the groups before it; "run" settings change no result.
@@ -28,11 +31,6 @@ STAGE_GROUPS = {
     "study": ("data", "model", "train", "audit", "sweep"),
 }
 STAGES = tuple(STAGE_GROUPS)
-# Folders may be moved: splits.json tells whether their images are still the same. A sweep may be
-# given more points.
-UNCOMPARED = ("data_dir", "public_data_dir", "sweep_trials")
-# Who attacks what: said anew for every audit, see `inherited`.
-OF_ONE_AUDIT = ("attackers", "channel_clip", "channel_levels", "channel_noise")
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
@@ -55,29 +53,24 @@ def option(
     choices: tuple[str, ...] | None = None,
     path: bool = False,
     topic: str | None = None,
+    **scope: Any,
 ) -> Any:
-    """A dataclass field that carries all that is to be known of a setting.
+    """A dataclass field that carries a setting's default, range or choices, help, group and scope.
 
     Args:
-        default: its value where none is given; the type of all its values.
-        help_text: one sentence or more.
-        group: see STAGE_GROUPS.
-        low: the least value.
-        high: the greatest value.
-        choices: the only values.
+        default: also the flag's default; its type is the setting's.
+        help_text: of the flag.
+        group: the stage whose result the setting changes, or "run".
+        low: least value.
+        high: greatest value.
+        choices: all values, where there are few.
         path: whether it names a file or folder.
         topic: the part of --helpfull where it stands, if not that of its group.
+        **scope: marks of `scopes.Scope`, which say what else the setting decides.
     """
-    metadata = {
-        "help": help_text,
-        "group": group,
-        "low": low,
-        "high": high,
-        "choices": choices,
-        "path": path,
-        "topic": topic or group,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {"help": help_text, "group": group, "low": low, "high": high, "choices": choices}
+    shown = {"path": path, "topic": topic or group}
+    return dataclasses.field(default=default, metadata=metadata | shown | {"scope": Scope(**scope)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +114,7 @@ class Config:
         topic="run",
         low=0,
         high=2**31 - 1,
+        attack_identity=True,
     )
 
     # Data.
@@ -130,9 +124,15 @@ class Config:
         " --data_dir) or 'tfds:NAME' (a TensorFlow Datasets builder with an attribute dictionary,"
         " such as tfds:celeb_a).",
         group="data",
+        attack_identity=True,
+        shared="model",
     )
     data_dir: str = option(
-        "", "Folder of the data: CelebA layout, or tfds' data_dir.", group="data", path=True
+        "",
+        "Folder of the data: CelebA layout, or tfds' data_dir.",
+        group="data",
+        path=True,
+        compared=False,
     )
     tfds_download: bool = option(
         False,
@@ -146,6 +146,7 @@ class Config:
         group="data",
         low=32,
         high=512,
+        shared="model",
     )
     num_faces: int = option(
         6000, "Procedural images to draw (--dataset=faces).", group="data", low=60
@@ -162,12 +163,17 @@ class Config:
         group="data",
         low=0.01,
         high=0.98,
+        shared="audit",
     )
     private_images: int = option(
         0, "Images in X1 as a number; 0: --private_fraction.", group="data", low=0
     )
     public_images: int = option(
-        0, "Images in X2 as a number; 0: --public_fraction.", group="data", low=0
+        0,
+        "Images in X2 as a number; 0: --public_fraction.",
+        group="data",
+        low=0,
+        shared="audit",
     )
     private_share: float = option(
         1.0,
@@ -183,6 +189,7 @@ class Config:
         group="data",
         low=0.001,
         high=1,
+        shared="audit",
     )
     public_overlap: float = option(
         0.0,
@@ -191,15 +198,21 @@ class Config:
         group="data",
         low=0,
         high=1,
+        shared="audit",
     )
     public_dataset: str = option(
         "",
         "Another data set (as --dataset) that takes the place of X2's training part, with as many"
         " images at most; what is measured stays. Empty: X2 is of --dataset.",
         group="data",
+        shared="audit",
     )
     public_data_dir: str = option(
-        "", "Folder of --public_dataset (as --data_dir).", group="data", path=True
+        "",
+        "Folder of --public_dataset (as --data_dir).",
+        group="data",
+        path=True,
+        compared=False,
     )
     validation_fraction: float = option(
         0.1,
@@ -214,6 +227,8 @@ class Config:
         "Attributes that the task is to read, comma-separated; empty: all. The others are what the"
         " audit's probes try to read from the code.",
         group="data",
+        attack_identity=True,
+        shared="model",
     )
     max_bad_images: float = option(
         0.01,
@@ -229,6 +244,7 @@ class Config:
         "Backbone that encoder and task head are cut from.",
         group="model",
         choices=ENCODERS,
+        shared="model",
     )
     cut: str = option(
         "middle",
@@ -236,6 +252,7 @@ class Config:
         " side), middle (1/8), late (1/16), pooled (a vector).",
         group="model",
         choices=CUTS,
+        shared="model",
     )
     code_channels: int = option(
         32,
@@ -243,6 +260,7 @@ class Config:
         group="model",
         low=0,
         high=4096,
+        shared="model",
     )
     code_levels: int = option(
         0,
@@ -251,6 +269,8 @@ class Config:
         group="model",
         low=0,
         high=256,
+        defence=True,
+        unprotected=0,
     )
     code_noise: float = option(
         0.0,
@@ -259,6 +279,8 @@ class Config:
         group="model",
         low=0,
         high=100,
+        defence=True,
+        unprotected=0.0,
     )
     decoder_width: int = option(
         32,
@@ -266,6 +288,7 @@ class Config:
         group="model",
         low=4,
         high=1024,
+        defence=True,
     )
     decoder_depth: int = option(
         1,
@@ -273,6 +296,7 @@ class Config:
         group="model",
         low=0,
         high=8,
+        defence=True,
     )
     perceptual: str = option(
         "efficientnet_lite0",
@@ -280,9 +304,15 @@ class Config:
         " keras.applications with ImageNet weights, which Keras downloads.",
         group="model",
         choices=PERCEPTUAL_NETWORKS,
+        attack_identity=True,
+        shared="audit",
     )
     perceptual_layers: str = option(
-        "", "Layers of g, comma-separated; empty: its default layers.", group="model"
+        "",
+        "Layers of g, comma-separated; empty: its default layers.",
+        group="model",
+        attack_identity=True,
+        shared="audit",
     )
 
     # Training.
@@ -292,6 +322,7 @@ class Config:
         " (--lambda_pixel), perceptual (--lambda_perceptual) or both.",
         group="train",
         choices=DEFENCES,
+        unprotected="none",
     )
     objective: str = option(
         "negative",
@@ -300,15 +331,21 @@ class Config:
         " toward_task (to what a decoder of the task output alone would show).",
         group="train",
         choices=OBJECTIVES,
+        defence=True,
     )
     lambda_pixel: float = option(
-        1.0, "Weight of the pixel privacy term (--defence=pixel or both).", group="train", low=0
+        1.0,
+        "Weight of the pixel privacy term (--defence=pixel or both).",
+        group="train",
+        low=0,
+        defence=True,
     )
     lambda_perceptual: float = option(
         0.02,
         "Weight of the perceptual privacy term (--defence=perceptual or both).",
         group="train",
         low=0,
+        defence=True,
     )
     hinge_margin_pixel: float = option(
         0.06,
@@ -316,9 +353,14 @@ class Config:
         group="train",
         low=0,
         high=1,
+        defence=True,
     )
     hinge_margin_perceptual: float = option(
-        1.5, "Perceptual loss at which the hinge stops rewarding.", group="train", low=0
+        1.5,
+        "Perceptual loss at which the hinge stops rewarding.",
+        group="train",
+        low=0,
+        defence=True,
     )
     lambda_rate: float = option(
         0.0,
@@ -326,6 +368,8 @@ class Config:
         " every position and channel (needs --code_noise); 0: the same noise everywhere.",
         group="train",
         low=0,
+        defence=True,
+        ingredient=True,
     )
     warm_start: str = option(
         "",
@@ -333,9 +377,15 @@ class Config:
         " training begins; empty: random weights.",
         group="train",
         path=True,
+        defence=True,
     )
     mu: float = option(
-        0.1, "Weight of the perceptual loss in the adversary's own loss.", group="train", low=0
+        0.1,
+        "Weight of the perceptual loss in the adversary's own loss.",
+        group="train",
+        low=0,
+        attack_identity=True,
+        shared="audit",
     )
     decoders: int = option(
         1,
@@ -344,6 +394,8 @@ class Config:
         group="train",
         low=1,
         high=8,
+        defence=True,
+        ingredient=True,
     )
     decoder_steps: int = option(
         1,
@@ -351,6 +403,8 @@ class Config:
         group="train",
         low=1,
         high=100,
+        defence=True,
+        ingredient=True,
     )
     decoder_restart_epochs: int = option(
         0,
@@ -358,6 +412,8 @@ class Config:
         " adversarial epochs; 0: never.",
         group="train",
         low=0,
+        defence=True,
+        ingredient=True,
     )
     batch_size: int = option(
         64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
@@ -369,10 +425,18 @@ class Config:
         14, "Epochs for the task alone, before the adversary joins.", group="train", low=0
     )
     decoder_warmup_epochs: int = option(
-        2, "Epochs in which only the adversary learns, on the warm encoder.", group="train", low=0
+        2,
+        "Epochs in which only the adversary learns, on the warm encoder.",
+        group="train",
+        low=0,
+        defence=True,
     )
     epochs: int = option(
-        6, "Adversarial epochs (--defence=none trains none of them).", group="train", low=0
+        6,
+        "Adversarial epochs (--defence=none trains none of them).",
+        group="train",
+        low=0,
+        defence=True,
     )
     warmup_learning_rate: float = option(
         2e-3,
@@ -387,9 +451,15 @@ class Config:
         group="train",
         low=1e-8,
         high=1,
+        defence=True,
     )
     decoder_learning_rate: float = option(
-        2e-3, "Rate of the adversary.", group="train", low=1e-8, high=1
+        2e-3,
+        "Rate of the adversary.",
+        group="train",
+        low=1e-8,
+        high=1,
+        defence=True,
     )
     weight_decay: float = option(
         1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
@@ -414,18 +484,21 @@ class Config:
         group="run",
         topic="audit",
         choices=("test", "validation"),
+        attack_identity=True,
     )
     audit: str = option(
         "standard",
         "Which attackers the audit lets at the codes: quick (minutes), standard, or full (hours).",
         group="audit",
         choices=AUDIT_LEVELS,
+        shared="audit",
     )
     attackers: str = option(
         "",
         "Names of attackers, comma-separated, to let at the codes instead of --audit's; the report"
         " says which were left out.",
         group="audit",
+        one_audit=True,
     )
     audit_seeds: int = option(
         1,
@@ -434,6 +507,7 @@ class Config:
         group="audit",
         low=1,
         high=100,
+        shared="audit",
     )
     reference: str = option(
         "",
@@ -441,6 +515,7 @@ class Config:
         " audits it with the same settings and --defence=none, and keeps it in --cache_dir.",
         group="audit",
         path=True,
+        subject=True,
     )
     codes: str = option(
         "",
@@ -448,12 +523,14 @@ class Config:
         " optionally labels, names, identities, logits (README, 'Auditing other encoders').",
         group="audit",
         path=True,
+        subject=True,
     )
     encoder_saved_model: str = option(
         "",
         "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
         group="audit",
         path=True,
+        subject=True,
     )
     encoder_tflite: str = option(
         "",
@@ -461,6 +538,7 @@ class Config:
         " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
         group="audit",
         path=True,
+        subject=True,
     )
     task_head_saved_model: str = option(
         "",
@@ -468,6 +546,8 @@ class Config:
         " without it the audit fits one on X1.",
         group="audit",
         path=True,
+        subject=True,
+        attack_identity=True,
     )
     channel_clip: float = option(
         0.0,
@@ -475,6 +555,9 @@ class Config:
         " not limited.",
         group="audit",
         low=0,
+        unprotected=0.0,
+        subject=True,
+        one_audit=True,
     )
     channel_levels: int = option(
         0,
@@ -482,12 +565,18 @@ class Config:
         group="audit",
         low=0,
         high=65536,
+        unprotected=0,
+        subject=True,
+        one_audit=True,
     )
     channel_noise: float = option(
         0.0,
         "Likewise: Gaussian noise of this deviation, drawn anew for every code; 0: none.",
         group="audit",
         low=0,
+        unprotected=0.0,
+        subject=True,
+        one_audit=True,
     )
     codes_per_photo: int = option(
         1,
@@ -498,15 +587,22 @@ class Config:
         topic="audit",
         low=1,
         high=4096,
+        subject=True,
     )
     attacker_dataset: str = option(
         "",
         "Another data set (as --dataset) for an attacker whose public images are of another"
         " domain; empty: that attacker is not tested.",
         group="audit",
+        attack_identity=True,
+        shared="audit",
     )
     attacker_data_dir: str = option(
-        "", "Folder of --attacker_dataset (as --data_dir).", group="audit", path=True
+        "",
+        "Folder of --attacker_dataset (as --data_dir).",
+        group="audit",
+        path=True,
+        attack_identity=True,
     )
     report_originals: bool = option(
         False,
@@ -515,19 +611,37 @@ class Config:
         topic="audit",
     )
     attacker_width: int = option(
-        64, "Channels of the audit's fresh decoder (see --decoder_width).", group="audit", low=4
+        64,
+        "Channels of the audit's fresh decoder (see --decoder_width).",
+        group="audit",
+        low=4,
+        attack_identity=True,
+        shared="audit",
     )
     attacker_depth: int = option(
-        2, "Residual blocks of the audit's decoder per resolution.", group="audit", low=0, high=8
+        2,
+        "Residual blocks of the audit's decoder per resolution.",
+        group="audit",
+        low=0,
+        high=8,
+        attack_identity=True,
+        shared="audit",
     )
     attacker_steps: int = option(
         1500,
         "Training steps of the audit's decoders at most; fewer where more gain under 1 %.",
         group="audit",
         low=1,
+        attack_identity=True,
+        shared="audit",
     )
     attacker_batch_size: int = option(
-        32, "Public images in an attacker's step.", group="audit", low=1
+        32,
+        "Public images in an attacker's step.",
+        group="audit",
+        low=1,
+        attack_identity=True,
+        shared="audit",
     )
     attacker_learning_rate: float = option(
         2e-3,
@@ -536,6 +650,8 @@ class Config:
         group="audit",
         low=1e-8,
         high=1,
+        attack_identity=True,
+        shared="audit",
     )
     bootstrap_samples: int = option(
         1000,
@@ -587,6 +703,7 @@ class Config:
         " leakage); 0: every combination.",
         group="sweep",
         low=0,
+        compared=False,
     )
     point_epochs: int = option(
         2,
@@ -645,7 +762,10 @@ class Config:
     @property
     def is_unprotected(self) -> bool:
         """Whether nothing at all protects the code: what leakage is measured against."""
-        return self.defence == "none" and not self.code_levels and not self.code_noise
+        return all(
+            getattr(self, name) == value
+            for name, value in unprotected_values(self, groups=("model", "train")).items()
+        )
 
     @property
     def perceptual_layer_names(self) -> tuple[str, ...] | None:
@@ -661,11 +781,11 @@ class Config:
 
     def settings(self, stage: str) -> dict[str, Any]:
         """The settings that decide what `stage`, one of STAGES, produces."""
-        groups = STAGE_GROUPS[stage]
+        groups, uncompared = STAGE_GROUPS[stage], marked(self, "compared", value=False)
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.metadata["group"] in groups and field.name not in UNCOMPARED
+            if field.metadata["group"] in groups and field.name not in uncompared
         }
 
 
@@ -751,6 +871,18 @@ def from_mapping(values: Mapping[str, Any]) -> Config:
     return Config(**values)
 
 
+def subset(config: Config, kind: type[Values], **others: Any) -> Values:
+    """The values that a part of arl_tf takes: a dataclass whose fields are settings by name.
+
+    Args:
+        config: all settings.
+        kind: the dataclass.
+        **others: its fields that are no settings.
+    """
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in others]
+    return kind(**{name: getattr(config, name) for name in names}, **others)
+
+
 def as_dict(config: Config) -> dict[str, Any]:
     """All settings, in order of definition."""
     return dataclasses.asdict(config)
@@ -788,5 +920,10 @@ def inherited(
         audit = [f.name for f in dataclasses.fields(Config) if f.metadata["group"] == "audit"]
         return found | {name: of_own[name] for name in audit if name in of_own}
     if own != latest and "audit" in recorded.get("stages", ""):
-        return {name: value for name, value in found.items() if name not in OF_ONE_AUDIT}
+        return without(found, marked(Config, "one_audit"))
     return found
+
+
+def without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The settings but for some of them."""
+    return {name: value for name, value in settings.items() if name not in names}

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf.config.settings import TFDS_PREFIX, Config, comma_separated
+from arl_tf.config.checks import TFDS_PREFIX, comma_separated
 from arl_tf.data import celeba_folder
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Source, prepared
@@ -26,6 +26,21 @@ from arl_tf.data.tfds_images import tfds_source
 PREPROCESS_VERSION = 1
 CHUNK = 256
 LABEL_SIZE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which images there are, and how they are prepared; settings of `Config` by name."""
+
+    dataset: str
+    data_dir: str
+    tfds_download: bool
+    image_size: int
+    seed: int
+    num_faces: int
+    images_per_identity: int
+    task_attributes: str
+    max_bad_images: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,19 +116,19 @@ def to_float(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(image, tf.float32) / 255.0
 
 
-def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
-    """Opens the data set that the config names, preparing its images into `cache_dir` on first use.
+def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
+    """Opens the data set that the settings name; prepares its images into `cache_dir` on first use.
 
     Raises:
         ValueError: the source is missing, malformed, or has more bad images than --max_bad_images.
     """
-    prefix = TFDS_PREFIX if config.dataset.startswith(TFDS_PREFIX) else config.dataset
-    source = SOURCES[prefix](config)
-    check_task(source.attribute_names, config.task_attributes)
-    images, rows = prepared(source, config.image_size, PREPROCESS_VERSION, cache_dir)
+    prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
+    source = SOURCES[prefix](settings)
+    check_task(source.attribute_names, settings.task_attributes)
+    images, rows = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
     num_rows = len(source.names)
     bad = tuple(source.names[row] for row in np.setdiff1d(np.arange(num_rows), rows))
-    report_bad_images(bad, num_rows, config.max_bad_images)
+    report_bad_images(bad, num_rows, settings.max_bad_images)
     if not rows.size:
         raise ValueError(
             f"None of the {num_rows} images can be read; the first is {source.names[0]}."
@@ -130,7 +145,7 @@ def load_images(config: Config, cache_dir: pathlib.Path) -> ImageSet:
         bad_images=bad,
         identities_known=source.identities is not None,
     )
-    return choose_task(everything, config.task_attributes)
+    return choose_task(everything, settings.task_attributes)
 
 
 def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
@@ -180,26 +195,28 @@ def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) ->
     logging.warning("Skipped %d of %d images that can't be read: %s", len(bad), total, named)
 
 
-def procedural_source(config: Config) -> Source:
+def procedural_source(settings: DataSettings) -> Source:
     """Faces drawn by faces.py; nothing is read from disk."""
     draw = functools.partial(
-        generation.generate_faces, seed=config.seed, images_per_identity=config.images_per_identity
+        generation.generate_faces,
+        seed=settings.seed,
+        images_per_identity=settings.images_per_identity,
     )
 
     def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, config.num_faces, CHUNK):
-            count = min(CHUNK, config.num_faces - start)
-            batch = draw(count, config.image_size, first_image=start)
+        for start in range(0, settings.num_faces, CHUNK):
+            count = min(CHUNK, settings.num_faces - start)
+            batch = draw(count, settings.image_size, first_image=start)
             yield np.arange(start, start + count), batch.images
 
     # Labels do not depend on the size of the picture, so they are read off small ones; those also
     # tell the cache when the drawing itself has changed.
-    small = draw(config.num_faces, LABEL_SIZE)
+    small = draw(settings.num_faces, LABEL_SIZE)
     drawing = hashlib.sha256(small.images.tobytes())
-    drawing.update(draw(1, config.image_size).images.tobytes())
+    drawing.update(draw(1, settings.image_size).images.tobytes())
     return Source(
         fingerprint=f"faces {drawing.hexdigest()}",
-        names=tuple(f"face_{number:06d}" for number in range(config.num_faces)),
+        names=tuple(f"face_{number:06d}" for number in range(settings.num_faces)),
         attribute_names=generation.ATTRIBUTE_NAMES,
         attributes=small.attributes,
         identities=small.identities,
@@ -207,9 +224,9 @@ def procedural_source(config: Config) -> Source:
     )
 
 
-def folder_source(config: Config) -> Source:
+def folder_source(settings: DataSettings) -> Source:
     """A folder in CelebA's layout, read by a plain tf.data pipeline."""
-    folder = pathlib.Path(config.data_dir)
+    folder = pathlib.Path(settings.data_dir)
     index = celeba_folder.read_folder_index(folder)
     image_folder = folder / celeba_folder.IMAGE_FOLDER
     extra = len(set(os.listdir(image_folder)) - set(index.files))
@@ -228,7 +245,7 @@ def folder_source(config: Config) -> Source:
         attribute_names=index.attribute_names,
         attributes=index.attributes,
         identities=index.identities,
-        read=lambda: read_files([str(path) for path in paths], config.image_size),
+        read=lambda: read_files([str(path) for path in paths], settings.image_size),
     )
 
 

@@ -1,55 +1,37 @@
 """X2 from another data set: an adversary who has other people's photos, from elsewhere."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
-from arl_tf.config.settings import Config
-from arl_tf.data import image_sets, splits
+from arl_tf.data import splits
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits
+from arl_tf.data.splits import Splits, SplitSettings
 
 
-def load_parts(
-    config: Config, images: ImageSet, cache_dir: pathlib.Path
+def split_parts(
+    images: ImageSet, other: ImageSet | None, settings: SplitSettings
 ) -> tuple[ImageSet, Splits]:
-    """The parts of a data set, with X2's training part from --public_dataset where it is given.
+    """The parts of a data set, with X2's training part from another data set where there is one.
 
     Args:
-        config: sizes, seed, the other data set.
         images: the data set of --dataset.
-        cache_dir: of prepared images.
+        other: that of --public_dataset, or None.
+        settings: sizes and seed.
 
     Returns:
         The images, the other data set's behind them, and the rows of every part.
 
     Raises:
-        ValueError: data that can't be split, or can't be read.
+        ValueError: data that can't be split.
     """
-    parts = splits.split_by_identity(images.identities, config)
-    if not config.public_dataset:
+    parts = splits.split_by_identity(images.identities, settings)
+    if other is None:
         return images, parts
-    other = load_other(config, cache_dir)
-    chosen = np.random.default_rng([config.seed, 3]).permutation(len(other.images))
+    chosen = np.random.default_rng([settings.seed, 3]).permutation(len(other.images))
     chosen = np.sort(chosen[: len(parts.public_train)])
     public = len(images.images) + np.arange(len(chosen))
     return joined(images, other, chosen), dataclasses.replace(parts, public_train=public)
-
-
-def load_other(config: Config, cache_dir: pathlib.Path) -> ImageSet:
-    """The data set of --public_dataset, prepared as the other is; all of its attributes."""
-    other = dataclasses.replace(
-        config,
-        dataset=config.public_dataset,
-        data_dir=config.public_data_dir,
-        public_dataset="",
-        public_data_dir="",
-        task_attributes="",
-        private_images=0,
-        public_images=0,
-    )
-    return image_sets.load_images(other, cache_dir)
 
 
 def joined(images: ImageSet, other: ImageSet, rows: np.ndarray) -> ImageSet:

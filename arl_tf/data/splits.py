@@ -8,8 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """Sizes of the parts and the seed that deals people to them; settings of `Config` by name."""
+
+    seed: int
+    private_fraction: float
+    public_fraction: float
+    private_images: int
+    public_images: int
+    private_share: float
+    public_share: float
+    public_overlap: float
+    validation_fraction: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +45,10 @@ class Splits:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
-def wanted_sizes(config: Config, num_images: int) -> tuple[int, int]:
+def wanted_sizes(settings: SplitSettings, num_images: int) -> tuple[int, int]:
     """Images wanted in (X1, X2); ValueError where they leave nothing for T."""
-    private = config.private_images or round(config.private_fraction * num_images)
-    public = config.public_images or round(config.public_fraction * num_images)
+    private = settings.private_images or round(settings.private_fraction * num_images)
+    public = settings.public_images or round(settings.public_fraction * num_images)
     if private + public >= num_images:
         raise ValueError(
             f"X1 of {private} and X2 of {public} images leave none of {num_images} for the test"
@@ -43,25 +57,25 @@ def wanted_sizes(config: Config, num_images: int) -> tuple[int, int]:
     return private, public
 
 
-def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
+def split_by_identity(identities: np.ndarray, settings: SplitSettings) -> Splits:
     """Deals whole identities, in an order drawn by seed, to X1, X2 and T.
 
     Each part gets as nearly the number of images it should have as whole people allow.
 
     Args:
         identities: int64 [N].
-        config: sizes, validation share and seed.
+        settings: sizes, validation share and seed.
 
     Raises:
         ValueError: too few images or identities for five non-empty parts.
     """
-    private, public = wanted_sizes(config, len(identities))
+    private, public = wanted_sizes(settings, len(identities))
     held_private, held_public = (
-        max(1, round(config.validation_fraction * size)) for size in (private, public)
+        max(1, round(settings.validation_fraction * size)) for size in (private, public)
     )
     bounds = np.cumsum([private - held_private, held_private, public - held_public, held_public])
     unique, person, sizes = np.unique(identities, return_inverse=True, return_counts=True)
-    order = np.random.default_rng([config.seed, 1]).permutation(len(unique))
+    order = np.random.default_rng([settings.seed, 1]).permutation(len(unique))
     # A person belongs to the part in which the middle of their images falls.
     middles = np.cumsum(sizes[order]) - (sizes[order] + 1) // 2
     part_of_person = np.empty(len(unique), np.int64)
@@ -75,20 +89,22 @@ def split_by_identity(identities: np.ndarray, config: Config) -> Splits:
             f" {', '.join(empty)}. Use more images, or other --private_fraction, --public_fraction,"
             " --validation_fraction."
         )
-    return narrowed(splits, identities, config)
+    return narrowed(splits, identities, settings)
 
 
-def narrowed(splits: Splits, identities: np.ndarray, config: Config) -> Splits:
+def narrowed(splits: Splits, identities: np.ndarray, settings: SplitSettings) -> Splits:
     """Leaves of the training parts what --private_share, --public_share and --public_overlap say.
 
     Validation parts and T stay, so that runs which differ in these are measured on the same images.
     """
-    private = share_of_people(splits.private_train, identities, config.private_share, config.seed)
-    public = share_of_people(splits.public_train, identities, config.public_share, config.seed)
-    if config.public_overlap:
-        wanted = config.public_overlap * len(public)
-        met = share_of_people(private, identities, min(1, wanted / len(private)), config.seed)
-        own = share_of_people(public, identities, 1 - config.public_overlap, config.seed)
+    private = share_of_people(
+        splits.private_train, identities, settings.private_share, settings.seed
+    )
+    public = share_of_people(splits.public_train, identities, settings.public_share, settings.seed)
+    if settings.public_overlap:
+        wanted = settings.public_overlap * len(public)
+        met = share_of_people(private, identities, min(1, wanted / len(private)), settings.seed)
+        own = share_of_people(public, identities, 1 - settings.public_overlap, settings.seed)
         public = np.sort(np.concatenate([met, own]))
     return dataclasses.replace(splits, private_train=private, public_train=public)
 

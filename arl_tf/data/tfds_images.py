@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.config.settings import TFDS_PREFIX, Config
+from arl_tf.config.checks import TFDS_PREFIX
 from arl_tf.data.image_cache import Source
 
 # (number, image bytes) in a tf.data.Dataset and the image size -> (numbers, images) in order.
@@ -16,14 +16,14 @@ Decoder = Callable[[tf.data.Dataset, int], Iterator[tuple[np.ndarray, np.ndarray
 LABEL_BATCH = 256
 
 
-def tfds_source(config: Config, decoded: Decoder) -> Source:
+def tfds_source(settings: Any, decoded: Decoder) -> Source:
     """A tensorflow-datasets builder: `image` (8 bits), `attributes` (a dictionary of booleans).
 
     All its splits are taken, in their order. Where it has a feature `identity`, an integer or a
     dictionary of one, people are told apart by it.
 
     Args:
-        config: data set, its folder, image size, and whether it may be downloaded.
+        settings: an `image_sets.DataSettings`, which module can't be imported here.
         decoded: the way from (number, image bytes) to preprocessed images.
 
     Raises:
@@ -31,28 +31,30 @@ def tfds_source(config: Config, decoded: Decoder) -> Source:
     """
     import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
 
-    name = config.dataset.removeprefix(TFDS_PREFIX)
+    name = settings.dataset.removeprefix(TFDS_PREFIX)
     try:
-        builder = tfds.builder(name, data_dir=config.data_dir or None)
+        builder = tfds.builder(name, data_dir=settings.data_dir or None)
     # ImportError: names such as huggingface:NAME ask for packages that are not required here.
     except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"--dataset={config.dataset}: tensorflow-datasets has no such builder ({first_line});"
+            f"--dataset={settings.dataset}: tensorflow-datasets has no such builder ({first_line});"
             " expected a name such as tfds:celeb_a."
         ) from None
-    check_features(config.dataset, dict(builder.info.features.items()))
-    if config.tfds_download:
+    check_features(settings.dataset, dict(builder.info.features.items()))
+    if settings.tfds_download:
         builder.download_and_prepare()
     try:
         encoded = builder.as_dataset(split="all", decoders={"image": tfds.decode.SkipDecoding()})
     except (AssertionError, ValueError) as error:
         raise ValueError(
-            f"--dataset={config.dataset} is not prepared in {builder.data_path}"
+            f"--dataset={settings.dataset} is not prepared in {builder.data_path}"
             f" ({type(error).__name__}); add --tfds_download to let tensorflow-datasets fetch it,"
             " or name its folder with --data_dir."
         ) from None
-    return tfds_rows(config, builder.info.full_name, encoded, decoded)
+    return tfds_rows(
+        settings.dataset, settings.image_size, builder.info.full_name, encoded, decoded
+    )
 
 
 def check_features(dataset: str, features: Mapping[str, Any]) -> None:
@@ -65,11 +67,14 @@ def check_features(dataset: str, features: Mapping[str, Any]) -> None:
         )
 
 
-def tfds_rows(config: Config, full_name: str, encoded: tf.data.Dataset, decoded: Decoder) -> Source:
+def tfds_rows(
+    dataset: str, image_size: int, full_name: str, encoded: tf.data.Dataset, decoded: Decoder
+) -> Source:
     """Reads the labels of a builder's examples once, and gives their images as a Source.
 
     Args:
-        config: the data set's name and the image size.
+        dataset: as --dataset names it.
+        image_size: side of the prepared images, pixels.
         full_name: name, configuration and version of the builder.
         encoded: its examples in a fixed order, with `image` not yet decoded.
         decoded: the way from (number, image bytes) to preprocessed images.
@@ -86,13 +91,13 @@ def tfds_rows(config: Config, full_name: str, encoded: tf.data.Dataset, decoded:
     attributes, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
     if np.any((attributes != 0) & (attributes != 1)):
         raise ValueError(
-            f"--dataset={config.dataset}: attributes must be 0 or 1, got {attributes.min()} to"
+            f"--dataset={dataset}: attributes must be 0 or 1, got {attributes.min()} to"
             f" {attributes.max()}."
         )
 
     def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         images = encoded.map(lambda example: example["image"]).enumerate()
-        return decoded(images, config.image_size)
+        return decoded(images, image_size)
 
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)
     label_hash = hashlib.sha256(attributes.tobytes() + identities.tobytes()).hexdigest()

@@ -15,20 +15,21 @@ from absl import logging
 from arl_tf.attacks import shipped
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.attacks.shipped import FITTED, ShippedAttacker
-from arl_tf.auditing import attack_runs, audit, evidence_collection, leakage
+from arl_tf.auditing import attack_runs, evidence_collection
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.config.settings import Config
-from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits
-from arl_tf.experiments import audit_stage, run_directory
+from arl_tf.experiments import audits, references
+from arl_tf.experiments.audited_encoders import trained_subject
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.export import build, saved_models
+from arl_tf.exporting import build, saved_models
 from arl_tf.report import report_files
-from arl_tf.training import checkpoints, train
+from arl_tf.training import checkpoints
 from arl_tf.utils import files, publishing, revision
 
 # In the run's export folder; below it the names that serving.demo looks for.
@@ -54,64 +55,51 @@ class Chosen:
     facts: Mapping[str, Any]
 
 
-def attackers_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+def run(experiment: Experiment) -> None:
     """Fits attackers on the run's encoder and on its --reference, and writes them by rename.
 
     Raises:
         ValueError: an encoder is missing or of another image size.
         ExportError: a SavedModel computes something else than what was fitted, or can't be written.
     """
-    encoders = {PROTECTED: run}
-    reference = reference_run(config, run, images, parts)
+    config, run_files = experiment.config, experiment.run
+    encoders = {PROTECTED: run_files}
+    reference = reference_run(experiment)
     if reference is None:
         logging.info("Without --reference the demo page gets this encoder's attacker only")
     else:
         encoders[UNPROTECTED] = reference
-    public = public_images(config, run, images, parts)
+    public = public_images(experiment)
     chosen = {name: choose(config, each, public) for name, each in encoders.items()}
     with (
-        build.told_as_export_error(run.export),
-        publishing.unfinished_folders(run.export) as (built, replaced),
+        build.told_as_export_error(run_files.export),
+        publishing.unfinished_folders(run_files.export) as (built, replaced),
     ):
         for name, each in chosen.items():
             save(each, built / FOLDER / name / VERSION)
         if reference is not None:
             save_encoder(reference, public, built / FOLDER / UNPROTECTED_ENCODER / VERSION)
-        files.write_json(built / FOLDER / FACTS, describe(run, chosen, built / FOLDER))
+        files.write_json(built / FOLDER / FACTS, describe(run_files, chosen, built / FOLDER))
         publishing.publish(
-            [FOLDER], gone=[FOLDER], built=built, replaced=replaced, export_dir=run.export
+            [FOLDER], gone=[FOLDER], built=built, replaced=replaced, export_dir=run_files.export
         )
 
 
-def check_reference(config: Config) -> None:
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Raises ValueError where --reference=DIR has no unprotected encoder of the same task."""
-    if config.reference in ("", audit_stage.AUTO):
-        return
-    run = RunDirectory(pathlib.Path(config.reference))
-    recorded = run_directory.finished_stages(run).get("train")
-    if recorded is None or not run.player("encoder").exists():
-        raise ValueError(
-            f"--reference={config.reference} holds no trained encoder (checkpoints/encoder.keras),"
-            " which --stages=attackers attacks beside this one; name the directory of an"
-            " unprotected run, or give an empty --reference= for this encoder's attacker alone."
-        )
-    leakage.refuse_protected(config.reference, recorded)
-    shared = {name: getattr(config, name) for name in leakage.SHARED_MODEL}
-    differing = run_directory.differing_settings(recorded, shared)
-    if differing:
-        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+    if config.reference not in ("", AUTO):
+        references.check_trained(config)
 
 
-def reference_run(
-    config: Config, run: RunDirectory, images: ImageSet, parts: Splits
-) -> RunDirectory | None:
+def reference_run(experiment: Experiment) -> RunDirectory | None:
     """The run directory of the unprotected encoder, which `auto` trains where it is not cached."""
-    if not config.reference or (config.reference == audit_stage.AUTO and config.is_unprotected):
+    config = experiment.config
+    if not config.reference or (config.reference == AUTO and config.is_unprotected):
         return None
-    if config.reference != audit_stage.AUTO:
+    if config.reference != AUTO:
         return RunDirectory(pathlib.Path(config.reference))
-    subject = audit_stage.trained_subject(config, run, Channel())
-    return RunDirectory(audit_stage.audited_reference(config, run, images, parts, subject))
+    subject = trained_subject(config, experiment.run, Channel())
+    return RunDirectory(references.audited_reference(experiment, subject))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +117,14 @@ class PublicImages:
     cache_dir: pathlib.Path
 
 
-def public_images(
-    config: Config, run: RunDirectory, images: ImageSet, parts: Splits
-) -> PublicImages:
+def public_images(experiment: Experiment) -> PublicImages:
     """Those of a run's splits, as its audit of T takes them."""
-    rows = audited_rows(parts, "test", images.identities)
+    images = experiment.images
+    rows = audited_rows(experiment.parts, "test", images.identities)
     public = np.concatenate([rows.attacker, rows.held_out])
     others = np.setdiff1d(np.arange(len(images.names)), public)
     sealed = SealedImages(images.images, others, fingerprint(images))
-    return PublicImages(sealed, rows, audit_stage.cache_folder(config, run))
+    return PublicImages(sealed, rows, experiment.cache)
 
 
 def choose(config: Config, run: RunDirectory, public: PublicImages) -> Chosen:
@@ -159,11 +146,11 @@ def choose(config: Config, run: RunDirectory, public: PublicImages) -> Chosen:
     evidence = Evidence(
         pairs=pairs,
         target_codes=pairs.held_out_codes[:0],
-        perceptual_features=train.perceptual_features(config),
+        perceptual_features=audits.features(config),
     )
     # The audit's seed: the same attackers as it reports of.
     settings = dataclasses.replace(
-        audit.attack_settings(config), seed=config.seed + attack_runs.ATTACK_SEED
+        audits.attacker_options(config), seed=config.seed + attack_runs.ATTACK_SEED
     )
     figures = audited_figures(run, subject)
     best = max(figures, key=lambda name: figures[name]["value"]) if figures else None

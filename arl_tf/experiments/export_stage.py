@@ -14,9 +14,10 @@ from arl_tf.config.settings import Config, comma_separated
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 from arl_tf.experiments import gate, run_directory
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.export import build
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.exporting import build
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 from arl_tf.utils import revision
@@ -25,37 +26,38 @@ SAMPLES = 16
 MOST_VALIDATION_IMAGES = 512
 
 
-def export_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+def run(experiment: Experiment) -> None:
     """Exports encoder and task head, where the audit lets them.
 
     Raises:
         ValueError: the gate is closed.
     """
-    encoder = checkpoints.load_player(run.player("encoder"))
-    found = judge_run(config, run, encoder)
-    gate.require_passed(found, str(run.root), allow_unaudited=config.allow_unaudited)
+    config, files, images = experiment.config, experiment.run, experiment.images
+    encoder = checkpoints.load_player(files.player("encoder"))
+    found = judge_run(config, files, encoder)
+    gate.require_passed(found, str(files.root), allow_unaudited=config.allow_unaudited)
     if not found.passed:
         logging.warning("--allow_unaudited: exported although %s", found.words)
     build.export_models(
         encoder,
-        checkpoints.load_player(run.player("task_head")),
+        checkpoints.load_player(files.player("task_head")),
         image_size=config.image_size,
         attribute_names=images.attribute_names,
-        proof=proof_of(images, parts, config.calibration_images),
-        export_dir=run.export,
+        proof=proof_of(images, experiment.parts, config.calibration_images),
+        export_dir=files.export,
         provenance={
             **revision.provenance(),
             "settings_sha256": run_directory.settings_hash(config.settings("export")),
-            "audit": report_files.read_figures(run.audit("test")),
+            "audit": report_files.read_figures(files.audit("test")),
         },
         gate=found.describe(allow_unaudited=config.allow_unaudited),
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 
 
-def check_before_training(config: Config, run: RunDirectory, todo: list[str]) -> None:
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Raises ValueError where there will be no audit of T by the time of the export."""
-    if "export" not in todo or config.allow_unaudited:
+    if config.allow_unaudited:
         return
     audits = "audit" in config.stage_names and config.audit_name == "test"
     was_audited = (run.audit("test") / report_files.REPORT_JSON).exists()

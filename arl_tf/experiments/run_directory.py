@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,11 +61,6 @@ class RunDirectory:
     def player(self, name: str) -> pathlib.Path:
         """The trained encoder, task_head or decoder."""
         return self.checkpoints / f"{name}.keras"
-
-
-def fit_verbosity() -> int:
-    """Keras' verbosity: a progress bar in a terminal, a line an epoch in a log file."""
-    return 1 if sys.stdout.isatty() else 2
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -1,31 +1,44 @@
 """The stages of a run: each is done once; a killed one is done again."""
 
-import functools
 import pathlib
 import shlex
 import shutil
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from arl_tf.attacks import registry
-from arl_tf.auditing import leakage
-from arl_tf.auditing.encoders import saved_model_io, tflite_encoder
 from arl_tf.config.checks import ALONE
 from arl_tf.config.settings import Config
-from arl_tf.data import public_data, splits
+from arl_tf.data import splits
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits
-from arl_tf.experiments import attackers_stage, audit_stage, export_stage, run_directory
+from arl_tf.experiments import (
+    attackers_stage,
+    audit_stage,
+    experiment,
+    export_stage,
+    run_directory,
+    train_stage,
+)
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import study, study_report, sweep, sweep_report
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, wording
-from arl_tf.training import checkpoints, train
+from arl_tf.training import checkpoints
 from arl_tf.utils import files, run_lock
 
 # What builds on the audit of T.
 AFTER_AUDIT = ("export", "attackers")
+# Each module owns `check(config, run, todo)`, before data are read, and `run(experiment)`.
+STAGES: dict[str, Any] = {
+    "train": train_stage,
+    "audit": audit_stage,
+    "export": export_stage,
+    "attackers": attackers_stage,
+    "sweep": sweep,
+    "study": study,
+}
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:
@@ -53,15 +66,13 @@ def do_stages(config: Config, run: RunDirectory) -> None:
     """Does what is to be done in a run directory that this process holds."""
     # Looked at again: another process may have held it until now.
     todo = stages_to_do(config, run)
-    cache = audit_stage.cache_folder(config, run)
-    images = audit_stage.load_audited_images(config, cache)
-    images, parts = public_data.load_parts(config, images, cache)
+    whole = experiment.load(config, run)
     forget(config, run, todo)
-    record_splits(run, parts, images)
+    record_splits(run, whole.parts, whole.images)
     run_directory.write_config(run, config)
     for stage in todo:
         logging.info("Stage '%s' begins", stage)
-        STAGES[stage](config, run, images, parts)
+        STAGES[stage].run(whole)
         run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
 
 
@@ -137,33 +148,13 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
     check_names(config)
-    if set(todo) & set(ALONE):
-        if config.sweep:
-            sweep.check_sweep(config)
-        return
-    check_training_settings(config, run, todo)
-    if config.is_foreign and run.checkpoints.exists():
-        raise ValueError(
-            f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
-            " another --workdir."
-        )
-    for folder in (config.encoder_saved_model, config.task_head_saved_model):
-        if folder:
-            saved_model_io.version_folder(folder)
-    if config.encoder_tflite:
-        tflite_encoder.read_file(config.encoder_tflite)
-    if "train" not in todo and not config.is_foreign:
-        for name in ("encoder", "task_head"):
-            checkpoints.require_player(run.player(name))
-    if "train" in todo and config.warm_start:
-        started = RunDirectory(pathlib.Path(config.warm_start))
-        for name in ("encoder", "task_head"):
-            checkpoints.require_player(started.player(name))
-    export_stage.check_before_training(config, run, todo)
-    if "audit" in todo and config.reference not in ("", audit_stage.AUTO):
-        leakage.check_reference(config)
-    if "attackers" in todo:
-        attackers_stage.check_reference(config)
+    if not set(todo) & set(ALONE):
+        check_training_settings(config, run, todo)
+        if "train" not in todo and not config.is_foreign:
+            for name in ("encoder", "task_head"):
+                checkpoints.require_player(run.player(name))
+    for stage in todo:
+        STAGES[stage].check(config, run, todo)
 
 
 def check_names(config: Config) -> None:
@@ -196,28 +187,13 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
             run_directory.forget_finished(run, stage)
 
 
-def record_splits(run: RunDirectory, parts: Splits, images: ImageSet) -> None:
+def record_splits(run: RunDirectory, parts: splits.Splits, images: ImageSet) -> None:
     """Writes splits.json once; afterwards refuses data that have changed."""
     description = splits.describe_splits(parts, images)
     if run.splits.exists():
         splits.check_recorded_splits(run.splits, description)
     else:
         files.write_json(run.splits, description)
-
-
-def train_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
-    """Trains, or goes on training."""
-    train.train(config, run, images, parts)
-
-
-STAGES = {
-    "train": train_stage,
-    "audit": audit_stage.audit_stage,
-    "export": export_stage.export_stage,
-    "attackers": attackers_stage.attackers_stage,
-    "sweep": functools.partial(sweep.sweep_stage, export=export_stage.export_stage),
-    "study": study.study_stage,
-}
 
 
 def summary(config: Config, run: RunDirectory) -> str:

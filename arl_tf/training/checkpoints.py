@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+# In a run directory.
+FOLDER = "checkpoints"
 KEPT = 2
 
 
@@ -40,6 +42,11 @@ def save_player(player: keras.Model, path: pathlib.Path) -> None:
     unfinished = path.with_name(f"unfinished_{path.name}")
     player.save(unfinished)
     unfinished.replace(path)
+
+
+def player_path(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The file of a trained encoder, task_head or decoder in a folder of checkpoints."""
+    return folder / f"{name}.keras"
 
 
 def require_player(path: pathlib.Path) -> None:

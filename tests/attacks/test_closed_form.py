@@ -5,9 +5,9 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from arl_tf.attacks import closed_form
-from arl_tf.attacks.evidence import AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=3
 )
 SIDE = 4

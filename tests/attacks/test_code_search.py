@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from arl_tf.attacks import code_search
 from arl_tf.attacks.code_search import Search
-from arl_tf.attacks.evidence import AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=1
 )
 

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from arl_tf.attacks import decoder_attacks, decoder_training, objectives
 from arl_tf.attacks.decoder_attacks import DecoderRecipe
-from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackerOptions, Evidence, PublicPairs
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures, losses
 
 SIZE = 32
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=20, batch_size=16, learning_rate=5e-3, mu=0.0, seed=1
 )
 

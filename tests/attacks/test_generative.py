@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from arl_tf.attacks import code_search, generative
-from arl_tf.attacks.evidence import AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures
 
 SIZE = 32
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=8, depth=0, steps=250, batch_size=16, learning_rate=3e-3, mu=0.0, seed=1
 )
 

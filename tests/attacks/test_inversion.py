@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from arl_tf.attacks import code_search, inversion
-from arl_tf.attacks.evidence import AttackResult, AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence, PublicPairs
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models.standardisation import channel_moments
 
 SIZE = 32
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=1000, batch_size=16, learning_rate=1e-3, mu=0.0, seed=1
 )
 

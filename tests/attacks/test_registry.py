@@ -9,13 +9,13 @@ from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import (
     BLACK_BOX,
     WHITE_BOX,
-    AttackSettings,
+    AttackerOptions,
     Evidence,
     PublicPairs,
     TaskOutputs,
 )
 
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=3
 )
 

@@ -9,8 +9,8 @@ from absl import logging
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import (
     BLACK_BOX,
+    AttackerOptions,
     AttackResult,
-    AttackSettings,
     Evidence,
     PublicPairs,
     TaskOutputs,
@@ -18,7 +18,7 @@ from arl_tf.attacks.evidence import (
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.attack_store import AttackStore
 
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=3
 )
 IMAGES = np.zeros((8, 8, 8, 3), np.uint8)

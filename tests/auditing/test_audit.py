@@ -11,9 +11,11 @@ from arl_tf.auditing import attack_runs, audit, evidence_collection, remarks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.sealed_images import SealedError, audited_rows
+from arl_tf.auditing.settings import AuditContext
 from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import split_by_identity
+from arl_tf.experiments.audits import audit_settings
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.reconstruction import MEASURES
 
@@ -88,7 +90,7 @@ def spy(monkeypatch):
     return spy
 
 
-def setting(folder, **changes):
+def context(folder, **changes):
     subject = Subject(
         "toy",
         "hash",
@@ -97,7 +99,7 @@ def setting(folder, **changes):
         encoder=lambda images: images.reshape(len(images), -1)[:, :12].astype(np.float32),
         task_output=lambda codes: codes[:, :2] - 5,
     )
-    return audit.Setting(
+    return AuditContext(
         subject=dataclasses.replace(subject, **changes),
         perceptual_features=lambda image: [image],
         photographs=True,
@@ -111,7 +113,11 @@ def setting(folder, **changes):
 def run(folder, config=CONFIG, **changes):
     images = numbered_images()
     parts = split_by_identity(images.identities, config)
-    return audit.audit(config, images, parts, setting(folder, **changes)), images, parts
+    return (
+        audit.audit(audit_settings(config), images, parts, context(folder, **changes)),
+        images,
+        parts,
+    )
 
 
 @pytest.mark.parametrize("audit_split", ["test", "validation"])
@@ -268,7 +274,7 @@ def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
         found = run(tmp_path, config, channel=noisy)[0]
         held[-1] = (held[-1], found["utility_codes"])
     (one, utility), (many, same_utility) = held
-    clean = setting(tmp_path).subject.encoder
+    clean = context(tmp_path).subject.encoder
     images = one.pairs.images
     for evidence, deviation in ((one, 50.0), (many, 10.0)):
         noise = evidence.pairs.codes - clean(images)

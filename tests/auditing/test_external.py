@@ -10,7 +10,7 @@ from keras import layers
 from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_function
 
 from arl_tf.auditing.encoders import external
-from arl_tf.export.saved_models import save_encoder, save_task_head
+from arl_tf.exporting.saved_models import save_encoder, save_task_head
 
 SHAPE = (None, SIZE, SIZE, 3)
 NAMES = ("Smiling", "Wearing Hat")

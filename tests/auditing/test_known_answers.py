@@ -11,10 +11,12 @@ from arl_tf.attacks import registry
 from arl_tf.auditing import audit, leakage
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.settings import AuditContext
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import ImageSet
+from arl_tf.experiments.audits import audit_settings
 from arl_tf.metrics.reconstruction import MEASURES
 
 SIZE, COUNT = 32, 800
@@ -68,7 +70,7 @@ def audited(folder, codes, reference=None, **subject):
         recorded=codes.astype(np.float32),
         recorded_logits=logits,
     )
-    setting = audit.Setting(
+    surrounding = AuditContext(
         subject=dataclasses.replace(audited, **subject),
         perceptual_features=lambda image: [image],
         photographs=False,
@@ -77,7 +79,7 @@ def audited(folder, codes, reference=None, **subject):
         other_images=None,
         provenance={},
     )
-    return audit.audit(CONFIG, images, parts, setting, reference)
+    return audit.audit(audit_settings(CONFIG), images, parts, surrounding, reference)
 
 
 @pytest.fixture(scope="module")

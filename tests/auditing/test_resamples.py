@@ -28,7 +28,7 @@ def found(**changes):
     facts = {
         "reference": UNPROTECTED,
         "utility_logits": None,
-        "config": Config(seed=3),
+        "settings": Config(seed=3),
         "images": types.SimpleNamespace(
             names=NAMES, attributes=np.array([[0], [1], [0], [1]] * 2), attribute_names=("a",)
         ),
@@ -75,7 +75,7 @@ def test_mean_mcc_is_that_of_each_resample():
 def test_audits_of_the_same_images_and_seed_have_the_same_key():
     key = resamples.resampled(found()).key
     assert resamples.resampled(found(floors={"mean_image": WEAK})).key == key
-    assert resamples.resampled(found(config=Config(seed=4))).key != key
+    assert resamples.resampled(found(settings=Config(seed=4))).key != key
     fewer = types.SimpleNamespace(target=np.arange(3), utility=np.arange(3, 8))
     weights = {3: WEIGHTS[:, :3], 5: np.ones((3, 5))}
     short = {"worst": {name: values[:3] for name, values in WORST.items()}}

@@ -10,8 +10,8 @@ from keras import layers
 from tiny_models import SIZE, build_models, pictures, proof
 
 from arl_tf.auditing.encoders import external, tflite_encoder
-from arl_tf.export import tflite
-from arl_tf.export.saved_models import save_encoder
+from arl_tf.exporting import tflite
+from arl_tf.exporting.saved_models import save_encoder
 from arl_tf.metrics import equivalence
 from arl_tf.models import code_layers
 

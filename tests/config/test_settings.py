@@ -9,6 +9,7 @@ import pytest
 from absl import flags
 
 from arl_tf.config import settings as settings
+from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
 
@@ -180,7 +181,9 @@ def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     assert {groups[name] for name in export - train} == {"export"} and train < export
     sweep = set(config.settings("sweep"))
     assert {groups[name] for name in sweep - audit} == {"sweep"} and audit < sweep
-    assert set(settings.inheritable_names()) == audit | export | sweep | set(settings.UNCOMPARED)
+    assert set(settings.inheritable_names()) == audit | export | sweep | set(
+        marked(Config, "compared", value=False)
+    )
     assert config.settings("train")["image_size"] == config.image_size
 
 
@@ -196,7 +199,7 @@ def test_audit_takes_over_what_earlier_stages_used_but_not_whom_another_audit_ch
         stages="audit", audit_split="validation", attackers="linear", channel_noise=2.0, epochs=7
     )
     found = settings.inherited(look, {}, {"stages": "audit"})
-    assert not set(settings.OF_ONE_AUDIT) & set(found)
+    assert not set(marked(Config, "one_audit")) & set(found)
     assert found["epochs"] == 7
     # One that was killed goes on as it was begun.
     again = settings.inherited(look, {}, {"stages": "audit", "audit_split": "validation"})

@@ -7,6 +7,7 @@ import pytest
 
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, public_data, splits
+from arl_tf.experiments import experiment
 
 # A size of its own for each data set, so that a mix-up shows.
 OURS, THEIRS = 60, 24
@@ -32,7 +33,7 @@ def ours():
 
 @pytest.fixture
 def theirs(monkeypatch):
-    """The other data set; `public_data` loads it whatever its name."""
+    """The other data set; the experiment loads it whatever its name."""
     other = image_set(THEIRS, 2, ("Smiling", "Male"), "theirs")
     monkeypatch.setattr(image_sets, "load_images", lambda config, folder: other)
     return other
@@ -47,7 +48,7 @@ def other_config(**values):
 
 
 def test_without_another_data_set_images_and_parts_are_as_they_were(ours, tmp_path):
-    images, parts = public_data.load_parts(config(), ours, tmp_path)
+    images, parts = experiment.split(config(), ours, tmp_path)
     assert images is ours
     expected = splits.split_by_identity(ours.identities, config())
     for name, rows in expected.parts().items():
@@ -55,7 +56,7 @@ def test_without_another_data_set_images_and_parts_are_as_they_were(ours, tmp_pa
 
 
 def test_only_x2_s_training_part_is_of_the_other_data_set(ours, theirs, tmp_path):
-    images, parts = public_data.load_parts(other_config(), ours, tmp_path)
+    images, parts = experiment.split(other_config(), ours, tmp_path)
     before = splits.split_by_identity(ours.identities, config())
     for name, rows in before.parts().items():
         now = parts.parts()[name]
@@ -71,13 +72,13 @@ def test_only_x2_s_training_part_is_of_the_other_data_set(ours, theirs, tmp_path
 
 def test_a_small_data_set_is_used_whole_and_no_image_twice(ours, theirs, tmp_path):
     wanted = dataclasses.replace(other_config(), public_images=36)
-    images, parts = public_data.load_parts(wanted, ours, tmp_path)
+    images, parts = experiment.split(wanted, ours, tmp_path)
     named = [images.names[row] for row in parts.public_train]
     assert sorted(named) == sorted(f"public/{name}" for name in theirs.names)
 
 
 def test_people_of_the_two_data_sets_are_never_taken_for_one(ours, theirs, tmp_path):
-    images, parts = public_data.load_parts(other_config(), ours, tmp_path)
+    images, parts = experiment.split(other_config(), ours, tmp_path)
     assert not set(images.identities[parts.public_train]) & set(ours.identities)
     # Who shared a number still does.
     rows = [int(images.names[row].rsplit("_", 1)[1]) for row in parts.public_train]
@@ -110,7 +111,7 @@ def test_probes_labels_that_are_missing_there_are_refused_by_name(ours, theirs):
 
 def test_the_same_seed_draws_the_same_images_and_another_seed_others(ours, theirs, tmp_path):
     first, again, other = (
-        public_data.load_parts(other_config(seed=seed), ours, tmp_path)[0].names[OURS:]
+        experiment.split(other_config(seed=seed), ours, tmp_path)[0].names[OURS:]
         for seed in (1, 1, 2)
     )
     assert first == again != other
@@ -121,7 +122,7 @@ def test_the_other_data_set_is_read_whole_by_its_own_folder(ours, theirs, tmp_pa
     monkeypatch.setattr(
         image_sets, "load_images", lambda given, folder: asked.append(given) or theirs
     )
-    public_data.load_parts(other_config(task_attributes="Male,Hat"), ours, tmp_path)
+    experiment.split(other_config(task_attributes="Male,Hat"), ours, tmp_path)
     assert [(given.dataset, given.data_dir, given.task_attributes) for given in asked] == [
         ("celeba", "there", "")
     ]

@@ -13,7 +13,8 @@ from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
-from arl_tf.experiments import audit_stage, run_directory
+from arl_tf.experiments import audited_encoders, experiment, references, run_directory
+from arl_tf.experiments.experiment import Experiment
 
 SMALL = (
     "--stages=audit",
@@ -157,14 +158,14 @@ def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs
     config = Config(defence="perceptual", lambda_perceptual=0.5, epochs=9, workdir="a")
     other = Config(defence="both", objective="hinge", decoder_width=8, workdir="b")
     settings = [
-        audit_stage.reference_settings(each, subject_of((8, 8, 32))).settings("audit")
+        references.reference_settings(each, subject_of((8, 8, 32))).settings("audit")
         for each in (config, other)
     ]
     assert settings[0] == settings[1]
     assert settings[0]["defence"] == "none"
     longer = dataclasses.replace(config, warmup_epochs=99)
     assert (
-        audit_stage.reference_settings(longer, subject_of((8, 8, 32))).settings("audit")
+        references.reference_settings(longer, subject_of((8, 8, 32))).settings("audit")
         != settings[0]
     )
 
@@ -174,20 +175,20 @@ def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs
 )
 def test_reference_of_foreign_codes_has_their_shape(shape, cut):
     config = Config(stages="audit", codes="x.npz")
-    found = audit_stage.reference_settings(config, subject_of(shape))
+    found = references.reference_settings(config, subject_of(shape))
     assert (found.cut, found.code_channels) == (cut, shape[-1])
 
 
 def test_shape_that_no_cut_has_is_refused_with_the_remedy():
     config = Config(stages="audit", codes="x.npz")
     with pytest.raises(ValueError, match="--reference=DIR"):
-        audit_stage.reference_settings(config, subject_of((64, 64, 3)))
+        references.reference_settings(config, subject_of((64, 64, 3)))
 
 
 def test_reference_needs_a_warm_up_to_be_trained_in():
     config = Config(warmup_epochs=0)
     with pytest.raises(ValueError, match="--warmup_epochs"):
-        audit_stage.reference_settings(config, subject_of((8, 8, 32)))
+        references.reference_settings(config, subject_of((8, 8, 32)))
 
 
 def test_reference_of_recorded_codes_is_attacked_as_recorded_too():
@@ -217,9 +218,9 @@ def test_task_attributes_part_the_data_set_s(tmp_path):
 
 def test_a_subject_is_described_by_all_that_protects_it():
     plain = Config(defence="none")
-    assert audit_stage.protection(plain) == ["--defence=none"]
+    assert audited_encoders.protection(plain) == ["--defence=none"]
     noisy = dataclasses.replace(plain, code_noise=1.0, lambda_rate=5e-5, code_levels=2)
-    assert audit_stage.protection(noisy) == [
+    assert audited_encoders.protection(noisy) == [
         "--defence=none",
         "--code_noise=1",
         "--lambda_rate=5e-05",
@@ -235,7 +236,8 @@ def test_other_data_set_is_read_only_for_an_audit_whose_attackers_take_it(tmp_pa
         Config(audit="standard", attackers="linear,decoder", **other),
         Config(audit="standard", image_size=32),
     ):
-        assert audit_stage.load_other_images(without, run) is None
+        assert experiment.load_other_images(Experiment(without, run, None, None)) is None
     assert not run.root.joinpath("cache").exists()
-    read = audit_stage.load_other_images(Config(audit="standard", **other), run)
+    asked = Config(audit="standard", **other)
+    read = experiment.load_other_images(Experiment(asked, run, None, None))
     assert read.shape == (60, 32, 32, 3)

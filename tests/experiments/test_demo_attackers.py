@@ -11,22 +11,22 @@ import tensorflow as tf
 from conftest import run_main
 
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
-from arl_tf.attacks.evidence import AttackSettings, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
-from arl_tf.experiments import attackers_stage, run_directory, stages
+from arl_tf.experiments import attackers_stage, audits, run_directory, stages
 from arl_tf.experiments.attackers_stage import FOLDER
-from arl_tf.export import saved_models
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.exporting import saved_models
 from arl_tf.metrics.equivalence import ExportError
-from arl_tf.training import train
 from arl_tf.utils import files
 from serving import demo
 from serving.validation import Limits
 
-SETTINGS = AttackSettings(
+SETTINGS = AttackerOptions(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3
 )
 SIDE = 8
@@ -159,7 +159,7 @@ def toy(tmp_path, monkeypatch):
     asked = Asked()
     subject = Subject("toy", "hash", (4, 4, 3), Channel(), encoder=asked)
     monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
-    monkeypatch.setattr(train, "perceptual_features", lambda config: lambda image: [image])
+    monkeypatch.setattr(audits, "features", lambda config: lambda image: [image])
     run = run_directory.RunDirectory(tmp_path / "run")
     return run, images, splits.split_by_identity(images.identities, CONFIG), asked
 
@@ -186,7 +186,7 @@ def facts_of(run):
 
 def test_only_public_images_are_encoded_each_once_with_its_mirror_image(toy):
     run, images, parts, asked = toy
-    attackers_stage.attackers_stage(CONFIG, run, images, parts)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
     learned = np.asarray(images.images[parts.public_train])
     held_out = np.asarray(images.images[parts.public_validation])
     expected = [*learned, *learned[:, :, ::-1], *held_out]
@@ -197,7 +197,7 @@ def test_only_public_images_are_encoded_each_once_with_its_mirror_image(toy):
 def test_attacker_is_the_one_that_the_audit_found_better(toy, linear, decoder):
     run, images, parts, _ = toy
     write_report(run, linear=linear, decoder=decoder, retrieval=0.9)
-    attackers_stage.attackers_stage(CONFIG, run, images, parts)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
     facts = facts_of(run)
     protected = facts["attackers"]["protected"]
     assert protected["attack"] == ("linear" if linear > decoder else "decoder")
@@ -208,7 +208,7 @@ def test_attacker_is_the_one_that_the_audit_found_better(toy, linear, decoder):
 
 def test_without_an_audit_held_out_loss_decides(toy):
     run, images, parts, _ = toy
-    attackers_stage.attackers_stage(CONFIG, run, images, parts)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
     facts = facts_of(run)
     # Pixels of the toy code are there to be had linearly; a decoder of eight steps knows nothing.
     assert facts["attackers"]["protected"]["attack"] == "linear"
@@ -237,7 +237,7 @@ def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_pat
 def test_without_a_reference_only_the_protected_attacker_is_written(toy):
     run, images, parts, _ = toy
     write_report(run, linear=0.5, decoder=0.4)
-    attackers_stage.attackers_stage(CONFIG, run, images, parts)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert sorted(p.name for p in (run.export / FOLDER).iterdir()) == [
         "attackers.json",
         "protected",
@@ -249,7 +249,7 @@ def test_attackers_replace_the_earlier_ones(toy):
     write_report(run, linear=0.5, decoder=0.4)
     old = run.export / FOLDER / "unprotected" / "1"
     old.mkdir(parents=True)
-    attackers_stage.attackers_stage(CONFIG, run, images, parts)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert not old.exists()
     assert demo.load_attacker(run.export / FOLDER).protected is not None
 
@@ -266,7 +266,7 @@ def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monke
 
     monkeypatch.setattr(saved_models, "attacker_parity", fail)
     with pytest.raises(ExportError, match="injected"):
-        attackers_stage.attackers_stage(CONFIG, run, images, parts)
+        attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert [path for path in run.export.rglob("*") if path.is_file()] == [earlier]
 
 
@@ -300,7 +300,7 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         run_directory.mark_finished(reference, "train", {**CONFIG.settings("train"), **recorded})
     config = dataclasses.replace(CONFIG, reference=str(reference.root))
     with pytest.raises(ValueError, match=message):
-        attackers_stage.check_reference(config)
+        attackers_stage.check(config, None, [])
 
 
 def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path):

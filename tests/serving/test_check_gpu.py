@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 from tiny_models import build_models, proof
 
-from arl_tf.export import tflite
+from arl_tf.exporting import tflite
 from arl_tf.models import architectures
 from serving import check_gpu
 

@@ -24,7 +24,7 @@ from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_logit
 from tiny_models import proof
 
 from arl_tf.data.faces import generation
-from arl_tf.export import tflite
+from arl_tf.exporting import tflite
 from serving import client_cli, packing
 from serving.device import EXIF_ORIENTATION, DeviceEncoder, load_image
 

@@ -12,7 +12,7 @@ from tiny_models import proof
 
 from arl_tf.data import image_sets
 from arl_tf.data.faces import generation
-from arl_tf.export import tflite
+from arl_tf.exporting import tflite
 from arl_tf.models import code_layers
 from serving import device
 from serving.client_errors import EncoderError

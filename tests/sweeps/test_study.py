@@ -10,6 +10,7 @@ from study_examples import record
 
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import studies, study, trial_forecast, trials
 from arl_tf.report import report_files
@@ -45,7 +46,7 @@ def work(monkeypatch):
         def __call__(self, folder, **values):
             config = Config(**SMALL | {"workdir": str(folder)} | values)
             parts = splits.split_by_identity(images.identities, config)
-            study.study_stage(config, RunDirectory(folder), images, parts)
+            study.run(Experiment(config, RunDirectory(folder), images, parts))
             return json.loads((folder / "study" / "study.json").read_text())
 
     worked = Work()
@@ -152,9 +153,9 @@ def test_a_point_may_have_task_epochs_of_its_own(work, tmp_path):
 def test_points_of_the_same_data_share_what_is_loaded(monkeypatch, tmp_path):
     loaded = []
     monkeypatch.setattr(
-        study.image_sets, "load_images", lambda *given: loaded.append(given) or "images"
+        study, "load_audited_images", lambda *given: loaded.append(given) or "images"
     )
-    monkeypatch.setattr(study.public_data, "load_parts", lambda *given: (given[1], given[0]))
+    monkeypatch.setattr(study, "split", lambda *given: (given[1], given[0]))
     study.load_once.cache_clear()
     first = Config(num_faces=300)
     same = dataclasses.replace(first, code_channels=8, epochs=1)

@@ -10,6 +10,7 @@ from sweeps import audit
 from arl_tf.config import settings as config_module
 from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import sweep, target, trials
 from arl_tf.report import report_files
@@ -24,10 +25,11 @@ def made(monkeypatch):
     """Fakes; notes the (split, code_noise, folder) of every audit, and what was exported."""
     notes = {"audits": [], "exported": [], "shift_on_test": 0.0, "references": []}
 
-    def train(config, run, images, parts):
-        run.checkpoints.mkdir(parents=True)
+    def train(experiment):
+        experiment.run.checkpoints.mkdir(parents=True)
 
-    def audit_stage(config, run, images, parts):
+    def audit_stage(experiment):
+        config, run = experiment.config, experiment.run
         notes["references"].append((config.audit_split, config.reference))
         notes["audits"].append((config.audit_split, config.code_noise, run.root.parent.name))
         mcc, leakage = FIGURES[config.code_noise]
@@ -35,8 +37,8 @@ def made(monkeypatch):
         content = audit(mcc, leakage + shift)
         files.write_json(run.audit(config.audit_split) / report_files.REPORT_JSON, content)
 
-    monkeypatch.setattr(trials.train, "train", train)
-    monkeypatch.setattr(trials.audit_stage, "audit_stage", audit_stage)
+    monkeypatch.setattr(trials.train_stage, "run", train)
+    monkeypatch.setattr(trials.audit_stage, "run", audit_stage)
     monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
     return notes
 
@@ -52,13 +54,15 @@ def run_sweep(tmp_path, made, **settings):
         }
     )
 
-    def export(config, run, images, parts):
-        made["exported"].append((config.code_noise, run.export))
+    def export(experiment):
+        made["exported"].append((experiment.config.code_noise, experiment.run.export))
         with pytest.raises(filelock.Timeout):
             filelock.FileLock(tmp_path / "sweep" / sweep.DELIVERY).acquire(timeout=0)
         made["locked"] = True
 
-    sweep.sweep_stage(config, RunDirectory(tmp_path), None, None, export=export)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sweep.export_stage, "run", export)
+        sweep.run(Experiment(config, RunDirectory(tmp_path), None, None))
     return json.loads((tmp_path / "sweep" / "sweep.json").read_text())
 
 
@@ -161,8 +165,8 @@ def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_
 def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():
     config = Config(stages="sweep", sweep="code_noise=0..1")
     with pytest.raises(ValueError, match="--sweep_trials=N"):
-        sweep.check_sweep(config)
-    sweep.check_sweep(dataclasses.replace(config, sweep_trials=2))
+        sweep.check(config, None, [])
+    sweep.check(dataclasses.replace(config, sweep_trials=2), None, [])
 
 
 def test_export_takes_the_gate_s_settings_from_the_present_command(tmp_path):

@@ -18,7 +18,8 @@ def calls(monkeypatch):
     """(what, config, run) of every training and audit; a code_noise of 3 can't be trained."""
     made = []
 
-    def train(config, run, images, parts):
+    def train(experiment):
+        config, run = experiment.config, experiment.run
         made.append(("train", config, run))
         if config.code_noise == 3:
             raise ValueError("too much noise")
@@ -26,11 +27,11 @@ def calls(monkeypatch):
         for player in ("encoder", "task_head"):
             run.player(player).write_text("weights")
 
-    def audit(config, run, images, parts):
-        made.append(("audit", config, run))
+    def audit(experiment):
+        made.append(("audit", experiment.config, experiment.run))
 
-    monkeypatch.setattr(trials.train, "train", train)
-    monkeypatch.setattr(trials.audit_stage, "audit_stage", audit)
+    monkeypatch.setattr(trials.train_stage, "run", train)
+    monkeypatch.setattr(trials.audit_stage, "run", audit)
     monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
     return made
 
@@ -83,7 +84,7 @@ def test_point_that_was_killed_after_training_is_only_audited(tmp_path, calls, m
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(
-            trials, "ensure_audited", lambda c, r, *_: killed() if "points" in str(r.root) else None
+            trials, "ensure_audited", lambda e: killed() if "points" in str(e.run.root) else None
         )
         run(tmp_path, code_noise=1.0)
     trained = folders(calls, "train")
@@ -99,13 +100,14 @@ def test_training_that_was_killed_goes_on_though_a_twin_has_finished(tmp_path, c
     assert half.root.name != twin["name"]
     trained = []
 
-    def finish(config, run, images, parts):
+    def finish(experiment):
+        run = experiment.run
         trained.append(run.root)
         for player in ("encoder", "task_head"):
             run.player(player).write_text("weights")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(trials.train, "train", finish)
+        patched.setattr(trials.train_stage, "run", finish)
         assert run(tmp_path, base, code_noise=1.0)["state"] == "finished"
     assert trained == [half.root]
 

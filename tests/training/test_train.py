@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, run_main
 
 from arl_tf.config.settings import Config
-from arl_tf.training import callbacks, checkpoints, learner, train
+from arl_tf.training import building, callbacks, checkpoints, learner, train
 
 # Kills itself, as `kill -9` would, in the middle of the third epoch.
 KILLED_RUN = """
@@ -97,7 +97,7 @@ def test_absurd_task_loss_counts_as_diverged_and_healthy_ones_do_not():
 def test_mean_image_is_the_mean_of_the_chosen_rows():
     images = np.zeros((3, 2, 2, 3), np.uint8)
     images[1], images[2] = 51, 255
-    np.testing.assert_allclose(train.mean_image(images, np.array([0, 1])), 0.1, atol=1e-7)
+    np.testing.assert_allclose(building.mean_image(images, np.array([0, 1])), 0.1, atol=1e-7)
 
 
 def test_lines_of_epochs_that_were_not_saved_are_dropped(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from arl_tf.config.scopes import no_defence_values
 from arl_tf.config.settings import CUTS, Config
 
 MCC, LEAKAGE, FACE = "mean_mcc", "leakage.face_similarity", "face_similarity"
@@ -13,15 +14,7 @@ TASK_ORDER = ("Smiling", "Male", "Eyeglasses", "Bangs", "Young", "Mustache", "Bl
 NEAR_IDENTITY, LOCAL = ("Male", "Young", "Big_Nose"), ("Smiling", "Eyeglasses")
 ALL = "all"
 NOTHING, MEAN, LEARNED = "nothing more", "toward_mean", "learned noise"
-NO_DEFENCE = {
-    "defence": "none",
-    "decoders": 1,
-    "decoder_steps": 1,
-    "decoder_restart_epochs": 0,
-    "code_levels": 0,
-    "code_noise": 0.0,
-    "lambda_rate": 0.0,
-}
+NO_DEFENCE = no_defence_values(Config)
 # Ingredient -> what it was added to.
 ADDED_TO = {
     "learned noise, toward_mean": LEARNED,

@@ -10,10 +10,10 @@ from typing import Any
 from absl import logging
 
 from arl_tf.config.settings import Config
-from arl_tf.data import image_sets, public_data
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.experiments import audit_stage, run_directory
+from arl_tf.experiments import run_directory
+from arl_tf.experiments.experiment import Experiment, load_audited_images, split
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import study_report, study_results, trial_forecast, trials
 from arl_tf.experiments.sweeps.studies import STUDIES, Study, StudyPoint
@@ -25,34 +25,40 @@ from arl_tf.utils import files
 FOLDER, RESULTS = "study", "study.json"
 
 
-def study_stage(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Raises ValueError where the directory holds another study."""
+    refuse_another_study(config.study, run.root / FOLDER / RESULTS)
+
+
+def run(experiment: Experiment) -> None:
     """Works on --study until no point is left for this process, then writes its report.
 
     Raises:
         ValueError: the directory holds another study.
     """
-    refuse_another_study(config.study, run.root / FOLDER / RESULTS)
+    config, images, root = experiment.config, experiment.images, experiment.run.root
+    refuse_another_study(config.study, root / FOLDER / RESULTS)
     study = STUDIES[config.study]
     names = images.attribute_names + images.other_attribute_names
-    planned = study.trials(config, names)
+    planned = study.points(config, names)
     named = named_points(config, planned)
     settings = run_directory.settings_hash(config.settings("study") | {"audit": "quick"})
-    queue = PointQueue(run.root / FOLDER, f"{config.study}_{settings}", config.seed)
+    queue = PointQueue(root / FOLDER, f"{config.study}_{settings}", config.seed)
     queue.enqueue(list({point.name: point for point in named}.values()))
     if config.overwrite:
         queue.retry_failed()
-    logging.info("%s", trial_forecast.words(config, planned, images, parts))
-    cache = str(audit_stage.cache_folder(config, run))
+    logging.info("%s", trial_forecast.words(config, planned, images, experiment.parts))
+    cache = str(experiment.cache)
 
     def write() -> None:
-        results = collect(config.study, study, planned, named, run.root)
-        files.write_json(run.root / FOLDER / RESULTS, results)
-        study_report.write_page(results, run.root / FOLDER)
+        results = collect(config.study, study, planned, named, root)
+        files.write_json(root / FOLDER / RESULTS, results)
+        study_report.write_page(results, root / FOLDER)
 
     work_through(
         queue,
         lambda point: trials.run_point(
-            with_epochs(config, point.overrides), run.root, point, lambda c: load(c, cache)
+            with_epochs(config, point.overrides), root, point, lambda c: load(c, cache)
         ),
         # Nothing is sampled: the queue need not know what was found.
         lambda record: (0.0, 0.0),
@@ -101,7 +107,7 @@ def load(config: Config, cache: str) -> tuple[ImageSet, Splits]:
 def load_once(config: Config, cache: str) -> tuple[ImageSet, Splits]:
     """Points of the same data share what is loaded."""
     folder = pathlib.Path(cache)
-    return public_data.load_parts(config, image_sets.load_images(config, folder), folder)
+    return split(config, load_audited_images(config, folder), folder)
 
 
 def collect(

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import filelock
@@ -12,9 +11,8 @@ from absl import logging
 
 from arl_tf.config import conditions
 from arl_tf.config.settings import Config, from_mapping
-from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits
-from arl_tf.experiments import run_directory
+from arl_tf.experiments import export_stage, run_directory
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results, target, trials
 from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
@@ -24,32 +22,26 @@ from arl_tf.utils import files, run_lock
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
 DELIVERY = "delivery.lock"
-Stage = Callable[[Config, RunDirectory, ImageSet, Splits], None]
 
 
-def check_sweep(config: Config) -> None:
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for a --sweep that can't be run."""
     space = search_space.parse_space(config.sweep)
     if not config.sweep_trials:
         search_space.grid(space)
 
 
-def sweep_stage(
-    config: Config, run: RunDirectory, images: ImageSet, parts: Splits, *, export: Stage
-) -> None:
+def run(experiment: Experiment) -> None:
     """Works on the sweep until no point is left for this process; then its results and the choice.
 
     Args:
-        config: what all points have; --sweep says what they differ in.
-        run: of the sweep.
-        images: the data set.
-        parts: its splits.
-        export: the export stage.
+        experiment: what all points have; --sweep says what they differ in.
 
     Raises:
         target.NoPointQualifiesError: none meets --target.
     """
-    queue, space = open_queue(config, run), search_space.parse_space(config.sweep)
+    config, sweep_run = experiment.config, experiment.run
+    queue, space = open_queue(config, sweep_run), search_space.parse_space(config.sweep)
     if not config.sweep_trials:
         queue.enqueue([trials.point(config, chosen) for chosen in search_space.grid(space)])
     if config.overwrite:
@@ -61,20 +53,22 @@ def sweep_stage(
     logging.info("Sweep of %d points", config.sweep_trials or len(queue.trials()))
     work_through(
         queue,
-        lambda point: trials.run_point(config, run.root, point, lambda _: (images, parts)),
-        lambda record: objectives(run.root, record),
+        lambda point: trials.run_point(
+            config, sweep_run.root, point, lambda _: (experiment.images, experiment.parts)
+        ),
+        lambda record: objectives(sweep_run.root, record),
         sampler=sampled,
         num_trials=config.sweep_trials,
-        after_each=lambda: write_results(queue, run),
+        after_each=lambda: write_results(queue, sweep_run),
     )
-    results = write_results(queue, run)
-    sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
-    sweep_report.write_hyper_parameters(results, run.logs / FOLDER)
+    results = write_results(queue, sweep_run)
+    sweep_report.write_page(results, sweep_run.root / FOLDER, read_choice(sweep_run))
+    sweep_report.write_hyper_parameters(results, sweep_run.logs / FOLDER)
     if config.target:
         # Two processes that end together both get here: the second finds T audited.
-        with filelock.FileLock(run.root / FOLDER / DELIVERY):
-            deliver(config, run, images, parts, results, export)
-        sweep_report.write_page(results, run.root / FOLDER, read_choice(run))
+        with filelock.FileLock(sweep_run.root / FOLDER / DELIVERY):
+            deliver(experiment, results)
+        sweep_report.write_page(results, sweep_run.root / FOLDER, read_choice(sweep_run))
 
 
 def open_queue(config: Config, run: RunDirectory) -> PointQueue:
@@ -138,18 +132,12 @@ def record_of(root: pathlib.Path, trial: optuna.trial.FrozenTrial) -> dict[str, 
     }
 
 
-def deliver(
-    config: Config,
-    run: RunDirectory,
-    images: ImageSet,
-    parts: Splits,
-    results: dict[str, Any],
-    export: Stage,
-) -> None:
+def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
     """Chooses by --target, audits the chosen point and its reference on T once, and exports it.
 
     The choice waits for points that other processes still work on: the last process chooses.
     """
+    config, run = experiment.config, experiment.run
     running = sum(point["state"] == "running" for point in results["points"])
     if running:
         print(f"{running} points are still running in other processes; the last of them chooses.")
@@ -158,7 +146,7 @@ def deliver(
     choice = target.choose(asked, results)
     chosen = RunDirectory(run.root / choice.point["directory"], export_root=run.root)
     logging.info("Chosen: %s; its audit on T begins", choice.point["label"])
-    outcomes = test_outcomes(config, run, chosen, asked, choice, images, parts)
+    outcomes = test_outcomes(experiment, chosen, asked, choice)
     words = target.promise_words(outcomes)
     files.write_json(
         run.root / FOLDER / CHOSEN,
@@ -175,27 +163,26 @@ def deliver(
         },
     )
     print(f"\nChosen by --target={config.target}: {choice.point['label']}\n{words}")
-    export(recorded_config(chosen, **export_settings(config)), chosen, images, parts)
+    settings = recorded_config(chosen, **export_settings(config))
+    export_stage.run(dataclasses.replace(experiment, config=settings, run=chosen))
 
 
 def test_outcomes(
-    config: Config,
-    run: RunDirectory,
+    experiment: Experiment,
     chosen: RunDirectory,
     asked: tuple[conditions.Condition, ...],
     choice: target.Choice,
-    images: ImageSet,
-    parts: Splits,
 ) -> tuple[conditions.Outcome, ...]:
     """The target's conditions on T, at --audit's level; the reference is audited likewise."""
-    reference = RunDirectory(run.root / "references" / choice.point["reference"])
+    root = experiment.run.root
+    reference = RunDirectory(root / "references" / choice.point["reference"])
     figures = []
     # The sweep may have been moved since the point was audited: its reference has moved with it.
     for directory, named in ((reference, ""), (chosen, str(reference.root))):
-        changes = {"audit": config.audit, "audit_split": "test", "reference": named}
+        changes = {"audit": experiment.config.audit, "audit_split": "test", "reference": named}
         settings = recorded_config(directory, **changes)
         with run_lock.owned(directory.root, wait=True):
-            trials.ensure_audited(settings, directory, images, parts)
+            trials.ensure_audited(dataclasses.replace(experiment, config=settings, run=directory))
         content = report_files.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))
     return conditions.check_conditions(asked, target.certain(figures[1]), figures[0])

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.config.settings import Config
+from arl_tf.config.settings import Config, subset
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 from arl_tf.experiments.sweeps.studies import StudyPoint
 from arl_tf.experiments.sweeps.trials import shared_config
 from arl_tf.training import train
+from arl_tf.training.settings import TrainingSettings
 
 PROBE_STEPS = 3
 # Measured with `python -m arl_tf.bench`: what an adversarial step costs in task steps, on the
@@ -41,7 +42,7 @@ def forecast(
         parts: of the data.
         step_seconds: of one task step.
     """
-    steps = train.steps_per_epoch(config, parts)
+    steps = train.steps_per_epoch(subset(config, TrainingSettings), parts)
     attacks = TRAINED_ATTACKS * config.attacker_steps * ATTACKER_IMAGE
     attack_images = config.attacker_batch_size / config.batch_size
     audit = SECONDS_OF_AUDIT + attacks * attack_images * step_seconds
@@ -81,9 +82,11 @@ def task_epochs(settings: Mapping[str, Any]) -> float:
 
 def seconds_of_step(config: Config, images: ImageSet, parts: Splits) -> float:
     """Seconds of one task step of the plain encoder, its first steps left out."""
-    learner = train.build_learner(shared_config(config, {}), images, parts)
-    train.compile_phase(learner, config, "task", PROBE_STEPS)
-    batches = iter(train.batches_from(0, config, images, parts))
+    settings = subset(config, TrainingSettings)
+    plain = subset(shared_config(config, {}), TrainingSettings)
+    learner = train.learner_for(plain, images, parts)
+    train.compile_phase(learner, settings, "task", PROBE_STEPS)
+    batches = iter(train.batches_from(0, settings, images, parts))
     step = tf.function(learner.train_step)
     step(next(batches))
     start = time.perf_counter()

@@ -17,25 +17,19 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from arl_tf.config.scopes import shared_encoder_values
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.experiments import audit_stage, run_directory
+from arl_tf.experiments import audit_stage, run_directory, train_stage
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.training import train
 from arl_tf.utils import files, interruption, run_lock
 
 FINISHED, FAILED = "finished", "failed"
 SECONDS, RECORD = "seconds.json", "point.json"
 VALIDATION = "validation"
-# Points differ in these alone from the unprotected encoder that they share.
-OF_THE_POINT = (
-    *(name for name in audit_stage.WITHOUT_ADVERSARY if name != "warm_start"),
-    "channel_clip",
-    "channel_levels",
-    "channel_noise",
-)
 FAILURES = (ValueError, RuntimeError, OSError, ArithmeticError, tf.errors.OpError)
 # The images and parts that a config asks for; the same objects while it asks for the same.
 Loader = Callable[[Config], tuple[ImageSet, Splits]]
@@ -124,8 +118,9 @@ def finished_record(
     config = dataclasses.replace(
         config, warm_start=str(shared.trained.root), reference=str(shared.audited.root)
     )
-    ensure_trained(config, root, run, images, parts)
-    ensure_audited(config, run, images, parts)
+    experiment = Experiment(config, run, images, parts)
+    ensure_trained(experiment, root)
+    ensure_audited(experiment)
     return described(chosen, run) | {
         "state": FINISHED,
         "message": "",
@@ -166,10 +161,9 @@ def point_config(base: Config, overrides: Mapping[str, Any], run: RunDirectory) 
 
 def shared_config(base: Config, overrides: Mapping[str, Any]) -> Config:
     """A point's unprotected encoder: no adversary, nothing that bounds the code or its channel."""
-    defaults = {f.name: f.default for f in dataclasses.fields(Config) if f.name in OF_THE_POINT}
     return dataclasses.replace(
         base,
-        **{"audit": "quick", **overrides, **defaults, "defence": "none"},
+        **{"audit": "quick", **overrides, **shared_encoder_values(Config)},
         stages="train,audit",
         audit_split=VALIDATION,
         overwrite=False,
@@ -193,17 +187,16 @@ def ensure_shared(config: Config, root: pathlib.Path, images: ImageSet, parts: S
         run_lock.owned(shared.audited.root, wait=True),
     ):
         here = dataclasses.replace(config, workdir=str(shared.trained.root), cache_dir=cache)
-        ensure_trained(here, root, shared.trained, images, parts)
+        ensure_trained(Experiment(here, shared.trained, images, parts), root)
         there = dataclasses.replace(here, workdir=str(shared.audited.root))
         adopt(shared.trained, shared.audited)
-        ensure_audited(there, shared.audited, images, parts)
+        ensure_audited(Experiment(there, shared.audited, images, parts))
     return shared
 
 
-def ensure_trained(
-    config: Config, root: pathlib.Path, run: RunDirectory, images: ImageSet, parts: Splits
-) -> None:
+def ensure_trained(experiment: Experiment, root: pathlib.Path) -> None:
     """Trains a run; players that were trained with the very same settings are copied instead."""
+    config, run = experiment.config, experiment.run
     if "train" in run_directory.finished_stages(run):
         return
     # What was begun here goes on here: players are copied into an empty run only.
@@ -212,8 +205,8 @@ def ensure_trained(
         adopt(twin, run)
         return
     run_directory.write_config(run, config)
-    files.write_json(run.splits, splits.describe_splits(parts, images))
-    timed(run, "train", run.checkpoints, lambda: train.train(config, run, images, parts))
+    files.write_json(run.splits, splits.describe_splits(experiment.parts, experiment.images))
+    timed(run, "train", run.checkpoints, lambda: train_stage.run(experiment))
     run_directory.mark_finished(run, "train", config.settings("train"))
 
 
@@ -243,15 +236,16 @@ def adopt(trained: RunDirectory, run: RunDirectory) -> None:
     run_directory.mark_finished(run, "train", run_directory.finished_stages(trained)["train"])
 
 
-def ensure_audited(config: Config, run: RunDirectory, images: ImageSet, parts: Splits) -> None:
+def ensure_audited(experiment: Experiment) -> None:
     """Audits a run's encoder where that is not done: on validation, or on what the config says."""
+    config, run = experiment.config, experiment.run
     stage = f"audit_{config.audit_name}"
     settings = json.loads(json.dumps(config.settings("audit")))
     if run_directory.finished_stages(run).get(stage) == settings:
         return
     run_directory.write_config(run, config)
     store = run.audit(config.audit_name) / "attacks"
-    timed(run, stage, store, lambda: audit_stage.audit_stage(config, run, images, parts))
+    timed(run, stage, store, lambda: audit_stage.run(experiment))
     run_directory.mark_finished(run, stage, settings)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 
 from arl_tf.models.pretrained import weight_files
@@ -71,6 +72,23 @@ def perceptual_network(
     image = _image_input(image_size)
     maps = [_unit_channels(x) for x in network.feature_maps(image, chosen)]
     return _frozen(image, maps, f"perceptual_{name}")
+
+
+def perceptual_features(
+    name: str, image_size: int, layers: Sequence[str] | None = None
+) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """The frozen network g as a function of images float32 [B, S, S, 3] in [0, 1].
+
+    Args:
+        name: as `perceptual_network`.
+        image_size: likewise.
+        layers: likewise.
+
+    Returns:
+        A function that gives a list of one map a layer.
+    """
+    network = perceptual_network(name, image_size, layers)
+    return lambda image: keras.tree.flatten(network(image, training=False))
 
 
 def feature_similarity_network(image_size: int) -> keras.Model:

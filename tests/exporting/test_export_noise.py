@@ -8,7 +8,7 @@ import tensorflow as tf
 from tiny_models import NAMES, SIZE, build_models, pictures, proof
 
 from arl_tf.auditing.encoders import tflite_encoder
-from arl_tf.export import build, saved_models, tflite
+from arl_tf.exporting import build, saved_models, tflite
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import architectures, code_layers
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from arl_tf.data import image_sets
-from arl_tf.export import tflite_checks
-from arl_tf.export.tflite_checks import Expected, Figures, Proof
+from arl_tf.exporting import tflite_checks
+from arl_tf.exporting.tflite_checks import Expected, Figures, Proof
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import code_layers
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tiny_models import SIZE
 
 from arl_tf.data.faces import generation
-from arl_tf.export import warmup
+from arl_tf.exporting import warmup
 from arl_tf.metrics.equivalence import ExportError
 
 

@@ -17,7 +17,7 @@ from keras import layers
 from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
 from arl_tf.data import image_sets
-from arl_tf.export import build, saved_models, tflite, warmup
+from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
 from arl_tf.models.code_layers import QuantisedCode
 from arl_tf.utils import publishing

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from arl_tf.data import image_sets
-from arl_tf.export import saved_models, tflite
+from arl_tf.exporting import saved_models, tflite
 from arl_tf.models import code_layers
 
 MANIFEST_FORMAT = 2

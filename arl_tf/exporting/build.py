@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.export import manifest, saved_models, tflite, warmup
-from arl_tf.export.tflite_checks import Proof
+from arl_tf.exporting import manifest, saved_models, tflite, warmup
+from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.metrics.equivalence import ExportError as ExportError
 from arl_tf.utils import publishing
 

@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from tiny_models import NAMES, SIZE, attributes, build_models, contents, pictures, proof
 
-from arl_tf.export import tflite, tflite_checks
+from arl_tf.exporting import tflite, tflite_checks
 from arl_tf.metrics.equivalence import ExportError
 
 
