@@ -1,9 +1,6 @@
 """Settings: what is impossible is refused by name, and the flags say just what Config says."""
 
 import dataclasses
-import pathlib
-import subprocess
-import sys
 
 import pytest
 from absl import flags
@@ -13,7 +10,6 @@ from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
 
-ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = dataclasses.fields(Config)
 
 
@@ -290,28 +286,6 @@ def test_flags_that_are_not_a_number_are_refused_by_config():
     given = settings.given_flags(parsed("--mu=nan"))
     with pytest.raises(ValueError, match="--mu must be a finite number, got nan"):
         settings.from_mapping(given)
-
-
-def test_help_lists_every_flag_with_its_text_and_helpfull_by_group():
-    values = parsed()
-    program = values.main_module_help()
-    full = values.get_help()
-    for field in FIELDS:
-        option = f"--[no]{field.name}: " if field.default is False else f"--{field.name}: "
-        assert program.split(option)[1].startswith(field.metadata["help"][:12])
-        section = full.split(f"arl_tf, settings of {field.metadata['group']}:")[1]
-        assert option in section.split("\n\n")[0]
-
-
-def test_the_command_shows_every_flag_and_answers_a_misspelt_one():
-    def run(argument):
-        command = [sys.executable, "-m", "arl_tf.main", argument]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    shown = run("--help").stdout
-    assert [field.name for field in FIELDS if f"{field.name}: " not in shown] == []
-    refused = run("--lambda_pixl=3")
-    assert refused.returncode != 0 and "Did you mean: lambda_pixel" in refused.stderr
 
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
