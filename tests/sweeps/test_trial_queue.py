@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from arl_tf.experiments.sweeps import search_space
-from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
+from arl_tf.experiments.sweeps.trial_queue import STORAGE, PointQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import Point
 
 POINTS = [Point(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
@@ -116,3 +116,13 @@ def test_work_goes_on_after_a_failed_point(queue):
         after_each=lambda: after.append(states(queue)),
     )
     assert list(after[-1].values()) == ["COMPLETE", "FAIL", "COMPLETE"] and len(after) == 3
+
+
+@pytest.mark.parametrize("name", ["what?", "{a,b}", "100%25 #1", "lr=[1e-3]*"])
+def test_a_queue_lies_in_a_folder_of_any_name(tmp_path, name):
+    folder = tmp_path / name
+    made = PointQueue(folder, "points", 1)
+    made.enqueue(POINTS)
+    assert (folder / STORAGE).is_file()
+    assert list(states(PointQueue(folder, "points", 1))) == [point.name for point in POINTS]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
