@@ -38,7 +38,7 @@ HARMLESS = re.compile(r"npu_registry|[Oo]pen[Vv]ino|OpenCL|accelerator_registry|
 # Relative errors, as root mean squares: measured 3e-7 with float32 arithmetic.
 LARGEST_ERROR = {False: 1e-4, True: 2e-2}
 TIMEOUT_SECONDS = 300
-GPU_RUN = pathlib.Path(__file__).with_name("gpu_run.py")
+GPU_RUN = pathlib.Path(__file__).parent / "device" / "gpu_run.py"
 INT8_REASON = (
     "{path} holds integers ({tensor}): LiteRT's GPU accelerator computes other codes from such a"
     " file (cosines of .3 to .8 to the CPU's, measured on SwiftShader), without a word. Ship"

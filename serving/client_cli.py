@@ -10,13 +10,13 @@ import tempfile
 
 import numpy as np
 
-from serving import packing
-from serving.client import EncoderClient
-from serving.client_errors import EncoderError
-from serving.contract import Attributes
-from serving.device import DeviceEncoder, is_rotated
-from serving.manifest import Manifest, manifest_of, read_manifest
-from serving.noise_key import read_or_make_key
+from serving.clients.contract import Attributes
+from serving.clients.errors import EncoderError
+from serving.clients.rest_client import EncoderClient
+from serving.device import packing
+from serving.device.encoder import DeviceEncoder, is_rotated
+from serving.device.manifest import Manifest, manifest_of, read_manifest
+from serving.device.noise_key import read_or_make_key
 
 LONGEST_S = 86400.0
 
@@ -81,13 +81,13 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         "--save_code",
         metavar="FILE",
         help="write the codes: packed, ceil(log2 levels) bits a value, where the encoder has"
-        " levels (see serving/packing.py), else little-endian float32",
+        " levels (see serving/device/packing.py), else little-endian float32",
     )
     add(
         "--noise_key",
         metavar="FILE",
         help="a secret of 32 bytes, made where there is none: a photo that is sent again gets the"
-        " same noise, which then can't be averaged out (see serving/noise_key.py)",
+        " same noise, which then can't be averaged out (see serving/device/noise_key.py)",
     )
     add("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

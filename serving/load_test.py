@@ -22,11 +22,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from serving.client import EncoderClient, base_address
-from serving.client_errors import EncoderError
-from serving.contract import ENCODE, ENCODE_BYTES, READ
-from serving.grpc_client import GrpcEncoderClient
-from serving.load import IN_PROCESS, Load, measure, ratios
+from serving.clients.contract import ENCODE, ENCODE_BYTES, READ
+from serving.clients.errors import EncoderError
+from serving.clients.grpc_client import GrpcEncoderClient
+from serving.clients.load import IN_PROCESS, Load, measure, ratios
+from serving.clients.rest_client import EncoderClient, base_address
 
 # By the client's method: signature, and the model's usual name.
 METHODS = {

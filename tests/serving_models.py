@@ -15,7 +15,8 @@ from keras import layers
 from PIL import Image
 
 from arl_tf.exporting.saved_models import save_encoder, save_task_head
-from serving.server import LocalServer, Settings
+from serving.server.endpoints import LocalServer, Settings
+from serving.web import demo
 
 SIZE = 16
 CODE_SHAPE = (4, 4, 3)
@@ -61,10 +62,10 @@ def b64(content):
 
 
 @contextlib.contextmanager
-def serving(folder, **settings):
-    """A running server on free ports, drained at the end."""
+def serving(folder, *, demo_attacker=None, **settings):
+    """A running server on free ports with the demo page, drained at the end."""
     defaults = {"model_base_path": folder, "port": 0, "rest_api_port": 0}
-    server = LocalServer(Settings(**(defaults | settings)))
+    server = LocalServer(Settings(**(defaults | settings)), demo.pages(demo_attacker))
     server.start()
     try:
         yield server

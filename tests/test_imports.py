@@ -107,35 +107,3 @@ def test_maths_does_no_input_or_output(package):
     }
     assert calls
     assert not {name for name, call in calls if call in ("open", "print")}
-
-
-def imported(path, package):
-    """Modules of a package that a file imports."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
-            found.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if a.name.split(".")[0] == package}
-    return found
-
-
-SERVING = dict(
-    re.findall(
-        r"^\| `serving/(\w+)\.py` \|[^|]*\|([^|]*)\|$", (ROOT / "WORKSPACE.md").read_text(), re.M
-    )
-)
-
-
-@pytest.mark.parametrize("module", sorted(SERVING))
-def test_serving_module_imports_only_what_the_table_allows(module):
-    path = ROOT / "serving" / f"{module}.py"
-    assert imported(path, "serving") <= set(re.findall(r"`(\w+)`", SERVING[module]))
-
-
-def test_serving_imports_nothing_of_arl_tf():
-    files = list((ROOT / "serving").rglob("*.py"))
-    assert files
-    assert not [path.name for path in files if imported(path, "arl_tf")]

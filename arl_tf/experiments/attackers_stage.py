@@ -32,7 +32,7 @@ from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 from arl_tf.utils import files, publishing, revision
 
-# In the run's export folder; below it the names that serving.demo looks for.
+# In the run's export folder; below it the names that serving.web.demo looks for.
 FOLDER = pathlib.Path("demo_attacker")
 PROTECTED, UNPROTECTED, UNPROTECTED_ENCODER = "protected", "unprotected", "unprotected_encoder"
 FACTS = "attackers.json"

@@ -23,8 +23,8 @@ from arl_tf.experiments.experiment import Experiment
 from arl_tf.exporting import saved_models
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.utils import files
-from serving import demo
-from serving.validation import Limits
+from serving.server.validation import Limits
+from serving.web import demo
 
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3

@@ -14,10 +14,9 @@ import urllib3
 from PIL import Image
 from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_code, stub_logits
 
-from serving import client as client_module
-from serving import contract
-from serving.client import EncoderClient, PredictRetry
-from serving.client_errors import (
+from serving.clients import contract
+from serving.clients import rest_client as client_module
+from serving.clients.errors import (
     AnswerError,
     DeadlineError,
     EncoderError,
@@ -26,6 +25,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
+from serving.clients.rest_client import EncoderClient, PredictRetry
 
 BUSY = (503, {"error": "queue is full"}, {})
 

@@ -25,20 +25,22 @@ from tiny_models import proof
 
 from arl_tf.data.faces import generation
 from arl_tf.exporting import tflite
-from serving import client_cli, packing
-from serving.device import EXIF_ORIENTATION, DeviceEncoder, load_image
+from serving import client_cli
+from serving.device import packing
+from serving.device.encoder import EXIF_ORIENTATION, DeviceEncoder, load_image
 
 COMMENT = b"a comment that a photo carries"
 ON_THE_DEVICE = (
     "client",
-    "client_base",
     "client_cli",
-    "client_errors",
-    "contract",
-    "device",
-    "manifest",
-    "noise_key",
-    "packing",
+    "clients.base",
+    "clients.contract",
+    "clients.errors",
+    "clients.rest_client",
+    "device.encoder",
+    "device.manifest",
+    "device.noise_key",
+    "device.packing",
 )
 
 
@@ -177,7 +179,7 @@ def test_no_byte_of_the_photo_is_on_the_wire(capfd, stub, tflite_file, photo):
 
 def test_wire_check_finds_an_image_that_is_sent(stub, photo):
     """The recording above would have shown a photo: here one is sent on purpose."""
-    from serving.client import EncoderClient
+    from serving.clients.rest_client import EncoderClient
 
     with EncoderClient(stub.address) as client:
         list(client.encode_files([photo]))
@@ -351,6 +353,11 @@ def test_manifest_beside_the_file_goes_before_the_folder_aboves(tmp_path, tflite
     assert client_cli.manifest_of(tmp_path / "encoder.tflite") == tmp_path / "manifest.json"
 
 
+def source_of(module):
+    """The file of a module of serving."""
+    return ROOT / "serving" / f"{module.replace('.', '/')}.py"
+
+
 def imported_packages(path):
     """Top-level packages that a file imports, anywhere in it."""
     found = set()
@@ -364,9 +371,9 @@ def imported_packages(path):
 
 @pytest.mark.parametrize("module", ON_THE_DEVICE)
 def test_device_side_imports_five_packages_at_most(module):
-    found = imported_packages(ROOT / "serving" / f"{module}.py")
+    found = imported_packages(source_of(module))
     assert found <= {"serving", "numpy", "PIL", "urllib3", "ai_edge_litert"}
-    assert "ai_edge_litert" not in found or module == "device"
+    assert "ai_edge_litert" not in found or module == "device.encoder"
 
 
 def test_no_client_module_was_forgotten_above():
@@ -374,11 +381,11 @@ def test_no_client_module_was_forgotten_above():
     while waiting:
         module = waiting.pop()
         reached.add(module)
-        for node in ast.walk(ast.parse((ROOT / "serving" / f"{module}.py").read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module == "serving":
-                waiting |= {alias.name for alias in node.names} - reached
-            elif isinstance(node, ast.ImportFrom) and node.module.startswith("serving."):
-                waiting |= {node.module.split(".")[1]} - reached
+        for node in ast.walk(ast.parse(source_of(module).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "serving":
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                names = {name.removeprefix("serving.") for name in names}
+                waiting |= {name for name in names if source_of(name).is_file()} - reached
     assert reached == set(ON_THE_DEVICE)
 
 
@@ -452,10 +459,10 @@ def test_encode_runs_in_a_virtual_environment_without_tensorflow(
     for distribution in distributions.values():
         link_into(site_packages, distribution)
     # A copy of the client's files alone, as on a device: arl_tf isn't beside them.
-    (tmp_path / "serving").mkdir()
-    for module in ("__init__", *ON_THE_DEVICE):
-        source = (ROOT / "serving" / f"{module}.py").read_text()
-        (tmp_path / "serving" / f"{module}.py").write_text(source)
+    for module in ("__init__", "clients.__init__", "device.__init__", *ON_THE_DEVICE):
+        copy = tmp_path / source_of(module).relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(source_of(module).read_text())
 
     def python(*arguments):
         return subprocess.run(

@@ -14,9 +14,9 @@ from arl_tf.data import image_sets
 from arl_tf.data.faces import generation
 from arl_tf.exporting import tflite
 from arl_tf.models import code_layers
-from serving import device
-from serving.client_errors import EncoderError
-from serving.device import DeviceEncoder
+from serving.clients.errors import EncoderError
+from serving.device import encoder as device
+from serving.device.encoder import DeviceEncoder
 
 SIZE = 16
 

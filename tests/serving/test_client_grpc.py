@@ -8,8 +8,9 @@ from serving_grpc_stub import ANSWERS, grpc_stub
 from serving_stub import NAMES, SIZE, sigmoid, stub_code, stub_logits
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving import grpc_client
-from serving.client_errors import (
+from serving.clients import grpc_client
+from serving.clients.contract import ENCODE, TensorSpec
+from serving.clients.errors import (
     AnswerError,
     DeadlineError,
     NotFoundError,
@@ -17,8 +18,7 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ENCODE, TensorSpec
-from serving.grpc_client import GrpcEncoderClient
+from serving.clients.grpc_client import GrpcEncoderClient
 
 Code = grpc.StatusCode
 
@@ -148,7 +148,7 @@ def test_message_that_is_too_large_is_refused_for_good(stub):
 def test_deadline_ends_a_call_without_a_repeat(stub):
     with GrpcEncoderClient(stub.address, timeout=5) as client:
         client.encode(pictures(1))
-        stub.delay, client._timeout = 0.5, 0.1
+        stub.delay, client.timeout = 0.5, 0.1
         with pytest.raises(DeadlineError, match="DEADLINE_EXCEEDED"):
             client.encode(pictures(1))
     assert len(stub.requests) == 2

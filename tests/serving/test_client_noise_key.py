@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from serving import noise_key
+from serving.device import noise_key
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 

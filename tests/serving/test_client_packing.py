@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving import packing
+from serving.device import packing
 
 
 def test_two_levels_take_a_bit_a_value_the_first_value_highest():

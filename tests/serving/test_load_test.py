@@ -11,8 +11,9 @@ from saved_models import save_function
 from serving_grpc_stub import grpc_stub
 from serving_stub import CODE_SHAPE, SIZE, rest_stub
 
-from serving import load, load_test
-from serving.client_errors import ServerError
+from serving import load_test
+from serving.clients import load
+from serving.clients.errors import ServerError
 
 
 @pytest.fixture

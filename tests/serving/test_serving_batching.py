@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import batching
-from serving.batching import Batcher, BatchingParameters
-from serving.errors import ServingError, invalid
-from serving.servable import Signature
+from serving.server import batching
+from serving.server.batching import Batcher, BatchingParameters
+from serving.server.errors import ServingError, invalid
+from serving.server.signature import Signature
 
 LATER = time.monotonic() + 1000
 # Long enough to fill a batch in any test, and never waited for.

@@ -7,7 +7,7 @@ from conftest import ROOT
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import batching, model_config, prometheus, tf_serving_protos
+from serving.server import batching, model_config, prometheus, tf_serving_protos
 
 FOLDER = ROOT / "serving"
 

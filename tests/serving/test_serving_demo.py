@@ -22,8 +22,8 @@ from serving_models import (
     serving,
 )
 
-from serving import demo
-from serving.errors import ServingError
+from serving.server.errors import ServingError
+from serving.web import demo
 
 
 @pytest.fixture(scope="module")

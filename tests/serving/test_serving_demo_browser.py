@@ -316,5 +316,5 @@ def test_drawn_face_is_procedural():
     from arl_tf.data.faces import generation
 
     drawn = generation.generate_faces(8, 64, seed=2024, images_per_identity=1).images
-    shipped = np.asarray(Image.open(ROOT / "serving" / "static" / "face.png"))
+    shipped = np.asarray(Image.open(ROOT / "serving" / "web" / "static" / "face.png"))
     assert any(np.array_equal(shipped, picture) for picture in drawn)

@@ -33,7 +33,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.validation import Limits
+from serving.clients.grpc_client import GrpcEncoderClient
+from serving.server.validation import Limits
 
 Code = grpc.StatusCode
 LIMITS = Limits(items=64, pixels=4_000_000, request_bytes=2_000_000)
@@ -98,6 +99,23 @@ def test_predict_returns_the_models_codes_and_says_who_answered(prediction, expo
     assert response.model_spec.signature_name == "serving_default"
 
 
+def test_answers_hold_tensor_content_where_the_flag_asks_for_it(exported_models):
+    with serving(exported_models, enable_serialization_as_tensor_content=True) as running:
+        with stubs(running) as (stub, _, _):
+            answer = stub.Predict(request(image=pictures(2)), timeout=20).outputs["code"]
+        with GrpcEncoderClient(f"127.0.0.1:{running.port}") as client:
+            codes = client.encode(pictures(2))
+    assert answer.tensor_content and not answer.float_val
+    np.testing.assert_array_equal(tf.make_ndarray(answer), codes)
+
+
+def test_own_client_reads_the_default_form(server, prediction):
+    answer = prediction.Predict(request(image=pictures(2))).outputs["code"]
+    assert answer.float_val and not answer.tensor_content
+    with GrpcEncoderClient(f"127.0.0.1:{server.port}") as client:
+        np.testing.assert_array_equal(client.encode(pictures(2)), tf.make_ndarray(answer))
+
+
 def test_signature_by_name_takes_picture_files(prediction):
     message = request(image_bytes=[picture_file(image) for image in pictures(2)])
     message.model_spec.signature_name = "encode_bytes"
@@ -125,7 +143,7 @@ def test_output_filter_returns_only_what_it_names(prediction):
         ('name: "nobody"', Code.NOT_FOUND, "Latest(nobody)"),
         ('name: "encoder" version { value: 9 }', Code.NOT_FOUND, "Specific(encoder, 9)"),
         ('name: "encoder" version_label: "x"', Code.INVALID_ARGUMENT, "version label: x"),
-        ('name: "encoder" signature_name: "x"', Code.INVALID_ARGUMENT, '"x" not found'),
+        ('name: "encoder" signature_name: "x"', Code.FAILED_PRECONDITION, '"x" not found'),
     ],
 )
 def test_unknown_model_version_label_and_signature_have_their_codes(prediction, spec, code, words):
@@ -244,16 +262,40 @@ def test_client_that_cancels_leaves_the_server_well_and_what_waited_never_runs(e
     assert ran == [2]
 
 
-@pytest.mark.parametrize(
-    ("method", "message"),
-    [
-        ("Classify", classification_pb2.ClassificationRequest()),
-        ("Regress", regression_pb2.RegressionRequest()),
-        ("MultiInference", inference_pb2.MultiInferenceRequest()),
-    ],
-)
-def test_what_is_not_done_says_so(prediction, method, message):
-    assert refused(getattr(prediction, method), message, Code.UNIMPLEMENTED, "use Predict")
+KINDS = {
+    "Classify": (classification_pb2.ClassificationRequest, "classification", "classify"),
+    "Regress": (regression_pb2.RegressionRequest, "regression", "regress"),
+}
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_calls_on_examples_are_refused_as_tf_serving_refuses_them(prediction, method):
+    kind, word, verb = KINDS[method]
+    call, message = getattr(prediction, method), kind()
+    assert refused(call, message, Code.INVALID_ARGUMENT, "Missing ModelSpec")
+    message.model_spec.name = "nobody"
+    assert refused(call, message, Code.NOT_FOUND, "Latest(nobody)")
+    message.model_spec.name = "encoder"
+    words = (
+        f"Expected {word} signature method_name to be tensorflow/serving/{verb}. Was:"
+        " tensorflow/serving/predict"
+    )
+    assert refused(call, message, Code.INVALID_ARGUMENT, words)
+    message.model_spec.signature_name = "x"
+    words = "No signature was found with the name: x"
+    assert refused(call, message, Code.INVALID_ARGUMENT, words)
+
+
+def test_multi_inference_is_refused_by_its_first_task(prediction):
+    message = inference_pb2.MultiInferenceRequest()
+    call = prediction.MultiInference
+    assert refused(call, message, Code.INVALID_ARGUMENT, "ModelSpec has no name")
+    task = message.tasks.add()
+    task.model_spec.name = "encoder"
+    task.method_name = "tensorflow/serving/predict"
+    assert refused(call, message, Code.UNIMPLEMENTED, "Unsupported signature method_name")
+    task.method_name = "tensorflow/serving/classify"
+    assert refused(call, message, Code.INVALID_ARGUMENT, "Expected classification signature")
 
 
 def test_metadata_holds_the_signatures(prediction):
@@ -327,16 +369,18 @@ def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(tmp_path, ex
             message = request(image=pictures())
             message.model_spec.version_label = label
             response = prediction.Predict(message)
-            return response.model_spec.version.value, response.outputs["code"].tensor_content
+            return response.model_spec.version.value, list(response.outputs["code"].float_val)
 
-        models.HandleReloadConfigRequest(
-            reload_request(folder, (1, 2), {"stable": 1, "canary": 2}), timeout=20
-        )
+        # Labels are for versions that are served: first the version, then its label.
+        unavailable = "assign label to version 1 of model encoder, which is not currently available"
+        both = reload_request(folder, (1, 2), {"stable": 1, "canary": 2})
+        reload = models.HandleReloadConfigRequest
+        assert refused(reload, both, Code.FAILED_PRECONDITION, unavailable)
+        reload(reload_request(folder, (1, 2), {}), timeout=20)
+        reload(both, timeout=20)
         assert [code(label)[0] for label in ("stable", "canary")] == [1, 2]
         assert code("stable")[1] != code("canary")[1]
-        models.HandleReloadConfigRequest(
-            reload_request(folder, (1,), {"stable": 1, "canary": 1}), timeout=20
-        )
+        reload(reload_request(folder, (1,), {"stable": 1, "canary": 1}), timeout=20)
         assert [code(label)[0] for label in ("stable", "canary")] == [1, 1]
         # Models that the config does not name are gone.
         assert refused(
@@ -344,8 +388,8 @@ def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(tmp_path, ex
         )
         for versions, labels in (((1, 7), {"x": 7}), ((1,), {"stable": 2})):
             message = reload_request(folder, versions, labels)
-            assert refused(models.HandleReloadConfigRequest, message, Code.FAILED_PRECONDITION)
+            assert refused(reload, message, Code.FAILED_PRECONDITION)
         empty = model_management_pb2.ReloadConfigRequest()
         words = "model_config_list"
-        assert refused(models.HandleReloadConfigRequest, empty, Code.INVALID_ARGUMENT, words)
+        assert refused(reload, empty, Code.INVALID_ARGUMENT, words)
         assert code("stable")[0] == 1

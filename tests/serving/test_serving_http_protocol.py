@@ -1,15 +1,20 @@
-"""Connections that never finish a request's head are closed; those that ask are kept."""
+"""Connections: those that ask are kept, those that stand are closed, faults are told in JSON."""
 
 import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
+import types
 
+import grpc
 import pytest
-from serving_models import pictures, serving, until
+from serving_models import pictures, predict, rest, serving, until
 
-from serving.http_protocol import TimedProtocol
+from serving.server import busy, endpoints
+from serving.server.errors import ServingError
+from serving.server.http_protocol import TimedProtocol
 
 
 @pytest.fixture
@@ -23,6 +28,108 @@ def server(exported_models, monkeypatch):
 def connected(server):
     with socket.create_connection(("127.0.0.1", server.rest_api_port), timeout=20) as client:
         yield client
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 100_000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS client\r\n\r\n",
+    ],
+    ids=["nonsense", "no host", "header", "length", "huge head", "TLS"],
+)
+def test_what_is_no_http_gets_a_json_error_and_the_connection_ends(server, sent):
+    with connected(server) as client:
+        client.sendall(sent)
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body) == {"error": "Invalid HTTP request received."}
+
+
+def test_too_many_connections_get_503_in_json_and_one_line_in_the_log(exported_models, monkeypatch):
+    monkeypatch.setattr(endpoints, "MAX_CONNECTIONS", 2)
+    lines = lines_of_refusals(monkeypatch)
+    with serving(exported_models) as running:
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(connected(running))
+            until(lambda: len(running._rest.server_state.connections) == 2)
+            answers = [rest(running, "GET", "/v1/models/encoder") for _ in range(5)]
+            assert lines == []
+        assert [status for status, _ in answers] == [503] * 5
+        assert answers[0][1] == {"error": "More than 2 connections are open; try later."}
+        running.predictor.busy.flush()
+        assert lines == [
+            "5 requests were refused (503, UNAVAILABLE) within 1 s; the last one: More than 2"
+            " connections are open; try later."
+        ]
+        until(lambda: not running._rest.server_state.connections)
+        assert rest(running, "GET", "/v1/models/encoder")[0] == 200
+
+
+class NoTimer:
+    """A timer that never ends."""
+
+    def __init__(self, seconds, function):
+        self.daemon = False
+
+    def start(self):
+        pass
+
+    def cancel(self):
+        pass
+
+
+def lines_of_refusals(monkeypatch):
+    """What is logged of refusals; the second that a line stands for does not end by itself."""
+    lines = []
+    fake = types.SimpleNamespace(warning=lambda words, *values: lines.append(words % values))
+    monkeypatch.setattr(busy, "logging", fake)
+    fake = types.SimpleNamespace(Timer=NoTimer, Lock=threading.Lock)
+    monkeypatch.setattr(busy, "threading", fake)
+    return lines
+
+
+def test_full_queue_is_503_in_json_and_counted(exported_models, monkeypatch):
+    lines = lines_of_refusals(monkeypatch)
+    full = ServingError(grpc.StatusCode.UNAVAILABLE, "9 items are waiting already")
+    with serving(exported_models) as running:
+
+        def refuse(*_, **__):
+            raise full
+
+        running._batcher.submit = refuse
+        answers = [predict(running, "encoder", {"instances": pictures().tolist()}) for _ in "ab"]
+        running.predictor.busy.flush()
+        running.predictor.busy.flush()
+    assert answers == [(503, {"error": "9 items are waiting already"})] * 2
+    assert lines == [
+        "2 requests were refused (503, UNAVAILABLE) within 1 s; the last one: 9 items are waiting"
+        " already"
+    ]
+
+
+def test_line_of_a_refusal_comes_by_itself_when_its_second_is_over(monkeypatch):
+    told = threading.Event()
+    fake = types.SimpleNamespace(warning=lambda words, *values: told.set())
+    monkeypatch.setattr(busy, "logging", fake)
+    busy.BusyLog(seconds=0.01).note("no room")
+    assert told.wait(20)
+
+
+def test_upgrade_that_java_asks_for_is_passed_over_without_a_word(server, caplog):
+    asked = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AA"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", "/v1/models/encoder", headers=asked)
+        assert connection.getresponse().status == 200
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /v1/mod", b"GET / HTTP/1.1\r\nHost: h\r\n"])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import json_tensors
-from serving.errors import ServingError
-from serving.servable import Signature
+from serving.server import json_tensors
+from serving.server.errors import ServingError
+from serving.server.signature import Signature
 
 
 def signature(**inputs):

@@ -14,9 +14,9 @@ from conftest import ROOT
 from serving_models import pictures, predict
 
 from serving import local_server
-from serving.batching import BatchingParameters
-from serving.server import Settings
-from serving.validation import Limits
+from serving.server.batching import BatchingParameters
+from serving.server.endpoints import Settings
+from serving.server.validation import Limits
 
 BODY = {"instances": pictures().tolist()}
 
@@ -100,7 +100,10 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         "--rest_api_timeout_in_ms=5000",
         "--rest_api_num_threads=6",
         "--grpc_max_threads=7",
-        "--demo_attacker=attackers",
+        "--model_name=face",
+        "--allow_version_labels_for_unavailable_models",
+        "--rest_api_enable_cors_support",
+        "--enable_serialization_as_tensor_content",
         "--max_request_items=8",
         "--max_request_pixels=9",
         "--max_request_bytes=10",
@@ -116,7 +119,10 @@ def test_every_flag_of_the_command_changes_its_setting(tmp_path):
         rest_api_timeout=5,
         rest_api_num_threads=6,
         grpc_max_threads=7,
-        demo_attacker=pathlib.Path("attackers"),
+        model_name="face",
+        allow_version_labels_for_unavailable_models=True,
+        rest_api_enable_cors_support=True,
+        enable_serialization_as_tensor_content=True,
         limits=Limits(items=8, pixels=9, request_bytes=10),
     )
 
@@ -126,10 +132,53 @@ def test_defaults_are_those_of_the_settings():
     assert settings("--model_base_path=x", "--enable_batching").batching == BatchingParameters()
 
 
+def test_cors_flag_has_its_short_name_too():
+    given = settings("--model_base_path=x", "--enable_cors_support")
+    assert given == settings("--model_base_path=x", "--rest_api_enable_cors_support")
+    assert given.rest_api_enable_cors_support
+
+
+def test_config_file_goes_before_a_named_model_as_in_tf_servings_image(tmp_path):
+    config = tmp_path / "models.config"
+    config.write_text("model_config_list {}")
+    named = ("--model_name=model", "--model_base_path=/models/model")
+    assert settings(f"--model_config_file={config}", *named).source_reader()() == {}
+
+
+def config_with_label(tmp_path, exported_models, version):
+    config = tmp_path / "models.config"
+    config.write_text(
+        f"""model_config_list {{ config {{ name: "encoder"
+        base_path: "{exported_models / "encoder"}" model_platform: "tensorflow"
+        version_labels {{ key: "stable" value: {version} }} }} }}"""
+    )
+    return f"--model_config_file={config}"
+
+
+def test_labelled_config_does_not_start_without_the_flag(tmp_path, exported_models):
+    given = config_with_label(tmp_path, exported_models, 1)
+    with pytest.raises(SystemExit) as ended:
+        local_server.run(flag_values(given, *FREE_PORTS))
+    words = str(ended.value)
+    assert words.startswith("serving.local_server: FAILED_PRECONDITION: Request to assign label")
+    assert "to version 1 of model encoder, which is not currently available" in words
+    assert "--allow_version_labels_for_unavailable_models" in words
+
+
+def test_folder_that_is_a_saved_model_ends_with_what_was_found(exported_models):
+    folder = exported_models / "encoder" / "1"
+    with pytest.raises(SystemExit) as ended:
+        local_server.run(flag_values(f"--model_base_path={folder}", *FREE_PORTS))
+    words = str(ended.value)
+    assert str(folder) in words and "saved_model.pb" in words and "Expected:" in words
+    assert f"give {exported_models}." in words
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "Give either --model_base_path or --model_config_file"),
+        ((), "Give --model_base_path or --model_config_file"),
+        (("--model_name=face",), "Give --model_base_path or --model_config_file"),
         (("--model_base_path=.", "--batching_parameters_file=x"), "needs --enable_batching"),
         (("--model_base_path=.", "--file_system_poll_wait_seconds=0"), "must be > 0"),
     ],

@@ -1,5 +1,7 @@
 """Versions come, go and are replaced while requests run; half-copied ones never serve."""
 
+import contextlib
+import logging
 import shutil
 import threading
 import types
@@ -7,9 +9,9 @@ import types
 import grpc
 import pytest
 
-from serving.errors import ServingError
-from serving.model_config import ModelSource, VersionPolicy, sources_in_folder
-from serving.model_store import ModelStore
+from serving.server.errors import ServingError
+from serving.server.model_config import ModelSource, VersionPolicy, sources_in_folder
+from serving.server.model_store import ModelStore
 
 
 def add(folder, version, content="ok"):
@@ -45,6 +47,20 @@ def code_of(call, *args, **options):
     with pytest.raises(ServingError) as caught:
         call(*args, **options)
     return caught.value.code
+
+
+@contextlib.contextmanager
+def capture_absl_logs():
+    """Messages of warnings and errors that absl's logger gets meanwhile."""
+    messages = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("absl")
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_latest_version_is_served_by_default(tmp_path):
@@ -258,21 +274,115 @@ def labelled(folder, labels, versions=()):
     return {"model": ModelSource("model", folder / "model", policy, labels)}
 
 
-def test_labels_move_only_to_versions_that_are_served(tmp_path):
+REFUSED = (
+    "Request to assign label to version 2 of model model, which is not currently available for"
+    " inference"
+)
+
+
+class Changing:
+    """Sources that a test changes between polls."""
+
+    def __init__(self, sources):
+        self.now = sources
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize("policy", [(), (1, 2)])
+def test_label_in_use_moves_in_a_second_edit_and_not_in_the_one_that_adds_the_version(
+    tmp_path, policy
+):
+    for version in (1, 2):
+        add(tmp_path, version)
+    sources = Changing(labelled(tmp_path, {"stable": 1, "canary": 1}, (1,)))
+    store = ModelStore(sources, fake_load, labels_for_unavailable=True)
+    store.poll(settled=True)
+    sources.now = labelled(tmp_path, {"stable": 1, "canary": 2}, policy)
+    with capture_absl_logs() as logs:
+        for _ in range(3):
+            store.poll(settled=True)
+    assert [message for message in logs if REFUSED in message] == [
+        f"The config stays as it was: {REFUSED}"
+    ]
+    assert states(store) == {1: "AVAILABLE"}
+    assert served(store, label="canary") == 1
+    # The two edits of README.md.
+    sources.now = labelled(tmp_path, {"stable": 1, "canary": 1}, policy)
+    store.poll(settled=True)
+    sources.now = labelled(tmp_path, {"stable": 1, "canary": 2}, policy)
+    store.poll(settled=True)
+    assert (served(store, label="stable"), served(store, label="canary")) == (1, 2)
+
+
+def test_refused_config_leaves_the_one_before_it_watched(tmp_path):
     add(tmp_path, 1)
-    sources = labelled(tmp_path, {"stable": 1})
-    store = ModelStore(lambda: sources, fake_load)
+    sources = Changing(labelled(tmp_path, {"canary": 1}))
+    store = ModelStore(sources, fake_load, labels_for_unavailable=True)
     store.poll(settled=True)
-    assert served(store, label="stable") == 1
-    sources = labelled(tmp_path, {"stable": 2})
-    store.poll(settled=True)
-    assert served(store, label="stable") == 1
+    sources.now = labelled(tmp_path, {"canary": 3})
     add(tmp_path, 2)
     store.poll(settled=True)
-    assert served(store, label="stable") == 2
-    sources = labelled(tmp_path, {})
+    assert states(store) == {1: "AVAILABLE", 2: "AVAILABLE"}
+    assert served(store, label="canary") == 1
+
+
+def test_first_config_with_labels_needs_the_flag(tmp_path):
+    add(tmp_path, 2)
+    store = ModelStore(lambda: labelled(tmp_path, {"stable": 2}), fake_load)
+    with pytest.raises(ServingError, match=REFUSED) as raised:
+        store.poll(settled=True)
+    assert raised.value.code == grpc.StatusCode.FAILED_PRECONDITION
+    assert store.names() == ()
+
+
+def test_new_label_may_go_before_its_version_with_the_flag_alone(tmp_path):
+    add(tmp_path, 1)
+    for allowed in (False, True):
+        sources = Changing(labelled(tmp_path, {}))
+        store = ModelStore(sources, fake_load, labels_for_unavailable=allowed)
+        store.poll(settled=True)
+        sources.now = labelled(tmp_path, {"new": 2})
+        store.poll(settled=True)
+        expected = grpc.StatusCode.NOT_FOUND if allowed else grpc.StatusCode.INVALID_ARGUMENT
+        assert code_of(served, store, label="new") == expected
+
+
+def test_label_that_no_config_names_any_more_is_gone(tmp_path):
+    add(tmp_path, 1)
+    sources = Changing(labelled(tmp_path, {}))
+    store = ModelStore(sources, fake_load)
+    store.poll(settled=True)
+    sources.now = labelled(tmp_path, {"stable": 1})
+    store.poll(settled=True)
+    assert served(store, label="stable") == 1
+    sources.now = labelled(tmp_path, {})
     store.poll(settled=True)
     assert code_of(served, store, label="stable") == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_label_stays_with_a_version_that_is_unloaded_and_finds_nothing(tmp_path):
+    for version in (1, 2):
+        add(tmp_path, version)
+    sources = Changing(labelled(tmp_path, {"stable": 1}, (1, 2)))
+    store = ModelStore(sources, fake_load, labels_for_unavailable=True)
+    store.poll(settled=True)
+    sources.now = labelled(tmp_path, {"stable": 1}, (2,))
+    store.poll(settled=True)
+    with pytest.raises(ServingError, match=r"Servable not found for request: Specific\(model, 1\)"):
+        served(store, label="stable")
+
+
+def test_model_without_versions_is_told_once_with_what_was_found(tmp_path):
+    (tmp_path / "model" / "v1").mkdir(parents=True)
+    store = ModelStore(lambda: labelled(tmp_path, {}), fake_load)
+    with capture_absl_logs() as logs:
+        for _ in range(3):
+            store.poll(settled=True)
+    (told,) = logs
+    assert f"No versions of servable model found under base path {tmp_path / 'model'}" in told
+    assert "Found there: v1/." in told
 
 
 def test_replaced_sources_that_lack_a_version_or_label_change_nothing(tmp_path):
@@ -282,6 +392,7 @@ def test_replaced_sources_that_lack_a_version_or_label_change_nothing(tmp_path):
     for sources in (
         labelled(tmp_path, {}, versions=(1, 7)),
         labelled(tmp_path, {"stable": 7}),
+        labelled(tmp_path, {"stable": 2}, versions=(1,)),
         labelled(tmp_path / "nowhere", {}),
     ):
         assert code_of(store.replace_sources, sources) == grpc.StatusCode.FAILED_PRECONDITION

@@ -7,12 +7,12 @@ import time
 import grpc
 import pytest
 
-from serving.batching import NO_MERGING, Batcher
-from serving.errors import ServingError, not_found
-from serving.model_store import ModelStore
-from serving.predict import Caller, ModelSpec, Predictor
-from serving.prometheus import Metrics
-from serving.validation import Limits
+from serving.server.batching import NO_MERGING, Batcher
+from serving.server.errors import ServingError, not_found
+from serving.server.model_store import ModelStore
+from serving.server.predict import Caller, ModelSpec, Predictor
+from serving.server.prometheus import Metrics
+from serving.server.validation import Limits
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """REST as TF Serving speaks it: formats, codes, and every fault a client can commit."""
 
+import asyncio
 import base64
 import contextlib
 import gzip
@@ -8,12 +9,14 @@ import io
 import json
 import socket
 import struct
+import textwrap
 import time
 import zlib
 
 import grpc
 import numpy as np
 import pytest
+import starlette.routing
 import tensorflow as tf
 from serving_models import (
     CODE_SHAPE,
@@ -29,9 +32,9 @@ from serving_models import (
     until,
 )
 
-from serving import rest_app
-from serving.errors import ServingError
-from serving.validation import Limits
+from serving.server import bodies, rest_app
+from serving.server.errors import ServingError
+from serving.server.validation import Limits
 
 BYTES = {"signature_name": "encode_bytes"}
 
@@ -163,13 +166,72 @@ def test_bytes_that_are_no_code_are_refused_with_the_reason(server, content, wor
         ("/v1/models/encoder/versions/x:predict", 400, ["Malformed request"]),
         ("/v1/models/encoder:explain", 400, ["Malformed request"]),
         ("/v1/models/encoder", 400, ["Malformed request: POST"]),
-        ("/v1/models/encoder:classify", 501, ["not implemented"]),
-        ("/v1/models/encoder:regress", 501, ["not implemented"]),
+        ("/v1/models/encoder:classify", 400, ["key 'examples' is expected"]),
+        ("/v1/models/encoder:regress", 400, ["key 'examples' is expected"]),
+        # TF Serving takes any case of the path, but none other of the verb.
+        ("/v1/models/encoder:Predict", 400, ["Malformed request: POST /v1/models/encoder:Predict"]),
+        ("/v1/models/ENCODER:predict", 404, ["Latest(ENCODER)"]),
+        ("/v1/models/encoder:predict?key=1", 400, ["Malformed request", "?key=1"]),
+        ("/v1/models/encoder%3Apredict", 400, ["Malformed request"]),
+        ("/v1/models/en%63oder/labels/can%61ry:predict", 400, ["version label: canary"]),
+        (f"/v1/models/encoder/versions/{2**63}:predict", 400, ["Failed to convert version"]),
         ("/v2/models", 404, ["Not found"]),
     ],
 )
 def test_unknown_model_version_label_and_verb_have_their_codes(server, path, status, words):
     assert refused(rest(server, "POST", path, {"instances": pictures().tolist()}), status, *words)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/encoder",
+        "/V1/Models/encoder",
+        "/v1/MODELS/encoder/Versions/1",
+        "/v1/models/%65ncoder",
+        # Not the metadata: TF Serving takes any case of the path, then compares the word.
+        "/v1/models/encoder/Metadata",
+    ],
+)
+def test_status_is_found_by_any_case_of_the_path(server, path):
+    status, answer = rest(server, "GET", path)
+    assert (status, list(answer)) == (200, ["model_version_status"])
+
+
+def test_predict_is_found_by_any_case_of_the_path(server):
+    for path in ("/V1/models/encoder:predict", "/v1/Models/encoder/VERSIONS/1:predict"):
+        assert rest(server, "POST", path, {"instances": pictures().tolist()})[0] == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods_are_malformed_as_in_tf_serving(server, method):
+    answer = rest(server, method, "/v1/models/encoder:predict", {})
+    assert refused(answer, 400, f"Malformed request: {method}")
+
+
+def test_status_of_no_model_is_refused(server):
+    assert refused(rest(server, "GET", "/v1/models"), 400, "Missing model name")
+
+
+EXAMPLES = {"examples": [{"x": 1.0}]}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "status", "words"),
+    [
+        ("encoder", EXAMPLES, 400, "method_name to be tensorflow/serving/"),
+        ("encoder", EXAMPLES | {"signature_name": "x"}, 400, "No signature was found with the"),
+        ("nobody", EXAMPLES, 404, "Latest(nobody)"),
+        ("encoder", {"examples": []}, 400, "'examples' value to be a list that is not empty"),
+        ("encoder", {"examples": 3}, 400, "'examples' value to be a list"),
+        ("encoder", b"{", 400, "JSON Parse error"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["classify", "regress"])
+def test_calls_on_examples_are_refused_as_tf_serving_refuses_them(
+    server, verb, model, body, status, words
+):
+    assert refused(rest(server, "POST", f"/v1/models/{model}:{verb}", body), status, words)
 
 
 @pytest.mark.parametrize("path", ["/v1/models/nobody", "/v1/models/encoder/versions/9"])
@@ -192,6 +254,8 @@ def test_unknown_signature_is_named(server):
         (b"[" * 100_000, ["JSON Parse error"]),
         (b"[NaN," + b"[" * 100_000, ["JSON Parse error"]),
         (b"3", ["must be a JSON object"]),
+        (b"", ["The document is empty"]),
+        (b"\xef\xbb\xbf", ["The document is empty"]),
         (b"{}", ["'instances' or 'inputs'"]),
         (b'{"instances": [1], "inputs": [1]}', ["either 'instances' or 'inputs'"]),
         (b'{"instances": [1], "signature_name": 7}', ["'signature_name' must be a string"]),
@@ -199,6 +263,16 @@ def test_unknown_signature_is_named(server):
 )
 def test_malformed_json_is_refused_with_the_reason(server, body, words):
     assert refused(predict(server, "encoder", body), 400, *words)
+
+
+def test_byte_order_mark_and_keys_that_nobody_asked_for_are_passed_over(server):
+    """As TF Serving's parser skips the mark, and looks only up what it needs."""
+    rows = pictures(2).tolist()
+    plain = predict(server, "encoder", {"instances": rows})
+    extra = {"instances": rows, "client": "Android", "signature_names": 7}
+    assert predict(server, "encoder", b"\xef\xbb\xbf" + json.dumps(extra).encode()) == plain
+    columns = predict(server, "encoder", {"inputs": {"image": rows, "more": "x"}, "id": 3})
+    assert columns == (200, {"outputs": plain[1]["predictions"]})
 
 
 ZERO = np.zeros((1, SIZE, SIZE, 3), int).tolist()
@@ -296,7 +370,32 @@ def test_large_jpeg_is_refused_by_its_header(server):
     assert refused(answer, 400, "3600000000 pixels")
 
 
-@pytest.mark.parametrize("value", ["???", "A", "AA=A", "ä", 5, None, ["AAAA"]])
+PNG_FILE = picture_file(pictures()[0])
+WRAPPED = {
+    "encodebytes": base64.encodebytes(PNG_FILE).decode(),
+    "MIME": "\r\n".join(textwrap.wrap(base64.b64encode(PNG_FILE).decode(), 76)),
+    "Android": base64.encodebytes(PNG_FILE).decode() + "\n",
+    "blanks": " \t\v\f" + base64.b64encode(PNG_FILE).decode() + "  ",
+    "no padding": base64.b64encode(PNG_FILE).decode().rstrip("="),
+    "dots": base64.b64encode(PNG_FILE).decode().replace("=", "."),
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_base64_passes_as_it_comes_from_other_languages(server, key, form):
+    body = BYTES | {key: [{"b64": WRAPPED[form]}]}
+    assert predict(server, "encoder", body) == predict(
+        server, "encoder", BYTES | {key: [b64(PNG_FILE)]}
+    )
+
+
+def test_b64_beside_another_key_is_no_bytes(server):
+    body = BYTES | {"inputs": [{"b64": "AAAA", "name": "x"}]}
+    assert refused(predict(server, "encoder", body), 400, "must hold strings")
+
+
+@pytest.mark.parametrize("value", ["???", "A", "AA=A", "AA=", "AAA==", "-_-_", "ä", 5, None])
 def test_wrong_b64_is_refused(server, value):
     answer = predict(server, "encoder", BYTES | {"instances": [{"b64": value}]})
     assert refused(answer, 400, "Input 'image_bytes'")
@@ -327,9 +426,95 @@ def post(server, body, **headers):
         return response.status, json.loads(response.read())
 
 
-def test_compressed_body_is_refused(server):
-    answer = post(server, gzip.compress(b"{}"), **{"Content-Encoding": "gzip"})
-    assert refused(answer, 415, "'gzip'", "plain")
+BODY = json.dumps({"instances": pictures(2).tolist()}).encode()
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "IDENTITY", "identity, identity"])
+def test_body_as_it_is_passes_with_any_word_for_it(server, coding):
+    assert post(server, BODY, **{"Content-Encoding": coding}) == post(server, BODY)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip"])
+def test_gzip_body_is_inflated(server, coding):
+    for body in (gzip.compress(BODY), gzip.compress(BODY[:50]) + gzip.compress(BODY[50:])):
+        assert post(server, body, **{"Content-Encoding": coding}) == post(server, BODY)
+
+
+@pytest.mark.parametrize("coding", ["deflate", "br", "zstd", "gzip, gzip", "nonsense"])
+def test_other_encodings_are_refused_by_name(server, coding):
+    answer = post(server, BODY, **{"Content-Encoding": coding})
+    assert refused(answer, 415, repr(coding), "send gzip")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (gzip.compress(bytes(50_000_000)), 413, "more than 2000000 bytes when inflated"),
+        (gzip.compress(BODY)[:-9], 400, "cut off"),
+        (gzip.compress(BODY) + b"tail", 400, "no gzip"),
+        (BODY, 400, "no gzip"),
+        (zlib.compress(BODY), 400, "no gzip"),
+        (b"", 400, "The document is empty"),
+    ],
+    ids=["bomb", "cut off", "tail", "plain", "zlib", "empty"],
+)
+def test_gzip_that_explodes_or_is_none_is_refused(server, body, status, words):
+    assert refused(post(server, body, **{"Content-Encoding": "gzip"}), status, words)
+
+
+def test_as_many_bytes_as_are_allowed_may_be_inflated():
+    assert bodies.inflate(gzip.compress(bytes(100)), 100) == bytes(100)
+    with pytest.raises(bodies.BodyError, match="more than 99 bytes when inflated"):
+        bodies.inflate(gzip.compress(bytes(60)) + gzip.compress(bytes(40)), 99)
+
+
+def exchange(server, method, path, body=None, **headers):
+    """Status, headers and content of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+
+
+def test_pages_of_other_origins_may_call_only_with_the_flag(server, exported_models):
+    path = "/v1/models/encoder"
+    assert not set(rest_app.CORS) & {
+        name.title() for name in exchange(server, "GET", path, Origin="https://x")[1]
+    }
+    with serving(exported_models, rest_api_enable_cors_support=True) as running:
+        asked = {
+            "Origin": "https://x",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        }
+        answers = [
+            exchange(running, "OPTIONS", path + ":predict", **asked),
+            exchange(running, "GET", path, Origin="https://x"),
+            exchange(running, "POST", path + ":predict", b"{", Origin="https://x"),
+        ]
+    assert [status for status, _, _ in answers] == [200, 200, 400]
+    for _, headers, _ in answers:
+        found = {name.title(): value for name, value in headers.items()}
+        assert rest_app.CORS.items() <= found.items()
+
+
+def test_fault_outside_of_any_handler_is_json_too():
+    def page(request):
+        raise KeyError("secret")
+
+    app = rest_app.application([starlette.routing.Route("/", page)])
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    with pytest.raises(KeyError):
+        asyncio.run(app(scope, None, send))
+    assert sent[0]["status"] == 500
+    assert list(json.loads(sent[1]["body"])) == ["error"]
+    assert b"secret" not in sent[1]["body"]
 
 
 def test_message_may_quote_what_no_encoding_can_write(server):

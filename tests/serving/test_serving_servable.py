@@ -8,8 +8,8 @@ import tensorflow as tf
 from serving_models import CODE_SHAPE, SIZE, pictures
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import servable
-from serving.errors import ServingError
+from serving.server import servable
+from serving.server.errors import ServingError
 
 
 @pytest.fixture(scope="module")

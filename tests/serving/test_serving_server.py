@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import pathlib
 import shutil
 import socket
 import threading
@@ -14,8 +13,9 @@ import tensorflow as tf
 from serving_models import add_version, pictures, predict, rest, save_models, serving, until
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.batching import BatchingParameters
-from serving.server import LocalServer, Settings
+from serving.server import endpoints
+from serving.server.batching import BatchingParameters
+from serving.server.endpoints import LocalServer, Settings
 
 BODY = {"instances": pictures(2).tolist()}
 
@@ -155,8 +155,7 @@ def test_port_in_use_is_an_error_that_names_it(exported_models):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_base_path": None}, "Give either"),
-        ({"model_config_file": pathlib.Path("x")}, "Give either"),
+        ({"model_base_path": None}, "Give --model_base_path or --model_config_file"),
         ({"rest_api_timeout": 0}, "rest_api_timeout must be > 0"),
         ({"grpc_max_threads": -1}, "grpc_max_threads must be > 0"),
     ],
@@ -164,6 +163,26 @@ def test_port_in_use_is_an_error_that_names_it(exported_models):
 def test_wrong_settings_are_refused_with_the_reason(tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
         Settings(**({"model_base_path": tmp_path} | changes))
+
+
+def test_named_model_is_served_from_its_version_folders(exported_models):
+    with serving(exported_models / "encoder", model_name="face") as server:
+        assert predict(server, "face", BODY)[0] == 200
+        assert predict(server, "encoder", BODY)[0] == 404
+
+
+def test_server_that_serves_nothing_logs_what_it_found(tmp_path, exported_models, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        endpoints.logging, "warning", lambda words, *values: lines.append(words % values)
+    )
+    shutil.copytree(exported_models / "encoder" / "1", tmp_path / "encoder")
+    with serving(tmp_path):
+        pass
+    (line,) = lines
+    assert line.startswith("No model is being served yet: --model_base_path=")
+    assert f"{tmp_path} holds no model that can be served. Found there: encoder/." in line
+    assert f"move what is in it to {tmp_path / 'encoder' / '1'}" in line
 
 
 def test_server_without_models_starts_and_serves_the_first_that_comes(tmp_path, exported_models):

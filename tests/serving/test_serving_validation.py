@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from serving_models import picture_file
 
-from serving import validation
-from serving.errors import ServingError
-from serving.servable import Signature
-from serving.validation import Limits
+from serving.server import validation
+from serving.server.errors import ServingError
+from serving.server.signature import Signature
+from serving.server.validation import Limits
 
 LIMITS = Limits(items=4, pixels=1000, request_bytes=10_000)
 

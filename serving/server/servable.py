@@ -1,67 +1,30 @@
-"""One loaded version of a model: its signatures, and how they are run on arrays."""
+"""One loaded version of a model: its signatures, and the requests that warm it up."""
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 
 import grpc
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
-from serving.errors import ServingError, invalid
+from serving.server import layout, validation
+from serving.server.errors import ServingError
+from serving.server.signature import Signature
+from serving.server.validation import Limits
 
+DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
 # TF Serving reads no more of them either.
 MAX_WARMUP_REQUESTS = 1000
-# What TensorFlow puts around the sentence that says what is wrong.
-BOILERPLATE = ("Graph execution error", "Detected at node", "<stack traces", "[[{{", "\t [[{{")
+# The requests come with the model, from no stranger.
+WARMUP_LIMITS = Limits(items=sys.maxsize, pixels=sys.maxsize, request_bytes=sys.maxsize)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Signature:
-    """A function of a SavedModel. Two are equal only if they are one and the same.
-
-    Attributes:
-        name: as in the SavedModel.
-        inputs: name -> shape and dtype.
-        outputs: name -> shape and dtype.
-        function: tensors by name -> tensors by name.
-    """
-
-    name: str
-    inputs: Mapping[str, tf.TensorSpec]
-    outputs: Mapping[str, tf.TensorSpec]
-    function: Callable[..., Mapping[str, tf.Tensor]]
-
-    @property
-    def batchable(self) -> bool:
-        """Whether the first axis of every input and output is a number of items, left open."""
-        return all(
-            spec.shape.rank and spec.shape[0] is None
-            for spec in (*self.inputs.values(), *self.outputs.values())
-        )
-
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs the function on arrays that `validation.check_inputs` let pass.
-
-        Raises:
-            ServingError: INVALID_ARGUMENT when the graph refuses what it got, else INTERNAL.
-        """
-        try:
-            outputs = self.function(
-                **{
-                    name: tf.constant(array, self.inputs[name].dtype)
-                    for name, array in inputs.items()
-                }
-            )
-            return {name: tensor.numpy() for name, tensor in outputs.items()}
-        except tf.errors.InvalidArgumentError as error:
-            raise invalid(f"Signature {self.name!r}: {plain_message(error)}") from error
-        except tf.errors.OpError as error:
-            message = f"Signature {self.name!r}: {plain_message(error)}"
-            raise ServingError(grpc.StatusCode.INTERNAL, message) from error
+class UnknownSignature(ServingError):
+    """The model has no such signature: INVALID_ARGUMENT by REST, FAILED_PRECONDITION by gRPC."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,11 +49,12 @@ class Servable:
 
     def signature(self, name: str) -> Signature:
         """The signature of that name; an empty name means `serving_default`."""
-        name = name or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+        name = name or DEFAULT_SIGNATURE
         if name not in self.signatures:
-            raise invalid(
+            raise UnknownSignature(
+                grpc.StatusCode.INVALID_ARGUMENT,
                 f'Serving signature name: "{name}" not found in signature def; model'
-                f" {self.name!r} has {', '.join(sorted(self.signatures))}."
+                f" {self.name!r} has {', '.join(sorted(self.signatures))}.",
             )
         return self.signatures[name]
 
@@ -101,8 +65,13 @@ def load(name: str, version: int, path: pathlib.Path) -> Servable:
     Raises:
         ValueError: the folder is no complete SavedModel with signatures.
     """
+    if not (path / layout.SAVED_MODEL).is_file():
+        raise ValueError(
+            f"{path} can't be loaded as a SavedModel: it holds {layout.listed(path)}, expected"
+            f" {layout.SAVED_MODEL} and variables."
+        )
     try:
-        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        saved = saved_model_pb2.SavedModel.FromString((path / layout.SAVED_MODEL).read_bytes())
         module = tf.saved_model.load(str(path))
     # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
     except Exception as error:
@@ -151,28 +120,10 @@ def warm_up(servable: Servable) -> int:
                 request = log.predict_log.request
                 signature = servable.signature(request.model_spec.signature_name)
                 inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
-                check_fits(signature, inputs)
+                validation.check_inputs(signature, inputs, WARMUP_LIMITS)
                 signature.run(inputs)
                 count += 1
     # A damaged file fails in a dozen ways, too.
     except Exception as error:
         raise ValueError(f"{path}: warm-up failed: {error}") from error
     return count
-
-
-def check_fits(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError for inputs that the signature does not take: some end the process."""
-    found = {name: (array.dtype, array.shape) for name, array in inputs.items()}
-    if set(found) != set(signature.inputs) or not all(
-        tf.as_dtype(dtype) == signature.inputs[name].dtype
-        and signature.inputs[name].shape.is_compatible_with(shape)
-        for name, (dtype, shape) in found.items()
-    ):
-        raise ValueError(f"{signature.name} takes {dict(signature.inputs)}, got {found}.")
-
-
-def plain_message(error: tf.errors.OpError) -> str:
-    """TensorFlow's message without the lines that tell a client nothing."""
-    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(BOILERPLATE)]
-    return " ".join(telling) or type(error).__name__

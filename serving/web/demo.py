@@ -6,7 +6,7 @@ import io
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,12 @@ import starlette.responses
 import starlette.routing
 from PIL import Image
 
-from serving import servable, validation
-from serving.errors import invalid
-from serving.predict import Caller, ModelSpec, Prediction, Predictor
-from serving.rest_app import RestApi
-from serving.servable import Servable
-from serving.validation import Limits
+from serving.server import servable, validation
+from serving.server.errors import invalid
+from serving.server.predict import Caller, ModelSpec, Prediction, Predictor
+from serving.server.rest_app import RestApi
+from serving.server.servable import Servable
+from serving.server.validation import Limits
 
 ENCODER, TASK_HEAD = "encoder", "task_head"
 ATTACKERS = ("protected", "unprotected_encoder", "unprotected")
@@ -83,6 +83,21 @@ def load_attacker(folder: pathlib.Path) -> DemoAttacker:
         raise ValueError(f"--demo_attacker={folder} holds none of {', '.join(ATTACKERS)}.")
     models = {name: servable.load(name, 1, latest_version(path)) for name, path in found.items()}
     return DemoAttacker(**models, findings=read_findings(folder / FINDINGS))
+
+
+def pages(
+    folder: pathlib.Path | None,
+) -> Callable[[Predictor, RestApi], list[starlette.routing.BaseRoute]]:
+    """The demo page for a server: its attackers are loaded from `folder` when the server starts.
+
+    None: the page has no attackers.
+    """
+
+    def routes(predictor: Predictor, api: RestApi) -> list[starlette.routing.BaseRoute]:
+        attacker = load_attacker(folder) if folder else DemoAttacker()
+        return Demo(predictor, api, attacker).routes()
+
+    return routes
 
 
 def latest_version(folder: pathlib.Path) -> pathlib.Path:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from serving.errors import invalid
-from serving.servable import Signature
+from serving.server.errors import invalid
+from serving.server.signature import Signature
 
 # Inputs of this name hold picture files.
 IMAGE_INPUT = "image_bytes"

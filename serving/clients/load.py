@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from serving.client_errors import EncoderError
+from serving.clients.errors import EncoderError
 
 IN_PROCESS = "in_process"
 WARMUP_CALLS = 3

@@ -1,6 +1,6 @@
 """Runs a .tflite file on this machine's GPU accelerator: a process of its own.
 
-    python serving/gpu_run.py FILE.tflite INPUTS.npz RESULT.npz [RUNS] [half]
+    python serving/device/gpu_run.py FILE.tflite INPUTS.npz RESULT.npz [RUNS] [half]
 
 A driver may crash the process or pick an adapter that only its log names: check_gpu starts this,
 reads the log and lives on. LiteRT is asked for the GPU alone: where an operation can't run there,

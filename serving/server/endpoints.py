@@ -7,20 +7,31 @@ import socket
 import threading
 from collections.abc import Callable
 
+import starlette.routing
 import uvicorn
 from absl import logging
 
-from serving import batching, demo, grpc_service, model_config, model_store, rest_app, servable
-from serving.batching import BatchingParameters
-from serving.http_protocol import TimedProtocol
-from serving.model_store import Sources
-from serving.predict import Predictor
-from serving.prometheus import Metrics
-from serving.validation import Limits
+from serving.server import (
+    batching,
+    grpc_service,
+    layout,
+    model_config,
+    model_store,
+    rest_app,
+    servable,
+)
+from serving.server.batching import BatchingParameters
+from serving.server.http_protocol import Application, ConnectionLimit, TimedProtocol
+from serving.server.model_store import Sources
+from serving.server.predict import Predictor
+from serving.server.prometheus import Metrics
+from serving.server.validation import Limits
 
 # Connections beyond that are answered 503; slow clients hold a connection, never a thread.
 MAX_CONNECTIONS = 128
 DEFAULT_LIMITS = Limits()
+Routes = list[starlette.routing.BaseRoute]
+Pages = Callable[[Predictor, rest_app.RestApi], Routes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +40,10 @@ class Settings:
 
     Attributes:
         model_base_path: holds a folder a model, each with version folders; or None.
-        model_config_file: a ModelServerConfig in text format instead; or None.
+        model_name: of the one model whose version folders model_base_path then holds; or None.
+        model_config_file: a ModelServerConfig in text format, which goes before both; or None.
+        allow_version_labels_for_unavailable_models: a label of the config that is new, or stays
+            where it is, may name a version that is not served yet.
         host: address to listen at.
         port: for gRPC; 0 takes any that is free.
         rest_api_port: for REST; 0 takes any that is free.
@@ -40,12 +54,15 @@ class Settings:
         rest_api_timeout: seconds for a REST request, from its first byte to its answer.
         grpc_timeout: seconds for a gRPC request, or its client's deadline, if that is sooner.
         rest_api_num_threads: REST requests worked on at once.
+        rest_api_enable_cors_support: pages of other origins may call the REST API.
+        enable_serialization_as_tensor_content: gRPC answers hold tensors as bytes.
         grpc_max_threads: gRPC requests worked on at once.
-        demo_attacker: folder of demo.load_attacker, for the demo page; or None.
     """
 
     model_base_path: pathlib.Path | None = None
+    model_name: str | None = None
     model_config_file: pathlib.Path | None = None
+    allow_version_labels_for_unavailable_models: bool = False
     host: str = "127.0.0.1"
     port: int = 8500
     rest_api_port: int = 8501
@@ -56,15 +73,13 @@ class Settings:
     rest_api_timeout: float = 30.0
     grpc_timeout: float = 60.0
     rest_api_num_threads: int = 8
+    rest_api_enable_cors_support: bool = False
+    enable_serialization_as_tensor_content: bool = False
     grpc_max_threads: int = 16
-    demo_attacker: pathlib.Path | None = None
 
     def __post_init__(self):
-        if (self.model_base_path is None) == (self.model_config_file is None):
-            raise ValueError(
-                "Give either --model_base_path or --model_config_file, got"
-                f" {self.model_base_path} and {self.model_config_file}."
-            )
+        if self.model_base_path is None and self.model_config_file is None:
+            raise ValueError("Give --model_base_path or --model_config_file, got neither.")
         for name in (
             "file_system_poll_wait_seconds",
             "rest_api_timeout",
@@ -78,8 +93,18 @@ class Settings:
     def source_reader(self) -> Callable[[], Sources]:
         """Reads, at each call, which models are wanted."""
         if self.model_config_file is not None:
+            # As in TF Serving, whose image always names a model, too.
+            if self.model_base_path is not None:
+                logging.info("--model_base_path is ignored: there is --model_config_file.")
             return lambda: model_config.sources_in_file(self.model_config_file)
+        if self.model_name:
+            return lambda: model_config.source_of_model(self.model_name, self.model_base_path)
         return lambda: model_config.sources_in_folder(self.model_base_path)
+
+
+def no_pages(predictor: Predictor, api: rest_app.RestApi) -> Routes:
+    """No page but TF Serving's own paths."""
+    return []
 
 
 class LocalServer:
@@ -92,11 +117,16 @@ class LocalServer:
         rest_api_port: where REST listens.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, pages: Pages = no_pages):
         """Loads the models and binds both ports.
+
+        Args:
+            settings: how the server is run.
+            pages: routes that REST's port answers besides, such as the demo page's.
 
         Raises:
             OSError, ValueError: a port can't be bound; models or config can't be read.
+            ServingError: the config's labels are refused.
         """
         self._settings = settings
         metrics = Metrics()
@@ -107,6 +137,7 @@ class LocalServer:
                 settings.source_reader(),
                 servable.load,
                 max_load_retries=settings.max_num_load_retries,
+                labels_for_unavailable=settings.allow_version_labels_for_unavailable_models,
             )
             self._batcher = batching.Batcher(settings.batching, metrics.batch)
             undo.callback(self._batcher.close)
@@ -116,36 +147,36 @@ class LocalServer:
                 address=f"{bracketed(settings.host)}:{settings.port}",
                 threads=settings.grpc_max_threads,
                 timeout=settings.grpc_timeout,
+                as_tensor_content=settings.enable_serialization_as_tensor_content,
             )
             self.port = self._grpc.port
-            folder = settings.demo_attacker
-            self._attacker = demo.load_attacker(folder) if folder else demo.DemoAttacker()
+            routes = self._routes(pages)
             self.store.poll(settled=True)
             undo.pop_all()
         if not self.store.names():
-            logging.warning("No model is being served yet.")
-        self._rest = uvicorn.Server(self._rest_config())
+            self._warn_of_no_model()
+        busy = self.predictor.busy
+        application = ConnectionLimit(rest_app.application(routes), MAX_CONNECTIONS, busy.note)
+        self._rest = uvicorn.Server(rest_config(application))
+        application.connections = self._rest.server_state.connections
         self._rest_thread = threading.Thread(
             target=self._rest.run, args=([self._socket],), name="rest", daemon=True
         )
 
-    def _rest_config(self) -> uvicorn.Config:
+    def _warn_of_no_model(self) -> None:
+        base_path, name = self._settings.model_base_path, self._settings.model_name
+        # What is wrong with a single model's folder, or a config's, the store has said already.
+        reason = layout.no_models(base_path) if base_path and not name else "see above."
+        logging.warning("No model is being served yet: %s", reason)
+
+    def _routes(self, pages: Pages) -> Routes:
         api = rest_app.RestApi(
             self.predictor,
             threads=self._settings.rest_api_num_threads,
             timeout=self._settings.rest_api_timeout,
+            cors=self._settings.rest_api_enable_cors_support,
         )
-        page = demo.Demo(self.predictor, api, self._attacker)
-        return uvicorn.Config(
-            rest_app.application([*api.routes(), *page.routes()]),
-            http=TimedProtocol,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=None,
-        )
+        return [*api.routes(), *pages(self.predictor, api)]
 
     def start(self) -> None:
         """Answers from now on, and watches the version folders."""
@@ -167,7 +198,22 @@ class LocalServer:
         wait_for_grpc()
         self._batcher.close()
         self.store.close()
+        self.predictor.busy.flush()
         self._socket.close()
+
+
+def rest_config(application: Application) -> uvicorn.Config:
+    """How REST's port is served."""
+    return uvicorn.Config(
+        application,
+        http=TimedProtocol,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=None,
+    )
 
 
 def bracketed(host: str) -> str:

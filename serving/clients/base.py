@@ -12,8 +12,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from serving.client_errors import AnswerError, NotFoundError, RejectedError
-from serving.contract import (
+from serving.clients.contract import (
     ENCODE,
     ENCODE_BYTES,
     READ,
@@ -22,6 +21,7 @@ from serving.contract import (
     Signature,
     TensorSpec,
 )
+from serving.clients.errors import AnswerError, NotFoundError, RejectedError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 Path = str | os.PathLike[str]
@@ -41,19 +41,48 @@ class CodeClient(abc.ABC):
 
     def __init__(
         self,
+        address: str,
         *,
-        encoder: str,
-        task_head: str,
-        attribute_names: Sequence[str] | None,
-        batch_size: int,
-        max_request_bytes: int,
+        encoder: str = "encoder",
+        task_head: str = "task_head",
+        version: int | None = None,
+        label: str | None = None,
+        attribute_names: Sequence[str] | None = None,
+        timeout: float = 10.0,
+        retries: int = 3,
+        batch_size: int = 32,
+        max_request_bytes: int = 16 * 2**20,
     ):
+        """Nothing is sent yet.
+
+        Args:
+            address: HOST:PORT.
+            encoder: the served encoder's name.
+            task_head: the served task head's name.
+            version: of both models; None: the server's choice, the newest.
+            label: of both models' version, instead of its number.
+            attribute_names: in the task head's order, see the export's manifest.json.
+            timeout: seconds that a call may take.
+            retries: how often a call may be repeated.
+            batch_size: most images or codes in a call.
+            max_request_bytes: most bytes of values in a call.
+
+        Raises:
+            ValueError: an argument can't be meant.
+        """
         for name, value in (("batch_size", batch_size), ("max_request_bytes", max_request_bytes)):
             if value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}.")
+        if version is not None and label is not None:
+            raise ValueError(f"Give a version or a label, not both: got {version} and {label!r}.")
+        self.address = address
         self.encoder = encoder
         self.task_head = task_head
+        self.version = version
+        self.label = label
         self.attribute_names = None if attribute_names is None else tuple(attribute_names)
+        self.timeout = timeout
+        self.retries = retries
         self.batch_size = batch_size
         self.max_request_bytes = max_request_bytes
         self._served: dict[str, dict[str, ServedSignature]] = {}

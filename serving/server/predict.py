@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 import grpc
 import numpy as np
 
-from serving import validation
-from serving.batching import Batcher
-from serving.errors import ServingError, deadline_exceeded
-from serving.model_store import ModelStore
-from serving.prometheus import Metrics
-from serving.servable import Servable, Signature
-from serving.validation import Limits
+from serving.server import validation
+from serving.server.batching import Batcher
+from serving.server.busy import BusyLog
+from serving.server.errors import ServingError, deadline_exceeded
+from serving.server.model_store import ModelStore
+from serving.server.prometheus import Metrics
+from serving.server.servable import Servable
+from serving.server.signature import Signature
+from serving.server.validation import Limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Predictor:
         self.store = store
         self.limits = limits
         self.metrics = metrics
+        self.busy = BusyLog()
         self._batcher = batcher
 
     def predict(
@@ -145,6 +148,8 @@ class Predictor:
             yield
         except ServingError as error:
             code = error.code
+            if code == grpc.StatusCode.UNAVAILABLE:
+                self.busy.note(error.message)
             raise
         except BaseException:
             code = grpc.StatusCode.INTERNAL

@@ -22,9 +22,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from serving.client_base import OnUnreadable, Path, log_unreadable
-from serving.client_errors import EncoderError
-from serving.noise_key import check_key, keyed_noise
+from serving.clients.base import OnUnreadable, Path, log_unreadable
+from serving.clients.errors import EncoderError
+from serving.device.noise_key import check_key, keyed_noise
 
 EXIF_ORIENTATION = 0x0112
 # What training decodes. Pillow's decoders of other formats stay out of reach of what is sent in.
@@ -49,7 +49,7 @@ class DeviceEncoder:
             path: export/tflite/encoder_*.tflite.
             num_threads: None: LiteRT's choice.
             noise_key: a secret of 32 bytes that decides an encoder's noise together with photo and
-                file (serving/noise_key.py); None: noise is new for every code.
+                file (serving/device/noise_key.py); None: noise is new for every code.
 
         Raises:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could

@@ -1,12 +1,12 @@
 """The same client on TF Serving's gRPC API.
 
 A module of its own: the stubs of tensorflow-serving-api import tensorflow. Take
-serving/client.py where that is too much.
+serving/clients/rest_client.py where that is too much.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 import numpy as np
@@ -17,8 +17,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.client_base import CodeClient
-from serving.client_errors import (
+from serving.clients import tensor_protos
+from serving.clients.base import CodeClient
+from serving.clients.contract import ServedSignature, Signature, TensorSpec
+from serving.clients.errors import (
     AnswerError,
     DeadlineError,
     EncoderError,
@@ -27,7 +29,6 @@ from serving.client_errors import (
     ServerError,
     UnavailableError,
 )
-from serving.contract import ServedSignature, Signature, TensorSpec
 
 ERRORS: dict[grpc.StatusCode, type[EncoderError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: RejectedError,
@@ -49,50 +50,21 @@ class GrpcEncoderClient(CodeClient):
     bytes_per_value: ClassVar[dict[str, float]] = {"uint8": 1, "float32": 4, "bytes": 1}
 
     def __init__(
-        self,
-        address: str,
-        *,
-        encoder: str = "encoder",
-        task_head: str = "task_head",
-        version: int | None = None,
-        label: str | None = None,
-        attribute_names: Sequence[str] | None = None,
-        timeout: float = 10.0,
-        retries: int = 3,
-        batch_size: int = 32,
-        max_request_bytes: int = 16 * 2**20,
-        credentials: grpc.ChannelCredentials | None = None,
+        self, address: str, *, credentials: grpc.ChannelCredentials | None = None, **shared: Any
     ):
         """Nothing is sent yet.
 
         Args:
             address: HOST:PORT.
-            encoder: the served encoder's name.
-            task_head: the served task head's name.
-            version: of both models; None: the server's choice, the newest.
-            label: of both models' version, instead of its number.
-            attribute_names: in the task head's order, see the export's manifest.json.
-            timeout: seconds until a call's deadline, repeats included.
-            retries: how often a call may be repeated while the server is UNAVAILABLE, 0 to 4.
-            batch_size: most images or codes in a call.
-            max_request_bytes: most bytes of values in a call.
             credentials: of a TLS connection; None: not encrypted.
+            shared: see CodeClient. `timeout`: seconds until a call's deadline, repeats included.
+                `retries`: 0 to 4, while the server is UNAVAILABLE.
 
         Raises:
             ValueError: an argument can't be meant.
         """
-        super().__init__(
-            encoder=encoder,
-            task_head=task_head,
-            attribute_names=attribute_names,
-            batch_size=batch_size,
-            max_request_bytes=max_request_bytes,
-        )
-        if version is not None and label is not None:
-            raise ValueError(f"Give a version or a label, not both: got {version} and {label!r}.")
-        self.address, self._version, self._label = address, version, label
-        self._timeout = timeout
-        options = channel_options(retries)
+        super().__init__(address, **shared)
+        options = channel_options(self.retries)
         self._channel = (
             grpc.secure_channel(address, credentials, options)
             if credentials
@@ -130,7 +102,7 @@ class GrpcEncoderClient(CodeClient):
             EncoderError: the call failed.
         """
         try:
-            return getattr(self._stub, method)(request, timeout=self._timeout)
+            return getattr(self._stub, method)(request, timeout=self.timeout)
         except grpc.RpcError as error:
             kind = ERRORS.get(error.code(), ServerError)
             if kind is UnavailableError and TOO_LARGE in (error.details() or ""):
@@ -143,7 +115,7 @@ class GrpcEncoderClient(CodeClient):
         answer = self.call("Predict", self.predict_request(model, signature, rows))
         try:
             return {
-                name: tf.make_ndarray(answer.outputs[name]).astype(np.float32)
+                name: tensor_protos.to_array(answer.outputs[name]).astype(np.float32)
                 for name in signature.outputs
             }
         except (KeyError, ValueError, TypeError) as error:
@@ -168,10 +140,10 @@ class GrpcEncoderClient(CodeClient):
     def _choose(self, spec: object, model: str) -> None:
         """Fills in a ModelSpec's model and version."""
         spec.name = model
-        if self._label is not None:
-            spec.version_label = self._label
-        elif self._version is not None:
-            spec.version.value = self._version
+        if self.label is not None:
+            spec.version_label = self.label
+        elif self.version is not None:
+            spec.version.value = self.version
 
 
 def channel_options(retries: int) -> list[tuple[str, object]]:

@@ -12,9 +12,9 @@ import grpc
 import numpy as np
 from google.protobuf import text_format
 
-from serving import tf_serving_protos
-from serving.errors import ServingError, deadline_exceeded
-from serving.servable import Signature
+from serving.server import tf_serving_protos
+from serving.server.errors import ServingError, deadline_exceeded
+from serving.server.signature import Signature
 
 Arrays = Mapping[str, np.ndarray]
 DEFAULT_THREADS = 2

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from serving.packing import outermost_level
+from serving.device.packing import outermost_level
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The development server: both of TF Serving's protocols over one store of models."""

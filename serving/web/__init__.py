@@ -1,0 +1,1 @@
+"""The demo page: its files and its part of the server."""
