@@ -14,6 +14,7 @@ from serving.server import layout, validation
 from serving.server.errors import ServingError
 from serving.server.signature import Signature
 from serving.server.validation import Limits
+from serving.utils import saved_model_loading
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
@@ -72,7 +73,7 @@ def load(name: str, version: int, path: pathlib.Path) -> Servable:
         )
     try:
         saved = saved_model_pb2.SavedModel.FromString((path / layout.SAVED_MODEL).read_bytes())
-        module = tf.saved_model.load(str(path))
+        module = saved_model_loading.load(path)
     # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
     except Exception as error:
         raise ValueError(f"{path} can't be loaded as a SavedModel: {error}") from error
