@@ -2,6 +2,7 @@
 
 import pytest
 import tensorflow as tf
+from conftest import ROOT
 
 from arl_tf.utils import saved_model_loading
 
@@ -45,3 +46,10 @@ def test_relative_paths_are_loaded(tmp_path, saved, monkeypatch):
 def test_a_missing_folder_is_told_as_tensorflow_tells_it(tmp_path):
     with pytest.raises(OSError, match="does not exist"):
         saved_model_loading.load(tmp_path / "[x]")
+
+
+def test_nothing_else_loads_savedmodels_by_path():
+    files = [*(ROOT / "arl_tf").rglob("*.py"), *(ROOT / "serving").rglob("*.py")]
+    assert {f.name for f in files if "tf.saved_model.load(" in f.read_text()} == {
+        "saved_model_loading.py"
+    }
