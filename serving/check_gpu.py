@@ -24,7 +24,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from serving.utils import interruption
-from serving.utils.usage import path_argument
+from serving.utils.path_argument import path_argument
 
 SWIFTSHADER = (
     "/usr/lib/chromium/vk_swiftshader_icd.json",

@@ -17,7 +17,7 @@ from serving.device import packing
 from serving.device.encoder import DeviceEncoder, is_rotated
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
-from serving.utils.usage import path_argument
+from serving.utils.path_argument import path_argument
 
 LONGEST_S = 86400.0
 

@@ -26,7 +26,7 @@ from serving.clients.errors import EncoderError
 from serving.clients.load import IN_PROCESS, Load, measure, ratios
 from serving.clients.rest_client import EncoderClient, base_address
 from serving.utils import interruption
-from serving.utils.usage import path_argument
+from serving.utils.path_argument import path_argument
 
 # By the client's method: signature, and the model's usual name.
 METHODS = {

@@ -1,30 +1,14 @@
-"""Help of the development server, and path flags of the other commands."""
+"""Help of the development server, and what is said of a command line that can't be read."""
 
-import argparse
 import difflib
-import pathlib
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from serving.utils.path_values import clean_path
-
 HELP_WORDS = ("--help", "-help", "--helpshort", "-helpshort", "-h", "-?", "--?")
 FULL_HELP_WORDS = ("--helpfull", "-helpfull", "--helpxml", "-helpxml")
-
-
-def path_argument(flag: str) -> Callable[[str], pathlib.Path]:
-    """A type for argparse: a path with ~ expanded; what can only be a slip is refused."""
-
-    def read(text: str) -> pathlib.Path:
-        try:
-            return pathlib.Path(clean_path(flag, text))
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
 
 
 def asked_for(

@@ -41,6 +41,9 @@ ON_THE_DEVICE = (
     "device.manifest",
     "device.noise_key",
     "device.packing",
+    "utils.interruption",
+    "utils.path_argument",
+    "utils.path_values",
 )
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from serving import client_cli, load_test, local_server
 from serving.server import servable
-from serving.utils import usage
+from serving.utils.path_argument import path_argument
 
 COPIES = {
     "path_values": "config",
@@ -115,7 +115,7 @@ def test_paths_of_the_other_commands_are_cleaned(monkeypatch, tmp_path, capsys):
         client_cli.parse(["encode", "a.jpg", "--tflite='e.tflite'", "--save_code=c"])
     assert "quotes are part of the value here" in capsys.readouterr().err
     with pytest.raises(argparse.ArgumentTypeError, match="variables"):
-        usage.path_argument("file")("$MODELS/x.tflite")
+        path_argument("file")("$MODELS/x.tflite")
 
 
 def test_a_model_in_a_folder_of_any_name_is_served(tmp_path):
