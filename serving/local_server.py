@@ -212,7 +212,7 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
         raise ValueError("--batching_parameters_file needs --enable_batching.")
     parameters = batching.NO_MERGING
     if values.enable_batching:
-        file = values.batching_parameters_file
+        file = path_or_none(values.batching_parameters_file)
         parameters = batching.read_parameters(file) if file else batching.BatchingParameters()
     same = {field.name for field in dataclasses.fields(Settings)} & set(values)
     paths = ("model_base_path", "model_config_file")
@@ -231,7 +231,7 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
 
 def path_or_none(value: str | None) -> pathlib.Path | None:
     """A path flag's value; None where the flag was not given."""
-    return pathlib.Path(value) if value else None
+    return pathlib.Path(value).expanduser() if value else None
 
 
 def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:

@@ -158,7 +158,7 @@ def check_condition(condition: Condition, figures: Figures, reference: Figures) 
     """One condition beside what was measured."""
     measured = figures.get(condition.measure, {})
     compared = cautious_end(measured, condition.operator)
-    bound = condition.factor
+    bound: float | None = condition.factor
     if condition.of_reference:
         value = reference.get(condition.measure, {}).get("value")
         bound = None if value is None else condition.factor * value

@@ -6,7 +6,7 @@ Only `main.py` hands the global FLAGS to `define_flags` and `given_flags`; every
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
@@ -815,7 +815,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     Ranges and choices are checked by Config, whose messages say more than absl's; `usage` shows the
     help.
     """
-    makers = {
+    makers: dict[type, Callable[..., Any]] = {
         bool: flags.DEFINE_boolean,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
@@ -871,7 +871,7 @@ def from_mapping(values: Mapping[str, Any]) -> Config:
     return Config(**values)
 
 
-def subset(config: Config, kind: type[Values], **others: Any) -> Values:
+def subset(config: Config, kind: Callable[..., Values], **others: Any) -> Values:
     """The values that a part of arl_tf takes: a dataclass whose fields are settings by name.
 
     Args:
@@ -879,7 +879,8 @@ def subset(config: Config, kind: type[Values], **others: Any) -> Values:
         kind: the dataclass.
         **others: its fields that are no settings.
     """
-    names = [field.name for field in dataclasses.fields(kind) if field.name not in others]
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    names = [field.name for field in fields if field.name not in others]
     return kind(**{name: getattr(config, name) for name in names}, **others)
 
 

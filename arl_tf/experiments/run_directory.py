@@ -87,6 +87,13 @@ def recorded_settings(run: RunDirectory) -> dict[str, Any]:
         raise ValueError(f"{run.config} is not a run's config.json ({error!r}).") from None
 
 
+def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
+    """Names of the task's attributes in splits.json; empty where it does not hold them."""
+    if not run.splits.exists():
+        return ()
+    return tuple(json.loads(run.splits.read_text()).get("attributes", ()))
+
+
 def finished_stages(run: RunDirectory) -> dict[str, Any]:
     """Finished stage -> the settings it was run with."""
     return json.loads(run.stages.read_text()) if run.stages.exists() else {}

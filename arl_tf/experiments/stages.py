@@ -1,5 +1,6 @@
 """The stages of a run: each is done once; a killed one is done again."""
 
+import importlib
 import pathlib
 import shlex
 import shutil
@@ -13,16 +14,9 @@ from arl_tf.config.checks import ALONE
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.experiments import (
-    attackers_stage,
-    audit_stage,
-    experiment,
-    export_stage,
-    run_directory,
-    train_stage,
-)
+from arl_tf.experiments import experiment, run_directory
+from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import study, study_report, sweep, sweep_report
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, wording
 from arl_tf.training import checkpoints
@@ -31,14 +25,16 @@ from arl_tf.utils import files, run_lock
 # What builds on the audit of T.
 AFTER_AUDIT = ("export", "attackers")
 # Each module owns `check(config, run, todo)`, before data are read, and `run(experiment)`.
-STAGES: dict[str, Any] = {
-    "train": train_stage,
-    "audit": audit_stage,
-    "export": export_stage,
-    "attackers": attackers_stage,
-    "sweep": sweep,
-    "study": study,
+STAGES = {
+    "train": "arl_tf.experiments.train_stage",
+    "audit": "arl_tf.experiments.audit_stage",
+    "export": "arl_tf.experiments.export_stage",
+    "attackers": "arl_tf.experiments.attackers_stage",
+    "sweep": "arl_tf.experiments.sweeps.sweep",
+    "study": "arl_tf.experiments.sweeps.study",
 }
+# Pages of the stages that run alone.
+PAGES = {"Sweep": "sweep/sweep.html", "Study": "study/report.html"}
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:
@@ -72,7 +68,7 @@ def do_stages(config: Config, run: RunDirectory) -> None:
     run_directory.write_config(run, config)
     for stage in todo:
         logging.info("Stage '%s' begins", stage)
-        STAGES[stage].run(whole)
+        stage_module(stage).run(whole)
         run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
 
 
@@ -81,6 +77,19 @@ def check_folders(config: Config, run: RunDirectory) -> None:
     files.check_can_be_written("workdir", run.root)
     if config.cache_dir:
         files.check_can_be_written("cache_dir", pathlib.Path(config.cache_dir))
+
+
+def stage_module(stage: str) -> Any:
+    """The module of a stage; ValueError where a package that it alone needs is not installed."""
+    try:
+        return importlib.import_module(STAGES[stage])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "arl_tf":
+            raise
+        raise ValueError(
+            f"--stages={stage} needs the package {error.name!r}, which is not installed:"
+            " pip install 'arl_tf[all]', or pip install -r requirements.txt in a checkout."
+        ) from None
 
 
 def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
@@ -154,7 +163,7 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
             for name in ("encoder", "task_head"):
                 checkpoints.require_player(run.player(name))
     for stage in todo:
-        STAGES[stage].check(config, run, todo)
+        stage_module(stage).check(config, run, todo)
 
 
 def check_names(config: Config) -> None:
@@ -174,7 +183,7 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     if "train" in todo and config.overwrite:
         # An audit of the old encoder must not vouch for the new one.
         audits = (run.audit("test"), *run.root.glob("audit_*"))
-        old_attackers = run.export / attackers_stage.FOLDER
+        old_attackers = run.export / ATTACKERS_FOLDER
         for folder in (run.checkpoints, run.logs, *audits, old_attackers):
             shutil.rmtree(folder, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)
@@ -207,12 +216,9 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Figures         {report_path}",
             f"Pictures        {audit_folder / report_files.WALL}",
         ]
-    for name, folder, page in (
-        ("Sweep", sweep.FOLDER, sweep_report.PAGE),
-        ("Study", study.FOLDER, study_report.PAGE),
-    ):
-        if (run.root / folder / page).exists():
-            lines.append(f"{name:15s} {run.root / folder / page}")
+    for name, page in PAGES.items():
+        if (run.root / page).exists():
+            lines.append(f"{name:15s} {run.root / page}")
     lines.append(f"TensorBoard     tensorboard --logdir {shlex.quote(str(run.logs))}")
     if (run.export / "manifest.json").exists():
         lines += [
@@ -220,8 +226,8 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Task head       {run.export / 'saved_model' / 'task_head'}",
             f"TFLite          {run.export / 'tflite'}",
         ]
-    if (run.export / attackers_stage.FOLDER).exists():
-        folder = shlex.quote(str(run.export / attackers_stage.FOLDER))
+    if (run.export / ATTACKERS_FOLDER).exists():
+        folder = shlex.quote(str(run.export / ATTACKERS_FOLDER))
         lines.append(f"Demo page       --demo_attacker={folder}")
     if report_path.exists():
         lines += ["", wording.headline(report_files.read_content(audit_folder))]

@@ -4,8 +4,9 @@ Source: arXiv 1911.10143; formulas (1) and (2) are those of WORKSPACE.md.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 
@@ -20,6 +21,62 @@ def task_loss(logits: tf.Tensor, attributes: tf.Tensor) -> tf.Tensor:
         Scalar >= 0: L_task of formula (2).
     """
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(attributes, logits))
+
+
+def categorical_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy, mean over images, in nats (log A for logits of 0).
+
+    Args:
+        logits: float32 [B, A].
+        labels: class numbers int [B] or [B, 1], or one-hot float32 [B, A].
+
+    Returns:
+        Scalar >= 0.
+    """
+    if labels.shape.rank == 2 and labels.shape[1] == logits.shape[1] and logits.shape[1] != 1:
+        one_hot = tf.cast(labels, logits.dtype)
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(one_hot, logits))
+    classes = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits))
+
+
+def binary_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """`task_loss` of labels of any numeric type."""
+    return task_loss(logits, tf.cast(labels, logits.dtype))
+
+
+# Names that mean probabilities in Keras are taken on logits here: task heads give logits.
+TASK_LOSSES = {
+    "binary": binary_loss,
+    "binary_crossentropy": binary_loss,
+    "categorical": categorical_loss,
+    "categorical_crossentropy": categorical_loss,
+    "sparse_categorical_crossentropy": categorical_loss,
+}
+
+
+def named_task_loss(
+    loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A task's loss as a function (logits, labels) -> scalar.
+
+    Args:
+        loss: a key of TASK_LOSSES, another name of keras.losses, or a function (labels, logits),
+            as Keras has them.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if isinstance(loss, str) and loss in TASK_LOSSES:
+        return TASK_LOSSES[loss]
+    try:
+        of_keras = keras.losses.get(loss)
+    except ValueError:
+        raise ValueError(
+            f"loss must be one of {', '.join(TASK_LOSSES)}, a loss of Keras, or a function; got"
+            f" {loss!r}."
+        ) from None
+    return lambda logits, labels: tf.reduce_mean(of_keras(labels, logits))
 
 
 def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
@@ -71,7 +128,7 @@ def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
 
 
 TOWARD_MEAN, TOWARD_TASK = "toward_mean", "toward_task"
-FORMS = {
+FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
     "negative": negative,
     "hinge": hinge,
     TOWARD_MEAN: toward_target,

@@ -1,10 +1,11 @@
 """The device's side: photos to codes with TFLite, without TensorFlow; no picture goes anywhere.
 
 Needs numpy, pillow and ai_edge_litert. `prepare` repeats the training's preprocessing
-(arl_tf/data.py) with pillow: the largest centred square, an antialiased bilinear resize in
-float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300 differs,
-and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice, is off
-by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not applied.
+(arl_tf/data/image_sets.py) with pillow: the largest centred square, an antialiased bilinear
+resize in float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300
+differs, and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice,
+is off by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not
+applied.
 
 JPEG decoders differ on top. Pillow's uses libjpeg's accurate transform, TensorFlow's
 `decode_image` the fast one, whose red and blue come out about 1 of 255 darker. Measured on 32

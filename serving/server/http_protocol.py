@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving.server.http_errors import MEDIA_TYPE, error_body, error_response
@@ -54,19 +53,17 @@ class TimedProtocol(H11Protocol):
     _writing: asyncio.TimerHandle | None = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP, and closes the connection."""
-        body = error_body(MALFORMED)
-        headers = {
-            "Content-Type": MEDIA_TYPE,
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-        }
-        for event in (
-            h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request"),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event))
+        """Answers what is no HTTP, unless an answer is on its way already, and ends the connection.
+
+        Written without h11, which lets nothing be sent once it has seen what it can't read.
+        """
+        if not (self._in_request() and self.cycle.response_started):
+            body = error_body(MALFORMED)
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\n"
+                b"Content-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+                % (MEDIA_TYPE.encode(), len(body), body)
+            )
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:

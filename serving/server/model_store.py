@@ -95,8 +95,10 @@ class ModelStore:
         while not self._closed.wait(seconds):
             try:
                 self.poll()
+                fault = ""
             except (OSError, ValueError) as error:
-                logging.error("Models stay as they are; they can't be looked for: %s", error)
+                fault = f"Models stay as they are; they can't be looked for: {error}"
+            self._complain("poll", fault)
 
     def poll(self, *, settled: bool = False) -> None:
         """Looks at the disk once: loads what is new, then drops what is no longer wanted.

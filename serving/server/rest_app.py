@@ -215,7 +215,10 @@ def application(routes: list[starlette.routing.BaseRoute]) -> starlette.applicat
     async def not_allowed(request: Request, error: Exception) -> Response:
         return error_response(405, f"Method not allowed: {request.method} {request.url.path}")
 
-    return starlette.applications.Starlette(
+    app = starlette.applications.Starlette(
         routes=routes,
         exception_handlers={404: not_found, 405: not_allowed, Exception: internal},
     )
+    # What TF Serving does not know, it does not look for under another name.
+    app.router.redirect_slashes = False
+    return app

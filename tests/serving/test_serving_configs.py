@@ -1,6 +1,7 @@
 """The files for the real TF Serving: read as its protos, and as this server would read them."""
 
 import re
+import types
 
 import pytest
 from conftest import ROOT
@@ -8,6 +9,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server import batching, model_config, prometheus, tf_serving_protos
+from serving.server.model_config import sources_in_file
+from serving.server.model_store import ModelStore
 
 FOLDER = ROOT / "serving"
 
@@ -52,6 +55,63 @@ def test_compose_file_mounts_every_config_that_it_names():
     assert all((FOLDER / name).exists() for name in named)
     assert ".:/config:ro" in text
     assert "saved_model:/models:ro" in text
+
+
+def test_compose_file_starts_the_server_itself_so_that_sigterm_reaches_it():
+    text = (FOLDER / "docker-compose.yml").read_text()
+    assert re.search(r"entrypoint:\n +- /usr/bin/tensorflow_model_server\n", text)
+    for setting in ("init: true", "stop_signal: SIGTERM", "stop_grace_period: 5s"):
+        assert re.search(rf"^    {setting}$", text, re.M)
+    assert "--allow_version_labels_for_unavailable_models=true" in text
+
+
+def edited(text, *replacements):
+    for before, after in replacements:
+        assert text.count(before) == 2, "both models alike"
+        text = text.replace(before, after)
+    return text
+
+
+def test_canary_steps_of_the_readme_are_taken_with_the_shipped_file_and_a_shortcut_is_not(tmp_path):
+    for model in ("encoder", "task_head"):
+        for version in (1, 2):
+            folder = tmp_path / "models" / model / str(version)
+            folder.mkdir(parents=True)
+            (folder / "saved_model.pb").write_text("")
+    file = tmp_path / "models.config"
+    shipped = (FOLDER / "models.config").read_text().replace('"/models/', f'"{tmp_path}/models/')
+
+    def load(name, version, path):
+        return types.SimpleNamespace(version=version)
+
+    store = ModelStore(lambda: sources_in_file(file), load, labels_for_unavailable=True)
+
+    def versions_after(text):
+        file.write_text(text)
+        store.poll(settled=True)
+        found = set()
+        for model in ("encoder", "task_head"):
+            labels = []
+            for label in ("stable", "canary"):
+                with store.lease(model, label=label) as servable:
+                    labels.append(servable.version)
+            served = [s.version for s in store.status(model) if s.state == "AVAILABLE"]
+            found.add((*labels, *sorted(served)))
+        (both,) = found
+        return both
+
+    two = ("versions: 1 }", "versions: 1 versions: 2 }")
+    canary = ('canary" value: 1', 'canary" value: 2')
+    assert versions_after(shipped) == (1, 1, 1)
+    assert versions_after(edited(shipped, two, canary)) == (1, 1, 1), "in one edit: refused"
+    text = edited(shipped, two)
+    assert versions_after(text) == (1, 1, 1, 2)
+    text = edited(text, canary)
+    assert versions_after(text) == (1, 2, 1, 2)
+    text = edited(text, ('stable" value: 1', 'stable" value: 2'))
+    assert versions_after(text) == (2, 2, 1, 2)
+    text = edited(text, ("versions: 1 versions: 2", "versions: 2"))
+    assert versions_after(text) == (2, 2, 2)
 
 
 def test_own_messages_round_trip_in_text_format():

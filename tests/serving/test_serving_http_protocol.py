@@ -52,6 +52,18 @@ def test_what_is_no_http_gets_a_json_error_and_the_connection_ends(server, sent)
     assert json.loads(body) == {"error": "Invalid HTTP request received."}
 
 
+def test_body_that_is_no_http_gets_a_json_error_too(server):
+    with connected(server) as client:
+        client.sendall(
+            b"POST /v1/models/encoder:predict HTTP/1.1\r\nHost: h\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+        )
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert list(json.loads(body)) == ["error"]
+
+
 def test_too_many_connections_get_503_in_json_and_one_line_in_the_log(exported_models, monkeypatch):
     monkeypatch.setattr(endpoints, "MAX_CONNECTIONS", 2)
     lines = lines_of_refusals(monkeypatch)

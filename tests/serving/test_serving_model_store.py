@@ -242,6 +242,24 @@ def test_watching_survives_an_unreadable_disk_and_finds_what_comes_later(tmp_pat
     assert served(store) == 1
 
 
+def test_fault_that_stays_is_logged_once(tmp_path):
+    looked = threading.Semaphore(0)
+
+    def read_sources():
+        looked.release()
+        raise ValueError("models.config is no ModelServerConfig")
+
+    store = ModelStore(read_sources, fake_load)
+    with capture_absl_logs() as logs:
+        store.watch(0.01)
+        for _ in range(5):
+            assert looked.acquire(timeout=10)
+        store.close()
+    assert logs == [
+        "Models stay as they are; they can't be looked for: models.config is no ModelServerConfig"
+    ]
+
+
 def test_load_that_fails_in_a_new_way_keeps_no_other_version_out(tmp_path):
     def load(name, version, path):
         if version == 2:

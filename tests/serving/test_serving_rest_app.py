@@ -176,6 +176,8 @@ def test_bytes_that_are_no_code_are_refused_with_the_reason(server, content, wor
         ("/v1/models/en%63oder/labels/can%61ry:predict", 400, ["version label: canary"]),
         (f"/v1/models/encoder/versions/{2**63}:predict", 400, ["Failed to convert version"]),
         ("/v2/models", 404, ["Not found"]),
+        ("/v1", 404, ["Not found"]),
+        ("/v1/models/encoder:predict/", 400, ["Malformed request"]),
     ],
 )
 def test_unknown_model_version_label_and_verb_have_their_codes(server, path, status, words):

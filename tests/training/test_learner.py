@@ -378,13 +378,13 @@ def test_unknown_phase_is_refused_with_the_choices():
 def test_adversarial_phase_without_a_privacy_term_is_refused():
     learner = build_learner()
     with pytest.raises(ValueError, match="needs a privacy objective"):
-        learner.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), phase=ADVERSARIAL)
+        learner.compile(phase=ADVERSARIAL, privacy=None)
 
 
 @pytest.mark.parametrize("phase", [TASK, ADVERSARY])
 def test_other_phases_need_no_privacy_term(phase):
     learner = build_learner()
-    learner.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), phase=phase)
+    learner.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), phase=phase, privacy=None)
     learner.train_step(batch_of())
 
 
