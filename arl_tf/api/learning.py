@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data.pipelines import without_autotune
+
 SHUFFLED_ELEMENTS = 10_000
 
 
@@ -50,10 +52,7 @@ def adversarial_dataset(
     seen = seen.batch(batch_size, drop_remainder=True)
     if decoder_steps > 1:
         seen = seen.batch(decoder_steps, drop_remainder=True)
-    options = tf.data.Options()
-    # Autotuning stalls `fit` on machines of few cores.
-    options.autotune.enabled = False
-    return tf.data.Dataset.zip(labelled, seen).prefetch(4).with_options(options)
+    return without_autotune(tf.data.Dataset.zip(labelled, seen).prefetch(4))
 
 
 def check_images(name: str, images: np.ndarray, fewest: int) -> None:

@@ -92,7 +92,11 @@ def training_batches(
 
     dataset = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     dataset = dataset.map(to_tensors, num_parallel_calls=2, deterministic=True).prefetch(4)
+    return without_autotune(dataset)
+
+
+def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same data set; autotuning stalls `fit` on few cores, most of all in short epochs."""
     options = tf.data.Options()
-    # Autotuning stalls `fit` on few cores (WORKSPACE.md, Traps).
     options.autotune.enabled = False
     return dataset.with_options(options)

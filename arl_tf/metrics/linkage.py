@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
-from sklearn.utils.extmath import randomized_svd
+from sklearn.linear_model import Ridge
 
 from arl_tf.metrics import measures
 from arl_tf.metrics.measures import centred_directions
+from arl_tf.metrics.projection import projected
 from arl_tf.metrics.utility import estimate
 from arl_tf.models.standardisation import code_scale
 
@@ -126,7 +127,10 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
     del embeddings
     if not has_pairs(identities):
         return None
-    public, target = principal_components(public, target)
+    # A number stamped into a whole channel is among the first components: after standardising it
+    # varies as much as all positions of the channel together.
+    project = projected(public, DIMENSIONS[-1])
+    public, target = project(public), project(target)
     dimensions, shrinkage = best_joint_bayesian(public, identities)
     people = gaussian_people(public[:, :dimensions], identities)
     return likelihood_ratios(people, shrinkage, target[:, :dimensions])
@@ -213,33 +217,25 @@ def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
     if embeddings is None or held_out.all():
         return None
     public, wanted = public.astype(np.float64), embeddings - embeddings.mean(axis=0)
-    fit = ridge_regression(public[~held_out], wanted[~held_out])
+    learned = public[~held_out], wanted[~held_out]
     agreement = [
-        measures.face_similarity(public[held_out] @ fit(share), wanted[held_out], 0.0).mean()
+        measures.face_similarity(
+            public[held_out] @ ridge_regression(*learned, share), wanted[held_out], 0.0
+        ).mean()
         for share in RIDGE_SHARES
     ]
     share = RIDGE_SHARES[int(np.argmax(agreement))]
-    directions = centred_directions(target @ ridge_regression(public, wanted)(share), 0.0)
+    directions = centred_directions(target @ ridge_regression(public, wanted, share), 0.0)
     return directions @ directions.T
 
 
-def ridge_regression(codes: np.ndarray, wanted: np.ndarray) -> Callable[[float], np.ndarray]:
-    """Share of the mean eigenvalue as penalty -> matrix [D, E] from codes [N, D] to [N, E].
+def ridge_regression(codes: np.ndarray, wanted: np.ndarray, share: float) -> np.ndarray:
+    """Matrix [D, E] from codes [N, D] to [N, E] (Hoerl and Kennard 1970), by scikit-learn.
 
-    Solved in its primal form (Hoerl and Kennard 1970) or its dual one (Saunders et al. 1998),
-    whichever is smaller.
+    The penalty is a share of the mean eigenvalue of the smaller Gram matrix.
     """
-    is_dual = len(codes) < codes.shape[1]
-    gram = codes @ codes.T if is_dual else codes.T @ codes
-    size = max(np.trace(gram) / len(gram), 1e-12)
-
-    def fit(share: float) -> np.ndarray:
-        penalised = gram + share * size * np.eye(len(gram))
-        if is_dual:
-            return codes.T @ linalg.cho_solve(linalg.cho_factor(penalised), wanted)
-        return linalg.cho_solve(linalg.cho_factor(penalised), codes.T @ wanted)
-
-    return fit
+    size = max(np.square(codes).sum() / min(codes.shape), 1e-12)
+    return Ridge(share * size, fit_intercept=False).fit(codes, wanted).coef_.T
 
 
 LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
@@ -247,17 +243,6 @@ LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
     "joint_bayesian": joint_bayesian,
     "face_embedding": face_embedding,
 }
-
-
-def principal_components(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both in the public codes' principal components, the largest first; float64.
-
-    As many as the largest of DIMENSIONS. A number stamped into a whole channel is among the first:
-    after standardising it varies as much as all positions of the channel together.
-    """
-    count = min(DIMENSIONS[-1], *public.shape)
-    _, _, directions = randomized_svd(public, count, random_state=0)
-    return tuple(codes.astype(np.float64) @ directions.T for codes in (public, target))
 
 
 def evaluate(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

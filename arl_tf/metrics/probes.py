@@ -5,12 +5,13 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 from scipy import linalg
-from sklearn.utils.extmath import randomized_svd
 
+from arl_tf.data.pipelines import without_autotune
 from arl_tf.metrics import measures
+from arl_tf.metrics.projection import projected
 from arl_tf.metrics.utility import estimate
+from arl_tf.models.perceptron import build_perceptron
 from arl_tf.models.standardisation import code_scale
 
 HIDDEN = {"linear": 0, "mlp": 256}
@@ -117,37 +118,21 @@ def batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.data.Dataset
     return without_autotune(rows.map(lambda row: (tf.gather(codes, row), tf.gather(labels, row))))
 
 
-def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same data set; autotuning stalls `fit` on few cores, most of all in short epochs."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
-
-
 def build_probe(
     num_values: int, labels: np.ndarray, hidden: int, code_dropout: float, seed: int
 ) -> keras.Model:
-    """Code [B, D] -> logits [B, K], linear or with one hidden layer; compiled.
-
-    It begins at the attributes' frequencies.
-    """
-    keras.utils.set_random_seed(seed + 17)
-    code = keras.Input((num_values,), name="code")
-    features = layers.Dropout(code_dropout, name="code_dropout")(code)
-    if hidden:
-        features = layers.Dense(hidden, activation="relu", name="hidden")(features)
-        features = layers.Dropout(HIDDEN_DROPOUT, name="hidden_dropout")(features)
-    logits = layers.Dense(labels.shape[1], name="logits")
-    probe = keras.Model(code, logits(features), name="probe")
-    # One count of each class more than there are: an attribute of one class has finite odds.
-    positives = labels.sum(axis=0, dtype=np.float64) + 1
-    logits.bias.assign(np.log(positives / (len(labels) + 2 - positives)))
-    probe.compile(
-        keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
-        keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,
+    """Code [B, D] -> logits [B, K], linear or with one hidden layer; compiled."""
+    return build_perceptron(
+        num_values,
+        labels,
+        hidden=hidden,
+        code_dropout=code_dropout,
+        hidden_dropout=HIDDEN_DROPOUT,
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        seed=seed + 17,
+        name="probe",
     )
-    return probe
 
 
 def best_thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -241,10 +226,7 @@ def last_rows(identities: np.ndarray, people: np.ndarray) -> np.ndarray:
 def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Codes [N, ...] in the first principal components of the known rows; float64 [N, C]."""
     flat = code_scale(codes[known])(codes).reshape(len(codes), -1).astype(np.float64)
-    flat -= flat[known].mean(axis=0)
-    count = min(COMPONENTS, len(known), flat.shape[1])
-    _, _, directions = randomized_svd(flat[known], count, random_state=0)
-    return flat @ directions.T
+    return projected(flat[known], COMPONENTS)(flat)
 
 
 def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:

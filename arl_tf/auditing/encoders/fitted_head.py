@@ -6,8 +6,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
+from arl_tf.data.pipelines import without_autotune
+from arl_tf.models.perceptron import build_perceptron
 from arl_tf.models.standardisation import code_scale
 
 HIDDEN = 256
@@ -53,7 +54,17 @@ def fit_task_head(
     def seen(values: np.ndarray) -> np.ndarray:
         return scale(flattened(values))
 
-    head = build_head(seen(codes[:1]).shape[1], labels, seed)
+    head = build_perceptron(
+        seen(codes[:1]).shape[1],
+        labels,
+        hidden=HIDDEN,
+        code_dropout=DROPOUT,
+        hidden_dropout=DROPOUT,
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        seed=seed,
+        name="fitted_task_head",
+    )
     history = head.fit(
         shuffled_batches(seen(codes), labels, seed),
         validation_data=batches(seen(held_out_codes), held_out_labels),
@@ -93,27 +104,6 @@ def flattened(codes: np.ndarray) -> np.ndarray:
     return codes.reshape(len(codes), -1)
 
 
-def build_head(num_values: int, labels: np.ndarray, seed: int) -> keras.Model:
-    """The compiled perceptron; it begins at the attributes' frequencies."""
-    hidden_weights, output_weights = (keras.initializers.GlorotUniform(seed + k) for k in (0, 1))
-    code = keras.Input((num_values,), name="code")
-    hidden = layers.Dropout(DROPOUT, seed=seed + 2, name="code_dropout")(code)
-    hidden = layers.Dense(
-        HIDDEN, activation="relu", kernel_initializer=hidden_weights, name="hidden"
-    )(hidden)
-    hidden = layers.Dropout(DROPOUT, seed=seed + 3, name="hidden_dropout")(hidden)
-    logits = layers.Dense(labels.shape[1], kernel_initializer=output_weights, name="logits")
-    head = keras.Model(code, logits(hidden), name="fitted_task_head")
-    # One count of each class more than there are: an attribute of one class has finite odds.
-    positives = labels.sum(axis=0, dtype=np.float64) + 1
-    logits.bias.assign(np.log(positives / (len(labels) + 2 - positives)))
-    head.compile(
-        keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
-        keras.losses.BinaryCrossentropy(from_logits=True),
-    )
-    return head
-
-
 def batches(codes: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
     """Batches of (codes, labels) in order."""
     return without_autotune(
@@ -135,10 +125,3 @@ def shuffled_batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.dat
 
     rows = tf.data.Dataset.counter().flat_map(one_pass).batch(BATCH)
     return without_autotune(rows.map(lambda row: (tf.gather(codes, row), tf.gather(labels, row))))
-
-
-def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same data set; autotuning stalls `fit` on few cores."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
