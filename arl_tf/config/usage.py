@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import importlib.metadata
 import platform
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ Examples:
 A command that was stopped goes on when it is given again. The last value of a flag counts, so
 put your own after --flagfile.
 """
+EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
 VERSIONED = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -143,12 +145,20 @@ def installed(package: str) -> str:
 def parsing_error(error: flags.Error, flag_values: flags.FlagValues) -> str:
     """What is said of a command line that absl can't read."""
     if not isinstance(error, flags.UnrecognizedFlagError):
-        return f"{error} See --helpfull."
+        return f"{wrong_value(str(error)) or str(error).rstrip('.')}. See --helpfull."
     name = error.flagname
     known = [*(field.name for field in dataclasses.fields(Config)), *ABSL_FLAGS, "flagfile"]
     near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=3, cutoff=0.6)
     hint = f" Did you mean: {', '.join(near)}?" if near else ""
     return f"Unknown flag --{name}.{hint} --helpfull lists all flags."
+
+
+def wrong_value(message: str) -> str | None:
+    """Absl's words on a value of the wrong type, as Config would say it; None for other errors."""
+    match = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    types = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    expected = EXPECTED.get(types.get(match[1])) if match else None
+    return f"--{match[1]} must be {expected}, got {match[2]!r}" if match and expected else None
 
 
 def stray_argument(text: str) -> str:
