@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from arl_tf.attacks import generative, inversion
+from arl_tf.attacks import generative, inversion, noise_aware
 from arl_tf.attacks.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.attacks.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, AttackResult, Evidence
@@ -21,6 +21,7 @@ from arl_tf.models.standardisation import with_position
 LEVELS = ("quick", "standard", "full")
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
 NO_GRADIENT = "white-box attacks: the encoder's inside is not at hand"
+NO_NOISE = "attackers that are told the code's noise: there is none, or it is not known"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +171,13 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
 DECODER = DecoderRecipe("a convolutional decoder for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(linear_attack, "quick"),
+    "wiener": dataclasses.replace(
+        closed_form(noise_aware.wiener_attack, "quick"),
+        knowledge=WHITE_BOX,
+        needs=("noise",),
+        missing=NO_NOISE,
+        floor=False,
+    ),
     "retrieval": closed_form(retrieval_attack, "quick"),
     "decoder": decoder(DECODER, "quick", floor=True),
     "decoder_pixel": decoder(
@@ -234,6 +242,11 @@ ATTACKERS: dict[str, Attacker] = {
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "generative_prior": white_box(generative.latent_inversion, "standard"),
+    "map": dataclasses.replace(
+        white_box(noise_aware.map_attack, "standard", starts_from="wiener"),
+        needs=("encode", "noise"),
+        missing=NO_NOISE,
+    ),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",
