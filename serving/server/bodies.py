@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 
+import anyio.to_thread
 import starlette.requests
 
 TOO_LARGE, TOO_SLOW, UNSUPPORTED_ENCODING, DAMAGED = 413, 408, 415, 400
@@ -46,7 +47,10 @@ async def read_body(
     except TimeoutError:
         raise BodyError(TOO_SLOW, f"The body took more than {seconds:g} seconds.") from None
     body = b"".join(chunks)
-    return inflate(body, max_bytes) if is_gzip else body
+    if not is_gzip:
+        return body
+    # In a thread: megabytes would hold up everybody else's requests.
+    return await anyio.to_thread.run_sync(inflate, body, max_bytes)
 
 
 def _is_gzip(content_encoding: str) -> bool:

@@ -164,9 +164,12 @@ class LocalServer:
         )
 
     def _warn_of_no_model(self) -> None:
-        base_path, name = self._settings.model_base_path, self._settings.model_name
-        # What is wrong with a single model's folder, or a config's, the store has said already.
-        reason = layout.no_models(base_path) if base_path and not name else "see above."
+        settings = self._settings
+        if settings.model_config_file is None and not settings.model_name:
+            reason = layout.no_models(settings.model_base_path)
+        else:
+            # The store has looked at each model's folder.
+            reason = "the lines above say why."
         logging.warning("No model is being served yet: %s", reason)
 
     def _routes(self, pages: Pages) -> Routes:
