@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 from logging import WARNING
+from typing import NoReturn
 
 # Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
         refuse(error)
 
 
-def refuse(message: object) -> None:
+def refuse(message: object) -> NoReturn:
     """Says what the user can mend, and ends the process."""
     print(f"\narl_tf: {message}", file=sys.stderr)
     sys.exit(USAGE_ERROR)

@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from absl import app, flags, logging
 
@@ -307,7 +307,7 @@ def parse(argv: list[str]) -> list[str]:
         refuse(error)
 
 
-def refuse(message: object) -> None:
+def refuse(message: object) -> NoReturn:
     """Says what is wrong with the command line, and ends the process."""
     print(f"serving.local_server: {message}", file=sys.stderr)
     sys.exit(2)

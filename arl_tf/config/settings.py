@@ -845,7 +845,9 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
         ValueError: a path can't be what was meant.
     """
     names = (field.name for field in dataclasses.fields(Config))
-    given = {name: flag_values[name].value for name in names if flag_values[name].present}
+    given: dict[str, Any] = {
+        name: flag_values[name].value for name in names if flag_values[name].present
+    }
     return given | {name: clean_path(name, given[name]) for name in path_names() if name in given}
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -156,7 +157,9 @@ def parsing_error(error: flags.Error, flag_values: flags.FlagValues) -> str:
 def wrong_value(message: str) -> str | None:
     """Absl's words on a value of the wrong type, as Config would say it; None for other errors."""
     match = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
-    types = {field.name: type(field.default) for field in dataclasses.fields(Config)}
+    types: dict[str, Any] = {
+        field.name: type(field.default) for field in dataclasses.fields(Config)
+    }
     expected = EXPECTED.get(types.get(match[1])) if match else None
     return f"--{match[1]} must be {expected}, got {match[2]!r}" if match and expected else None
 

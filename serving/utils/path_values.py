@@ -38,10 +38,9 @@ def clean_path(flag: str, text: str) -> str:
 
 def new_part(path: str) -> str:
     """What of a path does not exist yet; empty where all of it does."""
-    existing = next(
-        (each for each in (path, *pathlib.Path(path).parents) if os.path.lexists(each)), ""
-    )
-    return path if str(existing) in ("", ".") else path.removeprefix(str(existing)).lstrip("/")
+    candidates = (path, *map(str, pathlib.Path(path).parents))
+    existing = next((each for each in candidates if os.path.lexists(each)), "")
+    return path if existing in ("", ".") else path.removeprefix(existing).lstrip("/")
 
 
 def refuse_unusable(flag: str, text: str) -> None:
