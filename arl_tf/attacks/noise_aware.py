@@ -57,7 +57,7 @@ def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         settings,
         name=name,
         started=started,
-        words="best linear map from the code to pixels by the known noise, from mean public codes",
+        words="the best linear map from the code to pixels for the known noise",
         extra={
             TOLD_NOISE: True,
             "noise_factor": factor,

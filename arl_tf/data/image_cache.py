@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from absl import logging
 
+from arl_tf.utils import run_files
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -64,7 +66,7 @@ def prepared(
         unfinished.replace(pixel_path)
         unfinished.write_text(json.dumps({"rows": rows}))
         unfinished.replace(index_path)
-    rows = np.array(json.loads(index_path.read_text())["rows"], np.int64)
+    rows = read_rows(index_path)
     if not rows.size:
         return np.empty((0, *image_shape), np.uint8), rows
     return np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape)), rows
@@ -74,8 +76,20 @@ def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: in
     """Whether the cache holds the index and just the pixels that it speaks of."""
     if not index_path.exists() or not pixel_path.exists():
         return False
-    rows = json.loads(index_path.read_text())["rows"]
+    try:
+        rows = read_rows(index_path)
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return False
     return pixel_path.stat().st_size == len(rows) * image_bytes
+
+
+def read_rows(index_path: pathlib.Path) -> np.ndarray:
+    """Row numbers int64 [n] that an index lists."""
+    remedy = "The images are prepared again."
+    content = run_files.read_json(index_path, remedy=remedy, keys=("rows",))
+    with run_files.reading(index_path, remedy):
+        return np.array(content["rows"], np.int64).reshape(-1)
 
 
 def write_pixels(source: Source, image_shape: tuple[int, ...], path: pathlib.Path) -> list[int]:

@@ -18,7 +18,7 @@ from arl_tf.experiments import experiment, run_directory
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
-from arl_tf.report import report_files, wording
+from arl_tf.report import report_files, terminal
 from arl_tf.training import checkpoints
 from arl_tf.utils import files, run_lock
 
@@ -44,13 +44,13 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         ValueError: settings, data or the run directory don't fit together.
         callbacks.TrainingDiverged: training went wrong.
     """
-    prepare_tensorflow(config)
     todo = stages_to_do(config, run)
     for stage in config.stage_names:
         if stage not in todo:
             logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     if todo:
         check_folders(config, run)
+        prepare_tensorflow(config)
         check_prerequisites(config, run, todo)
         # Several processes may work through the points of one sweep or study.
         with run_lock.owned(run.root, shared=bool(set(todo) & set(ALONE))):
@@ -226,9 +226,9 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Task head       {run.export / 'saved_model' / 'task_head'}",
             f"TFLite          {run.export / 'tflite'}",
         ]
-    if (run.export / ATTACKERS_FOLDER).exists():
-        folder = shlex.quote(str(run.export / ATTACKERS_FOLDER))
-        lines.append(f"Demo page       --demo_attacker={folder}")
-    if report_path.exists():
-        lines += ["", wording.headline(report_files.read_content(audit_folder))]
+    # A command ends with what it did, not with what an earlier one found.
+    if "attackers" in config.stage_names:
+        lines += stage_module("attackers").summary(run)
+    if report_path.exists() and "audit" in config.stage_names:
+        lines += ["", terminal.headline(report_files.read_content(audit_folder))]
     return "\n".join(lines)

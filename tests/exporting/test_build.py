@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import resource
+import shutil
 import types
 
 import keras
@@ -20,6 +21,7 @@ from arl_tf.data import image_sets
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
 from arl_tf.models.code_layers import QuantisedCode
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
@@ -77,6 +79,22 @@ def fast_tflite(monkeypatch):
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
 
 
+@pytest.fixture(scope="module")
+def spared_export(models, tmp_path_factory):
+    """An export without the conversions; for `earlier` to copy."""
+    folder = tmp_path_factory.mktemp("spared") / "export"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
+        run_export(models, folder)
+    return folder
+
+
+@pytest.fixture
+def earlier(spared_export, tmp_path, fast_tflite):
+    """A folder that holds an export, version 1."""
+    return shutil.copytree(spared_export, tmp_path / "export")
+
+
 def test_paths_follow_tf_servings_layout(exported):
     folder = exported.manifest_path.parent
     assert exported.version == 1
@@ -93,6 +111,17 @@ def test_paths_follow_tf_servings_layout(exported):
         "tflite",
     ]
     assert sorted(path.name for path in (folder / "saved_model" / "task_head").iterdir()) == ["1"]
+
+
+def test_both_models_and_the_manifest_name_the_encoder(exported, signatures, models):
+    found = json.loads(exported.manifest_path.read_text())["encoder_sha256"]
+    assert found == weights_hash(models.encoder)
+    mark = saved_models.ENCODER_MARK + found
+    for served in (signatures.encoder, signatures.task_head):
+        assert [name for name in served if name.startswith(saved_models.ENCODER_MARK)] == [mark]
+    code = tf.random.stateless_normal((3, *models.encoder.output_shape[1:]), [0, 1])
+    by_name, usual = (signatures.task_head[name](code=code) for name in (mark, "serving_default"))
+    np.testing.assert_array_equal(by_name["logits"], usual["logits"])
 
 
 def test_encoder_signatures_are_the_contracts(signatures, models):
@@ -285,16 +314,14 @@ def test_manifest_lists_every_file_with_its_hash_and_size(exported):
     assert files == expected
 
 
-def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(
-    models, tmp_path, fast_tflite
-):
-    first = run_export(models, tmp_path)
-    before = contents(first.encoder_dir)
-    (tmp_path / "saved_model" / "task_head" / "7").mkdir()
-    second = run_export(models, tmp_path)
-    assert (first.version, second.version) == (1, 8)
+def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(models, earlier):
+    first = earlier / "saved_model" / "encoder" / "1"
+    before = contents(first)
+    (earlier / "saved_model" / "task_head" / "7").mkdir()
+    second = run_export(models, earlier)
+    assert second.version == 8
     assert second.encoder_dir.name == second.task_head_dir.name == "8"
-    assert contents(first.encoder_dir) == before
+    assert contents(first) == before
     assert json.loads(second.manifest_path.read_text())["version"] == 8
 
 
@@ -311,16 +338,13 @@ def fail_once_at(monkeypatch, target):
     monkeypatch.setattr(publishing.os, "replace", failing_replace)
 
 
-def test_export_that_fails_at_its_last_step_leaves_the_previous_one(
-    models, tmp_path, fast_tflite, monkeypatch
-):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+def test_export_that_fails_at_its_last_step_leaves_the_previous_one(models, earlier, monkeypatch):
+    before = contents(earlier)
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"newer", {}))
-    fail_once_at(monkeypatch, tmp_path / "manifest.json")
+    fail_once_at(monkeypatch, earlier / "manifest.json")
     with pytest.raises(build.ExportError, match="as it was: injected"):
-        run_export(models, tmp_path)
-    assert contents(tmp_path) == before
+        run_export(models, earlier)
+    assert contents(earlier) == before
 
 
 def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
@@ -332,17 +356,16 @@ def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
     assert contents(tmp_path) == {}
 
 
-def test_failed_conversion_leaves_the_previous_export(models, tmp_path, fast_tflite, monkeypatch):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+def test_failed_conversion_leaves_the_previous_export(models, earlier, monkeypatch):
+    before = contents(earlier)
 
     def interrupted(*_):
         raise KeyboardInterrupt("injected")
 
     monkeypatch.setattr(tflite, "convert_and_check", interrupted)
     with pytest.raises(KeyboardInterrupt, match="injected"):
-        run_export(models, tmp_path)
-    assert contents(tmp_path) == before
+        run_export(models, earlier)
+    assert contents(earlier) == before
 
 
 def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_tflite):
@@ -363,7 +386,7 @@ def test_saved_model_that_differs_from_keras_is_refused(
     models, tmp_path, fast_tflite, monkeypatch, saver, player, message
 ):
     save, other = getattr(saved_models, saver), getattr(build_models(seed=1), player)
-    monkeypatch.setattr(saved_models, saver, lambda _, *rest: save(other, *rest))
+    monkeypatch.setattr(saved_models, saver, lambda _, *rest, **more: save(other, *rest, **more))
     with pytest.raises(build.ExportError, match=message):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
@@ -465,16 +488,15 @@ def fill_disk_at_saved_model(monkeypatch):
     "fill", [fill_disk_at_file, fill_disk_at_manifest, fill_disk_at_saved_model]
 )
 def test_full_disk_leaves_the_earlier_version_served_and_nothing_half_written(
-    models, tmp_path, fast_tflite, monkeypatch, fill
+    models, earlier, monkeypatch, fill
 ):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+    before = contents(earlier)
     with monkeypatch.context() as patch:
         fill(patch)
         with pytest.raises(build.ExportError, match=r"Nothing was exported.*No space left"):
-            run_export(models, tmp_path)
-    assert contents(tmp_path) == before
-    assert run_export(models, tmp_path).version == 2
+            run_export(models, earlier)
+    assert contents(earlier) == before
+    assert run_export(models, earlier).version == 2
 
 
 def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, fast_tflite):
@@ -489,11 +511,10 @@ def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, f
     assert contents(tmp_path) == {}
 
 
-def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, tmp_path, fast_tflite):
-    run_export(models, tmp_path)
-    run_export(models, tmp_path, precisions=["float32"])
-    assert [path.name for path in (tmp_path / "tflite").iterdir()] == ["encoder_float32.tflite"]
-    files = json.loads((tmp_path / "manifest.json").read_text())["files"]
+def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, earlier):
+    run_export(models, earlier, precisions=["float32"])
+    assert [path.name for path in (earlier / "tflite").iterdir()] == ["encoder_float32.tflite"]
+    files = json.loads((earlier / "manifest.json").read_text())["files"]
     assert [name for name in files if name.startswith("tflite/")] == [
         "tflite/encoder_float32.tflite"
     ]
@@ -506,8 +527,10 @@ def test_every_signature_has_warm_up_requests_that_run_and_give_its_codes(export
     ):
         runs = warmup.run_requests(folder)
         logs = warmup.read_requests(folder)
-        assert {name for name, _ in runs} == set(loaded)
-        assert len(runs) == len(logs) == len(loaded) * len(warmup.BATCHES)
+        # The name that tells the encoder is for reading, not for calling.
+        called = {name for name in loaded if not name.startswith(saved_models.ENCODER_MARK)}
+        assert {name for name, _ in runs} == called
+        assert len(runs) == len(logs) == len(called) * len(warmup.BATCHES)
     encoded = dict(warmup.run_requests(exported.encoder_dir))
     images = warmup.drawn_faces(SIZE)
     by_hand = signatures.encoder["encode"](image=tf.constant(images))["code"]
