@@ -96,6 +96,7 @@ def test_a_file_in_place_of_a_folder_is_refused_before_data_are_read(tmp_path, n
 
 def test_printed_commands_can_be_pasted(tmp_path):
     folder = tmp_path / "my runs (1) $x"
+    folder.mkdir()
     said = stages.summary(Config(workdir=str(folder)), RunDirectory(folder))
     command = next(line for line in said.splitlines() if line.startswith("TensorBoard"))
     assert shlex.split(command)[-1] == str(folder / "logs")

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from waiting import LONG
 
 from arl_tf.utils import run_lock
 
@@ -129,9 +130,9 @@ def test_one_that_waits_gets_it_when_the_owner_ends(tmp_path, hold, monkeypatch)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    assert told.wait(60) and not got.is_set()
+    assert told.wait(LONG) and not got.is_set()
     end(first)
-    waiting.join(60)
+    waiting.join(LONG)
     assert got.is_set()
 
 
