@@ -160,7 +160,7 @@ def wrong_value(message: str) -> str | None:
     types: dict[str, Any] = {
         field.name: type(field.default) for field in dataclasses.fields(Config)
     }
-    expected = EXPECTED.get(types.get(match[1])) if match else None
+    expected = EXPECTED.get(types.get(match[1], str)) if match else None
     return f"--{match[1]} must be {expected}, got {match[2]!r}" if match and expected else None
 
 
