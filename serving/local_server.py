@@ -36,7 +36,13 @@ Examples:
       Shows on the demo page what attackers make of a code.
 """
 # Flags that name files and folders.
-PATHS = ("model_base_path", "model_config_file", "batching_parameters_file", "demo_attacker")
+PATHS = (
+    "model_base_path",
+    "model_config_file",
+    "batching_parameters_file",
+    "demo_attacker",
+    "demo_encoder",
+)
 # Name, default, (least and greatest value,) help. The defaults are those of `Settings`, which can't
 # be imported here; a test compares them.
 TEXTS = (
@@ -171,7 +177,7 @@ TOPICS = {
         "enable_serialization_as_tensor_content",
         "drain_seconds",
     ),
-    "Demo page": ("demo_attacker",),
+    "Demo page": ("demo_attacker", "demo_encoder"),
 }
 MOST_USED = (
     "model_base_path",

@@ -180,7 +180,10 @@ def test_a_later_stage_needs_no_flagfile(smoke_copy):
         (["--attacker_data_dir=x"], "needs --attacker_dataset"),
         (["--channel_levels=4"], "--channel_clip > 0"),
         (["--codes_per_photo=0"], "--codes_per_photo must be >= 1"),
-        (["--codes_per_photo=4"], "is for an audit; --stages=export goes by that of single codes"),
+        (
+            ["--codes_per_photo=4"],
+            "is for an audit; --stages=export needs the audit of single codes",
+        ),
         (
             ["--stages=audit", "--codes=nowhere.npz", "--codes_per_photo=4"],
             "nowhere.npz",
