@@ -12,6 +12,11 @@ start without TensorFlow.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from arl_tf.utils import environment
+
+# Before any module of the package can import Keras, which reads its settings once.
+environment.prepare()
+
 if TYPE_CHECKING:
     from arl_tf.api import datasets
     from arl_tf.api.auditing import AuditResult, audit

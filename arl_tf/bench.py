@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from arl_tf.config.path_values import clean_path
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import celeba_folder, image_sets, splits
 from arl_tf.data.faces import generation
@@ -31,6 +33,7 @@ from arl_tf.models import architectures
 from arl_tf.training import train
 from arl_tf.training.learner import ADVERSARIAL, TASK
 from arl_tf.training.settings import TrainingSettings
+from arl_tf.utils import interruption
 
 DRAWN_FACES = 1500
 STEPS = 20
@@ -45,8 +48,9 @@ def main() -> None:
         "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
     )
     arguments = parser.parse_args()
+    data_dir = clean_path("data_dir", arguments.data_dir or "")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(arguments.data_dir or drawn_folder(pathlib.Path(scratch) / "faces"))
+        folder = pathlib.Path(data_dir or drawn_folder(pathlib.Path(scratch) / "faces"))
         figures = {
             **measure_drawing(),
             **measure_readers(folder, pathlib.Path(scratch) / "tfds"),
@@ -210,5 +214,15 @@ def measure_tflite() -> dict[str, float]:
     }
 
 
+def console() -> None:
+    """Runs `main`; what the user can mend, and Ctrl-C, end it with a line."""
+    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start it again."):
+        try:
+            main()
+        except (ValueError, OSError) as error:
+            print(f"arl_tf.bench: {error}", file=sys.stderr)
+            sys.exit(2)
+
+
 if __name__ == "__main__":
-    main()
+    console()

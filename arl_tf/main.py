@@ -5,18 +5,24 @@
 configs/demo.cfg needs no data. The last value of a flag wins: put your own after --flagfile.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
 from logging import WARNING
+from typing import NoReturn
 
 # Before TensorFlow is imported: its start-up notes would bury ours. Set the variable to see them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Plots go to files; a notebook's back end that this process inherits may not be installed.
+os.environ["MPLBACKEND"] = "agg"
 
 from absl import app, flags, logging
 
+from arl_tf.config import flagfiles, usage
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
+from arl_tf.utils import interruption
 
 # Exit code of everything that the user can mend.
 USAGE_ERROR = 2
@@ -25,7 +31,7 @@ USAGE_ERROR = 2
 def main(argv: list[str]) -> None:
     """Runs the stages that --stages names, on --workdir."""
     if len(argv) > 1:
-        raise app.UsageError(f"Unexpected argument {argv[1]!r}: every setting is a --flag=value.")
+        refuse(usage.stray_argument(argv[1]))
     show_only_our_notes()
     try:
         given = settings.given_flags(flags.FLAGS)
@@ -36,13 +42,55 @@ def main(argv: list[str]) -> None:
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
         # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
+        import matplotlib
+
         from arl_tf.experiments import stages
 
+        # The plots are the program's own, whatever the user's matplotlibrc says.
+        matplotlib.rcdefaults()
         stages.run_stages(config, run)
     except (ValueError, RuntimeError, OSError) as error:
+        if interruption.came():
+            raise
         logging.debug("Where it came from:", exc_info=True)
-        print(f"\narl_tf: {error}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+        refuse(error)
+
+
+def refuse(message: object) -> NoReturn:
+    """Says what the user can mend, and ends the process."""
+    print(f"\narl_tf: {message}", file=sys.stderr)
+    sys.exit(USAGE_ERROR)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Reads the command line and its flag files; answers --help, --version and what is wrong.
+
+    Returns:
+        The program and the arguments that are no flags.
+    """
+    try:
+        answer(usage.asked_for(argv[1:]))
+        arguments, notes = flagfiles.expand(argv[1:])
+        for note in notes:
+            print(f"arl_tf: {note}", file=sys.stderr)
+        return flags.FLAGS([argv[0], *arguments])
+    except flags.Error as error:
+        refuse(usage.parsing_error(error, flags.FLAGS))
+    except ValueError as error:
+        refuse(error)
+
+
+def answer(asked: str | None) -> None:
+    """Prints the help or the version that the command line asks for, and ends the process."""
+    if asked is None:
+        return
+    if asked == "helpxml":
+        flags.FLAGS.write_help_in_xml_format(sys.stdout)
+    elif asked == "helpfull":
+        print(usage.full_help_text(flags.FLAGS))
+    else:
+        print(usage.help_text() if asked == "help" else usage.version_text())
+    sys.exit()
 
 
 def show_only_our_notes() -> None:
@@ -86,9 +134,15 @@ def recorded_codes_settings(given: dict) -> dict:
 
 def console() -> None:
     """Entry point of the command `arl_tf`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or log that can't show a sign is no reason to lose a run.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")
     settings.define_flags(flags.FLAGS)
     flags.FLAGS.set_default("verbosity", logging.INFO)
-    app.run(main)
+    without = " without --overwrite" if "--overwrite" in sys.argv else ""
+    with interruption.in_one_line("arl_tf", f"the same command{without} goes on from here."):
+        app.run(main, flags_parser=parse)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from serving.utils import interruption
+from serving.utils.path_argument import path_argument
+
 SWIFTSHADER = (
     "/usr/lib/chromium/vk_swiftshader_icd.json",
     "/usr/lib/chromium-browser/vk_swiftshader_icd.json",
@@ -268,10 +271,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=pathlib.Path, help="an exported encoder, float32 or float16")
+    parser.add_argument(
+        "file", type=path_argument("file"), help="an exported encoder, float32 or float16"
+    )
     parser.add_argument("--software", action="store_true", help="use SwiftShader, not a GPU")
     parser.add_argument(
-        "--vulkan_icd", type=pathlib.Path, help="description (JSON) of the Vulkan driver to use"
+        "--vulkan_icd",
+        type=path_argument("vulkan_icd"),
+        help="description (JSON) of the Vulkan driver to use",
     )
     parser.add_argument("--images", type=int, default=4, help="images compared (default 4)")
     parser.add_argument("--runs", type=int, default=50, help="timed runs (default 50)")
@@ -302,4 +309,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with interruption.in_one_line("check_gpu", "give the command again."):
+        sys.exit(main())

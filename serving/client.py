@@ -10,5 +10,7 @@ __all__ = ["EncoderClient"]
 if __name__ == "__main__":
     # Only here, so that the client can be imported without ai_edge_litert.
     from serving.client_cli import main
+    from serving.utils import interruption
 
-    main()
+    with interruption.in_one_line("serving.client", "give the command again."):
+        main()

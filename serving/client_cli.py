@@ -17,6 +17,7 @@ from serving.device import packing, picture_files
 from serving.device.encoder import DeviceEncoder, is_rotated
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
+from serving.utils.path_argument import path_argument
 
 LONGEST_S = 86400.0
 # Digits of a hash that a message shows.
@@ -76,7 +77,13 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         help="a picture of any size, a folder (with its subfolders), or a pattern such as"
         " 'album/*.jpg' in quotes",
     )
-    add("--tflite", required=True, metavar="FILE", help="the exported encoder_*.tflite")
+    add(
+        "--tflite",
+        required=True,
+        type=path_argument("tflite"),
+        metavar="FILE",
+        help="the exported encoder_*.tflite",
+    )
     add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
     add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
     add(
@@ -88,18 +95,21 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add("--label", metavar="NAME", help="a label of the task head instead, such as canary")
     add(
         "--manifest",
+        type=path_argument("manifest"),
         metavar="FILE",
         help="the export's manifest.json; default: beside the TFLite file or in the folder above",
     )
     add("--timeout", type=float, default=10.0, metavar="SECONDS", help="default: %(default)g")
     add(
         "--save_code",
+        type=path_argument("save_code"),
         metavar="FILE",
         help="write the codes: packed, ceil(log2 levels) bits a value, where the encoder has"
         " levels (see serving/device/packing.py), else little-endian float32",
     )
     add(
         "--noise_key",
+        type=path_argument("noise_key"),
         metavar="FILE",
         help="a secret of 32 bytes, made where there is none: a photo that is sent again gets the"
         " same noise, which then can't be averaged out (see serving/device/noise_key.py)",

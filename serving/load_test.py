@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from serving.clients.contract import ENCODE, ENCODE_BYTES, READ
 from serving.clients.errors import EncoderError
-from serving.clients.grpc_client import GrpcEncoderClient
 from serving.clients.load import IN_PROCESS, Load, measure, ratios
 from serving.clients.rest_client import EncoderClient, base_address
+from serving.utils import interruption
+from serving.utils.path_argument import path_argument
 
 # By the client's method: signature, and the model's usual name.
 METHODS = {
@@ -67,7 +67,13 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     add = parser.add_argument
     add("--rest", type=local_address, metavar="HOST:PORT", help="REST, on this machine only")
     add("--grpc", type=local_address, metavar="HOST:PORT", help="gRPC, on this machine only")
-    add("--saved_model", required=True, metavar="DIR", help="the version folder that is served")
+    add(
+        "--saved_model",
+        required=True,
+        type=path_argument("saved_model"),
+        metavar="DIR",
+        help="the version folder that is served",
+    )
     add(
         "--method",
         choices=sorted(METHODS),
@@ -152,9 +158,14 @@ def load_model(options: argparse.Namespace) -> tuple[Sequence, Callable[[], obje
     Raises:
         ValueError: there is no SavedModel with that signature.
     """
+    # Late, as in grpc_calls: --help is answered without TensorFlow.
+    import tensorflow as tf
+
+    from serving.utils import saved_model_loading
+
     path, signature = options.saved_model, options.signature
     try:
-        model = tf.saved_model.load(path)
+        model = saved_model_loading.load(path)
     except OSError as error:
         raise ValueError(f"{path} holds no SavedModel: {error}") from error
     function = model.signatures.get(signature.name)
@@ -235,6 +246,8 @@ def grpc_call(
     address: str, options: argparse.Namespace, rows: Sequence
 ) -> Iterator[Callable[[], object]]:
     """A function that makes one gRPC call."""
+    from serving.clients.grpc_client import GrpcEncoderClient
+
     with GrpcEncoderClient(address, retries=0) as client:
         request = client.predict_request(options.model, options.signature, rows)
         yield lambda: client.call("Predict", request)
@@ -270,4 +283,5 @@ def print_table(results: list[Load], found: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with interruption.in_one_line("load_test", "nothing is kept; start it again."):
+        main()

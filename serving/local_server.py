@@ -3,23 +3,48 @@
 python -m serving.local_server --model_base_path=runs/demo/export/saved_model
 """
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING, NoReturn
 
-import grpc
 from absl import app, flags, logging
 
-from serving.server import batching
-from serving.server.endpoints import LocalServer, Settings, bracketed
-from serving.server.errors import ServingError
-from serving.server.validation import Limits
-from serving.web import demo
+from serving.utils import flagfiles, interruption, usage
+from serving.utils.path_values import clean_path
 
-DEFAULTS = Settings(model_base_path=pathlib.Path())
-# Name, default, (least and greatest value,) help.
+# The server itself is imported late: --help and wrong flags are answered without TensorFlow.
+if TYPE_CHECKING:
+    from serving.server.endpoints import LocalServer, Settings
+
+INTRODUCTION = """\
+A development server that speaks TF Serving's protocol, gRPC and REST. It is not TF Serving.
+
+Usage: python -m serving.local_server --model_base_path=FOLDER [--name=value ...]
+
+Examples:
+  python -m serving.local_server --model_base_path=runs/demo/export/saved_model
+      Serves every model of a run, and a demo page.
+  python -m serving.local_server --model_config_file=serving/models.config --enable_batching
+      Serves what the file names, and merges requests that wait.
+  python -m serving.local_server --model_base_path=runs/demo/export/saved_model \\
+      --demo_attacker=runs/demo/export/demo_attacker
+      Shows on the demo page what attackers make of a code.
+"""
+# Flags that name files and folders.
+PATHS = (
+    "model_base_path",
+    "model_config_file",
+    "batching_parameters_file",
+    "demo_attacker",
+    "demo_encoder",
+)
+# Name, default, (least and greatest value,) help. The defaults are those of `Settings`, which can't
+# be imported here; a test compares them.
 TEXTS = (
     (
         "model_base_path",
@@ -39,7 +64,7 @@ TEXTS = (
         "Name of the one model whose version folders --model_base_path then holds, as TF Serving"
         " takes it.",
     ),
-    ("host", DEFAULTS.host, "Address to listen at; 0.0.0.0 for every one."),
+    ("host", "127.0.0.1", "Address to listen at; 0.0.0.0 for every one."),
     (
         "batching_parameters_file",
         None,
@@ -59,11 +84,11 @@ TEXTS = (
     ),
 )
 INTEGERS = (
-    ("port", DEFAULTS.port, 0, 65535, "gRPC's port; 0: any that is free."),
-    ("rest_api_port", DEFAULTS.rest_api_port, 0, 65535, "REST's port; 0: any that is free."),
+    ("port", 8500, 0, 65535, "gRPC's port; 0: any that is free."),
+    ("rest_api_port", 8501, 0, 65535, "REST's port; 0: any that is free."),
     (
         "max_num_load_retries",
-        DEFAULTS.max_num_load_retries,
+        5,
         0,
         None,
         "How often a version that can't be loaded is tried again; a change in its folder starts"
@@ -71,61 +96,102 @@ INTEGERS = (
     ),
     (
         "rest_api_timeout_in_ms",
-        round(1000 * DEFAULTS.rest_api_timeout),
+        30_000,
         1,
         None,
         "Milliseconds for a REST request, the reading of its body included.",
     ),
     (
         "rest_api_num_threads",
-        DEFAULTS.rest_api_num_threads,
+        8,
         1,
         None,
         "REST requests that are worked on at once.",
     ),
     (
         "grpc_max_threads",
-        DEFAULTS.grpc_max_threads,
+        16,
         1,
         None,
         "gRPC requests that are worked on at once.",
     ),
-    ("max_request_items", DEFAULTS.limits.items, 1, None, "Items of a request, at most."),
+    ("max_request_items", 1024, 1, None, "Items of a request, at most."),
     (
         "max_request_pixels",
-        DEFAULTS.limits.pixels,
+        100_000_000,
         1,
         None,
         "Pixels of a request's JPEG and PNG files together when decoded, at most.",
     ),
-    ("max_request_bytes", DEFAULTS.limits.request_bytes, 1, None, "Bytes of a request, at most."),
+    ("max_request_bytes", 32 * 2**20, 1, None, "Bytes of a request, at most."),
 )
 BOOLEANS = (
     ("enable_batching", False, "Merge requests that wait at the same time."),
     (
         "allow_version_labels_for_unavailable_models",
-        DEFAULTS.allow_version_labels_for_unavailable_models,
+        False,
         "A label of --model_config_file that is new, or stays where it is, may name a version that"
         " is not served yet. A config with labels needs it to start.",
     ),
     (
         "rest_api_enable_cors_support",
-        DEFAULTS.rest_api_enable_cors_support,
+        False,
         "Answer REST with CORS headers, so that pages of other origins may call it.",
     ),
     (
         "enable_serialization_as_tensor_content",
-        DEFAULTS.enable_serialization_as_tensor_content,
+        False,
         "gRPC's Predict answers with tensor_content instead of float_val and its like.",
     ),
 )
 SECONDS = (
     (
         "file_system_poll_wait_seconds",
-        DEFAULTS.file_system_poll_wait_seconds,
+        1.0,
         "Seconds between two looks at the version folders. A new one has to look the same twice.",
     ),
     ("drain_seconds", 30.0, "After SIGTERM or SIGINT, how long requests under way may take."),
+)
+
+
+# --helpfull's order; --help shows MOST_USED.
+TOPICS = {
+    "Models": (
+        "model_base_path",
+        "model_name",
+        "model_config_file",
+        "allow_version_labels_for_unavailable_models",
+        "file_system_poll_wait_seconds",
+        "max_num_load_retries",
+    ),
+    "Addresses": ("host", "port", "rest_api_port", "rest_api_enable_cors_support"),
+    "Requests": (
+        "enable_batching",
+        "batching_parameters_file",
+        "rest_api_timeout_in_ms",
+        "rest_api_num_threads",
+        "grpc_max_threads",
+        "max_request_items",
+        "max_request_pixels",
+        "max_request_bytes",
+        "enable_serialization_as_tensor_content",
+        "drain_seconds",
+    ),
+    "Demo page": ("demo_attacker", "demo_encoder"),
+}
+MOST_USED = (
+    "model_base_path",
+    "model_name",
+    "model_config_file",
+    "host",
+    "port",
+    "rest_api_port",
+    "enable_batching",
+    "batching_parameters_file",
+    "rest_api_timeout_in_ms",
+    "max_request_bytes",
+    "drain_seconds",
+    "demo_attacker",
 )
 
 
@@ -148,6 +214,12 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
     Raises:
         OSError, ValueError: a value, or a file that one names, is no good.
     """
+    from serving.server import batching
+    from serving.server.endpoints import Settings
+    from serving.server.validation import Limits
+
+    for name in PATHS:
+        values[name].value = clean_path(name, values[name].value or "") or None
     if values.batching_parameters_file and not values.enable_batching:
         raise ValueError("--batching_parameters_file needs --enable_batching.")
     parameters = batching.NO_MERGING
@@ -180,6 +252,12 @@ def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:
     Raises:
         SystemExit: it can't be had; it says why.
     """
+    import grpc
+
+    from serving.server.endpoints import LocalServer
+    from serving.server.errors import ServingError
+    from serving.web import demo
+
     try:
         settings = settings_from_flags(values)
         paths = (path_or_none(values[name].value) for name in ("demo_attacker", "demo_encoder"))
@@ -205,6 +283,8 @@ def run(values: flags.FlagValues) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    from serving.server.endpoints import bracketed
+
     host = bracketed(settings.host)
     print(
         f"Speaks TF Serving's protocol: gRPC at {host}:{server.port},"
@@ -221,11 +301,32 @@ def run(values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> None:
     """The command."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        refuse(f"Unexpected argument {argv[1]!r}: every setting is a --flag=value.")
     logging.use_absl_handler()
     run(flags.FLAGS)
 
 
+def parse(argv: list[str]) -> list[str]:
+    """Reads the command line and its flag files; answers --help and what is wrong."""
+    text = usage.asked_for(argv[1:], INTRODUCTION, TOPICS, MOST_USED, flags.FLAGS)
+    if text:
+        print(text)
+        sys.exit()
+    try:
+        return flags.FLAGS([argv[0], *flagfiles.expand(argv[1:])[0]])
+    except flags.Error as error:
+        refuse(usage.parsing_error(error, [name for names in TOPICS.values() for name in names]))
+    except ValueError as error:
+        refuse(error)
+
+
+def refuse(message: object) -> NoReturn:
+    """Says what is wrong with the command line, and ends the process."""
+    print(f"serving.local_server: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    with interruption.in_one_line("serving.local_server", "the server had not started."):
+        app.run(main, flags_parser=parse)

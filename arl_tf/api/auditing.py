@@ -67,7 +67,7 @@ class AuditResult:
         Returns:
             The path of report.html.
         """
-        folder = pathlib.Path(folder)
+        folder = pathlib.Path(folder).expanduser()
         report_files.write_report(self._report, folder, embed_originals=originals or self._drawn)
         return folder / report_files.REPORT_HTML
 

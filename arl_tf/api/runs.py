@@ -5,6 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from arl_tf.config import settings
+from arl_tf.config.path_values import clean_path
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
@@ -65,15 +66,15 @@ def export(workdir: str | pathlib.Path, **flags: Any) -> pathlib.Path:
         ValueError: the run is not trained, or its audit does not let it be exported.
     """
     run_stage(workdir, "export", flags)
-    return RunDirectory(pathlib.Path(workdir)).export
+    return run_at(workdir).export
 
 
 def run_stage(workdir: str | pathlib.Path, stage: str, flags: dict[str, Any]) -> None:
     """Runs one stage with the run's own settings where others are not given."""
     from arl_tf.experiments import stages  # Slow to import; not needed to load a run.
 
-    run = RunDirectory(pathlib.Path(workdir))
-    given = {**flags, "stages": stage, "workdir": str(workdir)}
+    run = run_at(workdir)
+    given = {**flags, "stages": stage, "workdir": str(run.root)}
     inherited = settings.inherited(
         run_directory.recorded_settings(run), run_directory.finished_stages(run), given
     )
@@ -88,7 +89,7 @@ def load_run(folder: str | pathlib.Path) -> Run:
     """
     from arl_tf.report import report_files
 
-    run = RunDirectory(pathlib.Path(folder))
+    run = run_at(folder)
     audit = run.audit("test")
     return Run(
         folder=run.root,
@@ -100,3 +101,8 @@ def load_run(folder: str | pathlib.Path) -> Run:
         if (audit / report_files.REPORT_JSON).exists()
         else None,
     )
+
+
+def run_at(folder: str | pathlib.Path) -> RunDirectory:
+    """The run directory of a name that may begin with ~; ValueError where it can't be meant."""
+    return RunDirectory(pathlib.Path(clean_path("workdir", str(folder))))

@@ -15,6 +15,7 @@ from arl_tf.config.checks import ALONE, check_combinations, check_value
 from arl_tf.config.checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config.checks import TFDS_PREFIX as TFDS_PREFIX
 from arl_tf.config.checks import comma_separated as comma_separated
+from arl_tf.config.path_values import clean_path
 from arl_tf.config.scopes import Scope, marked, unprotected_values
 
 Values = TypeVar("Values")
@@ -50,6 +51,8 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    path: bool = False,
+    topic: str | None = None,
     **scope: Any,
 ) -> Any:
     """A dataclass field that carries a setting's default, range or choices, help, group and scope.
@@ -61,10 +64,13 @@ def option(
         low: least value.
         high: greatest value.
         choices: all values, where there are few.
+        path: whether it names a file or folder.
+        topic: the part of --helpfull where it stands, if not that of its group.
         **scope: marks of `scopes.Scope`, which say what else the setting decides.
     """
     metadata = {"help": help_text, "group": group, "low": low, "high": high, "choices": choices}
-    return dataclasses.field(default=default, metadata={**metadata, "scope": Scope(**scope)})
+    shown = {"path": path, "topic": topic or group}
+    return dataclasses.field(default=default, metadata=metadata | shown | {"scope": Scope(**scope)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +82,9 @@ class Config:
     """
 
     # The run.
-    workdir: str = option("runs/default", "Run directory: everything the run writes.", group="run")
+    workdir: str = option(
+        "runs/default", "Run directory: everything the run writes.", group="run", path=True
+    )
     stages: str = option(
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
@@ -91,6 +99,7 @@ class Config:
         "",
         "Where prepared images are kept; empty: inside --workdir. Share one to decode once.",
         group="run",
+        path=True,
     )
     threads: int = option(
         0,
@@ -102,6 +111,7 @@ class Config:
         0,
         "Seed of splits, initial weights, data order and attackers.",
         group="data",
+        topic="run",
         low=0,
         high=2**31 - 1,
         attack_identity=True,
@@ -121,12 +131,14 @@ class Config:
         "",
         "Folder of the data: CelebA layout, or tfds' data_dir.",
         group="data",
+        path=True,
         compared=False,
     )
     tfds_download: bool = option(
         False,
         "Let tensorflow-datasets download the data set. Nothing is downloaded otherwise.",
         group="run",
+        topic="data",
     )
     image_size: int = option(
         64,
@@ -201,6 +213,7 @@ class Config:
         "",
         "Folder of --public_dataset (as --data_dir).",
         group="data",
+        path=True,
         compared=False,
     )
     validation_fraction: float = option(
@@ -365,6 +378,7 @@ class Config:
         "Run directory of a trained encoder of the same shape. Training begins with its encoder and"
         " task head; empty: random weights.",
         group="train",
+        path=True,
         defence=True,
     )
     mu: float = option(
@@ -452,8 +466,12 @@ class Config:
     weight_decay: float = option(
         1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
     )
-    checkpoint_epochs: int = option(1, "Epochs between checkpoints.", group="run", low=1)
-    picture_epochs: int = option(2, "Epochs between TensorBoard picture grids.", group="run", low=1)
+    checkpoint_epochs: int = option(
+        1, "Epochs between checkpoints.", group="run", topic="train", low=1
+    )
+    picture_epochs: int = option(
+        2, "Epochs between TensorBoard picture grids.", group="run", topic="train", low=1
+    )
     deterministic: bool = option(
         False,
         "Deterministic operations: the same seed gives the same bits (slower).",
@@ -466,6 +484,7 @@ class Config:
         "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings"
         " there, not on T).",
         group="run",
+        topic="audit",
         choices=("test", "validation"),
         attack_identity=True,
     )
@@ -498,6 +517,7 @@ class Config:
         " leakage. 'auto' trains and audits one with the same settings and --defence=none, and"
         " keeps it in --cache_dir.",
         group="audit",
+        path=True,
         subject=True,
     )
     codes: str = option(
@@ -505,12 +525,14 @@ class Config:
         "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
         " optionally labels, names, identities, logits (docs/audit_your_encoder.md).",
         group="audit",
+        path=True,
         subject=True,
     )
     encoder_saved_model: str = option(
         "",
         "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
         group="audit",
+        path=True,
         subject=True,
     )
     encoder_tflite: str = option(
@@ -518,6 +540,7 @@ class Config:
         "Audit the encoder of this .tflite file (image float32 [1, S, S, 3] -> code) instead of a"
         " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
         group="audit",
+        path=True,
         subject=True,
     )
     task_head_saved_model: str = option(
@@ -525,6 +548,7 @@ class Config:
         "The task head that belongs to --encoder_saved_model or --encoder_tflite (code -> logits);"
         " without it the audit fits one on X1.",
         group="audit",
+        path=True,
         subject=True,
         attack_identity=True,
     )
@@ -565,6 +589,7 @@ class Config:
         " of the noise of --code_noise or --channel_noise. This report has a folder of its own,"
         " beside that of single codes.",
         group="run",
+        topic="audit",
         low=1,
         high=4096,
         subject=True,
@@ -581,12 +606,14 @@ class Config:
         "",
         "Folder of --attacker_dataset (as --data_dir).",
         group="audit",
+        path=True,
         attack_identity=True,
     )
     report_originals: bool = option(
         False,
         "Embed original test photos in report.html. Drawn faces are embedded in any case.",
         group="run",
+        topic="audit",
     )
     attacker_width: int = option(
         64,
@@ -653,6 +680,7 @@ class Config:
         "Export even without an audit of T, or with one that does not meet --require. The manifest"
         " says so.",
         group="run",
+        topic="export",
     )
     tflite_precisions: str = option(
         "float32,float16,int8",
@@ -698,6 +726,7 @@ class Config:
         " validation data by the cautious end of the 95 % interval. The chosen point is audited"
         " on T once and exported.",
         group="run",
+        topic="sweep",
     )
     study: str = option(
         "",
@@ -712,6 +741,8 @@ class Config:
         """Raises ValueError for the first setting, or pair of settings, that is impossible."""
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
+        for name in path_names():
+            object.__setattr__(self, name, clean_path(name, getattr(self, name)))
         check_combinations(self, STAGES, TFLITE_PRECISIONS)
 
     @property
@@ -788,8 +819,8 @@ def flag_help(field: dataclasses.Field) -> str:
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines one absl flag for every field of Config, with its default, range and choices as help.
 
-    All are key flags of the program, so --help shows them in one list; --helpfull shows them by
-    group. Ranges and choices are checked by Config, whose messages say more than absl's.
+    Ranges and choices are checked by Config, whose messages say more than absl's; `usage` shows the
+    help.
     """
     makers: dict[type, Callable[..., Any]] = {
         bool: flags.DEFINE_boolean,
@@ -809,10 +840,22 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values.register_key_flag_for_module(sys.argv[0], flag_values[field.name])
 
 
+def path_names() -> tuple[str, ...]:
+    """The settings that name files and folders."""
+    return tuple(field.name for field in dataclasses.fields(Config) if field.metadata["path"])
+
+
 def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
-    """The settings that the command line or a flagfile named, with their values."""
+    """The settings that the command line or a flagfile named, with their values.
+
+    Raises:
+        ValueError: a path can't be what was meant.
+    """
     names = (field.name for field in dataclasses.fields(Config))
-    return {name: flag_values[name].value for name in names if flag_values[name].present}
+    given: dict[str, Any] = {
+        name: flag_values[name].value for name in names if flag_values[name].present
+    }
+    return given | {name: clean_path(name, given[name]) for name in path_names() if name in given}
 
 
 def check_given(given: Mapping[str, Any]) -> None:

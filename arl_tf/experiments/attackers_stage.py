@@ -24,7 +24,7 @@ from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.config.settings import Config
-from arl_tf.experiments import attackers_facts, audits, references, run_directory
+from arl_tf.experiments import attackers_facts, audits, references
 from arl_tf.experiments.attackers_facts import PROTECTED, TASK_OUTPUT, UNPROTECTED
 from arl_tf.experiments.audited_encoders import trained_subject
 from arl_tf.experiments.experiment import Experiment
@@ -32,7 +32,7 @@ from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.exporting import build, manifest, saved_models, tflite_attack
 from arl_tf.training import checkpoints
-from arl_tf.utils import files, publishing
+from arl_tf.utils import files, publishing, revision
 
 # In the run's export folder; below it the names that the demo page's server looks for.
 FOLDER = pathlib.Path("demo_attacker")
@@ -320,7 +320,7 @@ def describe(
             len(experiment.parts.private_train),
             photographs=audits.photographs(experiment.config),
         ),
-        **run_directory.provenance(),
+        **revision.provenance(),
     }
 
 

@@ -11,11 +11,11 @@ from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
-from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment, load_other_images
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained.perceptual import perceptual_features
 from arl_tf.report import report_files, tensorboard
+from arl_tf.utils import revision
 
 
 def run_audit(
@@ -100,7 +100,7 @@ def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: boo
             "encoder_sha256": subject.sha256,
             "files_sha256": splits.names_hash(experiment.images.names),
             "seed": config.seed,
-            **run_directory.provenance(),
+            **revision.provenance(),
             "settings": config.stage_settings("audit"),
         },
     )

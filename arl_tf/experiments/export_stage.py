@@ -20,6 +20,7 @@ from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.models import fingerprint
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
+from arl_tf.utils import revision
 
 SAMPLES = 16
 MOST_VALIDATION_IMAGES = 512
@@ -45,7 +46,7 @@ def run(experiment: Experiment) -> None:
         proof=proof_of(images, experiment.parts, config.calibration_images),
         export_dir=files.export,
         provenance={
-            **run_directory.provenance(),
+            **revision.provenance(),
             "settings_sha256": run_directory.settings_hash(config.stage_settings("export")),
             "audit": report_files.read_figures(files.audit("test")),
         },

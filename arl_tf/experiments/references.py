@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import filelock
 from absl import logging
 
 from arl_tf.auditing import leakage
@@ -22,7 +21,7 @@ from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
 from arl_tf.training import checkpoints
-from arl_tf.utils import run_files
+from arl_tf.utils import run_files, run_lock
 
 AUTO = "auto"
 
@@ -128,9 +127,8 @@ def audited_reference(experiment: Experiment, subject: AuditedEncoder) -> pathli
         settings, workdir=str(cached.root), cache_dir=str(experiment.cache)
     )
     logging.info("--reference=auto: the unprotected encoder in %s", cached.root)
-    cached.root.mkdir(parents=True, exist_ok=True)
     # Runs that share a cache share the reference; one of them makes it.
-    with filelock.FileLock(cached.root.with_suffix(".lock")):
+    with run_lock.owned(cached.root, wait=True):
         finish_reference(Experiment(settings, cached, images, parts), experiment, subject)
     return cached.root
 

@@ -2,19 +2,15 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import pathlib
-import platform
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.config import checks
 from arl_tf.config.settings import Config, as_dict
-from arl_tf.utils import files, run_files
+from arl_tf.utils import files, revision, run_files
 
-VERSIONED_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "absl-py")
 CONFIG_REMEDY = (
     "Put back an intact copy, or delete it and give the flags of this run again"
     " (--flagfile=configs/NAME.cfg ...)."
@@ -82,23 +78,9 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def provenance() -> dict[str, Any]:
-    """Versions, platform and the git revision of the code (None outside a checkout)."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=pathlib.Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    versions = {name: importlib.metadata.version(name) for name in VERSIONED_PACKAGES}
-    revision = git.stdout.strip() or None
-    return {"versions": versions, "python": platform.python_version(), "git_revision": revision}
-
-
 def write_config(run: RunDirectory, config: Config) -> None:
     """Writes config.json."""
-    files.write_json(run.config, {"settings": as_dict(config), **provenance()})
+    files.write_json(run.config, {"settings": as_dict(config), **revision.provenance()})
 
 
 def recorded_settings(run: RunDirectory) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The stages of a run: each is done once; a killed one is done again."""
 
 import importlib
+import pathlib
+import shlex
 import shutil
 from typing import Any
 
@@ -18,7 +20,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, terminal
 from arl_tf.training import checkpoints
-from arl_tf.utils import files
+from arl_tf.utils import files, run_lock
 
 # What builds on the audit of T.
 AFTER_AUDIT = ("export", "attackers")
@@ -43,18 +45,38 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         callbacks.TrainingDiverged: training went wrong.
     """
     todo = stages_to_do(config, run)
+    for stage in config.stage_names:
+        if stage not in todo:
+            logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     if todo:
+        check_folders(config, run)
         prepare_tensorflow(config)
         check_prerequisites(config, run, todo)
-        whole = experiment.load(config, run)
-        forget(config, run, todo)
-        record_splits(run, whole.parts, whole.images)
-        run_directory.write_config(run, config)
-        for stage in todo:
-            logging.info("Stage '%s' begins", stage)
-            stage_module(stage).run(whole)
-            run_directory.mark_finished(run, stage_key(config, stage), config.stage_settings(stage))
+        # Several processes may work through the points of one sweep or study.
+        with run_lock.owned(run.root, shared=bool(set(todo) & set(ALONE))):
+            do_stages(config, run)
     print(summary(config, run))
+
+
+def do_stages(config: Config, run: RunDirectory) -> None:
+    """Does what is to be done in a run directory that this process holds."""
+    # Looked at again: another process may have held it until now.
+    todo = stages_to_do(config, run)
+    whole = experiment.load(config, run)
+    forget(config, run, todo)
+    record_splits(run, whole.parts, whole.images)
+    run_directory.write_config(run, config)
+    for stage in todo:
+        logging.info("Stage '%s' begins", stage)
+        stage_module(stage).run(whole)
+        run_directory.mark_finished(run, stage_key(config, stage), config.stage_settings(stage))
+
+
+def check_folders(config: Config, run: RunDirectory) -> None:
+    """Raises ValueError where the run directory or the cache can't be written."""
+    files.check_can_be_written("workdir", run.root)
+    if config.cache_dir:
+        files.check_can_be_written("cache_dir", pathlib.Path(config.cache_dir))
 
 
 def stage_module(stage: str) -> Any:
@@ -108,7 +130,6 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
     if recorded is None or config.overwrite or stage in ALONE:
         return False
     refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
-    logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     return True
 
 
@@ -198,7 +219,7 @@ def summary(config: Config, run: RunDirectory) -> str:
     for name, page in PAGES.items():
         if (run.root / page).exists():
             lines.append(f"{name:15s} {run.root / page}")
-    lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
+    lines.append(f"TensorBoard     tensorboard --logdir {shlex.quote(str(run.logs))}")
     if (run.export / "manifest.json").exists():
         lines += [
             f"Encoder         {run.export / 'saved_model' / 'encoder'}",

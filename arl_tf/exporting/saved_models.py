@@ -16,6 +16,7 @@ from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
+from arl_tf.utils import saved_model_loading
 
 # Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
 SAVED_MODEL_BOUND = 1e-5
@@ -202,7 +203,7 @@ def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
 def attacker_difference(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
     """Largest difference of a saved attacker to the reconstructions expected of these codes."""
     with cpu():
-        attack = tf.saved_model.load(str(path)).signatures["serving_default"]
+        attack = saved_model_loading.load(path).signatures["serving_default"]
         return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
 
 
@@ -218,7 +219,7 @@ def encoder_differences(
     compare = unequal_share if quantised else difference
     errors = {}
     with cpu():
-        signatures = tf.saved_model.load(str(path)).signatures
+        signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             if noisy is not None:
                 compare = functools.partial(noise_excess, images=batch.images, encoder=encoder)
@@ -242,7 +243,7 @@ def task_head_differences(path: pathlib.Path, batches: Mapping[str, Batch]) -> d
     """Compares both signatures of a saved task head with the Keras logits of the same codes."""
     errors = {}
     with cpu():
-        signatures = tf.saved_model.load(str(path)).signatures
+        signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             code = tf.constant(batch.codes)
             probability = tf.sigmoid(batch.logits).numpy()

@@ -12,6 +12,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from arl_tf.data.faces import generation
 from arl_tf.metrics.equivalence import ExportError
+from arl_tf.utils import saved_model_loading
 
 REQUESTS = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 BATCHES = (1, 8)
@@ -84,7 +85,7 @@ def run_requests(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]
     Raises:
         ExportError: a request fails, or an output is not a row of finite values each.
     """
-    model = tf.saved_model.load(str(folder))
+    model = saved_model_loading.load(folder)
     return [run_request(model.signatures, log, folder) for log in read_requests(folder)]
 
 

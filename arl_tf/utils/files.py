@@ -25,3 +25,17 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes strict JSON (NaN is refused with ValueError), by rename."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def check_can_be_written(flag: str, folder: pathlib.Path) -> None:
+    """Raises ValueError where a folder of that name can't be made, or can't be written.
+
+    Args:
+        flag: the setting that names it, for messages.
+        folder: it may be missing, with folders above it.
+    """
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not existing.is_dir():
+        raise ValueError(f"--{flag}={folder}: {existing} is a file, expected a folder.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"--{flag}={folder}: {existing} can't be written; name another folder.")

@@ -15,6 +15,7 @@ from serving.server import layout, validation
 from serving.server.errors import ServingError
 from serving.server.signature import Signature
 from serving.server.validation import Limits
+from serving.utils import saved_model_loading
 
 DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
@@ -77,7 +78,7 @@ def load(name: str, version: int, path: pathlib.Path) -> Servable:
             files.require_whole(file, REMEDY)
     try:
         saved = saved_model_pb2.SavedModel.FromString((path / layout.SAVED_MODEL).read_bytes())
-        module = tf.saved_model.load(str(path))
+        module = saved_model_loading.load(path)
     # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
     except Exception as error:
         raise ValueError(

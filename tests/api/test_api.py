@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 import arl_tf
+from arl_tf.api import runs
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackResult
 from arl_tf.experiments import stages
@@ -108,3 +109,11 @@ def test_a_privacy_term_of_one_s_own_is_a_form_of_the_objective(monkeypatch):
     assert objective.loss(2.0, 0.0) == -1.0
     with pytest.raises(ValueError, match="already"):
         arl_tf.register_defence("negative", lambda distance, margin: distance)
+
+
+def test_run_directories_are_named_as_people_write_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert runs.run_at("~/runs/x").root == tmp_path / "runs" / "x"
+    assert runs.run_at(tmp_path / "lr=[1e-3]").root == tmp_path / "lr=[1e-3]"
+    with pytest.raises(ValueError, match="--workdir=gs://bucket/x: gs:// is not supported"):
+        runs.run_at("gs://bucket/x")

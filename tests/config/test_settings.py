@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 from absl import flags
-from conftest import run_main
 
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
@@ -287,24 +286,6 @@ def test_flags_that_are_not_a_number_are_refused_by_config():
     given = settings.given_flags(parsed("--mu=nan"))
     with pytest.raises(ValueError, match="--mu must be a finite number, got nan"):
         settings.from_mapping(given)
-
-
-def test_help_lists_every_flag_with_its_text_and_helpfull_by_group():
-    values = parsed()
-    program = values.main_module_help()
-    full = values.get_help()
-    for field in FIELDS:
-        option = f"--[no]{field.name}: " if field.default is False else f"--{field.name}: "
-        assert program.split(option)[1].startswith(field.metadata["help"][:12])
-        section = full.split(f"arl_tf, settings of {field.metadata['group']}:")[1]
-        assert option in section.split("\n\n")[0]
-
-
-def test_the_command_shows_every_flag_and_answers_a_misspelt_one():
-    shown = run_main("--help").stdout
-    assert [field.name for field in FIELDS if f"{field.name}: " not in shown] == []
-    refused = run_main("--lambda_pixl=3")
-    assert refused.returncode != 0 and "Did you mean: lambda_pixel" in refused.stderr
 
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():

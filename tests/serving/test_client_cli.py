@@ -46,6 +46,9 @@ ON_THE_DEVICE = (
     "device.noise_key",
     "device.packing",
     "device.picture_files",
+    "utils.interruption",
+    "utils.path_argument",
+    "utils.path_values",
 )
 
 

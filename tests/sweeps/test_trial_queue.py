@@ -6,7 +6,7 @@ import pytest
 from commands import run_module
 
 from arl_tf.experiments.sweeps import search_space
-from arl_tf.experiments.sweeps.trial_queue import TrialQueue, suggest, work_through
+from arl_tf.experiments.sweeps.trial_queue import STORAGE, TrialQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import Trial
 
 POINTS = [Trial(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
@@ -100,3 +100,13 @@ def test_work_goes_on_after_a_failed_point(queue):
         after_each=lambda: after.append(states(queue)),
     )
     assert list(after[-1].values()) == ["COMPLETE", "FAIL", "COMPLETE"] and len(after) == 3
+
+
+@pytest.mark.parametrize("name", ["what?", "{a,b}", "100%25 #1", "lr=[1e-3]*"])
+def test_a_queue_lies_in_a_folder_of_any_name(tmp_path, name):
+    folder = tmp_path / name
+    made = TrialQueue(folder, "points", 1)
+    made.enqueue(POINTS)
+    assert (folder / STORAGE).is_file()
+    assert list(states(TrialQueue(folder, "points", 1))) == [point.name for point in POINTS]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.utils import publishing, run_files
+from arl_tf.utils import publishing, run_files, saved_model_loading
 
 BATCH = 128
 REMEDY = "Fetch or export the SavedModel again, with its folder variables/."
@@ -124,7 +124,7 @@ def load_signature(
         ValueError: the folder can't be loaded, or has no such signature.
     """
     try:
-        model = tf.saved_model.load(str(folder))
+        model = saved_model_loading.load(folder)
     except (*run_files.PARSE_ERRORS, tf.errors.OpError) as error:
         found = f"can't be loaded as a SavedModel: {run_files.one_line(error)}"
         raise run_files.refusal(folder, found, REMEDY) from error

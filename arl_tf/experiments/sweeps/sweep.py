@@ -17,7 +17,7 @@ from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results,
 from arl_tf.experiments.sweeps.trial_queue import TrialQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.report import report_files
-from arl_tf.utils import files, run_files
+from arl_tf.utils import files, run_files, run_lock
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
 DELIVERY = "delivery.lock"
@@ -179,7 +179,8 @@ def test_outcomes(
     for directory, named in ((reference, ""), (chosen, str(reference.root))):
         changes = {"audit": experiment.config.audit, "audit_split": "test", "reference": named}
         settings = recorded_config(directory, **changes)
-        trials.ensure_audited(dataclasses.replace(experiment, config=settings, run=directory))
+        with run_lock.owned(directory.root, wait=True):
+            trials.ensure_audited(dataclasses.replace(experiment, config=settings, run=directory))
         content = report_files.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))
     return conditions.check_conditions(asked, target.certain(figures[1]), figures[0])

@@ -5,7 +5,9 @@ study; the lock file that it held tells the others that it is gone, and its poin
 """
 
 import dataclasses
+import functools
 import pathlib
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -68,7 +70,7 @@ class TrialQueue:
         path = self.folder.resolve() / STORAGE
         try:
             study = optuna.create_study(
-                storage=f"sqlite:///{path}",
+                storage=storage(path),
                 study_name=self.name,
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
@@ -189,6 +191,12 @@ class TrialQueue:
             trials = self.study().get_trials()
         latest = {t.user_attrs[POINT]: t for t in trials if POINT in t.user_attrs}
         return list(latest.values())
+
+
+def storage(path: pathlib.Path) -> optuna.storages.RDBStorage:
+    """The database in a file of any path: signs such as ? and { have a meaning in Optuna's URLs."""
+    connect = functools.partial(sqlite3.connect, path.resolve(), check_same_thread=False)
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect})
 
 
 def is_lost(trial: FrozenTrial) -> bool:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import filelock
 import keras
 import tensorflow as tf
 from absl import logging
@@ -26,7 +25,7 @@ from arl_tf.data.splits import Splits
 from arl_tf.experiments import audit_stage, run_directory, train_stage
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.utils import files, run_files
+from arl_tf.utils import files, interruption, run_files, run_lock
 
 FINISHED, FAILED = "finished", "failed"
 SECONDS, RECORD = "seconds.json", "point.json"
@@ -96,15 +95,16 @@ def run_trial(base: Config, root: pathlib.Path, chosen: Trial, load: Loader) -> 
         paths of the encoders. A point that can't be trained or audited is recorded with the reason.
     """
     run = directory(root, chosen.name)
-    run.root.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(run.root.with_suffix(run.root.suffix + ".lock")):
+    with run_lock.owned(run.root, wait=True):
         record = read_record(run)
         if record.get("state") == FINISHED:
             return record
         try:
             record = finished_record(base, root, chosen, run, load)
         except FAILURES as error:
-            logging.warning("Trial %s failed: %s", chosen.label, error)
+            if interruption.came():
+                raise
+            logging.warning("Point %s failed: %s", chosen.label, error)
             message = f"{type(error).__name__}: {error}"
             record = trial_facts(chosen, run) | {"state": FAILED, "message": message}
         files.write_json(run.root / RECORD, record)
@@ -187,8 +187,10 @@ def ensure_shared(config: Config, root: pathlib.Path, images: ImageSet, parts: S
         RunDirectory(root / "shared" / trained_key), RunDirectory(root / "references" / audited_key)
     )
     cache = config.cache_dir or str(root / "cache")
-    shared.trained.root.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(shared.trained.root.with_suffix(".lock")):
+    with (
+        run_lock.owned(shared.trained.root, wait=True),
+        run_lock.owned(shared.audited.root, wait=True),
+    ):
         here = dataclasses.replace(config, workdir=str(shared.trained.root), cache_dir=cache)
         ensure_trained(Experiment(here, shared.trained, images, parts), root)
         there = dataclasses.replace(here, workdir=str(shared.audited.root))

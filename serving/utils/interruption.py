@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM: one line, the shell's exit code, no traceback."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_received: list[int] = []
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised in the main thread by the first of SIGNALS; libraries take it for a Ctrl-C."""
+
+
+@contextlib.contextmanager
+def in_one_line(program: str, hint: str) -> Iterator[None]:
+    """Ends the process with 128 + the signal's number, and a line, where one of SIGNALS comes.
+
+    Args:
+        program: that the line begins with.
+        hint: what the user can do now.
+    """
+    for number in SIGNALS:
+        # A shell that starts a process in the background may have it ignore Ctrl-C.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, on_signal)
+    try:
+        yield
+    except KeyboardInterrupt:
+        end(program, hint)
+    except Exception:
+        # TensorFlow wraps what is raised while it calls back into Python.
+        if not _received:
+            raise
+        end(program, hint)
+
+
+def on_signal(number: int, _: FrameType | None) -> None:
+    """Raises Interrupted; the second signal ends the process at once."""
+    if _received:
+        os._exit(128 + number)
+    _received.append(number)
+    raise Interrupted
+
+
+def came() -> bool:
+    """Whether a signal has come: an error that follows may be no more than its consequence."""
+    return bool(_received)
+
+
+def end(program: str, hint: str) -> None:
+    """Says why the process ends, and ends it."""
+    number = _received[0] if _received else signal.SIGINT
+    print(f"\n{program}: stopped by {SIGNALS[signal.Signals(number)]}; {hint}", file=sys.stderr)
+    sys.exit(128 + number)

@@ -1,0 +1,102 @@
+"""A run directory has one owner; what can't be written is refused before data are read."""
+
+import shlex
+import threading
+
+import pytest
+
+from arl_tf.config.settings import Config
+from arl_tf.experiments import stages
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.utils import run_lock
+
+
+class DataRead(Exception):
+    """The data would be read now."""
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    def load(config, run):
+        raise DataRead
+
+    monkeypatch.setattr(stages.experiment, "load", load)
+
+
+@pytest.fixture
+def owned_elsewhere(tmp_path):
+    """Another thread holds the run directory, which is to the lock as another process."""
+
+    def hold(shared):
+        held, done = threading.Event(), threading.Event()
+
+        def work():
+            with run_lock.owned(tmp_path / "run", shared=shared):
+                held.set()
+                done.wait()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        held.wait()
+        ends.append((thread, done))
+
+    ends = []
+    yield hold
+    for thread, done in ends:
+        done.set()
+        thread.join()
+
+
+def run(tmp_path, **settings):
+    config = Config(workdir=str(tmp_path / "run"), **settings)
+    stages.run_stages(config, RunDirectory(tmp_path / "run"))
+
+
+SWEEP = {"stages": "sweep", "sweep": "mu=0|1"}
+
+
+@pytest.mark.parametrize("settings", [{"stages": "train"}, {"stages": "audit", "codes": "x.npz"}])
+def test_a_second_command_on_a_run_directory_is_refused(
+    tmp_path, no_data, owned_elsewhere, settings
+):
+    owned_elsewhere(shared=False)
+    with pytest.raises(run_lock.InUseError, match="in use by another process: process"):
+        run(tmp_path, **settings)
+
+
+@pytest.mark.parametrize("settings", [SWEEP, {"stages": "study", "study": "tasks"}])
+def test_several_commands_may_work_on_one_sweep_or_study(
+    tmp_path, no_data, owned_elsewhere, settings
+):
+    owned_elsewhere(shared=True)
+    with pytest.raises(DataRead):
+        run(tmp_path, **settings)
+
+
+def test_a_sweep_and_a_training_keep_each_other_out(tmp_path, no_data, owned_elsewhere):
+    owned_elsewhere(shared=True)
+    with pytest.raises(run_lock.InUseError):
+        run(tmp_path, stages="train")
+
+
+def test_a_run_whose_data_can_not_be_read_leaves_nothing(tmp_path, no_data):
+    with pytest.raises(DataRead):
+        run(tmp_path, stages="train")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["workdir", "cache_dir"])
+def test_a_file_in_place_of_a_folder_is_refused_before_data_are_read(tmp_path, no_data, flag):
+    file = tmp_path / "file"
+    file.touch()
+    config = Config(**{"workdir": str(tmp_path / "run"), flag: str(file)}, stages="train")
+    with pytest.raises(ValueError, match=f"--{flag}={file}: {file} is a file, expected a folder"):
+        stages.run_stages(config, RunDirectory(type(tmp_path)(config.workdir)))
+
+
+def test_printed_commands_can_be_pasted(tmp_path):
+    folder = tmp_path / "my runs (1) $x"
+    folder.mkdir()
+    said = stages.summary(Config(workdir=str(folder)), RunDirectory(folder))
+    command = next(line for line in said.splitlines() if line.startswith("TensorBoard"))
+    assert shlex.split(command)[-1] == str(folder / "logs")
