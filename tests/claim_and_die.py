@@ -5,9 +5,9 @@ import pathlib
 import signal
 import sys
 
-from arl_tf.experiments.sweeps.trial_queue import PointQueue
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue
 
 if __name__ == "__main__":
-    claim = PointQueue(pathlib.Path(sys.argv[1]), "points", 1).claim()
+    claim = TrialQueue(pathlib.Path(sys.argv[1]), "points", 1).claim()
     print(claim.point.name, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

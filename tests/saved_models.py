@@ -1,4 +1,4 @@
-"""Small SavedModels that arl_tf's export did not write, for the tests of foreign encoders."""
+"""Small SavedModels that arl_tf's export did not write, for the tests of external encoders."""
 
 import numpy as np
 import tensorflow as tf

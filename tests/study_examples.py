@@ -3,7 +3,7 @@
 from reports import report_content
 
 from arl_tf.experiments.sweeps import study_results
-from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPoint
+from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPlace
 
 PLACES = ("early", "late", "pooled")
 
@@ -27,7 +27,7 @@ def record(name, state="finished", message=""):
 def study_content(finished=5, is_ordered=True):
     """Six points on two lines, the first so many of them finished, the others not."""
     points = [
-        StudyPoint(f"{channels} channels", place, {"cut": place, "code_channels": channels})
+        StudyPlace(f"{channels} channels", place, {"cut": place, "code_channels": channels})
         for channels in (8, 32)
         for place in PLACES
     ]

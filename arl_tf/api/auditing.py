@@ -18,7 +18,7 @@ from arl_tf.auditing import audit as audits
 from arl_tf.auditing import leakage
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.settings import AUDIT_LEVELS, Config
 from arl_tf.data.image_sets import ImageSet
@@ -169,7 +169,7 @@ def audit(
 
 
 def context_of(
-    subject: Subject, folder: pathlib.Path, image_size: int, seed: int, *, photographs: bool
+    subject: AuditedEncoder, folder: pathlib.Path, image_size: int, seed: int, *, photographs: bool
 ) -> AuditContext:
     """What surrounds the audit of a function: scratch folders, the default perceptual network."""
     return AuditContext(
@@ -352,7 +352,7 @@ def subject_of(
     images: ImageSet,
     task_output: Encode | None,
     differentiable: Callable[[tf.Tensor], tf.Tensor] | None,
-) -> Subject:
+) -> AuditedEncoder:
     """The function as an audited encoder; codes are flattened where no decoder takes their grid."""
     sample = images.images[:4]
     shape = checked_codes(encode(sample), len(sample)).shape[1:]
@@ -364,7 +364,7 @@ def subject_of(
 
     # A function has no weights to name it by: its codes do.
     digest = hashlib.sha256(np.ascontiguousarray(codes(images.images[:32])).tobytes())
-    return Subject(
+    return AuditedEncoder(
         words=f"the function {getattr(encode, '__name__', type(encode).__name__)}",
         sha256=digest.hexdigest(),
         code_shape=shape,

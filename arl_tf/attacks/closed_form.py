@@ -9,7 +9,7 @@ from scipy import linalg
 
 from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
-from arl_tf.models.standardisation import code_scale
+from arl_tf.models.standardisation import standardisation
 
 # More pairs than this add time, not strength, to a linear map.
 MOST_PAIRS = 6000
@@ -73,7 +73,7 @@ class RegressionProblem:
 def regression_problem(pairs: PublicPairs, seed: int) -> RegressionProblem:
     """What a linear map from codes to pixels is fitted to and chosen by."""
     rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
-    scale = code_scale(pairs.codes)
+    scale = standardisation(pairs.codes)
 
     def seen(codes: np.ndarray) -> np.ndarray:
         return flattened(scale(codes))
@@ -252,7 +252,7 @@ def retrieval_attack(evidence: Evidence, settings: AttackerOptions, *, name: str
     """
     started = time.perf_counter()
     pairs = evidence.pairs
-    scale = code_scale(pairs.codes)
+    scale = standardisation(pairs.codes)
     gallery = flattened(scale(pairs.codes))
     pictures = [
         pairs.images[nearest(flattened(scale(codes)), gallery)].astype(np.float32) / 255

@@ -104,7 +104,7 @@ def search_result(
         ValueError: a picture is not finite.
     """
     advance = adam_steps(evidence, search)
-    choice = choose(evidence, settings, search, advance, starts[1])
+    choice = choose_on_held_out(evidence, settings, search, advance, starts[1])
     path = descend(
         advance, search, starts[0], evidence.target_codes, choice.prior_weight, choice.iterations
     )
@@ -152,7 +152,7 @@ def code_distance(code: tf.Tensor, wanted: tf.Tensor, deviation: np.ndarray) -> 
     return tf.reduce_mean(tf.square(difference), axis=tuple(range(1, len(difference.shape))))
 
 
-def choose(
+def choose_on_held_out(
     evidence: Evidence,
     settings: AttackerOptions,
     search: Search,

@@ -16,7 +16,7 @@ from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Ev
 from arl_tf.attacks.networks import build_attention_decoder
 from arl_tf.attacks.objectives import Loss, reconstruction_loss
 from arl_tf.models import architectures
-from arl_tf.models.standardisation import code_scale, with_position
+from arl_tf.models.standardisation import standardisation, with_position
 
 FAMILIES = {"convolutional": architectures.build_decoder, "attention": build_attention_decoder}
 
@@ -74,7 +74,7 @@ def decoder_attack(
         knowledge=BLACK_BOX,
         settings={
             "words": recipe.words,
-            **scaled(settings, recipe).described(),
+            **scaled(settings, recipe).as_json(),
             "parameters": trained.decoder.count_params(),
             "public_images": len(evidence.pairs.images),
             "steps_taken": trained.curve.steps,
@@ -114,7 +114,7 @@ def train_attacker(
     settings = scaled(settings, recipe)
     keras.utils.set_random_seed(settings.seed)
     pairs = evidence.pairs
-    scale = code_scale(pairs.codes)
+    scale = standardisation(pairs.codes)
 
     def seen(codes: np.ndarray) -> np.ndarray:
         return with_position(scale(codes))

@@ -119,7 +119,7 @@ class AttackerOptions:
     seed: int
     progress: Callable[[float, float], None] = silent
 
-    def described(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
         return {
             field.name: getattr(self, field.name)

@@ -16,7 +16,7 @@ from arl_tf.attacks.closed_form import RIDGE_PENALTIES, flattened, ridge_path
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models import architectures, losses
-from arl_tf.models.standardisation import code_scale
+from arl_tf.models.standardisation import standardisation
 
 LATENT = 128
 KL_WEIGHT = 1e-4
@@ -192,7 +192,7 @@ def expected_latents(recogniser: keras.Model, evidence: Evidence) -> tuple[np.nd
     chosen by the held-out ones.
     """
     pairs = evidence.pairs
-    scale = code_scale(pairs.codes)
+    scale = standardisation(pairs.codes)
     public, held_out, target = (
         flattened(scale(codes))
         for codes in (pairs.codes, pairs.held_out_codes, evidence.target_codes)

@@ -11,7 +11,7 @@ from arl_tf.models.architectures import (
     convolution,
     decoder_block,
     last_layer,
-    spread,
+    spread_over_grid,
 )
 
 ATTENTION_GRID = 8
@@ -41,7 +41,7 @@ def build_attention_decoder(
     """
     check_decodable(code_shape, image_size)
     code = keras.Input(code_shape, name="code")
-    features = spread(code, image_size, 4 * width) if len(code_shape) == 1 else code
+    features = spread_over_grid(code, image_size, 4 * width) if len(code_shape) == 1 else code
     features = convolution(features, grid_channels(features, image_size, width), "first")
     features, passed = contract(features, image_size, width)
     for block in range(1, max(1, depth) + 1):

@@ -182,7 +182,7 @@ FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
 
 
 def standardised(code: keras.KerasTensor, codes: np.ndarray) -> keras.KerasTensor:
-    """`code_scale.code_scale` of public codes [N, ..., c] as a layer on a symbolic code."""
+    """The standardisation of public codes [N, ..., c] as a layer on a symbolic code."""
     mean, deviation = channel_moments(codes)
     return layers.Normalization(mean=mean, variance=np.square(deviation), name="scale")(code)
 

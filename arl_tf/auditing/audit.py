@@ -11,7 +11,7 @@ from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
     UTILITY_NOISE,
     collect,
@@ -19,7 +19,7 @@ from arl_tf.auditing.evidence_collection import (
     with_task_head,
 )
 from arl_tf.auditing.leakage import Reference, worst_attacks
-from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
+from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.auditing.settings import AuditContext, AuditSettings
@@ -87,14 +87,14 @@ def audit(
     store = open_store(settings, images, rows, sealed, context)
     tasks = attack(settings, evidence, store)
     sealed.unseal()
-    judges = reconstruction.load_rulers(
+    judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
     originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
     others = baselines(subject, evidence, sealed[rows.attacker])
-    found = Findings(
+    found = Measurements(
         settings=settings,
         images=images,
         rows=rows,
@@ -155,7 +155,7 @@ def open_store(
 
 
 def baselines(
-    subject: Subject, evidence: Evidence, public_images: np.ndarray
+    subject: AuditedEncoder, evidence: Evidence, public_images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
 
@@ -170,7 +170,7 @@ def baselines(
 
 
 def report_of(
-    found: Findings, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
+    found: Measurements, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
 ) -> AuditReport:
     """The report of all that was found; the best floor attack by face similarity stands for all."""
     chosen = chosen_tasks(found)
@@ -198,7 +198,7 @@ def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
 
 
 def measure_all(
-    judges: reconstruction.Rulers,
+    judges: reconstruction.MetricNetworks,
     originals: reconstruction.Originals,
     tasks: Sequence[attack_runs.Task],
     others: Mapping[str, np.ndarray],
@@ -234,7 +234,7 @@ def yardstick_store(
 
 
 def measure_yardsticks(
-    judges: reconstruction.Rulers,
+    judges: reconstruction.MetricNetworks,
     originals: reconstruction.Originals,
     store: AttackStore,
     seed: int,

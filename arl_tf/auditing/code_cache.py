@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import logging
 
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import SealedImages
 from arl_tf.utils import files, run_files
 
@@ -17,7 +17,7 @@ class CodeCache:
     """Codes of parts of a data set as they leave the device, kept as .npy files."""
 
     def __init__(
-        self, folder: pathlib.Path, subject: Subject, images: SealedImages, repeats: int = 1
+        self, folder: pathlib.Path, subject: AuditedEncoder, images: SealedImages, repeats: int = 1
     ):
         """Takes the cache's folder, made on first use, the subject, the images and the repeats.
 

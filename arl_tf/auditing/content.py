@@ -8,12 +8,12 @@ import numpy as np
 from arl_tf.auditing import leakage, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
-from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
+from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, utility
 from arl_tf.metrics.reconstruction import MEASURES
 
 
-def assemble(found: Findings) -> dict[str, Any]:
+def assemble(found: Measurements) -> dict[str, Any]:
     """report.json's content but for its verdict (docs/report_json.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
@@ -89,7 +89,7 @@ def best_floor(
     return {**described, "tail": tail_estimate(on_output[by_face], weights)}
 
 
-def describe_attack(found: Findings, name: str, weights: np.ndarray) -> dict[str, Any]:
+def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict[str, Any]:
     """One entry of `attacks`."""
     tasks = [task.name for task in found.tasks if task.name.partition("@")[0] == name]
     facts = found.facts[chosen_tasks(found)[name]]
@@ -105,12 +105,12 @@ def describe_attack(found: Findings, name: str, weights: np.ndarray) -> dict[str
     if len(tasks) > 1:
         described["seeds"] = {
             "count": len(tasks),
-            **{m: spread([found.measured[t][m].mean() for t in tasks]) for m in MEASURES},
+            **{m: spread_of_seeds([found.measured[t][m].mean() for t in tasks]) for m in MEASURES},
         }
     return described
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def spread_of_seeds(values: Sequence[float]) -> dict[str, float]:
     """Lowest, highest and standard deviation over seeds."""
     return {
         "lowest": float(min(values)),
@@ -119,14 +119,14 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def describe_adversary(found: Findings, weights: np.ndarray) -> dict[str, Any] | None:
+def describe_adversary(found: Measurements, weights: np.ndarray) -> dict[str, Any] | None:
     """Training's own decoder on the codes under attack; None where none was trained."""
     if "training_adversary" not in found.measured:
         return None
     return estimates(found.measured["training_adversary"], weights)
 
 
-def describe_utility(found: Findings) -> dict[str, Any]:
+def describe_utility(found: Measurements) -> dict[str, Any]:
     """The report's `utility`; undefined without labels or a task head."""
     rows, logits = found.rows.utility, found.utility_logits
     if logits is None or not found.images.attribute_names:

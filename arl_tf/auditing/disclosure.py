@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.auditing.measurements import Findings
+from arl_tf.auditing.measurements import Measurements
 from arl_tf.metrics import linkage, probes, utility
 from arl_tf.models import capacity
 
 
-def describe_codes(found: Findings) -> dict[str, Any]:
+def describe_codes(found: Measurements) -> dict[str, Any]:
     """The report's `codes`: size, linkage and probes, beside the same from the task output."""
     evidence, rows = found.evidence, found.rows
     target = evidence.target_codes
@@ -38,7 +38,7 @@ def describe_codes(found: Findings) -> dict[str, Any]:
     }
 
 
-def is_noisy(found: Findings) -> bool:
+def is_noisy(found: Measurements) -> bool:
     """Whether a code carries noise: that of the encoder, or that of the channel."""
     subject = found.subject
     random = (
@@ -47,7 +47,7 @@ def is_noisy(found: Findings) -> bool:
     return bool(random)
 
 
-def describe_bits(found: Findings) -> dict[str, Any]:
+def describe_bits(found: Measurements) -> dict[str, Any]:
     """How many bits a code carries: at most, and as it is used.
 
     The ceiling is the least of what bounds it: float32's own 32 bits a value, levels, noise.
@@ -72,7 +72,7 @@ def describe_bits(found: Findings) -> dict[str, Any]:
     }
 
 
-def rate_bits(found: Findings) -> float | None:
+def rate_bits(found: Measurements) -> float | None:
     """Bits that the codes of the attackers' images carry at most; None where nothing bounds them.
 
     Measured on public images, so as not to touch those under attack.
@@ -88,7 +88,7 @@ def rate_bits(found: Findings) -> float | None:
     return None
 
 
-def describe_task_output(found: Findings) -> dict[str, Any]:
+def describe_task_output(found: Measurements) -> dict[str, Any]:
     """The trivial alternative: not a code but the task output is sent.
 
     It costs the device the task head's multiply-adds, too, and no other task can be learned from
@@ -103,7 +103,7 @@ def describe_task_output(found: Findings) -> dict[str, Any]:
     }
 
 
-def describe_linkage(found: Findings) -> dict[str, Any]:
+def describe_linkage(found: Measurements) -> dict[str, Any]:
     """Can two codes of a person be linked? By each metric, and by the task output alone."""
     evidence, config = found.evidence, found.settings
     # Without mirror images: they are no further pictures of a person.
@@ -130,7 +130,7 @@ def describe_linkage(found: Findings) -> dict[str, Any]:
     }
 
 
-def describe_attribute_probe(found: Findings) -> dict[str, Any]:
+def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
     """Attributes that are not in the task, read from the code and from the task output."""
     images, rows, evidence = found.images, found.rows, found.evidence
     names = images.other_attribute_names
@@ -157,7 +157,7 @@ def describe_attribute_probe(found: Findings) -> dict[str, Any]:
     return described
 
 
-def describe_identity_probe(found: Findings) -> dict[str, Any] | None:
+def describe_identity_probe(found: Measurements) -> dict[str, Any] | None:
     """Who of the public people is it? From the code, and from the task output."""
     if not found.images.identities_known:
         return None

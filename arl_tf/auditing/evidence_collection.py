@@ -10,7 +10,7 @@ from absl import logging
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.code_cache import CodeCache, mean_code
 from arl_tf.auditing.encoders import fitted_head
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet, to_float
@@ -23,8 +23,8 @@ ENCODED_AT_ONCE, LEAST_VARIANCE = 128, 1e-6
 
 
 def with_task_head(
-    seed: int, images: ImageSet, splits: Splits, subject: Subject, cache: CodeCache
-) -> Subject:
+    seed: int, images: ImageSet, splits: Splits, subject: AuditedEncoder, cache: CodeCache
+) -> AuditedEncoder:
     """The subject with a task head: its own, or one fitted on X1's codes; None without labels."""
     if subject.task_output or subject.recorded_logits is not None:
         return subject
@@ -49,7 +49,7 @@ def collect(
     rows: Rows,
     sealed: SealedImages,
     cache: CodeCache,
-    subject: Subject,
+    subject: AuditedEncoder,
     other_images: np.ndarray | None,
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
 ) -> Evidence:
@@ -103,7 +103,7 @@ def collect(
 
 
 def known_noise(
-    subject: Subject, public_images: np.ndarray, codes_per_photo: int
+    subject: AuditedEncoder, public_images: np.ndarray, codes_per_photo: int
 ) -> CodeNoise | None:
     """What a white-box attacker knows of the noise in codes, the channel's noise included.
 
@@ -133,7 +133,7 @@ def known_noise(
 
 
 def seen_codes(
-    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
 ) -> tuple[PublicPairs, np.ndarray]:
     """Public pairs, and the codes under attack."""
     pairs = public_pairs(rows, sealed, cache, subject, seed)
@@ -141,7 +141,7 @@ def seen_codes(
 
 
 def public_pairs(
-    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
 ) -> PublicPairs:
     """Codes of the public images as they leave, noise and all.
 
@@ -159,7 +159,7 @@ def public_pairs(
 class NoisyQueries:
     """Asks a subject for codes; the channel's noise is new each time, and the same in each run."""
 
-    def __init__(self, subject: Subject, seed: int, repeats: int = 1):
+    def __init__(self, subject: AuditedEncoder, seed: int, repeats: int = 1):
         """Takes the subject, the seed of the first answer's noise, and the codes of an answer.
 
         An answer is the mean of so many codes.

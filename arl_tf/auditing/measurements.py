@@ -9,7 +9,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
@@ -19,7 +19,7 @@ from arl_tf.metrics.reconstruction import Originals
 
 
 @dataclasses.dataclass(frozen=True)
-class Findings:
+class Measurements:
     """What an audit has found before it is put into words.
 
     Attributes:
@@ -45,7 +45,7 @@ class Findings:
     settings: AuditSettings
     images: ImageSet
     rows: Rows
-    subject: Subject
+    subject: AuditedEncoder
     evidence: Evidence
     originals: Originals
     tasks: tuple[Task, ...]
@@ -92,7 +92,7 @@ def is_floor(name: str) -> bool:
     return name.startswith(FLOOR_PREFIX)
 
 
-def chosen_tasks(found: Findings) -> dict[str, str]:
+def chosen_tasks(found: Measurements) -> dict[str, str]:
     """Attack -> the task, of all its seeds, that counts: the one with the best held-out loss."""
     groups: dict[str, list[str]] = {}
     for task in found.tasks:

@@ -5,14 +5,14 @@ from typing import Any
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing import attack_runs
-from arl_tf.auditing.measurements import Findings, chosen_tasks
+from arl_tf.auditing.measurements import Measurements, chosen_tasks
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
 
 
 def warnings(
-    found: Findings,
+    found: Measurements,
     worst: Mapping[str, Any],
     adversary: Mapping[str, Any] | None,
     reference: Mapping[str, Any] | None,
@@ -74,7 +74,7 @@ def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[
     ]
 
 
-def assumptions(found: Findings) -> list[str]:
+def assumptions(found: Measurements) -> list[str]:
     """What the figures rest on, in sentences."""
     said = [
         f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
@@ -111,7 +111,7 @@ def codes_seen(per_photo: int) -> str:
     )
 
 
-def not_tested(found: Findings) -> list[str]:
+def not_tested(found: Measurements) -> list[str]:
     """What this audit leaves open, in sentences."""
     said = attack_runs.not_tested(
         found.settings.audit, found.evidence, found.settings.attacker_names

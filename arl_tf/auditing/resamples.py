@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from arl_tf.auditing import leakage
-from arl_tf.auditing.measurements import Findings
+from arl_tf.auditing.measurements import Measurements
 from arl_tf.data.splits import names_hash
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.reconstruction import MEASURES
@@ -29,19 +29,19 @@ class Resamples:
     figures: Mapping[str, np.ndarray]
 
 
-def resampled(found: Findings) -> Resamples:
+def resampled(found: Measurements) -> Resamples:
     """An audit's figures in its resamples; the worst attack is the one worst on all images."""
     names = [found.images.names[row] for part in roles(found) for row in part]
     key = f"{names_hash(names)} {len(found.rows.target)} {found.settings.seed}"
     return Resamples(key, resampled_figures(found))
 
 
-def roles(found: Findings) -> tuple[np.ndarray, np.ndarray]:
+def roles(found: Measurements) -> tuple[np.ndarray, np.ndarray]:
     """The rows that figures are of: those under attack, and those that utility is measured on."""
     return found.rows.target, found.rows.utility
 
 
-def resampled_figures(found: Findings) -> dict[str, np.ndarray]:
+def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
     """Figure -> float64 [R]."""
     weights, on_code = found.weights(found.rows.target), found.attacks_on(floor=False)
     values = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.data import augmentation
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import ImageSet
@@ -49,7 +49,7 @@ class SealedImages:
         """From now on every image can be read; the attacks are over."""
         self._open = True
 
-    def codes(self, subject: Subject, rows: np.ndarray, seed: int) -> np.ndarray:
+    def codes(self, subject: AuditedEncoder, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes of any rows: those of sealed images, too, leave the device; the images do not."""
         return subject.codes_of(rows, self._images, seed)
 

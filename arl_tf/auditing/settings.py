@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import AttackerOptions
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class AuditContext:
         provenance: facts for the report.
     """
 
-    subject: Subject
+    subject: AuditedEncoder
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
     photographs: bool
     cache_dir: pathlib.Path

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from arl_tf.auditing import leakage
 from arl_tf.metrics import reconstruction, utility
-from arl_tf.metrics.reconstruction import MEASURES, Originals, Rulers
+from arl_tf.metrics.reconstruction import MEASURES, MetricNetworks, Originals
 
 SAME_PERSON, STRANGERS, BLURRED = "same_person", "two_strangers", "blurred_copy"
 YARDSTICKS = (SAME_PERSON, STRANGERS, BLURRED)
@@ -22,7 +22,7 @@ BLUR_SHARE = 1 / 16
 
 
 def measure(
-    judges: Rulers, originals: Originals, name: str, seed: int
+    judges: MetricNetworks, originals: Originals, name: str, seed: int
 ) -> dict[str, np.ndarray] | None:
     """The measures of one yardstick, as if its pictures were reconstructions.
 

@@ -149,16 +149,16 @@ def check_code(config: Any) -> None:
 
 def check_audit(config: Any) -> None:
     """Refuses what an audit can't attack, and attackers without their data."""
-    foreign = [
+    external = [
         name for name in ("codes", "encoder_tflite", "encoder_saved_model") if getattr(config, name)
     ]
-    if len(foreign) > 1 and config.codes:
+    if len(external) > 1 and config.codes:
         raise ValueError(
-            f"--codes={config.codes} and --{foreign[1]}={getattr(config, foreign[1])} are two"
+            f"--codes={config.codes} and --{external[1]}={getattr(config, external[1])} are two"
             " things to audit; name one."
         )
-    if foreign and comma_separated(config.stages) != ("audit",):
-        flag = foreign[0]
+    if external and comma_separated(config.stages) != ("audit",):
+        flag = external[0]
         raise ValueError(
             f"--{flag} is audited, nothing is trained or exported: it needs --stages=audit, got"
             f" --stages={config.stages}."

@@ -14,7 +14,7 @@ Figures = Mapping[str, Mapping[str, Any]]
 
 # What a code is good for: more is better.
 UTILITY_MEASURES = ("mean_mcc", "accuracy", "roc_auc")
-# What an attacker gains: less is better. The same names as rulers.MEASURES.
+# What an attacker gains: less is better. The same names as reconstruction.MEASURES.
 ATTACK_MEASURES = (
     "psnr",
     "ssim",

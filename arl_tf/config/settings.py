@@ -731,7 +731,7 @@ class Config:
         return comma_separated(self.attackers)
 
     @property
-    def is_foreign(self) -> bool:
+    def is_external(self) -> bool:
         """Whether the audit is of an encoder that arl_tf did not train."""
         return bool(self.codes or self.encoder_saved_model or self.encoder_tflite)
 
@@ -755,7 +755,7 @@ class Config:
         perceptual = self.lambda_perceptual if self.defence in ("perceptual", "both") else 0.0
         return pixel, perceptual
 
-    def settings(self, stage: str) -> dict[str, Any]:
+    def stage_settings(self, stage: str) -> dict[str, Any]:
         """The settings that decide what `stage`, one of STAGES, produces."""
         groups, uncompared = STAGE_GROUPS[stage], marked(self, "compared", value=False)
         return {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
@@ -23,7 +23,7 @@ TARGETS = {
 }
 
 
-def audit_of(run: RunDirectory, subject: Subject) -> dict[str, Any] | None:
+def audit_of(run: RunDirectory, subject: AuditedEncoder) -> dict[str, Any] | None:
     """report.json of a run's audit of T, where it is of this very encoder's codes; else None.
 
     An audit behind a channel is one of other codes.

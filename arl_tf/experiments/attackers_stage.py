@@ -21,7 +21,7 @@ from arl_tf.auditing import attack_runs, evidence_collection
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders import audited
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.config.settings import Config
 from arl_tf.experiments import attackers_facts, audits, references, run_directory
@@ -58,7 +58,7 @@ class Target:
     """
 
     run: RunDirectory
-    subject: Subject
+    subject: AuditedEncoder
     pairs: PublicPairs
     audit: Mapping[str, Any] | None
     figures: Mapping[str, Mapping[str, Any]]
@@ -243,7 +243,7 @@ def describe_choice(target: Target, attacker: ShippedAttacker, why: str) -> Chos
     )
 
 
-def load_subject(run: RunDirectory, image_size: int) -> Subject:
+def load_subject(run: RunDirectory, image_size: int) -> AuditedEncoder:
     """A run's encoder; its codes as they leave it, behind no channel, as it is exported.
 
     Raises:
@@ -267,7 +267,7 @@ def save(chosen: Chosen, path: pathlib.Path) -> None:
     saved_models.save_attacker(chosen.attacker.model, path)
     with saved_models.cpu():
         expected = shipped.run(chosen.attacker.model, chosen.sample_codes)
-    saved_models.attacker_parity(path, chosen.sample_codes, expected)
+    saved_models.attacker_difference(path, chosen.sample_codes, expected)
 
 
 def save_unprotected(
@@ -284,7 +284,7 @@ def save_unprotected(
     saved_models.save_encoder(encoder, encoder.input_shape[1], path)
     samples = public.sealed[public.rows.held_out[:SAMPLES]]
     batches = saved_models.keras_outputs(encoder, task_head, samples)
-    saved_models.encoder_parity(path, batches, encoder)
+    saved_models.encoder_differences(path, batches, encoder)
     content = tflite_attack.convert_and_check(encoder, chosen.attacker.model, samples)
     (folder / UNPROTECTED_FILE).write_bytes(content)
 

@@ -12,7 +12,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for encoders or references that can't be used."""
-    if config.is_foreign and run.checkpoints.exists():
+    if config.is_external and run.checkpoints.exists():
         raise ValueError(
             f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
             " another --workdir."
@@ -31,7 +31,7 @@ def run(experiment: Experiment) -> None:
     config = experiment.config
     subject = audited_encoders.load_subject(experiment)
     reference = None
-    unprotected = config.is_unprotected and not config.is_foreign and subject.channel.is_identity
+    unprotected = config.is_unprotected and not config.is_external and subject.channel.is_identity
     if config.reference == AUTO and unprotected:
         logging.info("--reference=auto: this is the unprotected encoder itself; it needs none")
     elif config.reference:

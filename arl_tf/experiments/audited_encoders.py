@@ -4,7 +4,7 @@ import pathlib
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited, external_files
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.encoders.external_files import EncoderFiles
 from arl_tf.config.settings import Config, subset
 from arl_tf.experiments.experiment import Experiment, recorded
@@ -12,7 +12,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
 
 
-def load_subject(experiment: Experiment) -> Subject:
+def load_subject(experiment: Experiment) -> AuditedEncoder:
     """What is to be audited.
 
     Raises:
@@ -33,7 +33,7 @@ def load_subject(experiment: Experiment) -> Subject:
             codes, channel=channel, words=f"recorded codes {pathlib.Path(config.codes).name}"
         )
     if config.encoder_saved_model or config.encoder_tflite:
-        return external_files.foreign_subject(subset(config, EncoderFiles), images, channel)
+        return external_files.external_subject(subset(config, EncoderFiles), images, channel)
     return trained_subject(config, experiment.run, channel)
 
 
@@ -46,7 +46,7 @@ def protection(config: Config) -> list[str]:
     ]
 
 
-def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subject:
+def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> AuditedEncoder:
     """The encoder of a run directory, with training's own adversary where there was one."""
     decoder = None
     if config.defence != "none" and run.player("decoder").exists():

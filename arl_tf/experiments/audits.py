@@ -5,7 +5,7 @@ import pathlib
 
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing import audit
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.scopes import marked
@@ -20,7 +20,7 @@ from arl_tf.report import report_files, tensorboard
 
 def run_audit(
     experiment: Experiment,
-    subject: Subject,
+    subject: AuditedEncoder,
     reference: Reference | None,
     *,
     photographs: bool,
@@ -54,8 +54,8 @@ def run_audit(
         reference_pictures=pictures,
     )
     # HParams compare encoders of ours by what is final: their audit on T.
-    compared = config.audit_name == "test" and not config.is_foreign
-    settings = config.settings("train") if compared else None
+    compared = config.audit_name == "test" and not config.is_external
+    settings = config.stage_settings("train") if compared else None
     tensorboard.write_summaries(found, run.logs, config.audit_name, settings)
 
 
@@ -84,7 +84,7 @@ def attacker_options(config: Config) -> AttackerOptions:
     )
 
 
-def context(experiment: Experiment, subject: Subject, *, photographs: bool) -> AuditContext:
+def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: bool) -> AuditContext:
     """What surrounds an audit: g, folders, other images, and facts for the report."""
     config = experiment.config
     return AuditContext(
@@ -101,7 +101,7 @@ def context(experiment: Experiment, subject: Subject, *, photographs: bool) -> A
             "files_sha256": splits.names_hash(experiment.images.names),
             "seed": config.seed,
             **run_directory.provenance(),
-            "settings": config.settings("audit"),
+            "settings": config.stage_settings("audit"),
         },
     )
 

@@ -46,7 +46,7 @@ def run(experiment: Experiment) -> None:
         export_dir=files.export,
         provenance={
             **run_directory.provenance(),
-            "settings_sha256": run_directory.settings_hash(config.settings("export")),
+            "settings_sha256": run_directory.settings_hash(config.stage_settings("export")),
             "audit": report_files.read_figures(files.audit("test")),
         },
         gate=found.describe(allow_unaudited=config.allow_unaudited),
@@ -100,16 +100,18 @@ def reference_figures(content: Mapping[str, Any] | None) -> Figures | None:
 def proof_of(images: ImageSet, parts: Splits, calibration_images: int) -> Proof:
     """Images that files are made and judged with: X2's, and the validation parts; none of T."""
     held_out = np.concatenate([parts.private_validation, parts.public_validation])
-    validation = spread(held_out, MOST_VALIDATION_IMAGES)
+    validation = evenly_spread(held_out, MOST_VALIDATION_IMAGES)
     return Proof(
         samples=np.asarray(images.images[parts.public_validation[:SAMPLES]]),
-        calibration=np.asarray(images.images[spread(parts.public_train, calibration_images)]),
+        calibration=np.asarray(
+            images.images[evenly_spread(parts.public_train, calibration_images)]
+        ),
         validation=np.asarray(images.images[validation]),
         attributes=np.asarray(images.attributes[validation]),
     )
 
 
-def spread(rows: np.ndarray, count: int) -> np.ndarray:
+def evenly_spread(rows: np.ndarray, count: int) -> np.ndarray:
     """At most `count` of the rows, evenly spread."""
     if len(rows) <= count:
         return rows

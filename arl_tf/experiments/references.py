@@ -10,7 +10,7 @@ from absl import logging
 
 from arl_tf.auditing import leakage
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject, as_recorded
+from arl_tf.auditing.encoders.audited import AuditedEncoder, as_recorded
 from arl_tf.auditing.sealed_images import audited_rows
 from arl_tf.config.scopes import marked, reference_values, unprotected_values
 from arl_tf.config.settings import CUTS, Config
@@ -58,11 +58,11 @@ def check_audited(config: Config) -> pathlib.Path:
             f" --defence=none and audit it with --audit_split={config.audit_split} first, or use"
             " --reference=auto."
         )
-    foreign = is_foreign(recorded)
-    if not foreign:
+    external = is_external(recorded)
+    if not external:
         refuse_protected(config.reference, recorded)
     shared = marked(config, "shared", value="audit")
-    if not foreign and not is_foreign(config.settings("audit")):
+    if not external and not is_external(config.stage_settings("audit")):
         shared += marked(config, "shared", value="model")
     differing = run_directory.differing_settings(
         recorded, {name: getattr(config, name) for name in shared}
@@ -106,12 +106,12 @@ def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:
         )
 
 
-def is_foreign(settings: Mapping[str, Any]) -> bool:
+def is_external(settings: Mapping[str, Any]) -> bool:
     """Whether an audit was of an encoder that arl_tf did not train."""
     return any(settings.get(name) for name in ("codes", "encoder_saved_model", "encoder_tflite"))
 
 
-def audited_reference(experiment: Experiment, subject: Subject) -> pathlib.Path:
+def audited_reference(experiment: Experiment, subject: AuditedEncoder) -> pathlib.Path:
     """Trains and audits the unprotected encoder of the same shape, where it is not cached.
 
     Returns:
@@ -120,7 +120,7 @@ def audited_reference(experiment: Experiment, subject: Subject) -> pathlib.Path:
     config, images, parts = experiment.config, experiment.images, experiment.parts
     settings = reference_settings(config, subject)
     key = run_directory.settings_hash(
-        {**settings.settings("audit"), "split": config.audit_split, "files": images.names[:1]}
+        {**settings.stage_settings("audit"), "split": config.audit_split, "files": images.names[:1]}
         | {"parts": splits.describe_splits(parts, images)["parts"]}
     )
     cached = RunDirectory(experiment.cache / f"reference_{key}")
@@ -135,7 +135,7 @@ def audited_reference(experiment: Experiment, subject: Subject) -> pathlib.Path:
     return cached.root
 
 
-def finish_reference(reference: Experiment, audited: Experiment, subject: Subject) -> None:
+def finish_reference(reference: Experiment, audited: Experiment, subject: AuditedEncoder) -> None:
     """Trains and audits a reference as far as that is not done.
 
     Args:
@@ -148,7 +148,7 @@ def finish_reference(reference: Experiment, audited: Experiment, subject: Subjec
     run_directory.write_config(cached, settings)
     if "train" not in finished:
         train_stage.run(reference)
-        run_directory.mark_finished(cached, "train", settings.settings("train"))
+        run_directory.mark_finished(cached, "train", settings.stage_settings("train"))
     stage = f"audit_{settings.audit_name}"
     if stage not in finished:
         unprotected = trained_subject(settings, cached, Channel())
@@ -156,18 +156,18 @@ def finish_reference(reference: Experiment, audited: Experiment, subject: Subjec
             unprotected = as_recorded(unprotected, reference.images.images)
         logging.info("--reference=auto: the same attackers at the unprotected encoder")
         run_audit(reference, unprotected, None, photographs=photographs(audited.config))
-        run_directory.mark_finished(cached, stage, settings.settings("audit"))
+        run_directory.mark_finished(cached, stage, settings.stage_settings("audit"))
         logging.info("--reference=auto: the reference is done; now the encoder under audit")
 
 
-def reference_settings(config: Config, subject: Subject) -> Config:
+def reference_settings(config: Config, subject: AuditedEncoder) -> Config:
     """The same settings without a defence and without what only a defence needs.
 
     Raises:
         ValueError: no cut of --encoder has a code of the audited shape.
     """
     plain = reference_values(Config)
-    if config.is_foreign:
+    if config.is_external:
         plain |= shape_settings(config, subject.code_shape)
     if config.warmup_epochs == 0:
         raise ValueError(

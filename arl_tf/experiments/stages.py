@@ -53,7 +53,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         for stage in todo:
             logging.info("Stage '%s' begins", stage)
             stage_module(stage).run(whole)
-            run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
+            run_directory.mark_finished(run, stage_key(config, stage), config.stage_settings(stage))
     print(summary(config, run))
 
 
@@ -114,7 +114,7 @@ def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
 
 def check_training_settings(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Refuses settings that contradict a training which this command continues or builds on."""
-    if config.is_foreign or (
+    if config.is_external or (
         "train" in todo and (config.overwrite or not run.checkpoints.exists())
     ):
         return
@@ -125,7 +125,7 @@ def check_training_settings(config: Config, run: RunDirectory, todo: list[str]) 
 
 def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str) -> None:
     """Raises ValueError when a stage's settings are not those it was begun with."""
-    differing = run_directory.differing_settings(recorded, config.settings(stage))
+    differing = run_directory.differing_settings(recorded, config.stage_settings(stage))
     if differing:
         raise ValueError(
             f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace"
@@ -138,7 +138,7 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
     check_names(config)
     if not set(todo) & set(ALONE):
         check_training_settings(config, run, todo)
-        if "train" not in todo and not config.is_foreign:
+        if "train" not in todo and not config.is_external:
             for name in ("encoder", "task_head"):
                 checkpoints.require_player(run.player(name))
     for stage in todo:

@@ -157,8 +157,8 @@ def build_saved_models(
         encoder_sha256=weights_hash(encoder),
     )
     errors = {
-        **saved_models.encoder_parity(encoder_dir, batches, encoder),
-        **saved_models.task_head_parity(task_head_dir, batches),
+        **saved_models.encoder_differences(encoder_dir, batches, encoder),
+        **saved_models.task_head_differences(task_head_dir, batches),
     }
     warmup.write_requests(
         encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))

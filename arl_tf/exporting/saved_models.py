@@ -199,14 +199,14 @@ def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
     tf.saved_model.save(module, str(path), signatures={"serving_default": attack})
 
 
-def attacker_parity(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
+def attacker_difference(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
     """Largest difference of a saved attacker to the reconstructions expected of these codes."""
     with cpu():
         attack = tf.saved_model.load(str(path)).signatures["serving_default"]
         return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
 
 
-def encoder_parity(
+def encoder_differences(
     path: pathlib.Path, batches: Mapping[str, Batch], encoder: keras.Model
 ) -> dict[str, float]:
     """Compares every signature of a saved encoder with the Keras codes.
@@ -238,7 +238,7 @@ def encoder_parity(
     return errors
 
 
-def task_head_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
+def task_head_differences(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
     """Compares both signatures of a saved task head with the Keras logits of the same codes."""
     errors = {}
     with cpu():

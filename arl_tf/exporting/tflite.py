@@ -206,7 +206,7 @@ def check_interface(
     runner: Callable, precision: str, inputs: Tensors, code_shape: tuple[int, ...]
 ) -> None:
     """Raises ExportError unless the inputs are these and the one output is `code`, float32."""
-    found = described(runner.get_input_details()), described(runner.get_output_details())
+    found = tensor_facts(runner.get_input_details()), tensor_facts(runner.get_output_details())
     expected = inputs, {"code": ("float32", code_shape)}
     if found != expected:
         raise ExportError(
@@ -215,7 +215,7 @@ def check_interface(
         )
 
 
-def described(details: Mapping[str, Mapping[str, Any]]) -> Tensors:
+def tensor_facts(details: Mapping[str, Mapping[str, Any]]) -> Tensors:
     """Name -> (type, shape) of a runner's inputs or outputs."""
     return {
         name: (np.dtype(tensor["dtype"]).name, tuple(int(size) for size in tensor["shape"]))

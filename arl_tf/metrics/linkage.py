@@ -11,7 +11,7 @@ from arl_tf.metrics import measures
 from arl_tf.metrics.measures import centred_directions
 from arl_tf.metrics.projection import projected
 from arl_tf.metrics.utility import estimate
-from arl_tf.models.standardisation import code_scale
+from arl_tf.models.standardisation import standardisation
 
 MOST_RESAMPLES = 200
 FALSE_ACCEPT_RATE = 0.01
@@ -100,7 +100,7 @@ def centred_codes(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
     Rounded, so that values which do not depend on the image are 0 exactly, and all similarities of
     constant codes one tie.
     """
-    scale = code_scale(public)
+    scale = standardisation(public)
     public, target = (scale(codes).reshape(len(codes), -1) for codes in (public, target))
     mean = public.mean(axis=0, dtype=np.float64)
     return tuple(

@@ -12,7 +12,7 @@ from arl_tf.metrics import measures
 from arl_tf.metrics.projection import projected
 from arl_tf.metrics.utility import estimate
 from arl_tf.models.perceptron import build_perceptron
-from arl_tf.models.standardisation import code_scale
+from arl_tf.models.standardisation import standardisation
 
 HIDDEN = {"linear": 0, "mlp": 256}
 CODE_DROPOUTS = (0.0, 0.5)
@@ -59,7 +59,7 @@ def attribute_probe(
     check_labels(public_codes, public_labels, names, "public")
     check_labels(held_out_codes, held_out_labels, names, "held-out")
     check_labels(target_codes, target_labels, names, "target")
-    scale = code_scale(public_codes)
+    scale = standardisation(public_codes)
     public, held_out, target = (
         scale(codes).reshape(len(codes), -1)
         for codes in (public_codes, held_out_codes, target_codes)
@@ -225,7 +225,7 @@ def last_rows(identities: np.ndarray, people: np.ndarray) -> np.ndarray:
 
 def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Codes [N, ...] in the first principal components of the known rows; float64 [N, C]."""
-    flat = code_scale(codes[known])(codes).reshape(len(codes), -1).astype(np.float64)
+    flat = standardisation(codes[known])(codes).reshape(len(codes), -1).astype(np.float64)
     return projected(flat[known], COMPONENTS)(flat)
 
 

@@ -23,7 +23,7 @@ MEASURES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Rulers:
+class MetricNetworks:
     """Frozen networks that judge reconstructions; the attackers are not trained with either.
 
     Attributes:
@@ -52,7 +52,9 @@ class Originals:
     embeddings: np.ndarray
 
 
-def load_rulers(image_size: int, *, procedural: bool, public_images: np.ndarray) -> Rulers:
+def load_metric_networks(
+    image_size: int, *, procedural: bool, public_images: np.ndarray
+) -> MetricNetworks:
     """Builds the judging networks.
 
     Args:
@@ -67,18 +69,18 @@ def load_rulers(image_size: int, *, procedural: bool, public_images: np.ndarray)
         network = dlib_face.face_identity_network(image_size)
     sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
     mean = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0).mean(axis=0)
-    return Rulers(network, perceptual.feature_similarity_network(image_size), mean)
+    return MetricNetworks(network, perceptual.feature_similarity_network(image_size), mean)
 
 
-def examine(rulers: Rulers, images: np.ndarray, identities: np.ndarray) -> Originals:
+def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray) -> Originals:
     """Prepares the images under attack; uint8 [N, S, S, 3] and int [N]."""
-    return Originals(np.asarray(to_float(images)), identities, embeddings(rulers, images))
+    return Originals(np.asarray(to_float(images)), identities, embeddings(networks, images))
 
 
-def embeddings(rulers: Rulers, images: np.ndarray) -> np.ndarray:
+def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
     """The judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
     parts = [
-        rulers.identity_network.predict(
+        networks.identity_network.predict(
             np.asarray(to_float(images[start : start + CHUNK])), batch_size=BATCH, verbose=0
         )
         for start in range(0, len(images), CHUNK)
@@ -87,7 +89,7 @@ def embeddings(rulers: Rulers, images: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    rulers: Rulers,
+    networks: MetricNetworks,
     reconstructions: np.ndarray,
     originals: Originals,
     without: np.ndarray | None = None,
@@ -95,14 +97,14 @@ def measure(
     """Each measure of each reconstruction; name -> float64 [N].
 
     Args:
-        rulers: the judging networks.
+        networks: the judging networks.
         reconstructions: float32 [N, S, S, 3] in [0, 1].
         originals: the images they are reconstructions of.
         without: int [N], the original that re-identification does not search, for each; None: it
             searches all.
     """
-    found = rulers.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
-    mean = rulers.mean_embedding
+    found = networks.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
+    mean = networks.mean_embedding
     ranks = {
         f"reid_rank{rank}": measures.reidentified(
             found, originals.embeddings, originals.identities, mean, rank, without
@@ -112,22 +114,22 @@ def measure(
     return {
         "psnr": measures.psnr(reconstructions, originals.images),
         "ssim": measures.ssim(reconstructions, originals.images),
-        "feature_similarity": feature_similarities(rulers, reconstructions, originals.images),
+        "feature_similarity": feature_similarities(networks, reconstructions, originals.images),
         "face_similarity": measures.face_similarity(found, originals.embeddings, mean),
         **ranks,
     }
 
 
 def feature_similarities(
-    rulers: Rulers, reconstructions: np.ndarray, images: np.ndarray
+    networks: MetricNetworks, reconstructions: np.ndarray, images: np.ndarray
 ) -> np.ndarray:
     """Feature similarity of each pair of float32 [N, S, S, 3] in [0, 1]; float64 [N] in [-1, 1]."""
     parts = []
     for start in range(0, len(images), BATCH):
         batch = slice(start, start + BATCH)
         pair = (
-            rulers.feature_network(reconstructions[batch], training=False),
-            rulers.feature_network(images[batch], training=False),
+            networks.feature_network(reconstructions[batch], training=False),
+            networks.feature_network(images[batch], training=False),
         )
         parts.append(np.asarray(perceptual.feature_similarity(*pair)))
     return np.concatenate(parts).astype(np.float64)

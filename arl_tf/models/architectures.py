@@ -251,7 +251,7 @@ def build_decoder(
     """
     check_decodable(code_shape, image_size)
     code = keras.Input(code_shape, name="code")
-    features = spread(code, image_size, 4 * width) if len(code_shape) == 1 else code
+    features = spread_over_grid(code, image_size, 4 * width) if len(code_shape) == 1 else code
     side = features.shape[1]
     features = convolution(features, decoder_channels(width, image_size // side), "first")
     while side < image_size:
@@ -293,7 +293,7 @@ def check_decodable(code_shape: tuple[int, ...], image_size: int) -> None:
     )
 
 
-def spread(code: keras.KerasTensor, image_size: int, channels: int) -> keras.KerasTensor:
+def spread_over_grid(code: keras.KerasTensor, image_size: int, channels: int) -> keras.KerasTensor:
     """Spreads a vector over the grid from which doubling leads to the image."""
     side = vector_grid(image_size)
     features = layers.Dense(side * side * channels, name="spread")(code)

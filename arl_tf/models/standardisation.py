@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 
-def code_scale(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def standardisation(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function that shifts and scales every channel to the public codes' mean 0 and deviation 1.
 
     However small the scale of a channel is, it is no protection. Only a channel that varies by less

@@ -44,7 +44,7 @@ def shown_rows(similarity: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([order[:worst], order[worst:][others]]).astype(np.int64)
 
 
-def picture_wall(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+def image_grid(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     """A labelled grid, uint8 [H, W, 3]: a row for each name -> images uint8 [n, S, S, 3]."""
     return np.concatenate(
         [labelled_strip(ROW_NAMES.get(name, name), images) for name, images in rows.items()]

@@ -12,7 +12,7 @@ from arl_tf.auditing.audit import AuditReport
 from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.report import html_page
-from arl_tf.report.image_grid import PICTURED, picture_wall, spread_rows
+from arl_tf.report.image_grid import PICTURED, image_grid, spread_rows
 from arl_tf.report.verdict import untold, verdict
 from arl_tf.report.wording import is_retrieval, reading
 from arl_tf.utils import files, run_files
@@ -161,7 +161,7 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     for floor in ("task_output", "mean_image"):
         if floor in report.pictures:
             rows[floor] = report.pictures[floor]
-    return picture_wall({name: images[chosen] for name, images in rows.items()})
+    return image_grid({name: images[chosen] for name, images in rows.items()})
 
 
 def attack_label(content: Mapping[str, Any], attack: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads the files of run directories and models; names what is damaged or foreign, and the remedy.
+"""Reads files of run directories and models; names what is damaged or not ours, and the remedy."""
 
 Disks fill up, copies break off, a clone without Git LFS leaves pointers, and directories are read
 by other versions than wrote them. Every reader of such a file goes through here, so that all of
@@ -40,7 +40,7 @@ PARSE_ERRORS = (
 
 
 class UnreadableFileError(ValueError):
-    """A file is missing, damaged or foreign; the message names it, what is wrong and the remedy."""
+    """A file is missing, damaged or not ours; the message says which, what is wrong, the remedy."""
 
 
 def refusal(path: str | pathlib.Path, found: str, remedy: str) -> UnreadableFileError:

@@ -106,7 +106,7 @@ def test_result_says_what_was_done(pictures, identity_result):
     assert settings["parameters"] == decoder.count_params()
     assert settings["words"] == "words"
     assert settings["public_images"] == 200
-    expected = dataclasses.replace(SETTINGS, width=16, steps=300).described()
+    expected = dataclasses.replace(SETTINGS, width=16, steps=300).as_json()
     assert settings.items() >= {**expected, "learning_rate": 2e-2}.items()
 
 

@@ -9,7 +9,7 @@ from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult
 from arl_tf.auditing import attack_runs, audit, evidence_collection, remarks
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import SealedError, audited_rows
 from arl_tf.auditing.settings import AuditContext
 from arl_tf.config.settings import Config
@@ -75,7 +75,7 @@ def spy(monkeypatch):
     attacker = registry.Attacker(spy, "quick", floor=True)
     monkeypatch.setattr(registry, "ATTACKERS", {"spy": attacker})
     monkeypatch.setattr(attack_runs, "multiply_adds_per_second", lambda *_: 1.0)
-    monkeypatch.setattr(audit.reconstruction, "load_rulers", lambda *_, **__: None)
+    monkeypatch.setattr(audit.reconstruction, "load_metric_networks", lambda *_, **__: None)
     monkeypatch.setattr(
         audit.reconstruction,
         "examine",
@@ -91,7 +91,7 @@ def spy(monkeypatch):
 
 
 def context(folder, **changes):
-    subject = Subject(
+    subject = AuditedEncoder(
         "toy",
         "hash",
         (12,),
@@ -274,7 +274,7 @@ def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
     monkeypatch.setattr(
         audit, "attack", lambda config, evidence, store: held.append(evidence) or []
     )
-    monkeypatch.setattr(audit, "Findings", lambda **facts: facts)
+    monkeypatch.setattr(audit, "Measurements", lambda **facts: facts)
     monkeypatch.setattr(audit, "report_of", lambda found, *_: found)
     noisy = Channel(noise=50.0)
     for count in (1, 25):
@@ -311,7 +311,9 @@ def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
 
 
 def setting_subject(channel):
-    return Subject("toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32))
+    return AuditedEncoder(
+        "toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32)
+    )
 
 
 def test_noisy_channel_is_told_and_wakes_the_attacker_that_learns_through_noise(

@@ -7,7 +7,7 @@ import pytest
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.code_cache import CodeCache
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import SealedImages
 
 IMAGES = np.arange(8 * 12, dtype=np.uint8).reshape(8, 2, 2, 3)
@@ -26,7 +26,7 @@ class Counting:
 
 def cache(folder, encoder, fingerprint="data", **changes):
     subject = dataclasses.replace(
-        Subject("toy", "hash", (12,), Channel(), encoder=encoder), **changes
+        AuditedEncoder("toy", "hash", (12,), Channel(), encoder=encoder), **changes
     )
     return CodeCache(folder, subject, SealedImages(IMAGES, np.array([7]), fingerprint))
 

@@ -7,7 +7,7 @@ import pytest
 
 from arl_tf.auditing import disclosure
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 
 SHAPE = (2, 2, 3)
 
@@ -15,7 +15,7 @@ SHAPE = (2, 2, 3)
 def found_of(codes=None, logits=None, channel=None, **facts):
     """As much of an audit's findings as the bits need."""
     channel = channel or Channel()
-    subject = Subject(words="x", sha256="0", code_shape=SHAPE, channel=channel, **facts)
+    subject = AuditedEncoder(words="x", sha256="0", code_shape=SHAPE, channel=channel, **facts)
     codes = np.zeros((4, *SHAPE), np.float32) if codes is None else codes
     return types.SimpleNamespace(
         subject=subject,

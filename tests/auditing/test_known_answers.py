@@ -11,7 +11,7 @@ import tensorflow as tf
 from arl_tf.attacks import registry
 from arl_tf.auditing import attack_runs, audit, leakage
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditContext
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
@@ -89,7 +89,7 @@ def run_once(run):
 def audited(folder, codes, reference=None, config=CONFIG, **subject):
     """The audit of recorded codes float32 [N, ...]; attacks that `folder` holds are not redone."""
     images, parts, logits = drawn()
-    audited = Subject(
+    audited = AuditedEncoder(
         words="known",
         sha256=f"{np.asarray(codes).sum()} {codes.shape}",
         code_shape=codes.shape[1:],

@@ -8,7 +8,7 @@ import pytest
 from arl_tf.attacks import evidence
 from arl_tf.auditing import sealed_images
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import SealedError, SealedImages, audited_rows
 from arl_tf.config.settings import Config
 from arl_tf.data.faces import generation
@@ -49,7 +49,7 @@ def test_other_images_can_be_read_and_after_unsealing_all():
 
 
 def test_codes_of_sealed_images_leave_and_the_images_do_not():
-    subject = Subject(
+    subject = AuditedEncoder(
         "toy", "hash", (1,), Channel(), encoder=lambda images: images[:, 0, 0, :1].astype("f4")
     )
     codes = sealed().codes(subject, np.array([3, 4]), seed=0)

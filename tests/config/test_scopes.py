@@ -63,8 +63,8 @@ def test_a_setting_that_protects_counts_against_unprotected():
 
 
 def test_a_finished_stage_refuses_another_value_of_compared_settings_alone():
-    assert "made_up" in with_setting()().settings("train")
-    assert "made_up" not in with_setting(compared=False)().settings("train")
+    assert "made_up" in with_setting()().stage_settings("train")
+    assert "made_up" not in with_setting(compared=False)().stage_settings("train")
 
 
 def test_the_unprotected_reference_has_no_defence_and_no_channel():

@@ -171,17 +171,17 @@ def test_perceptual_layers_are_names_or_none():
 def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     config = Config()
     groups = {field.name: field.metadata["group"] for field in FIELDS}
-    train, audit = set(config.settings("train")), set(config.settings("audit"))
+    train, audit = set(config.stage_settings("train")), set(config.stage_settings("audit"))
     assert {groups[name] for name in train} == {"data", "model", "train"}
     assert {groups[name] for name in audit - train} == {"audit"} and train < audit
-    export = set(config.settings("export"))
+    export = set(config.stage_settings("export"))
     assert {groups[name] for name in export - train} == {"export"} and train < export
-    sweep = set(config.settings("sweep"))
+    sweep = set(config.stage_settings("sweep"))
     assert {groups[name] for name in sweep - audit} == {"sweep"} and audit < sweep
     assert set(settings.inheritable_names()) == audit | export | sweep | set(
         marked(Config, "compared", value=False)
     )
-    assert config.settings("train")["image_size"] == config.image_size
+    assert config.stage_settings("train")["image_size"] == config.image_size
 
 
 def recorded(**changes):
@@ -204,7 +204,7 @@ def test_audit_takes_over_what_earlier_stages_used_but_not_whom_another_audit_ch
 
 
 def test_finished_audit_is_asked_for_again_with_its_own_settings():
-    of_test = Config(attackers="retrieval", attacker_steps=9).settings("audit")
+    of_test = Config(attackers="retrieval", attacker_steps=9).stage_settings("audit")
     look = recorded(stages="audit", audit_split="validation", attackers="linear", epochs=7)
     found = settings.inherited(look, {"audit_test": of_test}, {"stages": "audit"})
     assert (found["attackers"], found["attacker_steps"]) == ("retrieval", 9)

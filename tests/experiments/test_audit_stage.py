@@ -1,4 +1,4 @@
-"""Audits through the command line: foreign encoders, recorded codes, references, killed audits."""
+"""Audits through the command line: external encoders, recorded codes, references, killed audits."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from conftest import run_main
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
@@ -89,7 +89,7 @@ def test_recorded_codes_without_labels_and_identities_are_audited(tmp_path):
 
 
 @pytest.mark.slow
-def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
+def test_exported_encoder_is_audited_as_an_external_one_and_told_as_the_run_s_own(
     smoke_run, tmp_path
 ):
     exported = smoke_run[0] / "export" / "saved_model"
@@ -102,14 +102,14 @@ def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
         f"--workdir={workdir}",
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
-    own, foreign = read_report(smoke_run[0]), read_report(workdir)
-    assert foreign["utility"]["mean_mcc"]["value"] == pytest.approx(
+    own, external = read_report(smoke_run[0]), read_report(workdir)
+    assert external["utility"]["mean_mcc"]["value"] == pytest.approx(
         own["utility"]["mean_mcc"]["value"], abs=0.02
     )
-    for mine, other in zip(own["attacks"], foreign["attacks"], strict=True):
+    for mine, other in zip(own["attacks"], external["attacks"], strict=True):
         assert mine["name"] == other["name"]
         assert other["ssim"]["value"] == pytest.approx(mine["ssim"]["value"], abs=0.05)
-    assert foreign["training_adversary"] is None
+    assert external["training_adversary"] is None
     assert own["training_adversary"] is not None
 
 
@@ -140,7 +140,7 @@ def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, f
         assert other["ssim"]["value"] == pytest.approx(mine["ssim"]["value"], abs=0.05)
 
 
-def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path):
+def test_external_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
     before = read_report(smoke_copy)
     refused = run_main(
@@ -152,21 +152,21 @@ def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path):
 
 
 def subject_of(shape):
-    return Subject("toy", "hash", shape, Channel(), encoder=lambda x: x)
+    return AuditedEncoder("toy", "hash", shape, Channel(), encoder=lambda x: x)
 
 
 def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs():
     config = Config(defence="perceptual", lambda_perceptual=0.5, epochs=9, workdir="a")
     other = Config(defence="both", objective="hinge", decoder_width=8, workdir="b")
     settings = [
-        references.reference_settings(each, subject_of((8, 8, 32))).settings("audit")
+        references.reference_settings(each, subject_of((8, 8, 32))).stage_settings("audit")
         for each in (config, other)
     ]
     assert settings[0] == settings[1]
     assert settings[0]["defence"] == "none"
     longer = dataclasses.replace(config, warmup_epochs=99)
     assert (
-        references.reference_settings(longer, subject_of((8, 8, 32))).settings("audit")
+        references.reference_settings(longer, subject_of((8, 8, 32))).stage_settings("audit")
         != settings[0]
     )
 
@@ -174,7 +174,7 @@ def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs
 @pytest.mark.parametrize(
     ("shape", "cut"), [((16, 16, 4), "early"), ((4, 4, 7), "late"), ((9,), "pooled")]
 )
-def test_reference_of_foreign_codes_has_their_shape(shape, cut):
+def test_reference_of_external_codes_has_their_shape(shape, cut):
     config = Config(stages="audit", codes="x.npz")
     found = references.reference_settings(config, subject_of(shape))
     assert (found.cut, found.code_channels) == (cut, shape[-1])
@@ -195,7 +195,8 @@ def test_reference_needs_a_warm_up_to_be_trained_in():
 def test_reference_of_recorded_codes_is_attacked_as_recorded_too():
     drawn = generation.generate_faces(8, 32, seed=1).images
     frozen = audited.as_recorded(
-        Subject("toy", "h", (3,), Channel(), encoder=lambda x: x[:, 0, 0].astype("f4")), drawn
+        AuditedEncoder("toy", "h", (3,), Channel(), encoder=lambda x: x[:, 0, 0].astype("f4")),
+        drawn,
     )
     assert frozen.encoder is None
 

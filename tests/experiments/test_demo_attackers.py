@@ -14,7 +14,7 @@ from reports import report_content
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
@@ -165,7 +165,7 @@ def toy(tmp_path, monkeypatch):
     """(run directory, images, splits, encoder) whose encoder is a toy."""
     images = image_sets.load_images(CONFIG, tmp_path / "cache")
     asked = Asked()
-    subject = Subject("toy", "hash", (4, 4, 3), Channel(), encoder=asked, task_output=logits)
+    subject = AuditedEncoder("toy", "hash", (4, 4, 3), Channel(), encoder=asked, task_output=logits)
     monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
     monkeypatch.setattr(audits, "features", lambda config: lambda image: [image])
     run = run_directory.RunDirectory(tmp_path / "run")
@@ -202,7 +202,7 @@ def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similariti
             "leakage": figure(leakage),
         },
     )
-    settings = CONFIG.settings("audit")
+    settings = CONFIG.stage_settings("audit")
     run_directory.mark_finished(run, "audit_test", settings)
 
 
@@ -256,7 +256,7 @@ def test_without_an_audit_held_out_loss_decides(toy):
 def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_path, report, counts):
     run = run_directory.RunDirectory(tmp_path)
     write_report(run, **report)
-    subject = Subject("toy", "hash", (4, 4, 3), Channel())
+    subject = AuditedEncoder("toy", "hash", (4, 4, 3), Channel())
     found = attackers_facts.similarities(attackers_facts.audit_of(run, subject))
     assert ({"linear", "decoder"} <= set(found)) is counts
 
@@ -310,7 +310,7 @@ def leakage_of(tmp_path, *, audited=True, reference=None, settings=None, **simil
         write_report(other, leakage=None, **similarities)
         unprotected = report_files.read_content(other.audit("test"))
         run_directory.mark_finished(
-            other, "audit_test", CONFIG.settings("audit") | (settings or {})
+            other, "audit_test", CONFIG.stage_settings("audit") | (settings or {})
         )
     return attackers_facts.measured_leakage(run, content, reference and other, unprotected)
 
@@ -380,7 +380,7 @@ def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monke
     def fail(path, codes, expected):
         raise ExportError("injected")
 
-    monkeypatch.setattr(saved_models, "attacker_parity", fail)
+    monkeypatch.setattr(saved_models, "attacker_difference", fail)
     with pytest.raises(ExportError, match="injected"):
         attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert [path for path in run.export.rglob("*") if path.is_file()] == [earlier]
@@ -390,9 +390,9 @@ def test_saved_attacker_that_computes_something_else_is_refused(tmp_path):
     attacker = shipped.fit_linear(evidence(grid_code), SETTINGS)
     codes = grid_code(PICTURES[:4])
     expected = run_saved(attacker, codes, tmp_path / "saved")
-    assert saved_models.attacker_parity(tmp_path / "saved", codes, expected) <= 1e-5
+    assert saved_models.attacker_difference(tmp_path / "saved", codes, expected) <= 1e-5
     with pytest.raises(ExportError, match="attacker: differs"):
-        saved_models.attacker_parity(tmp_path / "saved", codes, expected + 1e-3)
+        saved_models.attacker_difference(tmp_path / "saved", codes, expected + 1e-3)
 
 
 def test_untrained_run_is_refused(tmp_path):
@@ -413,7 +413,9 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
     if recorded:
         reference.checkpoints.mkdir(parents=True)
         reference.player("encoder").touch()
-        run_directory.mark_finished(reference, "train", {**CONFIG.settings("train"), **recorded})
+        run_directory.mark_finished(
+            reference, "train", {**CONFIG.stage_settings("train"), **recorded}
+        )
     config = dataclasses.replace(CONFIG, reference=str(reference.root))
     with pytest.raises(ValueError, match=message):
         attackers_stage.check(config, None, [])

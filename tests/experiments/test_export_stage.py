@@ -86,7 +86,9 @@ def test_manifest_has_the_audits_figures_and_the_settings_hash(run):
     assert provenance["audit"]["worst"] == report["worst"]
     assert provenance["audit"]["mean_mcc"] == report["utility"]["mean_mcc"]
     config = settings.from_mapping(run_directory.recorded_settings(run))
-    assert provenance["settings_sha256"] == run_directory.settings_hash(config.settings("export"))
+    assert provenance["settings_sha256"] == run_directory.settings_hash(
+        config.stage_settings("export")
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,10 +147,10 @@ def test_attributes_of_the_proof_are_those_of_its_images(tmp_path):
 
 def test_spread_rows_are_distinct_and_reach_both_ends():
     rows = np.arange(100, 200)
-    chosen = export_stage.spread(rows, 7)
+    chosen = export_stage.evenly_spread(rows, 7)
     assert len(set(chosen)) == 7
     assert (chosen[0], chosen[-1]) == (100, 199)
-    np.testing.assert_array_equal(export_stage.spread(rows, 500), rows)
+    np.testing.assert_array_equal(export_stage.evenly_spread(rows, 500), rows)
 
 
 def test_reference_figures_are_those_of_its_own_audit(run):
@@ -168,7 +170,9 @@ def test_export_is_redone_after_a_new_audit_of_t_and_of_nothing_else(tmp_path, s
     run = run_directory.RunDirectory(tmp_path)
     before = Config(audit_split=split)
     for stage in ("train", "audit", "export"):
-        run_directory.mark_finished(run, stages.stage_key(before, stage), before.settings(stage))
+        run_directory.mark_finished(
+            run, stages.stage_key(before, stage), before.stage_settings(stage)
+        )
     assert stages.stages_to_do(before, run) == []
     run_directory.forget_finished(run, stages.stage_key(before, "audit"))
     redone = ["audit", "export"] if split == "test" else ["audit"]
@@ -194,7 +198,9 @@ def test_audit_of_several_codes_has_a_folder_of_its_own_and_leaves_the_export_al
         "audit_validation_16_codes",
     ]
     for stage in ("train", "audit", "export"):
-        run_directory.mark_finished(run, stages.stage_key(single, stage), single.settings(stage))
+        run_directory.mark_finished(
+            run, stages.stage_key(single, stage), single.stage_settings(stage)
+        )
     assert stages.stages_to_do(several, run) == ["audit"]
     stages.forget(several, run, ["audit"])
     assert {"audit_test", "export"} <= set(run_directory.finished_stages(run))

@@ -59,7 +59,7 @@ def test_reference_that_does_not_compare_is_refused(tmp_path, changes, test_hash
         read(config, test_hash)
 
 
-def test_audit_of_foreign_codes_may_be_a_reference_whatever_its_defence(tmp_path):
+def test_audit_of_external_codes_may_be_a_reference_whatever_its_defence(tmp_path):
     config = reference_run(tmp_path / "run", codes="codes.npz", defence="perceptual", cut="late")
     assert read(config, "abc").workdir == str(tmp_path / "run")
 

@@ -232,15 +232,15 @@ def test_bytes_that_are_no_code_are_refused_in_any_place(
 def test_encoder_artefact_holds_each_encoder_variable_once_and_nothing_else(exported, models):
     found = artefact_values(exported.encoder_dir)
     assert sorted_bytes(found) == sorted_bytes(models.encoder.variables)
-    foreign = sorted_bytes([*models.decoder.variables, *models.task_head.variables])
-    assert not set(sorted_bytes(found)) & set(foreign)
+    external = sorted_bytes([*models.decoder.variables, *models.task_head.variables])
+    assert not set(sorted_bytes(found)) & set(external)
 
 
 def test_task_head_artefact_holds_each_head_variable_once_and_nothing_else(exported, models):
     found = artefact_values(exported.task_head_dir)
     assert sorted_bytes(found) == sorted_bytes(models.task_head.variables)
-    foreign = sorted_bytes([*models.decoder.variables, *models.encoder.variables])
-    assert not set(sorted_bytes(found)) & set(foreign)
+    external = sorted_bytes([*models.decoder.variables, *models.encoder.variables])
+    assert not set(sorted_bytes(found)) & set(external)
 
 
 def test_attribute_names_are_an_asset_of_the_task_head(exported, signatures):

@@ -63,14 +63,14 @@ def test_a_saved_encoder_that_lost_its_noise_is_refused(tmp_path):
     plain = build_models().encoder
     saved_models.save_encoder(plain, SIZE, tmp_path / "1")
     with pytest.raises(ExportError, match="standard errors from the encoder's noise"):
-        saved_models.encoder_parity(tmp_path / "1", batches, built.encoder)
+        saved_models.encoder_differences(tmp_path / "1", batches, built.encoder)
 
 
 def test_a_saved_encoder_with_its_noise_passes(tmp_path):
     built = build_models(bounds=NOISE)
     batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures(40))
     saved_models.save_encoder(built.encoder, SIZE, tmp_path / "1")
-    errors = saved_models.encoder_parity(tmp_path / "1", batches, built.encoder)
+    errors = saved_models.encoder_differences(tmp_path / "1", batches, built.encoder)
     assert max(errors.values()) <= saved_models.NOISE_ERRORS
 
 

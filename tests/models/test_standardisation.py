@@ -12,25 +12,25 @@ def codes_of(count=50, seed=0):
 
 def test_every_channel_is_standardised_by_the_public_codes():
     codes = codes_of() * [1, 10, 0.1, 5, 2] + [0, -3, 7, 100, 1]
-    scaled = standardisation.code_scale(codes)(codes)
+    scaled = standardisation.standardisation(codes)(codes)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.mean(axis=(0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(axis=(0, 1, 2)), 1, atol=1e-5)
     other = codes_of(seed=1).astype(np.float64)
     expected = (other - codes.mean(axis=(0, 1, 2))) / codes.std(axis=(0, 1, 2))
-    np.testing.assert_allclose(standardisation.code_scale(codes)(other), expected, atol=1e-4)
+    np.testing.assert_allclose(standardisation.standardisation(codes)(other), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e-4, 1e6])
 def test_small_or_large_codes_are_no_protection(factor):
     codes = codes_of()
-    scaled = standardisation.code_scale(codes * np.float32(factor))(codes * np.float32(factor))
-    np.testing.assert_allclose(scaled, standardisation.code_scale(codes)(codes), atol=1e-4)
+    scaled = standardisation.standardisation(codes * np.float32(factor))(codes * np.float32(factor))
+    np.testing.assert_allclose(scaled, standardisation.standardisation(codes)(codes), atol=1e-4)
 
 
 def test_constant_channel_stays_constant_and_is_not_blown_up():
     codes = np.full((20_000, 4, 4, 2), 3.3, np.float32)
-    scale = standardisation.code_scale(codes)
+    scale = standardisation.standardisation(codes)
     np.testing.assert_allclose(scale(codes[:2]), 0, atol=1e-5)
     # A target's last bit differs: still nothing.
     np.testing.assert_allclose(scale(np.nextafter(codes[:2], np.float32(4))), 0, atol=1e-5)
@@ -39,7 +39,7 @@ def test_constant_channel_stays_constant_and_is_not_blown_up():
 def test_rounding_of_a_large_constant_is_not_blown_up():
     codes = np.full((1000, 2), 1000.0, np.float32)
     codes[::50] = np.nextafter(codes[::50], np.float32(2000))
-    assert np.abs(standardisation.code_scale(codes)(codes)).max() < 1e-3
+    assert np.abs(standardisation.standardisation(codes)(codes)).max() < 1e-3
 
 
 def test_position_of_a_grids_code_is_appended():

@@ -40,7 +40,7 @@ def test_spread_takes_both_ends_and_even_steps_between():
 
 def test_wall_has_a_labelled_strip_for_every_row():
     images = generation.generate_faces(3, 32, seed=1).images
-    wall = image_grid.picture_wall({"original": images, "decoder": images})
+    wall = image_grid.image_grid({"original": images, "decoder": images})
     tile = image_grid.TILE
     assert wall.shape == (2 * tile, image_grid.LABEL_WIDTH + 3 * tile, 3)
     label = wall[:tile, : image_grid.LABEL_WIDTH]

@@ -52,7 +52,7 @@ def work(monkeypatch):
     worked = Work()
     worked.done, worked.loaded = [], []
 
-    def run_point(base, root, point, load):
+    def run_trial(base, root, point, load):
         run = RunDirectory(root / "points" / point.name)
         worked.done.append((point.label, base.point_epochs))
         state = "failed" if point.label in worked.fails else "finished"
@@ -61,7 +61,7 @@ def work(monkeypatch):
         files.write_json(run.root / trials.RECORD, found)
         return found
 
-    monkeypatch.setattr(trials, "run_point", run_point)
+    monkeypatch.setattr(trials, "run_trial", run_trial)
     monkeypatch.setattr(trial_forecast, "seconds_of_step", lambda *given: 1.0)
     monkeypatch.setattr(report_files, "read_content", lambda folder: report_content(0.4))
     return worked
@@ -112,17 +112,17 @@ def test_overwrite_tries_the_failed_points_alone(work, tmp_path):
 
 
 def test_a_killed_study_goes_on_where_it_was(work, tmp_path, monkeypatch):
-    run_point = trials.run_point
+    run_trial = trials.run_trial
 
     def killed(base, root, point, load):
         if len(work.done) == 2:
             raise KeyboardInterrupt
-        return run_point(base, root, point, load)
+        return run_trial(base, root, point, load)
 
-    monkeypatch.setattr(trials, "run_point", killed)
+    monkeypatch.setattr(trials, "run_trial", killed)
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path, study="tasks")
-    monkeypatch.setattr(trials, "run_point", run_point)
+    monkeypatch.setattr(trials, "run_trial", run_trial)
     results = work(tmp_path, study="tasks")
     assert sorted(labels(work)) == sorted(row["label"] for row in results["points"])
 

@@ -9,7 +9,7 @@ from reports import report_content
 
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.experiments.sweeps import study_results
-from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPoint
+from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPlace
 
 RISE = Contrast("mean_mcc", "the mean MCC", "low", "high")
 
@@ -129,10 +129,10 @@ def record(name, state="finished", seconds=10.0):
 
 def assembled():
     points = [
-        StudyPoint("a", "low", {"public_share": 0.1}),
-        StudyPoint("a", "high", {"public_share": 1.0}),
-        StudyPoint("b", "also high", {}),
-        StudyPoint("a", "none", {"epochs": 0}),
+        StudyPlace("a", "low", {"public_share": 0.1}),
+        StudyPlace("a", "high", {"public_share": 1.0}),
+        StudyPlace("b", "also high", {}),
+        StudyPlace("a", "none", {"epochs": 0}),
     ]
     records = [record("low"), record("high"), record("high"), record("none", "failed")]
     audits = {"low": report_content(0.3), "high": report_content(0.6)}
@@ -164,8 +164,8 @@ def test_figures_of_decoder_adversary_and_floor_stand_beside_the_worst():
 
 def test_a_run_without_adversary_has_no_figure_of_one():
     content = report_content(0.3) | {"training_adversary": None}
-    point = StudyPoint("a", "low", {})
-    figures = study_results.described(point, record("low"), content)["figures"]
+    point = StudyPlace("a", "low", {})
+    figures = study_results.place_facts(point, record("low"), content)["figures"]
     assert "training_adversary.face_similarity" not in figures
 
 

@@ -25,7 +25,7 @@ def results(*points):
 
 
 def chosen(text, *points):
-    return target.choose(parse_conditions(text), results(*points)).point["label"]
+    return target.choose_trial(parse_conditions(text), results(*points)).point["label"]
 
 
 def test_bound_on_leakage_chooses_the_most_useful_of_those_that_meet_it():

@@ -6,7 +6,7 @@ import pytest
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.experiments.sweeps import trial_forecast
-from arl_tf.experiments.sweeps.studies import StudyPoint
+from arl_tf.experiments.sweeps.studies import StudyPlace
 
 PARTS = splits.split_by_identity(np.arange(240), Config())
 BASE = {
@@ -25,7 +25,7 @@ AUDIT = 40 + 2 * 8 * 2.5 * 2
 
 
 def seconds(*overrides, **base):
-    planned = [StudyPoint("a", str(number), each) for number, each in enumerate(overrides)]
+    planned = [StudyPlace("a", str(number), each) for number, each in enumerate(overrides)]
     return trial_forecast.forecast(Config(**BASE | base), planned, PARTS, 2.0)
 
 

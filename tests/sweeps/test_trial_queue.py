@@ -6,15 +6,15 @@ import pytest
 from commands import run_module
 
 from arl_tf.experiments.sweeps import search_space
-from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
-from arl_tf.experiments.sweeps.trials import Point
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue, suggest, work_through
+from arl_tf.experiments.sweeps.trials import Trial
 
-POINTS = [Point(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
+POINTS = [Trial(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
 
 
 @pytest.fixture
 def queue(tmp_path):
-    made = PointQueue(tmp_path, "points", 1)
+    made = TrialQueue(tmp_path, "points", 1)
     made.enqueue(POINTS)
     return made
 
@@ -33,7 +33,7 @@ def test_points_are_queued_once_however_often_they_are_named(queue):
 
 
 def test_two_queues_on_one_storage_never_take_the_same_point(queue, tmp_path):
-    other = PointQueue(tmp_path, "points", 1)
+    other = TrialQueue(tmp_path, "points", 1)
     claims = [queue.claim(), other.claim(), queue.claim()]
     assert sorted(claim.point.name for claim in claims) == [p.name for p in POINTS]
     assert queue.claim() is None and other.claim() is None
@@ -77,11 +77,11 @@ def test_sampler_draws_as_many_points_as_asked_within_the_space(tmp_path):
     space = search_space.parse_space(
         "lambda_pixel=0.1..10;decoder_steps=1..3;objective=hinge|negative"
     )
-    queue, drawn = PointQueue(tmp_path, "sampled", 1), []
+    queue, drawn = TrialQueue(tmp_path, "sampled", 1), []
 
     def sampler(trial):
         drawn.append(suggest(trial, space))
-        return Point(f"point_{len(drawn)}", "", drawn[-1])
+        return Trial(f"point_{len(drawn)}", "", drawn[-1])
 
     while claim := queue.claim(sampler, 3):
         queue.finish(claim, record(), (0.5, 0.2))

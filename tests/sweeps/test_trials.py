@@ -38,7 +38,7 @@ def calls(monkeypatch):
 
 def run(root, base=BASE, **overrides):
     chosen = trials.point(base, overrides)
-    return trials.run_point(base, root, chosen, lambda config: (None, None))
+    return trials.run_trial(base, root, chosen, lambda config: (None, None))
 
 
 def folders(calls, what):

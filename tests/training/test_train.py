@@ -196,7 +196,7 @@ def test_damaged_player_is_named_with_the_remedy_before_and_at_loading(tmp_path,
         assert "\n" not in str(raised.value)
 
 
-def test_foreign_archives_are_no_players(tmp_path):
+def test_external_archives_are_no_players(tmp_path):
     path = tmp_path / "encoder.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("photo.jpg", b"none")

@@ -1,4 +1,4 @@
-"""Damaged and foreign files of a run: named in one line with the remedy, or made again."""
+"""Damaged files of a run, and files of others: named with the remedy, or made again."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from arl_tf.data import celeba_folder, image_cache, splits
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import study, sweep, trials
-from arl_tf.experiments.sweeps.trial_queue import PointQueue
-from arl_tf.experiments.sweeps.trials import Point
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue
+from arl_tf.experiments.sweeps.trials import Trial
 from arl_tf.report import report_files
 from arl_tf.utils import run_files
 
@@ -26,7 +26,7 @@ DAMAGES = {
     "binary": bytes(range(256)) * 4,
     "json list": b"[1, 2]",
     "json text": b'"text"',
-    "foreign json": b'{"name": "package", "version": "1.0"}',
+    "external json": b'{"name": "package", "version": "1.0"}',
     "cut json": b'{"settings": {"seed": 1,',
     "deep json": b"[" * 100_000,
     "UTF-16": '{"settings": {}}'.encode("utf-16"),
@@ -162,10 +162,10 @@ def test_damaged_notes_of_a_point_count_as_not_there(tmp_path, caplog, damage):
 
 @pytest.mark.parametrize("damage", ["pointer", "binary", "cut"])
 def test_damaged_list_of_points_is_named_with_the_remedy(tmp_path, damage):
-    queue = PointQueue(tmp_path, "points", 1)
+    queue = TrialQueue(tmp_path, "points", 1)
     path = tmp_path / "optuna.db"
     if damage == "cut":
-        queue.enqueue([Point("a", "a", {})])
+        queue.enqueue([Trial("a", "a", {})])
         path.write_bytes(path.read_bytes()[:5000])
     else:
         path.write_bytes(DAMAGES[damage])
@@ -176,14 +176,14 @@ def test_damaged_list_of_points_is_named_with_the_remedy(tmp_path, damage):
 
 def test_list_of_points_that_is_empty_begins_anew(tmp_path):
     (tmp_path / "optuna.db").write_bytes(b"")
-    queue = PointQueue(tmp_path, "points", 1)
-    queue.enqueue([Point("a", "a", {})])
+    queue = TrialQueue(tmp_path, "points", 1)
+    queue.enqueue([Trial("a", "a", {})])
     assert len(queue.trials()) == 1
 
 
 def test_done_point_whose_record_is_gone_is_queued_again(tmp_path):
-    queue = PointQueue(tmp_path, "points", 1)
-    queue.enqueue([Point(name, name, {}) for name in "ab"])
+    queue = TrialQueue(tmp_path, "points", 1)
+    queue.enqueue([Trial(name, name, {}) for name in "ab"])
     for _ in "ab":
         queue.finish(queue.claim(), {"message": ""}, (0.5, 0.5))
     queue.redo(lambda name: name == "b")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders.external import ForeignEncoder, RecordedCodes
+from arl_tf.auditing.encoders.external import ExternalEncoder, RecordedCodes
 from arl_tf.data.image_sets import to_float
 from arl_tf.models import code_layers, costs
 from arl_tf.models.fingerprint import weights_hash
@@ -20,7 +20,7 @@ Encode = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class AuditedEncoder:
     """An encoder, or what it once said, and the channel through which its codes leave.
 
     Attributes:
@@ -88,11 +88,11 @@ def trained_subject(
     *,
     channel: Channel,
     words: str,
-) -> Subject:
+) -> AuditedEncoder:
     """A run's players as the audit's subject; the decoder is training's own adversary."""
     noisy, quantised = code_layers.bounding_layers(encoder)
     code_layers.make_unpredictable(encoder)
-    return Subject(
+    return AuditedEncoder(
         words=words,
         sha256=weights_hash(encoder),
         code_shape=encoder.output_shape[1:],
@@ -108,25 +108,25 @@ def trained_subject(
     )
 
 
-def foreign_subject(
-    foreign: ForeignEncoder, task_output: Encode | None, *, channel: Channel, words: str
-) -> Subject:
+def external_subject(
+    external: ExternalEncoder, task_output: Encode | None, *, channel: Channel, words: str
+) -> AuditedEncoder:
     """An encoder that is only a file, with a SavedModel's task head or none, as the subject."""
-    return Subject(
+    return AuditedEncoder(
         words=words,
-        sha256=foreign.sha256,
-        code_shape=foreign.code_shape,
+        sha256=external.sha256,
+        code_shape=external.code_shape,
         channel=channel,
-        encoder=foreign.encode,
-        differentiable=foreign.differentiable,
-        not_white_box=foreign.why_not,
+        encoder=external.encode,
+        differentiable=external.differentiable,
+        not_white_box=external.why_not,
         task_output=task_output,
     )
 
 
-def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> Subject:
+def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> AuditedEncoder:
     """Recorded codes as the audit's subject: nothing can be asked, nothing differentiated."""
-    return Subject(
+    return AuditedEncoder(
         words=words,
         sha256=hashlib.sha256(np.ascontiguousarray(codes.codes).tobytes()).hexdigest(),
         code_shape=codes.code_shape,
@@ -137,7 +137,7 @@ def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> S
     )
 
 
-def as_recorded(subject: Subject, images: np.ndarray) -> Subject:
+def as_recorded(subject: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
     """The same encoder as if only its codes of the data set had been recorded.
 
     A reference beside recorded codes must not be attacked in ways that those can't be.

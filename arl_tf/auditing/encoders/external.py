@@ -34,8 +34,8 @@ from arl_tf.auditing.encoders.saved_model_io import (
 from arl_tf.utils import run_files
 
 __all__ = [
-    "ForeignEncoder",
-    "ForeignTaskHead",
+    "ExternalEncoder",
+    "ExternalTaskHead",
     "RecordedCodes",
     "codes_image_size",
     "load_saved_model",
@@ -51,7 +51,7 @@ ATTRIBUTE_FILE = pathlib.Path("assets") / "attributes.txt"
 
 
 @dataclasses.dataclass(frozen=True)
-class ForeignEncoder:
+class ExternalEncoder:
     """An encoder of which only its SavedModel is at hand.
 
     Attributes:
@@ -75,7 +75,7 @@ class ForeignEncoder:
 
 
 @dataclasses.dataclass(frozen=True)
-class ForeignTaskHead:
+class ExternalTaskHead:
     """A task head of which only its SavedModel is at hand.
 
     Attributes:
@@ -89,7 +89,7 @@ class ForeignTaskHead:
     sha256: str
 
 
-def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) -> ForeignEncoder:
+def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) -> ExternalEncoder:
     """Loads an encoder that takes uint8 images and gives codes.
 
     Its signature serving_default, or encode, has the one input `image`, uint8 [N, S, S, 3], and
@@ -113,7 +113,7 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
     code_shape = codes.shape[1:]
     kept = code_shape if is_decodable(code_shape, side) else (math.prod(code_shape),)
     differentiable, why_not = white_box(signature, side, kept, bool(random_codes))
-    return ForeignEncoder(
+    return ExternalEncoder(
         encode=lambda images: signature(checked_images(images)).reshape(-1, *kept),
         differentiable=differentiable,
         why_not=why_not,
@@ -124,7 +124,7 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
     )
 
 
-def load_task_head(path: str | pathlib.Path) -> ForeignTaskHead:
+def load_task_head(path: str | pathlib.Path) -> ExternalTaskHead:
     """Loads a task head that takes codes and gives logits.
 
     Its signature serving_default has the one input `code`, float32 [N, ...], and among its outputs
@@ -150,7 +150,7 @@ def load_task_head(path: str | pathlib.Path) -> ForeignTaskHead:
     def classify(codes: np.ndarray) -> np.ndarray:
         return signature(in_shape(codes.astype(np.float32), signature.shape[1:]))
 
-    return ForeignTaskHead(classify, names, files_hash(folder))
+    return ExternalTaskHead(classify, names, files_hash(folder))
 
 
 def square_side(folder: pathlib.Path, shape: tuple[int | None, ...], image_size: int | None) -> int:

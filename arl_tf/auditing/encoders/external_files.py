@@ -1,4 +1,4 @@
-"""Encoders and heads that settings name as files, as subjects of an audit."""
+"""Encoders and heads that settings name as files, as audited encoders."""
 
 import dataclasses
 import pathlib
@@ -7,7 +7,7 @@ import numpy as np
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited, external, tflite_encoder
-from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.data.image_sets import ImageSet
 
 
@@ -21,9 +21,9 @@ class EncoderFiles:
     image_size: int
 
 
-def foreign_subject(named: EncoderFiles, images: ImageSet, channel: Channel) -> Subject:
+def external_subject(named: EncoderFiles, images: ImageSet, channel: Channel) -> AuditedEncoder:
     """The encoder of --encoder_tflite or --encoder_saved_model, with its task head if named."""
-    encoder, words = foreign_encoder(named)
+    encoder, words = external_encoder(named)
     flag = "encoder_tflite" if named.encoder_tflite else "encoder_saved_model"
     if encoder.image_size != named.image_size:
         raise ValueError(
@@ -32,11 +32,11 @@ def foreign_subject(named: EncoderFiles, images: ImageSet, channel: Channel) -> 
         )
     head = None
     if named.task_head_saved_model:
-        head = foreign_task_head(named, encoder, images)
-    return audited.foreign_subject(encoder, head, channel=channel, words=words)
+        head = external_task_head(named, encoder, images)
+    return audited.external_subject(encoder, head, channel=channel, words=words)
 
 
-def foreign_encoder(named: EncoderFiles) -> tuple[external.ForeignEncoder, str]:
+def external_encoder(named: EncoderFiles) -> tuple[external.ExternalEncoder, str]:
     """An encoder that arl_tf has only as a file, and what the report calls it."""
     float_form = None
     if named.encoder_saved_model:
@@ -55,8 +55,8 @@ def foreign_encoder(named: EncoderFiles) -> tuple[external.ForeignEncoder, str]:
     )
 
 
-def foreign_task_head(
-    named: EncoderFiles, encoder: external.ForeignEncoder, images: ImageSet
+def external_task_head(
+    named: EncoderFiles, encoder: external.ExternalEncoder, images: ImageSet
 ) -> audited.Encode:
     """The task head of --task_head_saved_model: codes -> logits of the data set's attributes."""
     loaded = external.load_task_head(named.task_head_saved_model)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from arl_tf.data.pipelines import without_autotune
 from arl_tf.models.perceptron import build_perceptron
-from arl_tf.models.standardisation import code_scale
+from arl_tf.models.standardisation import standardisation
 
 HIDDEN = 256
 DROPOUT = 0.5
@@ -49,7 +49,7 @@ def fit_task_head(
         ValueError: codes and labels don't fit together, or the fit diverged.
     """
     check_pairs(codes, labels, held_out_codes, held_out_labels)
-    scale = code_scale(flattened(codes))
+    scale = standardisation(flattened(codes))
 
     def seen(values: np.ndarray) -> np.ndarray:
         return scale(flattened(values))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from arl_tf.auditing.encoders.external import ForeignEncoder
+from arl_tf.auditing.encoders.external import ExternalEncoder
 from arl_tf.auditing.encoders.recorded_codes import is_decodable
 from arl_tf.auditing.encoders.saved_model_gradients import random_images
 from arl_tf.data import image_sets
@@ -45,8 +45,8 @@ def read_file(path: str | pathlib.Path) -> bytes:
 
 
 def load_tflite(
-    path: str | pathlib.Path, float_form: ForeignEncoder | None = None
-) -> ForeignEncoder:
+    path: str | pathlib.Path, float_form: ExternalEncoder | None = None
+) -> ExternalEncoder:
     """Loads an encoder that takes float images and gives codes.
 
     Its default signature has the input `image`, float32 [1, S, S, 3] in [0, 1], and an output
@@ -75,7 +75,7 @@ def load_tflite(
 
     if float_form is not None:
         check_same_encoder(encode, float_form, side, path)
-    return ForeignEncoder(
+    return ExternalEncoder(
         encode=encode,
         differentiable=float_form and float_form.differentiable,
         why_not=float_form.why_not if float_form else NO_GRADIENTS,
@@ -137,7 +137,7 @@ def encoder_shapes(runner: Callable, path: str | pathlib.Path) -> tuple[int, tup
 
 def check_same_encoder(
     encode: Encode,
-    float_form: ForeignEncoder,
+    float_form: ExternalEncoder,
     side: int,
     path: str | pathlib.Path,
 ) -> None:

@@ -20,7 +20,7 @@ Traits = dict[str, np.ndarray]
 Window = tuple[slice, slice, slice]
 
 
-def choose(condition: np.ndarray, yes: np.ndarray | float, no: np.ndarray | float) -> np.ndarray:
+def select(condition: np.ndarray, yes: np.ndarray | float, no: np.ndarray | float) -> np.ndarray:
     """np.where that keeps numbers float32: one float64 doubles the cost of all that follows."""
     yes, no = (np.float32(e) if isinstance(e, float) else e for e in (yes, no))
     return np.where(condition, yes, no)
@@ -127,16 +127,16 @@ class Face:
         self.top = 1.47 + 0.055 * t["head_height"]
         self.chin = 1.66 + 0.06 * t["chin_length"] + 0.02 * t["head_height"]
         below = v > 0
-        q = v / choose(below, self.chin, self.top)
+        q = v / select(below, self.chin, self.top)
         q2 = q * q
         taper = np.clip(0.27 - 0.05 * t["jaw_width"] - 0.03 * t["cheek_fullness"], 0.08, 0.5)
         cheeks = (0.03 + 0.03 * t["cheek_fullness"] + 0.03 * t["chubby"]) * bump(
             v - 0.85, 0.0, 0.95, 1.0
         )
         square = np.clip(0.35 + 0.12 * t["jaw_squareness"], 0.0, 0.75)
-        half = choose(below, self.width * (1.0 - taper * q2) + cheeks, self.width)
+        half = select(below, self.width * (1.0 - taper * q2) + cheeks, self.width)
         across = u / np.maximum(half, 0.3)
-        inside = across * across + q2 + choose(below, square, 0.45) * (q2 * q2 - q2)
+        inside = across * across + q2 + select(below, square, 0.45) * (q2 * q2 - q2)
         self.radius = np.sqrt(inside)
         self.outline = self.radius - 1.0
         self.head = self.cover(self.outline * 1.1)

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from arl_tf.data.faces import features, hair, head
-from arl_tf.data.faces.canvas import Face, Traits, choose, smooth
+from arl_tf.data.faces.canvas import Face, Traits, select, smooth
 
 MAX_IMAGE_SIZE = 512  # pixels; the table of camera noise holds one such picture
 _CHUNK_PIXELS = 1 << 16  # per chunk: the planes of a chunk stay in the cache
@@ -60,7 +60,7 @@ def _draw_background(face: Face) -> None:
     t, x, y = face.t, face.x, face.y
     tone = 0.2 + 0.72 * t["back_tone"]
     hue = np.stack([t["back_hue"], (t["back_hue"] + 0.33) % 1.0, (t["back_hue"] + 0.67) % 1.0])
-    tint = 0.4 * choose(t["back_contrast"] > 0.4, 1.0, 0.4) * (np.abs(2.0 * hue - 1.0) - 0.5) + 0.88
+    tint = 0.4 * select(t["back_contrast"] > 0.4, 1.0, 0.4) * (np.abs(2.0 * hue - 1.0) - 0.5) + 0.88
     slope = t["back_contrast"] * 0.9 * ((t["back_x"] - 0.5) * x * 2 + (t["back_y"] - 0.6) * y)
     base = tone * (1.0 + slope)
     for plane, value in zip(face.planes, tint, strict=True):
@@ -70,7 +70,7 @@ def _draw_background(face: Face) -> None:
         dx, dy = np.abs(x - 1.1 * blob["x"] + 0.55), np.abs(y - 0.9 * blob["y"] + 0.5)
         reach = 0.1 + 0.25 * blob["size"]
         boxed = np.maximum(dx, dy * (0.3 + blob["hue"]))
-        distance = choose(t["back_kind"] < 0.5, np.sqrt(dx * dx + dy * dy), boxed)
+        distance = select(t["back_kind"] < 0.5, np.sqrt(dx * dx + dy * dy), boxed)
         alpha = 0.6 * smooth((reach - distance) / 0.09 + 0.5)
         colour = [
             blob["tone"] * (0.85 + 0.22 * np.abs(2 * ((blob["hue"] + shift) % 1.0) - 1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arl_tf.data.faces.canvas import Face, Window, bump, choose, fraction, mix_colours, ramp, smooth
+from arl_tf.data.faces.canvas import Face, Window, bump, fraction, mix_colours, ramp, select, smooth
 
 
 def draw_eyes(face: Face) -> None:
@@ -13,12 +13,12 @@ def draw_eyes(face: Face) -> None:
     eye_u, eye_v = face.eye
     wide = 0.228 + 0.022 * t["eye_size"]
     smile = np.maximum(t["smile"], 0.0)
-    side = choose(fu > 0, 1.0, -1.0)
+    side = select(fu > 0, 1.0, -1.0)
     x = (fu * side - eye_u) / wide
     y = fv - eye_v + (0.03 + 0.028 * t["eye_tilt"]) * x
     openness = np.clip(1.0 + 0.17 * t["eye_openness"] - 0.12 * smile, 0.5, 1.5)
     height = (
-        wide * (0.54 + 0.03 * t["eye_size"]) * openness * choose(t["narrow_eyes"] > 0, 0.62, 1.0)
+        wide * (0.54 + 0.03 * t["eye_size"]) * openness * select(t["narrow_eyes"] > 0, 0.62, 1.0)
     )
     arc = 1.0 - x * x
     upper, lower = (
@@ -122,7 +122,7 @@ def draw_mouth(face: Face) -> None:
     natural = [c * k for c, k in zip(face.skin, (0.86, 0.62, 0.60), strict=True)]
     stick = ramp(t["lipstick_hue"], (0.72, 0.05, 0.12), (0.78, 0.16, 0.32), (0.50, 0.06, 0.16))
     colour = mix_colours(natural, stick, 0.85 * t["lipstick"])
-    relief = choose(line < 0, 0.80, 1.02) + 0.28 * bump(
+    relief = select(line < 0, 0.80, 1.02) + 0.28 * bump(
         line - gap - 0.5 * lower_lip, x, 0.07, 0.7
     ) * (1 + t["lipstick"])
     face.paint(lips * (0.82 + 0.18 * t["lipstick"]), [relief * c for c in colour], window)
@@ -155,8 +155,8 @@ def draw_glasses(face: Face) -> None:
     across, down = (x / wide) ** 2, (y / tall) ** 2
     corner = 0.28 * (np.sqrt(np.sqrt(across * across + down * down)) - 1.0)
     ring = np.sqrt(x * x + y * y) - 0.30
-    lens = choose(t["glasses_round"] > 0.6, ring, corner)
-    thick = choose(t["glasses_tone"] < 0.6, 0.040, 0.024)
+    lens = select(t["glasses_round"] > 0.6, ring, corner)
+    thick = select(t["glasses_tone"] < 0.6, 0.040, 0.024)
     rim = np.abs(lens) - thick
     bridge = np.maximum(side - eye_u + 0.24, np.abs(fv - eye_v + 0.02 - 0.12 * side) - thick)
     temple = (

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from arl_tf.data.faces.canvas import Face, Window, bump, choose, dull, fraction, smooth
+from arl_tf.data.faces.canvas import Face, Window, bump, dull, fraction, select, smooth
 
 
 def draw_back_hair(face: Face) -> None:
@@ -20,12 +20,12 @@ def draw_front_hair(face: Face) -> None:
     t, v = face.t, face.v
     long = face.length > 0.5
     curtain = 0.68 + 0.05 * t["hair_parting"] * np.sign(face.u) + 0.24 * smooth((v + 0.7) / 1.3)
-    opening = choose(long, curtain, 0.93) * face.width
+    opening = select(long, curtain, 0.93) * face.width
     sides = np.maximum(
-        opening + 0.03 * face.locks - np.abs(choose(v > 0.6, face.u, face.fu)), face.hair_end
+        opening + 0.03 * face.locks - np.abs(select(v > 0.6, face.u, face.fu)), face.hair_end
     )
-    sides = np.maximum(sides, choose(t["bald"] > 0, -0.55 - v, -9.0))
-    cap = choose(t["bald"] > 0, 9.0, face.fv - face.hairline)
+    sides = np.maximum(sides, select(t["bald"] > 0, -0.55 - v, -9.0))
+    cap = select(t["bald"] > 0, 9.0, face.fv - face.hairline)
     region = np.maximum(np.minimum(cap, sides), np.maximum(face.hair_outer, face.hair_end))
     alpha = face.cover(region, soft=0.02)
     lx, _ = face.light
@@ -53,8 +53,8 @@ def _hair_shape(face: Face) -> None:
     face.length = length
     flow = np.clip(v / np.maximum(length, 0.3), 0.0, 1.0)
     curl = np.clip(0.1 + 0.05 * t["hair_wave"], 0.0, 0.3)
-    half = face.width + volume * (0.9 + 0.6 * flow) + choose(length > 0.5, curl, 0.0) * flow
-    half = half - (0.1 + 0.1 * t["hair_parting"] * np.sign(u)) * choose(length > 0.5, 0.0, flow)
+    half = face.width + volume * (0.9 + 0.6 * flow) + select(length > 0.5, curl, 0.0) * flow
+    half = half - (0.1 + 0.1 * t["hair_parting"] * np.sign(u)) * select(length > 0.5, 0.0, flow)
     q = np.minimum(v, 0.0) / (face.top + volume)
     across = u / half
     rough = 0.02 + 0.03 * np.clip(t["hair_wave"], 0, 3)
@@ -75,7 +75,7 @@ def _hairline(face: Face) -> np.ndarray:
     line = line + (0.24 - 0.14 * t["male"]) * np.minimum(np.abs(across - part), 0.8)
     line = line + 0.08 * t["male"] * bump(across, 0.0, 0.45, 1.0)
     fringe = -0.43 - 0.10 * np.abs(across - part) - 0.09 * face.locks + 0.1 * square
-    return choose(t["bangs"] > 0, fringe, line + 0.04 * face.locks)
+    return select(t["bangs"] > 0, fringe, line + 0.04 * face.locks)
 
 
 def _strand_noise(face: Face, window: Window = (slice(None),) * 3) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +112,7 @@ def draw_beard(face: Face) -> None:
     full = t["beard_extent"] > 0.35
     cheek = mouth - 0.10 - 0.75 * np.maximum(side - 0.30, 0.0) - fv
     goatee = np.maximum(side - 0.36, mouth + 0.05 - fv)
-    region = choose(full, cheek, goatee) + rough
+    region = select(full, cheek, goatee) + rough
     around = np.sqrt((side / 0.50) ** 2 + ((fv - mouth - 0.03) / 0.26) ** 2) - 1.0
     beard = face.cover(np.maximum(region, -0.3 * around), soft=0.10) * t["beard"]
     nose = 0.62 + 0.075 * t["nose_length"]

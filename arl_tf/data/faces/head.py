@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arl_tf.data.faces.canvas import Face, bump, choose, dull, fraction, smooth
+from arl_tf.data.faces.canvas import Face, bump, dull, fraction, select, smooth
 
 
 def draw_body(face: Face) -> None:
@@ -36,7 +36,7 @@ def draw_ears(face: Face) -> None:
     height = 0.30 + 0.035 * t["ear_size"]
     bulge = 0.15 + 0.03 * t["ear_size"]
     # Turning the head hides one ear and shows more of the other.
-    side = choose(u > 0, 1.0, -1.0) * face.turn
+    side = select(u > 0, 1.0, -1.0) * face.turn
     x, y = np.abs(u) - face.width - 0.15 * np.maximum(-side, 0.0) + 0.03, v - 0.22
     x = x + np.maximum(side, 0.0) * 0.45
     radius = np.sqrt((x / bulge) ** 2 + (y / height) ** 2)
@@ -66,7 +66,7 @@ def draw_skin(face: Face) -> None:
         (0.2 + 0.5 * t["mole_u"]) * np.sign(t["mole_side"] - 0.5),
         0.35 + 0.75 * t["mole_v"],
     )
-    mole = choose(np.abs(t["mole_side"] - 0.5) > 0.3, 1.0, 0.0)
+    mole = select(np.abs(t["mole_side"] - 0.5) > 0.3, 1.0, 0.0)
     mole = mole * bump(fu - beside, fv - below, 0.085, 0.085)
     face.shade(np.maximum(freckles, mole), (0.45, 0.28, 0.2), window)
     _draw_age(face)

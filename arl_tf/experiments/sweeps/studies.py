@@ -32,7 +32,7 @@ ADDED_TO = {
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyPoint:
+class StudyPlace:
     """One point of a study.
 
     Attributes:
@@ -84,59 +84,59 @@ class Study:
     """
 
     question: str
-    points: Callable[[Config, Sequence[str]], list[StudyPoint]]
-    contrasts: Callable[[Sequence[StudyPoint]], list[Contrast]]
+    points: Callable[[Config, Sequence[str]], list[StudyPlace]]
+    contrasts: Callable[[Sequence[StudyPlace]], list[Contrast]]
     figures: tuple[str, str]
     note: str
     is_ordered: bool = True
 
 
-def features(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+def features(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     """Every cut with a narrow and a wide code."""
     return [
-        StudyPoint(f"{channels} channels", cut, {"cut": cut, "code_channels": channels})
+        StudyPlace(f"{channels} channels", cut, {"cut": cut, "code_channels": channels})
         for channels in (8, 32)
         for cut in CUTS
     ]
 
 
-def tasks(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+def tasks(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     """Tasks of 1, 5, 10 and all attributes; two near identity against two local ones."""
     order = [name for name in TASK_ORDER if name in names]
     order += [name for name in names if name not in order]
     sizes = [size for size in (1, 5, 10) if size < len(names)]
     numbers = [
-        StudyPoint("attributes", str(size), {"task_attributes": ",".join(order[:size])})
+        StudyPlace("attributes", str(size), {"task_attributes": ",".join(order[:size])})
         for size in sizes
     ]
-    everything = StudyPoint("attributes", ALL, {"task_attributes": ""})
+    everything = StudyPlace("attributes", ALL, {"task_attributes": ""})
     pairs = {"near identity": NEAR_IDENTITY, "local": LOCAL}
     kinds = [
-        StudyPoint("kind", kind, {"task_attributes": ",".join(pair)})
+        StudyPlace("kind", kind, {"task_attributes": ",".join(pair)})
         for kind, wanted in pairs.items()
         if len(pair := [name for name in wanted if name in names][:2]) == 2
     ]
     return [*numbers, everything, *kinds]
 
 
-def data_sizes(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+def data_sizes(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     """X2's and X1's size, people whom both know, X2 from --attacker_dataset where there is one."""
-    public = [StudyPoint("X2", f"× {s:g}", {"public_share": s}) for s in (0.01, 0.1, 0.3, 1.0)]
-    private = [StudyPoint("X1", f"X1 × {s:g}", {"private_share": s}) for s in (0.1, 0.3, 1.0)]
+    public = [StudyPlace("X2", f"× {s:g}", {"public_share": s}) for s in (0.01, 0.1, 0.3, 1.0)]
+    private = [StudyPlace("X1", f"X1 × {s:g}", {"private_share": s}) for s in (0.1, 0.3, 1.0)]
     overlap = [
-        StudyPoint("overlap", f"{100 * s:.0f} % of X1", {"public_overlap": s})
+        StudyPlace("overlap", f"{100 * s:.0f} % of X1", {"public_overlap": s})
         for s in (0.0, 0.5, 1.0)
     ]
     other = {
         "public_dataset": config.attacker_dataset,
         "public_data_dir": config.attacker_data_dir,
     }
-    domain = [StudyPoint("domain", "same domain", {})]
-    domain += [StudyPoint("domain", "other domain", other)] if config.attacker_dataset else []
+    domain = [StudyPlace("domain", "same domain", {})]
+    domain += [StudyPlace("domain", "other domain", other)] if config.attacker_dataset else []
     return [*public, *private, *overlap, *domain]
 
 
-def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+def adversary(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     """Three strengths of training's decoder against three of the audit's."""
     trained = {
         "weak": (max(4, config.decoder_width // 2), 1, 1),
@@ -145,7 +145,7 @@ def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
     }
     attacking = {"weak": 0.5, "middle": 1, "strong": 2}
     return [
-        StudyPoint(
+        StudyPlace(
             f"trained against {fought}",
             f"{name} attacker",
             {
@@ -161,7 +161,7 @@ def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
     ]
 
 
-def defence(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+def defence(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     """One ingredient more at a time, on the same encoder; as many encoder epochs for each.
 
     What fights several adversaries, restarts them or lets them learn longer builds on toward_mean.
@@ -190,7 +190,7 @@ def defence(config: Config, names: Sequence[str]) -> list[StudyPoint]:
         "learned noise, sign": {**alone, **learned, "code_levels": 2},
         "learned noise, toward_mean": {**toward_mean, **learned},
     }
-    return [StudyPoint("ingredients", name, settings) for name, settings in ingredients.items()]
+    return [StudyPlace("ingredients", name, settings) for name, settings in ingredients.items()]
 
 
 def between(figures: Mapping[str, str], first: str, last: str, on: str = "x") -> list[Contrast]:
@@ -198,7 +198,7 @@ def between(figures: Mapping[str, str], first: str, last: str, on: str = "x") ->
     return [Contrast(figure, words, first, last, on) for figure, words in figures.items()]
 
 
-def feature_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+def feature_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """From the earliest to the latest cut, from narrow to wide."""
     figures = {LEAKAGE: "the leakage of face similarity", MCC: "the mean MCC"}
     return [
@@ -207,7 +207,7 @@ def feature_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
     ]
 
 
-def task_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+def task_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """From one attribute to all, from local ones to those near identity."""
     figures = {LEAKAGE: "the leakage of face similarity", FACE: "the worst face similarity"}
     found = between(figures, "1", ALL)
@@ -216,7 +216,7 @@ def task_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
     return found
 
 
-def data_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+def data_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """Each factor from its least to its most."""
     face = {FACE: "the worst face similarity"}
     found = [
@@ -229,7 +229,7 @@ def data_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
     return found
 
 
-def adversary_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+def adversary_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """From the weak to the strong attacker, from the weak to the strong training."""
     figures = {DECODER: "the face similarity that the fresh decoder reaches"}
     return [
@@ -239,7 +239,7 @@ def adversary_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
     ]
 
 
-def defence_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+def defence_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """All ingredients of the last point together; then each beside what it was added to."""
     leakage = {LEAKAGE: "the leakage of face similarity"}
     found = between({**leakage, MCC: "the mean MCC"}, NOTHING, "learned noise, toward_mean")

@@ -15,9 +15,9 @@ from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment, load_audited_images, split
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import study_report, study_results, trial_forecast, trials
-from arl_tf.experiments.sweeps.studies import STUDIES, Study, StudyPoint
-from arl_tf.experiments.sweeps.trial_queue import PointQueue, work_through
-from arl_tf.experiments.sweeps.trials import FINISHED, Point
+from arl_tf.experiments.sweeps.studies import STUDIES, Study, StudyPlace
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue, work_through
+from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.report import report_files
 from arl_tf.utils import files, run_files
 
@@ -41,8 +41,8 @@ def run(experiment: Experiment) -> None:
     names = images.attribute_names + images.other_attribute_names
     planned = study.points(config, names)
     named = named_points(config, planned)
-    settings = run_directory.settings_hash(config.settings("study") | {"audit": "quick"})
-    queue = PointQueue(root / FOLDER, f"{config.study}_{settings}", config.seed)
+    settings = run_directory.settings_hash(config.stage_settings("study") | {"audit": "quick"})
+    queue = TrialQueue(root / FOLDER, f"{config.study}_{settings}", config.seed)
     queue.enqueue(list({point.name: point for point in named}.values()))
     queue.redo(lambda name: not trials.read_record(trials.directory(root, name)))
     if config.overwrite:
@@ -57,7 +57,7 @@ def run(experiment: Experiment) -> None:
 
     work_through(
         queue,
-        lambda point: trials.run_point(
+        lambda point: trials.run_trial(
             with_epochs(config, point.overrides), root, point, lambda c: load(c, cache)
         ),
         # Nothing is sampled: the queue need not know what was found.
@@ -67,12 +67,14 @@ def run(experiment: Experiment) -> None:
     write()
 
 
-def named_points(config: Config, planned: Sequence[StudyPoint]) -> list[Point]:
+def named_points(config: Config, planned: Sequence[StudyPlace]) -> list[Trial]:
     """A point for each place; places of the same settings share the first one's."""
-    first: dict[str, Point] = {}
+    first: dict[str, Trial] = {}
     named = []
     for place in planned:
-        settings = run_directory.settings_hash(config.settings("study") | dict(place.overrides))
+        settings = run_directory.settings_hash(
+            config.stage_settings("study") | dict(place.overrides)
+        )
         named.append(first.setdefault(settings, trials.point(config, place.overrides, place.label)))
     return named
 
@@ -114,15 +116,15 @@ def load_once(config: Config, cache: str) -> tuple[ImageSet, Splits]:
 def collect(
     name: str,
     study: Study,
-    planned: Sequence[StudyPoint],
-    named: Sequence[Point],
+    planned: Sequence[StudyPlace],
+    named: Sequence[Trial],
     root: pathlib.Path,
 ) -> dict[str, Any]:
     """The results of all points, finished or not."""
     records, audits, resamples = [], {}, {}
     for point in named:
         run = trials.directory(root, point.name)
-        waiting = {**trials.described(point, run), "state": "waiting", "message": ""}
+        waiting = {**trials.trial_facts(point, run), "state": "waiting", "message": ""}
         records.append(trials.read_record(run) or waiting)
         if records[-1]["state"] == FINISHED:
             folder = run.audit(trials.VALIDATION)

@@ -6,7 +6,7 @@ from typing import Any
 
 from arl_tf.auditing.resamples import Resamples, paired_difference
 from arl_tf.experiments.sweeps import sweep_results
-from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPoint
+from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPlace
 from arl_tf.experiments.sweeps.trials import FINISHED
 
 Record = dict[str, Any]
@@ -15,7 +15,7 @@ Record = dict[str, Any]
 def assemble(
     name: str,
     study: Study,
-    points: Sequence[StudyPoint],
+    points: Sequence[StudyPlace],
     records: Sequence[Record],
     audits: Mapping[str, Mapping[str, Any]],
     resamples: Mapping[str, Resamples],
@@ -31,7 +31,7 @@ def assemble(
         resamples: name of a finished point -> its figures' resamples, where they were kept.
     """
     rows = [
-        described(point, record, audits.get(record["name"]))
+        place_facts(point, record, audits.get(record["name"]))
         for point, record in zip(points, records, strict=True)
     ]
     finished = [row for row in rows if row["state"] == FINISHED]
@@ -52,10 +52,10 @@ def assemble(
     }
 
 
-def described(point: StudyPoint, record: Record, audit: Mapping[str, Any] | None) -> Record:
+def place_facts(point: StudyPlace, record: Record, audit: Mapping[str, Any] | None) -> Record:
     """A point's record with its place and what its audit found."""
     row = {
-        **sweep_results.described(record, audit),
+        **sweep_results.with_audit(record, audit),
         "label": point.label,
         "settings": dict(point.overrides),
         "series": point.series,

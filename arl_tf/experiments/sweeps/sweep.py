@@ -14,8 +14,8 @@ from arl_tf.experiments import export_stage, run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results, target, trials
-from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
-from arl_tf.experiments.sweeps.trials import FINISHED, Point
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue, suggest, work_through
+from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.report import report_files
 from arl_tf.utils import files, run_files
 
@@ -47,13 +47,13 @@ def run(experiment: Experiment) -> None:
     if config.overwrite:
         queue.retry_failed()
 
-    def sampled(trial: optuna.Trial) -> Point:
+    def sampled(trial: optuna.Trial) -> Trial:
         return trials.point(config, suggest(trial, space))
 
     logging.info("Sweep of %d points", config.sweep_trials or len(queue.trials()))
     work_through(
         queue,
-        lambda point: trials.run_point(
+        lambda point: trials.run_trial(
             config, sweep_run.root, point, lambda _: (experiment.images, experiment.parts)
         ),
         lambda record: objectives(sweep_run.root, record),
@@ -71,12 +71,12 @@ def run(experiment: Experiment) -> None:
         sweep_report.write_page(results, sweep_run.root / FOLDER, read_choice(sweep_run))
 
 
-def open_queue(config: Config, run: RunDirectory) -> PointQueue:
+def open_queue(config: Config, run: RunDirectory) -> TrialQueue:
     """The queue of this very sweep: the same variation of the same settings."""
     kind = "sampled" if config.sweep_trials else "grid"
     # --audit is the level of the final audit on T.
-    settings = run_directory.settings_hash(config.settings("sweep") | {"audit": "quick"})
-    return PointQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed)
+    settings = run_directory.settings_hash(config.stage_settings("sweep") | {"audit": "quick"})
+    return TrialQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed)
 
 
 def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, ...]:
@@ -96,7 +96,7 @@ def audit_of(root: pathlib.Path, record: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def write_results(queue: PointQueue, run: RunDirectory) -> dict[str, Any]:
+def write_results(queue: TrialQueue, run: RunDirectory) -> dict[str, Any]:
     """Writes sweep.json as far as the sweep has come; returns its content."""
     with queue.guard():
         results = collect(queue, run.root)
@@ -104,7 +104,7 @@ def write_results(queue: PointQueue, run: RunDirectory) -> dict[str, Any]:
     return results
 
 
-def collect(queue: PointQueue, root: pathlib.Path) -> dict[str, Any]:
+def collect(queue: TrialQueue, root: pathlib.Path) -> dict[str, Any]:
     """The results of all points that the queue knows, finished or not."""
     records = [record_of(root, trial) for trial in queue.trials()]
     finished = [record for record in records if record["state"] == FINISHED]
@@ -125,9 +125,9 @@ def record_of(root: pathlib.Path, trial: optuna.trial.FrozenTrial) -> dict[str, 
     record = trials.read_record(run) if trial.state.is_finished() else {}
     if record:
         return record
-    waiting = Point(name, trial.user_attrs["label"], trial.user_attrs["overrides"])
+    waiting = Trial(name, trial.user_attrs["label"], trial.user_attrs["overrides"])
     state = "waiting" if trial.state.is_finished() else trial.state.name.lower()
-    return {**trials.described(waiting, run), "state": state, "message": ""}
+    return {**trials.trial_facts(waiting, run), "state": state, "message": ""}
 
 
 def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
         print(f"{running} points are still running in other processes; the last of them chooses.")
         return
     asked = conditions.parse_conditions(config.target)
-    choice = target.choose(asked, results)
+    choice = target.choose_trial(asked, results)
     chosen = RunDirectory(run.root / choice.point["directory"], export_root=run.root)
     logging.info("Chosen: %s; its audit on T begins", choice.point["label"])
     outcomes = test_outcomes(experiment, chosen, asked, choice)

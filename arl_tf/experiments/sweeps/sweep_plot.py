@@ -18,7 +18,7 @@ from arl_tf.utils import files
 
 # Inches; and the size of small words.
 WIDTH, PLOT_HEIGHT, LINE, FINE = 6.4, 3.6, 0.17, 7.5
-Point = Mapping[str, Any]
+Trial = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +54,18 @@ def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
     return figure
 
 
-def plotted(results: Mapping[str, Any]) -> dict[int, Point]:
+def plotted(results: Mapping[str, Any]) -> dict[int, Trial]:
     """Number in the page's table -> point, of those that can be drawn."""
     finished = [point for point in results["points"] if point["state"] == FINISHED]
     return {number: point for number, point in enumerate(finished, 1) if is_known(point)}
 
 
-def value_of(point: Point, name: str) -> float:
+def value_of(point: Trial, name: str) -> float:
     """A figure of a point, or of a reference."""
     return point["figures"][name]["value"]
 
 
-def draw_point(axes: Axes, number: int, point: Point, colors: Colors) -> None:
+def draw_point(axes: Axes, number: int, point: Trial, colors: Colors) -> None:
     """A point with its 95 % intervals: filled on the front, open elsewhere."""
     x, y = value_of(point, LEAKAGE), value_of(point, UTILITY)
     color = colors.accent if point["on_front"] else colors.ink
@@ -75,7 +75,7 @@ def draw_point(axes: Axes, number: int, point: Point, colors: Colors) -> None:
     annotate(axes, str(number), (x, y), (5, 4), color)
 
 
-def draw_front(axes: Axes, front: Sequence[Point], colors: Colors) -> None:
+def draw_front(axes: Axes, front: Sequence[Trial], colors: Colors) -> None:
     """The border of what the points reach: steps from one front point to the next."""
     reached = sorted((value_of(p, LEAKAGE), value_of(p, UTILITY)) for p in front)
     if reached:

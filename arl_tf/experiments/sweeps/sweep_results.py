@@ -39,7 +39,7 @@ def assemble(
         audits: name of a finished point -> its report.json.
         references: name of a reference -> its report.json.
     """
-    points = [described(record, audits.get(record["name"])) for record in records]
+    points = [with_audit(record, audits.get(record["name"])) for record in records]
     finished = [point for point in points if point["state"] == FINISHED]
     known = [point for point in finished if is_known(point)]
     mark_front(known)
@@ -64,7 +64,7 @@ def untold_of(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return dict(collections.Counter(said for audit in audits.values() for said in untold(audit)))
 
 
-def described(record: Record, audit: Mapping[str, Any] | None) -> Record:
+def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
     """A point's record with what its audit found."""
     if audit is None:
         return dict(record)

@@ -27,7 +27,7 @@ class Choice:
     outcomes: tuple[Outcome, ...]
 
 
-def choose(conditions: Sequence[Condition], results: Record) -> Choice:
+def choose_trial(conditions: Sequence[Condition], results: Record) -> Choice:
     """Among the points that meet all conditions, the best of what they leave open.
 
     Conditions on what attackers gain leave the utility open: the most mean MCC is chosen.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from arl_tf.config.settings import Config, subset
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.experiments.sweeps.studies import StudyPoint
+from arl_tf.experiments.sweeps.studies import StudyPlace
 from arl_tf.experiments.sweeps.trials import shared_config
 from arl_tf.training import train
 from arl_tf.training.settings import TrainingSettings
@@ -25,14 +25,14 @@ ATTACKER_IMAGE, TRAINED_ATTACKS = 2.5, 2
 SECONDS_OF_AUDIT = 40.0
 
 
-def words(config: Config, planned: Sequence[StudyPoint], images: ImageSet, parts: Splits) -> str:
+def words(config: Config, planned: Sequence[StudyPlace], images: ImageSet, parts: Splits) -> str:
     """'N points, about M min on this machine', by the time of a few task steps."""
     seconds = forecast(config, planned, parts, seconds_of_step(config, images, parts))
     return f"{len(planned)} points, very roughly {max(1, round(seconds / 60))} min on this machine"
 
 
 def forecast(
-    config: Config, planned: Sequence[StudyPoint], parts: Splits, step_seconds: float
+    config: Config, planned: Sequence[StudyPlace], parts: Splits, step_seconds: float
 ) -> float:
     """Seconds of all points, of the encoders they share, and of their references' audits.
 
@@ -47,12 +47,12 @@ def forecast(
     attack_images = config.attacker_batch_size / config.batch_size
     audit = SECONDS_OF_AUDIT + attacks * attack_images * step_seconds
     plain = [shared_config(config, point.overrides) for point in planned]
-    shared = distinct([each.settings("train") for each in plain])
-    references = distinct([each.settings("audit") for each in plain])
-    base = config.settings("study") | {"point_epochs": config.point_epochs}
+    shared = distinct([each.stage_settings("train") for each in plain])
+    references = distinct([each.stage_settings("audit") for each in plain])
+    base = config.stage_settings("study") | {"point_epochs": config.point_epochs}
     audited = distinct([base | point.overrides for point in planned])
     # Points that differ in their attackers alone are trained once.
-    of_training = config.settings("train")
+    of_training = config.stage_settings("train")
     trained = distinct(
         [{n: v for n, v in each.items() if n in (*of_training, "point_epochs")} for each in audited]
     )

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from arl_tf.experiments.sweeps.search_space import Choices, Range
-from arl_tf.experiments.sweeps.trials import FINISHED, Point
+from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.utils import run_files
 
 STORAGE = "optuna.db"
@@ -30,7 +30,7 @@ REMEDY = (
 # Sampled points before the sampler goes by what it found.
 STARTUP_TRIALS = 6
 OVERRIDES, POINT, RETRY, MESSAGE = "overrides", "point", "retry", "message"
-Sampler = Callable[[optuna.Trial], Point]
+Sampler = Callable[[optuna.Trial], Trial]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Claim:
     """A point that this process has taken; others leave it alone while the lock is held."""
 
     trial: optuna.Trial
-    point: Point
+    point: Trial
     lock: filelock.BaseFileLock
 
 
 @dataclasses.dataclass(frozen=True)
-class PointQueue:
+class TrialQueue:
     """The study `name` in a folder; made on first use.
 
     Attributes:
@@ -95,7 +95,7 @@ class PointQueue:
         (self.folder / "locks").mkdir(exist_ok=True)
         return filelock.FileLock(self.folder / "locks" / f"{number}.lock")
 
-    def enqueue(self, points: Sequence[Point]) -> None:
+    def enqueue(self, points: Sequence[Trial]) -> None:
         """Adds the points that the study has not."""
         with self.guard():
             study = self.study()
@@ -196,14 +196,14 @@ def is_lost(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and MESSAGE not in trial.user_attrs
 
 
-def attributes(point: Point) -> dict[str, Any]:
+def attributes(point: Trial) -> dict[str, Any]:
     """What a trial says of its point."""
     return {POINT: point.name, "label": point.label, OVERRIDES: dict(point.overrides)}
 
 
-def point_of(user_attrs: Mapping[str, Any]) -> Point:
+def point_of(user_attrs: Mapping[str, Any]) -> Trial:
     """The point that a trial is of."""
-    return Point(user_attrs[POINT], user_attrs["label"], user_attrs[OVERRIDES])
+    return Trial(user_attrs[POINT], user_attrs["label"], user_attrs[OVERRIDES])
 
 
 def suggest(trial: optuna.Trial, space: Mapping[str, Choices | Range]) -> dict[str, Any]:
@@ -221,8 +221,8 @@ def suggest_value(trial: optuna.Trial, name: str, values: Choices | Range) -> An
 
 
 def work_through(
-    queue: PointQueue,
-    run_one: Callable[[Point], dict[str, Any]],
+    queue: TrialQueue,
+    run_one: Callable[[Trial], dict[str, Any]],
     values_of: Callable[[Mapping[str, Any]], Sequence[float]],
     *,
     sampler: Sampler | None = None,
@@ -235,13 +235,13 @@ def work_through(
         queue: of the points.
         run_one: trains and audits a point; returns its record.
         values_of: (mean MCC, leakage) of a finished point's record; empty where one is unknown.
-        sampler: as for `PointQueue.claim`.
+        sampler: as for `TrialQueue.claim`.
         num_trials: likewise.
         after_each: called when a point is done or has failed.
     """
     start, done = time.monotonic(), 0
     while claim := queue.claim(sampler, num_trials):
-        logging.info("Point %s", claim.point.label)
+        logging.info("Trial %s", claim.point.label)
         try:
             record = run_one(claim.point)
             values = values_of(record) if record["state"] == FINISHED else ()

@@ -37,7 +37,7 @@ Loader = Callable[[Config], tuple[ImageSet, Splits]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
+class Trial:
     """One choice of settings.
 
     Attributes:
@@ -64,17 +64,17 @@ class Shared:
     audited: RunDirectory
 
 
-def point(base: Config, overrides: Mapping[str, Any], label: str = "") -> Point:
+def point(base: Config, overrides: Mapping[str, Any], label: str = "") -> Trial:
     """Names a point by its settings; the same settings have the same name."""
     text = label or ", ".join(f"{name}={value}" for name, value in overrides.items())
     settings = {
-        **base.settings("audit"),
+        **base.stage_settings("audit"),
         "audit": "quick",
         "point_epochs": base.point_epochs,
         **overrides,
     }
     slug = re.sub(r"[^\w.=-]+", "_", text)[:60].strip("_")
-    return Point(f"{slug}_{run_directory.settings_hash(settings)[:8]}", text, dict(overrides))
+    return Trial(f"{slug}_{run_directory.settings_hash(settings)[:8]}", text, dict(overrides))
 
 
 def directory(root: pathlib.Path, name: str) -> RunDirectory:
@@ -82,7 +82,7 @@ def directory(root: pathlib.Path, name: str) -> RunDirectory:
     return RunDirectory(root / "points" / name)
 
 
-def run_point(base: Config, root: pathlib.Path, chosen: Point, load: Loader) -> dict[str, Any]:
+def run_trial(base: Config, root: pathlib.Path, chosen: Trial, load: Loader) -> dict[str, Any]:
     """Trains and audits one point where that is not done yet; a point that was killed goes on.
 
     Args:
@@ -104,20 +104,20 @@ def run_point(base: Config, root: pathlib.Path, chosen: Point, load: Loader) -> 
         try:
             record = finished_record(base, root, chosen, run, load)
         except FAILURES as error:
-            logging.warning("Point %s failed: %s", chosen.label, error)
+            logging.warning("Trial %s failed: %s", chosen.label, error)
             message = f"{type(error).__name__}: {error}"
-            record = described(chosen, run) | {"state": FAILED, "message": message}
+            record = trial_facts(chosen, run) | {"state": FAILED, "message": message}
         files.write_json(run.root / RECORD, record)
         keras.utils.clear_session()
         return record
 
 
 def finished_record(
-    base: Config, root: pathlib.Path, chosen: Point, run: RunDirectory, load: Loader
+    base: Config, root: pathlib.Path, chosen: Trial, run: RunDirectory, load: Loader
 ) -> dict[str, Any]:
     """Trains and audits a point; raises one of FAILURES where that can't be done."""
     plain = shared_config(base, chosen.overrides)
-    config = point_config(base, chosen.overrides, run)
+    config = trial_config(base, chosen.overrides, run)
     images, parts = load(config)
     shared = ensure_shared(plain, root, images, parts)
     config = dataclasses.replace(
@@ -126,7 +126,7 @@ def finished_record(
     experiment = Experiment(config, run, images, parts)
     ensure_trained(experiment, root)
     ensure_audited(experiment)
-    return described(chosen, run) | {
+    return trial_facts(chosen, run) | {
         "state": FINISHED,
         "message": "",
         "seconds": read_seconds(run),
@@ -137,7 +137,7 @@ def finished_record(
     }
 
 
-def described(chosen: Point, run: RunDirectory) -> dict[str, Any]:
+def trial_facts(chosen: Trial, run: RunDirectory) -> dict[str, Any]:
     """What is known of a point before it has run."""
     return {
         "name": chosen.name,
@@ -147,7 +147,7 @@ def described(chosen: Point, run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def point_config(base: Config, overrides: Mapping[str, Any], run: RunDirectory) -> Config:
+def trial_config(base: Config, overrides: Mapping[str, Any], run: RunDirectory) -> Config:
     """A point's settings but for its warm start and reference; ValueError for impossible ones."""
     cache = base.cache_dir or str(run.root.parent.parent / "cache")
     return dataclasses.replace(
@@ -181,8 +181,8 @@ def shared_config(base: Config, overrides: Mapping[str, Any]) -> Config:
 def ensure_shared(config: Config, root: pathlib.Path, images: ImageSet, parts: Splits) -> Shared:
     """Trains the unprotected encoder of these settings and audits it, where that is not done."""
     described_parts = {"parts": splits.describe_splits(parts, images)["parts"]}
-    trained_key = run_directory.settings_hash(config.settings("train") | described_parts)
-    audited_key = run_directory.settings_hash(config.settings("audit") | described_parts)
+    trained_key = run_directory.settings_hash(config.stage_settings("train") | described_parts)
+    audited_key = run_directory.settings_hash(config.stage_settings("audit") | described_parts)
     shared = Shared(
         RunDirectory(root / "shared" / trained_key), RunDirectory(root / "references" / audited_key)
     )
@@ -210,12 +210,12 @@ def ensure_trained(experiment: Experiment, root: pathlib.Path) -> None:
     run_directory.write_config(run, config)
     files.write_json(run.splits, splits.describe_splits(experiment.parts, experiment.images))
     timed(run, "train", run.checkpoints, lambda: train_stage.run(experiment))
-    run_directory.mark_finished(run, "train", config.settings("train"))
+    run_directory.mark_finished(run, "train", config.stage_settings("train"))
 
 
 def trained_twin(config: Config, root: pathlib.Path, run: RunDirectory) -> RunDirectory | None:
     """Another point with the same training: points may differ in their attackers alone."""
-    wanted = json.loads(json.dumps(config.settings("train")))
+    wanted = json.loads(json.dumps(config.stage_settings("train")))
     for other in map(RunDirectory, sorted((root / "points").glob("*/"))):
         if other.root != run.root and run_directory.finished_stages(other).get("train") == wanted:
             return other
@@ -243,7 +243,7 @@ def ensure_audited(experiment: Experiment) -> None:
     """Audits a run's encoder where that is not done: on validation, or on what the config says."""
     config, run = experiment.config, experiment.run
     stage = f"audit_{config.audit_name}"
-    settings = json.loads(json.dumps(config.settings("audit")))
+    settings = json.loads(json.dumps(config.stage_settings("audit")))
     if run_directory.finished_stages(run).get(stage) == settings:
         return
     run_directory.write_config(run, config)
