@@ -35,8 +35,8 @@ def workplace(smoke_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workplace")
     for name in ("arl_tf", "configs", "serving"):
         (folder / name).symlink_to(ROOT / name)
-    (folder / "runs").mkdir()
-    (folder / "runs/demo").symlink_to(smoke_run[0])
+    # A copy: what the documents do with their run would change the one that other tests read.
+    shutil.copytree(smoke_run[0], folder / "runs/demo")
     return folder
 
 
