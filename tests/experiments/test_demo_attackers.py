@@ -193,7 +193,10 @@ def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similariti
                 for name, value in attacks.items()
             ],
             "floors": {"mean_image": figure(0.05), "task_output": figure(0.1)},
-            "worst": figure(max(attacks.values())),
+            "worst": {
+                measure: {**each, "attack": max(attacks, key=attacks.get)}
+                for measure, each in figure(max(attacks.values())).items()
+            },
             "measured_on": {"images": 36},
             "leakage": figure(leakage),
         },
