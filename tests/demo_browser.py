@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from waiting import LONG
 
 BROWSER, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
 ARGUMENTS = (
@@ -55,7 +56,7 @@ def settle(browser, words):
     from selenium.webdriver.support import wait
 
     state = browser.find_element("id", "state")
-    wait.WebDriverWait(browser, 120).until(lambda _: words in state.text)
+    wait.WebDriverWait(browser, LONG).until(lambda _: words in state.text)
     return state.text
 
 

@@ -14,7 +14,7 @@ from arl_tf.metrics.reconstruction import MEASURES
 
 
 def assemble(found: Findings) -> dict[str, Any]:
-    """report.json's content but for its verdict (the contract is in WORKSPACE.md)."""
+    """report.json's content but for its verdict (docs/report_json.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
     on_code, on_output = found.attacks_on(floor=False), found.attacks_on(floor=True)

@@ -27,7 +27,7 @@ STAGES_REMEDY = (
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """Paths inside one run directory (the anatomy is described in WORKSPACE.md)."""
+    """Paths inside one run directory (docs/run_directory.md)."""
 
     root: pathlib.Path
     # Where exports go, if not into this directory: a sweep's chosen point is the sweep's export.

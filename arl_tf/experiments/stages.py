@@ -42,9 +42,9 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         ValueError: settings, data or the run directory don't fit together.
         callbacks.TrainingDiverged: training went wrong.
     """
-    prepare_tensorflow(config)
     todo = stages_to_do(config, run)
     if todo:
+        prepare_tensorflow(config)
         check_prerequisites(config, run, todo)
         whole = experiment.load(config, run)
         forget(config, run, todo)

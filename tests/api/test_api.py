@@ -10,6 +10,7 @@ from conftest import ROOT
 import arl_tf
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackResult
+from arl_tf.experiments import stages
 from arl_tf.models import losses
 
 
@@ -49,13 +50,15 @@ def test_a_run_is_loaded_with_players_attributes_and_report(smoke_run):
     assert run.report["utility"]["mean_mcc"] and run.settings["dataset"] == "faces"
 
 
-def test_a_finished_run_is_not_trained_again(smoke_run):
-    before = (smoke_run[0] / "metrics.jsonl").read_bytes()
-    run = arl_tf.train(smoke_run[0])
-    assert run.folder == smoke_run[0]
-    assert (smoke_run[0] / "metrics.jsonl").read_bytes() == before
+def test_a_finished_run_is_not_trained_again(smoke_copy, monkeypatch):
+    # Its settings of TensorFlow would hold for this process and all later tests.
+    monkeypatch.setattr(stages, "prepare_tensorflow", pytest.fail)
+    before = (smoke_copy / "metrics.jsonl").read_bytes()
+    run = arl_tf.train(smoke_copy)
+    assert run.folder == smoke_copy
+    assert (smoke_copy / "metrics.jsonl").read_bytes() == before
     with pytest.raises(ValueError, match="epochs"):
-        arl_tf.train(smoke_run[0], epochs=77)
+        arl_tf.train(smoke_copy, epochs=77)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures, losses
 
-SIZE = 32
+SIZE = 16
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=20, batch_size=16, learning_rate=5e-3, mu=0.0, seed=1
 )
@@ -183,7 +183,8 @@ def test_asking_again_averages_the_noise_out(pictures):
     rng = np.random.default_rng(1)
 
     def noisy(images):
-        pixels = unit(images).reshape(len(images), 16, 2, 16, 2, 3).mean(axis=(2, 4))
+        side = SIZE // 2
+        pixels = unit(images).reshape(len(images), side, 2, side, 2, 3).mean(axis=(2, 4))
         return (pixels + rng.normal(0, 1.0, pixels.shape)).astype(np.float32)
 
     recipe = DecoderRecipe("words", queries_again=True)

@@ -13,7 +13,7 @@ from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models.standardisation import channel_moments
 
-SIZE = 32
+SIZE = 16
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=1000, batch_size=16, learning_rate=1e-3, mu=0.0, seed=1
 )

@@ -1,19 +1,16 @@
 """Settings: what is impossible is refused by name, and the flags say just what Config says."""
 
 import dataclasses
-import pathlib
-import subprocess
-import sys
 
 import pytest
 from absl import flags
+from conftest import run_main
 
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
 
-ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = dataclasses.fields(Config)
 
 
@@ -304,13 +301,9 @@ def test_help_lists_every_flag_with_its_text_and_helpfull_by_group():
 
 
 def test_the_command_shows_every_flag_and_answers_a_misspelt_one():
-    def run(argument):
-        command = [sys.executable, "-m", "arl_tf.main", argument]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    shown = run("--help").stdout
+    shown = run_main("--help").stdout
     assert [field.name for field in FIELDS if f"{field.name}: " not in shown] == []
-    refused = run("--lambda_pixl=3")
+    refused = run_main("--lambda_pixl=3")
     assert refused.returncode != 0 and "Did you mean: lambda_pixel" in refused.stderr
 
 
@@ -322,7 +315,7 @@ def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
     with pytest.raises(ValueError, match="holds one code of each photo"):
         Config(stages="audit", codes="x.npz", codes_per_photo=4)
     Config(stages="audit", codes="x.npz", codes_per_photo=4, channel_noise=0.5)
-    with pytest.raises(ValueError, match="--stages=sweep goes by that of single codes"):
+    with pytest.raises(ValueError, match="--stages=sweep needs the audit of single codes"):
         Config(stages="sweep", sweep="mu=0|1", codes_per_photo=4)
 
 
@@ -333,7 +326,7 @@ def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
         ({"code_levels": 2, "code_channels": 0}, "code_levels=2 needs a normalised code"),
         ({"code_noise": 1.0, "code_channels": 0}, "code_noise=1.0 needs a normalised code"),
         ({"lambda_rate": 1e-4}, "it needs --code_noise > 0, got 0"),
-        ({"code_noise": 1.0, "deterministic": True}, "noise that a seed decides is no protection"),
+        ({"code_noise": 1.0, "deterministic": True}, "repeatable noise is no protection"),
     ],
 )
 def test_codes_that_can_not_be_bounded_so_are_refused(changes, message):

@@ -88,6 +88,7 @@ def test_recorded_codes_without_labels_and_identities_are_audited(tmp_path):
     assert report["floor_attacks"] == []
 
 
+@pytest.mark.slow
 def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
     smoke_run, tmp_path
 ):
@@ -112,7 +113,7 @@ def test_exported_encoder_is_audited_as_a_foreign_one_and_told_as_the_run_s_own(
     assert own["training_adversary"] is not None
 
 
-@pytest.mark.parametrize("float_form", [False, True])
+@pytest.mark.parametrize("float_form", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, float_form):
     exported = smoke_run[0] / "export"
     workdir = tmp_path / "run"
@@ -139,15 +140,15 @@ def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, f
         assert other["ssim"]["value"] == pytest.approx(mine["ssim"]["value"], abs=0.05)
 
 
-def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_run, tmp_path):
+def test_foreign_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
-    before = read_report(smoke_run[0])
+    before = read_report(smoke_copy)
     refused = run_main(
-        "--stages=audit", f"--codes={codes}", f"--workdir={smoke_run[0]}", "--overwrite"
+        "--stages=audit", f"--codes={codes}", f"--workdir={smoke_copy}", "--overwrite"
     )
     assert refused.returncode == 2
     assert "another --workdir" in refused.stderr
-    assert read_report(smoke_run[0]) == before
+    assert read_report(smoke_copy) == before
 
 
 def subject_of(shape):

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import pathlib
-import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from conftest import run_main
 from reports import report_content
 
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
@@ -177,6 +176,11 @@ def figure(value):
     return {"face_similarity": {"value": value, "ci95": [0, 1]}}
 
 
+def worst_of(attacks):
+    name = max(attacks, key=attacks.get)
+    return {"face_similarity": {"attack": name, **figure(attacks[name])["face_similarity"]}}
+
+
 def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similarities):
     """A report.json with the face similarities of attackers; half of them on the task output."""
     attacks = {name: value for name, value in similarities.items() if value is not None}
@@ -193,10 +197,7 @@ def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similariti
                 for name, value in attacks.items()
             ],
             "floors": {"mean_image": figure(0.05), "task_output": figure(0.1)},
-            "worst": {
-                measure: {**each, "attack": max(attacks, key=attacks.get)}
-                for measure, each in figure(max(attacks.values())).items()
-            },
+            "worst": worst_of(attacks),
             "measured_on": {"images": 36},
             "leakage": figure(leakage),
         },
@@ -418,17 +419,12 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         attackers_stage.check(config, None, [])
 
 
-def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_run, tmp_path, capsys):
-    workdir = pathlib.Path(shutil.copytree(smoke_run[0], tmp_path / "run"))
+def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
+    workdir = smoke_copy
     run = run_directory.RunDirectory(workdir)
-    settings = run_directory.recorded_settings(run) | {
-        "workdir": str(workdir),
-        "stages": "attackers",
-        "reference": "auto",
-        "deterministic": False,
-    }
-    stages.run_stages(Config(**settings), run)
-    told = capsys.readouterr().out
+    finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    told = finished.stdout
     folder = workdir / "export" / "demo_attacker"
     assert f"--demo_attacker={folder}" in told
     assert "No unprotected reference" not in told

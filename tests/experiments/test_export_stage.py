@@ -15,9 +15,9 @@ from arl_tf.experiments import export_stage, run_directory, stages
 
 
 @pytest.fixture
-def run(smoke_run, tmp_path):
+def run(smoke_copy):
     """A copy of the finished smoke run."""
-    return run_directory.RunDirectory(shutil.copytree(smoke_run[0], tmp_path / "run"))
+    return run_directory.RunDirectory(smoke_copy)
 
 
 def manifest_of(run):

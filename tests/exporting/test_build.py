@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import resource
+import shutil
 import types
 
 import keras
@@ -76,6 +77,22 @@ def signatures(exported):
 def fast_tflite(monkeypatch):
     """Spares a test that is not about TFLite the conversions."""
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
+
+
+@pytest.fixture(scope="module")
+def spared_export(models, tmp_path_factory):
+    """An export without the conversions; for `earlier` to copy."""
+    folder = tmp_path_factory.mktemp("spared") / "export"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
+        run_export(models, folder)
+    return folder
+
+
+@pytest.fixture
+def earlier(spared_export, tmp_path, fast_tflite):
+    """A folder that holds an export, version 1."""
+    return shutil.copytree(spared_export, tmp_path / "export")
 
 
 def test_paths_follow_tf_servings_layout(exported):
@@ -297,16 +314,14 @@ def test_manifest_lists_every_file_with_its_hash_and_size(exported):
     assert files == expected
 
 
-def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(
-    models, tmp_path, fast_tflite
-):
-    first = run_export(models, tmp_path)
-    before = contents(first.encoder_dir)
-    (tmp_path / "saved_model" / "task_head" / "7").mkdir()
-    second = run_export(models, tmp_path)
-    assert (first.version, second.version) == (1, 8)
+def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(models, earlier):
+    first = earlier / "saved_model" / "encoder" / "1"
+    before = contents(first)
+    (earlier / "saved_model" / "task_head" / "7").mkdir()
+    second = run_export(models, earlier)
+    assert second.version == 8
     assert second.encoder_dir.name == second.task_head_dir.name == "8"
-    assert contents(first.encoder_dir) == before
+    assert contents(first) == before
     assert json.loads(second.manifest_path.read_text())["version"] == 8
 
 
@@ -323,16 +338,13 @@ def fail_once_at(monkeypatch, target):
     monkeypatch.setattr(publishing.os, "replace", failing_replace)
 
 
-def test_export_that_fails_at_its_last_step_leaves_the_previous_one(
-    models, tmp_path, fast_tflite, monkeypatch
-):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+def test_export_that_fails_at_its_last_step_leaves_the_previous_one(models, earlier, monkeypatch):
+    before = contents(earlier)
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"newer", {}))
-    fail_once_at(monkeypatch, tmp_path / "manifest.json")
+    fail_once_at(monkeypatch, earlier / "manifest.json")
     with pytest.raises(build.ExportError, match="as it was: injected"):
-        run_export(models, tmp_path)
-    assert contents(tmp_path) == before
+        run_export(models, earlier)
+    assert contents(earlier) == before
 
 
 def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
@@ -344,17 +356,16 @@ def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
     assert contents(tmp_path) == {}
 
 
-def test_failed_conversion_leaves_the_previous_export(models, tmp_path, fast_tflite, monkeypatch):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+def test_failed_conversion_leaves_the_previous_export(models, earlier, monkeypatch):
+    before = contents(earlier)
 
     def interrupted(*_):
         raise KeyboardInterrupt("injected")
 
     monkeypatch.setattr(tflite, "convert_and_check", interrupted)
     with pytest.raises(KeyboardInterrupt, match="injected"):
-        run_export(models, tmp_path)
-    assert contents(tmp_path) == before
+        run_export(models, earlier)
+    assert contents(earlier) == before
 
 
 def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_tflite):
@@ -477,16 +488,15 @@ def fill_disk_at_saved_model(monkeypatch):
     "fill", [fill_disk_at_file, fill_disk_at_manifest, fill_disk_at_saved_model]
 )
 def test_full_disk_leaves_the_earlier_version_served_and_nothing_half_written(
-    models, tmp_path, fast_tflite, monkeypatch, fill
+    models, earlier, monkeypatch, fill
 ):
-    run_export(models, tmp_path)
-    before = contents(tmp_path)
+    before = contents(earlier)
     with monkeypatch.context() as patch:
         fill(patch)
         with pytest.raises(build.ExportError, match=r"Nothing was exported.*No space left"):
-            run_export(models, tmp_path)
-    assert contents(tmp_path) == before
-    assert run_export(models, tmp_path).version == 2
+            run_export(models, earlier)
+    assert contents(earlier) == before
+    assert run_export(models, earlier).version == 2
 
 
 def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, fast_tflite):
@@ -501,11 +511,10 @@ def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, f
     assert contents(tmp_path) == {}
 
 
-def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, tmp_path, fast_tflite):
-    run_export(models, tmp_path)
-    run_export(models, tmp_path, precisions=["float32"])
-    assert [path.name for path in (tmp_path / "tflite").iterdir()] == ["encoder_float32.tflite"]
-    files = json.loads((tmp_path / "manifest.json").read_text())["files"]
+def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, earlier):
+    run_export(models, earlier, precisions=["float32"])
+    assert [path.name for path in (earlier / "tflite").iterdir()] == ["encoder_float32.tflite"]
+    files = json.loads((earlier / "manifest.json").read_text())["files"]
     assert [name for name in files if name.startswith("tflite/")] == [
         "tflite/encoder_float32.tflite"
     ]

@@ -23,6 +23,7 @@ from keras import layers
 from PIL import Image
 from serving_stub import CODE_SHAPE, NAMES, SIZE, rest_stub, sigmoid, stub_logits
 from tiny_models import proof
+from waiting import LONG, OF_A_PROCESS
 
 from arl_tf.data.faces import generation
 from arl_tf.exporting import tflite
@@ -98,7 +99,7 @@ def run(capfd, *arguments):
     """Runs the command line in this process: (exit code, standard output, standard error)."""
     status = 0
     try:
-        client_cli.main(["encode", *map(str, arguments)])
+        client_cli.main(["encode", f"--timeout={LONG}", *map(str, arguments)])
     except SystemExit as end:
         status = end.code
     captured = capfd.readouterr()
@@ -560,11 +561,12 @@ def test_encode_runs_where_importing_tensorflow_or_arl_tf_fails(stub, tflite_fil
         [
             *(sys.executable, "-W", "error", "-c", textwrap.dedent(REFUSING), "encode", photo),
             *(f"--tflite={tflite_file}", f"--head={stub.address}", "--json"),
+            f"--timeout={LONG}",
         ],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=OF_A_PROCESS,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
@@ -623,14 +625,14 @@ def test_encode_runs_in_a_virtual_environment_without_tensorflow(
             env={},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=OF_A_PROCESS,
             check=False,
         )
 
     for absent in ("tensorflow", "keras", "arl_tf"):
         assert "ModuleNotFoundError" in python("-c", f"import {absent}").stderr
     arguments = (photo, f"--tflite={tflite_file}", f"--head={stub.address}", "--json")
-    finished = python("-m", "serving.client", "encode", *arguments)
+    finished = python("-m", "serving.client", "encode", *arguments, f"--timeout={LONG}")
     assert finished.returncode == 0, finished.stderr
     attributes = json.loads(finished.stdout)["photos"][0]["attributes"]
     expected = sigmoid(stub_logits(code_of(tflite_file, photo)))[0]

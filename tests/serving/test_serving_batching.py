@@ -1,21 +1,23 @@
 """What is merged, what never is, who waits how long, and whose failure is whose."""
 
+import math
 import threading
-import time
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from waiting import LONG, wait_for
 
 from serving.server import batching
 from serving.server.batching import Batcher, BatchingParameters
 from serving.server.errors import ServingError, invalid
 from serving.server.signature import Signature
 
-LATER = time.monotonic() + 1000
+# In time.monotonic's seconds, as deadlines are: never, and over before anything begins.
+NEVER, OVER = math.inf, -math.inf
 # Long enough to fill a batch in any test, and never waited for.
-PATIENT = {"batch_timeout": 60.0, "num_batch_threads": 1}
+PATIENT = {"batch_timeout": LONG, "num_batch_threads": 1}
 
 
 def signature(run=None, *, batchable=True):
@@ -29,7 +31,7 @@ def rows(*values):
     return {"x": np.array([[value, -value] for value in values], np.float32)}
 
 
-def submit(batcher, function, inputs, deadline=LATER):
+def submit(batcher, function, inputs, deadline=NEVER):
     return batcher.submit(function, inputs, items=len(inputs["x"]), deadline=deadline)
 
 
@@ -42,7 +44,7 @@ def test_waiting_requests_run_as_one_batch_and_each_gets_its_own_rows(sizes):
     batcher = Batcher(BatchingParameters(max_batch_size=6, **PATIENT), sizes.append)
     function = signature()
     futures = [submit(batcher, function, rows(*values)) for values in ((1,), (2, 3), (4, 5, 6))]
-    answers = [future.result(20)["y"][:, 0].tolist() for future in futures]
+    answers = [future.result(LONG)["y"][:, 0].tolist() for future in futures]
     batcher.close()
     assert answers == [[2], [4, 6], [8, 10, 12]]
     assert sizes == [6]
@@ -50,7 +52,7 @@ def test_waiting_requests_run_as_one_batch_and_each_gets_its_own_rows(sizes):
 
 def test_batch_is_run_when_its_first_request_has_waited_long_enough(sizes):
     batcher = Batcher(BatchingParameters(max_batch_size=1000, batch_timeout=0.01), sizes.append)
-    assert submit(batcher, signature(), rows(1)).result(20)["y"].tolist() == [[2, -2]]
+    assert submit(batcher, signature(), rows(1)).result(LONG)["y"].tolist() == [[2, -2]]
     batcher.close()
     assert sizes == [1]
 
@@ -59,7 +61,7 @@ def test_requests_of_different_signatures_never_mix(sizes):
     batcher = Batcher(BatchingParameters(max_batch_size=2, **PATIENT), sizes.append)
     double, triple = signature(), signature(lambda x: 3 * x)
     futures = [submit(batcher, f, rows(1)) for f in (double, triple, double, triple)]
-    assert [future.result(20)["y"][0, 0] for future in futures] == [2, 3, 2, 3]
+    assert [future.result(LONG)["y"][0, 0] for future in futures] == [2, 3, 2, 3]
     batcher.close()
     assert sizes == [2, 2]
 
@@ -70,7 +72,7 @@ def test_requests_whose_items_differ_in_shape_never_mix():
     batcher = Batcher(BatchingParameters(max_batch_size=1, **PATIENT))
     for width in (2, 3):
         inputs = {"x": np.ones((1, width), np.float32)}
-        assert submit(batcher, function, inputs).result(20)["y"].shape == (1, width)
+        assert submit(batcher, function, inputs).result(LONG)["y"].shape == (1, width)
     batcher.close()
 
 
@@ -78,15 +80,15 @@ def test_signature_without_batch_axis_runs_every_request_alone(sizes):
     parameters = BatchingParameters(max_batch_size=8, batch_timeout=0.01, num_batch_threads=1)
     batcher = Batcher(parameters, sizes.append)
     function = signature(batchable=False)
-    futures = [batcher.submit(function, rows(n, n, n), items=1, deadline=LATER) for n in range(3)]
-    assert [future.result(20)["y"][0, 0] for future in futures] == [0, 2, 4]
+    futures = [batcher.submit(function, rows(n, n, n), items=1, deadline=NEVER) for n in range(3)]
+    assert [future.result(LONG)["y"][0, 0] for future in futures] == [0, 2, 4]
     batcher.close()
     assert sizes == [1, 1, 1]
 
 
 def test_request_larger_than_a_batch_runs_alone(sizes):
     batcher = Batcher(BatchingParameters(max_batch_size=2, **PATIENT), sizes.append)
-    assert submit(batcher, signature(), rows(*range(5))).result(20)["y"].shape == (5, 2)
+    assert submit(batcher, signature(), rows(*range(5))).result(LONG)["y"].shape == (5, 2)
     batcher.close()
     assert sizes == [5]
 
@@ -100,10 +102,10 @@ def test_bad_request_in_a_batch_spoils_only_itself():
     batcher = Batcher(BatchingParameters(max_batch_size=3, **PATIENT))
     function = signature(run)
     good, bad, other = (submit(batcher, function, rows(value)) for value in (1, 13, 3))
-    assert good.result(20)["y"][0, 0] == 1
-    assert other.result(20)["y"][0, 0] == 3
+    assert good.result(LONG)["y"][0, 0] == 1
+    assert other.result(LONG)["y"][0, 0] == 3
     with pytest.raises(ServingError, match="13 is not taken") as caught:
-        bad.result(20)
+        bad.result(LONG)
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
     batcher.close()
 
@@ -119,10 +121,10 @@ def test_unexpected_failure_is_an_answer_and_the_thread_lives_on():
     futures = [submit(batcher, function, rows(value)) for value in (13, 13)]
     for future in futures:
         with pytest.raises(ServingError, match="oops") as caught:
-            future.result(20)
+            future.result(LONG)
         assert caught.value.code == grpc.StatusCode.INTERNAL
     futures = [submit(batcher, function, rows(value)) for value in (1, 2)]
-    assert [future.result(20)["y"][0, 0] for future in futures] == [1, 2]
+    assert [future.result(LONG)["y"][0, 0] for future in futures] == [1, 2]
     batcher.close()
 
 
@@ -132,7 +134,7 @@ def blocked_batcher(**parameters):
 
     def run(x):
         started.set()
-        assert go_on.wait(20)
+        wait_for(go_on)
         ran.append(x[:, 0].tolist())
         return x
 
@@ -143,20 +145,20 @@ def blocked_batcher(**parameters):
     )
     function = signature(run)
     submit(batcher, function, rows(0))
-    assert started.wait(20)
+    wait_for(started)
     return batcher, function, go_on, ran
 
 
 def test_late_and_cancelled_requests_never_run():
     batcher, function, go_on, ran = blocked_batcher()
-    late = submit(batcher, function, rows(1), deadline=time.monotonic() - 1)
+    late = submit(batcher, function, rows(1), deadline=OVER)
     cancelled = submit(batcher, function, rows(2))
     assert cancelled.cancel()
     last = submit(batcher, function, rows(3))
     go_on.set()
-    assert last.result(20)
+    assert last.result(LONG)
     with pytest.raises(ServingError) as caught:
-        late.result(20)
+        late.result(LONG)
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
     batcher.close()
     assert ran == [[0], [3]]
@@ -169,7 +171,7 @@ def test_full_queue_refuses_with_unavailable():
         submit(batcher, function, rows(3))
     assert caught.value.code == grpc.StatusCode.UNAVAILABLE
     go_on.set()
-    assert [future.result(20)["y"][0, 0] for future in waiting] == [1, 2]
+    assert [future.result(LONG)["y"][0, 0] for future in waiting] == [1, 2]
     batcher.close()
 
 
@@ -179,7 +181,7 @@ def test_cancelled_requests_make_room_for_others():
         assert submit(batcher, function, rows(value)).cancel()
     last = [submit(batcher, function, rows(value)) for value in (3, 4)]
     go_on.set()
-    assert [future.result(20)["y"][0, 0] for future in last] == [3, 4]
+    assert [future.result(LONG)["y"][0, 0] for future in last] == [3, 4]
     batcher.close()
     assert ran == [[0], [3], [4]]
 
@@ -191,7 +193,7 @@ def test_request_larger_than_a_batch_waits_as_one_batch():
     with pytest.raises(ServingError, match="are waiting"):
         submit(batcher, function, rows(8))
     go_on.set()
-    assert len(large.result(20)["y"]) == 50 and small.result(20)["y"][0, 0] == 7
+    assert len(large.result(LONG)["y"]) == 50 and small.result(LONG)["y"][0, 0] == 7
     batcher.close()
 
 
@@ -236,6 +238,6 @@ def test_errors_of_a_signature_keep_their_code():
 
     batcher = Batcher(batching.NO_MERGING)
     with pytest.raises(ServingError) as caught:
-        submit(batcher, signature(run), rows(1)).result(20)
+        submit(batcher, signature(run), rows(1)).result(LONG)
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
     batcher.close()

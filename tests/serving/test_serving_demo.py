@@ -22,6 +22,7 @@ from serving_models import (
     save_models,
     serving,
 )
+from waiting import LONG
 
 from serving.server.endpoints import LocalServer, Settings
 from serving.server.errors import ServingError
@@ -177,7 +178,7 @@ def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path):
     ],
 )
 def test_page_and_files_let_nothing_in_from_elsewhere(server, path, kind):
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=LONG)
     connection.request("GET", path)
     response = connection.getresponse()
     content = response.read()
@@ -306,7 +307,7 @@ def test_page_encodes_itself_where_package_file_and_manifest_are_there(exported_
     packages = fake_packages(tmp_path / "packages")
     with serving(models, packages=packages) as running:
         answer = told(running)
-        connection = http.client.HTTPConnection("127.0.0.1", running.rest_api_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", running.rest_api_port, timeout=LONG)
         connection.request("GET", answer["encoder"]["url"])
         assert connection.getresponse().read() == b"....TFL3"
         connection.request("GET", "/demo/litert/9.8.7/core/wasm/litert.wasm")

@@ -13,6 +13,7 @@ from demo_browser import drop, set_width, settle, visit
 from PIL import Image
 from saved_models import save_function
 from serving_models import CODE_SHAPE, NAMES, SIZE, save_models, serving
+from waiting import LONG
 
 from arl_tf.data import image_sets
 
@@ -229,9 +230,9 @@ def test_camera_takes_a_picture_and_is_switched_off(page):
     before = shown(page)
     page.find_element("id", "camera").click()
     take = page.find_element("id", "take")
-    wait.WebDriverWait(page, 20).until(lambda _: take.is_displayed())
+    wait.WebDriverWait(page, LONG).until(lambda _: take.is_displayed())
     video = "return document.getElementById('video')"
-    wait.WebDriverWait(page, 20).until(lambda _: page.execute_script(f"{video}.videoWidth > 0"))
+    wait.WebDriverWait(page, LONG).until(lambda _: page.execute_script(f"{video}.videoWidth > 0"))
     tracks = page.execute_script(f"window.tracks = {video[7:]}.srcObject.getTracks(); return 1")
     assert tracks
     take.click()
@@ -245,7 +246,7 @@ def test_camera_can_be_cancelled(page):
     before = shown(page)
     page.find_element("id", "camera").click()
     cancel = page.find_element("id", "cancel")
-    wait.WebDriverWait(page, 20).until(lambda _: cancel.is_displayed())
+    wait.WebDriverWait(page, LONG).until(lambda _: cancel.is_displayed())
     cancel.click()
     assert not cancel.is_displayed()
     assert shown(page) == before
@@ -264,8 +265,8 @@ def test_second_wish_for_the_camera_leaves_no_camera_on(page):
     camera.click()
     camera.click()
     cancel = page.find_element("id", "cancel")
-    wait.WebDriverWait(page, 20).until(lambda _: cancel.is_displayed())
-    wait.WebDriverWait(page, 20).until(
+    wait.WebDriverWait(page, LONG).until(lambda _: cancel.is_displayed())
+    wait.WebDriverWait(page, LONG).until(
         lambda _: page.execute_script("return window.tracks.length") == 2
     )
     cancel.click()

@@ -10,6 +10,7 @@ import tiny_models
 from demo_browser import drop, prepared, settle, visit
 from PIL import Image, ImageCms, ImageOps
 from serving_models import serving
+from waiting import LONG
 
 from arl_tf.data import image_sets
 from arl_tf.exporting import build, manifest
@@ -124,8 +125,8 @@ def test_of_a_dropped_photo_only_the_code_leaves(page, plain):
 def test_of_the_cameras_picture_only_the_code_leaves(page):
     page.find_element("id", "camera").click()
     take = page.find_element("id", "take")
-    wait.WebDriverWait(page, 60).until(lambda _: take.is_displayed())
-    wait.WebDriverWait(page, 60).until(
+    wait.WebDriverWait(page, LONG).until(lambda _: take.is_displayed())
+    wait.WebDriverWait(page, LONG).until(
         lambda _: page.execute_script("return document.getElementById('video').videoWidth > 0")
     )
     take.click()

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from serving_models import CODE_SHAPE, SIZE, b64, picture_file, pictures, predict, serving
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from waiting import LONG
 
 bounded = settings(
     max_examples=60,
@@ -116,7 +117,7 @@ def test_damaged_pictures_are_answered(server, place, byte, cut):
 
 def call_or_refusal(call, request):
     try:
-        call(request, timeout=20)
+        call(request, timeout=LONG)
     except grpc.RpcError as error:
         assert error.code() in REFUSALS, error.details()
 
@@ -170,7 +171,7 @@ def test_any_tensor_proto_is_answered(stub, dtype, sizes, content, values):
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
 )
 def test_any_path_is_answered_with_an_error_body(server, path, method):
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=LONG)
     quoted = "".join(c if c.isascii() and c != " " else "%20" for c in path)
     connection.request(method, f"/v1/{quoted}", b"{}")
     response = connection.getresponse()

@@ -18,7 +18,6 @@ from serving_models import (
     save_models,
     serving,
     submissions,
-    until,
 )
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
@@ -32,6 +31,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
+from waiting import LONG, SOON, until
 
 from serving.clients.grpc_client import GrpcEncoderClient
 from serving.server.validation import Limits
@@ -83,7 +83,7 @@ def request(model="encoder", **inputs):
 def refused(call, message, code, *words):
     """Asserts that a call ends with this code and these words."""
     with pytest.raises(grpc.RpcError) as caught:
-        call(message, timeout=20)
+        call(message, timeout=LONG)
     assert caught.value.code() == code, caught.value.details()
     assert all(word in caught.value.details() for word in words), caught.value.details()
     return True
@@ -102,7 +102,7 @@ def test_predict_returns_the_models_codes_and_says_who_answered(prediction, expo
 def test_answers_hold_tensor_content_where_the_flag_asks_for_it(exported_models):
     with serving(exported_models, enable_serialization_as_tensor_content=True) as running:
         with stubs(running) as (stub, _, _):
-            answer = stub.Predict(request(image=pictures(2)), timeout=20).outputs["code"]
+            answer = stub.Predict(request(image=pictures(2)), timeout=LONG).outputs["code"]
         with GrpcEncoderClient(f"127.0.0.1:{running.port}") as client:
             codes = client.encode(pictures(2))
     assert answer.tensor_content and not answer.float_val
@@ -223,21 +223,38 @@ def test_ten_thousand_items_are_refused(exported_models):
         assert refused(stub.Predict, message, Code.INVALID_ARGUMENT, "10000 items")
 
 
+def under_way_in(predictor):
+    """The predictor's requests that are not answered yet, kept up to date."""
+    under_way, predict = [], predictor.predict
+
+    def predict_and_tell(*arguments, **named):
+        under_way.append(arguments)
+        try:
+            return predict(*arguments, **named)
+        finally:
+            under_way.pop()
+
+    predictor.predict = predict_and_tell
+    return under_way
+
+
 def test_deadline_is_honoured_and_expired_requests_never_run(exported_models):
     ran = []
     with serving(exported_models) as running, stubs(running) as (stub, _, _):
         release = hold_up(running)
+        under_way = under_way_in(running.predictor)
         # One for each thread of the batcher, and one that waits behind them.
-        late = [stub.Predict.future(request(image=pictures(n)), timeout=0.3) for n in (1, 1, 7)]
-        assert [call.exception(20).code() for call in late] == [Code.DEADLINE_EXCEEDED] * 3
+        late = [stub.Predict.future(request(image=pictures(n)), timeout=SOON) for n in (1, 1, 7)]
+        assert [call.exception(LONG).code() for call in late] == [Code.DEADLINE_EXCEEDED] * 3
+        until(lambda: not under_way)
         running._batcher._on_batch = ran.append
         release()
-        assert stub.Predict(request(image=pictures(2)), timeout=20).outputs
+        assert stub.Predict(request(image=pictures(2)), timeout=LONG).outputs
     assert ran == [2]
 
 
 def test_servers_own_limit_ends_a_request_without_deadline(exported_models):
-    with serving(exported_models, grpc_timeout=0.3) as running, stubs(running) as (stub, _, _):
+    with serving(exported_models, grpc_timeout=SOON) as running, stubs(running) as (stub, _, _):
         release = hold_up(running)
         assert refused(stub.Predict, request(image=pictures()), Code.DEADLINE_EXCEEDED)
         release()
@@ -251,14 +268,14 @@ def test_client_that_cancels_leaves_the_server_well_and_what_waited_never_runs(e
         # One for each thread of the batcher, and one that waits behind them.
         calls = []
         for count in (1, 1, 7):
-            calls.append(stub.Predict.future(request(image=pictures(count)), timeout=20))
-            assert submitted.acquire(timeout=20)
+            calls.append(stub.Predict.future(request(image=pictures(count)), timeout=LONG))
+            assert submitted.acquire(timeout=LONG)
         calls[-1].cancel()
         until(lambda: 'code="CANCELLED"' in running.predictor.metrics.text().decode())
         running._batcher._on_batch = ran.append
         release()
-        assert all(call.result(20).outputs for call in calls[:2])
-        assert stub.Predict(request(image=pictures(2)), timeout=20).outputs
+        assert all(call.result(LONG).outputs for call in calls[:2])
+        assert stub.Predict(request(image=pictures(2)), timeout=LONG).outputs
     assert ran == [2]
 
 
@@ -376,11 +393,11 @@ def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(tmp_path, ex
         both = reload_request(folder, (1, 2), {"stable": 1, "canary": 2})
         reload = models.HandleReloadConfigRequest
         assert refused(reload, both, Code.FAILED_PRECONDITION, unavailable)
-        reload(reload_request(folder, (1, 2), {}), timeout=20)
-        reload(both, timeout=20)
+        reload(reload_request(folder, (1, 2), {}), timeout=LONG)
+        reload(both, timeout=LONG)
         assert [code(label)[0] for label in ("stable", "canary")] == [1, 2]
         assert code("stable")[1] != code("canary")[1]
-        reload(reload_request(folder, (1,), {"stable": 1, "canary": 1}), timeout=20)
+        reload(reload_request(folder, (1,), {"stable": 1, "canary": 1}), timeout=LONG)
         assert [code(label)[0] for label in ("stable", "canary")] == [1, 1]
         # Models that the config does not name are gone.
         assert refused(

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from absl import flags
 from conftest import ROOT
 from serving_models import pictures, predict
+from waiting import LONG, OF_A_PROCESS
 
 from serving import local_server
 from serving.server.batching import BatchingParameters
@@ -48,32 +50,40 @@ def lines_until(process, pattern):
 
 
 READY = r"gRPC at 127.0.0.1:(\d+), .*http://127.0.0.1:(\d+); models: encoder, task_head"
-FREE_PORTS = ("--port=0", "--rest_api_port=0")
-# Seconds for a process that has said its last word: a busy machine takes long to clear TensorFlow.
-PATIENCE = 300
+FREE_PORTS = ("--port=0", "--rest_api_port=0", f"--rest_api_timeout_in_ms={LONG * 1000:.0f}")
 
 
-def test_sigterm_drains_and_ends_with_success(exported_models):
-    with started(f"--model_base_path={exported_models}", *FREE_PORTS) as process:
+@pytest.fixture(scope="module")
+def killed_while_loading(exported_models, tmp_path_factory):
+    """A folder of models whose server was killed, and the times of its files before that."""
+    folder = shutil.copytree(exported_models, tmp_path_factory.mktemp("killed") / "models")
+    before = times(folder)
+    with started(f"--model_base_path={folder}", *FREE_PORTS) as process:
+        lines_until(process, "encoder version 1 is being loaded")
+        process.kill()
+        assert process.wait(OF_A_PROCESS) == -signal.SIGKILL
+    return folder, before
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_kill_during_load_loses_nothing(killed_while_loading):
+    folder, before = killed_while_loading
+    assert times(folder) == before
+
+
+def test_start_after_a_kill_serves_and_sigterm_drains_and_ends_with_success(killed_while_loading):
+    folder, _ = killed_while_loading
+    with started(f"--model_base_path={folder}", *FREE_PORTS) as process:
         found = lines_until(process, READY)
         assert "Speaks TF Serving's protocol" in found.string
         assert predict(None, "encoder", BODY, port=int(found[2]))[0] == 200
         process.send_signal(signal.SIGTERM)
         lines_until(process, "Draining")
         lines_until(process, "Stopped")
-        assert process.wait(PATIENCE) == 0
-
-
-def test_kill_during_load_loses_nothing_and_the_next_start_serves(exported_models):
-    before = {path: path.stat().st_mtime_ns for path in exported_models.rglob("*")}
-    with started(f"--model_base_path={exported_models}", *FREE_PORTS) as process:
-        lines_until(process, "encoder version 1 is being loaded")
-        process.kill()
-        assert process.wait(PATIENCE) == -signal.SIGKILL
-    assert {path: path.stat().st_mtime_ns for path in exported_models.rglob("*")} == before
-    with started(f"--model_base_path={exported_models}", *FREE_PORTS) as process:
-        port = int(lines_until(process, READY)[2])
-        assert predict(None, "encoder", BODY, port=port)[0] == 200
+        assert process.wait(OF_A_PROCESS) == 0
 
 
 def flag_values(*arguments):

@@ -8,6 +8,7 @@ import types
 
 import grpc
 import pytest
+from waiting import LONG, wait_for
 
 from serving.server.errors import ServingError
 from serving.server.model_config import ModelSource, VersionPolicy, sources_in_folder
@@ -149,7 +150,7 @@ def test_old_version_serves_while_the_new_one_loads(tmp_path):
     def load(name, version, path):
         if version == 2:
             loading.set()
-            assert go_on.wait(10)
+            wait_for(go_on)
         return fake_load(name, version, path)
 
     add(tmp_path, 1)
@@ -158,7 +159,7 @@ def test_old_version_serves_while_the_new_one_loads(tmp_path):
     add(tmp_path, 2)
     thread = threading.Thread(target=store.poll, kwargs={"settled": True})
     thread.start()
-    assert loading.wait(10)
+    wait_for(loading)
     assert served(store) == 1
     assert states(store) == {1: "AVAILABLE", 2: "LOADING"}
     go_on.set()
@@ -234,10 +235,10 @@ def test_watching_survives_an_unreadable_disk_and_finds_what_comes_later(tmp_pat
     store = ModelStore(read_sources, fake_load)
     store.watch(0.01)
     for _ in range(2):
-        assert looked.acquire(timeout=10)
+        assert looked.acquire(timeout=LONG)
     add(tmp_path / "models", 1)
     for _ in range(4):
-        assert looked.acquire(timeout=10)
+        assert looked.acquire(timeout=LONG)
     store.close()
     assert served(store) == 1
 
@@ -253,7 +254,7 @@ def test_fault_that_stays_is_logged_once(tmp_path):
     with capture_absl_logs() as logs:
         store.watch(0.01)
         for _ in range(5):
-            assert looked.acquire(timeout=10)
+            assert looked.acquire(timeout=LONG)
         store.close()
     assert logs == [
         "Models stay as they are; they can't be looked for: models.config is no ModelServerConfig"

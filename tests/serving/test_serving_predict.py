@@ -6,6 +6,7 @@ import time
 
 import grpc
 import pytest
+from waiting import LONG
 
 from serving.server.batching import NO_MERGING, Batcher
 from serving.server.errors import ServingError, not_found
@@ -61,7 +62,7 @@ def code_of(action):
 
 def test_work_of_a_caller_who_has_gone_is_cancelled():
     before, after = concurrent.futures.Future(), concurrent.futures.Future()
-    caller = Caller(time.monotonic() + 20)
+    caller = Caller(time.monotonic() + LONG)
     threading.Timer(0.05, caller.leave).start()
     # Gone while it waits, and gone before.
     assert code_of(lambda: caller.wait_for(before)) == grpc.StatusCode.CANCELLED
@@ -72,7 +73,7 @@ def test_work_of_a_caller_who_has_gone_is_cancelled():
 def test_work_that_runs_is_not_broken_off_by_leaving():
     work = concurrent.futures.Future()
     assert work.set_running_or_notify_cancel()
-    caller = Caller(time.monotonic() + 20)
+    caller = Caller(time.monotonic() + LONG)
     caller.leave()
     threading.Timer(0.05, work.set_result, args=[{"code": 1}]).start()
     assert caller.wait_for(work) == {"code": 1}
@@ -87,7 +88,7 @@ def test_work_not_done_by_the_deadline_is_cancelled():
 
 @pytest.mark.parametrize(
     ("seconds", "gone", "code"),
-    [(-1, False, grpc.StatusCode.DEADLINE_EXCEEDED), (20, True, grpc.StatusCode.CANCELLED)],
+    [(-1, False, grpc.StatusCode.DEADLINE_EXCEEDED), (LONG, True, grpc.StatusCode.CANCELLED)],
 )
 def test_request_in_vain_is_refused_before_its_inputs_are_read(predictor, seconds, gone, code):
     caller = Caller(time.monotonic() + seconds)

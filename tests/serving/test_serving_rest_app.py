@@ -10,7 +10,6 @@ import json
 import socket
 import struct
 import textwrap
-import time
 import zlib
 
 import grpc
@@ -29,8 +28,8 @@ from serving_models import (
     rest,
     serving,
     submissions,
-    until,
 )
+from waiting import LONG, SOON, until
 
 from serving.server import bodies, rest_app
 from serving.server.errors import ServingError
@@ -42,7 +41,7 @@ BYTES = {"signature_name": "encode_bytes"}
 @pytest.fixture(scope="module")
 def server(exported_models):
     limits = Limits(items=64, pixels=4_000_000, request_bytes=2_000_000)
-    with serving(exported_models, limits=limits, rest_api_timeout=5.0) as running:
+    with serving(exported_models, limits=limits) as running:
         yield running
         # Whatever the tests above did to it, it still answers.
         assert predict(running, "encoder", {"instances": pictures().tolist()})[0] == 200
@@ -428,7 +427,7 @@ def test_ten_thousand_items_are_refused(exported_models):
 
 
 def post(server, body, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=LONG)
     with contextlib.closing(connection):
         connection.request("POST", "/v1/models/encoder:predict", body, headers)
         response = connection.getresponse()
@@ -479,7 +478,7 @@ def test_as_many_bytes_as_are_allowed_may_be_inflated():
 
 def exchange(server, method, path, body=None, **headers):
     """Status, headers and content of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=LONG)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -543,7 +542,7 @@ def test_faults_become_answers_in_the_thread_they_happen_in(caplog):
 
 @contextlib.contextmanager
 def connected(server):
-    with socket.create_connection(("127.0.0.1", server.rest_api_port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", server.rest_api_port), timeout=LONG) as client:
         yield client
 
 
@@ -554,16 +553,20 @@ def head(length):
     ).encode()
 
 
-def test_slow_clients_hold_no_thread_and_end_with_408(exported_models):
+def test_slow_clients_hold_no_thread(exported_models):
     with (
-        serving(exported_models, rest_api_timeout=1.0, rest_api_num_threads=1) as running,
+        serving(exported_models, rest_api_num_threads=1) as running,
         contextlib.ExitStack() as stack,
     ):
-        slow = [stack.enter_context(connected(running)) for _ in range(20)]
-        for client in slow:
-            client.sendall(head(100) + b"{")
+        for _ in range(20):
+            stack.enter_context(connected(running)).sendall(head(100) + b"{")
         assert predict(running, "encoder", {"instances": pictures().tolist()})[0] == 200
-        assert b"408 " in slow[-1].recv(4096).split(b"\r\n")[0]
+
+
+def test_slow_client_ends_with_408(exported_models):
+    with serving(exported_models, rest_api_timeout=SOON) as running, connected(running) as slow:
+        slow.sendall(head(100) + b"{")
+        assert b"408 " in slow.recv(4096).split(b"\r\n")[0]
 
 
 def test_slow_headers_do_not_hold_up_others(server):
@@ -596,7 +599,7 @@ def test_client_that_goes_takes_its_waiting_request_along(exported_models):
                 body = json.dumps({"instances": pictures(count).tolist()}).encode()
                 client = clients.enter_context(connected(running))
                 client.sendall(head(len(body)) + body)
-                assert submitted.acquire(timeout=20)
+                assert submitted.acquire(timeout=LONG)
             client.close()
             until(lambda: metric("CANCELLED"))
             running._batcher._on_batch = ran.append
@@ -612,9 +615,8 @@ def test_request_that_takes_too_long_is_504_and_the_next_is_answered(exported_mo
         answer = predict(running, "encoder", {"instances": pictures().tolist()})
         release()
         assert refused(answer, 504, "time is over")
-        deadline = time.monotonic() + 20
-        while predict(running, "encoder", {"instances": pictures().tolist()})[0] != 200:
-            assert time.monotonic() < deadline
+        # On a slow machine its time may be over, too, once or twice.
+        until(lambda: predict(running, "encoder", {"instances": pictures().tolist()})[0] == 200)
 
 
 def test_metrics_count_requests_without_letting_clients_invent_labels(server):

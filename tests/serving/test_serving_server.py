@@ -10,8 +10,17 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving_models import add_version, pictures, predict, rest, save_models, serving, until
+from serving_models import (
+    add_version,
+    pictures,
+    predict,
+    rest,
+    save_models,
+    serving,
+    submissions,
+)
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from waiting import LONG, SOON, until, wait_for
 
 from serving.server import endpoints
 from serving.server.batching import BatchingParameters
@@ -42,7 +51,7 @@ def requests_running(server):
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             while not stop.is_set():
                 try:
-                    response = stub.Predict(message, timeout=20)
+                    response = stub.Predict(message, timeout=LONG)
                     answers["grpc"].append(response.model_spec.version.value)
                 except grpc.RpcError as error:
                     answers["grpc"].append(error)
@@ -54,7 +63,7 @@ def requests_running(server):
         finally:
             stop.set()
         for future in asking:
-            future.result(20)
+            future.result(LONG)
 
 
 def test_hot_reload_and_deletion_fail_no_request(tmp_path, exported_models):
@@ -101,10 +110,16 @@ def test_half_copied_version_does_not_disturb_and_is_served_once_complete(
 
 def test_merged_requests_get_the_answers_they_would_get_alone(exported_models):
     encode = tf.saved_model.load(str(exported_models / "encoder" / "1")).signatures["encode"]
-    parameters = BatchingParameters(max_batch_size=8, batch_timeout=0.05)
+    parameters = BatchingParameters(max_batch_size=8, batch_timeout=SOON)
     with serving(exported_models, batching=parameters) as server:
-        sizes = []
-        server._batcher._on_batch = sizes.append
+        sizes, all_wait = [], threading.Event()
+        submitted = submissions(server)
+
+        def hold(items):
+            sizes.append(items)
+            wait_for(all_wait)
+
+        server._batcher._on_batch = hold
 
         def ask(seed):
             images = pictures(1 + seed % 3, seed)
@@ -114,7 +129,12 @@ def test_merged_requests_get_the_answers_they_would_get_alone(exported_models):
             )
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(ask, range(24)))
+            answers = pool.map(ask, range(24))
+            # The batcher's two threads hold a batch each at most: the others' requests wait by now.
+            for _ in range(8):
+                assert submitted.acquire(timeout=LONG)
+            all_wait.set()
+            list(answers)
     assert sum(sizes) == sum(1 + seed % 3 for seed in range(24))
     assert max(sizes) > 3, "some were merged"
 
@@ -125,17 +145,17 @@ def test_stop_answers_what_is_under_way_and_takes_no_more(exported_models):
 
         def hold(items):
             entered.set()
-            go_on.wait(20)
+            wait_for(go_on)
 
         server._batcher._on_batch = hold
         under_way = pool.submit(predict, server, "encoder", BODY)
-        assert entered.wait(20)
-        stopped = pool.submit(server.stop, 20)
+        wait_for(entered)
+        stopped = pool.submit(server.stop, LONG)
         until(lambda: refuses_connections(server.rest_api_port))
         assert not under_way.done()
         go_on.set()
-        assert under_way.result(20)[0] == 200
-        stopped.result(20)
+        assert under_way.result(LONG)[0] == 200
+        stopped.result(LONG)
 
 
 def refuses_connections(port):

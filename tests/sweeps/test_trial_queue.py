@@ -1,25 +1,15 @@
 """The list of points: claimed once, taken up again after a kill, failures kept with reasons."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
+from commands import run_module
 
 from arl_tf.experiments.sweeps import search_space
 from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import Point
 
 POINTS = [Point(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
-# Takes a point and is killed while it works on it.
-CLAIM_AND_DIE = """
-import os, pathlib, signal, sys
-from arl_tf.experiments.sweeps.trial_queue import PointQueue
-claim = PointQueue(pathlib.Path(sys.argv[1]), "points", 1).claim()
-print(claim.point.name, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
 
 
 @pytest.fixture
@@ -54,13 +44,7 @@ def test_claimed_point_is_the_one_that_was_queued(queue):
 
 
 def test_point_of_a_killed_process_is_taken_up_again(queue, tmp_path):
-    killed = subprocess.run(
-        [sys.executable, "-c", CLAIM_AND_DIE, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    killed = run_module("tests.claim_and_die", tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     taken = []
     while claim := queue.claim():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_trainer import batch_of, build_learner, build_players
+from test_learner import batch_of, build_learner, build_players
 
 from arl_tf.training import callbacks
 

@@ -2,37 +2,18 @@
 
 import json
 import signal
-import subprocess
-import sys
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, run_main
+from commands import run_module
+from conftest import run_main
 
 from arl_tf.config.settings import Config
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import building, callbacks, checkpoints, learner, train
 from arl_tf.utils import run_files
-
-# Kills itself, as `kill -9` would, in the middle of the third epoch.
-KILLED_RUN = """
-import os, signal, sys
-from arl_tf.training import callbacks
-from arl_tf import main
-
-def die(self, batch, logs=None):
-    if self.epoch == 2 and batch == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def remember(self, epoch, logs=None):
-    self.epoch = epoch
-
-callbacks.StopOnDivergence.on_epoch_begin = remember
-callbacks.StopOnDivergence.on_train_batch_end = die
-main.console()
-"""
 
 
 def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path):
@@ -44,9 +25,7 @@ def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path)
         "--stages=train",
         "--deterministic",
     )
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED_RUN, *flags], cwd=ROOT, capture_output=True, check=False
-    )
+    killed = run_module("tests.killed_run", *flags)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert not (workdir / "checkpoints" / "encoder.keras").exists()
     resumed = run_main(*flags)
