@@ -5,7 +5,6 @@ audit's settings and seed, on the codes of X2.
 """
 
 import dataclasses
-import json
 import pathlib
 import shlex
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.exporting import build, manifest, saved_models, tflite_attack
 from arl_tf.training import checkpoints
-from arl_tf.utils import files, publishing, revision
+from arl_tf.utils import files, publishing, revision, run_files
 
 # In the run's export folder; below it the names that the demo page's server looks for.
 FOLDER = pathlib.Path("demo_attacker")
@@ -332,7 +331,8 @@ def size_of(folder: pathlib.Path) -> int:
 def summary(run: RunDirectory) -> list[str]:
     """What the stage wrote, and how to look at it, a line each for the terminal."""
     folder = run.export / FOLDER
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    remedy = "Fit the attackers again: --stages=attackers --overwrite."
+    facts = run_files.read_json(folder / FACTS, remedy=remedy)
     flags = [f"--model_base_path={run.export / 'saved_model'}", f"--demo_attacker={folder}"]
     command = f"python -m serving.local_server {shlex.join(flags)}"
     return [*attackers_facts.words(facts), f"Demo page       {command}"]
