@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf import code_layers, data, parity
+from arl_tf import code_layers, data, decoding, parity
 from arl_tf.parity import LEVEL_WIDTH, ExportError
 
 # Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
@@ -64,7 +64,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     """Writes the encoder's SavedModel.
 
     `serving_default` (= `encode`): `image` uint8 [N, S, S, 3] -> `code` float32 [N, ...].
-    `encode_bytes`: `image_bytes` string [N], JPEG or PNG files -> `code`.
+    `encode_bytes`: `image_bytes` string [N], JPEG, PNG, BMP, GIF or WebP files -> `code`.
     `encode_to_bytes`: the same -> `code_bytes` string [N], as `code_to_bytes` gives them: on REST,
     which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
 
@@ -82,7 +82,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def encode_bytes(image_bytes):
         image = tf.map_fn(
-            lambda one: data.preprocess(data.decode_image(one), image_size),
+            lambda one: data.preprocess(decoding.decode_image(one), image_size),
             image_bytes,
             fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
         )
