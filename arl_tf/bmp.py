@@ -4,9 +4,11 @@ TensorFlow's own decoder takes palette numbers for grey levels and does not look
 Source: Microsoft, "Bitmap Storage" (BITMAPFILEHEADER, BITMAPCOREHEADER, BITMAPINFOHEADER).
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-from arl_tf.picture_bytes import begins, is_one_of, little
+from arl_tf.picture_bytes import file_size, is_one_of, numbers, part
 from arl_tf.picture_formats import refuse_first
 
 HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
@@ -23,7 +25,7 @@ def decode_bmp(content: tf.Tensor) -> tf.Tensor:
     The fourth byte of 32 bits is left aside.
 
     Args:
-        content: uint8 [n], the file.
+        content: uint8 [n + MARGIN], the file.
 
     Returns:
         uint8 [h, w, 3], RGB.
@@ -32,49 +34,69 @@ def decode_bmp(content: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: the bitmap is compressed, has 16 bits, other bit fields or
             another header, or is cut off.
     """
-    size = little(content, 14, 4)
-    is_core = size == CORE
-
-    def field(core, core_bytes, place, num_bytes):
-        return tf.where(
-            is_core, little(content, core, core_bytes), little(content, place, num_bytes)
-        )
-
-    width, height = field(18, 2, 18, 4), field(20, 2, 22, 4)
-    # A negative height: the first row is the upper one.
-    is_downward = ~is_core & (height >= 2**31)
-    height = tf.where(is_downward, 2**32 - height, height)
-    bits = field(24, 2, 28, 2)
-    start = little(content, 10, 4)
+    info = bmp_info(content)
+    width, height, bits, start = info.width, info.height, info.bits, info.start
     stride = (width * bits + 31) // 32 * 4
-    with tf.control_dependencies(
-        [check_bmp(content, width, height, bits, start + height * stride)]
-    ):
+    with tf.control_dependencies([check_bmp(content, info, start + height * stride)]):
         rows = tf.reshape(content[start : start + height * stride], (height, stride))
     image = tf.cond(
         bits <= 8,
-        lambda: palette_colours(content, unpacked(rows, bits)[:, :width], size, bits),
+        lambda: palette_colours(content, unpacked(rows, bits)[:, :width], info),
         lambda: tf.reshape(rows[:, : width * (bits // 8)], (height, width, bits // 8))[..., 2::-1],
     )
-    return tf.cond(is_downward, lambda: image, lambda: image[::-1])
+    return tf.cond(info.is_downward, lambda: image, lambda: image[::-1])
 
 
-def check_bmp(
-    content: tf.Tensor, width: tf.Tensor, height: tf.Tensor, bits: tf.Tensor, end: tf.Tensor
-) -> tf.Operation:
-    """Refuses what is not read: the message says what it is."""
-    size = little(content, 14, 4)
-    compression = tf.cast(size != CORE, tf.int64) * little(content, 30, 4)
-    fields = (compression == BIT_FIELDS) & (bits == 32) & begins(content, 54, MASKS)
-    is_cut_off = (width < 1) | (width >= 2**31) | (height < 1)
-    is_cut_off |= end > tf.size(content, tf.int64)
+class BmpInfo(NamedTuple):
+    """A bitmap's headers; int64 scalars, `is_downward` bool: the first row is the upper one."""
+
+    header_size: tf.Tensor
+    start: tf.Tensor
+    width: tf.Tensor
+    height: tf.Tensor
+    is_downward: tf.Tensor
+    bits: tf.Tensor
+    compression: tf.Tensor
+    colours: tf.Tensor
+
+
+def bmp_info(content: tf.Tensor) -> BmpInfo:
+    """Reads the headers.
+
+    Args:
+        content: uint8 [n + MARGIN], the file.
+    """
+    places = ((10, 4), (14, 4), (18, 4), (22, 4), (28, 2), (30, 4), (46, 4))
+    fields = tuple((offset, size, "little") for offset, size in places)
+    start, header_size, width, height, bits, compression, colours = numbers(content, 0, fields)
+    core = numbers(content, 0, ((18, 2, "little"), (20, 2, "little"), (24, 2, "little")))
+    is_core, zero = header_size == CORE, tf.constant(0, tf.int64)
+    is_downward = ~is_core & (height >= 2**31)
+    return BmpInfo(
+        header_size,
+        start,
+        tf.where(is_core, core[0], width),
+        tf.where(is_core, core[1], tf.where(is_downward, 2**32 - height, height)),
+        is_downward,
+        tf.where(is_core, core[2], bits),
+        tf.where(is_core, zero, compression),
+        tf.where(is_core, zero, colours),
+    )
+
+
+def check_bmp(content: tf.Tensor, info: BmpInfo, end: tf.Tensor) -> tf.Operation:
+    """Refuses what is not read, in words; `end` is where the pixels end."""
+    has_masks = info.compression == BIT_FIELDS
+    is_read = has_masks & (info.bits == 32) & tf.reduce_all(part(content, 54, 12) == list(MASKS))
+    is_cut_off = (info.width < 1) | (info.width >= 2**31) | (info.height < 1)
+    is_cut_off |= end > file_size(content)
     return refuse_first(
         (
-            (~is_one_of(size, HEADER_SIZES), "a BMP with an unknown header."),
-            (bits == 16, "a BMP of 16 bits a pixel."),
-            (is_one_of(compression, (BIT_FIELDS, 6)) & ~fields, "a BMP with bit fields."),
-            ((compression != PLAIN) & ~fields, "a compressed BMP."),
-            (~is_one_of(bits, BITS), "a BMP of an unknown number of bits a pixel."),
+            (~is_one_of(info.header_size, HEADER_SIZES), "a BMP with an unknown header."),
+            (info.bits == 16, "a BMP of 16 bits a pixel."),
+            (is_one_of(info.compression, (3, 6)) & ~is_read, "a BMP with bit fields."),
+            ((info.compression != PLAIN) & ~is_read, "a compressed BMP."),
+            (~is_one_of(info.bits, BITS), "a BMP of an unknown number of bits a pixel."),
             (is_cut_off, "a damaged BMP: cut off, or without pixels."),
         )
     )
@@ -85,26 +107,24 @@ def unpacked(rows: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     per_byte = 8 // bits
     shifts = bits * tf.range(per_byte - 1, -1, -1, dtype=tf.int64)
     values = tf.bitwise.right_shift(tf.cast(rows, tf.int64)[..., None], shifts)
-    numbers = tf.bitwise.bitwise_and(values, tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
-    return tf.reshape(numbers, (tf.shape(rows)[0], -1))
+    places = tf.bitwise.bitwise_and(values, tf.bitwise.left_shift(tf.ones_like(bits), bits) - 1)
+    return tf.reshape(places, (tf.shape(rows)[0], -1))
 
 
-def palette_colours(
-    content: tf.Tensor, numbers: tf.Tensor, header_size: tf.Tensor, bits: tf.Tensor
-) -> tf.Tensor:
+def palette_colours(content: tf.Tensor, places: tf.Tensor, info: BmpInfo) -> tf.Tensor:
     """Colours uint8 [h, w, 3] of palette numbers int64 [h, w]."""
-    entry = 4 - tf.cast(header_size == CORE, tf.int64)
-    most = tf.bitwise.left_shift(tf.ones_like(bits), bits)
-    named = tf.cast(header_size != CORE, tf.int64) * little(content, 46, 4)
-    count = tf.where((named == 0) | (named > most), most, named)
-    start = 14 + header_size
-    entries = tf.reshape(content[start : start + count * entry], (-1, entry))
-    return tf.gather(entries[:, 2::-1], checked(numbers, tf.shape(entries, tf.int64)[0]))
+    entry = tf.where(info.header_size == CORE, tf.constant(3, tf.int64), 4)
+    most = tf.bitwise.left_shift(tf.ones_like(info.bits), info.bits)
+    count = tf.where((info.colours == 0) | (info.colours > most), most, info.colours)
+    start = 14 + info.header_size
+    held = tf.minimum(count, tf.maximum(file_size(content) - start, 0) // entry)
+    entries = tf.reshape(content[start : start + held * entry], (-1, entry))
+    return tf.gather(entries[:, 2::-1], checked(places, held))
 
 
-def checked(numbers: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """The numbers, if all of them have a colour: a GPU would take 0 for the others."""
-    beyond = tf.reduce_max(numbers) >= count
+def checked(places: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Palette numbers, if all of them have a colour: a GPU would take 0 for the others."""
+    beyond = tf.reduce_max(places) >= count
     fault = refuse_first(((beyond, "a damaged BMP: colours beyond its palette."),))
     with tf.control_dependencies([fault]):
-        return tf.identity(numbers)
+        return tf.identity(places)

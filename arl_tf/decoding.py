@@ -4,14 +4,19 @@ The one decoder of training, audit and the exported graph.
 serving/pictures.py does the same for the device with pillow; tests hold both to the same pixels.
 """
 
+import functools
+
 import tensorflow as tf
 
-from arl_tf import bmp, orientation
-from arl_tf.picture_bytes import is_one_of, part
+from arl_tf import bmp, orientation, picture_parts
+from arl_tf.picture_bytes import file_content, is_one_of, numbers
 from arl_tf.picture_formats import BMP, GIF, JPEG, PNG, WEBP, picture_format, refuse_first
 
 # Flag of an animation in the extended header of a WebP (WebP container specification).
 ANIMATION = 2
+
+# Pixels as stored, uint8 [h, w, 3], and int64 [2]: start and end of the EXIF block, or zeros.
+Stored = tuple[tf.Tensor, tf.Tensor]
 
 
 def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -36,50 +41,67 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
 
 def decode_with_orientation(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The same, and the orientation that was applied: int64 scalar, 1 to 8."""
-    kind = picture_format(image_bytes)
-    content = tf.io.decode_raw(image_bytes, tf.uint8)
+    content = file_content(image_bytes)
     branches = {
-        JPEG: lambda: decode_jpeg(image_bytes, content),
-        PNG: lambda: decode_png(image_bytes, content),
-        BMP: lambda: bmp.decode_bmp(content),
-        GIF: lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
-        WEBP: lambda: decode_webp(image_bytes, content),
+        JPEG: decode_jpeg,
+        PNG: decode_png,
+        BMP: lambda _, content: (bmp.decode_bmp(content), no_exif()),
+        GIF: decode_gif,
+        WEBP: decode_webp,
     }
-    image = tf.ensure_shape(tf.switch_case(kind, branches), (None, None, 3))
-    start, end = orientation.exif_block(content, kind)
-    turned = orientation.block_orientation(content, start, end)
-    image = orientation.upright(image, turned)
+    image, exif = tf.switch_case(
+        picture_format(image_bytes),
+        {
+            kind: functools.partial(decode, image_bytes, content)
+            for kind, decode in branches.items()
+        },
+    )
+    turned = orientation.orientation_of(image_bytes, exif)
+    image = orientation.upright(tf.ensure_shape(image, (None, None, 3)), turned)
     return tf.ensure_shape(image, (None, None, 3)), turned
 
 
-def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
-    """Pixels of a JPEG as stored, by the accurate transform, as pillow's: uint8 [h, w, 3]."""
-    fault = orientation.check_jpeg(content, orientation.jpeg_header(content))
-    with tf.control_dependencies([fault]):
+def no_exif() -> tf.Tensor:
+    """What stands for a file without an EXIF block."""
+    return tf.zeros(2, tf.int64)
+
+
+def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
+    """A JPEG, by the accurate transform, as pillow's."""
+    header = picture_parts.jpeg_header(content)
+    with tf.control_dependencies([picture_parts.check_jpeg(content, header)]):
         image_bytes = tf.identity(image_bytes)
-    return tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
+    return image, picture_parts.jpeg_exif(content, header)
 
 
-def decode_png(image_bytes: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
-    """Pixels of a PNG: uint8 [h, w, 3].
+def decode_gif(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
+    """The first frame of a GIF; what it leaves transparent or free is black."""
+    image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    return image, no_exif()
+
+
+def decode_png(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
+    """A PNG, of an animation the picture that other readers see.
 
     Raises:
         tf.errors.InvalidArgumentError: it is damaged, or has a transparent colour and not 8 bits,
             which decoders compare differently.
     """
-    bits, colour = tf.unstack(part(content, tf.constant(24, tf.int64), 2))
-    transparency, _ = orientation.find_chunk(content, b"tRNS")
-    has_colour = (transparency > 0) & is_one_of(colour, (0, 2)) & (bits != 8)
+    bits, colour = numbers(content, 24, ((0, 1, "big"), (1, 1, "big")))
+    is_transparent = picture_parts.find_chunk(content, b"tRNS", is_png=True)[0] > 0
+    has_colour = is_transparent & is_one_of(colour, (0, 2)) & (bits != 8)
     fault = refuse_first(((has_colour, "a PNG with a transparent colour that has not 8 bits."),))
     with tf.control_dependencies([fault]):
         image = tf.io.decode_png(image_bytes, channels=4)
     # TensorFlow gives pictures of less than 8 bits that know no opacity a wrong one.
-    has_alpha = is_one_of(colour, (4, 6)) | (transparency > 0)
-    return tf.cond(has_alpha, lambda: over_black(image), lambda: image[..., :3])
+    has_alpha = is_one_of(colour, (4, 6)) | is_transparent
+    image = tf.cond(has_alpha, lambda: over_black(image), lambda: image[..., :3])
+    return image, picture_parts.find_chunk(content, b"eXIf", is_png=True)
 
 
-def decode_webp(image_bytes: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
-    """Pixels of a WebP: uint8 [h, w, 3].
+def decode_webp(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
+    """A WebP that is not animated.
 
     By DecodeImage, so that an older TF Serving, which knows no DecodeWebP, loads the graph and
     refuses the picture.
@@ -89,13 +111,14 @@ def decode_webp(image_bytes: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
             beyond its memory.
     """
     is_extended = tf.strings.substr(image_bytes, 12, 4) == b"VP8X"
-    flags = part(content, tf.constant(20, tf.int64), 1)[0]
+    (flags,) = numbers(content, 20, ((0, 1, "big"),))
     is_animated = is_extended & (tf.bitwise.bitwise_and(flags, ANIMATION) > 0)
     with tf.control_dependencies([refuse_first(((is_animated, "an animated WebP."),))]):
         image = tf.io.decode_image(image_bytes, channels=0, expand_animations=False)
-    return tf.cond(
+    image = tf.cond(
         tf.shape(image)[2] == 4, lambda: over_black(image), lambda: tf.identity(image[..., :3])
     )
+    return image, picture_parts.find_chunk(content, b"EXIF", is_png=False)
 
 
 def over_black(image: tf.Tensor) -> tf.Tensor:

@@ -1,43 +1,60 @@
-"""Numbers read out of a file's bytes, in TensorFlow operations. No offset can lead outside."""
+"""Numbers read out of a file's bytes, in TensorFlow operations. No offset can lead outside.
+
+Each operation costs a microsecond or more in every picture, hence few and wide ones.
+"""
 
 import tensorflow as tf
 
+# Zeros behind a file's bytes, so that a few bytes can be read at any place of it.
+MARGIN = 64
 
-def part(content: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
-    """Bytes from a place on; what lies behind the end is 0.
+
+def file_content(image_bytes: tf.Tensor) -> tf.Tensor:
+    """A file's bytes with a margin of zeros: string scalar -> uint8 [n + MARGIN]."""
+    return tf.concat([tf.io.decode_raw(image_bytes, tf.uint8), tf.zeros(MARGIN, tf.uint8)], 0)
+
+
+def file_size(content: tf.Tensor) -> tf.Tensor:
+    """Number of bytes of the file; int64 scalar."""
+    return tf.size(content, tf.int64) - MARGIN
+
+
+def part(content: tf.Tensor, start: tf.Tensor | int, size: int) -> tf.Tensor:
+    """Bytes from a place on; outside of the file they are 0.
 
     Args:
-        content: uint8 [n].
-        start: int64 scalar; a negative one counts as the end.
-        size: number of bytes.
+        content: uint8 [n + MARGIN].
+        start: int64 scalar, >= 0.
+        size: number of bytes, at most MARGIN.
 
     Returns:
         int64 [size].
     """
-    end = tf.size(content, tf.int64)
-    start = tf.where((start < 0) | (start > end), end, start)
-    found = content[start : start + size]
-    missing = tf.cast(size, tf.int64) - tf.size(found, tf.int64)
-    return tf.ensure_shape(tf.cast(tf.pad(found, [[0, missing]]), tf.int64), (size,))
+    start = tf.minimum(tf.cast(start, tf.int64), file_size(content))
+    return tf.ensure_shape(tf.cast(content[start : start + size], tf.int64), (size,))
 
 
-def big(content: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
-    """An unsigned number, the most significant byte first; int64 scalar."""
-    weights = tf.constant([256**place for place in reversed(range(size))], tf.int64)
-    return tf.reduce_sum(part(content, start, size) * weights)
+def numbers(content: tf.Tensor, start: tf.Tensor | int, fields: tuple) -> list[tf.Tensor]:
+    """Unsigned numbers that stand near each other.
+
+    Args:
+        content: uint8 [n + MARGIN].
+        start: int64 scalar, the place from which the fields count.
+        fields: (offset, number of bytes, "big" or "little") of each.
+
+    Returns:
+        int64 scalars.
+    """
+    width = max(offset + size for offset, size, _ in fields)
+    rows = []
+    for offset, size, order in fields:
+        weights = [256**place for place in range(size)]
+        weights = weights if order == "little" else weights[::-1]
+        rows.append([0] * offset + weights + [0] * (width - offset - size))
+    values = tf.reduce_sum(tf.constant(rows, tf.int64) * part(content, start, width), axis=1)
+    return tf.unstack(values)
 
 
-def little(content: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
-    """An unsigned number, the least significant byte first; int64 scalar."""
-    weights = tf.constant([256**place for place in range(size)], tf.int64)
-    return tf.reduce_sum(part(content, start, size) * weights)
-
-
-def begins(content: tf.Tensor, start: tf.Tensor, expected: bytes) -> tf.Tensor:
-    """Whether these bytes stand at a place; bool scalar."""
-    return tf.reduce_all(part(content, start, len(expected)) == list(expected))
-
-
-def is_one_of(value: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
+def is_one_of(value: tf.Tensor, wanted: tuple[int, ...]) -> tf.Tensor:
     """Whether a number is in a list; bool scalar."""
-    return tf.reduce_any(value == tf.constant(numbers, tf.int64))
+    return tf.reduce_any(value == tf.constant(wanted, tf.int64))
