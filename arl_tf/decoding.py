@@ -76,8 +76,13 @@ def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
 
 
 def decode_gif(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
-    """The first frame of a GIF; what it leaves transparent or free is black."""
+    """The first frame of a GIF, which must fill the canvas: TensorFlow gives that frame alone."""
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    canvas = numbers(content, 6, ((2, 2, "little"), (0, 2, "little")))
+    is_part = tf.reduce_any(tf.shape(image, tf.int64)[:2] != tf.stack(canvas))
+    fault = refuse_first(((is_part, "a GIF whose first frame does not fill its canvas."),))
+    with tf.control_dependencies([fault]):
+        image = tf.identity(image)
     return image, no_exif()
 
 

@@ -14,7 +14,7 @@ from serving.clients.contract import Attributes
 from serving.clients.errors import EncoderError
 from serving.clients.rest_client import EncoderClient
 from serving.device import packing
-from serving.device.encoder import DeviceEncoder, is_rotated
+from serving.device.encoder import DeviceEncoder
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
 
@@ -67,7 +67,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         " head, and prints the attributes it reads from them.",
     )
     add = command.add_argument
-    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP or GIF, any size")
+    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or WebP, any size")
     add("--tflite", required=True, metavar="FILE", help="the exported encoder_*.tflite")
     add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
     add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
@@ -143,8 +143,6 @@ def encode_photos(
 
     photos, codes = [], []
     for path, code in device.encode_files(paths, on_unreadable=note):
-        if is_rotated(path):
-            print(f"{path}: asks for a rotation (EXIF), which is not applied", file=sys.stderr)
         photos.append(path)
         codes.append(code)
     if not photos:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import layers
 from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
-from arl_tf import data, export, parity, publishing, saved_models, tflite, warmup
+from arl_tf import data, decoding, export, parity, publishing, saved_models, tflite, warmup
 from arl_tf.code_layers import QuantisedCode
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
@@ -147,7 +147,7 @@ def test_encode_bytes_takes_mixed_formats_and_sizes_as_training_does(signatures,
         as_bytes(exact, "PNG"),
         as_bytes(exact[:5, :5], "PNG"),
     ]
-    prepared = [data.preprocess(data.decode_image(file), SIZE) for file in files]
+    prepared = [data.preprocess(decoding.decode_image(file), SIZE) for file in files]
     by_hand = models.encoder(data.to_float(tf.stack(prepared)), training=False)
     code = signatures.encoder["encode_bytes"](image_bytes=tf.constant(files))["code"]
     assert np.abs(code - by_hand).max() < 1e-5
@@ -369,8 +369,8 @@ def test_saved_model_that_differs_from_keras_is_refused(
 def test_encode_bytes_that_prepares_otherwise_is_refused(
     models, tmp_path, fast_tflite, monkeypatch
 ):
-    decode = data.decode_image
-    monkeypatch.setattr(data, "decode_image", lambda one: decode(one)[::-1])
+    decode = decoding.decode_image
+    monkeypatch.setattr(decoding, "decode_image", lambda one: decode(one)[::-1])
     with pytest.raises(export.ExportError, match="encode_bytes: differs"):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
