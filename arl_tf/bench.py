@@ -20,9 +20,17 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from arl_tf import celeba, data, faces, models, splits, tflite, train, trainer
-from arl_tf.config import Config
-from arl_tf.tflite_checks import Proof
+from arl_tf.config.settings import Config, subset
+from arl_tf.data import celeba_folder, image_sets, splits
+from arl_tf.data.faces import generation
+from arl_tf.data.image_sets import DataSettings
+from arl_tf.data.splits import SplitSettings
+from arl_tf.exporting import tflite
+from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.models import architectures
+from arl_tf.training import train
+from arl_tf.training.learner import ADVERSARIAL, TASK
+from arl_tf.training.settings import TrainingSettings
 
 DRAWN_FACES = 1500
 STEPS = 20
@@ -60,21 +68,23 @@ def seconds_of(action: Callable[[], object]) -> float:
 
 def measure_drawing() -> dict[str, float]:
     """Milliseconds that a procedural face of 64 pixels takes (one thread), best of three."""
-    faces.generate_faces(64, 64, seed=0)
-    best = min(seconds_of(lambda: faces.generate_faces(512, 64, seed=0)) for _ in range(3))
+    generation.generate_faces(64, 64, seed=0)
+    best = min(seconds_of(lambda: generation.generate_faces(512, 64, seed=0)) for _ in range(3))
     return {"procedural_face_ms": best / 512 * 1e3}
 
 
 def drawn_folder(folder: pathlib.Path) -> pathlib.Path:
     """Writes procedural faces as a CelebA-layout folder of JPEGs."""
-    drawn = faces.generate_faces(DRAWN_FACES, 128, seed=1)
-    (folder / celeba.IMAGE_FOLDER).mkdir(parents=True)
-    rows = [str(DRAWN_FACES), " ".join(faces.ATTRIBUTE_NAMES)]
+    drawn = generation.generate_faces(DRAWN_FACES, 128, seed=1)
+    (folder / celeba_folder.IMAGE_FOLDER).mkdir(parents=True)
+    rows = [str(DRAWN_FACES), " ".join(generation.ATTRIBUTE_NAMES)]
     for number, (image, labels) in enumerate(zip(drawn.images, drawn.attributes, strict=True)):
         name = f"{number:06d}.jpg"
-        Image.fromarray(image[:, 12:116]).save(folder / celeba.IMAGE_FOLDER / name, quality=92)
+        Image.fromarray(image[:, 12:116]).save(
+            folder / celeba_folder.IMAGE_FOLDER / name, quality=92
+        )
         rows.append(" ".join([name, *("1" if label else "-1" for label in labels)]))
-    (folder / celeba.ATTRIBUTE_FILE).write_text("\n".join(rows) + "\n")
+    (folder / celeba_folder.ATTRIBUTE_FILE).write_text("\n".join(rows) + "\n")
     return folder
 
 
@@ -96,9 +106,9 @@ class LocalFaces(tfds.core.GeneratorBasedBuilder):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        index = celeba.read_folder_index(self.folder)
+        index = celeba_folder.read_folder_index(self.folder)
         for name in index.files:
-            yield name, {"image": str(self.folder / celeba.IMAGE_FOLDER / name)}
+            yield name, {"image": str(self.folder / celeba_folder.IMAGE_FOLDER / name)}
 
 
 def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, float]:
@@ -106,16 +116,17 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
 
     Each once and again.
     """
-    index = celeba.read_folder_index(folder)
-    paths = [str(folder / celeba.IMAGE_FOLDER / name) for name in index.files]
+    index = celeba_folder.read_folder_index(folder)
+    paths = [str(folder / celeba_folder.IMAGE_FOLDER / name) for name in index.files]
 
     def read_plain():
-        return sum(len(chunk.rows) for chunk in data.read_files(paths, 64))
+        return sum(len(chunk.rows) for chunk in image_sets.read_files(paths, 64))
 
     def read_builder():
         dataset = builder.as_dataset(split="train")
         dataset = dataset.map(
-            lambda example: data.preprocess(example["image"], 64), num_parallel_calls=os.cpu_count()
+            lambda example: image_sets.preprocess(example["image"], 64),
+            num_parallel_calls=os.cpu_count(),
         )
         return sum(len(images) for images in dataset.batch(256).as_numpy_iterator())
 
@@ -137,11 +148,12 @@ def measure_training() -> dict[str, float]:
     """The adversarial step at 64 px: images per second, cost in task steps, wait for data."""
     config = Config(num_faces=1200, decoder_width=16)
     with tempfile.TemporaryDirectory() as cache:
-        images = data.load_images(config, pathlib.Path(cache))
-        parts = splits.split_by_identity(images.identities, config)
-        learner = train.build_learner(config, images, parts)
-        task = timed_steps(learner, config, images, parts, trainer.TASK)
-        adversarial = timed_steps(learner, config, images, parts, trainer.ADVERSARIAL)
+        images = image_sets.load_images(subset(config, DataSettings), pathlib.Path(cache))
+        parts = splits.split_by_identity(images.identities, subset(config, SplitSettings))
+        settings = subset(config, TrainingSettings)
+        learner = train.learner_for(settings, images, parts)
+        task = timed_steps(learner, settings, images, parts, TASK)
+        adversarial = timed_steps(learner, settings, images, parts, ADVERSARIAL)
     step_images = config.batch_size * (1 + config.decoder_steps)
     return {
         "adversarial_images_per_second": step_images / sum(adversarial),
@@ -150,11 +162,11 @@ def measure_training() -> dict[str, float]:
     }
 
 
-def timed_steps(learner, config, images, parts, phase: str) -> tuple[float, float]:
+def timed_steps(learner, settings, images, parts, phase: str) -> tuple[float, float]:
     """(seconds waiting for data, seconds computing) of a step: means of STEPS steps after three."""
-    train.compile_phase(learner, config, phase, STEPS)
+    train.compile_phase(learner, settings, phase, STEPS)
     step = tf.function(learner.train_step)
-    batches = iter(train.batches_from(0, config, images, parts))
+    batches = iter(train.batches_from(0, settings, images, parts))
     waits, computes = [], []
     for _ in range(STEPS + 3):
         started = time.perf_counter()
@@ -171,12 +183,12 @@ def measure_tflite() -> dict[str, float]:
 
     A small encoder, 64 pixels; every form encodes the same pictures in turn, the medians count.
     """
-    encoder, _ = models.build_encoder_and_task_head(
+    encoder, _ = architectures.build_encoder_and_task_head(
         "small", image_size=64, cut="middle", code_channels=32, num_attributes=40
     )
-    pictures = faces.generate_faces(ENCODED, 64, seed=2).images
+    pictures = generation.generate_faces(ENCODED, 64, seed=2).images
     proof = Proof(pictures, pictures, pictures, np.zeros((ENCODED, 40), np.uint8))
-    floats = data.to_float(pictures).numpy()
+    floats = image_sets.to_float(pictures).numpy()
     compiled = tf.function(lambda image: encoder(image, training=False))
     encoders: dict[str, Callable[[np.ndarray], object]] = {
         "keras_predict": lambda image: encoder.predict(image, verbose=0),

@@ -15,8 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
-from arl_tf import config as settings
-from arl_tf import runs
+from arl_tf.config import settings as settings
+from arl_tf.experiments import run_directory
 
 # Exit code of everything that the user can mend.
 USAGE_ERROR = 2
@@ -30,11 +30,13 @@ def main(argv: list[str]) -> None:
     try:
         given = settings.given_flags(flags.FLAGS)
         settings.check_given(given)
-        run = runs.RunDirectory(pathlib.Path(given.get("workdir", settings.Config.workdir)))
+        run = run_directory.RunDirectory(
+            pathlib.Path(given.get("workdir", settings.Config.workdir))
+        )
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
         # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
-        from arl_tf import stages
+        from arl_tf.experiments import stages
 
         stages.run_stages(config, run)
     except (ValueError, RuntimeError, OSError) as error:
@@ -58,7 +60,7 @@ def show_only_our_notes() -> None:
     logging.get_absl_handler().addFilter(is_wanted)
 
 
-def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
+def inherited_settings(run: run_directory.RunDirectory, given: dict) -> dict:
     """What an earlier run of this directory used.
 
     So `--stages=audit --workdir=DIR` needs no flagfile. A new training with --overwrite inherits
@@ -67,16 +69,18 @@ def inherited_settings(run: runs.RunDirectory, given: dict) -> dict:
     stages = given.get("stages", settings.Config.stages)
     if given.get("overwrite", False) and "train" in stages:
         return {}
-    return settings.inherited(runs.recorded_settings(run), runs.finished_stages(run), given)
+    return settings.inherited(
+        run_directory.recorded_settings(run), run_directory.finished_stages(run), given
+    )
 
 
 def recorded_codes_settings(given: dict) -> dict:
     """Settings that --codes=FILE has where the command line does not say otherwise."""
     if not given.get("codes"):
         return {}
-    from arl_tf import foreign
+    from arl_tf.auditing.encoders import external
 
-    side = foreign.codes_image_size(pathlib.Path(given["codes"]))
+    side = external.codes_image_size(pathlib.Path(given["codes"]))
     return {**settings.FOR_RECORDED_CODES, **({"image_size": side} if side else {})}
 
 

@@ -9,10 +9,12 @@ import signal
 import sys
 import threading
 
+import grpc
 from absl import app, flags, logging
 
 from serving.server import batching
 from serving.server.endpoints import LocalServer, Settings, bracketed
+from serving.server.errors import ServingError
 from serving.server.validation import Limits
 from serving.web import demo
 
@@ -28,8 +30,14 @@ TEXTS = (
     (
         "model_config_file",
         None,
-        "Instead of --model_base_path: a ModelServerConfig in text format, with version policies"
+        "Goes before --model_base_path: a ModelServerConfig in text format, with version policies"
         " and labels. Read again at every poll.",
+    ),
+    (
+        "model_name",
+        None,
+        "Name of the one model whose version folders --model_base_path then holds, as TF Serving"
+        " takes it.",
     ),
     ("host", DEFAULTS.host, "Address to listen at; 0.0.0.0 for every one."),
     (
@@ -86,6 +94,25 @@ INTEGERS = (
     ),
     ("max_request_bytes", DEFAULTS.limits.request_bytes, 1, None, "Bytes of a request, at most."),
 )
+BOOLEANS = (
+    ("enable_batching", False, "Merge requests that wait at the same time."),
+    (
+        "allow_version_labels_for_unavailable_models",
+        DEFAULTS.allow_version_labels_for_unavailable_models,
+        "A label of --model_config_file that is new, or stays where it is, may name a version that"
+        " is not served yet. A config with labels needs it to start.",
+    ),
+    (
+        "rest_api_enable_cors_support",
+        DEFAULTS.rest_api_enable_cors_support,
+        "Answer REST with CORS headers, so that pages of other origins may call it.",
+    ),
+    (
+        "enable_serialization_as_tensor_content",
+        DEFAULTS.enable_serialization_as_tensor_content,
+        "gRPC's Predict answers with tensor_content instead of float_val and its like.",
+    ),
+)
 SECONDS = (
     (
         "file_system_poll_wait_seconds",
@@ -104,12 +131,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         flags.DEFINE_integer(name, default, text, least, most, flag_values=values)
     for name, default, text in SECONDS:
         flags.DEFINE_float(name, default, text, 0.0, flag_values=values)
-    flags.DEFINE_bool(
-        "enable_batching",
-        False,
-        "Merge requests that wait at the same time.",
-        flag_values=values,
-    )
+    for name, default, text in BOOLEANS:
+        flags.DEFINE_bool(name, default, text, flag_values=values)
+    flags.DEFINE_alias("enable_cors_support", "rest_api_enable_cors_support", flag_values=values)
 
 
 def settings_from_flags(values: flags.FlagValues) -> Settings:
@@ -122,7 +146,7 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
         raise ValueError("--batching_parameters_file needs --enable_batching.")
     parameters = batching.NO_MERGING
     if values.enable_batching:
-        file = values.batching_parameters_file
+        file = path_or_none(values.batching_parameters_file)
         parameters = batching.read_parameters(file) if file else batching.BatchingParameters()
     same = {field.name for field in dataclasses.fields(Settings)} & set(values)
     paths = ("model_base_path", "model_config_file")
@@ -141,7 +165,25 @@ def settings_from_flags(values: flags.FlagValues) -> Settings:
 
 def path_or_none(value: str | None) -> pathlib.Path | None:
     """A path flag's value; None where the flag was not given."""
-    return pathlib.Path(value) if value else None
+    return pathlib.Path(value).expanduser() if value else None
+
+
+def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:
+    """A server with its models loaded and its ports bound.
+
+    Raises:
+        SystemExit: it can't be had; it says why.
+    """
+    try:
+        settings = settings_from_flags(values)
+        return settings, LocalServer(settings, demo.pages(path_or_none(values.demo_attacker)))
+    except ServingError as error:
+        remedy = ""
+        if error.code == grpc.StatusCode.FAILED_PRECONDITION:
+            remedy = " Remedy: --allow_version_labels_for_unavailable_models."
+        sys.exit(f"serving.local_server: {error.code.name}: {error.message}.{remedy}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"serving.local_server: {error}")
 
 
 def run(values: flags.FlagValues) -> None:
@@ -150,11 +192,7 @@ def run(values: flags.FlagValues) -> None:
     Raises:
         SystemExit: the server can't be started; it says why.
     """
-    try:
-        settings = settings_from_flags(values)
-        server = LocalServer(settings, demo.pages(path_or_none(values.demo_attacker)))
-    except (OSError, ValueError) as error:
-        sys.exit(f"serving.local_server: {error}")
+    settings, server = prepared(values)
     # Only now: while models are being loaded there is nothing to drain.
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

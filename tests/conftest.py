@@ -1,43 +1,107 @@
 """Fixtures that test files share: one small run of everything, the folder of real photographs."""
 
+import json
 import os
 import pathlib
+import shutil
 import subprocess
-import sys
 
+import filelock
+import kept_readouts
 import pytest
+from commands import ROOT, run_module
+from waiting import OF_A_PROCESS
 
-ROOT = pathlib.Path(__file__).parent.parent
+__all__ = ["ROOT", "run_main"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-# Minutes each: begun first, they do not keep one of two processes waiting for the other.
-LONG = ("test_known_answers.py", "test_audit_stage.py")
+# The longest are begun first: they must not keep one of two processes waiting at the end. In this
+# order what needs the smoke run comes when it is there.
+FIRST = (
+    "test_audit_stage.py",
+    "test_known_answers.py",
+    "test_demo_attackers.py",
+    "test_decoder_attacks.py",
+    "test_train.py",
+)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in LONG)
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 
 
-def run_main(*flags, timeout=400):
+def run_main(*flags):
     """Runs `python -m arl_tf.main` from the repository's root; returns the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "arl_tf.main", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    return run_module("arl_tf.main", *flags)
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory):
-    """(run directory, finished process) of configs/smoke.cfg with deterministic operations."""
-    workdir = tmp_path_factory.mktemp("smoke") / "run"
-    finished = run_main("--flagfile=configs/smoke.cfg", f"--workdir={workdir}", "--deterministic")
+def made_once(tmp_path_factory):
+    """A function (name, make) -> folder: the first worker that asks has `make(folder)` fill it.
+
+    The others wait, and get the same folder. Nobody changes it.
+    """
+
+    def folder_of(name, make):
+        root = tmp_path_factory.getbasetemp()
+        # Workers of pytest-xdist have folders of their own in the session's.
+        root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+        folder, made = root / f"once_{name}", root / f"once_{name}.made"
+        with filelock.FileLock(root / f"once_{name}.lock", timeout=OF_A_PROCESS):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session", autouse=True)
+def readouts_are_fitted_once(made_once):
+    """In this process and in those of commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kept_readouts.FOLDER, str(made_once("readouts", lambda folder: None)))
+        kept_readouts.keep()
+        yield
+
+
+def make_smoke_run(folder):
+    """Leaves run/, and what the command said in stdout and stderr."""
+    finished = run_main(
+        "--flagfile=configs/smoke.cfg", f"--workdir={folder / 'run'}", "--deterministic"
+    )
     assert finished.returncode == 0, finished.stderr[-3000:]
-    return workdir, finished
+    said = {"args": finished.args, "stdout": finished.stdout, "stderr": finished.stderr}
+    (folder / "said.json").write_text(json.dumps(said))
+
+
+@pytest.fixture(scope="session")
+def smoke_run(made_once):
+    """(run directory, finished process) of configs/smoke.cfg with deterministic operations.
+
+    For reading only, by all workers at once: what starts commands on it takes `smoke_copy`.
+    """
+    folder = made_once("smoke", make_smoke_run)
+    said = json.loads((folder / "said.json").read_text())
+    before = state_of(folder)
+    yield folder / "run", subprocess.CompletedProcess(returncode=0, **said)
+    assert state_of(folder) == before, "a test has changed the run that others read"
+
+
+def state_of(folder):
+    """Every file's time of change, in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def smoke_copy(smoke_run, tmp_path):
+    """A copy of the smoke run's directory, with the same times of change, to do anything to."""
+    return shutil.copytree(smoke_run[0], tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +114,8 @@ def celeba_folder():
 
 
 @pytest.fixture(scope="session")
-def exported_models(tmp_path_factory):
+def exported_models(made_once):
     """A folder that holds encoder/1 and task_head/1, tiny; tests copy it and don't change it."""
     import serving_models
 
-    return serving_models.save_models(tmp_path_factory.mktemp("exported"))
+    return made_once("exported", serving_models.save_models)

@@ -4,7 +4,7 @@ Run with an interpreter that has the original runtimes; the project's own enviro
 
     python -m pip install torch efficientnet-lite-pytorch dlib-bin
     python tests/make_frozen_references.py --efficientnet_lite0=FILE.pth \\
-        --efficientnet_lite1=FILE.pth --dlib=FILE.dat --output=tests/data
+        --efficientnet_lite1=FILE.pth --dlib=FILE.dat --output=tests/fixtures
 
 The stored files were made on CPU with Python 3.11.7, numpy 2.4.6, torch 2.13.0,
 efficientnet-lite-pytorch 0.1.0 (the authors' model code for the .pth files) and dlib 20.0.1

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from arl_tf import faces, utility
-from arl_tf.audit import AuditReport
-from arl_tf.resamples import Resamples
-from arl_tf.rulers import MEASURES
+from arl_tf.auditing.audit import AuditReport
+from arl_tf.auditing.resamples import Resamples
+from arl_tf.data.faces import generation
+from arl_tf.metrics import utility
+from arl_tf.metrics.reconstruction import MEASURES
 
 COUNT = 5
 
@@ -98,7 +99,7 @@ def report_content(leakage=None):
 def audit_report(leakage=None, count=COUNT):
     rng = np.random.default_rng(0)
     names = ("decoder", "linear", "task_output", "mean_image", "training_adversary")
-    originals = faces.generate_faces(count, 32, seed=9).images
+    originals = generation.generate_faces(count, 32, seed=9).images
     noise = rng.integers(-20, 20, (len(names), *originals.shape))
     return AuditReport(
         content=report_content(leakage),

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import contextlib
-import time
+import threading
 
 import grpc
 import numpy as np
@@ -13,6 +13,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+from waiting import wait_for
 
 INPUTS = {
     "encoder": {
@@ -27,11 +28,14 @@ class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers as the exported models do; `faults` (status, message) go first, one a call."""
 
     def __init__(self):
-        self.requests, self.faults, self.delay = [], [], 0.0
+        self.requests, self.faults = [], []
+        # A test that clears it holds up the answers.
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def Predict(self, request, context):
         self.requests.append(request)
-        time.sleep(self.delay)
+        wait_for(self.go_on)
         if self.faults:
             context.abort(*self.faults.pop(0))
         ((name, tensor),) = request.inputs.items()

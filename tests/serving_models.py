@@ -7,14 +7,14 @@ import io
 import json
 import shutil
 import threading
-import time
 
 import keras
 import numpy as np
 from keras import layers
 from PIL import Image
+from waiting import LONG
 
-from arl_tf.saved_models import save_encoder, save_task_head
+from arl_tf.exporting.saved_models import save_encoder, save_task_head
 from serving.server.endpoints import LocalServer, Settings
 from serving.web import demo
 
@@ -63,13 +63,15 @@ def b64(content):
 
 @contextlib.contextmanager
 def serving(folder, *, demo_attacker=None, **settings):
-    """A running server on free ports with the demo page, drained at the end."""
+    """A running server with the demo page on free ports, patient unless settings replace that."""
     defaults = {"model_base_path": folder, "port": 0, "rest_api_port": 0}
+    defaults |= {"rest_api_timeout": LONG, "grpc_timeout": LONG}
     server = LocalServer(Settings(**(defaults | settings)), demo.pages(demo_attacker))
     server.start()
     try:
         yield server
     finally:
+        # What a test has left behind is not waited for.
         server.stop(grace=5)
 
 
@@ -77,7 +79,7 @@ def rest(server, method, path, body=None, port=None):
     """(HTTP status, parsed answer) of a REST request; a body that is not bytes is sent as JSON."""
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", port or server.rest_api_port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port or server.rest_api_port, timeout=LONG)
     with contextlib.closing(connection):
         connection.request(method, path, body)
         response = connection.getresponse()
@@ -89,18 +91,10 @@ def predict(server, model, body, version="", port=None):
     return rest(server, "POST", f"/v1/models/{model}{version}:predict", body, port)
 
 
-def until(condition, seconds=30):
-    """Waits for a condition; fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def hold_up(running):
     """Makes every batch wait until the function returned here is called."""
     event = threading.Event()
-    running._batcher._on_batch = lambda items: event.wait(20)
+    running._batcher._on_batch = lambda items: event.wait(LONG)
     return event.set
 
 

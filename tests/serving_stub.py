@@ -5,10 +5,12 @@ import contextlib
 import http.server
 import io
 import json
+import socket
 import threading
 
 import numpy as np
 from PIL import Image
+from waiting import LONG
 
 SIZE = 8
 CODE_SHAPE = (2, 2, 3)
@@ -76,7 +78,7 @@ class RecordingSocket(io.RawIOBase):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 20
+    timeout = LONG
 
     def setup(self):
         super().setup()
@@ -181,3 +183,11 @@ def rest_stub():
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextlib.contextmanager
+def refusing_address():
+    """An address of this machine that refuses connections, and that nobody else can take."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"

@@ -2,8 +2,8 @@
 
 from reports import report_content
 
-from arl_tf import study_results
-from arl_tf.studies import Contrast, Study, StudyPoint
+from arl_tf.experiments.sweeps import study_results
+from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPoint
 
 PLACES = ("early", "late", "pooled")
 

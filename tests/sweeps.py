@@ -4,7 +4,7 @@ import copy
 
 from reports import report_content
 
-from arl_tf import sweep_results
+from arl_tf.experiments.sweeps import sweep_results
 
 
 def audit(mcc, leakage, *, half=0.02):

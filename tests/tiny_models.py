@@ -8,8 +8,8 @@ import numpy as np
 from keras import layers
 from PIL import Image
 
-from arl_tf import models
-from arl_tf.tflite_checks import Proof
+from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.models import architectures
 
 SIZE = 16
 NAMES = ("Smiling", "Eyeglasses", "Wearing Hat")
@@ -22,7 +22,7 @@ def build_models(seed=0, bounds=None):
     features = layers.ReLU(name="relu")(layers.BatchNormalization(name="stem_norm")(features))
     features = layers.Conv2D(4, 1, name="bottleneck")(features)
     code = layers.BatchNormalization(center=False, scale=False, name="code_norm")(features)
-    code = models.bounded(code, bounds or models.CodeBounds())
+    code = architectures.bounded(code, bounds or architectures.CodeBounds())
     encoder = keras.Model(image, code, name="encoder")
     head_input = keras.Input(code.shape[1:], name="code")
     pooled = layers.GlobalAveragePooling2D(name="pooled")(head_input)

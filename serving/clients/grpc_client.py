@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from serving.clients import tensor_protos
 from serving.clients.base import CodeClient
 from serving.clients.contract import ServedSignature, Signature, TensorSpec
 from serving.clients.errors import (
@@ -114,7 +115,7 @@ class GrpcEncoderClient(CodeClient):
         answer = self.call("Predict", self.predict_request(model, signature, rows))
         try:
             return {
-                name: tf.make_ndarray(answer.outputs[name]).astype(np.float32)
+                name: tensor_protos.to_array(answer.outputs[name]).astype(np.float32)
                 for name in signature.outputs
             }
         except (KeyError, ValueError, TypeError) as error:

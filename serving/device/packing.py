@@ -26,7 +26,7 @@ def bits_per_value(levels: int) -> int:
 def outermost_level(levels: int) -> float:
     """Where the exported encoders' outermost level lies: 1 for two, half more with every bit.
 
-    The rule of arl_tf/capacity.py; `pack` refuses codes that follow another one.
+    The rule of arl_tf/models/capacity.py; `pack` refuses codes that follow another one.
     """
     bits_per_value(levels)
     return 0.5 + 0.5 * math.log2(levels)

@@ -11,9 +11,17 @@ import starlette.routing
 import uvicorn
 from absl import logging
 
-from serving.server import batching, grpc_service, model_config, model_store, rest_app, servable
+from serving.server import (
+    batching,
+    grpc_service,
+    layout,
+    model_config,
+    model_store,
+    rest_app,
+    servable,
+)
 from serving.server.batching import BatchingParameters
-from serving.server.http_protocol import TimedProtocol
+from serving.server.http_protocol import Application, ConnectionLimit, TimedProtocol
 from serving.server.model_store import Sources
 from serving.server.predict import Predictor
 from serving.server.prometheus import Metrics
@@ -32,7 +40,10 @@ class Settings:
 
     Attributes:
         model_base_path: holds a folder a model, each with version folders; or None.
-        model_config_file: a ModelServerConfig in text format instead; or None.
+        model_name: of the one model whose version folders model_base_path then holds; or None.
+        model_config_file: a ModelServerConfig in text format, which goes before both; or None.
+        allow_version_labels_for_unavailable_models: a label of the config that is new, or stays
+            where it is, may name a version that is not served yet.
         host: address to listen at.
         port: for gRPC; 0 takes any that is free.
         rest_api_port: for REST; 0 takes any that is free.
@@ -43,11 +54,15 @@ class Settings:
         rest_api_timeout: seconds for a REST request, from its first byte to its answer.
         grpc_timeout: seconds for a gRPC request, or its client's deadline, if that is sooner.
         rest_api_num_threads: REST requests worked on at once.
+        rest_api_enable_cors_support: pages of other origins may call the REST API.
+        enable_serialization_as_tensor_content: gRPC answers hold tensors as bytes.
         grpc_max_threads: gRPC requests worked on at once.
     """
 
     model_base_path: pathlib.Path | None = None
+    model_name: str | None = None
     model_config_file: pathlib.Path | None = None
+    allow_version_labels_for_unavailable_models: bool = False
     host: str = "127.0.0.1"
     port: int = 8500
     rest_api_port: int = 8501
@@ -58,14 +73,13 @@ class Settings:
     rest_api_timeout: float = 30.0
     grpc_timeout: float = 60.0
     rest_api_num_threads: int = 8
+    rest_api_enable_cors_support: bool = False
+    enable_serialization_as_tensor_content: bool = False
     grpc_max_threads: int = 16
 
     def __post_init__(self):
-        if (self.model_base_path is None) == (self.model_config_file is None):
-            raise ValueError(
-                "Give either --model_base_path or --model_config_file, got"
-                f" {self.model_base_path} and {self.model_config_file}."
-            )
+        if self.model_base_path is None and self.model_config_file is None:
+            raise ValueError("Give --model_base_path or --model_config_file, got neither.")
         for name in (
             "file_system_poll_wait_seconds",
             "rest_api_timeout",
@@ -79,7 +93,12 @@ class Settings:
     def source_reader(self) -> Callable[[], Sources]:
         """Reads, at each call, which models are wanted."""
         if self.model_config_file is not None:
+            # As in TF Serving, whose image always names a model, too.
+            if self.model_base_path is not None:
+                logging.info("--model_base_path is ignored: there is --model_config_file.")
             return lambda: model_config.sources_in_file(self.model_config_file)
+        if self.model_name:
+            return lambda: model_config.source_of_model(self.model_name, self.model_base_path)
         return lambda: model_config.sources_in_folder(self.model_base_path)
 
 
@@ -107,6 +126,7 @@ class LocalServer:
 
         Raises:
             OSError, ValueError: a port can't be bound; models or config can't be read.
+            ServingError: the config's labels are refused.
         """
         self._settings = settings
         metrics = Metrics()
@@ -117,6 +137,7 @@ class LocalServer:
                 settings.source_reader(),
                 servable.load,
                 max_load_retries=settings.max_num_load_retries,
+                labels_for_unavailable=settings.allow_version_labels_for_unavailable_models,
             )
             self._batcher = batching.Batcher(settings.batching, metrics.batch)
             undo.callback(self._batcher.close)
@@ -126,23 +147,37 @@ class LocalServer:
                 address=f"{bracketed(settings.host)}:{settings.port}",
                 threads=settings.grpc_max_threads,
                 timeout=settings.grpc_timeout,
+                as_tensor_content=settings.enable_serialization_as_tensor_content,
             )
             self.port = self._grpc.port
             routes = self._routes(pages)
             self.store.poll(settled=True)
             undo.pop_all()
         if not self.store.names():
-            logging.warning("No model is being served yet.")
-        self._rest = uvicorn.Server(rest_config(routes))
+            self._warn_of_no_model()
+        busy = self.predictor.busy
+        application = ConnectionLimit(rest_app.application(routes), MAX_CONNECTIONS, busy.note)
+        self._rest = uvicorn.Server(rest_config(application))
+        application.connections = self._rest.server_state.connections
         self._rest_thread = threading.Thread(
             target=self._rest.run, args=([self._socket],), name="rest", daemon=True
         )
+
+    def _warn_of_no_model(self) -> None:
+        settings = self._settings
+        if settings.model_config_file is None and not settings.model_name:
+            reason = layout.no_models(settings.model_base_path)
+        else:
+            # The store has looked at each model's folder.
+            reason = "the lines above say why."
+        logging.warning("No model is being served yet: %s", reason)
 
     def _routes(self, pages: Pages) -> Routes:
         api = rest_app.RestApi(
             self.predictor,
             threads=self._settings.rest_api_num_threads,
             timeout=self._settings.rest_api_timeout,
+            cors=self._settings.rest_api_enable_cors_support,
         )
         return [*api.routes(), *pages(self.predictor, api)]
 
@@ -166,19 +201,20 @@ class LocalServer:
         wait_for_grpc()
         self._batcher.close()
         self.store.close()
+        self.predictor.busy.flush()
         self._socket.close()
 
 
-def rest_config(routes: Routes) -> uvicorn.Config:
+def rest_config(application: Application) -> uvicorn.Config:
     """How REST's port is served."""
     return uvicorn.Config(
-        rest_app.application(routes),
+        application,
         http=TimedProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        ws="none",
         timeout_graceful_shutdown=None,
     )
 

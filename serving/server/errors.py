@@ -22,6 +22,11 @@ def invalid(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
+def failed_precondition(message: str) -> ServingError:
+    """The request can't be met as things are now: FAILED_PRECONDITION, 400."""
+    return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
 def not_found(message: str) -> ServingError:
     """No such model or version: NOT_FOUND, 404."""
     return ServingError(grpc.StatusCode.NOT_FOUND, message)

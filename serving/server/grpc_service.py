@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import grpc
+import numpy as np
 from absl import logging
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -22,15 +24,17 @@ from tensorflow_serving.apis import (
     status_pb2,
 )
 
-from serving.server import model_config, tensor_protos
+from serving.server import example_calls, model_config, tensor_protos
 from serving.server.errors import ServingError, invalid
 from serving.server.model_store import VersionStatus
 from serving.server.predict import Caller, ModelSpec, Predictor
+from serving.server.servable import UnknownSignature
 
 SIGNATURE_DEF = "signature_def"
 HEALTH_NAMES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 # What is allowed on the wire beyond a request's tensors: names, shapes, framing.
 ENVELOPE_BYTES = 2**16
+ToProto = Callable[[np.ndarray], tensor_pb2.TensorProto]
 UNKNOWN_ERROR = grpc.StatusCode.UNKNOWN.value[0]
 
 
@@ -91,6 +95,9 @@ class _Service:
         try:
             with self._predictor.counted("grpc", method, model):
                 yield
+        except UnknownSignature as error:
+            # Only TF Serving's REST looks at the signature before it runs.
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
         except ServingError as error:
             context.abort(error.code, error.message)
         # Anything else is a fault of the server: the client is told so, the log why.
@@ -98,21 +105,15 @@ class _Service:
             logging.exception("A request failed.")
             context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log says more.")
 
-    def _refuse(self, method: str, context: grpc.ServicerContext) -> None:
-        with self._answering(method, "", context):
-            raise ServingError(
-                grpc.StatusCode.UNIMPLEMENTED,
-                f"{method} is not implemented by this server; use Predict.",
-            )
-
 
 class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata; the calls on tf.Example are refused."""
 
-    def __init__(self, predictor: Predictor, timeout: float):
+    def __init__(self, predictor: Predictor, timeout: float, to_proto: ToProto):
         """`timeout`: seconds for a request whose client sets no deadline."""
         super().__init__(predictor)
         self._timeout = timeout
+        self._to_proto = to_proto
 
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
@@ -138,7 +139,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         response.model_spec.version.value = prediction.servable.version
         response.model_spec.signature_name = prediction.signature.name
         for name, array in prediction.outputs.items():
-            response.outputs[name].CopyFrom(tensor_protos.to_proto(array))
+            response.outputs[name].CopyFrom(self._to_proto(array))
         return response
 
     def GetModelMetadata(
@@ -159,19 +160,27 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> None:
         """Refused."""
-        self._refuse("Classify", context)
+        self._refuse("Classify", request.model_spec, example_calls.CLASSIFY, context)
 
     def Regress(
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> None:
         """Refused."""
-        self._refuse("Regress", context)
+        self._refuse("Regress", request.model_spec, example_calls.REGRESS, context)
+
+    def _refuse(
+        self, method: str, spec: model_pb2.ModelSpec, kind: str, context: grpc.ServicerContext
+    ) -> None:
+        with self._answering(method, spec.name, context):
+            example_calls.refuse(self._predictor.store, spec_of(spec), kind)
 
     def MultiInference(
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> None:
         """Refused."""
-        self._refuse("MultiInference", context)
+        with self._answering("MultiInference", "", context):
+            tasks = ((spec_of(task.model_spec), task.method_name) for task in request.tasks)
+            example_calls.refuse_tasks(self._predictor.store, tasks)
 
 
 class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
@@ -205,7 +214,15 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
 class GrpcServer:
     """The services on a port."""
 
-    def __init__(self, predictor: Predictor, *, address: str, threads: int, timeout: float):
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        address: str,
+        threads: int,
+        timeout: float,
+        as_tensor_content: bool = False,
+    ):
         """Binds the port; `start` begins to answer.
 
         Args:
@@ -213,6 +230,7 @@ class GrpcServer:
             address: "host:port"; port 0 takes any that is free.
             threads: requests answered at once.
             timeout: seconds for a request whose client sets no deadline, and at most.
+            as_tensor_content: answers hold tensors as bytes, not in fields such as `float_val`.
 
         Raises:
             OSError: the port can't be bound.
@@ -228,9 +246,10 @@ class GrpcServer:
             # More than that wait in nobody's interest: they would only time out.
             maximum_concurrent_rpcs=16 * threads,
         )
+        to_proto = tensor_protos.to_content if as_tensor_content else tensor_protos.to_fields
         self._health = health.HealthServicer()
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(predictor, timeout), self._server
+            PredictionService(predictor, timeout, to_proto), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(predictor), self._server

@@ -1,8 +1,40 @@
-"""uvicorn's HTTP protocol with limits on clients that send a head slowly, or don't read."""
+"""uvicorn's HTTP protocol with limits on clients, and errors in JSON."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from serving.server.http_errors import MEDIA_TYPE, error_body, error_response
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Callable, Callable], Awaitable[None]]
+MALFORMED = "Invalid HTTP request received."
+
+
+class ConnectionLimit:
+    """An application that answers 503 while more connections are open than are allowed.
+
+    uvicorn's own limit answers in text, and logs every request that it refuses.
+    """
+
+    def __init__(self, application: Application, most: int, on_refusal: Callable[[str], None]):
+        """`on_refusal` is called with the reason for each request that is refused."""
+        self._application = application
+        self._most = most
+        self._on_refusal = on_refusal
+        # uvicorn's set of open connections, known when its server is there.
+        self.connections: Collection = ()
+
+    async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
+        """One request."""
+        application = self._application
+        if len(self.connections) > self._most:
+            reason = f"More than {self._most} connections are open; try later."
+            self._on_refusal(reason)
+            application = error_response(503, reason, close=True)
+        await application(scope, receive, send)
 
 
 class TimedProtocol(H11Protocol):
@@ -19,6 +51,23 @@ class TimedProtocol(H11Protocol):
     read_seconds = 30.0
     _timer: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP, unless an answer is on its way already, and ends the connection.
+
+        Written without h11, which lets nothing be sent once it has seen what it can't read.
+        """
+        if not (self._in_request() and self.cycle.response_started):
+            body = error_body(MALFORMED)
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\n"
+                b"Content-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+                % (MEDIA_TYPE.encode(), len(body), body)
+            )
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing: Java's client asks for an upgrade to HTTP/2 with every request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Starts the time for the first head."""

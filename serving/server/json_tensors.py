@@ -1,6 +1,7 @@
 """Bodies of REST's :predict to arrays and back, in row and column format."""
 
 import binascii
+import codecs
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ B64 = "b64"
 BYTES_SUFFIX = "_bytes"
 ROWS, COLUMNS = "instances", "inputs"
 NUMBERS = {int, float, bool}
+BLANKS = dict.fromkeys(map(ord, " \t\n\v\f\r"))
 MOST_AXES = 32
 KINDS = {"b": "true or false", "u": "whole numbers", "i": "whole numbers", "f": "numbers"}
 
@@ -40,21 +42,44 @@ class Body:
 
 
 def parse(body: bytes) -> Body:
-    """Parses a body.
+    """Parses a body. Keys that it does not know are ignored, as TF Serving does.
 
     Raises:
         ServingError: INVALID_ARGUMENT: it is no JSON object with either instances or inputs.
     """
-    content = _parse_json(body)
-    if not isinstance(content, dict):
-        raise invalid("Request must be a JSON object.")
+    content = parse_object(body)
+    name = signature_name(content)
     given = [key for key in (ROWS, COLUMNS) if key in content]
     if len(given) != 1:
         raise invalid(f"Request must have either {ROWS!r} or {COLUMNS!r}, got {given or 'none'}.")
+    return Body(name, given == [ROWS], content[given[0]])
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Parses a JSON object, with or without a byte order mark before it.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: it is something else.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body:
+        raise invalid("JSON Parse error: The document is empty")
+    content = _parse_json(body)
+    if not isinstance(content, dict):
+        raise invalid("Request must be a JSON object.")
+    return content
+
+
+def signature_name(content: Mapping[str, Any]) -> str:
+    """The signature that a request names; "" where it names none.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT: it is no string.
+    """
     name = content.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(f"'signature_name' must be a string, got {_short(name)}.")
-    return Body(name, given == [ROWS], content[given[0]])
+    return name
 
 
 def _parse_json(body: bytes) -> Any:
@@ -101,7 +126,11 @@ def _rows_to_columns(rows: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _name_columns(columns: Any, signature: Signature) -> dict[str, Any]:
-    return columns if _is_named(columns) else {_only_input(signature): columns}
+    if not _is_named(columns):
+        return {_only_input(signature): columns}
+    # TF Serving looks up the inputs that it needs, and at no other key.
+    known = {name: value for name, value in columns.items() if name in signature.inputs}
+    return known if len(known) == len(signature.inputs) else columns
 
 
 def _only_input(signature: Signature) -> str:
@@ -176,14 +205,32 @@ def _to_bytes(name: str, value: Any, depth: int = 0) -> Any:
             return value.encode()
         except UnicodeEncodeError as error:
             raise invalid(f"Input {name!r} is no text: {error}") from error
-    if not isinstance(value, dict) or not isinstance(value.get(B64), str):
+    if not isinstance(value, dict) or set(value) != {B64} or not isinstance(value[B64], str):
         raise invalid(f'Input {name!r} must hold strings or {{"b64": ...}}, got {_short(value)}.')
     try:
-        # TF Serving takes it without its padding, too.
-        padding = "" if value[B64].endswith("=") else "=" * (-len(value[B64]) % 4)
-        return pybase64.b64decode(value[B64] + padding, validate=True)
+        return decode_base64(value[B64])
     except (binascii.Error, ValueError) as error:
         raise invalid(f"Input {name!r}: unable to base64 decode: {error}") from error
+
+
+def decode_base64(text: str) -> bytes:
+    """Decodes base64 as TF Serving does (abseil, strings/escaping.cc, Base64Unescape).
+
+    Blanks and line breaks may stand anywhere: Android, Java's MIME encoder and Python's
+    encodebytes break lines. Padding, of "=" or ".", may be left out, or be complete.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        joined = text.translate(BLANKS)
+    digits = joined.rstrip("=.")
+    missing = -len(digits) % 4
+    if len(joined) - len(digits) not in (0, missing):
+        raise ValueError(f"wrong padding {joined[len(digits) :][:8]!r}")
+    return pybase64.b64decode(digits + "=" * missing, validate=True)
 
 
 def write_outputs(outputs: Mapping[str, np.ndarray], *, rows: bool, items: int) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.server import layout
+
 DEFAULT_PLATFORM = "tensorflow"
 
 
@@ -52,17 +54,8 @@ class ModelSource:
         Raises:
             OSError: base_path can't be read.
         """
-        found = version_folders(self.base_path)
+        found = layout.version_folders(self.base_path)
         return {version: found[version] for version in self.policy.choose(found)}
-
-
-def version_folders(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
-    """Version -> folder, for the folders of base_path whose names are positive whole numbers."""
-    return {
-        int(path.name): path
-        for path in pathlib.Path(base_path).iterdir()
-        if path.name.isascii() and path.name.isdecimal() and int(path.name) > 0 and path.is_dir()
-    }
 
 
 def sources_in_folder(
@@ -72,18 +65,35 @@ def sources_in_folder(
 
     Raises:
         OSError: model_base_path can't be read.
-        ValueError: it is a model's own folder.
+        ValueError: it is a model's own folder, or a version's.
     """
-    if version_folders(model_base_path):
+    if (model_base_path / layout.SAVED_MODEL).is_file():
+        raise ValueError(layout.no_models(model_base_path))
+    if layout.version_folders(model_base_path):
         raise ValueError(
             f"--model_base_path={model_base_path} holds version folders itself; give the folder"
-            " above it, which holds a folder a model."
+            " above it, which holds a folder a model, or name the model with --model_name."
         )
     return {
         path.name: ModelSource(path.name, path, policy)
         for path in sorted(pathlib.Path(model_base_path).iterdir())
-        if path.is_dir() and not path.name.startswith(".") and version_folders(path)
+        if path.is_dir() and not path.name.startswith(".") and layout.version_folders(path)
     }
+
+
+def source_of_model(name: str, base_path: pathlib.Path) -> dict[str, ModelSource]:
+    """One model of that name, whose version folders lie in base_path, as TF Serving takes it.
+
+    Raises:
+        OSError: base_path can't be read.
+        ValueError: it holds no version folder, but models, or a SavedModel itself.
+    """
+    below = [path for path in base_path.iterdir() if path.is_dir()]
+    is_version = (base_path / layout.SAVED_MODEL).is_file()
+    holds_models = not layout.version_folders(base_path) and any(map(layout.version_folders, below))
+    if is_version or holds_models:
+        raise ValueError(f"--model_name={name}: {layout.no_versions(name, base_path)}")
+    return {name: ModelSource(name, base_path)}
 
 
 def sources_in_file(path: pathlib.Path) -> dict[str, ModelSource]:
@@ -116,7 +126,7 @@ def sources_of(config: model_server_config_pb2.ModelServerConfig) -> dict[str, M
     for entry in config.model_config_list.config:
         source = _source_of(entry)
         if source.name in sources:
-            raise ValueError(f"The model config names {source.name!r} twice.")
+            raise ValueError(f"Illegal to list model {source.name} multiple times in config list")
         sources[source.name] = source
     return sources
 
@@ -126,10 +136,21 @@ def _source_of(entry: model_server_config_pb2.ModelConfig) -> ModelSource:
         raise ValueError(
             f"A model needs name and base_path, got {entry.name!r} and {entry.base_path!r}."
         )
-    if entry.model_platform not in ("", DEFAULT_PLATFORM):
+    # From here on in TF Serving's words (server_core.cc).
+    if not entry.model_platform:
         raise ValueError(
-            f"Model {entry.name!r}: model_platform {entry.model_platform!r} is not served, only"
+            f"Model {entry.name!r}: Illegal setting neither ModelServerConfig::model_type"
+            f" (deprecated) nor ModelServerConfig::model_platform; expected {DEFAULT_PLATFORM!r}."
+        )
+    if entry.model_platform != DEFAULT_PLATFORM:
+        raise ValueError(
+            f"Model {entry.name} requests unsupported platform {entry.model_platform}; expected"
             f" {DEFAULT_PLATFORM!r}."
+        )
+    if not pathlib.Path(entry.base_path).is_absolute():
+        raise ValueError(
+            f"Expected model {entry.name} to have an absolute path or URI; got"
+            f" base_path()={entry.base_path}"
         )
     labels = dict(entry.version_labels)
     return ModelSource(entry.name, pathlib.Path(entry.base_path), _policy_of(entry), labels)

@@ -11,10 +11,11 @@ import pathlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-import grpc
 from absl import logging
 
-from serving.server.errors import ServingError, invalid, not_found
+from serving.server import layout
+from serving.server.errors import failed_precondition, not_found
+from serving.server.labels import Labels
 from serving.server.model_config import ModelSource
 from serving.server.servable import Servable
 
@@ -52,6 +53,7 @@ class ModelStore:
         load: Callable[[str, int, pathlib.Path], Servable],
         *,
         max_load_retries: int = 5,
+        labels_for_unavailable: bool = False,
     ):
         """Loads nothing yet.
 
@@ -60,12 +62,17 @@ class ModelStore:
             load: (name, version, folder) -> Servable; raises ValueError.
             max_load_retries: how often a folder that could not be loaded is tried again before it
                 changes.
+            labels_for_unavailable: a label that is new, or stays where it is, may name a version
+                that is not served yet.
         """
         self._read_sources = read_sources
         self._load = load
         self._max_load_retries = max_load_retries
+        self._sources: Sources | None = None
+        # The last complaint by what it is about: each is logged once, not at every poll.
+        self._complaints: dict[str, str] = {}
         self._entries: dict[str, dict[int, _Entry]] = {}
-        self._labels: dict[str, dict[str, int]] = {}
+        self._labels = Labels(for_unavailable=labels_for_unavailable)
         self._lock = threading.Lock()
         self._polling = threading.Lock()
         self._closed = threading.Event()
@@ -88,11 +95,15 @@ class ModelStore:
         while not self._closed.wait(seconds):
             try:
                 self.poll()
+                fault = ""
             except (OSError, ValueError) as error:
-                logging.error("Models stay as they are; they can't be looked for: %s", error)
+                fault = f"Models stay as they are; they can't be looked for: {error}"
+            self._complain("poll", fault)
 
     def poll(self, *, settled: bool = False) -> None:
         """Looks at the disk once: loads what is new, then drops what is no longer wanted.
+
+        A config whose labels are refused leaves the one before it in force.
 
         Args:
             settled: load what is found at once. Else a folder has to look the same in two polls,
@@ -100,37 +111,74 @@ class ModelStore:
 
         Raises:
             OSError, ValueError: the models can't be read from disk or config; nothing changed.
+            ServingError: FAILED_PRECONDITION: the first config's labels are refused.
         """
         with self._polling:
             sources = self._read_sources()
-            for name, source in sources.items():
-                try:
-                    wanted = source.versions()
-                except OSError as error:
-                    logging.error("Model %s stays as it is: %s", name, error)
-                    continue
-                if source.policy.specific and not wanted:
-                    logging.error(
-                        "Model %s stays as it is: none of its versions %s is there.",
-                        name,
-                        list(source.policy.specific),
-                    )
-                    continue
-                for version, path in wanted.items():
-                    self._bring_up(name, version, path, settled)
-                self._unload(name, keep=set(wanted))
-                self._assign_labels(source)
-            for name in set(self._entries) - set(sources):
-                self._unload(name, keep=set())
-                self._forget(name)
+            fault = self._label_fault(sources)
+            if fault and self._sources is None:
+                raise failed_precondition(fault)
+            self._complain("labels", fault and f"The config stays as it was: {fault}")
+            self._serve(self._sources if fault else sources, settled=settled)
+
+    def _serve(self, sources: Sources, *, settled: bool) -> None:
+        """Loads what these models lack, and drops what they don't name."""
+        self._sources = sources
+        with self._lock:
+            self._labels.assign(sources)
+        for name, source in sources.items():
+            wanted = self._wanted(name, source)
+            if wanted is None:
+                continue
+            for version, path in wanted.items():
+                self._bring_up(name, version, path, settled)
+            self._unload(name, keep=set(wanted))
+        for name in set(self._entries) - set(sources):
+            self._unload(name, keep=set())
+            with self._lock:
+                del self._entries[name]
+
+    def _wanted(self, name: str, source: ModelSource) -> dict[int, pathlib.Path] | None:
+        """Versions of a model that are to be served; None where it stays as it is."""
+        try:
+            wanted, found = source.versions(), layout.version_folders(source.base_path)
+        except OSError as error:
+            self._complain(name, f"Model {name} stays as it is: {error}")
+            return None
+        if source.policy.specific and found and not wanted:
+            self._complain(
+                name,
+                f"Model {name} stays as it is: none of its versions {list(source.policy.specific)}"
+                f" is in {source.base_path}, which has {sorted(found)}.",
+            )
+            return None
+        self._complain(name, "" if found else layout.no_versions(name, source.base_path))
+        return wanted
+
+    def _complain(self, about: str, words: str) -> None:
+        """Logs what is wrong with something, unless it was said last time; "" where nothing is."""
+        if words and self._complaints.get(about) != words:
+            logging.error("%s", words)
+        self._complaints[about] = words
+
+    def _label_fault(self, sources: Sources) -> str:
+        with self._lock:
+            return self._labels.fault(sources, self._is_served)
+
+    def _is_served(self, name: str, version: int) -> bool:
+        entry = self._entries.get(name, {}).get(version)
+        return entry is not None and entry.state == AVAILABLE
 
     def replace_sources(self, sources: Sources) -> None:
         """Serves these models from now on, and loads them at once.
 
         Raises:
-            ServingError: FAILED_PRECONDITION: a version or label can't be had, and everything stays
+            ServingError: FAILED_PRECONDITION: a label or version can't be had, and everything stays
                 as it was; or a version can't be loaded, and the others are served.
         """
+        fault = self._label_fault(sources)
+        if fault:
+            raise failed_precondition(fault)
         _refuse_missing(sources)
         self._read_sources = lambda: sources
         self.poll(settled=True)
@@ -141,7 +189,7 @@ class ModelStore:
             if status.error
         ]
         if failed:
-            raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(failed))
+            raise failed_precondition("; ".join(failed))
 
     @contextlib.contextmanager
     def lease(
@@ -178,7 +226,7 @@ class ModelStore:
         """
         with self._lock:
             if label is not None:
-                version = self._labelled(name, label)
+                version = self._labels.version(name, label)
             entries = self._entries.get(name, {})
             if not entries:
                 raise not_found(f"Could not find any versions of model {name}")
@@ -201,7 +249,7 @@ class ModelStore:
 
     def _find(self, name: str, version: int | None, label: str | None) -> _Entry:
         if label is not None:
-            version = self._labelled(name, label)
+            version = self._labels.version(name, label)
         available = {
             number: entry
             for number, entry in self._entries.get(name, {}).items()
@@ -212,11 +260,6 @@ class ModelStore:
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise not_found(f"Servable not found for request: {asked}")
         return available[wanted]
-
-    def _labelled(self, name: str, label: str) -> int:
-        if label not in self._labels.get(name, {}):
-            raise invalid(f"Unrecognized servable version label: {label}")
-        return self._labels[name][label]
 
     def _bring_up(self, name: str, version: int, path: pathlib.Path, settled: bool) -> None:
         with self._lock:
@@ -264,26 +307,9 @@ class ModelStore:
             # A SavedModel is a web of cycles; without this its weights may stay for long.
             gc.collect()
 
-    def _forget(self, name: str) -> None:
-        with self._lock:
-            self._labels.pop(name, None)
-            del self._entries[name]
-
-    def _assign_labels(self, source: ModelSource) -> None:
-        """Moves labels to versions that are there; one whose version is not stays where it was."""
-        with self._lock:
-            entries, before = self._entries.get(source.name, {}), self._labels.get(source.name, {})
-            after = {}
-            for label, version in source.labels.items():
-                if version in entries and entries[version].state == AVAILABLE:
-                    after[label] = version
-                elif label in before:
-                    after[label] = before[label]
-            self._labels[source.name] = after
-
 
 def _refuse_missing(sources: Sources) -> None:
-    """Raises ServingError when a model has a version or label that is not on disk."""
+    """Raises ServingError when a model has a version that is not on disk."""
     missing = []
     for name, source in sources.items():
         try:
@@ -291,12 +317,11 @@ def _refuse_missing(sources: Sources) -> None:
         except OSError as error:
             missing.append(f"model {name!r}: {error}")
             continue
-        asked = set(source.policy.specific) | set(source.labels.values())
-        lacking = sorted(asked - set(wanted))
+        lacking = sorted(set(source.policy.specific) - set(wanted))
         if lacking or not wanted:
             missing.append(f"model {name!r} lacks versions {lacking or 'altogether'}")
     if missing:
-        raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(missing))
+        raise failed_precondition("; ".join(missing))
 
 
 def _listing(path: pathlib.Path) -> tuple:

@@ -12,6 +12,7 @@ import numpy as np
 
 from serving.server import validation
 from serving.server.batching import Batcher
+from serving.server.busy import BusyLog
 from serving.server.errors import ServingError, deadline_exceeded
 from serving.server.model_store import ModelStore
 from serving.server.prometheus import Metrics
@@ -107,6 +108,7 @@ class Predictor:
         self.store = store
         self.limits = limits
         self.metrics = metrics
+        self.busy = BusyLog()
         self._batcher = batcher
 
     def predict(
@@ -146,6 +148,8 @@ class Predictor:
             yield
         except ServingError as error:
             code = error.code
+            if code == grpc.StatusCode.UNAVAILABLE:
+                self.busy.note(error.message)
             raise
         except BaseException:
             code = grpc.StatusCode.INTERNAL

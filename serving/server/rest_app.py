@@ -4,15 +4,13 @@ Source: tensorflow/serving, g3doc/api_rest.md.
 """
 
 import asyncio
+import dataclasses
 import functools
-import json
-import re
 import time
 from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
-import grpc
 import starlette.applications
 import starlette.requests
 import starlette.responses
@@ -20,49 +18,38 @@ import starlette.routing
 from absl import logging
 from google.protobuf import json_format, message
 
-from serving.server import grpc_service, json_tensors, prometheus
-from serving.server.errors import ServingError, invalid
+from serving.server import (
+    bodies,
+    example_calls,
+    grpc_service,
+    json_tensors,
+    prometheus,
+    rest_paths,
+)
+from serving.server.errors import ServingError
+from serving.server.http_errors import HTTP_STATUS, error_response
 from serving.server.predict import Caller, ModelSpec, Predictor
 
 Request, Response = starlette.requests.Request, starlette.responses.Response
-# As TF Serving translates them.
-HTTP_STATUS = {
-    # Nobody is there to read it.
-    grpc.StatusCode.CANCELLED: 499,
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.FAILED_PRECONDITION: 400,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.INTERNAL: 500,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+INTERNAL = "Internal error; the server's log says more."
+# For the metrics.
+METHODS = {
+    rest_paths.STATUS: "GetModelStatus",
+    rest_paths.METADATA: "GetModelMetadata",
+    "predict": "Predict",
+    "classify": "Classify",
+    "regress": "Regress",
 }
-PATH = re.compile(
-    r"/v1/models/(?P<name>[^/:]+)"
-    r"(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?"
-    r"(?P<verb>/metadata|:predict|:classify|:regress)?"
-)
-TOO_LARGE, TOO_SLOW, UNSUPPORTED_ENCODING = 413, 408, 415
-# Answered with the body still on its way.
-UNREAD = (TOO_LARGE, TOO_SLOW, UNSUPPORTED_ENCODING)
-METHODS = {"": "GetModelStatus", "/metadata": "GetModelMetadata", ":predict": "Predict"}
-
-
-class BodyError(Exception):
-    """A body that was not read to its end, with HTTP's own status for it."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
-
-
-def error_response(status: int, message: str) -> Response:
-    """TF Serving's error body."""
-    # A connection with half a body on it is of no more use.
-    headers = {"Connection": "close"} if status in UNREAD else None
-    # In ASCII: a message may quote what no encoding can write.
-    content = json.dumps({"error": message})
-    return Response(content, status, headers, media_type="application/json")
+# Anything but GET and POST is malformed in TF Serving, too, and not an unknown method.
+HTTP_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE")
+# Letter case does not count in paths (rest_paths); these are the spellings of its first part.
+ROOTS = ("/v1", "/V1")
+# As TF Serving sends them with --rest_api_enable_cors_support.
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 
 
 def json_response(content: bytes) -> Response:
@@ -81,26 +68,6 @@ def message_response(proto: message.Message) -> Response:
     return starlette.responses.JSONResponse(fields)
 
 
-async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """Reads a request's body.
-
-    Raises:
-        BodyError: it is too large or comes too slowly.
-        starlette.requests.ClientDisconnect: the client is gone.
-    """
-    chunks, size = [], 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > max_bytes:
-                    raise BodyError(TOO_LARGE, f"The body has more than {max_bytes} bytes.")
-                chunks.append(chunk)
-    except TimeoutError:
-        raise BodyError(TOO_SLOW, f"The body took more than {seconds:g} seconds.") from None
-    return b"".join(chunks)
-
-
 def response_of(function: Callable[[], Response]) -> Response:
     """What a function returns; its ServingError becomes a response.
 
@@ -114,7 +81,7 @@ def response_of(function: Callable[[], Response]) -> Response:
     # Anything else is a fault of the server: the client is told so, the log why.
     except Exception:
         logging.exception("A request failed.")
-        return error_response(500, "Internal error; the server's log says more.")
+        return error_response(500, INTERNAL)
 
 
 async def leave_with_client(request: Request, caller: Caller) -> None:
@@ -124,21 +91,33 @@ async def leave_with_client(request: Request, caller: Caller) -> None:
     caller.leave()
 
 
+def target_of(request: Request) -> str:
+    """A request's path as it was sent, percent-encoded, with its query."""
+    target, query = request.scope["raw_path"], request.scope["query_string"]
+    return (target + b"?" * bool(query) + query).decode("latin-1")
+
+
 class RestApi:
     """Answers /v1/models/... and the metrics."""
 
-    def __init__(self, predictor: Predictor, *, threads: int, timeout: float):
-        """Answers on at most so many threads, within `timeout` seconds."""
+    def __init__(self, predictor: Predictor, *, threads: int, timeout: float, cors: bool = False):
+        """Answers on at most so many threads, within `timeout` seconds.
+
+        `cors`: pages of other origins may call it.
+        """
         self._predictor = predictor
         self._threads = threads
         self._timeout = timeout
+        self._cors = cors
         self._limiter: anyio.CapacityLimiter | None = None
 
     def routes(self) -> list[starlette.routing.BaseRoute]:
         """For a Starlette application."""
-        route = functools.partial(starlette.routing.Route, methods=["GET", "POST"])
         return [
-            route("/v1/{rest:path}", self.answer),
+            *(
+                starlette.routing.Route(f"{root}/{{rest:path}}", self.answer, methods=HTTP_METHODS)
+                for root in ROOTS
+            ),
             starlette.routing.Route(prometheus.PATH, self.metrics),
         ]
 
@@ -148,25 +127,30 @@ class RestApi:
 
     async def answer(self, request: Request) -> Response:
         """One request of TF Serving's REST API."""
+        if not self._cors:
+            return await self._answered(request)
+        # A browser asks first whether it may call.
+        preflight = request.method == "OPTIONS"
+        response = Response() if preflight else await self._answered(request)
+        response.headers.update(CORS)
+        return response
+
+    async def _answered(self, request: Request) -> Response:
         return await self.with_body(
-            request, functools.partial(self._answer, request.method, request.url.path)
+            request, functools.partial(self._answer, request.method, target_of(request))
         )
 
     async def with_body(self, request: Request, function: Callable[..., Response]) -> Response:
         """Reads a request's body and runs `function(body, caller)` on it in a thread."""
         caller = Caller(time.monotonic() + self._timeout)
-        encoding = request.headers.get("content-encoding", "identity")
-        if encoding != "identity":
-            message = f"Content-Encoding {encoding!r} is not undone by this server; send it plain."
-            return error_response(UNSUPPORTED_ENCODING, message)
         try:
-            body = await read_body(
+            body = await bodies.read_body(
                 request,
                 max_bytes=self._predictor.limits.request_bytes,
                 seconds=self._timeout,
             )
-        except BodyError as error:
-            return error_response(error.status, str(error))
+        except bodies.BodyError as error:
+            return error_response(error.status, str(error), close=error.unread)
         except starlette.requests.ClientDisconnect:
             return Response(status_code=400)
         watch = asyncio.create_task(leave_with_client(request, caller))
@@ -182,39 +166,38 @@ class RestApi:
         answer = functools.partial(response_of, function)
         return await anyio.to_thread.run_sync(answer, limiter=self._limiter)
 
-    def _answer(self, method: str, path: str, body: bytes, caller: Caller) -> Response:
-        found = PATH.fullmatch(path)
-        verb = found["verb"] or "" if found else ""
-        if not found or method != ("POST" if verb.startswith(":") else "GET"):
+    def _answer(self, method: str, target: str, body: bytes, caller: Caller) -> Response:
+        try:
+            call = rest_paths.read_path(method, target)
+        except ServingError:
             with self._predictor.counted("rest", "unknown", ""):
-                raise invalid(f"Malformed request: {method} {path}")
-        spec = ModelSpec(
-            found["name"], int(found["version"]) if found["version"] else None, found["label"]
-        )
-        with self._predictor.counted("rest", METHODS.get(verb, "unknown"), spec.name):
-            if verb == ":predict":
-                return self._predict(spec, body, caller)
-            if verb == "/metadata":
-                return self._metadata(spec)
-            if verb:
-                raise ServingError(
-                    grpc.StatusCode.UNIMPLEMENTED,
-                    f"{verb} is not implemented by this server; use :predict.",
-                )
-            statuses = self._predictor.store.status(spec.name, spec.version, spec.label)
-            return message_response(grpc_service.status_message(statuses))
+                raise
+        with self._predictor.counted("rest", METHODS[call.verb], call.spec.name):
+            if call.verb == "predict":
+                return self._predict(call.spec, body, caller)
+            if call.verb == rest_paths.METADATA:
+                return self._metadata(call.spec)
+            if call.verb == rest_paths.STATUS:
+                return self._status(call.spec)
+            name = example_calls.check_body(body)
+            spec = dataclasses.replace(call.spec, signature_name=name)
+            return example_calls.refuse(self._predictor.store, spec, call.verb)
 
     def _predict(self, spec: ModelSpec, body: bytes, caller: Caller) -> Response:
         caller.check()
         parsed = json_tensors.parse(body)
         prediction = self._predictor.predict(
-            ModelSpec(spec.name, spec.version, spec.label, parsed.signature_name),
+            dataclasses.replace(spec, signature_name=parsed.signature_name),
             functools.partial(json_tensors.read_inputs, parsed),
             caller=caller,
         )
         return json_response(
             json_tensors.write_outputs(prediction.outputs, rows=parsed.rows, items=prediction.items)
         )
+
+    def _status(self, spec: ModelSpec) -> Response:
+        statuses = self._predictor.store.status(spec.name, spec.version, spec.label)
+        return message_response(grpc_service.status_message(statuses))
 
     def _metadata(self, spec: ModelSpec) -> Response:
         return message_response(grpc_service.metadata_message(self._predictor, spec))
@@ -223,12 +206,19 @@ class RestApi:
 def application(routes: list[starlette.routing.BaseRoute]) -> starlette.applications.Starlette:
     """The application; what no route takes gets TF Serving's error body, too."""
 
+    async def internal(request: Request, error: Exception) -> Response:
+        return error_response(500, INTERNAL)
+
     async def not_found(request: Request, error: Exception) -> Response:
         return error_response(404, f"Not found: {request.method} {request.url.path}")
 
     async def not_allowed(request: Request, error: Exception) -> Response:
         return error_response(405, f"Method not allowed: {request.method} {request.url.path}")
 
-    return starlette.applications.Starlette(
-        routes=routes, exception_handlers={404: not_found, 405: not_allowed}
+    app = starlette.applications.Starlette(
+        routes=routes,
+        exception_handlers={404: not_found, 405: not_allowed, Exception: internal},
     )
+    # What TF Serving does not know, it does not look for under another name.
+    app.router.redirect_slashes = False
+    return app

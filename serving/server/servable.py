@@ -5,20 +5,26 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
+import grpc
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
-from serving.server import validation
-from serving.server.errors import invalid
+from serving.server import layout, validation
+from serving.server.errors import ServingError
 from serving.server.signature import Signature
 from serving.server.validation import Limits
 
+DEFAULT_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
 # TF Serving reads no more of them either.
 MAX_WARMUP_REQUESTS = 1000
 # The requests come with the model, from no stranger.
 WARMUP_LIMITS = Limits(items=sys.maxsize, pixels=sys.maxsize, request_bytes=sys.maxsize)
+
+
+class UnknownSignature(ServingError):
+    """The model has no such signature: INVALID_ARGUMENT by REST, FAILED_PRECONDITION by gRPC."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,11 +49,12 @@ class Servable:
 
     def signature(self, name: str) -> Signature:
         """The signature of that name; an empty name means `serving_default`."""
-        name = name or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+        name = name or DEFAULT_SIGNATURE
         if name not in self.signatures:
-            raise invalid(
+            raise UnknownSignature(
+                grpc.StatusCode.INVALID_ARGUMENT,
                 f'Serving signature name: "{name}" not found in signature def; model'
-                f" {self.name!r} has {', '.join(sorted(self.signatures))}."
+                f" {self.name!r} has {', '.join(sorted(self.signatures))}.",
             )
         return self.signatures[name]
 
@@ -58,8 +65,13 @@ def load(name: str, version: int, path: pathlib.Path) -> Servable:
     Raises:
         ValueError: the folder is no complete SavedModel with signatures.
     """
+    if not (path / layout.SAVED_MODEL).is_file():
+        raise ValueError(
+            f"{path} can't be loaded as a SavedModel: it holds {layout.listed(path)}, expected"
+            f" {layout.SAVED_MODEL} and variables."
+        )
     try:
-        saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+        saved = saved_model_pb2.SavedModel.FromString((path / layout.SAVED_MODEL).read_bytes())
         module = tf.saved_model.load(str(path))
     # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
     except Exception as error:

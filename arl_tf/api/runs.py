@@ -1,0 +1,102 @@
+"""Runs for scripts: train, export and load a run directory without the command line."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from arl_tf.config import settings
+from arl_tf.experiments import run_directory
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.training import checkpoints
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained run.
+
+    Attributes:
+        folder: the run directory.
+        encoder: image float32 [B, S, S, 3] in [0, 1] -> code.
+        task_head: code -> logits float32 [B, A].
+        attributes: A names of the task's attributes; empty where the run is older than their
+            record.
+        settings: every setting as used.
+        report: report.json of the audit of T; None where there is none.
+    """
+
+    folder: pathlib.Path
+    encoder: "keras.Model"
+    task_head: "keras.Model"
+    attributes: tuple[str, ...]
+    settings: dict[str, Any]
+    report: dict[str, Any] | None
+
+
+def train(workdir: str | pathlib.Path, **flags: Any) -> Run:
+    """Trains a run, or goes on with one that was interrupted; a finished one is loaded.
+
+    Args:
+        workdir: the run directory.
+        **flags: settings by the names of the command's flags, such as dataset="celeba",
+            data_dir="...", epochs=3. Those not given are the run's own, or the defaults.
+
+    Raises:
+        ValueError: impossible settings, data that can't be read, or a run with other settings.
+    """
+    run_stage(workdir, "train", flags)
+    return load_run(workdir)
+
+
+def export(workdir: str | pathlib.Path, **flags: Any) -> pathlib.Path:
+    """Exports a trained run: SavedModels, TFLite files and their manifest.
+
+    Args:
+        workdir: the run directory.
+        **flags: settings by the names of the command's flags, such as require="..." or
+            allow_unaudited=True.
+
+    Returns:
+        The export folder.
+
+    Raises:
+        ValueError: the run is not trained, or its audit does not let it be exported.
+    """
+    run_stage(workdir, "export", flags)
+    return RunDirectory(pathlib.Path(workdir)).export
+
+
+def run_stage(workdir: str | pathlib.Path, stage: str, flags: dict[str, Any]) -> None:
+    """Runs one stage with the run's own settings where others are not given."""
+    from arl_tf.experiments import stages  # Slow to import; not needed to load a run.
+
+    run = RunDirectory(pathlib.Path(workdir))
+    given = {**flags, "stages": stage, "workdir": str(workdir)}
+    inherited = settings.inherited(
+        run_directory.recorded_settings(run), run_directory.finished_stages(run), given
+    )
+    stages.run_stages(settings.from_mapping({**inherited, **given}), run)
+
+
+def load_run(folder: str | pathlib.Path) -> Run:
+    """Reads a run directory that was trained to its end.
+
+    Raises:
+        ValueError: it holds no trained encoder and task head.
+    """
+    from arl_tf.report import report_files
+
+    run = RunDirectory(pathlib.Path(folder))
+    audit = run.audit("test")
+    return Run(
+        folder=run.root,
+        encoder=checkpoints.load_player(run.player("encoder")),
+        task_head=checkpoints.load_player(run.player("task_head")),
+        attributes=run_directory.recorded_attributes(run),
+        settings=run_directory.recorded_settings(run),
+        report=report_files.read_content(audit)
+        if (audit / report_files.REPORT_JSON).exists()
+        else None,
+    )

@@ -1,0 +1,1 @@
+"""What attackers are given, every attacker, and their registry."""

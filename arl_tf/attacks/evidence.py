@@ -1,0 +1,136 @@
+"""What an adversary holds, and what an attack returns. No attack gets an image under attack."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+BLACK_BOX, WHITE_BOX = "black-box", "white-box"
+# Share of its held-out loss; where more training takes away less, an attacker has learned enough.
+ENOUGH_GAIN = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class PublicPairs:
+    """What an adversary collects by asking the encoder: codes of public images.
+
+    Attributes:
+        codes: float32 [N, ...].
+        images: uint8 [N, S, S, 3].
+        held_out_codes: likewise, of other images; they choose when to stop, nothing else.
+        held_out_images: what they are codes of.
+    """
+
+    codes: np.ndarray
+    images: np.ndarray
+    held_out_codes: np.ndarray
+    held_out_images: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOutputs:
+    """Logits of the task head, which the adversary reads wherever the code goes.
+
+    Attributes:
+        public: float32 [N, A], of PublicPairs.codes.
+        held_out: float32, of PublicPairs.held_out_codes.
+        target: float32, of the codes under attack.
+    """
+
+    public: np.ndarray
+    held_out: np.ndarray
+    target: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """Everything that an attack may use.
+
+    Attributes:
+        pairs: public codes and images.
+        target_codes: float32 [M, ...], the codes to invert.
+        perceptual_features: the frozen network g; image float32 [B, S, S, 3] in [0, 1] -> feature
+            maps of unit-length channels.
+        task_outputs: what the task head says of all these codes; None where there is none.
+        query: asks the encoder: uint8 [n, S, S, 3] -> codes float32 [n, ...], drawn anew where the
+            encoder is random; None where only recorded codes are at hand.
+        encode: white-box: float32 [B, S, S, 3] in [0, 1] -> code, differentiable (straight through
+            what is not); None where the encoder's inside is not at hand.
+        random_codes: whether the encoder gives another code for the same image each time.
+        other_domain: public pairs of another data set; None where there is none.
+        more_images: draws other public images of the same kind: (count, seed) -> uint8
+            [count, S, S, 3]; None where there are none.
+    """
+
+    pairs: PublicPairs
+    target_codes: np.ndarray
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
+    task_outputs: TaskOutputs | None = None
+    query: Callable[[np.ndarray], np.ndarray] | None = None
+    encode: Callable[[tf.Tensor], tf.Tensor] | None = None
+    random_codes: bool = False
+    other_domain: PublicPairs | None = None
+    more_images: Callable[[int, int], np.ndarray] | None = None
+
+
+def silent(share: float, held_out_loss: float) -> None:
+    """Tells nobody how far an attack is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackerOptions:
+    """Size and training of an attack's networks; single attacks scale them.
+
+    Attributes:
+        width: of a decoder (see `models.build_decoder`).
+        depth: of a decoder.
+        steps: of the optimizer, at most.
+        batch_size: public images in a step.
+        learning_rate: peak of a cosine decay.
+        mu: weight of the perceptual beside the pixel loss.
+        seed: draws weights and order.
+        progress: called now and then with the share of the work that is done and the held-out loss.
+    """
+
+    width: int
+    depth: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    mu: float
+    seed: int
+    progress: Callable[[float, float], None] = silent
+
+    def described(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "progress"
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackResult:
+    """What an attack made of the codes it was given.
+
+    Attributes:
+        name: of the attack.
+        knowledge: BLACK_BOX (codes of chosen images) or WHITE_BOX (the encoder itself).
+        settings: JSON-able.
+        seconds: wall time of attacker's training and reconstruction.
+        held_out_loss: formula (1) on held-out public images, checked at equal intervals of the
+            attacker's work; a single value where it is solved in closed form.
+        reconstructions: float32 [M, S, S, 3] in [0, 1].
+        held_out_reconstructions: float32 [H, S, S, 3] in [0, 1], of the held-out public codes.
+    """
+
+    name: str
+    knowledge: str
+    settings: Mapping[str, Any]
+    seconds: float
+    held_out_loss: tuple[float, ...]
+    reconstructions: np.ndarray
+    held_out_reconstructions: np.ndarray

@@ -1,0 +1,1 @@
+"""The audit: fresh attackers against an encoder, measured on sealed images."""

@@ -1,0 +1,136 @@
+"""Finished attacks and their measures on disk: an audit that is killed goes on where it was."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from arl_tf.attacks.evidence import AttackResult
+
+# Raise it when attacks or measures change what they would find for the same settings.
+STORE_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackStore:
+    """A folder of attacks; every file carries the key of what it was made for.
+
+    Attributes:
+        folder: made on first use.
+        key: of everything that decides what attacks find: codes, images, settings.
+    """
+
+    folder: pathlib.Path
+    key: str
+
+    def result_path(self, name: str) -> pathlib.Path:
+        """Where an attack's pictures lie; a name may have a folder, as task_output/decoder."""
+        return self.folder / f"{name}.npz"
+
+    def measures_path(self, name: str) -> pathlib.Path:
+        """Where an attack's measures per image lie."""
+        return self.folder / f"{name}.measures.npz"
+
+    def save(self, result: AttackResult) -> None:
+        """Keeps a result, its pictures as 8-bit ones."""
+        facts = {
+            "name": result.name,
+            "knowledge": result.knowledge,
+            "settings": dict(result.settings),
+            "seconds": result.seconds,
+            "held_out_loss": list(result.held_out_loss),
+        }
+        save_arrays(
+            self.result_path(result.name),
+            key=np.array(self.key),
+            facts=np.array(json.dumps(facts)),
+            reconstructions=to_bytes(result.reconstructions),
+            held_out_reconstructions=to_bytes(result.held_out_reconstructions),
+        )
+
+    def facts(self, name: str) -> dict[str, Any] | None:
+        """What is known of a finished attack; None where it is not finished under this key."""
+        return self._read(self.result_path(name), lambda saved: json.loads(str(saved["facts"])))
+
+    def pictures(self, name: str) -> np.ndarray:
+        """A finished attack's reconstructions, uint8 [M, S, S, 3]."""
+        return self._read(self.result_path(name), lambda saved: saved["reconstructions"])
+
+    def load(self, name: str) -> AttackResult | None:
+        """A finished attack as it was, but for its pictures' rounding to 8 bits; or None."""
+        facts = self.facts(name)
+        if facts is None:
+            return None
+        held_out = self._read(
+            self.result_path(name), lambda saved: saved["held_out_reconstructions"]
+        )
+        return AttackResult(
+            **{**facts, "held_out_loss": tuple(facts["held_out_loss"])},
+            reconstructions=to_unit(self.pictures(name)),
+            held_out_reconstructions=to_unit(held_out),
+        )
+
+    def save_measures(self, name: str, measures: Mapping[str, np.ndarray]) -> None:
+        """Keeps an attack's measures, float64 [M] each."""
+        save_arrays(self.measures_path(name), key=np.array(self.key), **measures)
+
+    def measures(self, name: str) -> dict[str, np.ndarray] | None:
+        """Measures kept under this key, or None."""
+        return self._read(
+            self.measures_path(name),
+            lambda saved: {key: saved[key] for key in saved.files if key != "key"},
+        )
+
+    def _read(self, path: pathlib.Path, read):
+        if not path.exists():
+            return None
+        with np.load(path) as saved:
+            return read(saved) if str(saved["key"]) == self.key else None
+
+
+class StoredPictures(Mapping):
+    """Attack -> reconstructions uint8 [M, S, S, 3], read from disk when asked for."""
+
+    def __init__(self, store: AttackStore, paths: Mapping[str, str], extra: Mapping[str, Any]):
+        """Takes the store, name -> name in the store, and pictures that are not in it."""
+        self._store, self._paths, self._extra = store, dict(paths), dict(extra)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The reconstructions of one attack."""
+        return self._extra[name] if name in self._extra else self._store.pictures(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of attacks and floors."""
+        return iter([*self._paths, *self._extra])
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._paths) + len(self._extra)
+
+
+def store_key(*parts: Any) -> str:
+    """A hash of JSON-able facts."""
+    text = json.dumps([STORE_VERSION, *parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
+    """Writes an npz file by rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"unfinished_{path.name}")
+    np.savez_compressed(unfinished, **arrays)
+    unfinished.replace(path)
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Float images in [0, 1] as uint8; any shape."""
+    return np.clip(np.round(images * 255.0), 0, 255).astype(np.uint8)
+
+
+def to_unit(images: np.ndarray) -> np.ndarray:
+    """uint8 images as float32 in [0, 1]; any shape."""
+    return images.astype(np.float32) / np.float32(255)

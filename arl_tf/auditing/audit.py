@@ -1,0 +1,212 @@
+"""audit(...): freezes an encoder, lets fresh attackers at its codes, measures their gains on T."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from arl_tf.attacks.evidence import Evidence
+from arl_tf.auditing import attack_runs, attack_store, content
+from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
+from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.evidence_collection import (
+    UTILITY_NOISE,
+    collect,
+    on_task_output,
+    with_task_head,
+)
+from arl_tf.auditing.leakage import Reference, worst_attacks
+from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
+from arl_tf.auditing.resamples import Resamples, resampled
+from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
+from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import Splits, names_hash
+from arl_tf.metrics import reconstruction
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """Everything an audit found; report.py turns it into files.
+
+    Attributes:
+        content: report.json as a dictionary.
+        per_image: attack or floor -> measure -> float64 [N].
+        resamples: the figures in the bootstrap resamples.
+        pictures: attack or floor -> reconstructions uint8 [N, S, S, 3]; may be read from disk.
+        originals: uint8 [N, S, S, 3].
+        names: N image names.
+        test_hash: of the names.
+    """
+
+    content: dict[str, Any]
+    per_image: Mapping[str, Mapping[str, np.ndarray]]
+    resamples: Resamples
+    pictures: Mapping[str, np.ndarray]
+    originals: np.ndarray
+    names: tuple[str, ...]
+    test_hash: str
+
+
+def audit(
+    settings: AuditSettings,
+    images: ImageSet,
+    splits: Splits,
+    context: AuditContext,
+    reference: Reference | None = None,
+) -> AuditReport:
+    """Attacks one frozen encoder and measures utility, attacks, floors and leakage.
+
+    Attackers get public images and codes of the images under attack; these images themselves are
+    sealed until the last attack is done.
+
+    Args:
+        settings: the attackers' level and sizes, seed, what to measure on.
+        images: the data set.
+        splits: its parts.
+        context: the subject and what surrounds it.
+        reference: the unprotected encoder's audit of the same images; leakage is null without it.
+    """
+    rows = audited_rows(splits, settings.audit_split, images.identities)
+    sealed = SealedImages(images.images, rows.target, fingerprint(images))
+    cache = CodeCache(context.cache_dir, context.subject, sealed)
+    subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    evidence = collect(
+        settings,
+        images,
+        rows,
+        sealed,
+        cache,
+        subject,
+        context.other_images,
+        context.perceptual_features,
+    )
+    store = open_store(settings, images, rows, sealed, context)
+    tasks = attack(settings, evidence, store)
+    sealed.unseal()
+    judges = reconstruction.load_rulers(
+        images.images.shape[1],
+        procedural=not context.photographs,
+        public_images=sealed[rows.attacker],
+    )
+    originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
+    others = baselines(subject, evidence, sealed[rows.attacker])
+    found = Findings(
+        settings=settings,
+        images=images,
+        rows=rows,
+        subject=subject,
+        evidence=evidence,
+        originals=originals,
+        tasks=tuple(tasks),
+        facts={task.name: store.facts(task.name) for task in tasks},
+        measured=measure_all(judges, originals, tasks, others, store),
+        reference=reference,
+        utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
+        public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
+        fitted_head=subject.task_output is not context.subject.task_output,
+        provenance=context.provenance,
+    )
+    return report_of(found, store, others, sealed[rows.target])
+
+
+def attack(
+    settings: AuditSettings, evidence: Evidence, store: AttackStore
+) -> list[attack_runs.Task]:
+    """Lets the attackers at the codes and at the task output alone; the attacks that were run."""
+    tasks = attack_runs.planned(
+        settings.audit, settings.audit_seeds, settings.seed, evidence, settings.attacker_names
+    )
+    outputs = evidence.task_outputs and on_task_output(evidence)
+    attack_runs.run_attacks(tasks, evidence, outputs, settings.attacker, store)
+    return tasks
+
+
+def open_store(
+    settings: AuditSettings,
+    images: ImageSet,
+    rows: Rows,
+    sealed: SealedImages,
+    context: AuditContext,
+) -> AttackStore:
+    """The store of this encoder's attacks: others' there count as not there."""
+    identity = dict(settings.attack_identity)
+    # Single codes' attacks keep the key they had before there was a choice.
+    if settings.codes_per_photo > 1:
+        identity["codes_per_photo"] = settings.codes_per_photo
+    key = attack_store.store_key(
+        context.subject.sha256,
+        dataclasses.asdict(context.subject.channel),
+        identity,
+        sealed.fingerprint,
+        *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),
+    )
+    return AttackStore(context.store_dir, key)
+
+
+def baselines(
+    subject: Subject, evidence: Evidence, public_images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
+
+    X2's mean image, the floor without any code; and what training's own adversary makes of it.
+    """
+    pictures = {"mean_image": mean_pictures(public_images, len(evidence.target_codes))}
+    if subject.adversary is not None:
+        pictures["training_adversary"] = attack_store.to_bytes(
+            subject.adversary(evidence.target_codes)
+        )
+    return pictures
+
+
+def report_of(
+    found: Findings, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
+) -> AuditReport:
+    """The report of all that was found; the best floor attack by face similarity stands for all."""
+    chosen = chosen_tasks(found)
+    paths = {name: task for name, task in chosen.items() if not is_floor(name)}
+    floors = {task: found.measured[task] for name, task in chosen.items() if name not in paths}
+    if floors:
+        paths["task_output"] = worst_attacks(floors)["face_similarity"]
+    names = tuple(found.images.names[row] for row in found.rows.target)
+    return AuditReport(
+        content=content.assemble(found),
+        per_image={name: found.measured[task] for name, task in paths.items()}
+        | {name: found.measured[name] for name in others},
+        resamples=resampled(found),
+        pictures=StoredPictures(store, paths, others),
+        originals=originals,
+        names=names,
+        test_hash=names_hash(names),
+    )
+
+
+def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
+    """X2's mean image `count` times, the floor without any code: uint8 [count, S, S, 3]."""
+    mean = attack_store.to_bytes(public_images.mean(axis=0, dtype=np.float64) / 255.0)
+    return np.broadcast_to(mean, (count, *mean.shape))
+
+
+def measure_all(
+    judges: reconstruction.Rulers,
+    originals: reconstruction.Originals,
+    tasks: Sequence[attack_runs.Task],
+    others: Mapping[str, np.ndarray],
+    store: AttackStore,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measures of every attack's pictures and of others; name -> measure -> float64 [N].
+
+    What was measured before is read from the store.
+    """
+    measured = {}
+    for name in [task.name for task in tasks] + list(others):
+        measured[name] = store.measures(name)
+        if measured[name] is None:
+            logging.info("Measuring the reconstructions of '%s'", name)
+            pictures = others[name] if name in others else store.pictures(name)
+            measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
+            store.save_measures(name, measured[name])
+    return measured

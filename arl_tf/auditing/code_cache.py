@@ -1,0 +1,96 @@
+"""Codes on disk, by encoder and images: computed once, however often an audit is begun."""
+
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.sealed_images import SealedImages
+from arl_tf.utils import files
+
+
+class CodeCache:
+    """Codes of parts of a data set as they leave the device, kept as .npy files."""
+
+    def __init__(
+        self, folder: pathlib.Path, subject: Subject, images: SealedImages, repeats: int = 1
+    ):
+        """Takes the cache's folder, made on first use, the subject, the images and the repeats.
+
+        Every image is encoded so many times, and what is kept is the mean of its codes.
+        """
+        self._folder, self._subject, self._images = folder, subject, images
+        self._repeats = repeats
+
+    def repeated(self, repeats: int) -> "CodeCache":
+        """The same cache for means of so many codes of each image."""
+        return CodeCache(self._folder, self._subject, self._images, repeats)
+
+    def codes(self, rows: np.ndarray, seed: int) -> np.ndarray:
+        """Codes float32 [n, ...] of rows of the data set, sealed ones too; the seed draws noise."""
+        return self._kept(
+            ("codes", rows, seed),
+            lambda: mean_code(
+                lambda draw: self._images.codes(self._subject, rows, draw), seed, self._repeats
+            ),
+        )
+
+    def query(self, view: str, rows: np.ndarray, seed: int) -> np.ndarray:
+        """Codes of a view of unsealed images: "mirrored" left to right."""
+        return self._kept(
+            (view, rows, seed),
+            lambda: mean_code(
+                functools.partial(self._subject.query, VIEWS[view](self._images[rows])),
+                seed + 1,
+                self._repeats,
+            ),
+        )
+
+    def _kept(self, key, compute) -> np.ndarray:
+        view, rows, seed = key
+        # Recorded codes lie on disk already.
+        if self._subject.recorded is not None:
+            return compute()
+        repeats = f" {self._repeats} codes" if self._repeats > 1 else ""
+        digest = hashlib.sha256(
+            f"{view} {seed} {self._subject.sha256} {self._subject.channel}{repeats}".encode()
+        )
+        digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
+        digest.update(self._images.fingerprint.encode())
+        path = self._folder / f"codes_{digest.hexdigest()[:24]}.npy"
+        if path.exists():
+            return np.load(path)
+        codes = compute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unfinished = files.aside(path)
+        np.save(unfinished, codes)
+        unfinished.replace(path)
+        return codes
+
+
+def mean_code(
+    draw: Callable[[int | tuple[int, int]], np.ndarray], seed: int, repeats: int
+) -> np.ndarray:
+    """The mean of several codes of the same images: what is left of their noise.
+
+    Args:
+        draw: seed of the channel's noise -> codes float32 [n, ...].
+        seed: of the first codes.
+        repeats: how many codes of each image.
+
+    Returns:
+        float32 [n, ...].
+    """
+    codes = draw(seed)
+    if repeats == 1:
+        return codes
+    total = codes.astype(np.float64)
+    for further in range(1, repeats):
+        total += draw((seed, further))
+    return (total / repeats).astype(np.float32)
+
+
+VIEWS = {"mirrored": lambda images: images[:, :, ::-1]}

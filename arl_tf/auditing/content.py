@@ -1,0 +1,127 @@
+"""report.json's content: what the attacks' measures mean, beside floors and reference."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from arl_tf.auditing import leakage, remarks
+from arl_tf.auditing.disclosure import describe_codes
+from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
+from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
+from arl_tf.metrics import intervals, utility
+from arl_tf.metrics.reconstruction import MEASURES
+
+
+def assemble(found: Findings) -> dict[str, Any]:
+    """report.json's content but for its verdict (the contract is in WORKSPACE.md)."""
+    weights = found.weights(found.rows.target)
+    chosen = chosen_tasks(found)
+    on_code, on_output = found.attacks_on(floor=False), found.attacks_on(floor=True)
+    worst = {measure: worst_estimate(measure, on_code, weights) for measure in MEASURES}
+    leaks = {
+        measure: leakage.leakage(measure, on_code, found.floors, found.reference, weights)
+        for measure in MEASURES
+    }
+    adversary = describe_adversary(found, weights)
+    reference = None
+    if found.reference:
+        reference = leakage.describe_reference(found.reference, on_code, weights)
+    tail_attack = worst["face_similarity"]["attack"]
+    return {
+        "level": found.settings.audit,
+        "utility": describe_utility(found),
+        "floors": {
+            "mean_image": estimates(found.measured["mean_image"], weights),
+            "task_output": best_floor(on_output, weights),
+        },
+        "floor_attacks": [describe_attack(found, n, weights) for n in chosen if is_floor(n)],
+        "attacks": [describe_attack(found, n, weights) for n in chosen if not is_floor(n)],
+        "worst": worst,
+        "tail": {
+            "share": intervals.TAIL_SHARE,
+            "images": intervals.tail_size(len(found.rows.target)),
+            "attack": tail_attack,
+            **tail_estimate(on_code[tail_attack], weights),
+        },
+        "leakage": leaks,
+        "codes": describe_codes(found),
+        "reference": reference,
+        "training_adversary": adversary,
+        "warnings": remarks.warnings(found, worst, adversary, reference),
+        "assumptions": remarks.assumptions(found),
+        "not_tested": remarks.not_tested(found),
+        "measured_on": {
+            "split": found.settings.audit_split,
+            "images": len(found.rows.target),
+            "image_size": found.images.images.shape[1],
+            "identities": len(np.unique(found.originals.identities)),
+            "attacker_images": len(found.rows.attacker),
+        },
+        "provenance": dict(found.provenance),
+    }
+
+
+def estimates(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
+    """Each measure's mean and the tail, with intervals."""
+    described = {measure: mean_estimate(measures[measure], weights) for measure in MEASURES}
+    return {**described, "tail": tail_estimate(measures, weights)}
+
+
+def best_floor(
+    on_output: Mapping[str, Mapping[str, np.ndarray]], weights: np.ndarray
+) -> dict[str, Any]:
+    """What the best attack on the task output alone gets; undefined where there is no output."""
+    if not on_output:
+        return {name: utility.estimate(None) for name in (*MEASURES, "tail")}
+    described = {measure: worst_estimate(measure, on_output, weights) for measure in MEASURES}
+    by_face = described["face_similarity"]["attack"]
+    return {**described, "tail": tail_estimate(on_output[by_face], weights)}
+
+
+def describe_attack(found: Findings, name: str, weights: np.ndarray) -> dict[str, Any]:
+    """One entry of `attacks`."""
+    tasks = [task.name for task in found.tasks if task.name.partition("@")[0] == name]
+    facts = found.facts[chosen_tasks(found)[name]]
+    described = {
+        "name": name,
+        "knowledge": facts["knowledge"],
+        "settings": {k: v for k, v in facts["settings"].items() if k != "late_gain"},
+        "seconds": round(sum(found.facts[task]["seconds"] for task in tasks), 1),
+        "held_out_loss": facts["held_out_loss"],
+        "late_gain": facts["settings"].get("late_gain"),
+        **estimates(found.measured[chosen_tasks(found)[name]], weights),
+    }
+    if len(tasks) > 1:
+        described["seeds"] = {
+            "count": len(tasks),
+            **{m: spread([found.measured[t][m].mean() for t in tasks]) for m in MEASURES},
+        }
+    return described
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Lowest, highest and standard deviation over seeds."""
+    return {
+        "lowest": float(min(values)),
+        "highest": float(max(values)),
+        "deviation": float(np.std(values, ddof=1)),
+    }
+
+
+def describe_adversary(found: Findings, weights: np.ndarray) -> dict[str, Any] | None:
+    """Training's own decoder on the codes under attack; None where none was trained."""
+    if "training_adversary" not in found.measured:
+        return None
+    return estimates(found.measured["training_adversary"], weights)
+
+
+def describe_utility(found: Findings) -> dict[str, Any]:
+    """The report's `utility`; undefined without labels or a task head."""
+    rows, logits = found.rows.utility, found.utility_logits
+    if logits is None or not found.images.attribute_names:
+        nothing = {name: utility.estimate(None) for name in ("mean_mcc", "accuracy", "roc_auc")}
+        return {**nothing, "attributes": {}, "undefined_mcc": []}
+    return utility.measure_utility(
+        logits, found.images.attributes[rows], found.images.attribute_names, found.weights(rows)
+    )

@@ -1,0 +1,163 @@
+"""What a code tells besides pictures, beside what the task output alone tells."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from arl_tf.auditing.measurements import Findings
+from arl_tf.metrics import linkage, probes, utility
+from arl_tf.models import capacity
+
+
+def describe_codes(found: Findings) -> dict[str, Any]:
+    """The report's `codes`: size, linkage and probes, beside the same from the task output."""
+    evidence, rows = found.evidence, found.rows
+    target = evidence.target_codes
+    linked = describe_linkage(found)
+    best = max(
+        (metric["code"]["auc"] for metric in linked.values() if metric["code"]),
+        key=lambda auc: -1.0 if auc["value"] is None else auc["value"],
+        default=utility.estimate(None),
+    )
+    return {
+        "linkage_auc": best,
+        "linkage": linked,
+        "attribute_probe": describe_attribute_probe(found),
+        "identity_probe": describe_identity_probe(found),
+        "shape": list(target.shape[1:]),
+        "bytes": int(target[0].nbytes),
+        "codes_per_photo": found.settings.codes_per_photo,
+        **describe_bits(found),
+        **describe_task_output(found),
+        "channel": None
+        if found.subject.channel.is_identity
+        else dataclasses.asdict(found.subject.channel),
+        "images": len(rows.target),
+    }
+
+
+def describe_bits(found: Findings) -> dict[str, Any]:
+    """How many bits a code carries: at most, and as it is used.
+
+    The ceiling is the least of what bounds it: float32's own 32 bits a value, levels, noise.
+    """
+    subject, values = found.subject, int(np.prod(found.evidence.target_codes.shape[1:]))
+    ceilings = {"32-bit numbers": 32.0 * values}
+    for levels in filter(None, (subject.levels, subject.channel.levels)):
+        ceilings[f"{levels} levels"] = capacity.quantised_bits(values, levels)
+    if subject.signal_share is not None:
+        ceilings["noise"] = capacity.noisy_bits(subject.signal_share)
+    if subject.channel.noise and subject.levels:
+        # The channel limits what is noisy already. Levels alone bound the code before its noise.
+        share = np.full(values, 1 / (1 + subject.channel.noise**2))
+        outermost = capacity.outermost_level(subject.levels)
+        ceilings["the channel's noise"] = capacity.noisy_bits(share, limit=outermost)
+    bound = min(ceilings, key=ceilings.get)
+    return {
+        "capacity_bits": ceilings[bound],
+        "bounded_by": bound,
+        "rate_bits": rate_bits(found),
+        "packed_bytes": capacity.packed_bytes(values, subject.levels) if subject.levels else None,
+    }
+
+
+def rate_bits(found: Findings) -> float | None:
+    """Bits that the codes of the attackers' images carry at most; None where nothing bounds them.
+
+    Measured on public images, so as not to touch those under attack.
+    """
+    subject, rows = found.subject, found.rows.attacker
+    if subject.signal_share is not None:
+        signals = subject.signal(np.asarray(found.images.images[rows]))
+        inside = np.clip(signals, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
+        return capacity.gaussian_rate_bits(inside, subject.signal_share)
+    # Noise on its way leaves nothing of a code's levels to count.
+    if subject.levels and not subject.channel.noise:
+        return capacity.entropy_bits(found.evidence.pairs.codes[: len(rows)])
+    return None
+
+
+def describe_task_output(found: Findings) -> dict[str, Any]:
+    """The trivial alternative: not a code but the task output is sent.
+
+    It costs the device the task head's multiply-adds, too, and no other task can be learned from
+    it later.
+    """
+    costs, logits = found.subject.multiply_adds, found.evidence.task_outputs
+    return {
+        "encoder_multiply_adds": costs and costs[0],
+        "task_head_multiply_adds": costs and costs[1],
+        "task_output_bits": logits and 32 * logits.target.shape[1],
+        "task_decision_bits": logits and logits.target.shape[1],
+    }
+
+
+def describe_linkage(found: Findings) -> dict[str, Any]:
+    """Can two codes of a person be linked? By each metric, and by the task output alone."""
+    evidence, config = found.evidence, found.settings
+    # Without mirror images: they are no further pictures of a person.
+    count = len(found.rows.attacker)
+    shared = {
+        "public_identities": found.images.identities[found.rows.attacker],
+        "public_embeddings": found.public_embeddings,
+        "samples": config.bootstrap_samples,
+        "seed": config.seed,
+    }
+    targets = found.originals.identities
+    on_code = linkage.link(
+        evidence.target_codes, targets, public_codes=evidence.pairs.codes[:count], **shared
+    )
+    on_output = {}
+    if evidence.task_outputs is not None:
+        outputs = evidence.task_outputs
+        on_output = linkage.link(
+            outputs.target, targets, public_codes=outputs.public[:count], **shared
+        )
+    return {
+        metric: {"code": values, "task_output": on_output.get(metric)}
+        for metric, values in on_code.items()
+    }
+
+
+def describe_attribute_probe(found: Findings) -> dict[str, Any]:
+    """Attributes that are not in the task, read from the code and from the task output."""
+    images, rows, evidence = found.images, found.rows, found.evidence
+    names = images.other_attribute_names
+    if not names:
+        return {}
+    labels = images.other_attributes
+    repeats = len(evidence.pairs.images) // len(rows.attacker)
+    public_rows = np.concatenate([rows.attacker] * repeats)
+    given = (labels[public_rows], labels[rows.held_out], labels[rows.target])
+
+    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray):
+        return probes.attribute_probe(
+            public, given[0], held_out, given[1], target, given[2], names, seed=found.settings.seed
+        )
+
+    pairs, outputs = evidence.pairs, evidence.task_outputs
+    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes)
+    on_output = outputs and probe(outputs.public, outputs.held_out, outputs.target)
+    described = {}
+    for name, values in on_code.items():
+        described[name] = {"mcc": max(values.values()), **values}
+        if on_output:
+            described[name] |= {f"task_output_{k}": v for k, v in on_output[name].items()}
+    return described
+
+
+def describe_identity_probe(found: Findings) -> dict[str, Any] | None:
+    """Who of the public people is it? From the code, and from the task output."""
+    if not found.images.identities_known:
+        return None
+    # Without mirror images: the left-out photo's would be among the examples.
+    count = len(found.rows.attacker)
+    identities = found.images.identities[found.rows.attacker]
+    settings = {"seed": found.settings.seed, "samples": found.settings.bootstrap_samples}
+    on_code = probes.identity_probe(found.evidence.pairs.codes[:count], identities, **settings)
+    outputs = found.evidence.task_outputs
+    if on_code is None or outputs is None:
+        return on_code
+    on_output = probes.identity_probe(outputs.public[:count], identities, **settings)
+    return {**on_code, "task_output_accuracy": on_output["accuracy"]}

@@ -1,0 +1,181 @@
+"""What is audited: a run's encoder, a file's, or recorded codes; all alike to the audit."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.external import ForeignEncoder, RecordedCodes
+from arl_tf.data.image_sets import to_float
+from arl_tf.models import code_layers, costs
+
+BATCH = 128
+RECORDED = "only recorded codes are at hand"
+Encode = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """An encoder, or what it once said, and the channel through which its codes leave.
+
+    Attributes:
+        words: what it is, for the report.
+        sha256: of the encoder's weights or of the recorded codes.
+        code_shape: of one code, before it may have been flattened.
+        channel: what happens to every code before anybody else sees it.
+        encoder: uint8 [n, S, S, 3] -> codes float32 [n, ...], before the channel; None where there
+            are only recorded codes.
+        differentiable: float32 [B, S, S, 3] in [0, 1] -> code, before the channel; None where the
+            encoder's inside is not at hand.
+        not_white_box: why not.
+        task_output: codes [n, ...] -> logits float32 [n, A]; None where there is no task head yet.
+        recorded: codes float32 [N, ...] of every image of the data set; None with an encoder.
+        recorded_logits: float32 [N, A], likewise.
+        adversary: codes [n, ...] -> reconstructions float32 [n, S, S, 3]: training's own decoder;
+            None where none was trained.
+        levels: that the encoder rounds every value to; 0: none.
+        signal_share: float32 of a code's shape, the share of each value's variance that is not the
+            encoder's noise; None without noise.
+        signal: images -> codes before that noise; None without noise.
+        multiply_adds: of one image up to the code, and of the task head; None where not known.
+    """
+
+    words: str
+    sha256: str
+    code_shape: tuple[int, ...]
+    channel: Channel
+    encoder: Encode | None = None
+    differentiable: Callable[[tf.Tensor], tf.Tensor] | None = None
+    not_white_box: str = ""
+    task_output: Encode | None = None
+    recorded: np.ndarray | None = None
+    recorded_logits: np.ndarray | None = None
+    adversary: Encode | None = None
+    levels: int = 0
+    signal_share: np.ndarray | None = None
+    signal: Encode | None = None
+    multiply_adds: tuple[int, int] | None = None
+
+    def codes_of(self, rows: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
+        """Codes of rows of the data set's images, as they leave; float32 [n, ...]."""
+        if self.recorded is not None:
+            codes = self.recorded[rows]
+        else:
+            codes = self.encoder(np.asarray(images[rows]))
+        return self.channel.send(codes, seed)
+
+    def query(self, images: np.ndarray, seed: int) -> np.ndarray:
+        """Codes of any images, as they leave; uint8 [n, S, S, 3] -> float32 [n, ...]."""
+        return self.channel.send(self.encoder(images), seed)
+
+    @property
+    def white_box(self) -> Callable[[tf.Tensor], tf.Tensor] | None:
+        """The encoder and the channel as a differentiable function; None where it is closed."""
+        if self.differentiable is None:
+            return None
+        return lambda image: self.channel.differentiable(self.differentiable(image))
+
+
+def trained_subject(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    decoder: keras.Model | None,
+    *,
+    channel: Channel,
+    words: str,
+) -> Subject:
+    """A run's players as the audit's subject; the decoder is training's own adversary."""
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    code_layers.make_unpredictable(encoder)
+    return Subject(
+        words=words,
+        sha256=weights_hash(encoder),
+        code_shape=encoder.output_shape[1:],
+        channel=channel,
+        encoder=encoding(encoder),
+        differentiable=code_layers.mean_encoder(encoder),
+        task_output=predicting(task_head),
+        adversary=decoder and predicting(decoder),
+        levels=quantised.levels if quantised else 0,
+        signal_share=noisy and np.asarray(noisy.signal_share),
+        signal=noisy and encoding(code_layers.signal_encoder(encoder)),
+        multiply_adds=(costs.multiply_adds(encoder), costs.multiply_adds(task_head)),
+    )
+
+
+def foreign_subject(
+    foreign: ForeignEncoder, task_output: Encode | None, *, channel: Channel, words: str
+) -> Subject:
+    """An encoder that is only a file, with a SavedModel's task head or none, as the subject."""
+    return Subject(
+        words=words,
+        sha256=foreign.sha256,
+        code_shape=foreign.code_shape,
+        channel=channel,
+        encoder=foreign.encode,
+        differentiable=foreign.differentiable,
+        not_white_box=foreign.why_not,
+        task_output=task_output,
+    )
+
+
+def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> Subject:
+    """Recorded codes as the audit's subject: nothing can be asked, nothing differentiated."""
+    return Subject(
+        words=words,
+        sha256=hashlib.sha256(np.ascontiguousarray(codes.codes).tobytes()).hexdigest(),
+        code_shape=codes.code_shape,
+        channel=channel,
+        not_white_box=RECORDED,
+        recorded=codes.codes,
+        recorded_logits=codes.logits,
+    )
+
+
+def as_recorded(subject: Subject, images: np.ndarray) -> Subject:
+    """The same encoder as if only its codes of the data set had been recorded.
+
+    A reference beside recorded codes must not be attacked in ways that those can't be.
+    """
+    if subject.encoder is None:
+        return subject
+    return dataclasses.replace(
+        subject,
+        encoder=None,
+        differentiable=None,
+        not_white_box=RECORDED,
+        recorded=subject.encoder(np.asarray(images)),
+    )
+
+
+def encoding(encoder: keras.Model) -> Encode:
+    """A Keras encoder as a function of uint8 images [n, S, S, 3]."""
+
+    @tf.function(reduce_retracing=True)
+    def encode(images):
+        return encoder(to_float(images), training=False)
+
+    return lambda images: np.concatenate(
+        [
+            encode(tf.constant(images[start : start + BATCH])).numpy()
+            for start in range(0, len(images), BATCH)
+        ]
+    )
+
+
+def predicting(model: keras.Model) -> Encode:
+    """A Keras model's output in inference mode as a function of float32 arrays."""
+    return lambda values: model.predict(values, batch_size=BATCH, verbose=0)
+
+
+def weights_hash(model: keras.Model) -> str:
+    """sha256 of a model's weights, in order, with their shapes."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(str(weight.shape).encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

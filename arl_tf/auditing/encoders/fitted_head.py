@@ -1,0 +1,127 @@
+"""A task head for codes that come without one: what the codes are good for, found on X1."""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.data.pipelines import without_autotune
+from arl_tf.models.perceptron import build_perceptron
+from arl_tf.models.standardisation import code_scale
+
+HIDDEN = 256
+DROPOUT = 0.5
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 1e-2
+BATCH = 128
+MOST_EPOCHS = 60
+PATIENCE = 6
+
+
+def fit_task_head(
+    codes: np.ndarray,
+    labels: np.ndarray,
+    held_out_codes: np.ndarray,
+    held_out_labels: np.ndarray,
+    *,
+    seed: int,
+    verbose: int = 0,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Fits a perceptron with one hidden layer on standardised, flattened codes.
+
+    The epoch of the lowest held-out cross-entropy counts. A lower bound of the codes' utility: a
+    head trained together with its encoder would do better.
+
+    Args:
+        codes: float32 [N, ...] of X1's training part.
+        labels: {0, 1} [N, A].
+        held_out_codes: float32 [M, ...] of X1's validation part.
+        held_out_labels: {0, 1} [M, A].
+        seed: draws weights, order and dropout.
+        verbose: Keras' verbosity.
+
+    Returns:
+        codes float32 [n, ...] -> logits float32 [n, A].
+
+    Raises:
+        ValueError: codes and labels don't fit together, or the fit diverged.
+    """
+    check_pairs(codes, labels, held_out_codes, held_out_labels)
+    scale = code_scale(flattened(codes))
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        return scale(flattened(values))
+
+    head = build_perceptron(
+        seen(codes[:1]).shape[1],
+        labels,
+        hidden=HIDDEN,
+        code_dropout=DROPOUT,
+        hidden_dropout=DROPOUT,
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        seed=seed,
+        name="fitted_task_head",
+    )
+    history = head.fit(
+        shuffled_batches(seen(codes), labels, seed),
+        validation_data=batches(seen(held_out_codes), held_out_labels),
+        steps_per_epoch=math.ceil(len(codes) / BATCH),
+        epochs=MOST_EPOCHS,
+        shuffle=False,
+        callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],
+        verbose=verbose,
+    )
+    if not np.isfinite(min(history.history["val_loss"])):
+        raise ValueError("The task head's fit diverged: its held-out loss was never finite.")
+    return lambda values: head.predict(seen(values), batch_size=BATCH, verbose=0)
+
+
+def check_pairs(
+    codes: np.ndarray, labels: np.ndarray, held_out_codes: np.ndarray, held_out_labels: np.ndarray
+) -> None:
+    """Raises ValueError for codes and labels that don't fit together."""
+    for what, some_codes, some_labels in (
+        ("training", codes, labels),
+        ("held-out", held_out_codes, held_out_labels),
+    ):
+        if some_labels.ndim != 2 or len(some_labels) != len(some_codes) or not some_labels.size:
+            raise ValueError(
+                f"A task head needs labels [N, A], N and A >= 1, for its {len(some_codes)}"
+                f" {what} codes; got {some_labels.shape}."
+            )
+    if held_out_codes.shape[1:] != codes.shape[1:] or held_out_labels.shape[1] != labels.shape[1]:
+        raise ValueError(
+            f"Held-out codes {held_out_codes.shape} and labels {held_out_labels.shape} must be"
+            f" shaped as the training ones, {codes.shape} and {labels.shape}."
+        )
+
+
+def flattened(codes: np.ndarray) -> np.ndarray:
+    """[N, ...] -> [N, values]."""
+    return codes.reshape(len(codes), -1)
+
+
+def batches(codes: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
+    """Batches of (codes, labels) in order."""
+    return without_autotune(
+        tf.data.Dataset.from_tensor_slices((codes, labels.astype(np.float32))).batch(BATCH)
+    )
+
+
+def shuffled_batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.data.Dataset:
+    """Endless batches of (codes, labels); every pass has an order of its own.
+
+    The order is the seed's alone; that of `Dataset.shuffle` would be TensorFlow's global seed's as
+    well.
+    """
+    codes, labels = tf.constant(codes), tf.constant(labels, tf.float32)
+
+    def one_pass(number):
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(codes)), (seed, number))
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    rows = tf.data.Dataset.counter().flat_map(one_pass).batch(BATCH)
+    return without_autotune(rows.map(lambda row: (tf.gather(codes, row), tf.gather(labels, row))))

@@ -1,0 +1,174 @@
+"""Collects what the attackers of an audit get, and the task head where the encoder has none."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from arl_tf.attacks.evidence import Evidence, PublicPairs, TaskOutputs
+from arl_tf.auditing.code_cache import CodeCache, mean_code
+from arl_tf.auditing.encoders import fitted_head
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored
+from arl_tf.auditing.settings import AuditSettings
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import Splits
+
+# Noise of the channel is drawn anew for every set of codes.
+PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
+STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
+
+
+def with_task_head(
+    seed: int, images: ImageSet, splits: Splits, subject: Subject, cache: CodeCache
+) -> Subject:
+    """The subject with a task head: its own, or one fitted on X1's codes; None without labels."""
+    if subject.task_output or subject.recorded_logits is not None:
+        return subject
+    if not images.attribute_names:
+        return subject
+    logging.info("The encoder comes without a task head: fitting one on the codes of X1")
+    parts = [splits.private_train, splits.private_validation]
+    codes = [cache.codes(part, UTILITY_NOISE + seed) for part in parts]
+    head = fitted_head.fit_task_head(
+        codes[0],
+        images.attributes[parts[0]],
+        codes[1],
+        images.attributes[parts[1]],
+        seed=seed,
+    )
+    return dataclasses.replace(subject, task_output=head)
+
+
+def collect(
+    settings: AuditSettings,
+    images: ImageSet,
+    rows: Rows,
+    sealed: SealedImages,
+    cache: CodeCache,
+    subject: Subject,
+    other_images: np.ndarray | None,
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+) -> Evidence:
+    """Everything that the attackers get.
+
+    Where they get several codes of each photo they work on their means; the task output, which is
+    the floor, stays that of a single code.
+
+    Args:
+        settings: seed, kind of images, codes of each photo.
+        images: the data set.
+        rows: who is who.
+        sealed: its images, of which those under attack can't be read.
+        cache: of single codes.
+        subject: what is attacked, with its task head.
+        other_images: uint8 [N, S, S, 3] of another data set, or None.
+        perceptual_features: the frozen network g.
+    """
+    single = seen_codes(rows, sealed, cache, subject, settings.seed)
+    pairs, target_codes = single
+    query = None
+    if settings.codes_per_photo > 1:
+        means = cache.repeated(settings.codes_per_photo)
+        pairs, target_codes = seen_codes(rows, sealed, means, subject, settings.seed)
+    if subject.encoder is not None:
+        query = NoisyQueries(subject, QUERY_NOISE + settings.seed, settings.codes_per_photo)
+    outputs = None
+    if subject.recorded_logits is not None:
+        logits = subject.recorded_logits
+        parts = (rows.attacker, rows.held_out, rows.target)
+        outputs = TaskOutputs(*(logits[part] for part in parts))
+    elif subject.task_output is not None:
+        of_public, of_target = single
+        codes = (of_public.codes, of_public.held_out_codes, of_target)
+        outputs = TaskOutputs(*(subject.task_output(c) for c in codes))
+    return Evidence(
+        pairs=pairs,
+        target_codes=target_codes,
+        perceptual_features=perceptual_features,
+        task_outputs=outputs,
+        query=query,
+        encode=subject.white_box,
+        random_codes=query is not None and is_random(query, pairs.images[:STABILITY_IMAGES]),
+        other_domain=query and other_pairs(other_images, query),
+        more_images=query
+        and further_images(
+            images, sealed[rows.attacker], drawn_faces=settings.drawn_faces, seed=settings.seed
+        ),
+    )
+
+
+def seen_codes(
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+) -> tuple[PublicPairs, np.ndarray]:
+    """Public pairs, and the codes under attack."""
+    pairs = public_pairs(rows, sealed, cache, subject, seed)
+    return pairs, cache.codes(rows.target, TARGET_NOISE + seed)
+
+
+def public_pairs(
+    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: Subject, seed: int
+) -> PublicPairs:
+    """Codes of the public images as they leave, noise and all.
+
+    Where the encoder can be asked the public images come with their mirror images, as an adversary
+    would collect them; the held-out ones do not.
+    """
+    codes, images = cache.codes(rows.attacker, PUBLIC_NOISE + seed), sealed[rows.attacker]
+    if subject.encoder is not None:
+        mirror_codes = cache.query("mirrored", rows.attacker, PUBLIC_NOISE + seed)
+        codes, images = np.concatenate([codes, mirror_codes]), mirrored(images)
+    held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + seed)
+    return PublicPairs(codes, images, held_out_codes, sealed[rows.held_out])
+
+
+class NoisyQueries:
+    """Asks a subject for codes; the channel's noise is new each time, and the same in each run."""
+
+    def __init__(self, subject: Subject, seed: int, repeats: int = 1):
+        """Takes the subject, the seed of the first answer's noise, and the codes of an answer.
+
+        An answer is the mean of so many codes.
+        """
+        self._subject, self._seed, self._count = subject, seed, 0
+        self._repeats = repeats
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Codes of uint8 [n, S, S, 3]."""
+        self._count += 1
+        return mean_code(
+            lambda draw: self._subject.query(images, draw),
+            self._seed * 1_000_003 + self._count,
+            self._repeats,
+        )
+
+
+def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> bool:
+    """Whether the same images get other codes when asked again."""
+    first, second = query(images), query(images)
+    # More than what threads leave to chance.
+    return bool(np.abs(first - second).max() > RANDOM_SHARE * first.std())
+
+
+def other_pairs(
+    images: np.ndarray | None, query: Callable[[np.ndarray], np.ndarray]
+) -> PublicPairs | None:
+    """Public pairs of another data set; every tenth image is held out."""
+    if images is None:
+        return None
+    held_out = np.arange(len(images)) % 10 == 0
+    public = mirrored(images[~held_out])
+    return PublicPairs(query(public), public, query(images[held_out]), images[held_out])
+
+
+def on_task_output(evidence: Evidence) -> Evidence:
+    """The evidence of an adversary who sees the task output alone."""
+    outputs = evidence.task_outputs
+    pairs = dataclasses.replace(
+        evidence.pairs, codes=outputs.public, held_out_codes=outputs.held_out
+    )
+    return Evidence(
+        pairs=pairs, target_codes=outputs.target, perceptual_features=evidence.perceptual_features
+    )

@@ -1,0 +1,99 @@
+"""What an audit has found, before it is put into words and figures."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from arl_tf.attacks.evidence import Evidence
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.leakage import Reference
+from arl_tf.auditing.sealed_images import Rows
+from arl_tf.auditing.settings import AuditSettings
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.metrics import measures
+from arl_tf.metrics.reconstruction import Originals
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What an audit has found before it is put into words.
+
+    Attributes:
+        settings: of the audit.
+        images: the data set.
+        rows: who was who.
+        subject: what was audited.
+        evidence: what the attackers had.
+        originals: the images under attack.
+        tasks: the attacks that were run.
+        facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
+        measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
+        reference: the unprotected encoder's audit; None without.
+        utility_codes: codes of `rows.utility`.
+        public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
+            identity.
+        fitted_head: whether the audit had to fit the task head.
+        provenance: facts for the report.
+    """
+
+    settings: AuditSettings
+    images: ImageSet
+    rows: Rows
+    subject: Subject
+    evidence: Evidence
+    originals: Originals
+    tasks: tuple[Task, ...]
+    facts: Mapping[str, Mapping[str, Any]]
+    measured: Mapping[str, Mapping[str, np.ndarray]]
+    reference: Reference | None
+    utility_codes: np.ndarray
+    public_embeddings: np.ndarray
+    fitted_head: bool
+    provenance: Mapping[str, Any]
+
+    def weights(self, rows: np.ndarray) -> np.ndarray:
+        """Bootstrap resamples of the people on some rows; float64 [R, n]."""
+        return measures.identity_weights(
+            self.images.identities[rows], self.settings.bootstrap_samples, self.settings.seed
+        )
+
+    @functools.cached_property
+    def utility_logits(self) -> np.ndarray | None:
+        """The task output for `rows.utility`, float32 [n, A]; None without a task head."""
+        if self.subject.recorded_logits is not None:
+            return self.subject.recorded_logits[self.rows.utility]
+        if self.subject.task_output is None:
+            return None
+        return self.subject.task_output(self.utility_codes)
+
+    def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
+        """Attack -> measure -> float64 [N], of those on the code or on the task output alone."""
+        chosen = chosen_tasks(self)
+        return {
+            name: self.measured[task] for name, task in chosen.items() if is_floor(name) is floor
+        }
+
+    @property
+    def floors(self) -> dict[str, Mapping[str, np.ndarray]]:
+        """The floors: the mean image, and the attacks on the task output alone."""
+        return {"mean_image": self.measured["mean_image"], **self.attacks_on(floor=True)}
+
+
+def is_floor(name: str) -> bool:
+    """Whether an attack was on the task output alone."""
+    return name.startswith(FLOOR_PREFIX)
+
+
+def chosen_tasks(found: Findings) -> dict[str, str]:
+    """Attack -> the task, of all its seeds, that counts: the one with the best held-out loss."""
+    groups: dict[str, list[str]] = {}
+    for task in found.tasks:
+        groups.setdefault(task.name.partition("@")[0], []).append(task.name)
+    return {
+        name: min(tasks, key=lambda task: min(found.facts[task]["held_out_loss"]))
+        for name, tasks in groups.items()
+    }

@@ -1,0 +1,112 @@
+"""What a reader of an audit must know besides its figures, in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.auditing import attack_runs
+from arl_tf.auditing.measurements import Findings, chosen_tasks
+
+# A gap between the audit's attackers and training's own adversary that deserves a warning.
+PSNR_GAP, FACE_GAP = 1.0, 0.05
+
+
+def warnings(
+    found: Findings,
+    worst: Mapping[str, Any],
+    adversary: Mapping[str, Any] | None,
+    reference: Mapping[str, Any] | None,
+) -> list[str]:
+    """What a reader must not overlook, in sentences."""
+    said = []
+    if adversary is not None:
+        said += gap_warning(worst, adversary)
+    growing = [
+        name
+        for name, task in chosen_tasks(found).items()
+        if found.facts[task]["settings"].get("late_gain", 0) >= ENOUGH_GAIN
+    ]
+    if growing:
+        said.append(
+            "More training might give these attackers more than 1 %:"
+            f" {', '.join(growing)} (--attacker_steps)."
+        )
+    if reference is None:
+        said.append("No unprotected reference: leakage is unknown (--reference=auto trains one).")
+    elif found.reference.code_shape != found.evidence.target_codes.shape[1:]:
+        said.append(
+            f"The reference's code has the shape {found.reference.code_shape}, this one"
+            f" {found.evidence.target_codes.shape[1:]}: leakage compares codes of different sizes."
+        )
+    count = found.settings.codes_per_photo
+    if count > 1 and found.evidence.query and not found.evidence.random_codes:
+        said.append(f"A photo has the same code each time: {count} of them tell no more than one.")
+    if not found.images.identities_known:
+        said.append("No identities are known: pictures of one person may stand on both sides.")
+    return said
+
+
+def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:
+    """The train-versus-audit gap in words, where it is large."""
+    gaps = {m: worst[m]["value"] - adversary[m]["value"] for m in ("psnr", "face_similarity")}
+    if gaps["psnr"] < PSNR_GAP and gaps["face_similarity"] < FACE_GAP:
+        return []
+    figures = ", ".join(
+        f"{words} {worst[m]['value']:.{digits}f} against {adversary[m]['value']:.{digits}f}"
+        for m, words, digits in (
+            ("face_similarity", "face similarity", 3),
+            ("psnr", "PSNR in dB", 1),
+        )
+    )
+    return [
+        "Fresh attackers do much better than the adversary that training fought"
+        f" ({figures}): the encoder has learned to fool that one decoder, and what training logged"
+        " of its privacy must not be quoted."
+    ]
+
+
+def assumptions(found: Findings) -> list[str]:
+    """What the figures rest on, in sentences."""
+    said = [
+        "Attackers know the encoder's codes of"
+        f" {len(found.rows.attacker)} public images and nothing of the people under attack.",
+        codes_seen(found.settings.codes_per_photo),
+        "Faces are compared by an identity network; it may judge other groups of people worse"
+        " than those it was trained on.",
+    ]
+    if found.settings.recorded:
+        said.append("The images belong to the recorded codes: this can't be checked.")
+    if found.fitted_head:
+        said.append("The task head was fitted by the audit on the codes of X1.")
+    if found.subject.signal_share is not None:
+        said.append(
+            "The encoder's noise is new for every code and nobody can guess it: the mean of n codes"
+            " of a photo carries the noise of one divided by the square root of n."
+        )
+    if not found.subject.channel.is_identity:
+        said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
+    return said
+
+
+def codes_seen(per_photo: int) -> str:
+    """How often a photo is encoded, in a sentence."""
+    if per_photo == 1:
+        return "One code of a photo is seen, once."
+    return (
+        f"Attackers get {per_photo} codes of every photo and work on their means; utility and the"
+        " task output are those of a single code."
+    )
+
+
+def not_tested(found: Findings) -> list[str]:
+    """What this audit leaves open, in sentences."""
+    said = attack_runs.not_tested(
+        found.settings.audit, found.evidence, found.settings.attacker_names
+    )
+    if found.subject.not_white_box:
+        said.append(f"why no white-box attack: {found.subject.not_white_box}")
+    if found.evidence.random_codes and found.settings.codes_per_photo == 1:
+        said.append("several codes of one photo, whose noise averages out (--codes_per_photo)")
+    if found.evidence.task_outputs is None:
+        said.append("the floor from the task output: there is no task head and there are no labels")
+    return said

@@ -1,0 +1,83 @@
+"""An audit's figures in every bootstrap resample: what two audits of the same images differ by."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from arl_tf.auditing import leakage
+from arl_tf.auditing.measurements import Findings
+from arl_tf.data.splits import names_hash
+from arl_tf.metrics import measures, utility
+from arl_tf.metrics.reconstruction import MEASURES
+
+
+@dataclasses.dataclass(frozen=True)
+class Resamples:
+    """Figures in the bootstrap resamples of an audit.
+
+    Resamples depend on the people and on --seed alone: those of two audits of the same images are
+    the same, and differences between them are paired.
+
+    Attributes:
+        key: of images and seed; the same key, the same resamples.
+        figures: "mean_mcc", each of MEASURES for the worst attack, ATTACK.MEASURE for every attack,
+            leakage.MEASURE where it is defined -> float64 [R].
+    """
+
+    key: str
+    figures: Mapping[str, np.ndarray]
+
+
+def resampled(found: Findings) -> Resamples:
+    """An audit's figures in its resamples; the worst attack is the one worst on all images."""
+    names = [found.images.names[row] for part in roles(found) for row in part]
+    key = f"{names_hash(names)} {len(found.rows.target)} {found.settings.seed}"
+    return Resamples(key, resampled_figures(found))
+
+
+def roles(found: Findings) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that figures are of: those under attack, and those that utility is measured on."""
+    return found.rows.target, found.rows.utility
+
+
+def resampled_figures(found: Findings) -> dict[str, np.ndarray]:
+    """Figure -> float64 [R]."""
+    weights, on_code = found.weights(found.rows.target), found.attacks_on(floor=False)
+    values = {
+        f"{name}.{measure}": measures.weighted_means(per_image[measure], weights)
+        for name, per_image in on_code.items()
+        for measure in MEASURES
+    }
+    for measure, worst in leakage.worst_attacks(on_code).items():
+        values[measure] = values[f"{worst}.{measure}"]
+        shares = leakage.attack_shares(measure, on_code, found.floors, found.reference, weights)
+        if shares is not None:
+            values[f"leakage.{measure}"] = shares[1][:, int(shares[0].argmax())]
+    rows = found.rows.utility
+    if found.utility_logits is not None and found.images.attribute_names:
+        values["mean_mcc"] = utility.resampled_mean_mcc(
+            found.utility_logits, found.images.attributes[rows], found.weights(rows)
+        )
+    return values
+
+
+def paired_difference(
+    figure: str, first: Sequence[Resamples], last: Sequence[Resamples]
+) -> tuple[float, float] | None:
+    """The central 95 % of the difference of two sides' means, resample by resample.
+
+    Args:
+        figure: a key of `Resamples.figures`.
+        first: audits of the one side.
+        last: of the other.
+
+    Returns:
+        (low, high); None where an audit lacks the figure, or is of other images than the rest.
+    """
+    audits = [*first, *last]
+    if len({audit.key for audit in audits}) > 1 or any(figure not in a.figures for a in audits):
+        return None
+    sides = [np.mean([audit.figures[figure] for audit in side], axis=0) for side in (first, last)]
+    differences = sides[1] - sides[0]
+    return None if np.isnan(differences).all() else measures.interval(differences)

@@ -1,0 +1,121 @@
+"""What the audit hands to attackers, and what it keeps from them until they are done."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.data import augmentation
+from arl_tf.data.faces import generation
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import Splits
+
+# Fresh drawn faces of an adversary who has more of them: another data set than the run's.
+MORE_FACES_SEED = 1_000_003
+FINGERPRINT_IMAGES = 256
+
+
+class SealedError(RuntimeError):
+    """Somebody asked for an image under attack before the attacks were done."""
+
+
+class SealedImages:
+    """The data set's images, of which those under attack can't be read until `unseal`."""
+
+    def __init__(self, images: np.ndarray, sealed_rows: np.ndarray, fingerprint: str):
+        """Takes uint8 [N, S, S, 3], the rows to seal, and a name for the images as they are."""
+        self._images = images
+        self.fingerprint = fingerprint
+        self._sealed = frozenset(sealed_rows.tolist())
+        self._open = False
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Images uint8 [n, S, S, 3] of int rows [n]; SealedError for a sealed one."""
+        asked = np.atleast_1d(np.asarray(rows))
+        if not self._open and not self._sealed.isdisjoint(asked.tolist()):
+            number = len(self._sealed.intersection(asked.tolist()))
+            raise SealedError(
+                f"{number} of the {asked.size} images asked for are under attack: nobody reads"
+                " them before the attacks are done."
+            )
+        return np.asarray(self._images[rows])
+
+    def unseal(self) -> None:
+        """From now on every image can be read; the attacks are over."""
+        self._open = True
+
+    def codes(self, subject: Subject, rows: np.ndarray, seed: int) -> np.ndarray:
+        """Codes of any rows: those of sealed images, too, leave the device; the images do not."""
+        return subject.codes_of(rows, self._images, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Which images play which part in an audit; int64 row numbers."""
+
+    attacker: np.ndarray
+    held_out: np.ndarray
+    utility: np.ndarray
+    target: np.ndarray
+
+
+def audited_rows(splits: Splits, audit_split: str, identities: np.ndarray) -> Rows:
+    """The parts' roles: on T for the final figures, on validation parts where settings are chosen.
+
+    Attackers see X2 only, in both cases. On validation, reconstructions are measured on X2's
+    validation part, and the attackers' held-out images are people taken from X2's training part.
+    """
+    if audit_split == "test":
+        return Rows(splits.public_train, splits.public_validation, splits.test, splits.test)
+    people = np.unique(identities[splits.public_train])
+    held_out = np.isin(identities[splits.public_train], people[::10])
+    return Rows(
+        splits.public_train[~held_out],
+        splits.public_train[held_out],
+        splits.private_validation,
+        splits.public_validation,
+    )
+
+
+def fingerprint(images: ImageSet) -> str:
+    """A name for a data set's prepared images: their names, and the pixels of some of them."""
+    digest = hashlib.sha256("\n".join(images.names).encode())
+    step = max(1, len(images.names) // FINGERPRINT_IMAGES)
+    digest.update(np.ascontiguousarray(images.images[::step]).tobytes())
+    return digest.hexdigest()
+
+
+def mirrored(images: np.ndarray) -> np.ndarray:
+    """Images and their mirror images behind them, as an adversary would collect them."""
+    return np.concatenate([images, images[:, :, ::-1]])
+
+
+def further_images(
+    images: ImageSet, public: np.ndarray, *, drawn_faces: bool, seed: int
+) -> Callable[[int, int], np.ndarray]:
+    """A source of further public images: freshly drawn faces, or photographs cut and lit anew.
+
+    Args:
+        images: the data set.
+        public: uint8 [N, S, S, 3], the public photographs at hand.
+        drawn_faces: whether more of the images can be drawn.
+        seed: of the audit.
+
+    Returns:
+        (count, number of the draw) -> uint8 [count, S, S, 3].
+    """
+    if drawn_faces:
+        return lambda count, number: (
+            generation.generate_faces(
+                count,
+                images.images.shape[1],
+                seed=seed + MORE_FACES_SEED + number,
+                images_per_identity=1,
+            ).images
+        )
+    return lambda count, number: augmentation.augmented(public, count, number)

@@ -1,0 +1,66 @@
+"""What an audit works with: how hard it attacks, what it measures on, and what surrounds it."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.attacks.evidence import AttackerOptions
+from arl_tf.auditing.encoders.audited import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditSettings:
+    """How an encoder is audited; settings of `Config` by name where it has them.
+
+    Attributes:
+        audit: the level, which decides the attackers.
+        attacker_names: attackers instead of the level's; empty: those of the level.
+        audit_seeds: how often each trained attacker is repeated.
+        audit_split: "test" or "validation".
+        codes_per_photo: codes of every photo that attackers get and average.
+        bootstrap_samples: resamples behind each interval.
+        seed: of attackers and resamples.
+        attacker: the attackers' sizes and steps.
+        drawn_faces: whether more of the images can be drawn.
+        recorded: whether the codes were recorded, so that no encoder can be asked.
+        attack_identity: what decides an attack's result beside codes and images; names stored ones.
+    """
+
+    audit: str
+    attacker_names: tuple[str, ...]
+    audit_seeds: int
+    audit_split: str
+    codes_per_photo: int
+    bootstrap_samples: int
+    seed: int
+    attacker: AttackerOptions
+    drawn_faces: bool
+    recorded: bool
+    attack_identity: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditContext:
+    """What is audited, and what surrounds it.
+
+    Attributes:
+        subject: what is audited.
+        perceptual_features: g, for the attackers' loss.
+        photographs: whether dlib's network judges identity; else the one for drawn faces.
+        cache_dir: of codes.
+        store_dir: of finished attacks.
+        other_images: uint8 [N, S, S, 3] of another data set, for one attacker; None without.
+        provenance: facts for the report.
+    """
+
+    subject: Subject
+    perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
+    photographs: bool
+    cache_dir: pathlib.Path
+    store_dir: pathlib.Path
+    other_images: np.ndarray | None
+    provenance: Mapping[str, Any]

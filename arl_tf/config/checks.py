@@ -1,0 +1,319 @@
+"""What no setting, and no two settings together, may be: the checks behind Config.
+
+A Config is taken as it comes, by its attributes: this module can't import the one that calls it.
+"""
+
+import dataclasses
+import difflib
+import math
+from typing import Any
+
+from arl_tf.config.conditions import parse_conditions
+
+TFDS_PREFIX = "tfds:"
+# Stages that train many encoders, each a run of its own.
+ALONE = ("sweep", "study")
+# identity.py fits its network on the procedural faces of this seed: as data they would be known to
+# the judge. The number stands there too, since neither module may import the other.
+RESERVED_FACES_SEED = 730_515_811
+FEWEST_IDENTITIES = 5
+# Below, 1 - signal_share rounds to 0 in float32.
+LEAST_NOISE = 1e-3
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The non-empty names in a comma-separated list."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def check_value(field: dataclasses.Field, value: Any) -> None:
+    """Raises ValueError when a setting's value is of the wrong type, out of range or no choice."""
+    expected = type(field.default)
+    is_number = expected is float and isinstance(value, int) and not isinstance(value, bool)
+    if type(value) is not expected and not is_number:
+        raise ValueError(f"--{field.name} must be of type {expected.__name__}, got {value!r}.")
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"--{field.name} must be one of {', '.join(choices)}; got {value!r}.{hint}"
+        )
+    if expected is float and not math.isfinite(value):
+        raise ValueError(f"--{field.name} must be a finite number, got {value}.")
+    if low is not None and value < low:
+        raise ValueError(f"--{field.name} must be >= {low}, got {value}.")
+    if high is not None and value > high:
+        raise ValueError(f"--{field.name} must be <= {high}, got {value}.")
+
+
+def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[str, ...]) -> None:
+    """Raises ValueError for settings that are possible one by one but not together.
+
+    Args:
+        config: a Config whose values have passed `check_value`.
+        stages: names of all the stages there are.
+        precisions: names of all the precisions of TFLite files.
+    """
+    check_run(config, stages)
+    check_data(config)
+    check_sizes(config)
+    check_code(config)
+    check_defence(config)
+    check_audit(config)
+    check_export(config, precisions)
+    check_many(config)
+
+
+def check_export(config: Any, precisions: tuple[str, ...]) -> None:
+    """Refuses conditions that can't be read, and unknown precisions."""
+    try:
+        parse_conditions(config.require)
+    except ValueError as error:
+        raise ValueError(f"--require: {error}") from None
+    for name in comma_separated(config.tflite_precisions):
+        if name not in precisions:
+            raise ValueError(
+                f"--tflite_precisions must name some of {', '.join(precisions)}; got {name!r}."
+            )
+
+
+def check_many(config: Any) -> None:
+    """Refuses a sweep or a study beside other stages, or without what it is to vary."""
+    asked = comma_separated(config.stages)
+    for name in ALONE:
+        if name not in asked:
+            continue
+        if len(asked) > 1:
+            raise ValueError(f"--stages={name} runs alone, got --stages={config.stages}.")
+        if not getattr(config, name):
+            raise ValueError(f"--stages={name} needs --{name}, got none.")
+        if config.warm_start or config.reference:
+            raise ValueError(
+                f"--stages={name} trains the encoder that its points start from and are compared"
+                " with; leave out --warm_start and --reference."
+            )
+    channel = [
+        f"--{name}={getattr(config, name):g}"
+        for name in ("channel_clip", "channel_levels", "channel_noise")
+        if getattr(config, name)
+    ]
+    if config.target and channel:
+        raise ValueError(
+            f"--target={config.target} exports an encoder, whose audit must be of its codes as they"
+            f" are; leave out {' '.join(channel)}."
+        )
+    if config.study == "adversary" and "study" in asked and config.defence == "none":
+        raise ValueError(
+            "--study=adversary varies the adversary: it needs a --defence, got --defence=none."
+        )
+    if config.target and asked != ("sweep",):
+        raise ValueError(
+            f"--target={config.target} chooses among a sweep's points: it needs --stages=sweep, got"
+            f" --stages={config.stages}."
+        )
+    try:
+        parse_conditions(config.target)
+    except ValueError as error:
+        raise ValueError(f"--target: {error}") from None
+
+
+def check_code(config: Any) -> None:
+    """Refuses a bounded code that is not normalised, and what bounds or teachers need."""
+    if config.code_levels == 1:
+        raise ValueError(
+            "--code_levels=1 leaves one value, no code; use 2 or more, or 0 for no rounding."
+        )
+    for name in ("code_levels", "code_noise"):
+        if getattr(config, name) and not config.code_channels:
+            raise ValueError(
+                f"--{name}={getattr(config, name)} needs a normalised code: --code_channels >= 1,"
+                " got 0."
+            )
+    if config.code_noise and config.deterministic:
+        raise ValueError(
+            f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is"
+            " no protection; leave one of them out."
+        )
+    if 0 < config.code_noise < LEAST_NOISE:
+        raise ValueError(
+            f"--code_noise must be 0 (none) or >= {LEAST_NOISE:g}, got {config.code_noise:g}: less"
+            " is lost in the rounding of 32-bit numbers."
+        )
+    if config.lambda_rate and not config.code_noise:
+        raise ValueError(
+            f"--lambda_rate={config.lambda_rate} prices what passes through noise: it needs"
+            " --code_noise > 0, got 0."
+        )
+
+
+def check_audit(config: Any) -> None:
+    """Refuses what an audit can't attack, and attackers without their data."""
+    foreign = [
+        name for name in ("codes", "encoder_tflite", "encoder_saved_model") if getattr(config, name)
+    ]
+    if len(foreign) > 1 and config.codes:
+        raise ValueError(
+            f"--codes={config.codes} and --{foreign[1]}={getattr(config, foreign[1])} are two"
+            " things to audit; name one."
+        )
+    if foreign and comma_separated(config.stages) != ("audit",):
+        flag = foreign[0]
+        raise ValueError(
+            f"--{flag} is audited, nothing is trained or exported: it needs --stages=audit, got"
+            f" --stages={config.stages}."
+        )
+    if config.task_head_saved_model and not (config.encoder_saved_model or config.encoder_tflite):
+        raise ValueError(
+            f"--task_head_saved_model={config.task_head_saved_model} belongs to an"
+            " --encoder_saved_model or --encoder_tflite, which is missing."
+        )
+    check_channel(config)
+    if config.codes_per_photo > 1:
+        check_codes_per_photo(config)
+    if config.attacker_data_dir and not config.attacker_dataset:
+        raise ValueError(
+            f"--attacker_data_dir={config.attacker_data_dir} needs --attacker_dataset (celeba for a"
+            " folder in CelebA's layout)."
+        )
+    if config.attacker_dataset:
+        check_dataset(config.attacker_dataset, config.attacker_data_dir, "attacker_")
+
+
+def check_codes_per_photo(config: Any) -> None:
+    """Refuses several codes of a photo where there is one, and stages that go by single codes."""
+    several = f"--codes_per_photo={config.codes_per_photo}"
+    if config.codes and not config.channel_noise:
+        raise ValueError(
+            f"{several}: --codes={config.codes} holds one code of each photo; leave it out, or say"
+            " with --channel_noise how codes differ."
+        )
+    others = [name for name in comma_separated(config.stages) if name not in ("train", "audit")]
+    if others:
+        raise ValueError(
+            f"{several} is for an audit; --stages={','.join(others)} goes by that of single codes:"
+            " run it apart."
+        )
+
+
+def check_channel(config: Any) -> None:
+    """Refuses a channel that nothing can be sent through."""
+    if config.channel_levels == 1:
+        raise ValueError(
+            "--channel_levels=1 leaves one value, no code; use 2 or more, or 0 for no rounding."
+        )
+    if config.channel_levels and not config.channel_clip:
+        raise ValueError(
+            f"--channel_levels={config.channel_levels} needs a range: --channel_clip > 0, got 0."
+        )
+
+
+def check_dataset(dataset: str, data_dir: str, prefix: str = "") -> None:
+    """Refuses an unknown data set, and one without its folder."""
+    known = dataset in ("faces", "celeba") or dataset.startswith(TFDS_PREFIX)
+    if not known or dataset == TFDS_PREFIX:
+        raise ValueError(f"--{prefix}dataset must be faces, celeba or tfds:NAME; got {dataset!r}.")
+    if dataset == "celeba" and not data_dir:
+        raise ValueError(
+            f"--{prefix}dataset=celeba needs --{prefix}data_dir=DIR, the folder that holds"
+            " list_attr_celeba.txt; got none."
+        )
+
+
+def check_run(config: Any, stages: tuple[str, ...]) -> None:
+    """Refuses unknown stages, an empty list of them, and a run directory without a name."""
+    asked = comma_separated(config.stages)
+    unknown = [name for name in asked if name not in stages]
+    if unknown or not asked:
+        raise ValueError(f"--stages must name some of {', '.join(stages)}; got {config.stages!r}.")
+    if not config.workdir.strip():
+        raise ValueError(
+            f"--workdir={config.workdir!r} names no folder; name the one that the run shall write."
+        )
+
+
+def check_data(config: Any) -> None:
+    """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
+    check_dataset(config.dataset, config.data_dir)
+    if config.public_data_dir and not config.public_dataset:
+        raise ValueError(
+            f"--public_data_dir={config.public_data_dir} needs --public_dataset (celeba for a"
+            " folder in CelebA's layout)."
+        )
+    if config.public_dataset:
+        check_dataset(config.public_dataset, config.public_data_dir, "public_")
+        if (config.public_dataset, config.public_data_dir) == (config.dataset, config.data_dir):
+            raise ValueError(
+                f"--public_dataset={config.public_dataset} is --dataset itself, T included: name"
+                " another data set, or use --public_share and --public_overlap."
+            )
+    if config.dataset == "faces" and config.data_dir:
+        raise ValueError(
+            f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"
+            " images; add --dataset=celeba, or leave --data_dir out."
+        )
+    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
+        raise ValueError(
+            f"--seed={config.seed} is reserved for the network that judges identity; take another."
+        )
+    if config.image_size % 32:
+        near = max(32, round(config.image_size / 32) * 32)
+        raise ValueError(
+            f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
+        )
+
+
+def check_sizes(config: Any) -> None:
+    """Refuses sizes that can't give a private, a public and a test set."""
+    taken = config.private_fraction + config.public_fraction
+    # The small term forgives the rounding of sums such as 0.053 + 0.937.
+    if not config.private_images and not config.public_images and taken > 0.99 + 1e-9:
+        raise ValueError(
+            f"--private_fraction={config.private_fraction:g} and"
+            f" --public_fraction={config.public_fraction:g} leave {1 - taken:.2g} of the images for"
+            " the test set; leave at least 0.01."
+        )
+    if config.dataset != "faces":
+        return
+    if config.private_images + config.public_images >= config.num_faces:
+        raise ValueError(
+            f"--private_images={config.private_images} and --public_images={config.public_images}"
+            f" leave none of --num_faces={config.num_faces} for the test set; draw more faces."
+        )
+    identities = -(-config.num_faces // config.images_per_identity)
+    if identities < FEWEST_IDENTITIES:
+        raise ValueError(
+            f"--num_faces={config.num_faces} with --images_per_identity="
+            f"{config.images_per_identity} are {identities} identities; the sets need at least"
+            f" {FEWEST_IDENTITIES}: draw more faces, or fewer of each."
+        )
+
+
+def check_defence(config: Any) -> None:
+    """Refuses a defence whose weights are 0, one that would train nothing, and no layer of g."""
+    if config.perceptual_layers and config.perceptual_layer_names is None:
+        raise ValueError(
+            f"--perceptual_layers={config.perceptual_layers!r} names no layer; leave it empty for"
+            " the network's default layers."
+        )
+    if config.defence == "none":
+        if config.warmup_epochs == 0:
+            raise ValueError(
+                "--defence=none trains in warm-up only: --warmup_epochs must be >= 1, got 0."
+            )
+        return
+    if config.epochs == 0:
+        raise ValueError(
+            f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no"
+            " adversary."
+        )
+    for name in ("pixel", "perceptual"):
+        if config.defence in (name, "both") and getattr(config, f"lambda_{name}") == 0:
+            raise ValueError(
+                f"--defence={config.defence} needs --lambda_{name} > 0, got 0; use --defence=none"
+                " for no adversary."
+            )
+        if config.objective == "hinge" and getattr(config, f"hinge_margin_{name}") == 0:
+            raise ValueError(
+                f"--objective=hinge with --hinge_margin_{name}=0 rewards nothing; raise the margin."
+            )

@@ -1,0 +1,192 @@
+"""Conditions on an audit's figures, such as 'face_similarity<=0.25, mean_mcc>=0.95*reference'.
+
+Parsed from a flag, checked against figures; an interval counts by its cautious end.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# An estimate as reports hold it: {"value": float | None, "ci95": [low, high] | None}.
+Figures = Mapping[str, Mapping[str, Any]]
+
+# What a code is good for: more is better.
+UTILITY_MEASURES = ("mean_mcc", "accuracy", "roc_auc")
+# What an attacker gains: less is better. The same names as rulers.MEASURES.
+ATTACK_MEASURES = (
+    "psnr",
+    "ssim",
+    "feature_similarity",
+    "face_similarity",
+    "reid_rank1",
+    "reid_rank5",
+)
+LEAKAGE_MEASURES = tuple(f"leakage.{measure}" for measure in ATTACK_MEASURES)
+PRIVACY_MEASURES = (*ATTACK_MEASURES, *LEAKAGE_MEASURES, "linkage_auc")
+DIRECTIONS = {
+    **dict.fromkeys(UTILITY_MEASURES, ">="),
+    **dict.fromkeys(PRIVACY_MEASURES, "<="),
+}
+REFERENCE = "reference"
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+CONDITION = re.compile(
+    rf"(?P<measure>[\w.]+)\s*(?P<operator><=|>=)\s*"
+    rf"(?:(?P<factor>{NUMBER})\s*\*\s*)?(?P<bound>{NUMBER}|{REFERENCE})"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """MEASURE <= BOUND for what attackers gain, MEASURE >= BOUND for what the code is good for.
+
+    Attributes:
+        measure: a key of DIRECTIONS.
+        factor: the bound itself, or, with `of_reference`, what the reference's figure is
+            multiplied by.
+        of_reference: whether the bound is a share of the unprotected reference's figure.
+    """
+
+    measure: str
+    factor: float
+    of_reference: bool = False
+
+    @property
+    def operator(self) -> str:
+        """'<=' or '>=', as the measure demands."""
+        return DIRECTIONS[self.measure]
+
+    def __str__(self) -> str:
+        """The condition as a flag takes it; rounded to 12 digits."""
+        bound = f"{self.factor:.12g}*{REFERENCE}" if self.of_reference else f"{self.factor:.12g}"
+        return f"{self.measure}{self.operator}{bound}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A condition beside what was measured.
+
+    Attributes:
+        condition: what was asked.
+        value: the figure; None where it was not measured.
+        compared: the cautious end of the figure's interval: the high end for `<=`, the low end for
+            `>=`, or the value itself where there is no interval; None where it was not measured.
+        bound: what it was compared with; None where the reference's figure was not measured.
+        holds: whether the condition is met; never without a figure or a bound.
+    """
+
+    condition: Condition
+    value: float | None
+    compared: float | None
+    bound: float | None
+    holds: bool
+
+    @property
+    def words(self) -> str:
+        """The outcome in a clause."""
+        verdict = "holds" if self.holds else "is missed"
+        if self.compared is None:
+            return f"{self.condition} {verdict}: the audit has no figure for it"
+        if self.bound is None:
+            return f"{self.condition} {verdict}: the reference's figure is not known"
+        found = f"{self.condition.measure} is {self.value:.3f}"
+        if self.compared != self.value:
+            end = "high" if self.condition.operator == "<=" else "low"
+            found += f", the {end} end of its interval {self.compared:.3f}"
+        bound = f" (the bound is {self.bound:.3f})" if self.condition.of_reference else ""
+        return f"{self.condition} {verdict}: {found}{bound}"
+
+
+def parse_conditions(text: str) -> tuple[Condition, ...]:
+    """Reads conditions separated by commas; an empty text has none.
+
+    Each is `MEASURE<=BOUND` or `MEASURE>=BOUND`, the bound a number, a product of two, or
+    `reference` with a factor or without.
+
+    Raises:
+        ValueError: a condition that can't be read, an unknown measure, or a comparison that would
+            ask for a worse code.
+    """
+    return tuple(parse_condition(part) for part in map(str.strip, text.split(",")) if part)
+
+
+def parse_condition(text: str) -> Condition:
+    """Reads one condition; raises ValueError as `parse_conditions`."""
+    found = CONDITION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"The condition {text!r} can't be read; expected MEASURE<=BOUND or MEASURE>=BOUND with"
+            " BOUND a number, FACTOR*NUMBER or FACTOR*reference, such as"
+            " face_similarity<=0.25 or mean_mcc>=0.95*reference."
+        )
+    measure, operator = found["measure"], found["operator"]
+    if measure not in DIRECTIONS:
+        raise ValueError(
+            f"The condition {text!r} names the unknown measure {measure!r}; one of"
+            f" {', '.join(DIRECTIONS)}."
+        )
+    if operator != DIRECTIONS[measure]:
+        raise ValueError(
+            f"The condition {text!r} asks for a worse code: {measure} takes {DIRECTIONS[measure]}."
+        )
+    factor = float(found["factor"] or 1)
+    of_reference = found["bound"] == REFERENCE
+    bound = factor if of_reference else factor * float(found["bound"])
+    if not math.isfinite(bound):
+        raise ValueError(f"The condition {text!r} has the bound {bound}; expected a finite number.")
+    return Condition(measure, bound, of_reference)
+
+
+def check_conditions(
+    conditions: Sequence[Condition], figures: Figures, reference: Figures | None = None
+) -> tuple[Outcome, ...]:
+    """Compares every condition with what was measured.
+
+    Args:
+        conditions: what is asked.
+        figures: measure -> {"value", "ci95"}; a measure that is missing was not measured.
+        reference: the same of the unprotected encoder; its figures count by their values.
+
+    Returns:
+        An outcome for each condition, in order.
+    """
+    return tuple(check_condition(condition, figures, reference or {}) for condition in conditions)
+
+
+def check_condition(condition: Condition, figures: Figures, reference: Figures) -> Outcome:
+    """One condition beside what was measured."""
+    measured = figures.get(condition.measure, {})
+    compared = cautious_end(measured, condition.operator)
+    bound: float | None = condition.factor
+    if condition.of_reference:
+        value = reference.get(condition.measure, {}).get("value")
+        bound = None if value is None else condition.factor * value
+    holds = (
+        compared is not None
+        and bound is not None
+        and (compared <= bound if condition.operator == "<=" else compared >= bound)
+    )
+    return Outcome(condition, measured.get("value"), compared, bound, holds)
+
+
+def cautious_end(estimate: Mapping[str, Any], operator: str) -> float | None:
+    """The interval's end that is harder to pass; the value where there is no interval."""
+    if estimate.get("value") is None or not estimate.get("ci95"):
+        return estimate.get("value")
+    low, high = estimate["ci95"]
+    return high if operator == "<=" else low
+
+
+def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The measures of DIRECTIONS that report.json's content holds.
+
+    Utility as measured, attacks by the worst of each measure.
+    """
+    worst, leakage = content["worst"], content["leakage"]
+    return {
+        **{name: content["utility"][name] for name in UTILITY_MEASURES},
+        **{name: worst[name] for name in ATTACK_MEASURES},
+        **{f"leakage.{name}": leakage[name] for name in ATTACK_MEASURES},
+        "linkage_auc": content["codes"]["linkage_auc"],
+    }

@@ -1,0 +1,1 @@
+"""Images, splits, public data, training batches."""

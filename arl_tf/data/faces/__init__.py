@@ -1,0 +1,1 @@
+"""The drawn faces: an embedded data set that needs no photographs."""

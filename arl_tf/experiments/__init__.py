@@ -1,0 +1,1 @@
+"""The stages of a run, its directory and its gate."""

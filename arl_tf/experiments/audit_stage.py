@@ -1,0 +1,42 @@
+"""The audit stage: what is audited, beside which reference; then the audit and its report."""
+
+from absl import logging
+
+from arl_tf.auditing.encoders import saved_model_io, tflite_encoder
+from arl_tf.config.settings import Config
+from arl_tf.experiments import audited_encoders, audits, references
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.references import AUTO
+from arl_tf.experiments.run_directory import RunDirectory
+
+
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Before data are read: raises ValueError for encoders or references that can't be used."""
+    if config.is_foreign and run.checkpoints.exists():
+        raise ValueError(
+            f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
+            " another --workdir."
+        )
+    for folder in (config.encoder_saved_model, config.task_head_saved_model):
+        if folder:
+            saved_model_io.version_folder(folder)
+    if config.encoder_tflite:
+        tflite_encoder.read_file(config.encoder_tflite)
+    if config.reference not in ("", AUTO):
+        references.check_audited(config)
+
+
+def run(experiment: Experiment) -> None:
+    """Attacks an encoder and writes the report; with --reference=auto, the reference's first."""
+    config = experiment.config
+    subject = audited_encoders.load_subject(experiment)
+    reference = None
+    unprotected = config.is_unprotected and not config.is_foreign and subject.channel.is_identity
+    if config.reference == AUTO and unprotected:
+        logging.info("--reference=auto: this is the unprotected encoder itself; it needs none")
+    elif config.reference:
+        if config.reference == AUTO:
+            path = references.audited_reference(experiment, subject)
+            experiment = experiment.with_settings(reference=str(path))
+        reference = references.load_reference(experiment)
+    audits.run_audit(experiment, subject, reference, photographs=audits.photographs(config))

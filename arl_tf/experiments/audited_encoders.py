@@ -1,0 +1,60 @@
+"""Which encoder an audit is of: a run's, one in a file, or recorded codes."""
+
+import pathlib
+
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders import audited, external_files
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.encoders.external_files import EncoderFiles
+from arl_tf.config.settings import Config, subset
+from arl_tf.experiments.experiment import Experiment, recorded
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.training import checkpoints
+
+
+def load_subject(experiment: Experiment) -> Subject:
+    """What is to be audited.
+
+    Raises:
+        ValueError: a file that is no encoder, or codes that don't fit the images.
+    """
+    config, images = experiment.config, experiment.images
+    channel = Channel(config.channel_clip, config.channel_levels, config.channel_noise)
+    if config.codes:
+        codes = recorded(config)
+        num_logits = 0 if codes.logits is None else codes.logits.shape[1]
+        if num_logits and num_logits != len(images.attribute_names) and codes.labels_known:
+            raise ValueError(
+                f"--codes={config.codes} has {num_logits} logits and the task has"
+                f" {len(images.attribute_names)} attributes; name the task's with"
+                " --task_attributes."
+            )
+        return audited.recorded_subject(
+            codes, channel=channel, words=f"recorded codes {pathlib.Path(config.codes).name}"
+        )
+    if config.encoder_saved_model or config.encoder_tflite:
+        return external_files.foreign_subject(subset(config, EncoderFiles), images, channel)
+    return trained_subject(config, experiment.run, channel)
+
+
+def protection(config: Config) -> list[str]:
+    """The flags that say what protects a run's code."""
+    bounds = {name: getattr(config, name) for name in ("code_noise", "lambda_rate", "code_levels")}
+    return [
+        f"--defence={config.defence}",
+        *(f"--{name}={value:g}" for name, value in bounds.items() if value),
+    ]
+
+
+def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subject:
+    """The encoder of a run directory, with training's own adversary where there was one."""
+    decoder = None
+    if config.defence != "none" and run.player("decoder").exists():
+        decoder = checkpoints.load_player(run.player("decoder"))
+    return audited.trained_subject(
+        checkpoints.load_player(run.player("encoder")),
+        checkpoints.load_player(run.player("task_head")),
+        decoder,
+        channel=channel,
+        words=f"{config.encoder}, cut {config.cut}, trained with {' '.join(protection(config))}",
+    )

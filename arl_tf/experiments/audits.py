@@ -1,0 +1,111 @@
+"""One audit of one encoder, and its files."""
+
+import pathlib
+
+from arl_tf.attacks.evidence import AttackerOptions
+from arl_tf.auditing import audit
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.auditing.leakage import Reference
+from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.config.scopes import marked
+from arl_tf.config.settings import Config, subset
+from arl_tf.data import splits
+from arl_tf.experiments import run_directory
+from arl_tf.experiments.experiment import Experiment, load_other_images
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.models.pretrained.perceptual import perceptual_features
+from arl_tf.report import report_files, tensorboard
+
+
+def run_audit(
+    experiment: Experiment,
+    subject: Subject,
+    reference: Reference | None,
+    *,
+    photographs: bool,
+) -> None:
+    """Attacks an encoder and writes the report, the pictures and TensorBoard's summaries.
+
+    Args:
+        experiment: settings, data and run directory.
+        subject: what is audited.
+        reference: the unprotected encoder's audit; None leaves leakage null.
+        photographs: whether the faces are photographed, not drawn.
+    """
+    config, run = experiment.config, experiment.run
+    folder = run.audit(config.audit_name)
+    found = audit.audit(
+        audit_settings(config),
+        experiment.images,
+        experiment.parts,
+        context(experiment, subject, photographs=photographs),
+        reference,
+    )
+    pictures = None
+    if reference:
+        pictures = report_files.load_reconstructions(
+            RunDirectory(pathlib.Path(config.reference)).audit(config.audit_split)
+        )
+    report_files.write_report(
+        found,
+        folder,
+        embed_originals=config.report_originals or not photographs,
+        reference_pictures=pictures,
+    )
+    tensorboard.write_summaries(found, run.logs, config.audit_name)
+
+
+def audit_settings(config: Config) -> AuditSettings:
+    """What an audit takes of the settings."""
+    return subset(
+        config,
+        AuditSettings,
+        attacker=attacker_options(config),
+        drawn_faces=config.dataset == "faces" and not config.codes,
+        recorded=bool(config.codes),
+        attack_identity={name: getattr(config, name) for name in marked(config, "attack_identity")},
+    )
+
+
+def attacker_options(config: Config) -> AttackerOptions:
+    """The attackers' sizes; the seed is each attack's own."""
+    return AttackerOptions(
+        width=config.attacker_width,
+        depth=config.attacker_depth,
+        steps=config.attacker_steps,
+        batch_size=config.attacker_batch_size,
+        learning_rate=config.attacker_learning_rate,
+        mu=config.mu,
+        seed=config.seed,
+    )
+
+
+def context(experiment: Experiment, subject: Subject, *, photographs: bool) -> AuditContext:
+    """What surrounds an audit: g, folders, other images, and facts for the report."""
+    config = experiment.config
+    return AuditContext(
+        subject=subject,
+        perceptual_features=features(config),
+        photographs=photographs,
+        cache_dir=experiment.cache,
+        store_dir=experiment.run.audit(config.audit_name) / "attacks",
+        other_images=load_other_images(experiment),
+        provenance={
+            "audited": subject.words,
+            "encoder_sha256": subject.sha256,
+            "files_sha256": splits.names_hash(experiment.images.names),
+            "seed": config.seed,
+            **run_directory.provenance(),
+            "settings": config.settings("audit"),
+        },
+    )
+
+
+def features(config: Config):
+    """The frozen network g of a run."""
+    return perceptual_features(config.perceptual, config.image_size, config.perceptual_layer_names)
+
+
+def photographs(config: Config) -> bool:
+    """Whether the faces are photographed: recorded codes' are taken to be, drawn faces are not."""
+    return bool(config.codes) or config.dataset != "faces"

@@ -1,0 +1,111 @@
+"""The export stage: the gate, the images that files are proved on, then the export."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from arl_tf.auditing.encoders import audited
+from arl_tf.config.conditions import Figures, parse_conditions, report_figures
+from arl_tf.config.settings import Config, comma_separated
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import Splits
+from arl_tf.experiments import gate, run_directory
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.exporting import build
+from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.report import report_files
+from arl_tf.training import checkpoints
+
+SAMPLES = 16
+MOST_VALIDATION_IMAGES = 512
+
+
+def run(experiment: Experiment) -> None:
+    """Exports encoder and task head, where the audit lets them.
+
+    Raises:
+        ValueError: the gate is closed.
+    """
+    config, files, images = experiment.config, experiment.run, experiment.images
+    encoder = checkpoints.load_player(files.player("encoder"))
+    found = judge_run(config, files, encoder)
+    gate.require_passed(found, str(files.root), allow_unaudited=config.allow_unaudited)
+    if not found.passed:
+        logging.warning("--allow_unaudited: exported although %s", found.words)
+    build.export_models(
+        encoder,
+        checkpoints.load_player(files.player("task_head")),
+        image_size=config.image_size,
+        attribute_names=images.attribute_names,
+        proof=proof_of(images, experiment.parts, config.calibration_images),
+        export_dir=files.export,
+        provenance={
+            **run_directory.provenance(),
+            "settings_sha256": run_directory.settings_hash(config.settings("export")),
+            "audit": report_files.read_figures(files.audit("test")),
+        },
+        gate=found.describe(allow_unaudited=config.allow_unaudited),
+        precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
+    )
+
+
+def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Raises ValueError where there will be no audit of T by the time of the export."""
+    if config.allow_unaudited:
+        return
+    audits = "audit" in config.stage_names and config.audit_name == "test"
+    was_audited = (run.audit("test") / report_files.REPORT_JSON).exists()
+    if not audits and ("train" in todo or not was_audited):
+        raise ValueError(
+            f"{run.root} can't be exported: --stages={config.stages} with"
+            f" --audit_split={config.audit_split} leaves it without an audit of T; add audit to"
+            f" --stages. {gate.REMEDY}"
+        )
+
+
+def judge_run(config: Config, run: RunDirectory, encoder: keras.Model) -> gate.Gate:
+    """Holds the run's audit of T against --require."""
+    folder = run.audit("test")
+    content = (
+        report_files.read_content(folder) if (folder / report_files.REPORT_JSON).exists() else None
+    )
+    return gate.judge(
+        parse_conditions(config.require),
+        content,
+        audited.weights_hash(encoder),
+        reference_figures(content),
+    )
+
+
+def reference_figures(content: Mapping[str, Any] | None) -> Figures | None:
+    """The figures of the reference that an audit names; None where it has none, or it is gone."""
+    if not content or not content["reference"]:
+        return None
+    folder = RunDirectory(pathlib.Path(content["reference"]["workdir"])).audit("test")
+    if not (folder / report_files.REPORT_JSON).exists():
+        return None
+    return report_figures(report_files.read_content(folder))
+
+
+def proof_of(images: ImageSet, parts: Splits, calibration_images: int) -> Proof:
+    """Images that files are made and judged with: X2's, and the validation parts; none of T."""
+    held_out = np.concatenate([parts.private_validation, parts.public_validation])
+    validation = spread(held_out, MOST_VALIDATION_IMAGES)
+    return Proof(
+        samples=np.asarray(images.images[parts.public_validation[:SAMPLES]]),
+        calibration=np.asarray(images.images[spread(parts.public_train, calibration_images)]),
+        validation=np.asarray(images.images[validation]),
+        attributes=np.asarray(images.attributes[validation]),
+    )
+
+
+def spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the rows, evenly spread."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]

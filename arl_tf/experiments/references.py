@@ -1,0 +1,190 @@
+"""The unprotected reference of a run: checked, read, or trained and audited in the cache."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import filelock
+from absl import logging
+
+from arl_tf.auditing import leakage
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.audited import Subject, as_recorded
+from arl_tf.auditing.sealed_images import audited_rows
+from arl_tf.config.scopes import marked, reference_values, unprotected_values
+from arl_tf.config.settings import CUTS, Config
+from arl_tf.data import splits
+from arl_tf.experiments import run_directory, train_stage
+from arl_tf.experiments.audited_encoders import trained_subject
+from arl_tf.experiments.audits import photographs, run_audit
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.models import architectures
+
+AUTO = "auto"
+
+
+def load_reference(experiment: Experiment) -> leakage.Reference:
+    """Reads the audit of the run directory that --reference names.
+
+    Raises:
+        ValueError: as `check_audited`, or it was measured on other images.
+    """
+    config, images = experiment.config, experiment.images
+    rows = audited_rows(experiment.parts, config.audit_split, images.identities).target
+    test_hash = splits.names_hash([images.names[row] for row in rows])
+    return leakage.load_measures(check_audited(config), config.reference, test_hash)
+
+
+def check_audited(config: Config) -> pathlib.Path:
+    """Returns the file of per-image measures that --reference holds.
+
+    Raises:
+        ValueError: it is not audited, is protected itself, is of another shape or data, or was
+            attacked with other settings.
+    """
+    run = RunDirectory(pathlib.Path(config.reference))
+    path = run.audit(config.audit_split) / leakage.MEASURES_FILE
+    # What that very audit was run with; config.json tells of the directory's latest command.
+    recorded = run_directory.finished_stages(run).get(f"audit_{config.audit_split}")
+    if not path.exists() or recorded is None:
+        raise ValueError(
+            f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
+            f" --defence=none and audit it with --audit_split={config.audit_split} first, or use"
+            " --reference=auto."
+        )
+    foreign = is_foreign(recorded)
+    if not foreign:
+        refuse_protected(config.reference, recorded)
+    shared = marked(config, "shared", value="audit")
+    if not foreign and not is_foreign(config.settings("audit")):
+        shared += marked(config, "shared", value="model")
+    differing = run_directory.differing_settings(
+        recorded, {name: getattr(config, name) for name in shared}
+    )
+    if differing:
+        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+    return path
+
+
+def check_trained(config: Config) -> None:
+    """Raises ValueError where --reference=DIR has no unprotected encoder of the same task."""
+    run = RunDirectory(pathlib.Path(config.reference))
+    recorded = run_directory.finished_stages(run).get("train")
+    if recorded is None or not run.player("encoder").exists():
+        raise ValueError(
+            f"--reference={config.reference} holds no trained encoder (checkpoints/encoder.keras),"
+            " which --stages=attackers attacks beside this one; name the directory of an"
+            " unprotected run, or give an empty --reference= for this encoder's attacker alone."
+        )
+    refuse_protected(config.reference, recorded)
+    shared = {name: getattr(config, name) for name in marked(config, "shared", value="model")}
+    differing = run_directory.differing_settings(recorded, shared)
+    if differing:
+        raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+
+
+def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:
+    """Raises ValueError where the settings recorded of a reference's training protect its code."""
+    protected = [
+        f"--{name}={recorded[name]}"
+        for name, without in unprotected_values(Config).items()
+        if recorded.get(name, without) != without
+    ]
+    if protected:
+        raise ValueError(
+            f"--reference={reference} was trained or audited with {' '.join(protected)}; the"
+            " reference must be unprotected (--defence=none, no --code_levels or --code_noise, no"
+            " --channel_*)."
+        )
+
+
+def is_foreign(settings: Mapping[str, Any]) -> bool:
+    """Whether an audit was of an encoder that arl_tf did not train."""
+    return any(settings.get(name) for name in ("codes", "encoder_saved_model", "encoder_tflite"))
+
+
+def audited_reference(experiment: Experiment, subject: Subject) -> pathlib.Path:
+    """Trains and audits the unprotected encoder of the same shape, where it is not cached.
+
+    Returns:
+        Its run directory, in the cache.
+    """
+    config, images, parts = experiment.config, experiment.images, experiment.parts
+    settings = reference_settings(config, subject)
+    key = run_directory.settings_hash(
+        {**settings.settings("audit"), "split": config.audit_split, "files": images.names[:1]}
+        | {"parts": splits.describe_splits(parts, images)["parts"]}
+    )
+    cached = RunDirectory(experiment.cache / f"reference_{key}")
+    settings = dataclasses.replace(
+        settings, workdir=str(cached.root), cache_dir=str(experiment.cache)
+    )
+    logging.info("--reference=auto: the unprotected encoder in %s", cached.root)
+    cached.root.mkdir(parents=True, exist_ok=True)
+    # Runs that share a cache share the reference; one of them makes it.
+    with filelock.FileLock(cached.root.with_suffix(".lock")):
+        finish_reference(Experiment(settings, cached, images, parts), experiment, subject)
+    return cached.root
+
+
+def finish_reference(reference: Experiment, audited: Experiment, subject: Subject) -> None:
+    """Trains and audits a reference as far as that is not done.
+
+    Args:
+        reference: the unprotected encoder's settings and directory, with the audited one's data.
+        audited: what the reference is for.
+        subject: the encoder under audit.
+    """
+    settings, cached = reference.config, reference.run
+    finished = run_directory.finished_stages(cached)
+    run_directory.write_config(cached, settings)
+    if "train" not in finished:
+        train_stage.run(reference)
+        run_directory.mark_finished(cached, "train", settings.settings("train"))
+    stage = f"audit_{settings.audit_name}"
+    if stage not in finished:
+        unprotected = trained_subject(settings, cached, Channel())
+        if subject.encoder is None:
+            unprotected = as_recorded(unprotected, reference.images.images)
+        logging.info("--reference=auto: the same attackers at the unprotected encoder")
+        run_audit(reference, unprotected, None, photographs=photographs(audited.config))
+        run_directory.mark_finished(cached, stage, settings.settings("audit"))
+        logging.info("--reference=auto: the reference is done; now the encoder under audit")
+
+
+def reference_settings(config: Config, subject: Subject) -> Config:
+    """The same settings without a defence and without what only a defence needs.
+
+    Raises:
+        ValueError: no cut of --encoder has a code of the audited shape.
+    """
+    plain = reference_values(Config)
+    if config.is_foreign:
+        plain |= shape_settings(config, subject.code_shape)
+    if config.warmup_epochs == 0:
+        raise ValueError(
+            "--reference=auto trains the reference in warm-up only: --warmup_epochs must be >= 1,"
+            " got 0; raise it, or name an audited --reference=DIR."
+        )
+    return dataclasses.replace(config, **plain, stages="train,audit", overwrite=False)
+
+
+def shape_settings(config: Config, code_shape: tuple[int, ...]) -> dict[str, str | int]:
+    """The cut and the channels that give --encoder a code of this shape."""
+    for cut in CUTS:
+        encoder, _ = architectures.build_encoder_and_task_head(
+            config.encoder,
+            image_size=config.image_size,
+            cut=cut,
+            code_channels=code_shape[-1],
+            num_attributes=1,
+        )
+        if encoder.output_shape[1:] == code_shape:
+            return {"cut": cut, "code_channels": code_shape[-1]}
+    raise ValueError(
+        f"--reference=auto can't train an encoder whose code has the shape {code_shape}:"
+        f" {config.encoder} gives others at every cut of {config.image_size}-pixel images. Audit"
+        " the unprotected encoder yourself and name its directory: --reference=DIR."
+    )

@@ -1,0 +1,143 @@
+"""The run directory: fixed file names, files that appear by rename, which stages are finished."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.config.settings import Config, as_dict
+from arl_tf.utils import files
+
+VERSIONED_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "absl-py")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Paths inside one run directory (the anatomy is described in WORKSPACE.md)."""
+
+    root: pathlib.Path
+    # Where exports go, if not into this directory: a sweep's chosen point is the sweep's export.
+    export_root: pathlib.Path | None = None
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Every setting as used, with versions and git revision."""
+        return self.root / "config.json"
+
+    @property
+    def stages(self) -> pathlib.Path:
+        """Finished stages, and the settings that they were run with."""
+        return self.root / "stages.json"
+
+    @property
+    def splits(self) -> pathlib.Path:
+        """Counts and hashes of the private, public and test sets."""
+        return self.root / "splits.json"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """One JSON line an epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Training state, and the trained players as .keras files."""
+        return self.root / "checkpoints"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """TensorBoard's folder."""
+        return self.root / "logs"
+
+    def audit(self, name: str) -> pathlib.Path:
+        """Folder of the audit on T ("test"), or of another (`Config.audit_name`)."""
+        return self.root / ("audit" if name == "test" else f"audit_{name}")
+
+    @property
+    def export(self) -> pathlib.Path:
+        """SavedModels, TFLite files and their manifest."""
+        return (self.export_root or self.root) / "export"
+
+    def player(self, name: str) -> pathlib.Path:
+        """The trained encoder, task_head or decoder."""
+        return self.checkpoints / f"{name}.keras"
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """A short name for a set of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, platform and the git revision of the code (None outside a checkout)."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=pathlib.Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    versions = {name: importlib.metadata.version(name) for name in VERSIONED_PACKAGES}
+    revision = git.stdout.strip() or None
+    return {"versions": versions, "python": platform.python_version(), "git_revision": revision}
+
+
+def write_config(run: RunDirectory, config: Config) -> None:
+    """Writes config.json."""
+    files.write_json(run.config, {"settings": as_dict(config), **provenance()})
+
+
+def recorded_settings(run: RunDirectory) -> dict[str, Any]:
+    """The settings in config.json; empty for a new run directory.
+
+    Raises:
+        ValueError: config.json is there but can't be read.
+    """
+    if not run.config.exists():
+        return {}
+    try:
+        return json.loads(run.config.read_text())["settings"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{run.config} is not a run's config.json ({error!r}).") from None
+
+
+def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
+    """Names of the task's attributes in splits.json; empty where it does not hold them."""
+    if not run.splits.exists():
+        return ()
+    return tuple(json.loads(run.splits.read_text()).get("attributes", ()))
+
+
+def finished_stages(run: RunDirectory) -> dict[str, Any]:
+    """Finished stage -> the settings it was run with."""
+    return json.loads(run.stages.read_text()) if run.stages.exists() else {}
+
+
+def mark_finished(run: RunDirectory, stage: str, settings: Mapping[str, Any]) -> None:
+    """Records that a stage is finished, with its settings."""
+    files.write_json(run.stages, {**finished_stages(run), stage: dict(settings)})
+
+
+def forget_finished(run: RunDirectory, stage: str) -> None:
+    """Forgets that a stage was finished; all others build on "train" and are forgotten with it."""
+    stages = finished_stages(run)
+    if stage in stages:
+        kept = {} if stage == "train" else stages
+        files.write_json(run.stages, {name: kept[name] for name in kept if name != stage})
+
+
+def differing_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Flags whose value differs, as '--name=then (now: value)'.
+
+    A setting that the record does not know is younger than the record; its default is what was done
+    before there was a choice.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(Config)}
+    then = {name: recorded.get(name, defaults.get(name)) for name in now}
+    names = [name for name in now if then[name] != now[name]]
+    return [f"--{name}={then[name]!r} (now: {now[name]!r})" for name in names]

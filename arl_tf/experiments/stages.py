@@ -1,0 +1,212 @@
+"""The stages of a run: each is done once; a killed one is done again."""
+
+import importlib
+import shutil
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from arl_tf.attacks import registry
+from arl_tf.config.checks import ALONE
+from arl_tf.config.settings import Config
+from arl_tf.data import splits
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.experiments import experiment, run_directory
+from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.models.pretrained import perceptual
+from arl_tf.report import report_files, wording
+from arl_tf.training import checkpoints
+from arl_tf.utils import files
+
+# What builds on the audit of T.
+AFTER_AUDIT = ("export", "attackers")
+# Each module owns `check(config, run, todo)`, before data are read, and `run(experiment)`.
+STAGES = {
+    "train": "arl_tf.experiments.train_stage",
+    "audit": "arl_tf.experiments.audit_stage",
+    "export": "arl_tf.experiments.export_stage",
+    "attackers": "arl_tf.experiments.attackers_stage",
+    "sweep": "arl_tf.experiments.sweeps.sweep",
+    "study": "arl_tf.experiments.sweeps.study",
+}
+# Pages of the stages that run alone.
+PAGES = {"Sweep": "sweep/sweep.html", "Study": "study/report.html"}
+
+
+def run_stages(config: Config, run: RunDirectory) -> None:
+    """Runs the stages that are asked for and not finished, then says where their results lie.
+
+    Raises:
+        ValueError: settings, data or the run directory don't fit together.
+        callbacks.TrainingDiverged: training went wrong.
+    """
+    todo = stages_to_do(config, run)
+    if todo:
+        prepare_tensorflow(config)
+        check_prerequisites(config, run, todo)
+        whole = experiment.load(config, run)
+        forget(config, run, todo)
+        record_splits(run, whole.parts, whole.images)
+        run_directory.write_config(run, config)
+        for stage in todo:
+            logging.info("Stage '%s' begins", stage)
+            stage_module(stage).run(whole)
+            run_directory.mark_finished(run, stage_key(config, stage), config.settings(stage))
+    print(summary(config, run))
+
+
+def stage_module(stage: str) -> Any:
+    """The module of a stage; ValueError where a package that it alone needs is not installed."""
+    try:
+        return importlib.import_module(STAGES[stage])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "arl_tf":
+            raise
+        raise ValueError(
+            f"--stages={stage} needs the package {error.name!r}, which is not installed:"
+            " pip install 'arl_tf[all]', or pip install -r requirements.txt in a checkout."
+        ) from None
+
+
+def stages_to_do(config: Config, run: RunDirectory) -> list[str]:
+    """The stages asked for that are not finished; a new audit of T makes its followers old."""
+    todo = [stage for stage in config.stage_names if not is_finished(config, run, stage)]
+    if audits_test(config, todo):
+        todo += [s for s in AFTER_AUDIT if s in config.stage_names and s not in todo]
+    return todo
+
+
+def audits_test(config: Config, todo: list[str]) -> bool:
+    """Whether single codes of T are about to be audited: what is shipped rests on that."""
+    return "audit" in todo and config.audit_name == "test"
+
+
+def prepare_tensorflow(config: Config) -> None:
+    """Threads and determinism; must come before the first operation."""
+    if config.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(config.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def stage_key(config: Config, stage: str) -> str:
+    """Audits on T, on validation, of several codes a photo are finished separately."""
+    return f"audit_{config.audit_name}" if stage == "audit" else stage
+
+
+def is_finished(config: Config, run: RunDirectory, stage: str) -> bool:
+    """Whether a stage is finished with the very same settings and need not be redone.
+
+    Raises:
+        ValueError: it is finished with other settings: going on would mix two runs in one place.
+    """
+    recorded = run_directory.finished_stages(run).get(stage_key(config, stage))
+    # What these finished they know point by point.
+    if recorded is None or config.overwrite or stage in ALONE:
+        return False
+    refuse_other_settings(recorded, config, stage, f"Stage '{stage}' of {run.root} is finished")
+    logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
+    return True
+
+
+def check_training_settings(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Refuses settings that contradict a training which this command continues or builds on."""
+    if config.is_foreign or (
+        "train" in todo and (config.overwrite or not run.checkpoints.exists())
+    ):
+        return
+    recorded = run_directory.recorded_settings(run)
+    if recorded:
+        refuse_other_settings(recorded, config, "train", f"{run.root} was trained")
+
+
+def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str) -> None:
+    """Raises ValueError when a stage's settings are not those it was begun with."""
+    differing = run_directory.differing_settings(recorded, config.settings(stage))
+    if differing:
+        raise ValueError(
+            f"{found} with {', '.join(differing)}. Use another --workdir, or --overwrite to replace"
+            " it."
+        )
+
+
+def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Before data are read: raises ValueError for what a stage would only miss hours later."""
+    check_names(config)
+    if not set(todo) & set(ALONE):
+        check_training_settings(config, run, todo)
+        if "train" not in todo and not config.is_foreign:
+            for name in ("encoder", "task_head"):
+                checkpoints.require_player(run.player(name))
+    for stage in todo:
+        stage_module(stage).check(config, run, todo)
+
+
+def check_names(config: Config) -> None:
+    """Raises ValueError for an attacker or a layer that there is not."""
+    registry.chosen(config.audit, config.attacker_names)
+    known = perceptual.PERCEPTUAL_NETWORKS[config.perceptual].layers
+    for layer in config.perceptual_layer_names or ():
+        if layer not in known:
+            raise ValueError(
+                f"--perceptual_layers: {config.perceptual} has no layer {layer!r}; one of"
+                f" {', '.join(known)}."
+            )
+
+
+def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Before stages are redone, removes what must not be mixed with their new results."""
+    if "train" in todo and config.overwrite:
+        # An audit of the old encoder must not vouch for the new one.
+        audits = (run.audit("test"), *run.root.glob("audit_*"))
+        old_attackers = run.export / ATTACKERS_FOLDER
+        for folder in (run.checkpoints, run.logs, *audits, old_attackers):
+            shutil.rmtree(folder, ignore_errors=True)
+        run.metrics.unlink(missing_ok=True)
+        run.splits.unlink(missing_ok=True)
+    for stage in todo:
+        run_directory.forget_finished(run, stage_key(config, stage))
+    if audits_test(config, todo):
+        # The audit that let it through, or chose between attackers, is no more.
+        for stage in AFTER_AUDIT:
+            run_directory.forget_finished(run, stage)
+
+
+def record_splits(run: RunDirectory, parts: splits.Splits, images: ImageSet) -> None:
+    """Writes splits.json once; afterwards refuses data that have changed."""
+    description = splits.describe_splits(parts, images)
+    if run.splits.exists():
+        splits.check_recorded_splits(run.splits, description)
+    else:
+        files.write_json(run.splits, description)
+
+
+def summary(config: Config, run: RunDirectory) -> str:
+    """Where the results of the run lie, and its headline figures, for the terminal."""
+    audit_folder = run.audit(config.audit_name)
+    report_path = audit_folder / report_files.REPORT_JSON
+    lines = ["", f"Run directory   {run.root}"]
+    if report_path.exists():
+        lines += [
+            f"Report          {audit_folder / report_files.REPORT_HTML}",
+            f"Figures         {report_path}",
+            f"Pictures        {audit_folder / report_files.WALL}",
+        ]
+    for name, page in PAGES.items():
+        if (run.root / page).exists():
+            lines.append(f"{name:15s} {run.root / page}")
+    lines.append(f"TensorBoard     tensorboard --logdir {run.logs}")
+    if (run.export / "manifest.json").exists():
+        lines += [
+            f"Encoder         {run.export / 'saved_model' / 'encoder'}",
+            f"Task head       {run.export / 'saved_model' / 'task_head'}",
+            f"TFLite          {run.export / 'tflite'}",
+        ]
+    if (run.export / ATTACKERS_FOLDER).exists():
+        lines.append(f"Demo page       --demo_attacker={run.export / ATTACKERS_FOLDER}")
+    if report_path.exists():
+        lines += ["", wording.headline(report_files.read_content(audit_folder))]
+    return "\n".join(lines)

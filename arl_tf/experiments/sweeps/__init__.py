@@ -1,0 +1,1 @@
+"""Sweeps and studies: many trials from one shared encoder."""

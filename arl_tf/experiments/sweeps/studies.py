@@ -1,0 +1,291 @@
+"""The studies: which points each trains and audits, and which of them it compares."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from arl_tf.config.scopes import no_defence_values
+from arl_tf.config.settings import CUTS, Config
+
+MCC, LEAKAGE, FACE = "mean_mcc", "leakage.face_similarity", "face_similarity"
+DECODER = "decoder.face_similarity"
+# The first of them are the task of few attributes; those that a data set lacks are passed over.
+TASK_ORDER = ("Smiling", "Male", "Eyeglasses", "Bangs", "Young", "Mustache", "Blond_Hair")
+NEAR_IDENTITY, LOCAL = ("Male", "Young", "Big_Nose"), ("Smiling", "Eyeglasses")
+ALL = "all"
+NOTHING, MEAN, LEARNED = "nothing more", "toward_mean", "learned noise"
+NO_DEFENCE = no_defence_values(Config)
+# Ingredient -> what it was added to.
+ADDED_TO = {
+    "learned noise, toward_mean": LEARNED,
+    "hinge": NOTHING,
+    MEAN: NOTHING,
+    "toward_task": NOTHING,
+    "+ ensemble": MEAN,
+    "+ restarts": "+ ensemble",
+    "+ 3 decoder steps": "+ restarts",
+    "sign code": NOTHING,
+    "fixed noise": NOTHING,
+    LEARNED: NOTHING,
+    "learned noise, sign": LEARNED,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyPoint:
+    """One point of a study.
+
+    Attributes:
+        series: the line that it is drawn on.
+        x: its place on the line.
+        overrides: setting -> value.
+    """
+
+    series: str
+    x: str
+    overrides: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Series and place."""
+        return f"{self.series}: {self.x}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+    """A finding to compute: how a figure changes from the points `first` to the points `last`.
+
+    Attributes:
+        figure: a key of a point's figures.
+        words: what changes, as the subject of "rises by 0.1".
+        first: a place or a series.
+        last: likewise.
+        on: "x" or "series": what first and last name.
+    """
+
+    figure: str
+    words: str
+    first: str
+    last: str
+    on: str = "x"
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A question, the points that answer it, and what is compared.
+
+    Attributes:
+        question: the title of its page.
+        points: (settings, all attribute names of the data) -> points.
+        contrasts: points -> comparisons; the first is the finding.
+        figures: what the plot shows.
+        note: what the reader has to know.
+        is_ordered: whether a line's places follow an order, so that the plot joins them.
+    """
+
+    question: str
+    points: Callable[[Config, Sequence[str]], list[StudyPoint]]
+    contrasts: Callable[[Sequence[StudyPoint]], list[Contrast]]
+    figures: tuple[str, str]
+    note: str
+    is_ordered: bool = True
+
+
+def features(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """Every cut with a narrow and a wide code."""
+    return [
+        StudyPoint(f"{channels} channels", cut, {"cut": cut, "code_channels": channels})
+        for channels in (8, 32)
+        for cut in CUTS
+    ]
+
+
+def tasks(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """Tasks of 1, 5, 10 and all attributes; two near identity against two local ones."""
+    order = [name for name in TASK_ORDER if name in names]
+    order += [name for name in names if name not in order]
+    sizes = [size for size in (1, 5, 10) if size < len(names)]
+    numbers = [
+        StudyPoint("attributes", str(size), {"task_attributes": ",".join(order[:size])})
+        for size in sizes
+    ]
+    everything = StudyPoint("attributes", ALL, {"task_attributes": ""})
+    pairs = {"near identity": NEAR_IDENTITY, "local": LOCAL}
+    kinds = [
+        StudyPoint("kind", kind, {"task_attributes": ",".join(pair)})
+        for kind, wanted in pairs.items()
+        if len(pair := [name for name in wanted if name in names][:2]) == 2
+    ]
+    return [*numbers, everything, *kinds]
+
+
+def data_sizes(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """X2's and X1's size, people whom both know, X2 from --attacker_dataset where there is one."""
+    public = [StudyPoint("X2", f"× {s:g}", {"public_share": s}) for s in (0.01, 0.1, 0.3, 1.0)]
+    private = [StudyPoint("X1", f"X1 × {s:g}", {"private_share": s}) for s in (0.1, 0.3, 1.0)]
+    overlap = [
+        StudyPoint("overlap", f"{100 * s:.0f} % of X1", {"public_overlap": s})
+        for s in (0.0, 0.5, 1.0)
+    ]
+    other = {
+        "public_dataset": config.attacker_dataset,
+        "public_data_dir": config.attacker_data_dir,
+    }
+    domain = [StudyPoint("domain", "same domain", {})]
+    domain += [StudyPoint("domain", "other domain", other)] if config.attacker_dataset else []
+    return [*public, *private, *overlap, *domain]
+
+
+def adversary(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """Three strengths of training's decoder against three of the audit's."""
+    trained = {
+        "weak": (max(4, config.decoder_width // 2), 1, 1),
+        "middle": (config.decoder_width, 1, 1),
+        "strong": (config.decoder_width * 2, 2, 2),
+    }
+    attacking = {"weak": 0.5, "middle": 1, "strong": 2}
+    return [
+        StudyPoint(
+            f"trained against {fought}",
+            f"{name} attacker",
+            {
+                "decoder_width": width,
+                "decoder_steps": steps,
+                "decoders": decoders,
+                "attacker_width": max(4, round(config.attacker_width * factor)),
+                "attacker_steps": max(1, round(config.attacker_steps * factor)),
+            },
+        )
+        for fought, (width, steps, decoders) in trained.items()
+        for name, factor in attacking.items()
+    ]
+
+
+def defence(config: Config, names: Sequence[str]) -> list[StudyPoint]:
+    """One ingredient more at a time, on the same encoder; as many encoder epochs for each.
+
+    What fights several adversaries, restarts them or lets them learn longer builds on toward_mean.
+    """
+    fought = {
+        **NO_DEFENCE,
+        "defence": "both" if config.defence == "none" else config.defence,
+        "point_epochs": config.point_epochs,
+    }
+    alone = {**NO_DEFENCE, "point_epochs": config.point_epochs + config.epochs}
+    toward_mean = {**fought, "objective": "toward_mean"}
+    ensemble = {**toward_mean, "decoders": 3}
+    restarts = {**ensemble, "decoder_restart_epochs": 1}
+    learned = {"code_noise": 1.0, "lambda_rate": 5e-5}
+    ingredients = {
+        NOTHING: alone,
+        "hinge": {**fought, "objective": "hinge"},
+        MEAN: toward_mean,
+        "toward_task": {**fought, "objective": "toward_task"},
+        "+ ensemble": ensemble,
+        "+ restarts": restarts,
+        "+ 3 decoder steps": {**restarts, "decoder_steps": 3},
+        "sign code": {**alone, "code_levels": 2},
+        "fixed noise": {**alone, "code_noise": 1.2},
+        LEARNED: {**alone, **learned},
+        "learned noise, sign": {**alone, **learned, "code_levels": 2},
+        "learned noise, toward_mean": {**toward_mean, **learned},
+    }
+    return [StudyPoint("ingredients", name, settings) for name, settings in ingredients.items()]
+
+
+def between(figures: Mapping[str, str], first: str, last: str, on: str = "x") -> list[Contrast]:
+    """Contrasts of several figures, with their words, between the same points."""
+    return [Contrast(figure, words, first, last, on) for figure, words in figures.items()]
+
+
+def feature_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """From the earliest to the latest cut, from narrow to wide."""
+    figures = {LEAKAGE: "the leakage of face similarity", MCC: "the mean MCC"}
+    return [
+        *between(figures, CUTS[0], CUTS[-1]),
+        *between(figures, "8 channels", "32 channels", "series"),
+    ]
+
+
+def task_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """From one attribute to all, from local ones to those near identity."""
+    figures = {LEAKAGE: "the leakage of face similarity", FACE: "the worst face similarity"}
+    found = between(figures, "1", ALL)
+    if any(point.x == "local" for point in points):
+        found += between(figures, "local", "near identity")
+    return found
+
+
+def data_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """Each factor from its least to its most."""
+    face = {FACE: "the worst face similarity"}
+    found = [
+        *between(face, "× 0.01", "× 1"),
+        *between({MCC: "the mean MCC", **face}, "X1 × 0.1", "X1 × 1"),
+        *between(face, "0 % of X1", "100 % of X1"),
+    ]
+    if any(point.x == "other domain" for point in points):
+        found += between(face, "same domain", "other domain")
+    return found
+
+
+def adversary_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """From the weak to the strong attacker, from the weak to the strong training."""
+    figures = {DECODER: "the face similarity that the fresh decoder reaches"}
+    return [
+        *between(figures, "trained against weak", "trained against strong", "series"),
+        *between(figures, "weak attacker", "strong attacker"),
+        *between({MCC: "the mean MCC"}, "trained against weak", "trained against strong", "series"),
+    ]
+
+
+def defence_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
+    """All ingredients of the last point together; then each beside what it was added to."""
+    leakage = {LEAKAGE: "the leakage of face similarity"}
+    found = between({**leakage, MCC: "the mean MCC"}, NOTHING, "learned noise, toward_mean")
+    for ingredient, base in ADDED_TO.items():
+        found += between(leakage, base, ingredient)
+    return found
+
+
+STUDIES = {
+    "features": Study(
+        "Where to cut, and how wide?",
+        features,
+        feature_contrasts,
+        (MCC, LEAKAGE),
+        "Each leakage is measured against the unprotected encoder of the same cut and width.",
+    ),
+    "tasks": Study(
+        "What does the task do to the code?",
+        tasks,
+        task_contrasts,
+        (MCC, FACE),
+        "Mean MCC is of each task's own attributes, and the floor of the leakage is what that"
+        " task's output tells: compare face similarity across tasks.",
+    ),
+    "data": Study(
+        "What do the sizes of X1 and X2, and who is in them, do?",
+        data_sizes,
+        data_contrasts,
+        (MCC, FACE),
+        "All points are measured on the same images. Leakage compares with an unprotected encoder"
+        " attacked with the same X2: compare face similarity across sizes.",
+    ),
+    "adversary": Study(
+        "Does a stronger adversary in training hold off a stronger attacker?",
+        adversary,
+        adversary_contrasts,
+        (DECODER, FACE),
+        "The fresh decoder is of the kind that training fought; the worst attacker may be another.",
+    ),
+    "defence": Study(
+        "Which ingredient of the defence protects?",
+        defence,
+        defence_contrasts,
+        (MCC, LEAKAGE),
+        "Every point goes on from the same unprotected encoder, for as many epochs of its encoder."
+        " Those with + build on toward_mean, one on the other.",
+        is_ordered=False,
+    ),
+}

@@ -1,0 +1,143 @@
+"""The trade-off as a plot: mean MCC against leakage, with front, floors and reference."""
+
+import dataclasses
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UTILITY, estimate_ends, is_known
+from arl_tf.experiments.sweeps.trials import FINISHED
+from arl_tf.report import plots
+from arl_tf.report.plots import ACCENT, INK, STYLE
+from arl_tf.utils import files
+
+# Inches; and the size of small words.
+WIDTH, PLOT_HEIGHT, LINE, FINE = 6.4, 3.6, 0.17, 7.5
+Point = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Colors:
+    """What a plot is drawn in."""
+
+    ink: str = INK
+    accent: str = ACCENT
+
+
+# For files of their own, which have no page to take colours from.
+OF_FILES = Colors("#1a1a1a", "#0b5cad")
+
+
+def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
+    """Every point whose leakage is known, with its intervals; numbered as in the list below."""
+    points = plotted(results)
+    below = LINE * (len(points) + 1) + 0.55
+    height = PLOT_HEIGHT + below
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((0.11, below / height, 0.86, (PLOT_HEIGHT - 0.1) / height))
+    draw_references(axes, results["references"], colors)
+    for number, point in points.items():
+        draw_point(axes, number, point, colors)
+    draw_front(axes, [point for point in points.values() if point["on_front"]], colors)
+    axes.set_xlabel("leakage of face similarity (validation)")
+    axes.set_ylabel("mean MCC (validation)")
+    axes.margins(0.06)
+    for row, (number, point) in enumerate(points.items(), 1):
+        words = f"{number}  {point['label']}{'  (on the front)' if point['on_front'] else ''}"
+        at = (0.11, (below - 0.55 - LINE * row) / height)
+        figure.text(*at, words, fontsize=FINE, color=colors.ink, va="bottom")
+    return figure
+
+
+def plotted(results: Mapping[str, Any]) -> dict[int, Point]:
+    """Number in the page's table -> point, of those that can be drawn."""
+    finished = [point for point in results["points"] if point["state"] == FINISHED]
+    return {number: point for number, point in enumerate(finished, 1) if is_known(point)}
+
+
+def value_of(point: Point, name: str) -> float:
+    """A figure of a point, or of a reference."""
+    return point["figures"][name]["value"]
+
+
+def draw_point(axes: Axes, number: int, point: Point, colors: Colors) -> None:
+    """A point with its 95 % intervals: filled on the front, open elsewhere."""
+    x, y = value_of(point, LEAKAGE), value_of(point, UTILITY)
+    color = colors.accent if point["on_front"] else colors.ink
+    axes.plot(estimate_ends(point, LEAKAGE), [y, y], color=color, lw=1, alpha=0.5)
+    axes.plot([x, x], estimate_ends(point, UTILITY), color=color, lw=1, alpha=0.5)
+    axes.plot(x, y, "o", color=color, ms=6, fillstyle="full" if point["on_front"] else "none")
+    annotate(axes, str(number), (x, y), (5, 4), color)
+
+
+def draw_front(axes: Axes, front: Sequence[Point], colors: Colors) -> None:
+    """The border of what the points reach: steps from one front point to the next."""
+    reached = sorted((value_of(p, LEAKAGE), value_of(p, UTILITY)) for p in front)
+    if reached:
+        axes.step(*zip(*reached, strict=True), where="post", color=colors.accent, lw=1.2)
+
+
+def draw_references(axes: Axes, references: Mapping[str, Any], colors: Colors) -> None:
+    """The unprotected encoders, at a leakage of 1 by definition, and the floors."""
+    for end in (0, 1):
+        axes.axvline(end, color=colors.ink, lw=1, ls=":")
+    for found in references.values():
+        value = value_of(found, UTILITY)
+        axes.plot([1, 1], estimate_ends(found, UTILITY), color=colors.ink, lw=1, alpha=0.5)
+        axes.plot(1, value, "s", color=colors.ink, ms=6)
+        shape = " × ".join(map(str, found["shape"]))
+        annotate(axes, f"unprotected\n{shape}", (1, value), (6, -8), colors.ink)
+    if references:
+        best = max(references.values(), key=lambda reference: value_of(reference, UTILITY))
+        draw_floors(axes, best, colors)
+        # Room for the words beside the references.
+        axes.plot(1.25, value_of(best, UTILITY), alpha=0)
+
+
+def draw_floors(axes: Axes, reference: Mapping[str, Any], colors: Colors) -> None:
+    """What sends the task output instead of a code; and where the mean image lies."""
+    value, bits = value_of(reference, UTILITY), reference["task_output_bits"]
+    axes.plot(0, value, "D", color=colors.ink, ms=6)
+    words = "task output alone" + (f"\n{bits:,} bits" if bits else "")
+    annotate(axes, words, (0, value), (6, -8), colors.ink)
+    side = reference["mean_image_leakage"]
+    if side is not None:
+        words = f"{'← ' if side < 0 else ''}mean image at {side:.2f}"
+        axes.annotate(
+            words, (0.015, 0.02), xycoords="axes fraction", fontsize=FINE, color=colors.ink
+        )
+
+
+def annotate(
+    axes: Axes, text: str, at: tuple[float, float], offset: tuple[int, int], color: str
+) -> None:
+    """Small words beside a point; `offset` in typographic points."""
+    axes.annotate(text, at, offset, textcoords="offset points", fontsize=FINE, color=color)
+
+
+def inline_svg(results: Mapping[str, Any]) -> str:
+    """The plot as an element of a page, in the page's colours."""
+    figure = front_figure(results, Colors())
+    best = [point["label"] for point in results["points"] if point.get("on_front")]
+    words = "; ".join(best) or "no point is finished"
+    description = f"Mean MCC against leakage of face similarity. On the front: {words}"
+    return plots.svg(figure, figure.axes[0], description)
+
+
+def write_files(figure: Figure, folder: pathlib.Path, name: str) -> None:
+    """Writes NAME.svg and NAME.png on white, by rename."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.patch.set_facecolor("white")
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    files.write_text(folder / f"{name}.svg", buffer.getvalue())
+    unfinished = files.aside(folder / f"{name}.png")
+    figure.savefig(unfinished, format="png", dpi=150)
+    unfinished.replace(folder / f"{name}.png")

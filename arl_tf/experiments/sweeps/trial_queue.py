@@ -1,0 +1,222 @@
+"""The list of points that are to be done, are being done and are done: an Optuna study on disk.
+
+Several processes may work on one study. A process that is killed leaves its trial running in the
+study; the lock file that it held tells the others that it is gone, and its point is queued again.
+"""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import filelock
+import optuna
+from absl import logging
+from optuna.trial import FrozenTrial, TrialState
+
+from arl_tf.experiments.sweeps.search_space import Choices, Range
+from arl_tf.experiments.sweeps.trials import FINISHED, Point
+
+STORAGE = "optuna.db"
+# Sampled points before the sampler goes by what it found.
+STARTUP_TRIALS = 6
+OVERRIDES, POINT, RETRY, MESSAGE = "overrides", "point", "retry", "message"
+Sampler = Callable[[optuna.Trial], Point]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A point that this process has taken; others leave it alone while the lock is held."""
+
+    trial: optuna.Trial
+    point: Point
+    lock: filelock.BaseFileLock
+
+
+@dataclasses.dataclass(frozen=True)
+class PointQueue:
+    """The study `name` in a folder; made on first use.
+
+    Attributes:
+        folder: of the storage and its locks.
+        name: of the study: another list of points has another name.
+        seed: of the sampler.
+    """
+
+    folder: pathlib.Path
+    name: str
+    seed: int
+
+    def study(self) -> optuna.Study:
+        """The study: it maximises mean MCC and minimises leakage.
+
+        The sampler is drawn anew for every trial from (seed, number of trials), so that neither
+        another process nor a later one repeats its draws.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(
+            storage=f"sqlite:///{self.folder.resolve() / STORAGE}",
+            study_name=self.name,
+            directions=["maximize", "minimize"],
+            load_if_exists=True,
+        )
+        number = len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(
+            seed=(self.seed * 1_000_003 + number) % 2**32, n_startup_trials=STARTUP_TRIALS
+        )
+        return study
+
+    def guard(self) -> filelock.BaseFileLock:
+        """One process at a time looks through the list; within it, the lock may be taken again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(self.folder / "queue.lock", is_singleton=True)
+
+    def lock_of(self, number: int) -> filelock.BaseFileLock:
+        """Held by the process that works on a trial; the system frees it when that one dies."""
+        (self.folder / "locks").mkdir(exist_ok=True)
+        return filelock.FileLock(self.folder / "locks" / f"{number}.lock")
+
+    def enqueue(self, points: Sequence[Point]) -> None:
+        """Adds the points that the study has not."""
+        with self.guard():
+            study = self.study()
+            known = {trial.user_attrs.get(POINT) for trial in study.get_trials(deepcopy=False)}
+            for point in points:
+                if point.name not in known:
+                    known.add(point.name)
+                    study.enqueue_trial(dict(point.overrides), user_attrs=attributes(point))
+
+    def retry_failed(self) -> None:
+        """Queues the points again that failed and have not been queued again since."""
+        with self.guard():
+            study = self.study()
+            latest = {t.user_attrs.get(POINT): t for t in study.get_trials() if not is_lost(t)}
+            for trial in latest.values():
+                if trial.state == TrialState.FAIL:
+                    again = attributes(point_of(trial.user_attrs)) | {RETRY: True}
+                    study.enqueue_trial(trial.params, user_attrs=again)
+
+    def claim(self, sampler: Sampler | None = None, num_trials: int = 0) -> Claim | None:
+        """Takes the next point; None where none is left for this process.
+
+        Args:
+            sampler: makes a point of a trial; without it points are as they were queued.
+            num_trials: how many points there shall be, sampled ones included.
+        """
+        with self.guard():
+            study = self.study()
+            self.requeue_lost(study)
+            trials = study.get_trials(deepcopy=False)
+            wanted = sum(not is_lost(trial) and RETRY not in trial.user_attrs for trial in trials)
+            if wanted >= num_trials and not any(t.state == TrialState.WAITING for t in trials):
+                return None
+            trial = study.ask()
+            lock = self.lock_of(trial.number)
+            lock.acquire(timeout=0)
+            point = sampler(trial) if sampler else point_of(trial.user_attrs)
+            for name, value in attributes(point).items():
+                trial.set_user_attr(name, value)
+            return Claim(trial, point, lock)
+
+    def requeue_lost(self, study: optuna.Study) -> None:
+        """Fails the running trials whose process is gone, and queues their points again."""
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):
+            lock = self.lock_of(trial.number)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                continue
+            study.tell(trial.number, state=TrialState.FAIL)
+            if POINT in trial.user_attrs:
+                study.enqueue_trial(
+                    trial.params or trial.user_attrs[OVERRIDES], user_attrs=trial.user_attrs
+                )
+            lock.release()
+
+    def finish(self, claim: Claim, record: Mapping[str, Any], values: Sequence[float]) -> None:
+        """Records what became of a claimed point, and lets go of it.
+
+        Without values (mean MCC, leakage) the sampler learns nothing from it.
+        """
+        with self.guard():
+            study = self.study()
+            if values:
+                study.tell(claim.trial.number, list(values))
+            else:
+                claim.trial.set_user_attr(MESSAGE, record["message"])
+                study.tell(claim.trial.number, state=TrialState.FAIL)
+        claim.lock.release()
+
+    def trials(self) -> list[FrozenTrial]:
+        """The latest trial of every point, in the order in which points were first queued."""
+        with self.guard():
+            trials = self.study().get_trials()
+        latest = {t.user_attrs[POINT]: t for t in trials if POINT in t.user_attrs}
+        return list(latest.values())
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether its process was killed: it failed, and nobody noted why."""
+    return trial.state == TrialState.FAIL and MESSAGE not in trial.user_attrs
+
+
+def attributes(point: Point) -> dict[str, Any]:
+    """What a trial says of its point."""
+    return {POINT: point.name, "label": point.label, OVERRIDES: dict(point.overrides)}
+
+
+def point_of(user_attrs: Mapping[str, Any]) -> Point:
+    """The point that a trial is of."""
+    return Point(user_attrs[POINT], user_attrs["label"], user_attrs[OVERRIDES])
+
+
+def suggest(trial: optuna.Trial, space: Mapping[str, Choices | Range]) -> dict[str, Any]:
+    """Lets the study's sampler choose a value of every setting."""
+    return {name: suggest_value(trial, name, values) for name, values in space.items()}
+
+
+def suggest_value(trial: optuna.Trial, name: str, values: Choices | Range) -> Any:
+    """Lets the sampler choose a setting's value."""
+    if isinstance(values, Choices):
+        return trial.suggest_categorical(name, values.values)
+    is_integer = isinstance(values.low, int)
+    draw = trial.suggest_int if is_integer else trial.suggest_float
+    return draw(name, values.low, values.high, log=values.is_logarithmic)
+
+
+def work_through(
+    queue: PointQueue,
+    run_one: Callable[[Point], dict[str, Any]],
+    values_of: Callable[[Mapping[str, Any]], Sequence[float]],
+    *,
+    sampler: Sampler | None = None,
+    num_trials: int = 0,
+    after_each: Callable[[], None],
+) -> None:
+    """Takes point after point until none is left for this process.
+
+    Args:
+        queue: of the points.
+        run_one: trains and audits a point; returns its record.
+        values_of: (mean MCC, leakage) of a finished point's record; empty where one is unknown.
+        sampler: as for `PointQueue.claim`.
+        num_trials: likewise.
+        after_each: called when a point is done or has failed.
+    """
+    start, done = time.monotonic(), 0
+    while claim := queue.claim(sampler, num_trials):
+        logging.info("Point %s", claim.point.label)
+        try:
+            record = run_one(claim.point)
+            values = values_of(record) if record["state"] == FINISHED else ()
+            queue.finish(claim, record, values)
+        finally:
+            # A point that was interrupted is free, even where this process lives on.
+            claim.lock.release()
+        done += 1
+        after_each()
+        trials = queue.trials()
+        left = max(num_trials, len(trials)) - sum(trial.state.is_finished() for trial in trials)
+        minutes = (time.monotonic() - start) / done * left / 60
+        logging.info("%d points are left, about %.0f min at this pace", left, minutes)

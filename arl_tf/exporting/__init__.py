@@ -1,0 +1,1 @@
+"""SavedModels, TFLite files, manifest and warm-up requests."""

@@ -1,0 +1,219 @@
+"""Ships an encoder and its task head: SavedModels as TF Serving wants them, TFLite, a manifest.
+
+Everything is built and compared with the Keras models in a hidden folder beside its destination,
+then renamed into place, the manifest last. One export at a time may write to a folder.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.exporting import manifest, saved_models, tflite, warmup
+from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.metrics.equivalence import ExportError as ExportError
+from arl_tf.utils import publishing
+
+MANIFEST = pathlib.Path("manifest.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportResult:
+    """What an export wrote.
+
+    Attributes:
+        encoder_dir: the encoder's SavedModel, .../encoder/<version>.
+        task_head_dir: the task head's SavedModel, .../task_head/<version>.
+        tflite_files: one file a precision.
+        manifest_path: the manifest.
+        version: of both SavedModels.
+        parity: the manifest's section of that name: how far each artefact's outputs are from the
+            Keras model's, beside the bounds.
+    """
+
+    encoder_dir: pathlib.Path
+    task_head_dir: pathlib.Path
+    tflite_files: tuple[pathlib.Path, ...]
+    manifest_path: pathlib.Path
+    version: int
+    parity: dict[str, Any]
+
+
+def export_models(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    *,
+    image_size: int,
+    attribute_names: Sequence[str],
+    proof: Proof,
+    export_dir: pathlib.Path,
+    provenance: Mapping[str, Any],
+    gate: Mapping[str, Any] | None = None,
+    precisions: Sequence[str] = tuple(tflite.PRECISIONS),
+) -> ExportResult:
+    """Writes the next version of both models.
+
+    Earlier versions stay; TFLite files and manifest are replaced.
+
+    Args:
+        encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
+        task_head: code -> logits float32 [B, A].
+        image_size: S, pixels.
+        attribute_names: A names.
+        proof: images that the comparisons run on; none of T.
+        export_dir: made if missing.
+        provenance: facts for the manifest, as JSON can hold them (no NaN).
+        gate: what the privacy gate found, for the manifest; None where there was none.
+        precisions: of the TFLite files, keys of tflite.PRECISIONS.
+
+    Raises:
+        ValueError: the models, names, samples or facts don't fit together; nothing was written.
+        ExportError: an artefact computes something else than its Keras model, or can't be written;
+            what was there before is as it was.
+    """
+    check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
+    export_dir = pathlib.Path(export_dir)
+    files = tuple(tflite.file_path(precision) for precision in precisions)
+    unfinished = publishing.unfinished_folders(export_dir)
+    with told_as_export_error(export_dir), unfinished as (built, replaced):
+        version = publishing.next_version(export_dir / "saved_model")
+        folders = version_folders(version)
+        errors = build_saved_models(
+            encoder, task_head, image_size, attribute_names, proof.samples, built, folders
+        )
+        figures = tflite.write_files(encoder, task_head, proof, built, precisions)
+        content = {
+            **manifest.describe_models(version, attribute_names, image_size, encoder),
+            **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
+            "gate": gate,
+            "provenance": dict(provenance),
+            "files": publishing.describe_files(built),
+        }
+        (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        publishing.publish(
+            [*folders.values(), *files, MANIFEST],
+            gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
+            built=built,
+            replaced=replaced,
+            export_dir=export_dir,
+        )
+    return ExportResult(
+        encoder_dir=export_dir / folders["encoder"],
+        task_head_dir=export_dir / folders["task_head"],
+        tflite_files=tuple(export_dir / path for path in files),
+        manifest_path=export_dir / MANIFEST,
+        version=version,
+        parity=content["parity"],
+    )
+
+
+def version_folders(version: int) -> dict[str, pathlib.Path]:
+    """The folder of either SavedModel, below the export's."""
+    return {
+        name: pathlib.Path("saved_model") / name / str(version) for name in ("encoder", "task_head")
+    }
+
+
+@contextlib.contextmanager
+def told_as_export_error(export_dir: pathlib.Path) -> Iterator[None]:
+    """Tells of a write that failed, a full disk's for one, and that nothing was lost by it."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.message if isinstance(error, tf.errors.OpError) else str(error)
+        raise ExportError(
+            f"Nothing was exported to {export_dir}, what was there is as it was: {reason}"
+        ) from error
+
+
+def build_saved_models(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    image_size: int,
+    attribute_names: Sequence[str],
+    samples: np.ndarray,
+    built: pathlib.Path,
+    folders: Mapping[str, pathlib.Path],
+) -> dict[str, float]:
+    """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
+    batches = saved_models.keras_outputs(encoder, task_head, samples)
+    encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
+    saved_models.save_encoder(encoder, image_size, encoder_dir)
+    saved_models.save_task_head(task_head, encoder.output_shape[1:], attribute_names, task_head_dir)
+    errors = {
+        **saved_models.encoder_parity(encoder_dir, batches, encoder),
+        **saved_models.task_head_parity(task_head_dir, batches),
+    }
+    warmup.write_requests(
+        encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))
+    )
+    codes = [
+        outputs["code"] for _, outputs in warmup.run_requests(encoder_dir) if "code" in outputs
+    ]
+    warmup.write_requests(task_head_dir, "task_head", warmup.task_head_inputs(max(codes, key=len)))
+    warmup.run_requests(task_head_dir)
+    return errors
+
+
+def check_arguments(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    image_size: int,
+    attribute_names: Sequence[str],
+    proof: Proof,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Raises ValueError for arguments of `export_models` that don't fit together."""
+    image_shape = (image_size, image_size, 3)
+    num_attributes = len(attribute_names)
+    for what, found, expected in (
+        ("the encoder's input", encoder.input_shape[1:], image_shape),
+        ("the encoder's output type", encoder.output.dtype, "float32"),
+        ("the task head's input", task_head.input_shape, encoder.output_shape),
+        ("the task head's output", task_head.output_shape, (None, num_attributes)),
+        ("the task head's output type", task_head.output.dtype, "float32"),
+        ("an image of samples", proof.samples.shape[1:], image_shape),
+        ("the type of samples", proof.samples.dtype, "uint8"),
+        ("an image of calibration", proof.calibration.shape[1:], image_shape),
+        ("the type of calibration", proof.calibration.dtype, "uint8"),
+        ("an image of validation", proof.validation.shape[1:], image_shape),
+        ("the type of validation", proof.validation.dtype, "uint8"),
+        (
+            "the shape of the validation images' attributes",
+            proof.attributes.shape,
+            (len(proof.validation), num_attributes),
+        ),
+    ):
+        if found != expected:
+            raise ValueError(
+                f"Export: {what} is {found}, expected {expected} for image_size={image_size} and"
+                f" {num_attributes} attributes."
+            )
+    for name in ("samples", "calibration", "validation"):
+        if not len(getattr(proof, name)):
+            raise ValueError(f"Export: {name} is empty; give at least one image.")
+    if len(set(attribute_names)) < num_attributes or any(
+        not name or name.splitlines() != [name] for name in attribute_names
+    ):
+        raise ValueError(
+            f"Export: attribute names must differ and fill one line each, got {attribute_names!r}."
+        )
+    shared = {id(weight) for weight in encoder.variables} & {id(w) for w in task_head.variables}
+    if shared:
+        raise ValueError(
+            f"Export: encoder and task head share {len(shared)} variables; the encoder must ship"
+            " without the task head's."
+        )
+    try:
+        json.dumps(dict(provenance), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Export: provenance can't be written as JSON ({error}); give strings, finite numbers,"
+            " lists and dictionaries, and None for what is not known."
+        ) from error

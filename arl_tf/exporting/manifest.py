@@ -1,0 +1,90 @@
+"""What an export's manifest.json says of the models, and of what a client must know."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from arl_tf.data import image_sets
+from arl_tf.exporting import saved_models, tflite
+from arl_tf.models import code_layers
+
+MANIFEST_FORMAT = 2
+NOISE_WORDS = (
+    "Every code carries Gaussian noise. The SavedModel draws it. The TFLite files take it as a"
+    " second input, noise, float32 of the code's shape: standard normal, new for every code, from a"
+    " generator that nobody can predict. Noise of 0 would give the face away."
+)
+# An int8 file computes other codes on LiteRT's GPU accelerator (see serving/check_gpu.py).
+DELEGATES = {"float32": ("cpu", "gpu"), "float16": ("cpu", "gpu"), "int8": ("cpu",)}
+
+
+def describe_models(
+    version: int, attribute_names: Sequence[str], image_size: int, encoder: keras.Model
+) -> dict[str, Any]:
+    """The manifest's facts about the models and what made them."""
+    return {
+        "format": MANIFEST_FORMAT,
+        "version": version,
+        "attribute_names": list(attribute_names),
+        **describe_interface(image_size, encoder),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def describe_comparisons(
+    saved_model_errors: Mapping[str, float],
+    tflite_figures: Mapping[str, Mapping[str, float]],
+    num_samples: int,
+    encoder: keras.Model,
+) -> dict[str, Any]:
+    """The manifest's facts about the comparison with the Keras models.
+
+    What a noisy encoder adds to its mean code is compared with its noise, in standard errors.
+    """
+    bounds = {"bound": saved_models.SAVED_MODEL_BOUND}
+    if code_layers.bounding_layers(encoder)[0] is not None:
+        bounds["bound_of_encode_in_standard_errors"] = saved_models.NOISE_ERRORS
+    return {
+        "parity": {
+            "samples": num_samples,
+            "saved_model": {**bounds, **saved_model_errors},
+            "tflite": {precision: dict(found) for precision, found in tflite_figures.items()},
+        },
+        "tflite": {
+            precision: {
+                "file": tflite.file_path(precision).as_posix(),
+                "delegates": list(DELEGATES[precision]),
+            }
+            for precision in tflite_figures
+        },
+    }
+
+
+def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
+    """What a client must know of images and codes, for the manifest."""
+    code_shape = encoder.output_shape[1:]
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    return {
+        "image_size": image_size,
+        "preprocessing": {
+            "version": image_sets.PREPROCESS_VERSION,
+            "words": "Decode to 8-bit RGB, cut out the largest centred square (an odd pixel stays"
+            " right or below), resize it with an antialiased bilinear filter, round to whole"
+            " numbers. encode_bytes does all of it, encode and TFLite take the result; TFLite takes"
+            " it divided by 255.",
+            "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]},
+            "resize": {"size": [image_size, image_size], "method": "bilinear", "antialias": True},
+            "tflite_scale": 1 / 255,
+        },
+        "code": {
+            "shape": list(code_shape),
+            "dtype": "float32",
+            "bytes": 4 * math.prod(code_shape),
+            "levels": quantised.levels if quantised else None,
+            "outer": quantised.outermost if quantised else None,
+            "noise": NOISE_WORDS if noisy else None,
+        },
+    }

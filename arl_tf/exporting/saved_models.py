@@ -1,0 +1,335 @@
+"""Writes encoder and task head as SavedModels, reads them back, and compares them with Keras."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.data import image_sets
+from arl_tf.data.pictures import decoding
+from arl_tf.metrics import equivalence
+from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
+from arl_tf.models import code_layers
+
+# Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
+SAVED_MODEL_BOUND = 1e-5
+# Of a noisy code's remainder; chance exceeds it once in 1.7 million.
+NOISE_ERRORS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What the Keras models make of some images.
+
+    Images are uint8 [n, S, S, 3], codes float32 [n, ...], the task head's outputs float32 [n, A].
+    """
+
+    images: np.ndarray
+    codes: np.ndarray
+    logits: np.ndarray
+
+
+def keras_outputs(
+    encoder: keras.Model, task_head: keras.Model, samples: np.ndarray
+) -> dict[str, Batch]:
+    """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them.
+
+    Of an encoder that adds noise the codes are those without it.
+    """
+
+    # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
+    # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
+    @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
+    def run(images):
+        code = noiseless_code(image_sets.to_float(images))
+        return code, task_head(code, training=False)
+
+    noiseless_code = code_layers.noiseless_encoder(encoder)
+    with cpu():
+        return {
+            name: Batch(images, *(output.numpy() for output in run(tf.constant(images))))
+            for name, images in (("one", samples[:1]), ("all", samples))
+        }
+
+
+def cpu() -> contextlib.AbstractContextManager:
+    """Where artefacts are compared: a GPU's TF32 would drown in rounding what is looked for."""
+    return tf.device("/CPU:0")
+
+
+def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> None:
+    """Writes the encoder's SavedModel.
+
+    `serving_default` (= `encode`): `image` uint8 [N, S, S, 3] -> `code` float32 [N, ...].
+    `encode_bytes`: `image_bytes` string [N], JPEG, PNG, BMP, GIF or WebP files -> `code`.
+    `encode_to_bytes`: the same -> `code_bytes` string [N], as `code_to_bytes` gives them: on REST,
+    which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
+
+    The module holds the variables and not the Keras model, which would store every weight twice.
+    """
+    code_layers.make_unpredictable(encoder)
+    module = tf.Module(name="encoder")
+    module.model_variables = [variable.value for variable in encoder.variables]
+    image_shape = (image_size, image_size, 3)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="image")])
+    def encode(image):
+        return {"code": encoder(image_sets.to_float(image), training=False)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    def encode_bytes(image_bytes):
+        image = tf.map_fn(
+            lambda one: image_sets.preprocess(decoding.decode_image(one), image_size),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
+        )
+        return encode(image)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    def encode_to_bytes(image_bytes):
+        return {"code_bytes": code_to_bytes(encode_bytes(image_bytes)["code"])}
+
+    module.encode, module.encode_bytes = encode, encode_bytes
+    module.encode_to_bytes = encode_to_bytes
+    signatures = {
+        "serving_default": encode,
+        "encode": encode,
+        "encode_bytes": encode_bytes,
+        "encode_to_bytes": encode_to_bytes,
+    }
+    tf.saved_model.save(module, str(path), signatures=signatures)
+
+
+def code_to_bytes(code: tf.Tensor) -> tf.Tensor:
+    """The values of each code as float32 in little-endian order, row-major.
+
+    Args:
+        code: float32 [N, ...], all sides but the first known.
+
+    Returns:
+        string [N].
+    """
+    num_bytes = code.dtype.size * math.prod(code.shape[1:])
+    # TensorFlow has no inverse of decode_raw. A serialised TensorProto ends with its content.
+    protos = tf.map_fn(
+        tf.io.serialize_tensor, code, fn_output_signature=tf.TensorSpec((), tf.string)
+    )
+    starts = tf.strings.length(protos) - num_bytes
+    return tf.strings.substr(protos, starts, tf.fill(tf.shape(starts), num_bytes))
+
+
+def bytes_to_code(code_bytes: tf.Tensor, code_shape: tuple[int, ...]) -> tf.Tensor:
+    """The inverse of `code_to_bytes`: float32 [N, *code_shape].
+
+    Running it raises tf.errors.InvalidArgumentError for strings of another length, NaN and inf.
+    """
+    size = math.prod(code_shape)
+    fits = tf.debugging.assert_equal(
+        tf.strings.length(code_bytes),
+        tf.float32.size * size,
+        message=f"code_bytes must hold float32 {list(code_shape)}, {tf.float32.size * size} bytes.",
+    )
+    with tf.control_dependencies([fits]):
+        values = tf.io.decode_raw(code_bytes, tf.float32)
+    code = tf.reshape(tf.ensure_shape(values, (None, size)), (-1, *code_shape))
+    return tf.debugging.check_numerics(code, "code_bytes must hold finite values.")
+
+
+def save_task_head(
+    task_head: keras.Model,
+    code_shape: tuple[int, ...],
+    attribute_names: Sequence[str],
+    path: pathlib.Path,
+) -> None:
+    """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line.
+
+    `serving_default`: `code` float32 [N, *code_shape] -> `logits`, `probability` float32 [N, A].
+    `read_bytes`: `code_bytes` string [N], as `code_to_bytes` gives them -> the same.
+    """
+    module = tf.Module(name="task_head")
+    module.model_variables = [variable.value for variable in task_head.variables]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    def classify(code):
+        logits = task_head(code, training=False)
+        return {"logits": logits, "probability": tf.sigmoid(logits)}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="code_bytes")])
+    def read_bytes(code_bytes):
+        return classify(bytes_to_code(code_bytes, code_shape))
+
+    module.classify, module.read_bytes = classify, read_bytes
+    asset = path.parent / "attributes.txt"
+    asset.parent.mkdir(parents=True, exist_ok=True)
+    asset.write_text("".join(f"{name}\n" for name in attribute_names), encoding="utf-8")
+    module.attributes = tf.saved_model.Asset(str(asset))
+    signatures = {"serving_default": classify, "read_bytes": read_bytes}
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    # The SavedModel has its own copy.
+    asset.unlink()
+
+
+def save_attacker(
+    pictures: Callable[[tf.Tensor], tf.Tensor],
+    variables: Sequence[tf.Variable],
+    code_shape: tuple[int, ...],
+    path: pathlib.Path,
+) -> None:
+    """Writes an attacker's SavedModel: `code` float32 [N, ...] -> `reconstruction` [N, S, S, 3]."""
+    module = tf.Module(name="attacker")
+    module.model_variables = list(variables)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    def attack(code):
+        return {"reconstruction": pictures(code)}
+
+    module.attack = attack
+    tf.saved_model.save(module, str(path), signatures={"serving_default": attack})
+
+
+def attacker_parity(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference of a saved attacker to the reconstructions expected of these codes."""
+    with cpu():
+        attack = tf.saved_model.load(str(path)).signatures["serving_default"]
+        return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
+
+
+def encoder_parity(
+    path: pathlib.Path, batches: Mapping[str, Batch], encoder: keras.Model
+) -> dict[str, float]:
+    """Compares every signature of a saved encoder with the Keras codes.
+
+    Those that take files get the images as PNG. Of a code of few levels the share of unequal values
+    counts, not the largest difference; of a noisy one, whether what is left is its noise.
+    """
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    compare = unequal_share if quantised else difference
+    errors = {}
+    with cpu():
+        signatures = tf.saved_model.load(str(path)).signatures
+        for name, batch in batches.items():
+            if noisy is not None:
+                compare = functools.partial(noise_excess, images=batch.images, encoder=encoder)
+            files = tf.stack([tf.io.encode_png(image) for image in batch.images])
+            for signature, inputs in (
+                ("encode", {"image": tf.constant(batch.images)}),
+                ("encode_bytes", {"image_bytes": files}),
+                ("encode_to_bytes", {"image_bytes": files}),
+            ):
+                outputs = signatures[signature](**inputs)
+                code = (
+                    bytes_to_code(outputs["code_bytes"], batch.codes.shape[1:])
+                    if signature == "encode_to_bytes"
+                    else outputs["code"]
+                )
+                errors[f"{signature}_{name}"] = compare(code, batch.codes, signature)
+    return errors
+
+
+def task_head_parity(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
+    """Compares both signatures of a saved task head with the Keras logits of the same codes."""
+    errors = {}
+    with cpu():
+        signatures = tf.saved_model.load(str(path)).signatures
+        for name, batch in batches.items():
+            code = tf.constant(batch.codes)
+            probability = tf.sigmoid(batch.logits).numpy()
+            for prefix, outputs in (
+                ("", signatures["serving_default"](code=code)),
+                ("read_bytes_", signatures["read_bytes"](code_bytes=code_to_bytes(code))),
+            ):
+                for output, expected in (("logits", batch.logits), ("probability", probability)):
+                    errors[f"{prefix}{output}_{name}"] = difference(
+                        outputs[output], expected, f"task head's {prefix}{output}"
+                    )
+    return errors
+
+
+def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
+    """Largest absolute difference; raises ExportError when it is not within SAVED_MODEL_BOUND."""
+    check_shape(outputs, expected, what)
+    error = float(np.abs(outputs.numpy() - expected).max())
+    # Written so that NaN fails.
+    if not error <= SAVED_MODEL_BOUND:
+        raise ExportError(
+            f"SavedModel, {what}: differs from the Keras model by {error:.3g} for a batch of"
+            f" {len(expected)}, expected at most {SAVED_MODEL_BOUND:g}; nothing was exported."
+        )
+    return error
+
+
+def unequal_share(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
+    """Share of values on another level; raises ExportError for more than 1 - EQUAL_SHARE."""
+    check_shape(outputs, expected, what)
+    equal = equivalence.equal_share(outputs.numpy(), expected)
+    if equal < equivalence.EQUAL_SHARE:
+        raise ExportError(
+            f"SavedModel, {what}: {equal:.3%} of the values are on the Keras model's level,"
+            f" expected at least {equivalence.EQUAL_SHARE:.1%}; nothing was exported."
+        )
+    return 1 - equal
+
+
+def noise_excess(
+    outputs: tf.Tensor,
+    expected: np.ndarray,
+    what: str,
+    *,
+    images: np.ndarray,
+    encoder: keras.Model,
+) -> float:
+    """How far what remains beside the mean code is from the encoder's own noise.
+
+    The mean and the mean square of the standardised remainder are 0 and 1 but for chance; of a
+    rounded code, the share of values that the noise takes to another level is the Keras encoder's.
+
+    Args:
+        outputs: codes with noise.
+        expected: float32 [n, ...], the Keras encoder's without.
+        what: for the message.
+        images: uint8 [n, S, S, 3], what they are codes of.
+        encoder: the Keras encoder.
+
+    Returns:
+        The larger distance, in standard errors.
+
+    Raises:
+        ExportError: it is more than NOISE_ERRORS of them: other noise, or none.
+    """
+    check_shape(outputs, expected, what)
+    noisy, quantised = code_layers.bounding_layers(encoder)
+    codes, count = outputs.numpy(), expected.size
+    if quantised is None:
+        rest = (codes - expected) / noisy.noise_deviation.numpy()
+        distances = (
+            abs(rest.mean()) * np.sqrt(count),
+            abs(np.square(rest).mean() - 1) * np.sqrt(count / 2),
+        )
+    else:
+        drawn = encoder(image_sets.to_float(images), training=False).numpy()
+        flips = [(np.abs(each - expected) > LEVEL_WIDTH).mean() for each in (codes, drawn)]
+        # A share's variance is at most a quarter, and two shares are compared.
+        distances = (abs(flips[0] - flips[1]) * np.sqrt(2 * count),)
+    distance = float(max(distances))
+    if not distance <= NOISE_ERRORS:
+        raise ExportError(
+            f"SavedModel, {what}: what it adds to the Keras encoder's mean code is {distance:.1f}"
+            f" standard errors from the encoder's noise, expected at most {NOISE_ERRORS:g}; nothing"
+            " was exported."
+        )
+    return distance
+
+
+def check_shape(outputs: tf.Tensor, expected: np.ndarray, what: str) -> None:
+    """Raises ExportError where shapes differ."""
+    if outputs.shape != expected.shape:
+        raise ExportError(
+            f"SavedModel, {what}: shape {tuple(outputs.shape)}, the Keras model gives"
+            f" {expected.shape}."
+        )

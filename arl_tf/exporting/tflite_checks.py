@@ -1,0 +1,162 @@
+"""Whether a TFLite file computes what its Keras model does: what is compared, and within what."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.data import image_sets
+from arl_tf.metrics import equivalence, measures
+from arl_tf.metrics.equivalence import ExportError
+from arl_tf.models import code_layers
+
+Figures = dict[str, float]
+Encode = Callable[[np.ndarray], np.ndarray]
+# Relative errors that pass in any encoder. Deep ones magnify rounding more: there the bound is
+# ROUNDING_SHARE of what the Keras encoder's own codes change by when its kernels are float16.
+RELATIVE_ERROR = {"float32": 1e-5, "float16": 1e-3}
+# Measured in 16 untrained encoders and 3 trained ones: 0.0005 to 0.002, and 1.0 to 1.4.
+ROUNDING_SHARE = {"float32": 4e-3, "float16": 2.0}
+INT8_COSINE = 0.95
+INT8_MCC_LOSS = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What files are made and judged with; all images uint8 [n, S, S, 3], none of them of T.
+
+    Attributes:
+        samples: public images that every file is compared with Keras on.
+        calibration: public images from which int8 learns the ranges of its tensors.
+        validation: images for the task head's MCC on int8 codes.
+        attributes: {0, 1} [n, A], of `validation`.
+    """
+
+    samples: np.ndarray
+    calibration: np.ndarray
+    validation: np.ndarray
+    attributes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What the Keras models make of a Proof's images.
+
+    Attributes:
+        codes: float32 [n, ...], of the samples.
+        rounded: relative change of `codes` where the encoder's kernels are rounded to float16.
+        levels: values that the code can take; 0: any.
+        task_head: code -> logits.
+        mean_mcc: the task head's on the validation images.
+        validation_codes: float32 [n, ...], of the validation images.
+    """
+
+    codes: np.ndarray
+    rounded: float
+    levels: int
+    task_head: keras.Model
+    mean_mcc: float
+    validation_codes: np.ndarray
+
+
+def keras_expectations(encoder: keras.Model, task_head: keras.Model, proof: Proof) -> Expected:
+    """Runs the Keras models, compiled and on the CPU as their files will be."""
+    _, quantised = code_layers.bounding_layers(encoder)
+    rounded = keras.models.clone_model(encoder)
+    rounded.set_weights([in_float16(weight) for weight in encoder.get_weights()])
+    codes = keras_codes(encoder, proof.samples)
+    validation_codes = keras_codes(encoder, proof.validation)
+    return Expected(
+        codes=codes,
+        rounded=equivalence.relative_error(keras_codes(rounded, proof.samples), codes),
+        levels=quantised.levels if quantised else 0,
+        task_head=task_head,
+        mean_mcc=mean_mcc(task_head, validation_codes, proof.attributes),
+        validation_codes=validation_codes,
+    )
+
+
+def in_float16(weight: np.ndarray) -> np.ndarray:
+    """A kernel rounded to float16; a vector, which may be a variance beyond its range, as it is."""
+    return weight.astype(np.float16).astype(weight.dtype) if weight.ndim > 1 else weight
+
+
+def keras_codes(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Codes float32 [n, ...] of uint8 images [n, S, S, 3], with fixed noise if there is any."""
+    inputs = image_sets.to_float(images).numpy()
+    if code_layers.bounding_layers(encoder)[0] is not None:
+        noise = code_layers.fixed_noise(len(images), encoder.output_shape[1:])
+        encoder, inputs = (
+            code_layers.encoder_with_noise_input(encoder),
+            {"image": inputs, "noise": noise},
+        )
+    with tf.device("/CPU:0"):
+        return encoder.predict(inputs, verbose=0)
+
+
+def mean_mcc(task_head: keras.Model, codes: np.ndarray, attributes: np.ndarray) -> float:
+    """Mean Matthews correlation of what the task head reads from codes; 0 where undefined."""
+    logits = task_head.predict(codes, verbose=0)
+    counts = measures.confusion_counts(logits > 0, attributes).sum(axis=0)
+    return float(measures.matthews_correlation(counts).mean())
+
+
+def judge_float(encode: Encode, precision: str, proof: Proof, expected: Expected) -> Figures:
+    """Relative error of the codes; of a code of few levels, the share of values that are equal."""
+    codes = encode(proof.samples)
+    relative = equivalence.relative_error(codes, expected.codes)
+    if expected.levels:
+        share = equivalence.equal_share(codes, expected.codes)
+        require(
+            share >= equivalence.EQUAL_SHARE,
+            precision,
+            "share of equal values",
+            share,
+            ">=",
+            equivalence.EQUAL_SHARE,
+        )
+        return {"equal_share": share, "bound": equivalence.EQUAL_SHARE, "relative_error": relative}
+    bound = max(RELATIVE_ERROR[precision], ROUNDING_SHARE[precision] * expected.rounded)
+    require(relative <= bound, precision, "relative error of the codes", relative, "<=", bound)
+    return {
+        "relative_error": relative,
+        "bound": bound,
+        "largest_error": equivalence.largest_error(codes, expected.codes),
+        "error_of_float16_kernels_in_keras": expected.rounded,
+    }
+
+
+def judge_int8(encode: Encode, precision: str, proof: Proof, expected: Expected) -> Figures:
+    """Cosine of the codes with Keras', and what the task head still reads from them."""
+    codes = encode(proof.validation)
+    cosines = equivalence.cosines(codes, expected.validation_codes)
+    cosine = float(cosines.mean())
+    require(cosine >= INT8_COSINE, precision, "mean cosine of the codes", cosine, ">=", INT8_COSINE)
+    mcc = mean_mcc(expected.task_head, codes, proof.attributes)
+    loss = expected.mean_mcc - mcc
+    require(loss <= INT8_MCC_LOSS, precision, "loss of mean MCC", loss, "<=", INT8_MCC_LOSS)
+    figures = {
+        "cosine": cosine,
+        "cosine_bound": INT8_COSINE,
+        "least_cosine": float(cosines.min()),
+        "mean_mcc": mcc,
+        "mean_mcc_of_keras": expected.mean_mcc,
+        "mean_mcc_loss_bound": INT8_MCC_LOSS,
+        "validation_images": len(codes),
+        "calibration_images": len(proof.calibration),
+    }
+    if expected.levels:
+        figures["equal_share"] = equivalence.equal_share(codes, expected.validation_codes)
+    return figures
+
+
+def require(holds: bool, precision: str, what: str, found: float, sign: str, bound: float) -> None:
+    """Raises ExportError where a comparison does not hold: NaN never does."""
+    if not holds:
+        raise ExportError(
+            f"TFLite {precision}: the {what}, compared with the Keras encoder, is {found:.3g},"
+            f" expected {sign} {bound:.3g}; a layer was converted wrongly or bears no such"
+            " precision. No file was written; --tflite_precisions leaves a precision out."
+        )

@@ -1,0 +1,1 @@
+"""Measures of utility and privacy, with intervals."""

@@ -1,0 +1,282 @@
+"""Are two codes of the same person? By cosine, and by metrics learned from public people."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+from sklearn.linear_model import Ridge
+
+from arl_tf.metrics import measures
+from arl_tf.metrics.measures import centred_directions
+from arl_tf.metrics.projection import projected
+from arl_tf.metrics.utility import estimate
+from arl_tf.models.standardisation import code_scale
+
+MOST_RESAMPLES = 200
+FALSE_ACCEPT_RATE = 0.01
+# Which of these link (or fit) best is found on every fifth public person, unseen by what is tried.
+DIMENSIONS = (16, 32, 64, 128, 256, 512)
+SHRINKAGES = (0.6, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-6)
+# Components and shrinkage for photographs, where nothing can be held out.
+DEFAULT_CHOICE = 64, 0.1
+RIDGE_SHARES = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
+# Of a channel's deviation: what differs by less is rounding, not code.
+RESOLUTION_DECIMALS = 6
+
+
+def link(
+    target_codes: np.ndarray,
+    target_identities: np.ndarray,
+    *,
+    public_codes: np.ndarray,
+    public_identities: np.ndarray,
+    public_embeddings: np.ndarray | None = None,
+    samples: int,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """How well each metric links codes of one person.
+
+    Args:
+        target_codes: float32 [M, ...].
+        target_identities: int [M]; for the evaluation only.
+        public_codes: float32 [N, ...], what the metrics are learned from.
+        public_identities: int [N].
+        public_embeddings: float32 [N, D], a public face network's embeddings of the public images;
+            None: the metric that needs them is left out.
+        samples: bootstrap resamples of identities, at most MOST_RESAMPLES.
+        seed: of the resamples.
+
+    Returns:
+        metric -> {"auc", "tar_at_far_1_percent", "rank1"}, each {"value", "ci95"}; the value is
+        None where no person has two targets, or all are of one. Metrics that can't be learned are
+        left out.
+
+    Raises:
+        ValueError: codes, identities and embeddings don't fit together.
+    """
+    check_evidence(target_codes, target_identities, public_codes, public_identities)
+    if public_embeddings is not None and len(public_embeddings) != len(public_codes):
+        raise ValueError(
+            f"{len(public_codes)} public codes need as many embeddings, got"
+            f" {len(public_embeddings)}."
+        )
+    public, target = centred_codes(public_codes, target_codes)
+    weights = measures.identity_weights(target_identities, min(samples, MOST_RESAMPLES), seed)
+    found = {}
+    for name, similarity in LINKING_METRICS.items():
+        matrix = similarity(public, public_identities, public_embeddings, target)
+        if matrix is not None:
+            found[name] = evaluate(matrix, target_identities, weights)
+    return found
+
+
+def check_evidence(
+    target_codes: np.ndarray,
+    target_identities: np.ndarray,
+    public_codes: np.ndarray,
+    public_identities: np.ndarray,
+) -> None:
+    """Raises ValueError for codes and identities that don't fit together."""
+    for what, codes, identities in (
+        ("target", target_codes, target_identities),
+        ("public", public_codes, public_identities),
+    ):
+        if len(codes) != len(identities) or not len(codes):
+            raise ValueError(
+                f"Linking needs one identity for each {what} code and at least one code, got"
+                f" {len(codes)} codes and {len(identities)} identities."
+            )
+    if target_codes.shape[1:] != public_codes.shape[1:]:
+        raise ValueError(
+            f"Target codes {target_codes.shape[1:]} must be shaped as the public ones,"
+            f" {public_codes.shape[1:]}."
+        )
+
+
+def centred_codes(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both standardised, flattened, less the public mean of each value; float32 [N, D], [M, D].
+
+    Rounded, so that values which do not depend on the image are 0 exactly, and all similarities of
+    constant codes one tie.
+    """
+    scale = code_scale(public)
+    public, target = (scale(codes).reshape(len(codes), -1) for codes in (public, target))
+    mean = public.mean(axis=0, dtype=np.float64)
+    return tuple(
+        np.round((codes - mean).astype(np.float32), RESOLUTION_DECIMALS)
+        for codes in (public, target)
+    )
+
+
+def cosine(public, identities, embeddings, target) -> np.ndarray:
+    """Cosine of standardised codes, centred by the public mean; float64 [M, M]."""
+    del public, identities, embeddings
+    directions = centred_directions(target, 0.0)
+    return directions @ directions.T
+
+
+def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
+    """Log-likelihood ratio of "one person" against "two" (Chen et al. 2012, Bayesian Face).
+
+    Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
+    have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
+    W is shrunk towards a sphere, T - W as much. Shrinkage and number of principal components are
+    those that link held-out public people best. None where no public person has two images.
+    """
+    del embeddings
+    if not has_pairs(identities):
+        return None
+    # A number stamped into a whole channel is among the first components: after standardising it
+    # varies as much as all positions of the channel together.
+    project = projected(public, DIMENSIONS[-1])
+    public, target = project(public), project(target)
+    dimensions, shrinkage = best_joint_bayesian(public, identities)
+    people = gaussian_people(public[:, :dimensions], identities)
+    return likelihood_ratios(people, shrinkage, target[:, :dimensions])
+
+
+def best_joint_bayesian(codes: np.ndarray, identities: np.ndarray) -> tuple[int, float]:
+    """How many components of codes [N, D], and which of SHRINKAGES, link held-out people best.
+
+    Of choices that link them equally well, e.g. perfectly, the boldest: among more people it may
+    still tell them apart. DEFAULT_CHOICE where too few people have two images to tell.
+    """
+    choices = sorted({min(each, codes.shape[1]) for each in DIMENSIONS})
+    held_out = held_out_people(identities)
+    if not (has_pairs(identities[held_out]) and has_pairs(identities[~held_out])):
+        return min(DEFAULT_CHOICE[0], codes.shape[1]), DEFAULT_CHOICE[1]
+    aucs = {}
+    for dimensions in choices:
+        kept = codes[:, :dimensions]
+        people = gaussian_people(kept[~held_out], identities[~held_out])
+        for shrinkage in SHRINKAGES:
+            similarity = likelihood_ratios(people, shrinkage, kept[held_out])
+            aucs[dimensions, shrinkage] = whole_auc(similarity, identities[held_out])
+    # Undefined where all held-out codes are of one person.
+    return max(reversed(aucs), key=lambda choice: np.nan_to_num(aucs[choice], nan=0.5))
+
+
+def held_out_people(identities: np.ndarray) -> np.ndarray:
+    """Whether each of [N] codes is of every fifth person; bool [N]."""
+    return np.unique(identities, return_inverse=True)[1] % 5 == 0
+
+
+def has_pairs(identities: np.ndarray) -> bool:
+    """Whether anybody has two codes."""
+    return len(np.unique(identities)) < len(identities)
+
+
+def gaussian_people(
+    codes: np.ndarray, identities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean float64 [D] and covariances [D, D] within and between people; codes [N, D]."""
+    _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    several = counts[person] > 1
+    sums = np.zeros((len(counts), codes.shape[1]))
+    np.add.at(sums, person, codes)
+    residuals = (codes - (sums / counts[:, None])[person])[several]
+    # A mean of n images takes one degree of freedom of n.
+    degrees = several.sum() - (counts > 1).sum()
+    within = residuals.T @ residuals / degrees
+    # Total less within must not be negative in any direction, or the model is none.
+    values, vectors = linalg.eigh(np.cov(codes, rowvar=False, bias=True) - within)
+    return codes.mean(axis=0), within, (vectors * np.maximum(values, 0)) @ vectors.T
+
+
+def likelihood_ratios(
+    people: tuple[np.ndarray, np.ndarray, np.ndarray], shrinkage: float, target: np.ndarray
+) -> np.ndarray:
+    """Log-likelihood ratios of all pairs of codes [M, D], up to a constant; float64 [M, M]."""
+    mean, within, between = people
+    sphere = np.eye(len(mean)) * max(np.trace(within + between) / len(mean), 1e-12)
+    within = (1 - shrinkage) * within + shrinkage * sphere
+    between = (1 - shrinkage) * between
+    two = linalg.inv(2 * (within + between))
+    of_difference = two - linalg.inv(2 * within)
+    of_sum = two - linalg.inv(2 * within + 4 * between)
+    centred = target - mean
+    alone = ((centred @ (of_difference + of_sum)) * centred).sum(axis=1)
+    together = centred @ (of_sum - of_difference) @ centred.T
+    return 0.5 * (alone[:, None] + alone + 2 * together)
+
+
+def whole_auc(similarity: np.ndarray, identities: np.ndarray) -> float:
+    """ROC AUC over all pairs, each of weight one."""
+    once = np.ones((1, len(identities)))
+    return measures.auc_of_histograms(*measures.pair_histograms(similarity, identities, once))[0]
+
+
+def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
+    """Cosine of face embeddings that a ridge regression predicts from the codes; float64 [M, M].
+
+    Its penalty is the one that predicts held-out public people's embeddings best, by cosine. None
+    without embeddings, and where all public images are of one person.
+    """
+    held_out = held_out_people(identities)
+    if embeddings is None or held_out.all():
+        return None
+    public, wanted = public.astype(np.float64), embeddings - embeddings.mean(axis=0)
+    learned = public[~held_out], wanted[~held_out]
+    agreement = [
+        measures.face_similarity(
+            public[held_out] @ ridge_regression(*learned, share), wanted[held_out], 0.0
+        ).mean()
+        for share in RIDGE_SHARES
+    ]
+    share = RIDGE_SHARES[int(np.argmax(agreement))]
+    directions = centred_directions(target @ ridge_regression(public, wanted, share), 0.0)
+    return directions @ directions.T
+
+
+def ridge_regression(codes: np.ndarray, wanted: np.ndarray, share: float) -> np.ndarray:
+    """Matrix [D, E] from codes [N, D] to [N, E] (Hoerl and Kennard 1970), by scikit-learn.
+
+    The penalty is a share of the mean eigenvalue of the smaller Gram matrix.
+    """
+    size = max(np.square(codes).sum() / min(codes.shape), 1e-12)
+    return Ridge(share * size, fit_intercept=False).fit(codes, wanted).coef_.T
+
+
+LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
+    "cosine": cosine,
+    "joint_bayesian": joint_bayesian,
+    "face_embedding": face_embedding,
+}
+
+
+def evaluate(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """ROC AUC, true accept rate and rank 1 of a similarity matrix [M, M], with intervals."""
+    # The first row is no resample: every image stands once.
+    rows = np.concatenate([np.ones((1, len(identities))), weights])
+    pairs = measures.pair_histograms(similarity, identities, rows)
+    return {
+        "auc": nan_estimate(measures.auc_of_histograms(*pairs)),
+        "tar_at_far_1_percent": nan_estimate(measures.true_accept_rate(*pairs, FALSE_ACCEPT_RATE)),
+        "rank1": rank1(similarity, identities, weights),
+    }
+
+
+def nan_estimate(values: np.ndarray) -> dict[str, Any]:
+    """The first value with the interval of the others; undefined where it is NaN."""
+    if np.isnan(values[0]):
+        return estimate(None)
+    return estimate(float(values[0]), values[1:])
+
+
+def rank1(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """How often the nearest code of a gallery is of the same person.
+
+    The gallery holds the first code of every person, also of those with a single one; probes are
+    the others'. The interval resamples probes, by person; the gallery stays whole.
+    """
+    _, gallery = np.unique(identities, return_index=True)
+    probes = np.setdiff1d(np.arange(len(identities)), gallery)
+    if not len(probes) or len(gallery) < 2:
+        return estimate(None)
+    nearest = gallery[similarity[np.ix_(probes, gallery)].argmax(axis=1)]
+    hits = (identities[nearest] == identities[probes]).astype(np.float64)
+    resampled = weights[:, probes]
+    drawn = resampled.sum(axis=1)
+    means = np.divide(resampled @ hits, drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
+    return estimate(float(hits.mean()), means)

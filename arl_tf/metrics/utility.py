@@ -1,0 +1,96 @@
+"""What the codes are good for: MCC, accuracy and ROC AUC, with intervals over identities."""
+
+from typing import Any
+
+import numpy as np
+
+from arl_tf.metrics import measures
+
+AUC_RESAMPLES = 200
+
+
+def estimate(value: float | None, resampled: np.ndarray | None = None) -> dict[str, Any]:
+    """A reported number: {"value", "ci95"}; None stands for undefined."""
+    if value is None or resampled is None or np.isnan(resampled).all():
+        return {"value": value, "ci95": None}
+    return {"value": value, "ci95": list(measures.interval(resampled))}
+
+
+def measure_utility(
+    logits: np.ndarray, attributes: np.ndarray, names: tuple[str, ...], weights: np.ndarray
+) -> dict[str, Any]:
+    """The report's `utility` section.
+
+    Args:
+        logits: float32 [N, A]; an attribute is predicted where its logit is > 0.
+        attributes: {0, 1} [N, A].
+        names: A names.
+        weights: float [R, N], bootstrap resamples.
+
+    Returns:
+        mean_mcc, accuracy and roc_auc, each {"value", "ci95"}; `attributes`: name -> mcc, accuracy,
+        positives; `undefined_mcc`: attributes whose MCC is undefined (actual or predicted values
+        are of one class only) and counts as 0.
+    """
+    counts = measures.confusion_counts(logits > 0, attributes)
+    total = counts.sum(axis=0)
+    per_attribute = measures.matthews_correlation(total)
+    num_images = len(attributes)
+    correct = counts[..., 0] + counts[..., 3]
+    positives = attributes.sum(axis=0)
+    predicted = (logits > 0).sum(axis=0)
+    undefined = (positives % num_images == 0) | (predicted % num_images == 0)
+    return {
+        "mean_mcc": estimate(
+            float(per_attribute.mean()), resampled_mean_mcc(logits, attributes, weights)
+        ),
+        "accuracy": estimate(
+            float(correct.mean()), measures.weighted_means(correct.mean(axis=1), weights)
+        ),
+        "roc_auc": mean_auc(logits, attributes, weights[:AUC_RESAMPLES]),
+        "attributes": {
+            name: {
+                "mcc": float(per_attribute[column]),
+                "accuracy": float(correct[:, column].mean()),
+                "positives": int(positives[column]),
+            }
+            for column, name in enumerate(names)
+        },
+        "undefined_mcc": [name for name, flag in zip(names, undefined, strict=True) if flag],
+    }
+
+
+def resampled_mean_mcc(
+    logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Mean MCC in each bootstrap resample, float64 [R]; arguments as of `measure_utility`."""
+    counts = measures.confusion_counts(logits > 0, attributes)
+    num_images, num_attributes = attributes.shape
+    resampled = (weights @ counts.reshape(num_images, -1)).reshape(-1, num_attributes, 4)
+    return measures.matthews_correlation(resampled).mean(axis=1)
+
+
+def mean_auc(logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Mean ROC AUC over the attributes that have both classes.
+
+    Args:
+        logits: float32 [N, A].
+        attributes: {0, 1} [N, A].
+        weights: float [R, N], bootstrap resamples.
+
+    Returns:
+        {"value", "ci95"}; the value is None where no attribute has both classes.
+    """
+    rows = np.concatenate([np.ones((1, len(logits))), weights])
+    columns = [
+        measures.roc_auc(logits[:, column], attributes[:, column], rows)
+        for column in range(attributes.shape[1])
+    ]
+    with_both = [column for column in columns if not np.isnan(column[0])]
+    if not with_both:
+        return estimate(None)
+    # A resample may lose a rare class; the attribute is then left out of that resample's mean, and
+    # a resample without any attribute out of the interval (a masked mean; nanmean would warn).
+    aucs = np.ma.masked_invalid(np.stack(with_both))
+    means = aucs.mean(axis=0).filled(np.nan)
+    return estimate(float(means[0]), means[1:])

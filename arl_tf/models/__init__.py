@@ -1,0 +1,1 @@
+"""Encoders, task heads, decoders, code layers, losses."""

@@ -1,0 +1,339 @@
+"""Encoders cut from a backbone, task heads (the backbone's rest), and decoders of any code.
+
+All are named functional `keras.Model`s of layers that convert to TFLite.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from arl_tf.models.code_layers import NoisyCode, QuantisedCode
+
+# Layer after which a backbone is cut; strides 4, 8, 16, then the pooled vector.
+CUT_LAYERS = {
+    "small": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
+    "resnet18": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
+    "resnet50": {
+        "early": "conv2_block3_out",
+        "middle": "conv3_block4_out",
+        "late": "conv4_block6_out",
+        "pooled": "pooled",
+    },
+    "mobilenet_v3_small": {
+        "early": "expanded_conv_project_bn",
+        "middle": "expanded_conv_2_add",
+        "late": "expanded_conv_7_add",
+        "pooled": "pooled",
+    },
+}
+# Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode,
+# so a slow average would show it an encoder of long ago.
+BATCH_NORM_MOMENTUM = 0.9
+LARGEST_VECTOR_GRID = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeBounds:
+    """What limits the bits in a code, whatever the attacker.
+
+    Attributes:
+        noise: deviation of the Gaussian noise beside a signal of variance 1; 0: none.
+        learned_noise: whether training chooses the noise of every position and channel.
+        levels: that every value is rounded to after the noise; 0: not rounded.
+    """
+
+    noise: float = 0.0
+    learned_noise: bool = False
+    levels: int = 0
+
+
+def build_encoder_and_task_head(
+    name: str,
+    *,
+    image_size: int,
+    cut: str,
+    code_channels: int,
+    num_attributes: int,
+    bounds: CodeBounds | None = None,
+) -> tuple[keras.Model, keras.Model]:
+    """Cuts a backbone in two.
+
+    Args:
+        name: backbone, a key of BACKBONES.
+        image_size: side of the image, pixels; a multiple of 32.
+        cut: a key of CUT_LAYERS[name].
+        code_channels: channels that a 1x1 bottleneck leaves in the code, normalised to mean 0 and
+            variance 1 (so that no loss can be won by scaling the code); 0: the backbone's own
+            activations.
+        num_attributes: A.
+        bounds: of what the code can carry; None for a code without any.
+
+    Returns:
+        encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, h, c], or [B, c] at the
+            pooled cut.
+        task_head: code -> logits float32 [B, A].
+
+    Raises:
+        ValueError: an unknown backbone or cut.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"Unknown encoder {name!r}; one of {', '.join(sorted(BACKBONES))}.")
+    if cut not in CUT_LAYERS[name]:
+        raise ValueError(f"Unknown cut {cut!r} of {name}; one of {', '.join(CUT_LAYERS[name])}.")
+    backbone = BACKBONES[name](image_size)
+    features = backbone.get_layer(CUT_LAYERS[name][cut]).output
+    code = bottleneck(features, code_channels) if code_channels else features
+    code = bounded(code, bounds or CodeBounds())
+    encoder = keras.Model(
+        backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder"
+    )
+    return encoder, build_task_head(backbone, features, encoder.output_shape[1:], num_attributes)
+
+
+def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
+    """The code through noise and rounding, as far as they are asked for."""
+    if bounds.noise:
+        code = NoisyCode(bounds.noise, learned=bounds.learned_noise, name="code_noise")(code)
+    if bounds.levels:
+        code = QuantisedCode(bounds.levels, name="code_levels")(code)
+    return code
+
+
+def bottleneck(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Projects features to `channels` channels of mean 0 and variance 1 over the batch."""
+    if len(features.shape) == 2:
+        projected = layers.Dense(channels, use_bias=False, name="bottleneck")(features)
+    else:
+        projected = layers.Conv2D(channels, 1, use_bias=False, name="bottleneck")(features)
+    return layers.BatchNormalization(
+        center=False, scale=False, momentum=BATCH_NORM_MOMENTUM, name="bottleneck_norm"
+    )(projected)
+
+
+def build_task_head(
+    backbone: keras.Model,
+    features: keras.KerasTensor,
+    code_shape: tuple[int, ...],
+    num_attributes: int,
+) -> keras.Model:
+    """The rest of the backbone after `features`, then a linear classifier; code -> logits."""
+    code = keras.Input(code_shape, name="code")
+    widened = code
+    if code_shape != features.shape[1:]:
+        channels = features.shape[-1]
+        if len(code_shape) == 1:
+            widened = layers.Dense(channels, name="widen")(code)
+        else:
+            widened = layers.Conv2D(channels, 1, name="widen")(code)
+    if features is backbone.output:
+        pooled = widened
+    else:
+        pooled = keras.Model(features, backbone.output, name="rest")(widened)
+    logits = layers.Dense(num_attributes, name="logits")(pooled)
+    return keras.Model(code, logits, name="task_head")
+
+
+def conv_norm(
+    inputs: keras.KerasTensor, filters: int, size: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """Convolution and batch normalisation."""
+    features = layers.Conv2D(
+        filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv"
+    )(inputs)
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(features)
+
+
+def residual_block(
+    inputs: keras.KerasTensor, filters: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """ResNet's basic block: two 3x3 convolutions beside a shortcut; the last layer is `name`."""
+    features = layers.ReLU(name=f"{name}_relu1")(
+        conv_norm(inputs, filters, 3, strides, f"{name}_1")
+    )
+    features = conv_norm(features, filters, 3, 1, f"{name}_2")
+    shortcut = inputs
+    if strides > 1 or inputs.shape[-1] != filters:
+        shortcut = conv_norm(inputs, filters, 1, strides, f"{name}_shortcut")
+    return layers.ReLU(name=name)(layers.Add(name=f"{name}_add")([features, shortcut]))
+
+
+def residual_stages(
+    features: keras.KerasTensor, stages: tuple[tuple[int, int, int], ...]
+) -> keras.KerasTensor:
+    """Stages of (blocks, filters, first stride); the last layer of stage k is called `stage<k>`."""
+    for stage, (blocks, filters, strides) in enumerate(stages, start=1):
+        for block in range(1, blocks + 1):
+            name = f"stage{stage}" if block == blocks else f"stage{stage}_block{block}"
+            features = residual_block(features, filters, strides if block == 1 else 1, name)
+    return layers.GlobalAveragePooling2D(name="pooled")(features)
+
+
+def small_backbone(image_size: int) -> keras.Model:
+    """A residual network of about 1 M parameters, for 64-pixel faces on a CPU."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    features = layers.ReLU(name="stem_relu")(conv_norm(features, 24, 3, 2, "stem"))
+    pooled = residual_stages(features, ((1, 48, 2), (2, 96, 2), (1, 192, 2)))
+    return keras.Model(image, pooled, name="small")
+
+
+def resnet18_backbone(image_size: int) -> keras.Model:
+    """ResNet-18 (arXiv 1512.03385, table 1): a stem of stride 4, four stages of two blocks."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    features = layers.ReLU(name="stem_relu")(conv_norm(features, 64, 7, 2, "stem"))
+    features = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(features)
+    pooled = residual_stages(features, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)))
+    return keras.Model(image, pooled, name="resnet18")
+
+
+def resnet50_backbone(image_size: int) -> keras.Model:
+    """keras.applications' ResNet-50 without its classifier, untrained."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    network = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred)
+    return with_pooling(image, network, "resnet50")
+
+
+def mobilenet_v3_small_backbone(image_size: int) -> keras.Model:
+    """keras.applications' MobileNetV3-Small without its classifier, untrained."""
+    image = keras.Input((image_size, image_size, 3), name="image")
+    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    network = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_tensor=centred, include_preprocessing=False
+    )
+    return with_pooling(image, network, "mobilenet_v3_small")
+
+
+def with_pooling(image: keras.KerasTensor, network: keras.Model, name: str) -> keras.Model:
+    """Adds the layer `pooled` to a network of keras.applications; speeds up its statistics."""
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = BATCH_NORM_MOMENTUM
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(network.output)
+    return keras.Model(image, pooled, name=name)
+
+
+BACKBONES: dict[str, Callable[[int], keras.Model]] = {
+    "small": small_backbone,
+    "resnet18": resnet18_backbone,
+    "resnet50": resnet50_backbone,
+    "mobilenet_v3_small": mobilenet_v3_small_backbone,
+}
+
+
+def build_decoder(
+    code_shape: tuple[int, ...],
+    *,
+    image_size: int,
+    width: int,
+    depth: int,
+    name: str = "decoder",
+) -> keras.Model:
+    """A decoder that mirrors an encoder: code -> reconstruction float32 [B, S, S, 3] in [0, 1].
+
+    It doubles the grid until the image's side is reached. Its features have twice `width` channels
+    on a grid of half the image's side, four times `width` on smaller ones.
+
+    Args:
+        code_shape: (h, h, c) with image_size / h a power of two, or (c,).
+        image_size: S, pixels.
+        width: half the channels on the largest grid of features.
+        depth: residual blocks at every resolution but the full one.
+        name: of the model.
+
+    Raises:
+        ValueError: the code is neither a vector nor a grid that, doubled again and again, becomes
+            the image.
+    """
+    check_decodable(code_shape, image_size)
+    code = keras.Input(code_shape, name="code")
+    features = spread(code, image_size, 4 * width) if len(code_shape) == 1 else code
+    side = features.shape[1]
+    features = convolution(features, decoder_channels(width, image_size // side), "first")
+    while side < image_size:
+        for block in range(1, depth + 1):
+            features = decoder_block(features, f"grid{side}_block{block}")
+        side *= 2
+        if side < image_size:
+            channels = decoder_channels(width, image_size // side)
+            features = double_grid(features, channels, f"grid{side}")
+    return keras.Model(code, last_layer(features, image_size), name=name)
+
+
+def last_layer(features: keras.KerasTensor, image_size: int) -> keras.KerasTensor:
+    """The reconstruction in [0, 1], from features on the image's grid or on one of half its side.
+
+    Convolutions between features at full resolution would cost half of a decoder's time; a
+    transposed one, whose kernel is a multiple of its stride, leaves no checkerboard.
+    """
+    features = layers.ReLU(name="last_relu")(features)
+    if features.shape[1] == image_size:
+        return convolution(features, 3, "reconstruction", activation="sigmoid")
+    return layers.Conv2DTranspose(
+        3, 4, 2, padding="same", activation="sigmoid", name="reconstruction"
+    )(features)
+
+
+def check_decodable(code_shape: tuple[int, ...], image_size: int) -> None:
+    """Raises ValueError where no decoder leads from the code to the image."""
+    if len(code_shape) == 1:
+        return
+    if len(code_shape) == 3 and code_shape[0] == code_shape[1]:
+        ratio, rest = divmod(image_size, code_shape[0])
+        if rest == 0 and ratio & (ratio - 1) == 0:
+            return
+    raise ValueError(
+        f"A code of shape {code_shape} can't be decoded to {image_size} x {image_size} pixels:"
+        " expected a vector (c,), or a square grid (h, h, c) whose side is the image's divided by a"
+        " power of two; flatten other codes to vectors."
+    )
+
+
+def spread(code: keras.KerasTensor, image_size: int, channels: int) -> keras.KerasTensor:
+    """Spreads a vector over the grid from which doubling leads to the image."""
+    side = vector_grid(image_size)
+    features = layers.Dense(side * side * channels, name="spread")(code)
+    return layers.Reshape((side, side, channels), name="grid")(features)
+
+
+def vector_grid(image_size: int) -> int:
+    """Side of that grid, the image's halved while it is even and above 4: 64 -> 4, 96 -> 3."""
+    side = image_size
+    while side % 2 == 0 and side > LARGEST_VECTOR_GRID:
+        side //= 2
+    return side
+
+
+def convolution(
+    features: keras.KerasTensor, channels: int, name: str, **settings: Any
+) -> keras.KerasTensor:
+    """A 3x3 convolution that keeps the grid."""
+    return layers.Conv2D(channels, 3, padding="same", name=name, **settings)(features)
+
+
+def decoder_channels(width: int, reduction: int) -> int:
+    """Channels of decoder features on a grid `reduction` times smaller than the image."""
+    return width * min(reduction, 4)
+
+
+def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """A pre-activation residual block.
+
+    Its branch starts at zero, so that any depth trains without normalisation.
+    """
+    channels = features.shape[-1]
+    branch = layers.ReLU(name=f"{name}_relu1")(features)
+    branch = convolution(branch, channels, f"{name}_conv1")
+    branch = layers.ReLU(name=f"{name}_relu2")(branch)
+    branch = convolution(branch, channels, f"{name}_conv2", kernel_initializer="zeros")
+    return layers.Add(name=f"{name}_add")([features, branch])
+
+
+def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+    """Activation, then a transposed convolution: every sub-pixel has its own weights."""
+    features = layers.ReLU(name=f"{name}_relu")(features)
+    return layers.Conv2DTranspose(channels, 4, 2, padding="same", name=name)(features)

@@ -1,0 +1,228 @@
+"""Last layers of an encoder that bound what a code can carry: few levels, or noise.
+
+Both are of elementwise operations, and part of the encoder wherever it runs: whoever asks it for a
+code gets a bounded one.
+"""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from arl_tf.models import capacity
+
+# The noise's shares are learned beside weights that move by a learning rate a step: this makes them
+# cross their range within some hundred steps.
+SHARE_SPEED = 20.0
+
+
+@keras.saving.register_keras_serializable(package="arl_tf")
+class QuantisedCode(layers.Layer):
+    """Rounds every value to one of a few equally spaced levels; gradients pass straight through.
+
+    Input and output are float32 of the same shape; the levels are those of
+    `capacity.code_levels`. Gradients are those of clipping to the outermost levels (Bengio et al.
+    2013, arXiv 1308.3432), in inference, too: white-box attackers get them.
+    """
+
+    def __init__(self, levels: int, **kwargs):
+        """Takes the number of levels, >= 2."""
+        super().__init__(**kwargs)
+        self.levels = levels
+        self.outermost = float(capacity.outermost_level(levels))
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """The nearest levels; a value half-way goes up, so 0 has the sign +1."""
+        step = 2 * self.outermost / (self.levels - 1)
+        inside = tf.clip_by_value(values, -self.outermost, self.outermost)
+        nearest = tf.floor((inside + self.outermost) / step + 0.5) * step - self.outermost
+        # The difference is exactly 0: the value is a level to the last bit, the gradient inside's.
+        return tf.stop_gradient(nearest) + (inside - tf.stop_gradient(inside))
+
+    def mean(self, values: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
+        """The average level of values with Gaussian noise; `deviation` > 0, of an item's shape.
+
+        The lowest level, and a step for each threshold times the probability to be above it.
+        """
+        step = 2 * self.outermost / (self.levels - 1)
+        thresholds = step * (tf.range(self.levels - 1, dtype=tf.float32) + 0.5) - self.outermost
+        beyond = (values[..., None] - thresholds) / (math.sqrt(2.0) * deviation[..., None])
+        return step * tf.reduce_sum(0.5 * (1 + tf.math.erf(beyond)), axis=-1) - self.outermost
+
+    def get_config(self):
+        """What the layer is rebuilt from."""
+        return {**super().get_config(), "levels": self.levels}
+
+
+@keras.saving.register_keras_serializable(package="arl_tf")
+class NoisyCode(layers.Layer):
+    """Mixes every value with Gaussian noise that is drawn anew for every code, trained or not.
+
+    A value u, limited to +-`capacity.SIGNAL_LIMIT`, leaves as sqrt(s) u + sqrt(1 - s) e with e from
+    N(0, 1): the mixture keeps the variance 1 of a normalised code. The signal's share s of the
+    variance is one number for every position and channel; it starts at 1 / (1 + deviation^2).
+    Where it is learned, a price on the code's rate makes the encoder choose what to say at all.
+    """
+
+    def __init__(self, deviation: float, learned: bool = False, **kwargs):
+        """Takes the noise's deviation beside a signal of variance 1, > 0."""
+        super().__init__(**kwargs)
+        self.deviation = deviation
+        self.learned = learned
+        self.unpredictable = False
+
+    def build(self, input_shape):
+        """One share for every value of a code."""
+        start = -2 * tf.math.log(float(self.deviation)) / SHARE_SPEED
+        self.share_logit = self.add_weight(
+            name="share_logit",
+            shape=input_shape[1:],
+            initializer=keras.initializers.Constant(float(start)),
+            trainable=self.learned,
+        )
+
+    @property
+    def signal_share(self) -> tf.Tensor:
+        """s, float32 of the code's shape, in (0, 1)."""
+        return tf.sigmoid(SHARE_SPEED * self.share_logit)
+
+    def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The noisy values; in training the bits let through are added to the layer's losses."""
+        if training and self.learned:
+            self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
+        return self.mix(values, self.draw(tf.shape(values)))
+
+    def draw(self, shape: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise: as the global seed has it, or as nobody can predict."""
+        if not self.unpredictable:
+            return tf.random.normal(shape)
+        # Seeds of 0 have TensorFlow ask the operating system, whatever seed was set before.
+        return tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=0, seed2=0)
+
+    def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """The values with noise that comes from elsewhere; standard normal, of their shape."""
+        return self.mean(values) + self.noise_deviation * noise
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """The values without their noise: what a code is on average."""
+        inside = tf.clip_by_value(values, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
+        return tf.sqrt(self.signal_share) * inside
+
+    @property
+    def noise_deviation(self) -> tf.Tensor:
+        """The noise's deviation, float32 of the code's shape, in (0, 1)."""
+        return tf.sqrt(1 - self.signal_share)
+
+    def get_config(self):
+        """What the layer is rebuilt from."""
+        return {**super().get_config(), "deviation": self.deviation, "learned": self.learned}
+
+
+def rate_bits(share: tf.Tensor) -> tf.Tensor:
+    """Bits that a signal of variance 1 can carry through its noise: 0.5 log2(1 + SNR).
+
+    `share` is the signal's share of the mixture's variance, float32 in (0, 1); so is the result's
+    shape. The capacity of a Gaussian channel (Shannon 1948, theorem 17).
+    """
+    return -0.5 * tf.math.log1p(-share) / tf.math.log(2.0)
+
+
+def bounding_layers(encoder: keras.Model) -> tuple[NoisyCode | None, QuantisedCode | None]:
+    """The layers of an encoder that bound its code; None for each that it lacks."""
+    noisy = [layer for layer in encoder.layers if isinstance(layer, NoisyCode)]
+    quantised = [layer for layer in encoder.layers if isinstance(layer, QuantisedCode)]
+    return (noisy or [None])[0], (quantised or [None])[0]
+
+
+def make_unpredictable(encoder: keras.Model) -> None:
+    """Has an encoder draw noise that no seed decides: before its codes are given to anybody.
+
+    A seed that was set for training would be written into an exported graph, which would draw the
+    same noise again after every start.
+    """
+    noisy, _ = bounding_layers(encoder)
+    if noisy is not None:
+        noisy.unpredictable = True
+
+
+def fixed_noise(count: int, code_shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal noise that is the same each time, to compare two forms of an encoder by.
+
+    float32 [count, *code_shape].
+    """
+    return np.random.default_rng(0).standard_normal((count, *code_shape), np.float32)
+
+
+def signal_encoder(encoder: keras.Model) -> keras.Model:
+    """The encoder up to its noise; itself where it adds none."""
+    noisy, _ = bounding_layers(encoder)
+    return encoder if noisy is None else keras.Model(encoder.input, noisy.input, name="signal")
+
+
+def encoder_with_noise_input(encoder: keras.Model) -> keras.Model:
+    """The same encoder with its noise as a second input, for runtimes that can't draw any.
+
+    Inputs `image` float32 [B, S, S, 3] in [0, 1] and `noise` float32 of the code's shape, which
+    must be standard normal and new for every code; a noise of 0 would give the code away.
+
+    Raises:
+        ValueError: the encoder adds no noise.
+    """
+    noisy, quantised = bounding_layers(encoder)
+    if noisy is None:
+        raise ValueError(f"The encoder {encoder.name} adds no noise; it needs no input for it.")
+    signal = signal_encoder(encoder)
+    image = keras.Input(encoder.input_shape[1:], name="image")
+    noise = keras.Input(noisy.output.shape[1:], name="noise")
+    code = MixedNoise(noisy, name="mixed")([signal(image), noise])
+    if quantised is not None:
+        code = quantised(code)
+    return keras.Model({"image": image, "noise": noise}, code, name=f"{encoder.name}_with_noise")
+
+
+class MixedNoise(layers.Layer):
+    """A NoisyCode whose noise is handed in: inputs [values, noise], both float32 [B, ...]."""
+
+    def __init__(self, noisy: NoisyCode, **kwargs):
+        """Takes the layer whose shares it uses."""
+        super().__init__(**kwargs)
+        self.noisy = noisy
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """The mixture."""
+        return self.noisy.mix(*inputs)
+
+
+def noiseless_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The encoder with a noise of 0, image float32 [B, S, S, 3] -> code: to compare forms by."""
+    return without_noise(encoder, lambda noisy, quantised, mean: quantised(mean))
+
+
+def mean_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What an encoder's code is on average, image float32 [B, S, S, 3] -> float32 [B, ...].
+
+    What a white-box attacker matches: the noise of a single answer would only be in its way. Of few
+    levels, the average is not a level.
+    """
+    return without_noise(
+        encoder, lambda noisy, quantised, mean: quantised.mean(mean, noisy.noise_deviation)
+    )
+
+
+def without_noise(
+    encoder: keras.Model, quantise: Callable[..., tf.Tensor]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The encoder whose noise is left out; `quantise(noisy, quantised, mean)` gives few levels."""
+    noisy, quantised = bounding_layers(encoder)
+    if noisy is None:
+        return lambda image: encoder(image, training=False)
+    signal = signal_encoder(encoder)
+
+    def code(image: tf.Tensor) -> tf.Tensor:
+        mean = noisy.mean(signal(image, training=False))
+        return mean if quantised is None else quantise(noisy, quantised, mean)
+
+    return code

@@ -1,0 +1,169 @@
+"""The losses of the method as pure tensor functions.
+
+Source: arXiv 1911.10143; formulas (1) and (2) are those of WORKSPACE.md.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+
+def task_loss(logits: tf.Tensor, attributes: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy, mean over images and attributes, in nats (log 2 for logits of 0).
+
+    Args:
+        logits: float32 [B, A].
+        attributes: float32 [B, A] in {0, 1}.
+
+    Returns:
+        Scalar >= 0: L_task of formula (2).
+    """
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(attributes, logits))
+
+
+def categorical_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy, mean over images, in nats (log A for logits of 0).
+
+    Args:
+        logits: float32 [B, A].
+        labels: class numbers int [B] or [B, 1], or one-hot float32 [B, A].
+
+    Returns:
+        Scalar >= 0.
+    """
+    if labels.shape.rank == 2 and labels.shape[1] == logits.shape[1] and logits.shape[1] != 1:
+        one_hot = tf.cast(labels, logits.dtype)
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(one_hot, logits))
+    classes = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits))
+
+
+def binary_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """`task_loss` of labels of any numeric type."""
+    return task_loss(logits, tf.cast(labels, logits.dtype))
+
+
+# Names that mean probabilities in Keras are taken on logits here: task heads give logits.
+TASK_LOSSES = {
+    "binary": binary_loss,
+    "binary_crossentropy": binary_loss,
+    "categorical": categorical_loss,
+    "categorical_crossentropy": categorical_loss,
+    "sparse_categorical_crossentropy": categorical_loss,
+}
+
+
+def named_task_loss(
+    loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A task's loss as a function (logits, labels) -> scalar.
+
+    Args:
+        loss: a key of TASK_LOSSES, another name of keras.losses, or a function (labels, logits),
+            as Keras has them.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if isinstance(loss, str) and loss in TASK_LOSSES:
+        return TASK_LOSSES[loss]
+    try:
+        of_keras = keras.losses.get(loss)
+    except ValueError:
+        raise ValueError(
+            f"loss must be one of {', '.join(TASK_LOSSES)}, a loss of Keras, or a function; got"
+            f" {loss!r}."
+        ) from None
+    return lambda logits, labels: tf.reduce_mean(of_keras(labels, logits))
+
+
+def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    """Mean squared error over images, pixels and channels: L_pix.
+
+    Both float32 [B, H, W, 3] in [0, 1] (or broadcastable to that); returns a scalar in [0, 1].
+    """
+    return tf.reduce_mean(tf.math.squared_difference(reconstruction, image))
+
+
+def perceptual_loss(
+    reconstruction_features: Sequence[tf.Tensor], image_features: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Squared feature distance L_perc: a sum over layers and channels, a mean over the rest.
+
+    Args:
+        reconstruction_features: a float32 [B, h, w, c] for each layer, channels of unit length at
+            every position.
+        image_features: likewise (or broadcastable).
+
+    Returns:
+        Scalar in [0, 4 * layers]: two unit vectors are at most 2 apart.
+
+    Raises:
+        ValueError: the two have different numbers of layers.
+    """
+    distances = [
+        tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(one, other), axis=-1))
+        for one, other in zip(reconstruction_features, image_features, strict=True)
+    ]
+    return tf.add_n(distances)
+
+
+def negative(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The paper's privacy term: the farther, the better. The margin is not used."""
+    del margin
+    return -distance
+
+
+def hinge(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The negative term, bounded: beyond `margin` it is constant and has no gradient."""
+    return -tf.minimum(distance, margin)
+
+
+def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
+    """The distance itself, measured to a picture that gives nothing away; bounded by 0."""
+    del margin
+    return distance
+
+
+TOWARD_MEAN, TOWARD_TASK = "toward_mean", "toward_task"
+FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
+    "negative": negative,
+    "hinge": hinge,
+    TOWARD_MEAN: toward_target,
+    TOWARD_TASK: toward_target,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PrivacyObjective:
+    """What the encoder wants of the decoder's reconstructions.
+
+    Attributes:
+        form: a key of FORMS.
+        lambda_pixel: weight of the pixel distance, >= 0.
+        lambda_perceptual: weight of the perceptual distance, >= 0.
+        margin_pixel: of the hinge, mean squared error.
+        margin_perceptual: of the hinge, perceptual distance.
+    """
+
+    form: str
+    lambda_pixel: float
+    lambda_perceptual: float
+    margin_pixel: float = 0.0
+    margin_perceptual: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown form."""
+        if self.form not in FORMS:
+            raise ValueError(
+                f"A privacy objective's form must be one of {', '.join(FORMS)}; got {self.form!r}."
+            )
+
+    def loss(self, pixel_distance: tf.Tensor, perceptual_distance: tf.Tensor) -> tf.Tensor:
+        """The privacy term that formula (2) adds to L_task; a scalar, lower is more private."""
+        bounded = FORMS[self.form]
+        return self.lambda_pixel * bounded(
+            pixel_distance, self.margin_pixel
+        ) + self.lambda_perceptual * bounded(perceptual_distance, self.margin_perceptual)

@@ -1,0 +1,1 @@
+"""Frozen networks: readers of weight files, perceptual and identity networks."""

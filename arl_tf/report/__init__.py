@@ -1,0 +1,1 @@
+"""An audit's results for people: report.json, report.html, pictures, TensorBoard."""

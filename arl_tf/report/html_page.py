@@ -1,0 +1,180 @@
+"""report.html: one page without network, made of an audit's content and a few pictures."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from arl_tf.auditing.audit import AuditReport
+from arl_tf.report import plots
+from arl_tf.report.image_grid import ranks, shown_rows
+from arl_tf.report.wording import (
+    MEASURE_NAMES,
+    attack_notes,
+    converged,
+    format_estimate,
+    format_figure,
+    percent,
+    training_gaps,
+    verdict,
+)
+
+SHOWN, PER_PAGE = 96, 12
+JPEG_QUALITY = 90
+# A picture that is this near to a withheld original is as good as it, dB.
+RETRIEVAL = "retrieval"
+TOO_NEAR = 30.0
+CAPTIONS = {
+    "original": ("original", "The original test image"),
+    "attack": ("from the code", "Reconstruction from the code"),
+    "task_output": ("from the task output", "Reconstruction from the task output alone"),
+    "mean_image": ("without the code", "The mean image, which needs no code"),
+    "reference": ("unprotected code", "Reconstruction from an unprotected code"),
+}
+
+
+def render(
+    report: AuditReport, *, embed_originals: bool, reference_pictures: np.ndarray | None
+) -> str:
+    """The page.
+
+    Args:
+        report: what the audit found.
+        embed_originals: whether originals are embedded; else they are left out, and so is every
+            picture within TOO_NEAR dB of its original. The page says so.
+        reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
+    """
+    content = report.content
+    wall = wall_entries(report, embed_originals, reference_pictures)
+    return page_template("report.html").render(
+        content=content,
+        verdict=verdict(content),
+        # The measure that the verdict is about comes first.
+        measures=[
+            "face_similarity",
+            *(name for name in MEASURE_NAMES if name != "face_similarity"),
+        ],
+        wall=wall,
+        per_page=PER_PAGE,
+        embed_originals=embed_originals,
+        withheld=sum(tile["withheld"] for entry in wall for tile in entry["tiles"]),
+        total=len(report.originals),
+        scale=plots.leakage_scale(content),
+        bits=plots.bits_scale(content),
+        curves=plots.loss_curves(content),
+        gaps=training_gaps(content),
+        provenance=flattened(content["provenance"]),
+    )
+
+
+def page_template(name: str) -> jinja2.Template:
+    """One of the templates; everything it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("arl_tf.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"estimate": format_estimate, "percent": percent}
+    environment.globals |= {
+        "attack_notes": attack_notes,
+        "converged": converged,
+        "figure": format_figure,
+        "measure_names": MEASURE_NAMES,
+    }
+    return environment.get_template(name)
+
+
+def wall_entries(
+    report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """What the wall shows of each image, the worst protected first."""
+    attack = report.content["worst"]["face_similarity"]["attack"]
+    similarity = report.per_image[attack]["face_similarity"]
+    columns = wall_columns(report, embed_originals, reference_pictures)
+    photographs = retrieved(report.content)
+    rows = shown_rows(similarity, SHOWN)
+    return [
+        {
+            "rank": rank,
+            "similarity": float(similarity[row]),
+            "in_tail": rank <= report.content["tail"]["images"],
+            "tiles": [
+                wall_tile(
+                    name,
+                    images[row],
+                    rank,
+                    withheld=not embed_originals
+                    and (name in photographs or is_near(images[row], report.originals[row])),
+                )
+                for name, images in columns.items()
+            ],
+        }
+        for row, rank in zip(rows.tolist(), ranks(similarity)[rows].tolist(), strict=True)
+    ]
+
+
+def wall_columns(
+    report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
+) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
+    """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
+    floor = "task_output" if "task_output" in report.pictures else "mean_image"
+    attack = report.content["worst"]["face_similarity"]["attack"]
+    columns = {
+        "original": report.originals if embed_originals else None,
+        "attack": report.pictures[attack],
+        floor: report.pictures[floor],
+        "reference": reference_pictures,
+    }
+    return {name: images for name, images in columns.items() if images is not None}
+
+
+def retrieved(content: Mapping[str, Any]) -> set[str]:
+    """The columns whose pictures are public photographs as they are: found, not reconstructed."""
+    worst = {
+        "attack": content["worst"]["face_similarity"],
+        "task_output": content["floors"]["task_output"]["face_similarity"],
+        "reference": (content["reference"] or content)["worst"]["face_similarity"],
+    }
+    return {name for name, best in worst.items() if best.get("attack", "").endswith(RETRIEVAL)}
+
+
+def wall_tile(name: str, picture: np.ndarray, rank: int, *, withheld: bool) -> dict[str, Any]:
+    """One picture of the wall, or the note that it is withheld."""
+    caption, words = CAPTIONS[name]
+    return {
+        "caption": caption,
+        "alt": f"{words}, image {rank}",
+        "withheld": withheld,
+        "picture": None if withheld else data_uri(picture),
+    }
+
+
+def is_near(picture: np.ndarray, original: np.ndarray) -> bool:
+    """Whether the PSNR of two uint8 pictures [S, S, 3] is above TOO_NEAR."""
+    squared_error = np.mean(np.square(picture.astype(np.float64) - original))
+    return bool(squared_error < 255.0**2 / 10 ** (TOO_NEAR / 10))
+
+
+def data_uri(image: np.ndarray) -> str:
+    """A picture uint8 [S, S, 3] as a JPEG inside the page."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def flattened(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as rows, "settings.seed" -> value."""
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += flattened(value, f"{prefix}{name}.")
+        else:
+            listed = isinstance(value, list | tuple)
+            rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if listed else str(value)))
+    return rows

@@ -1,0 +1,133 @@
+"""AuditReport -> report.json, report.html and pictures. Nothing is computed here."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from arl_tf.auditing.audit import AuditReport
+from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
+from arl_tf.auditing.resamples import Resamples
+from arl_tf.report import html_page
+from arl_tf.report.image_grid import PICTURED, picture_wall, spread_rows
+from arl_tf.report.wording import verdict
+from arl_tf.utils import files
+
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+RESAMPLES = "resamples.npz"
+WALL, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
+
+
+def write_report(
+    report: AuditReport,
+    folder: pathlib.Path,
+    *,
+    embed_originals: bool,
+    reference_pictures: np.ndarray | None = None,
+) -> None:
+    """Writes every file of an audit; report.json comes last: where it is, all is there.
+
+    Args:
+        report: what the audit found.
+        folder: the audit's folder.
+        embed_originals: whether report.html shows the original test images: always for drawn
+            faces, for photographs only if the user says so. They stay in a file beside it.
+        reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"verdict": verdict(report.content), **report.content}
+    names = [attack["name"] for attack in content["attacks"]]
+    save_measures(
+        folder / MEASURES_FILE,
+        {name: report.per_image[name] for name in names},
+        names,
+        report.test_hash,
+        content["codes"]["shape"],
+    )
+    save_resamples(report.resamples, folder / RESAMPLES)
+    save_reconstructions(report, folder / RECONSTRUCTIONS)
+    unfinished = folder / f"unfinished_{WALL}"
+    Image.fromarray(wall_of(report, reference_pictures)).save(unfinished, format="PNG")
+    unfinished.replace(folder / WALL)
+    page = html_page.render(
+        report, embed_originals=embed_originals, reference_pictures=reference_pictures
+    )
+    files.write_text(folder / REPORT_HTML, page)
+    files.write_json(folder / REPORT_JSON, content)
+
+
+def read_content(folder: pathlib.Path) -> dict[str, Any]:
+    """The content of an audit folder's report.json."""
+    return json.loads((folder / REPORT_JSON).read_text(encoding="utf-8"))
+
+
+def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
+    """The audit's figures that travel with an exported encoder; None where it was not audited."""
+    if not (folder / REPORT_JSON).exists():
+        return None
+    content = read_content(folder)
+    return {
+        "verdict": content["verdict"],
+        "mean_mcc": content["utility"]["mean_mcc"],
+        "worst": content["worst"],
+        "leakage": content["leakage"],
+    }
+
+
+def worst_attack(report: AuditReport) -> str:
+    """The worst attack by face similarity."""
+    return report.content["worst"]["face_similarity"]["attack"]
+
+
+def save_resamples(resamples: Resamples, path: pathlib.Path) -> None:
+    """Keeps the figures' resamples: studies pair them."""
+    unfinished = path.with_name("unfinished_" + path.name)
+    np.savez_compressed(unfinished, key=np.array(resamples.key), **resamples.figures)
+    unfinished.replace(path)
+
+
+def load_resamples(folder: pathlib.Path) -> Resamples | None:
+    """An earlier audit's resamples; None where it kept none."""
+    path = folder / RESAMPLES
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        figures = {name: saved[name] for name in saved.files if name != "key"}
+        return Resamples(str(saved["key"]), figures)
+
+
+def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
+    """Keeps the worst attack's reconstructions (uint8, no original).
+
+    Reports that name this one as reference show them.
+    """
+    unfinished = path.with_name("unfinished_" + path.name)
+    np.savez_compressed(unfinished, reconstructions=report.pictures[worst_attack(report)])
+    unfinished.replace(path)
+
+
+def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:
+    """An earlier audit's reconstructions, uint8 [N, S, S, 3]; None if it kept none."""
+    path = folder / RECONSTRUCTIONS
+    if not path.exists():
+        return None
+    with np.load(path) as saved:
+        return saved["reconstructions"]
+
+
+def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.ndarray:
+    """Originals, the worst attack's, the reference's and the floors' pictures; uint8 [H, W, 3]."""
+    attack = worst_attack(report)
+    chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
+    rows = {
+        "original": report.originals,
+        f"from the code:\n{attack}": report.pictures[attack],
+    }
+    if reference_pictures is not None:
+        rows["reference"] = reference_pictures
+    for floor in ("task_output", "mean_image"):
+        if floor in report.pictures:
+            rows[floor] = report.pictures[floor]
+    return picture_wall({name: images[chosen] for name, images in rows.items()})

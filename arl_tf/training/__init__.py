@@ -1,0 +1,1 @@
+"""The learner, its training, callbacks and checkpoints."""

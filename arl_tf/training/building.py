@@ -1,0 +1,122 @@
+"""Builds the players that a training starts with: encoder, task head and their adversaries."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from arl_tf.models import architectures, losses
+from arl_tf.models.code_layers import NoisyCode, QuantisedCode
+from arl_tf.models.pretrained.perceptual import perceptual_features
+from arl_tf.training import checkpoints
+from arl_tf.training.learner import AdversarialRepresentationLearner
+from arl_tf.training.settings import TrainingSettings
+
+BOUNDS = (NoisyCode, QuantisedCode)
+
+
+def build_learner(
+    settings: TrainingSettings, num_attributes: int, mean_image: np.ndarray
+) -> AdversarialRepresentationLearner:
+    """Builds the three players with weights drawn by the settings' seed.
+
+    Args:
+        settings: sizes of the players.
+        num_attributes: of the task.
+        mean_image: float32 [S, S, 3] in [0, 1], of the public images.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    encoder, task_head = architectures.build_encoder_and_task_head(
+        settings.encoder,
+        image_size=settings.image_size,
+        cut=settings.cut,
+        code_channels=settings.code_channels,
+        num_attributes=num_attributes,
+        bounds=architectures.CodeBounds(
+            settings.code_noise, settings.lambda_rate > 0, settings.code_levels
+        ),
+    )
+    if settings.warm_start:
+        start_from(settings, encoder, task_head)
+    return AdversarialRepresentationLearner(
+        encoder,
+        task_head,
+        build_decoder(settings, encoder),
+        perceptual_features=perceptual_features(
+            settings.perceptual, settings.image_size, settings.perceptual_layer_names
+        ),
+        mean_image=mean_image,
+        more_decoders=[build_decoder(settings, encoder, k) for k in range(1, settings.decoders)],
+        task_decoder=build_task_decoder(settings, task_head),
+    )
+
+
+def start_from(settings: TrainingSettings, encoder: keras.Model, task_head: keras.Model) -> None:
+    """Copies the weights that --warm_start's players share with these: all but the code's bounds.
+
+    Raises:
+        ValueError: it holds no trained players, or players of another shape.
+    """
+    folder = pathlib.Path(settings.warm_start) / checkpoints.FOLDER
+    for player, name in ((encoder, "encoder"), (task_head, "task_head")):
+        started = checkpoints.load_player(checkpoints.player_path(folder, name))
+        bounds = [layer for layer in player.layers if isinstance(layer, BOUNDS)]
+        own = sum(len(layer.weights) for layer in bounds)
+        given = sum(len(layer.weights) for layer in started.layers if isinstance(layer, BOUNDS))
+        kept = player.get_weights()[len(player.weights) - own :] if own else []
+        weights = started.get_weights()[: len(started.weights) - given] + kept
+        shapes = [weight.shape for weight in weights]
+        if shapes != [weight.shape for weight in player.get_weights()]:
+            raise ValueError(
+                f"--warm_start={settings.warm_start} holds a {name} of another shape than"
+                f" --encoder={settings.encoder} --cut={settings.cut}"
+                f" --code_channels={settings.code_channels} with these attributes."
+            )
+        player.set_weights(weights)
+
+
+def build_decoder(settings: TrainingSettings, encoder: keras.Model, number: int = 0) -> keras.Model:
+    """A training adversary, with new weights; the first is of the size that is set.
+
+    Others are narrower and deeper, wider and shallower, in turn.
+    """
+    width, depth = ((1.0, 0), (0.5, 1), (1.5, -1))[number % 3]
+    return architectures.build_decoder(
+        encoder.output_shape[1:],
+        image_size=settings.image_size,
+        width=round(settings.decoder_width * width),
+        depth=max(0, settings.decoder_depth + depth),
+        name=f"decoder{number}" if number else "decoder",
+    )
+
+
+def build_task_decoder(settings: TrainingSettings, task_head: keras.Model) -> keras.Model | None:
+    """A decoder of the task output alone; None where no objective needs it."""
+    if settings.defence == "none" or settings.objective != losses.TOWARD_TASK:
+        return None
+    return architectures.build_decoder(
+        task_head.output_shape[1:],
+        image_size=settings.image_size,
+        width=settings.decoder_width,
+        depth=settings.decoder_depth,
+        name="task_decoder",
+    )
+
+
+def restarted_decoder(
+    settings: TrainingSettings, encoder: keras.Model, epoch: int, number: int
+) -> keras.Model:
+    """New weights of adversary `number`, which depend on seed and epoch alone.
+
+    So a resumed run restarts with the same ones.
+    """
+    keras.utils.set_random_seed((settings.seed + 7919 * (epoch + 1)) % 2**32)
+    return build_decoder(settings, encoder, number)
+
+
+def mean_image(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Mean of the chosen rows of uint8 images [N, S, S, 3]; float32 [S, S, 3] in [0, 1]."""
+    total = np.zeros(images.shape[1:], np.float64)
+    for start in range(0, len(rows), 256):
+        total += images[rows[start : start + 256]].sum(axis=0, dtype=np.float64)
+    return (total / len(rows) / 255.0).astype(np.float32)

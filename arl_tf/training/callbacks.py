@@ -1,0 +1,218 @@
+"""What watches a training run: divergence, validation, pictures, checkpoints, TensorBoard."""
+
+import json
+import math
+import pathlib
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.data.image_sets import ImageSet, to_float
+from arl_tf.data.splits import Splits
+from arl_tf.metrics import measures
+
+VALIDATION_IMAGES = 1024
+PICTURES = 8
+CHECKED_EVERY = 10
+# What a loss can be at most in a healthy run; a reconstruction's losses are bounded by construction
+# (losses.py).
+TASK_LOSS_LIMIT = 5.0
+
+REMEDIES = {
+    "task_loss": "Lower --warmup_learning_rate or --encoder_learning_rate",
+    "privacy_loss": "Lower --lambda_pixel or --lambda_perceptual, or use --objective=hinge",
+    "reconstruction_loss": "Lower --decoder_learning_rate",
+    "pixel_loss": "Lower --decoder_learning_rate",
+    "perceptual_loss": "Lower --decoder_learning_rate",
+    "loss": "Lower --encoder_learning_rate",
+}
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss became NaN, infinite or absurd; the message says which one and what to lower."""
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Raises TrainingDiverged instead of training on with ruined weights."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the running means; NaN stays in them, so every tenth batch is enough."""
+        if batch % CHECKED_EVERY == 0:
+            check_losses(logs or {}, f"step {batch + 1} of the epoch")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks before the checkpoint is written, so that a ruined state is never saved."""
+        check_losses(logs or {}, f"epoch {epoch + 1}")
+
+
+def check_losses(logs: dict[str, float], where: str) -> None:
+    """Raises TrainingDiverged for a loss that is not finite, or a task loss beyond reason."""
+    for name in REMEDIES:
+        value = float(logs.get(name, 0.0))
+        too_large = name == "task_loss" and value > TASK_LOSS_LIMIT
+        if not math.isfinite(value) or too_large:
+            raise TrainingDiverged(
+                f"{name} is {value:g} at {where}: training diverged."
+                f" {REMEDIES[name]}, and use a new --workdir or --overwrite."
+            )
+
+
+class DecoderRestart(keras.callbacks.Callback):
+    """New weights for an adversary, on a schedule: the encoder can't specialise on one decoder."""
+
+    def __init__(
+        self,
+        new_decoder: Callable[[keras.Model, int, int], keras.Model],
+        every: int,
+        first_epoch: int,
+    ):
+        """Takes the schedule, in epochs, and the source of new weights.
+
+        Args:
+            new_decoder: (learner, epoch, number) -> an adversary with new weights.
+            every: epochs between restarts.
+            first_epoch: where the adversarial phase begins, counted over all phases.
+        """
+        super().__init__()
+        self.new_decoder = new_decoder
+        self.every = every
+        self.first_epoch = first_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Replaces weights and forgets the optimizer's moments.
+
+        `epoch` counts from 0 over all phases.
+        """
+        passed = epoch - self.first_epoch
+        if passed and passed % self.every == 0:
+            decoders = self.model.decoders
+            number = (passed // self.every - 1) % len(decoders)
+            fresh = self.new_decoder(self.model, epoch, number)
+            decoders[number].set_weights(fresh.get_weights())
+            for variable in self.model.adversary_optimizer.variables:
+                if variable is not self.model.adversary_optimizer.learning_rate:
+                    variable.assign(tf.zeros_like(variable))
+
+
+class Evaluation(keras.callbacks.Callback):
+    """After every epoch: task on X1's validation part, adversary on X2's.
+
+    Writes both to TensorBoard and metrics.jsonl.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        splits: Splits,
+        writer: tf.summary.SummaryWriter,
+        metrics_path: pathlib.Path,
+        images_per_step: int,
+    ):
+        """Takes the data, TensorBoard's writer, the JSON-lines file and the images of a step."""
+        super().__init__()
+        self.images = images
+        self.private_rows = splits.private_validation[:VALIDATION_IMAGES]
+        self.public_rows = splits.public_validation[:VALIDATION_IMAGES]
+        self.writer = writer
+        self.metrics_path = metrics_path
+        self.images_per_step = images_per_step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock of the throughput."""
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures and writes; the values are added to the logs, so the progress bar shows them."""
+        seconds = time.perf_counter() - self.started
+        values = {f"train/{name}": float(value) for name, value in logs.items()}
+        values["train/images_per_second"] = self.params["steps"] * self.images_per_step / seconds
+        values["train/protector_learning_rate"] = float(
+            self.model.protector_optimizer.learning_rate
+        )
+        values["train/adversary_learning_rate"] = float(
+            self.model.adversary_optimizer.learning_rate
+        )
+        logs["validation_mcc"] = values["eval/mean_mcc"] = self.mean_mcc()
+        if self.model.phase != "task":
+            logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()
+        with self.writer.as_default(step=epoch + 1):
+            for tag, value in values.items():
+                tf.summary.scalar(tag, value)
+        self.writer.flush()
+        line = {"epoch": epoch + 1, "phase": self.model.phase, **values}
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def mean_mcc(self) -> float:
+        """Mean Matthews correlation over attributes on X1's validation part."""
+        logits = [
+            self.model.task_head(self.model.encoder(batch, training=False), training=False)
+            for batch in float_batches(self.images.images, self.private_rows)
+        ]
+        predicted = np.concatenate(logits) > 0
+        counts = measures.confusion_counts(predicted, self.images.attributes[self.private_rows])
+        return float(measures.matthews_correlation(counts.sum(axis=0)).mean())
+
+    def adversary_psnr(self) -> float:
+        """Mean PSNR (dB) of the training adversary's reconstructions on X2's validation part."""
+        values = [
+            measures.psnr(self.model(batch, training=False).numpy(), batch.numpy())
+            for batch in float_batches(self.images.images, self.public_rows)
+        ]
+        return float(np.concatenate(values).mean())
+
+
+class Pictures(keras.callbacks.Callback):
+    """Every few epochs a TensorBoard picture: originals above the adversary's reconstructions."""
+
+    def __init__(
+        self, images: np.ndarray, rows: np.ndarray, writer: tf.summary.SummaryWriter, every: int
+    ):
+        """Takes uint8 images, the (public) rows to show, a writer, the epochs between pictures."""
+        super().__init__()
+        self.originals = to_float(tf.constant(images[rows[:PICTURES]]))
+        self.writer = writer
+        self.every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the grid where there is an adversary to show."""
+        if self.model.phase == "task" or (epoch + 1) % self.every:
+            return
+        reconstructions = self.model(self.originals, training=False)
+        rows = [tf.concat(tf.unstack(row), axis=1) for row in (self.originals, reconstructions)]
+        with self.writer.as_default(step=epoch + 1):
+            tf.summary.image("eval/original_above_reconstruction", tf.concat(rows, axis=0)[None])
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Calls `save(learner, epoch)` every few epochs, and after a phase's last one."""
+
+    def __init__(self, save: Callable[[keras.Model, int], None], every: int):
+        """Takes the function that writes a checkpoint and the epochs between two."""
+        super().__init__()
+        self.save = save
+        self.every = every
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves; the epoch counts from 1."""
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
+            self.save(self.model, epoch + 1)
+
+
+def float_batches(images: np.ndarray, rows: np.ndarray, batch_size: int = 128):
+    """Yields float32 [n, S, S, 3] in [0, 1] of some uint8 images."""
+    for start in range(0, len(rows), batch_size):
+        yield to_float(tf.constant(images[rows[start : start + batch_size]]))
+
+
+def drop_lines_after(path: pathlib.Path, epoch: int) -> None:
+    """Removes metrics.jsonl's lines of epochs that a killed run logged but did not save."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [
+            line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch
+        ]
+        path.write_text("".join(kept), encoding="utf-8")

@@ -1,0 +1,62 @@
+"""What a training works with: its settings, and where it writes."""
+
+import dataclasses
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """How the players are built and trained; settings of `Config` by name, described there.
+
+    `privacy_weights` is (lambda_pixel, lambda_perceptual) with 0 for a term that is not used;
+    `perceptual_layer_names` is None for the network's default layers.
+    """
+
+    seed: int
+    encoder: str
+    image_size: int
+    cut: str
+    code_channels: int
+    code_noise: float
+    code_levels: int
+    lambda_rate: float
+    warm_start: str
+    decoders: int
+    decoder_width: int
+    decoder_depth: int
+    decoder_steps: int
+    decoder_restart_epochs: int
+    perceptual: str
+    perceptual_layer_names: tuple[str, ...] | None
+    defence: str
+    objective: str
+    privacy_weights: tuple[float, float]
+    hinge_margin_pixel: float
+    hinge_margin_perceptual: float
+    mu: float
+    batch_size: int
+    steps_per_epoch: int
+    warmup_epochs: int
+    decoder_warmup_epochs: int
+    epochs: int
+    warmup_learning_rate: float
+    encoder_learning_rate: float
+    decoder_learning_rate: float
+    weight_decay: float
+    checkpoint_epochs: int
+    picture_epochs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingFiles:
+    """Where a training writes; a run directory's paths of the same names.
+
+    Attributes:
+        checkpoints: folder of the training state and of the trained players.
+        logs: TensorBoard's folder.
+        metrics: file of one JSON line an epoch.
+    """
+
+    checkpoints: pathlib.Path
+    logs: pathlib.Path
+    metrics: pathlib.Path

@@ -1,0 +1,86 @@
+"""What a folder of models must look like, and words for what is wrong with one that doesn't."""
+
+import pathlib
+from collections.abc import Iterator
+
+SAVED_MODEL = "saved_model.pb"
+# How deep, and how many folders, a misplaced model is looked for.
+MOST_LEVELS, MOST_FOLDERS = 4, 1000
+MOST_LISTED = 6
+
+
+def version_number(path: pathlib.Path) -> int | None:
+    """The version that a folder's name stands for: a positive whole number; None for others."""
+    name = path.name
+    return int(name) if name.isascii() and name.isdecimal() and int(name) > 0 else None
+
+
+def version_folders(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
+    """Version -> folder, for the folders of base_path whose names are positive whole numbers.
+
+    Raises:
+        OSError: base_path can't be read.
+    """
+    return {
+        number: path
+        for path in pathlib.Path(base_path).iterdir()
+        if (number := version_number(path)) and path.is_dir()
+    }
+
+
+def listed(folder: pathlib.Path) -> str:
+    """What a folder holds, for a message."""
+    try:
+        names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    except NotADirectoryError:
+        return "a file, no folder"
+    except OSError as error:
+        return f"nothing that can be read ({error.strerror})"
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more or "nothing"
+
+
+def no_models(folder: pathlib.Path) -> str:
+    """Why no model can be served out of a folder of models."""
+    return (
+        f"--model_base_path={folder} holds no model that can be served. Found there:"
+        f" {listed(folder)}. Expected: a folder a model, in it a folder a version whose name is a"
+        f" positive whole number, in it {SAVED_MODEL}, such as encoder/1/{SAVED_MODEL}."
+        f"{_advice(folder, above_models=True)}"
+    )
+
+
+def no_versions(name: str, base_path: pathlib.Path) -> str:
+    """Why no version of a model can be served."""
+    return (
+        f"No versions of servable {name} found under base path {base_path}. Found there:"
+        f" {listed(base_path)}. Expected: a folder a version whose name is a positive whole number,"
+        f" in it {SAVED_MODEL}, such as 1/{SAVED_MODEL}.{_advice(base_path, above_models=False)}"
+    )
+
+
+def _advice(folder: pathlib.Path, *, above_models: bool) -> str:
+    """What to do, by the first SavedModel in the folder or below it; "" where there is none."""
+    saved = next(_saved_models(folder), None)
+    if saved is None:
+        return ""
+    if version_number(saved) is None:
+        return f" {saved} holds {SAVED_MODEL} itself: move what is in it to {saved / '1'}."
+    base_path = saved.parent.parent if above_models else saved.parent
+    return f" There is a model in {saved}: give {base_path}." if base_path != folder else ""
+
+
+def _saved_models(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Folders with a SavedModel, the folder itself and then those below it, level by level."""
+    waiting, seen = [pathlib.Path(folder).absolute()], 0
+    depth = len(waiting[0].parts)
+    while waiting and seen < MOST_FOLDERS:
+        current = waiting.pop(0)
+        seen += 1
+        if (current / SAVED_MODEL).is_file():
+            yield current
+        elif len(current.parts) - depth < MOST_LEVELS:
+            try:
+                waiting += sorted(path for path in current.iterdir() if path.is_dir())
+            except OSError:
+                continue

@@ -1,0 +1,110 @@
+"""`import arl_tf`: lazy names, runs for scripts, registration of a user's own attackers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import arl_tf
+from arl_tf.attacks import registry
+from arl_tf.attacks.evidence import AttackResult
+from arl_tf.experiments import stages
+from arl_tf.models import losses
+
+
+def test_the_import_starts_without_tensorflow():
+    code = (
+        "import sys, arl_tf; dir(arl_tf);"
+        " print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", arl_tf.__all__)
+def test_every_name_of_the_api_is_there_with_a_docstring(name):
+    assert getattr(arl_tf, name).__doc__
+    assert name in dir(arl_tf)
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are():
+    with pytest.raises(AttributeError, match=r"no attribute 'audits'.*audit"):
+        arl_tf.audits  # noqa: B018
+
+
+def test_export_stays_a_function_when_the_exporting_package_is_imported():
+    import arl_tf.exporting.build
+
+    assert callable(arl_tf.export) and arl_tf.exporting.build
+
+
+def test_a_run_is_loaded_with_players_attributes_and_report(smoke_run):
+    run = arl_tf.load_run(smoke_run[0])
+    image = np.zeros((1, *run.encoder.input_shape[1:]), np.float32)
+    logits = run.task_head(run.encoder(image))
+    assert logits.shape[1] == len(run.attributes) > 0
+    assert run.report["utility"]["mean_mcc"] and run.settings["dataset"] == "faces"
+
+
+def test_a_finished_run_is_not_trained_again(smoke_copy, monkeypatch):
+    # Its settings of TensorFlow would hold for this process and all later tests.
+    monkeypatch.setattr(stages, "prepare_tensorflow", pytest.fail)
+    before = (smoke_copy / "metrics.jsonl").read_bytes()
+    run = arl_tf.train(smoke_copy)
+    assert run.folder == smoke_copy
+    assert (smoke_copy / "metrics.jsonl").read_bytes() == before
+    with pytest.raises(ValueError, match="epochs"):
+        arl_tf.train(smoke_copy, epochs=77)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not trained"):
+        arl_tf.load_run(tmp_path)
+
+
+def test_drawn_faces_are_the_same_for_the_same_arguments():
+    one, same, other = (arl_tf.datasets.faces(8, 32, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.images, same.images)
+    assert (one.images != other.images).any()
+    assert one.attributes.shape == (8, len(one.attribute_names))
+    assert list(one.identities) == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_an_attacker_of_one_s_own_is_run_with_the_others(monkeypatch):
+    monkeypatch.setattr(registry, "ATTACKERS", dict(registry.ATTACKERS))
+
+    def grey(evidence, options, *, name, start=None):
+        shape = evidence.pairs.images.shape[1:]
+        held_out = np.full((len(evidence.pairs.held_out_codes), *shape), 0.5, np.float32)
+        pictures = np.full((len(evidence.target_codes), *shape), 0.5, np.float32)
+        return AttackResult(name, "black-box", {}, 0.0, (1.0,), pictures, held_out)
+
+    arl_tf.register_attacker("grey", grey, level="quick")
+    assert "grey" in registry.chosen("quick")
+    faces = arl_tf.datasets.faces(64, 32, seed=1)
+    result = arl_tf.audit(
+        lambda images: images[:, ::16, ::16].astype(np.float32),
+        faces.images[:48],
+        faces.images[48:],
+        attackers="grey",
+        drawn_faces=True,
+        bootstrap_samples=100,
+    )
+    assert [attack["name"] for attack in result.content["attacks"]] == ["grey"]
+    with pytest.raises(ValueError, match="already"):
+        arl_tf.register_attacker("linear", grey)
+    with pytest.raises(ValueError, match="level must be"):
+        arl_tf.register_attacker("other", grey, level="slow")
+
+
+def test_a_privacy_term_of_one_s_own_is_a_form_of_the_objective(monkeypatch):
+    monkeypatch.setattr(losses, "FORMS", dict(losses.FORMS))
+    arl_tf.register_defence("halved", lambda distance, margin: -0.5 * distance)
+    objective = losses.PrivacyObjective("halved", 1.0, 0.0)
+    assert objective.loss(2.0, 0.0) == -1.0
+    with pytest.raises(ValueError, match="already"):
+        arl_tf.register_defence("negative", lambda distance, margin: distance)

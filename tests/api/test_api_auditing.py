@@ -1,0 +1,161 @@
+"""arl_tf.audit on plain functions: what it finds, what it writes, what it refuses."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import arl_tf
+
+PUBLIC, TARGET = 80, 24
+QUICK = {
+    "attacker_width": 4,
+    "attacker_depth": 0,
+    "attacker_steps": 8,
+    "bootstrap_samples": 100,
+    "drawn_faces": True,
+}
+
+
+def pixels(images):
+    """A code that is a small picture: nothing protects it."""
+    return images[:, ::4, ::4].astype(np.float32) / 255
+
+
+def nothing(images):
+    """A code that tells nothing."""
+    return np.zeros((len(images), 3), np.float32)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return arl_tf.datasets.faces(PUBLIC + TARGET, 32, seed=3)
+
+
+def audited(faces, encode, **changes):
+    arguments = {
+        "public_identities": faces.identities[:PUBLIC],
+        "target_identities": faces.identities[PUBLIC:],
+        **QUICK,
+        **changes,
+    }
+    return arl_tf.audit(encode, faces.images[:PUBLIC], faces.images[PUBLIC:], **arguments)
+
+
+@pytest.fixture(scope="module")
+def open_code(faces):
+    labels = faces.attributes
+    return audited(faces, pixels, public_labels=labels[:PUBLIC], target_labels=labels[PUBLIC:])
+
+
+def test_a_code_of_pixels_gives_the_picture_away_and_a_task_head_is_fitted(open_code, faces):
+    assert open_code.measures["ssim"]["value"] > 0.5
+    assert open_code.measures["ssim"]["attack"] == "linear"
+    assert open_code.content["codes"]["shape"] == [8, 8, 3]
+    assert len(open_code.content["utility"]["attributes"]) == faces.attributes.shape[1]
+    assert open_code.content["measured_on"]["images"] == TARGET
+    assert "worst of 3 attackers" in open_code.summary()
+
+
+def test_a_code_that_tells_nothing_leaks_nothing_beside_the_open_one(open_code, faces):
+    silent = audited(faces, nothing, reference=open_code)
+    assert silent.content["leakage"]["ssim"]["value"] < 0.2
+    assert silent.measures["ssim"]["value"] < open_code.measures["ssim"]["value"]
+
+
+def test_the_report_is_written_and_shown_in_notebooks(open_code, tmp_path):
+    page = open_code.save(tmp_path / "report")
+    assert page.name == "report.html" and page.stat().st_size > 10_000
+    saved = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert saved["worst"] == open_code.measures
+    shown = open_code._repr_html_()
+    assert "<table>" in shown and "attack: linear" in shown
+
+
+def test_a_keras_model_is_audited_with_gradients_for_white_box_attackers(faces):
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, keras.layers.AveragePooling2D(8)(image))
+    result = audited(
+        faces,
+        lambda images: model.predict(images / np.float32(255), verbose=0),
+        differentiable=lambda images: model(images, training=False),
+        attackers="linear,optimisation_linear",
+    )
+    knowledge = {attack["name"]: attack["knowledge"] for attack in result.content["attacks"]}
+    assert knowledge == {"linear": "black-box", "optimisation_linear": "white-box"}
+
+
+def test_a_saved_model_is_audited_behind_a_function(faces, tmp_path):
+    module = tf.Module()
+    signature = tf.function(
+        lambda image: {"code": tf.cast(image[:, ::8, ::8], tf.float32)},
+        input_signature=[tf.TensorSpec((None, 32, 32, 3), tf.uint8, "image")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"), {"serving_default": signature})
+    loaded = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    result = audited(
+        faces,
+        lambda images: loaded(image=tf.constant(images))["code"].numpy(),
+        attackers="linear",
+    )
+    assert result.content["codes"]["shape"] == [4, 4, 3]
+
+
+def test_a_torch_model_is_audited_behind_a_function(faces):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    pool = torch.nn.AvgPool2d(8)
+
+    def encode(images):
+        with torch.no_grad():
+            return pool(torch.from_numpy(images).permute(0, 3, 1, 2).float()).numpy()
+
+    # Channels first: no square grid of ours, so attackers see a vector.
+    result = audited(faces, encode, attackers="linear")
+    assert result.content["codes"]["shape"] == [3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"public": np.zeros((80, 32, 32, 3), np.float32)}, r"uint8 .*got float32 \[80, 32"),
+        ({"public": np.zeros((80, 33, 33, 3), np.uint8)}, "multiple of 32, got 33"),
+        ({"target": np.zeros((24, 64, 64, 3), np.uint8)}, "differ in size"),
+        ({"target": np.zeros((3, 32, 32, 3), np.uint8)}, "at least 8"),
+        ({"target_identities": np.zeros(24, int)}, "1 people are both public and target"),
+        ({"public_identities": np.zeros(79, int)}, r"must be \[80\]"),
+        ({"public_labels": np.zeros((80, 1))}, "Give both"),
+        (
+            {"public_labels": np.zeros(80), "target_labels": np.zeros((24, 1))},
+            r"labels\[:, None\]",
+        ),
+        ({"level": "fast"}, "quick, standard, full; got 'fast'"),
+        ({"encode": lambda images: np.full((len(images), 2), np.nan)}, "not finite"),
+        ({"encode": lambda images: np.zeros(len(images))}, r"codes \[N, \.\.\.\]"),
+        ({"noise": 1.0}, "can't be told"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_was_expected(faces, changes, message):
+    given = {
+        "encode": pixels,
+        "public": faces.images[:PUBLIC],
+        "target": faces.images[PUBLIC:],
+        **QUICK,
+        **changes,
+    }
+    if "public_identities" not in changes:
+        given["public_identities"] = faces.identities[:PUBLIC]
+    with pytest.raises(ValueError, match=message):
+        arl_tf.audit(**given)
+
+
+def test_an_unknown_setting_is_refused_by_name(faces):
+    with pytest.raises(TypeError, match="takes no attacker_speed"):
+        audited(faces, pixels, attacker_speed=3)
+
+
+def test_a_reference_of_other_images_is_refused(open_code, faces):
+    others = arl_tf.datasets.faces(PUBLIC + TARGET, 32, seed=4)
+    with pytest.raises(ValueError, match="other target images"):
+        audited(others, nothing, reference=open_code)

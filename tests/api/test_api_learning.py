@@ -1,0 +1,204 @@
+"""AdversarialRepresentationLearner as a Keras user expects it, from defaults to load."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import arl_tf
+from arl_tf.models import losses
+from arl_tf.training.learner import mean_public_image
+
+SIZE, LABELS, COUNT = 32, 3, 24
+
+
+def players():
+    """(encoder, task_head, decoder) of a user's own making."""
+    keras.utils.set_random_seed(1)
+    encoder = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3, 4, padding="same")], name="mine"
+    )
+    task_head = keras.Sequential(
+        [keras.Input((8, 8, 4)), keras.layers.Flatten(), keras.layers.Dense(LABELS)]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            keras.layers.Conv2DTranspose(3, 4, 4, padding="same", activation="sigmoid"),
+        ]
+    )
+    return encoder, task_head, decoder
+
+
+def data(seed=0, dtype=np.uint8):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (COUNT, SIZE, SIZE, 3)).astype(np.uint8)
+    if dtype == np.float32:
+        images = images.astype(np.float32) / 255
+    return images, rng.integers(0, 2, (COUNT, LABELS)).astype(np.uint8)
+
+
+def features(image):
+    return [image]
+
+
+def learner_of(**settings):
+    learner = arl_tf.AdversarialRepresentationLearner(*players(), perceptual_features=features)
+    learner.compile(**settings)
+    return learner
+
+
+def test_compile_and_fit_need_no_argument_beyond_the_data():
+    learner = arl_tf.AdversarialRepresentationLearner(*players())
+    learner.compile()
+    before = [w.copy() for w in learner.get_weights()]
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    history = learner.fit(batches, epochs=1, verbose=0)
+    assert set(history.history) >= {"loss", "task_loss", "privacy_loss", "reconstruction_loss"}
+    assert all(np.isfinite(values).all() for values in history.history.values())
+    assert any((one != two).any() for one, two in zip(before, learner.get_weights(), strict=True))
+
+
+def test_uint8_images_are_scaled_as_float_ones_are():
+    of_bytes, of_floats = (
+        learner_of().evaluate(
+            arl_tf.adversarial_dataset(data(0, kind), data(1, kind)[0], batch_size=8),
+            verbose=0,
+            return_dict=True,
+        )
+        for kind in (np.uint8, np.float32)
+    )
+    assert of_bytes["pixel_loss"] == pytest.approx(of_floats["pixel_loss"], rel=1e-5)
+
+
+def test_evaluate_moves_nobody_and_gives_the_losses_of_the_formulas():
+    learner = learner_of()
+    (images, labels), public = data(), data(1)[0]
+    before = [w.copy() for w in learner.get_weights()]
+    found = learner.evaluate(
+        arl_tf.adversarial_dataset((images, labels), public, batch_size=COUNT),
+        verbose=0,
+        return_dict=True,
+    )
+    logits = learner.task_head(learner.encoder(images / np.float32(255)))
+    expected = float(losses.task_loss(logits, labels.astype(np.float32)))
+    assert found["task_loss"] == pytest.approx(expected, rel=1e-5)
+    seen = public / np.float32(255)
+    pixel = float(np.mean((learner.decoder(learner.encoder(seen)).numpy() - seen) ** 2))
+    assert found["pixel_loss"] == pytest.approx(pixel, rel=1e-5)
+    assert found["reconstruction_loss"] == pytest.approx(
+        found["pixel_loss"] + 0.1 * found["perceptual_loss"], rel=1e-5
+    )
+    for one, two in zip(before, learner.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_several_decoder_steps_take_several_public_batches():
+    learner = learner_of(decoder_steps=2)
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=4, decoder_steps=2)
+    assert batches.element_spec[1].shape[:2] == (2, 4)
+    learner.fit(batches, epochs=1, verbose=0)
+    assert learner.adversary_optimizer.iterations == 2 * learner.protector_optimizer.iterations
+    few = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=4)
+    with pytest.raises(ValueError, match="decoder_steps=2 needs public images"):
+        learner_of(decoder_steps=2).fit(few, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "expected"),
+    [
+        ("binary", np.zeros((2, 3)), np.log(2)),
+        ("categorical", np.array([0, 2]), np.log(3)),
+        ("categorical", np.eye(3)[:2], np.log(3)),
+        ("sparse_categorical_crossentropy", np.array([[0], [2]]), np.log(3)),
+        ("mse", np.ones((2, 3)), 1.0),
+        (keras.losses.MeanAbsoluteError(), np.full((2, 3), 0.5), 0.5),
+        (lambda labels, logits: tf.reduce_sum(labels - logits), np.ones((2, 3)), 6.0),
+    ],
+)
+def test_a_task_may_have_any_loss_of_logits(loss, labels, expected):
+    found = losses.named_task_loss(loss)(tf.zeros((2, 3)), tf.constant(labels, tf.float32))
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_unknown_loss_is_refused_by_name():
+    with pytest.raises(ValueError, match="got 'binray'"):
+        learner_of(loss="binray")
+
+
+def test_players_that_do_not_fit_are_refused_with_their_shapes():
+    encoder, task_head, decoder = players()
+    other = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"task_head takes \[5\], expected .*\[8, 8, 4\]"):
+        arl_tf.AdversarialRepresentationLearner(encoder, other, decoder)
+    with pytest.raises(ValueError, match="decoder gives pictures"):
+        arl_tf.AdversarialRepresentationLearner(
+            encoder, task_head, keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Flatten()])
+        )
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_saved_learner_is_loaded_with_its_weights_optimizers_and_settings(tmp_path):
+    learner = arl_tf.AdversarialRepresentationLearner(*players())
+    privacy = losses.PrivacyObjective("toward_mean", 1.0, 0.0)
+    learner.compile(privacy=privacy, loss="binary", mu=0.0)
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    learner.fit(batches, epochs=1, verbose=0)
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    for one, two in zip(learner.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert loaded.privacy == privacy and loaded.mu == 0.0
+    assert int(loaded.adversary_optimizer.iterations) == 3
+    np.testing.assert_allclose(loaded.mean_image, learner.mean_image, atol=1e-7)
+    first, again = (each.evaluate(batches, verbose=0) for each in (learner, loaded))
+    np.testing.assert_allclose(first, again, rtol=1e-5)
+
+
+def test_a_learner_with_a_function_for_g_says_how_to_load_it(tmp_path):
+    config = learner_of().get_config()
+    with pytest.raises(ValueError, match="load_weights"):
+        arl_tf.AdversarialRepresentationLearner.from_config(config)
+
+
+def test_the_mean_image_is_that_of_the_public_images():
+    learner = learner_of(privacy=losses.PrivacyObjective("toward_mean", 1.0, 0.0))
+    public = data(1)[0]
+    batches = arl_tf.adversarial_dataset(data(), public, batch_size=COUNT)
+    np.testing.assert_allclose(
+        mean_public_image(batches), public.mean(axis=0) / 255, rtol=1e-4, atol=1e-6
+    )
+    learner.fit(batches, epochs=1, verbose=0)
+    np.testing.assert_allclose(learner.mean_image[0], public.mean(axis=0) / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("private", "public", "message"),
+    [
+        (
+            (np.zeros((9, 8, 8)), np.zeros(9)),
+            np.zeros((9, 8, 8, 3)),
+            r"private images .*\[9, 8, 8\]",
+        ),
+        ((np.zeros((9, 8, 8, 3)), np.zeros(8)), np.zeros((9, 8, 8, 3)), "9 images and 8 labels"),
+        ((np.zeros((3, 8, 8, 3)), np.zeros(3)), np.zeros((9, 8, 8, 3)), "fewer than batch_size=4"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(private, public, message):
+    with pytest.raises(ValueError, match=message):
+        arl_tf.adversarial_dataset(private, public, batch_size=4)
+
+
+def test_datasets_are_taken_as_arrays_are():
+    private = tf.data.Dataset.from_tensor_slices(data())
+    public = tf.data.Dataset.from_tensor_slices(data(1)[0])
+    (images, labels), seen = next(iter(arl_tf.adversarial_dataset(private, public, batch_size=5)))
+    assert images.shape == (5, SIZE, SIZE, 3) and labels.shape == (5, LABELS)
+    assert seen.shape == (5, SIZE, SIZE, 3)
+
+
+def test_an_epoch_shows_every_private_image_once():
+    private = (np.zeros((8, 2, 2, 3), np.float32), np.arange(8))
+    batches = arl_tf.adversarial_dataset(private, np.zeros((3, 2, 2, 3), np.float32), batch_size=2)
+    seen = np.concatenate([labels for (_, labels), _ in batches.as_numpy_iterator()])
+    assert sorted(seen) == list(range(8))

@@ -1,0 +1,168 @@
+"""The list of attackers: levels, needs, and what each view of the evidence holds."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks import registry
+from arl_tf.attacks.evidence import (
+    BLACK_BOX,
+    WHITE_BOX,
+    AttackerOptions,
+    Evidence,
+    PublicPairs,
+    TaskOutputs,
+)
+
+SETTINGS = AttackerOptions(
+    width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=3
+)
+
+
+def images(count, first=0):
+    return (np.arange(count) + first).astype(np.uint8)[:, None, None, None] * np.ones(
+        (1, 8, 8, 3), np.uint8
+    )
+
+
+def codes_of(pictures):
+    return pictures[:, :2, :2, :1].astype(np.float32)
+
+
+def evidence(**changes):
+    public, held_out = images(20), images(4, 50)
+    pairs = PublicPairs(codes_of(public), public, codes_of(held_out), held_out)
+    outputs = TaskOutputs(np.ones((20, 3), "f4"), np.ones((4, 3), "f4"), np.ones((6, 3), "f4"))
+    held = Evidence(
+        pairs,
+        codes_of(images(6, 80)),
+        lambda image: [image],
+        task_outputs=outputs,
+        query=codes_of,
+        more_images=lambda count, seed: images(count, 100),
+    )
+    return dataclasses.replace(held, **changes)
+
+
+def test_each_level_has_the_attackers_of_the_levels_before_it():
+    quick, standard, full = (set(registry.chosen(level)) for level in registry.LEVELS)
+    assert quick < standard < full == set(registry.ATTACKERS)
+    assert {"linear", "retrieval", "decoder"} <= quick
+    assert {"attention", "optimisation", "generative_prior", "decoder_conditioned"} <= standard
+
+
+def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
+    for level in registry.LEVELS:
+        chosen = registry.chosen(level)
+        names = list(chosen)
+        for name, attacker in chosen.items():
+            if attacker.starts_from:
+                assert names.index(attacker.starts_from) < names.index(name)
+
+
+def test_only_attackers_that_differentiate_the_encoder_are_white_box():
+    for attacker in registry.ATTACKERS.values():
+        assert attacker.knowledge == (WHITE_BOX if "encode" in attacker.needs else BLACK_BOX)
+
+
+def test_whoever_attacks_the_task_output_needs_nothing_but_pairs():
+    assert all(not a.needs for a in registry.ATTACKERS.values() if a.floor)
+    assert sum(a.floor for a in registry.ATTACKERS.values()) >= 4
+
+
+def test_whoever_may_be_left_out_says_what_was_not_tested():
+    assert all(attacker.missing for attacker in registry.ATTACKERS.values() if attacker.needs)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("optimisation", {}),
+        ("decoder_other_domain", {}),
+        ("decoder_adaptive", {}),
+        ("decoder_conditioned", {"task_outputs": None}),
+        ("decoder_tenfold", {"query": None}),
+    ],
+)
+def test_attacker_without_what_it_needs_is_lacking(name, changes):
+    assert registry.lacking(registry.ATTACKERS[name], evidence(**changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("decoder", {}),
+        ("optimisation", {"encode": lambda image: image}),
+        ("decoder_adaptive", {"random_codes": True}),
+        ("decoder_other_domain", {"other_domain": evidence().pairs}),
+        ("decoder_tenfold", {}),
+    ],
+)
+def test_attacker_with_what_it_needs_is_not_lacking(name, changes):
+    assert not registry.lacking(registry.ATTACKERS[name], evidence(**changes))
+
+
+def test_task_output_stands_beside_the_code_at_every_position():
+    seen = registry.conditioned(evidence(), SETTINGS)
+    assert seen.pairs.codes.shape == (20, 2, 2, 4)
+    assert seen.pairs.held_out_codes.shape == (4, 2, 2, 4)
+    assert seen.target_codes.shape == (6, 2, 2, 4)
+    np.testing.assert_array_equal(seen.pairs.codes[..., :1], evidence().pairs.codes)
+    assert (seen.target_codes[..., 1:] == 1).all()
+
+
+def test_vectors_are_laid_beside_vectors():
+    found = registry.beside(np.zeros((3, 2), "f4"), np.ones((3, 4), "f4"))
+    np.testing.assert_array_equal(found, [[0, 0, 1, 1, 1, 1]] * 3)
+
+
+def still_pairs(pairs):
+    return (codes_of(pairs.images) == pairs.codes).all()
+
+
+def test_a_tenth_of_the_pairs_are_pairs_and_of_the_public_ones():
+    seen = registry.fewer_images(evidence(), SETTINGS).pairs
+    assert len(seen.images) == 2
+    assert still_pairs(seen)
+    assert set(seen.images[:, 0, 0, 0]) <= set(range(20))
+
+
+def test_ten_times_the_pairs_are_the_public_ones_and_what_the_encoder_says_of_others():
+    seen = registry.more_images(evidence(), SETTINGS).pairs
+    assert len(seen.images) == 200
+    assert still_pairs(seen)
+    np.testing.assert_array_equal(seen.images[:20], images(20))
+
+
+def test_views_change_neither_held_out_pairs_nor_targets():
+    for view in (registry.fewer_images, registry.more_images, registry.unchanged):
+        seen = view(evidence(), SETTINGS)
+        np.testing.assert_array_equal(seen.pairs.held_out_images, images(4, 50))
+        np.testing.assert_array_equal(seen.target_codes, evidence().target_codes)
+
+
+def test_other_domain_takes_the_place_of_the_public_pairs():
+    other = PublicPairs(codes_of(images(9)), images(9), codes_of(images(2)), images(2))
+    seen = registry.other_domain(evidence(other_domain=other), SETTINGS)
+    assert seen.pairs is other
+    np.testing.assert_array_equal(seen.target_codes, evidence().target_codes)
+
+
+def test_costs_grow_with_steps_and_width():
+    cost = registry.ATTACKERS["decoder"].cost
+    plain = cost(evidence(), SETTINGS)
+    assert plain > 0
+    longer = cost(evidence(), dataclasses.replace(SETTINGS, steps=20))
+    assert longer == pytest.approx(2 * plain)
+    assert cost(evidence(), dataclasses.replace(SETTINGS, width=8)) > 1.5 * plain
+
+
+def test_attackers_chosen_by_name_come_with_those_they_start_from():
+    found = registry.chosen("quick", ["optimisation_linear", "retrieval"])
+    assert list(found) == ["linear", "retrieval", "optimisation_linear"]
+
+
+def test_an_unknown_attacker_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match=r"no attacker 'linaer'.*Did you mean linear\?"):
+        registry.chosen("quick", ["linaer"])

@@ -1,0 +1,103 @@
+"""What is audited: an encoder, its SavedModel or recorded codes all look alike to the audit."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders import audited
+from arl_tf.auditing.encoders.external import RecordedCodes
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.models import architectures
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+ROWS = np.array([4, 1])
+
+
+@pytest.fixture(scope="module")
+def players():
+    keras.utils.set_random_seed(3)
+    encoder, head = architectures.build_encoder_and_task_head(
+        "small", image_size=32, cut="middle", code_channels=4, num_attributes=2
+    )
+    return encoder, head
+
+
+def trained(players, channel=Channel()):  # noqa: B008 - frozen
+    return audited.trained_subject(*players, None, channel=channel, words="toy")
+
+
+def test_codes_of_a_run_are_what_its_encoder_computes(players):
+    expected = players[0].predict(IMAGES / np.float32(255), verbose=0)
+    subject = trained(players)
+    np.testing.assert_allclose(subject.codes_of(ROWS, IMAGES, 0), expected[ROWS], atol=1e-5)
+    np.testing.assert_allclose(subject.query(IMAGES[:2], 0), expected[:2], atol=1e-5)
+    np.testing.assert_allclose(
+        subject.white_box(IMAGES[:2] / np.float32(255)), expected[:2], atol=1e-5
+    )
+    logits = players[1].predict(expected, verbose=0)
+    np.testing.assert_allclose(subject.task_output(expected), logits, atol=1e-5)
+    assert subject.code_shape == (4, 4, 4)
+
+
+def test_everything_leaves_through_the_channel(players):
+    subject = trained(players, Channel(clip=0.5, levels=3))
+    for codes in (
+        subject.codes_of(ROWS, IMAGES, 0),
+        subject.query(IMAGES, 0),
+        subject.white_box(tf.constant(IMAGES / np.float32(255))),
+    ):
+        assert set(np.unique(codes)) <= {-0.5, 0.0, 0.5}
+
+
+def test_gradient_reaches_the_image_through_the_channel(players):
+    image = tf.Variable(IMAGES[:1] / np.float32(255))
+    with tf.GradientTape() as tape:
+        code = trained(players, Channel(clip=0.5, levels=3)).white_box(image)
+        value = tf.reduce_sum(tf.square(code - 1.0))
+    gradient = tape.gradient(value, image)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0
+
+
+def test_hash_is_of_the_weights(players):
+    encoder, _ = players
+    other = keras.models.clone_model(encoder)
+    other.set_weights(encoder.get_weights())
+    same = audited.weights_hash(other)
+    assert same == audited.weights_hash(encoder)
+    other.set_weights([weight + 1e-6 for weight in encoder.get_weights()])
+    assert audited.weights_hash(other) != same
+
+
+def recorded_codes(logits=None):
+    images = ImageSet(
+        IMAGES, np.zeros((6, 0), np.uint8), np.arange(6), (), tuple("abcdef"), (), False
+    )
+    codes = np.arange(24, dtype=np.float32).reshape(6, 4)
+    return RecordedCodes(codes, images, logits, False, (2, 2))
+
+
+def test_recorded_codes_can_be_read_by_row_and_nothing_can_be_asked():
+    codes = recorded_codes()
+    subject = audited.recorded_subject(codes, channel=Channel(), words="file")
+    np.testing.assert_array_equal(subject.codes_of(ROWS, IMAGES, 0), codes.codes[ROWS])
+    assert subject.encoder is None
+    assert subject.white_box is None
+    assert subject.not_white_box
+    assert subject.code_shape == (2, 2)
+
+
+def test_encoder_as_recorded_gives_the_same_codes_and_no_more(players):
+    subject = trained(players)
+    frozen = audited.as_recorded(subject, IMAGES)
+    np.testing.assert_allclose(
+        frozen.codes_of(ROWS, IMAGES, 0), subject.codes_of(ROWS, IMAGES, 0), atol=1e-5
+    )
+    assert frozen.encoder is None
+    assert frozen.white_box is None
+    assert audited.as_recorded(frozen, IMAGES) is frozen
+    assert dataclasses.replace(frozen).task_output is subject.task_output

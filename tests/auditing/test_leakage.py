@@ -1,0 +1,90 @@
+"""Leakage worked out by hand, and which references compare."""
+
+import numpy as np
+import pytest
+
+from arl_tf.auditing import leakage
+from arl_tf.metrics.reconstruction import MEASURES
+
+ONES = np.ones((1, 4))
+FEW = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 0, 2]])
+
+
+def measures_of(value, count=4):
+    return {measure: np.full(count, float(value)) for measure in MEASURES}
+
+
+def reference_of(value, names=("decoder",)):
+    return leakage.Reference(
+        "runs/reference", {name: measures_of(value) for name in names}, (8, 8, 32)
+    )
+
+
+def leak(attacked, floors, reference, weights=ONES):
+    per_attack = {name: measures_of(value) for name, value in attacked.items()}
+    floors = {name: measures_of(value) for name, value in floors.items()}
+    return leakage.leakage("ssim", per_attack, floors, reference, weights)
+
+
+@pytest.mark.parametrize(
+    ("attacked", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25), (0.7, 1.25), (0.1, -0.25)]
+)
+def test_leakage_is_the_share_of_what_the_unprotected_encoder_gives_beyond_the_floor(
+    attacked, expected
+):
+    found = leak({"decoder": attacked}, {"task": 0.2, "mean": 0.1}, reference_of(0.6), FEW)
+    assert found["value"] == pytest.approx(expected)
+    assert found["ci95"] == pytest.approx([expected, expected])
+
+
+def test_floor_is_the_best_of_all_attacks_on_less_than_the_code():
+    found = leak({"decoder": 0.5}, {"a": 0.1, "b": 0.4, "mean": 0.2}, reference_of(0.6))
+    assert found["value"] == pytest.approx(0.5)
+
+
+def test_worst_attack_counts():
+    found = leak({"decoder": 0.3, "linear": 0.5}, {"mean": 0.2}, reference_of(0.6))
+    assert found["value"] == pytest.approx(0.75)
+
+
+def test_leakage_is_null_without_a_reference_or_where_the_reference_leaks_nothing():
+    assert leak({"decoder": 0.3}, {"mean": 0.2}, None)["value"] is None
+    assert leak({"decoder": 0.3}, {"mean": 0.2}, reference_of(0.2))["value"] is None
+
+
+def test_reference_counts_by_the_attacks_that_were_let_at_this_code_too():
+    reference = leakage.Reference(
+        "r", {"decoder": measures_of(0.6), "optimisation": measures_of(1.0)}, (8,)
+    )
+    assert leak({"decoder": 0.4}, {"mean": 0.2}, reference)["value"] == pytest.approx(0.5)
+    described = leakage.describe_reference(reference, ["decoder"], ONES)
+    assert described["worst"]["ssim"]["attack"] == "decoder"
+
+
+def test_reference_attacked_by_others_only_is_refused():
+    with pytest.raises(ValueError, match="the same --audit level"):
+        leak({"linear": 0.4}, {"mean": 0.2}, reference_of(0.6))
+
+
+def test_interval_resamples_the_same_people_in_all_terms():
+    # What the people add to all three alike cancels: the interval has no width.
+    people = np.array([0.0, 0.3, -0.2, 0.1])
+    per_attack = {"decoder": dict.fromkeys(MEASURES, 0.4 + people)}
+    floors = {"mean_image": dict.fromkeys(MEASURES, 0.2 + people)}
+    reference = leakage.Reference("r", {"decoder": dict.fromkeys(MEASURES, 0.6 + people)}, (8,))
+    found = leakage.leakage("ssim", per_attack, floors, reference, FEW)
+    assert found["ci95"] == pytest.approx([0.5, 0.5])
+
+
+def test_worst_attack_is_chosen_for_each_measure():
+    one, other = measures_of(0.5), measures_of(0.4)
+    other["ssim"] = np.full(4, 0.9)
+    worst = leakage.worst_attacks({"one": one, "other": other})
+    assert worst["ssim"] == "other"
+    assert worst["psnr"] == "one"
+
+
+def test_tail_is_of_face_similarity():
+    measures = measures_of(0.1, count=200)
+    measures["face_similarity"] = np.concatenate([np.zeros(198), [0.6, 0.8]])
+    assert leakage.tail_estimate(measures, np.ones((1, 200)))["value"] == pytest.approx(0.7)

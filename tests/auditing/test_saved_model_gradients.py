@@ -1,0 +1,232 @@
+"""The differentiable form of a signature: the same codes, with gradients, or a reason why not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_function
+
+from arl_tf.auditing.encoders.saved_model_gradients import (
+    NotDifferentiableError,
+    check_mean,
+    differentiable_signature,
+    random_images,
+)
+from arl_tf.auditing.encoders.saved_model_io import load_signature
+
+SHAPE = (None, SIZE, SIZE, 3)
+
+
+def turned_resized(image, scale):
+    """Bytes are flipped, cut, padded and resized before they become floats."""
+    image = tf.image.flip_left_right(tf.transpose(image, (0, 2, 1, 3)))[:, 4:-4, 4:-4]
+    image = tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]])
+    resized = tf.image.resize(image, (SIZE, SIZE), antialias=True)
+    return convolved(resized, scale)
+
+
+def channels_gathered(image, scale):
+    return cast_and_convolved(tf.gather(image, [2, 1, 0], axis=-1), scale)
+
+
+def converted(image, scale):
+    return convolved(255.0 * tf.image.convert_image_dtype(image, tf.float32), scale)
+
+
+def shaped_by_itself(image, scale):
+    """Reads the bytes' shape beside their values; two casts."""
+    pooled = tf.reshape(tf.cast(image, tf.float32), (tf.shape(image)[0], -1))[:, :12]
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.reshape(code, (-1, 64)) + tf.tile(pooled, [1, 6])[:, :64] / 255.0}
+
+
+def looped(image, scale):
+    """A loop and a branch, over floats."""
+    floats = tf.map_fn(lambda one: one * 0.5, tf.cast(image, tf.float32))
+    return tf.cond(scale > 1, lambda: convolved(floats, scale), lambda: convolved(floats, -scale))
+
+
+def load(path, function, shape=SHAPE):
+    folder = save_function(path, shape, function)
+    return load_signature(folder, ("serving_default",), "image", tf.uint8, "code")
+
+
+def gradient_of(encode, image, weights):
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        total = tf.reduce_sum(encode(image) * weights)
+    return tape.gradient(total, image).numpy()
+
+
+@pytest.mark.parametrize(
+    ("function", "of_floats"),
+    [
+        (cast_and_convolved, convolved),
+        (turned_resized, turned_resized),
+        (channels_gathered, channels_gathered),
+        (converted, convolved),
+        (shaped_by_itself, shaped_by_itself),
+        (looped, lambda image, scale: convolved(image * 0.5, scale)),
+    ],
+)
+def test_codes_are_the_signatures_and_gradients_those_of_the_float_network(
+    tmp_path, function, of_floats
+):
+    signature = load(tmp_path, function)
+    differentiable = differentiable_signature(signature, SIZE)
+    images = pictures(3)
+    image = tf.constant(images, tf.float32) / 255.0
+    code = differentiable(image).numpy()
+    np.testing.assert_allclose(code, signature(images), atol=1e-4)
+    weights = np.random.default_rng(1).normal(size=code.shape).astype(np.float32)
+    found = gradient_of(differentiable, image, weights)
+    # The same functions take floats as well.
+    expected = gradient_of(lambda x: of_floats(255.0 * x, 2.0)["code"], image, weights)
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("batch", "count"), [(1, 3), (4, 6), (4, 4), (8, 3)])
+def test_fixed_batches_are_taken_in_groups(tmp_path, batch, count):
+    signature = load(tmp_path, cast_and_convolved, (batch, SIZE, SIZE, 3))
+    differentiable = differentiable_signature(signature, SIZE)
+    image = tf.constant(pictures(count), tf.float32) / 255.0
+    expected = convolved(255.0 * image, 2.0)["code"]
+    np.testing.assert_allclose(differentiable(image), expected, atol=1e-5)
+    weights = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+    np.testing.assert_allclose(
+        gradient_of(differentiable, image, weights),
+        gradient_of(lambda x: convolved(255.0 * x, 2.0)["code"], image, weights),
+        atol=1e-5,
+    )
+
+
+def plain_noise(code):
+    return tf.random.normal(tf.shape(code))
+
+
+def cut_off_noise(code):
+    return tf.random.truncated_normal(tf.shape(code))
+
+
+def stateless_noise(code):
+    # Its seed is random, as a graph that draws its own would have it.
+    seed = tf.random.uniform((2,), maxval=2**30, dtype=tf.int32)
+    return tf.random.stateless_normal(tf.shape(code), seed)
+
+
+def with_noise(noise):
+    def function(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        return {"code": code + 3.0 * noise(code)}
+
+    return function
+
+
+@pytest.mark.parametrize("noise", [plain_noise, cut_off_noise, stateless_noise])
+def test_noise_is_left_out_and_gradients_are_those_of_the_float_network(tmp_path, noise):
+    signature = load(tmp_path, with_noise(noise))
+    differentiable = differentiable_signature(signature, SIZE, random_codes=True)
+    image = tf.constant(pictures(3), tf.float32) / 255.0
+    scale = signature.model.scale
+    expected = convolved(image * 255.0, scale)["code"]
+    np.testing.assert_allclose(differentiable(image), expected, atol=1e-4)
+    weights = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+    found = gradient_of(differentiable, image, weights)
+    by_hand = gradient_of(lambda x: convolved(x * 255.0, scale)["code"], image, weights)
+    np.testing.assert_allclose(found, by_hand, atol=1e-4 * np.abs(by_hand).max())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda image, scale: {"code": tf.abs(with_noise(plain_noise)(image, scale)["code"])},
+        lambda image, scale: {
+            "code": cast_and_convolved(image, scale)["code"]
+            + tf.random.gamma(tf.shape(image)[:1], 2.0)[:, None, None, None]
+        },
+    ],
+    ids=["noise that does not average out", "noise of another kind"],
+)
+def test_noise_whose_mean_is_not_the_code_without_it_is_refused(tmp_path, function):
+    with pytest.raises(NotDifferentiableError, match="random in a way that is not known here"):
+        differentiable_signature(load(tmp_path, function), SIZE, random_codes=True)
+
+
+def test_mean_of_random_codes_is_recognised_within_its_standard_error():
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(4, 500))
+    codes = mean + 2.0 * rng.normal(size=(64, 4, 500))
+    check_mean(mean, codes)
+    # A standard error is 2 / 8.
+    with pytest.raises(NotDifferentiableError, match=r"by 0\.4\d+, expected .* error of 0\.25"):
+        check_mean(mean + 0.4, codes)
+
+
+def test_works_inside_another_graph(tmp_path):
+    differentiable = differentiable_signature(load(tmp_path, cast_and_convolved), SIZE)
+    image = tf.constant(pictures(2), tf.float32) / 255.0
+    inside = tf.function(lambda x: gradient_of_tensor(differentiable, x))
+    np.testing.assert_allclose(inside(image), gradient_of_tensor(differentiable, image), atol=1e-6)
+
+
+def gradient_of_tensor(encode, image):
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        total = tf.reduce_sum(encode(image) ** 2)
+    return tape.gradient(total, image)
+
+
+def test_the_output_named_is_taken_among_several(tmp_path):
+    def several(image, scale):
+        return {
+            "a": tf.cast(image, tf.float32),
+            **cast_and_convolved(image, scale),
+            "z": tf.reduce_mean(tf.cast(image, tf.float32), (1, 2)),
+        }
+
+    differentiable = differentiable_signature(load(tmp_path, several), SIZE)
+    assert differentiable(tf.zeros((2, SIZE, SIZE, 3))).shape == (2, 4, 4, 4)
+
+
+def rounded(image, scale):
+    return {"code": tf.round(cast_and_convolved(image, scale)["code"] * 100.0)}
+
+
+def looked_up(image, scale):
+    return {"code": tf.cast(tf.bitwise.right_shift(image, tf.constant(2, tf.uint8)), tf.float32)}
+
+
+def mapped(image, scale):
+    code = tf.map_fn(lambda one: tf.cast(one, tf.float32), image, fn_output_signature=tf.float32)
+    return convolved(code, scale)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (rounded, "the gradient of its code is zero"),
+        (looked_up, r"feeds uint8 images to RightShift .*; expected a cast"),
+        (mapped, "feeds uint8 images to "),
+        (lambda i, s: {"code": tf.sqrt(tf.cast(i, tf.float32) * 0.0) * s + 1.0}, "not finite"),
+    ],
+)
+def test_where_there_is_no_gradient_the_reason_is_said(tmp_path, function, words):
+    with pytest.raises(NotDifferentiableError, match=words):
+        differentiable_signature(load(tmp_path, function), SIZE)
+
+
+def test_other_codes_than_the_signatures_are_refused(tmp_path):
+    # A code this steep turns the rounding of x / 255 * 255 into another code.
+    def steep(image, scale):
+        floats = tf.cast(image, tf.float32)
+        return {"code": tf.math.sin(floats * 1e5) * scale}
+
+    with pytest.raises(NotDifferentiableError, match="its retyped graph gives other codes"):
+        differentiable_signature(load(tmp_path, steep), SIZE)
+
+
+def test_random_images_are_always_the_same_bytes():
+    images = random_images(2, 64)
+    assert images.dtype == np.uint8 and images.shape == (2, 64, 64, 3)
+    np.testing.assert_array_equal(images, random_images(2, 64))
+    assert images.std() > 20 and not np.array_equal(images[0], images[1])

@@ -1,0 +1,13 @@
+"""Takes a point of the queue in the folder that is named, says which, and is killed on it."""
+
+import os
+import pathlib
+import signal
+import sys
+
+from arl_tf.experiments.sweeps.trial_queue import PointQueue
+
+if __name__ == "__main__":
+    claim = PointQueue(pathlib.Path(sys.argv[1]), "points", 1).claim()
+    print(claim.point.name, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,134 @@
+"""Conditions: how they are read, and which end of an interval they are held against."""
+
+import json
+
+import pytest
+
+from arl_tf.config import conditions
+from arl_tf.config.conditions import Condition, check_conditions, parse_conditions
+from arl_tf.metrics import reconstruction
+
+FIGURES = {
+    "face_similarity": {"value": 0.24, "ci95": [0.22, 0.26]},
+    "mean_mcc": {"value": 0.41, "ci95": [0.39, 0.43]},
+    "leakage.face_similarity": {"value": 0.2, "ci95": None},
+    "leakage.psnr": {"value": None, "ci95": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("face_similarity<=0.25", Condition("face_similarity", 0.25)),
+        (" mean_mcc >= 0.4 ", Condition("mean_mcc", 0.4)),
+        ("leakage.reid_rank1<=1e-1", Condition("leakage.reid_rank1", 0.1)),
+        ("mean_mcc>=0.95*reference", Condition("mean_mcc", 0.95, of_reference=True)),
+        ("mean_mcc>=reference", Condition("mean_mcc", 1.0, of_reference=True)),
+        ("mean_mcc>=0.5 * 0.8", Condition("mean_mcc", 0.4)),
+        ("psnr<=-.5", Condition("psnr", -0.5)),
+    ],
+)
+def test_condition_is_read_as_written(text, expected):
+    assert parse_conditions(text) == (expected,)
+
+
+def test_conditions_are_separated_by_commas_and_keep_their_order():
+    read = parse_conditions("mean_mcc>=0.4, face_similarity<=0.25,")
+    assert [condition.measure for condition in read] == ["mean_mcc", "face_similarity"]
+    assert parse_conditions("") == ()
+
+
+@pytest.mark.parametrize("text", ["face_similarity<=0.25", "mean_mcc>=0.95*reference"])
+def test_condition_in_words_reads_as_itself(text):
+    (condition,) = parse_conditions(text)
+    assert str(condition) == text
+    assert parse_conditions(str(condition)) == (condition,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("face_similarity<0.25", "can't be read"),
+        ("face_similarity=0.25", "can't be read"),
+        ("face_similarity<=", "can't be read"),
+        ("face_similarity<=nan", "can't be read"),
+        ("face_similarity<=0.25 and more", "can't be read"),
+        ("mean_mcc>=reference*0.95", "can't be read"),
+        ("mean_mc>=0.4", "unknown measure 'mean_mc'"),
+        ("face_similarity>=0.25", "asks for a worse code: face_similarity takes <="),
+        ("mean_mcc<=0.4", "asks for a worse code: mean_mcc takes >="),
+        ("mean_mcc>=1e999", "finite number"),
+    ],
+)
+def test_condition_that_makes_no_sense_is_refused(text, message):
+    with pytest.raises(ValueError, match="The condition") as refused:
+        parse_conditions(text)
+    assert message in str(refused.value)
+    assert text in str(refused.value)
+
+
+def outcome(text, figures=FIGURES, reference=None):
+    (found,) = check_conditions(parse_conditions(text), figures, reference)
+    return found
+
+
+def test_attackers_gain_is_held_against_the_high_end_of_its_interval():
+    found = outcome("face_similarity<=0.25")
+    assert (found.value, found.compared, found.holds) == (0.24, 0.26, False)
+    assert outcome("face_similarity<=0.26").holds
+
+
+def test_utility_is_held_against_the_low_end_of_its_interval():
+    found = outcome("mean_mcc>=0.4")
+    assert (found.value, found.compared, found.holds) == (0.41, 0.39, False)
+    assert outcome("mean_mcc>=0.39").holds
+
+
+def test_figure_without_interval_counts_by_its_value():
+    found = outcome("leakage.face_similarity<=0.2")
+    assert (found.compared, found.holds) == (0.2, True)
+
+
+@pytest.mark.parametrize("measure", ["leakage.psnr", "reid_rank1"])
+def test_figure_that_was_not_measured_meets_no_condition(measure):
+    found = outcome(f"{measure}<=1e9")
+    assert (found.compared, found.holds) == (None, False)
+    assert "no figure" in found.words
+
+
+def test_share_of_the_reference_is_a_share_of_its_value():
+    reference = {"mean_mcc": {"value": 0.4, "ci95": [0.1, 0.9]}}
+    found = outcome("mean_mcc>=0.95*reference", reference=reference)
+    assert found.bound == pytest.approx(0.38)
+    assert found.holds
+    assert not outcome("mean_mcc>=reference", reference=reference).holds
+
+
+def test_share_of_an_unknown_reference_is_missed():
+    found = outcome("mean_mcc>=0.95*reference")
+    assert (found.bound, found.holds) == (None, False)
+    assert "reference's figure is not known" in found.words
+
+
+def test_words_tell_the_figure_and_the_end_that_counted():
+    assert outcome("face_similarity<=0.25").words == (
+        "face_similarity<=0.25 is missed: face_similarity is 0.240, the high end of its interval"
+        " 0.260"
+    )
+    assert outcome("leakage.face_similarity<=0.5").words == (
+        "leakage.face_similarity<=0.5 holds: leakage.face_similarity is 0.200"
+    )
+
+
+def test_attack_measures_are_the_rulers():
+    assert conditions.ATTACK_MEASURES == reconstruction.MEASURES
+
+
+def test_report_holds_a_figure_for_every_measure(smoke_run):
+    workdir, _ = smoke_run
+    content = json.loads((workdir / "audit" / "report.json").read_text())
+    figures = conditions.report_figures(content)
+    assert set(figures) == set(conditions.DIRECTIONS)
+    assert figures["face_similarity"] is content["worst"]["face_similarity"]
+    assert figures["mean_mcc"] is content["utility"]["mean_mcc"]
+    assert figures["leakage.ssim"] is content["leakage"]["ssim"]

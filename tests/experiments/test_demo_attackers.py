@@ -1,0 +1,321 @@
+"""The attackers stage: SavedModels are what was fitted, on X2 alone, and appear by rename."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_main
+
+from arl_tf.attacks import closed_form, decoder_attacks, shipped
+from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.config.settings import Config
+from arl_tf.data import image_sets, splits
+from arl_tf.data.faces import generation
+from arl_tf.experiments import attackers_stage, audits, run_directory, stages
+from arl_tf.experiments.attackers_stage import FOLDER
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.exporting import saved_models
+from arl_tf.metrics.equivalence import ExportError
+from arl_tf.utils import files
+from serving.server.validation import Limits
+from serving.web import demo
+
+SETTINGS = AttackerOptions(
+    width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3
+)
+SIDE = 8
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (120, SIDE, SIDE, 3)).astype(np.uint8)
+CONFIG = Config(
+    stages="attackers",
+    num_faces=120,
+    images_per_identity=1,
+    image_size=32,
+    attacker_width=4,
+    attacker_depth=0,
+    attacker_steps=8,
+    attacker_batch_size=8,
+)
+
+
+def grid_code(images):
+    """Codes [N, 4, 4, 3]: every other pixel, mixed and shifted."""
+    mixing = np.float32([[0.5, 1, 0], [0, 2, 1], [1, 0, -30]])
+    return images[:, :: images.shape[1] // 4, :: images.shape[2] // 4] @ mixing / 255 + 7
+
+
+def vector_code(images):
+    """Codes [N, 5]."""
+    return grid_code(images).reshape(len(images), -1)[:, :5]
+
+
+def evidence(encode):
+    public, held_out = PICTURES[:100], PICTURES[100:]
+    codes = encode(held_out)
+    return Evidence(
+        PublicPairs(encode(public), public, codes, held_out), codes[:0], lambda image: [image]
+    )
+
+
+def run_saved(attacker, codes, path):
+    saved_models.save_attacker(attacker.pictures, attacker.variables, codes.shape[1:], path)
+    attack = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return attack(code=tf.constant(codes))["reconstruction"].numpy()
+
+
+@pytest.mark.parametrize("encode", [grid_code, vector_code])
+def test_saved_linear_map_is_the_audits(encode, tmp_path):
+    held = evidence(encode)
+    codes = held.pairs.held_out_codes
+    attacker = shipped.fit_linear(held, SETTINGS)
+    audited = closed_form.linear_attack(
+        dataclasses.replace(held, target_codes=codes), SETTINGS, name="linear"
+    )
+    assert attacker.facts["rank"] is None
+    np.testing.assert_allclose(
+        run_saved(attacker, codes, tmp_path / "saved"), audited.reconstructions, atol=1e-5
+    )
+    assert attacker.held_out_loss == pytest.approx(audited.held_out_loss[0], rel=1e-4)
+    assert attacker.facts["penalty"] == audited.settings["penalty"]
+
+
+@pytest.mark.parametrize("encode", [grid_code, vector_code])
+def test_saved_decoder_is_the_one_that_was_trained(encode, tmp_path, monkeypatch):
+    trained, train_attacker = [], decoder_attacks.train_attacker
+
+    def train_and_keep(*args, **kwargs):
+        trained.append(train_attacker(*args, **kwargs))
+        return trained[0]
+
+    monkeypatch.setattr(decoder_attacks, "train_attacker", train_and_keep)
+    held = evidence(encode)
+    codes = held.pairs.held_out_codes
+    attacker = shipped.fit_decoder(held, SETTINGS)
+    expected = trained[0](codes)
+    np.testing.assert_allclose(
+        run_saved(attacker, codes, tmp_path / "saved"), expected, rtol=1e-5, atol=1e-6
+    )
+    assert attacker.held_out_loss == pytest.approx(min(trained[0].curve.held_out_loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [12, 60])
+def test_truncation_keeps_the_best_predictions_of_its_rank(count):
+    inputs, kernel = RNG.normal(size=(count, 20)), RNG.normal(size=(20, 30))
+    inputs *= np.geomspace(1, 1e-3, 20)
+    first, second = shipped.truncated(inputs, kernel, 4)
+    assert (first.shape, second.shape) == ((20, 4), (4, 30))
+    left, values, right = np.linalg.svd(inputs @ kernel, full_matrices=False)
+    best = (left[:, :4] * values[:4]) @ right[:4]
+    np.testing.assert_allclose(inputs @ first @ second, best, atol=1e-9)
+
+
+def test_full_rank_loses_nothing():
+    inputs, kernel = RNG.normal(size=(60, 20)), RNG.normal(size=(20, 30))
+    first, second = shipped.truncated(inputs, kernel, 256)
+    np.testing.assert_allclose(first @ second, kernel, atol=1e-9)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2048, 12288), (8192, 12288), (8192, 150_528)])
+def test_shipped_linear_map_stays_below_its_bytes(inputs, outputs):
+    rank = shipped.shipped_rank(inputs, outputs)
+    assert 1 <= rank <= shipped.LARGEST_RANK
+    assert 4 * rank * (inputs + outputs) <= shipped.MOST_BYTES
+
+
+def test_small_kernel_is_shipped_in_one_piece():
+    assert shipped.shipped_rank(128, 12288) is None
+
+
+def test_truncated_map_says_what_it_lost(monkeypatch):
+    monkeypatch.setattr(shipped, "LARGEST_RANK", 2)
+    attacker = shipped.fit_linear(evidence(grid_code), SETTINGS)
+    assert attacker.facts["rank"] == 2
+    assert [tuple(v.shape) for v in attacker.variables] == [(48, 2), (2, SIDE * SIDE * 3)]
+    lost, full = (attacker.facts[f"held_out_pixel_loss{end}"] for end in ("", "_of_full_rank"))
+    assert 0 < full < lost
+
+
+class Asked:
+    """A toy encoder that notes every image it was asked about."""
+
+    def __init__(self):
+        self.images = []
+
+    def __call__(self, images):
+        self.images += [image.tobytes() for image in images]
+        return grid_code(images.astype(np.float32))
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """(run directory, images, splits, encoder) whose encoder is a toy."""
+    images = image_sets.load_images(CONFIG, tmp_path / "cache")
+    asked = Asked()
+    subject = Subject("toy", "hash", (4, 4, 3), Channel(), encoder=asked)
+    monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
+    monkeypatch.setattr(audits, "features", lambda config: lambda image: [image])
+    run = run_directory.RunDirectory(tmp_path / "run")
+    return run, images, splits.split_by_identity(images.identities, CONFIG), asked
+
+
+def write_report(run, *, sha256="hash", channel=None, **figures):
+    """A report.json with the face similarities of attackers."""
+    files.write_json(
+        run.audit("test") / "report.json",
+        {
+            "provenance": {"encoder_sha256": sha256},
+            "codes": {"channel": channel},
+            "attacks": [
+                {"name": name, "face_similarity": {"value": value, "ci95": [0, 1]}}
+                for name, value in figures.items()
+            ],
+            "leakage": {"face_similarity": {"value": 0.25, "ci95": [0, 1]}},
+        },
+    )
+
+
+def facts_of(run):
+    return json.loads((run.export / FOLDER / "attackers.json").read_text())
+
+
+def test_only_public_images_are_encoded_each_once_with_its_mirror_image(toy):
+    run, images, parts, asked = toy
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    learned = np.asarray(images.images[parts.public_train])
+    held_out = np.asarray(images.images[parts.public_validation])
+    expected = [*learned, *learned[:, :, ::-1], *held_out]
+    assert sorted(asked.images) == sorted(image.tobytes() for image in expected)
+
+
+@pytest.mark.parametrize(("linear", "decoder"), [(0.5, 0.4), (0.4, 0.5)])
+def test_attacker_is_the_one_that_the_audit_found_better(toy, linear, decoder):
+    run, images, parts, _ = toy
+    write_report(run, linear=linear, decoder=decoder, retrieval=0.9)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    facts = facts_of(run)
+    protected = facts["attackers"]["protected"]
+    assert protected["attack"] == ("linear" if linear > decoder else "decoder")
+    assert protected["face_similarity"]["value"] == max(linear, decoder)
+    assert facts["leakage"]["value"] == 0.25
+    assert protected["bytes"] > 0
+
+
+def test_without_an_audit_held_out_loss_decides(toy):
+    run, images, parts, _ = toy
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    facts = facts_of(run)
+    # Pixels of the toy code are there to be had linearly; a decoder of eight steps knows nothing.
+    assert facts["attackers"]["protected"]["attack"] == "linear"
+    assert facts["attackers"]["protected"]["chosen_by"] == "held-out loss"
+    assert facts["attackers"]["protected"]["face_similarity"] is None
+    assert facts["leakage"] is None
+
+
+@pytest.mark.parametrize(
+    ("report", "counts"),
+    [
+        ({"linear": 0.1, "decoder": 0.9}, True),
+        ({"linear": 0.1, "decoder": 0.9, "sha256": "another encoder's"}, False),
+        ({"linear": 0.1, "decoder": 0.9, "channel": {"noise": 1.0}}, False),
+        ({"decoder": 0.9}, False),
+        ({"linear": None, "decoder": 0.9}, False),
+    ],
+)
+def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_path, report, counts):
+    run = run_directory.RunDirectory(tmp_path)
+    write_report(run, **report)
+    subject = Subject("toy", "hash", (4, 4, 3), Channel())
+    assert bool(attackers_stage.audited_figures(run, subject)) is counts
+
+
+def test_without_a_reference_only_the_protected_attacker_is_written(toy):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    assert sorted(p.name for p in (run.export / FOLDER).iterdir()) == [
+        "attackers.json",
+        "protected",
+    ]
+
+
+def test_attackers_replace_the_earlier_ones(toy):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
+    old = run.export / FOLDER / "unprotected" / "1"
+    old.mkdir(parents=True)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    assert not old.exists()
+    assert demo.load_attacker(run.export / FOLDER).protected is not None
+
+
+def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monkeypatch):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
+    earlier = run.export / FOLDER / "protected" / "earlier"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("as it was")
+
+    def fail(path, codes, expected):
+        raise ExportError("injected")
+
+    monkeypatch.setattr(saved_models, "attacker_parity", fail)
+    with pytest.raises(ExportError, match="injected"):
+        attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    assert [path for path in run.export.rglob("*") if path.is_file()] == [earlier]
+
+
+def test_saved_attacker_that_computes_something_else_is_refused(tmp_path):
+    attacker = shipped.fit_linear(evidence(grid_code), SETTINGS)
+    codes = grid_code(PICTURES[:4])
+    expected = run_saved(attacker, codes, tmp_path / "saved")
+    assert saved_models.attacker_parity(tmp_path / "saved", codes, expected) <= 1e-5
+    with pytest.raises(ExportError, match="attacker: differs"):
+        saved_models.attacker_parity(tmp_path / "saved", codes, expected + 1e-3)
+
+
+def test_untrained_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"encoder\.keras: the run is not trained"):
+        stages.check_prerequisites(CONFIG, run_directory.RunDirectory(tmp_path), ["attackers"])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "message"),
+    [
+        (None, "holds no trained encoder"),
+        ({"defence": "pixel"}, "must be unprotected"),
+        ({"defence": "none", "cut": "early"}, "differs: --cut='early'"),
+    ],
+)
+def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
+    reference = run_directory.RunDirectory(tmp_path / "reference")
+    if recorded:
+        reference.checkpoints.mkdir(parents=True)
+        reference.player("encoder").touch()
+        run_directory.mark_finished(reference, "train", {**CONFIG.settings("train"), **recorded})
+    config = dataclasses.replace(CONFIG, reference=str(reference.root))
+    with pytest.raises(ValueError, match=message):
+        attackers_stage.check(config, None, [])
+
+
+def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
+    workdir = smoke_copy
+    finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    folder = workdir / "export" / "demo_attacker"
+    assert f"--demo_attacker={folder}" in finished.stdout
+    loaded = demo.load_attacker(folder)
+    image = generation.generate_faces(1, 32, seed=5, images_per_identity=1).images
+    encoder = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))
+    code = encoder.signatures["encode"](image=tf.constant(image))["code"].numpy()
+    (other_code,) = loaded.unprotected_encoder.signature("encode").run({"image": image}).values()
+    for attacker, each in ((loaded.protected, code), (loaded.unprotected, other_code)):
+        (picture,) = attacker.signature("").run({"code": each}).values()
+        assert (picture.shape, picture.dtype) == (image.shape, np.float32)
+        assert picture.min() >= 0
+        assert picture.max() <= 1
+        assert demo.attack(attacker, each, Limits()).startswith("data:image/png")
+    assert set(loaded.findings["attackers"]) == {"protected", "unprotected"}

@@ -1,0 +1,93 @@
+"""Exports of encoders whose codes carry noise: who draws it, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_models import NAMES, SIZE, build_models, pictures, proof
+
+from arl_tf.auditing.encoders import tflite_encoder
+from arl_tf.exporting import build, saved_models, tflite
+from arl_tf.metrics.equivalence import ExportError
+from arl_tf.models import architectures, code_layers
+
+NOISE = architectures.CodeBounds(noise=1.0)
+
+
+def saved_codes(path, images):
+    encode = tf.saved_model.load(str(path)).signatures["encode"]
+    return encode(image=tf.constant(images))["code"].numpy()
+
+
+@pytest.mark.parametrize("bounds", [NOISE, architectures.CodeBounds(noise=1.0, levels=2)])
+def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds, tmp_path):
+    built = build_models(bounds=bounds)
+    found = build.export_models(
+        built.encoder,
+        built.task_head,
+        image_size=SIZE,
+        attribute_names=NAMES,
+        proof=proof(),
+        export_dir=tmp_path,
+        provenance={},
+        precisions=("float32", "float16"),
+    )
+    manifest = json.loads(found.manifest_path.read_text())
+    assert "new for every code" in manifest["code"]["noise"]
+    assert manifest["code"]["levels"] == (bounds.levels or None)
+    first, second = (saved_codes(found.encoder_dir, pictures(2)) for _ in range(2))
+    assert np.abs(first - second).mean() > 0.2
+    runner = tflite.open_model(found.tflite_files[0].read_bytes(), "float32")
+    assert set(runner.get_input_details()) == {"image", "noise"}
+
+
+def test_a_seed_set_before_the_export_does_not_decide_the_noise(tmp_path):
+    tf.random.set_seed(11)
+    saved_models.save_encoder(build_models(bounds=NOISE).encoder, SIZE, tmp_path / "1")
+    codes = []
+    for _ in range(2):
+        tf.random.set_seed(11)
+        codes.append(saved_codes(tmp_path / "1", pictures(2)))
+    assert np.abs(codes[0] - codes[1]).mean() > 0.2
+
+
+def test_a_saved_encoder_that_lost_its_noise_is_refused(tmp_path):
+    built = build_models(bounds=NOISE)
+    batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures())
+    # The mean of a noisy code is the signal times the root of its share.
+    plain = build_models().encoder
+    saved_models.save_encoder(plain, SIZE, tmp_path / "1")
+    with pytest.raises(ExportError, match="standard errors from the encoder's noise"):
+        saved_models.encoder_parity(tmp_path / "1", batches, built.encoder)
+
+
+def test_a_saved_encoder_with_its_noise_passes(tmp_path):
+    built = build_models(bounds=NOISE)
+    batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures(40))
+    saved_models.save_encoder(built.encoder, SIZE, tmp_path / "1")
+    errors = saved_models.encoder_parity(tmp_path / "1", batches, built.encoder)
+    assert max(errors.values()) <= saved_models.NOISE_ERRORS
+
+
+def test_a_file_that_takes_noise_is_audited_with_new_noise_for_every_code(tmp_path):
+    built = build_models(bounds=NOISE)
+    path = tmp_path / "encoder.tflite"
+    path.write_bytes(tflite.convert(built.encoder, "float32", proof()))
+    loaded = tflite_encoder.load_tflite(path)
+    assert loaded.random_codes
+    codes = loaded.encode(np.repeat(pictures(1), 400, axis=0))
+    mean = code_layers.mean_encoder(built.encoder)(pictures(1).astype(np.float32) / 255)
+    # The standard error of each mean is sqrt(0.5 / 400) = 0.035.
+    np.testing.assert_allclose(codes.mean(axis=0), mean[0], atol=0.19)
+
+
+def test_int8_of_a_noisy_encoder_is_calibrated_with_noise():
+    built = build_models(bounds=NOISE)
+    content = tflite.convert(built.encoder, "int8", proof())
+    codes = tflite.run_images(tflite.open_model(content, "int8"), pictures(8))
+    outside = code_layers.encoder_with_noise_input(built.encoder)
+    noise = code_layers.fixed_noise(8, built.encoder.output_shape[1:])
+    expected = outside({"image": pictures(8).astype(np.float32) / 255, "noise": noise}).numpy()
+    similarity = (codes * expected).sum() / np.linalg.norm(codes) / np.linalg.norm(expected)
+    assert similarity > 0.98

@@ -1,0 +1,174 @@
+"""Noise and rounding at the end of an encoder."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from arl_tf.models import architectures, capacity, code_layers
+
+
+def encoder_of(bounds):
+    keras.utils.set_random_seed(3)
+    encoder, head = architectures.build_encoder_and_task_head(
+        "small", image_size=32, cut="middle", code_channels=3, num_attributes=2, bounds=bounds
+    )
+    return encoder, head
+
+
+def pictures(count=4):
+    return np.random.default_rng(0).random((count, 32, 32, 3), np.float32)
+
+
+def test_values_go_to_the_nearest_level_and_zero_goes_up():
+    layer = code_layers.QuantisedCode(4)
+    found = layer(tf.constant([-9.0, -1.1, -0.9, -0.1, 0.0, 0.9, 1.1, 9.0]))
+    np.testing.assert_allclose(found, [-1.5, -1.5, -0.5, -0.5, 0.5, 0.5, 1.5, 1.5], atol=1e-6)
+    np.testing.assert_array_equal(code_layers.QuantisedCode(2)(tf.constant([-0.1, 0.0])), [-1, 1])
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5, 16])
+def test_quantised_values_are_levels_and_stay_where_they_are(levels):
+    layer = code_layers.QuantisedCode(levels)
+    once = layer(tf.random.normal((500,), seed=1))
+    assert len(np.unique(once)) == levels
+    np.testing.assert_allclose(np.unique(once), capacity.code_levels(levels), atol=1e-6)
+    np.testing.assert_array_equal(layer(once), once)
+
+
+def test_gradient_passes_straight_through_within_the_levels_and_not_beyond():
+    values = tf.constant([-3.0, -0.7, 0.2, 0.99, 1.5])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = tf.reduce_sum(code_layers.QuantisedCode(2)(values))
+    np.testing.assert_array_equal(tape.gradient(total, values), [0, 1, 1, 1, 0])
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 3.0])
+def test_noise_has_its_share_and_the_mixture_variance_one(deviation):
+    layer = code_layers.NoisyCode(deviation)
+    signal = np.sign(np.random.default_rng(2).normal(size=(20_000, 2))).astype(np.float32)
+    mixed = np.asarray(layer(tf.constant(signal)))
+    share = np.asarray(layer.signal_share)
+    np.testing.assert_allclose(share, 1 / (1 + deviation**2), rtol=1e-5)
+    noise = mixed - np.sqrt(share) * signal
+    # Standard errors of a mean and of a variance of 20,000 values are 0.007 and 0.01.
+    np.testing.assert_allclose(mixed.var(axis=0), 1, atol=0.05)
+    np.testing.assert_allclose(noise.var(axis=0), 1 - share, atol=0.05)
+    assert abs(np.corrcoef(noise[:, 0], signal[:, 0])[0, 1]) < 0.04
+
+
+def test_noise_is_drawn_anew_for_every_code_in_inference_too():
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0))
+    same = np.repeat(pictures(1), 2, axis=0)
+    first, second = np.asarray(encoder(same, training=False))
+    assert np.abs(first - second).mean() > 0.3
+    assert np.abs(np.asarray(encoder(same, training=False))[0] - first).mean() > 0.3
+
+
+def test_signals_are_limited_before_the_noise():
+    layer = code_layers.NoisyCode(1.0)
+    layer.build((None, 1))
+    np.testing.assert_allclose(layer.mean(tf.constant([[99.0]])), [[2 * np.sqrt(0.5)]], rtol=1e-5)
+
+
+def test_rate_of_a_share_of_three_quarters_is_one_bit():
+    assert float(code_layers.rate_bits(tf.constant(0.75))) == pytest.approx(1.0)
+
+
+def test_only_learned_noise_has_a_trainable_share_and_a_rate():
+    for learned in (False, True):
+        encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0, learned_noise=learned))
+        encoder(pictures(), training=True)
+        noisy, _ = code_layers.bounding_layers(encoder)
+        assert len(noisy.trainable_variables) == len(encoder.losses) == int(learned)
+    # SNR 1: half a bit for each of 4 x 4 x 3 values.
+    assert float(encoder.losses[0]) == pytest.approx(0.5 * 48, rel=1e-4)
+
+
+@pytest.mark.parametrize("levels", [0, 2, 4])
+def test_mean_encoder_is_the_average_of_noisy_codes(levels):
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0, levels=levels))
+    image = pictures(1)
+    drawn = np.asarray(encoder(np.repeat(image, 4000, axis=0), training=False))
+    mean = np.asarray(code_layers.mean_encoder(encoder)(tf.constant(image)))
+    # The standard error of each mean is at most 1 / sqrt(4000) = 0.016.
+    np.testing.assert_allclose(drawn.mean(axis=0), mean[0], atol=0.08)
+
+
+def test_mean_of_levels_is_the_sum_of_what_the_noise_lets_past_each_threshold():
+    quantised = code_layers.QuantisedCode(2)
+    # A sign: P(above 0) - P(below 0); half the probability lies within 0.6745 deviations.
+    found = quantised.mean(tf.constant([[0.0, 0.6745, -1.349]]), tf.constant([1.0, 1.0, 2.0]))
+    np.testing.assert_allclose(found, [[0, 0.5, -0.5]], atol=1e-4)
+    # Little noise leaves what rounding gives.
+    values = tf.constant([[0.9, -0.2, 3.0]])
+    for levels in (3, 4):
+        rounding = code_layers.QuantisedCode(levels)
+        near = rounding.mean(values, tf.fill([3], 1e-3))
+        np.testing.assert_allclose(near, rounding(values), atol=1e-5)
+
+
+def test_noise_comes_before_the_rounding():
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0, levels=2))
+    codes = np.asarray(encoder(pictures(), training=False))
+    assert set(np.unique(codes)) == {-1.0, 1.0}
+    assert code_layers.bounding_layers(encoder)[1].levels == 2
+
+
+def test_signal_encoder_is_the_encoder_without_noise():
+    bounded, _ = encoder_of(architectures.CodeBounds(noise=2.0))
+    plain, _ = encoder_of(architectures.CodeBounds())
+    signal = code_layers.signal_encoder(bounded)
+    signal.set_weights(plain.get_weights())
+    np.testing.assert_array_equal(signal(pictures()), plain(pictures()))
+    assert code_layers.signal_encoder(plain) is plain
+
+
+# Keras 3.15 converts variables with np.array, of which NumPy 2.4 complains when weights are saved.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_bounded_encoders_come_back_from_disk(tmp_path):
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=2.0, learned_noise=True, levels=3))
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.models.load_model(tmp_path / "encoder.keras", compile=False)
+    noisy, quantised = code_layers.bounding_layers(loaded)
+    assert noisy.learned
+    assert quantised.levels == 3
+    np.testing.assert_array_equal(
+        code_layers.mean_encoder(loaded)(pictures()), code_layers.mean_encoder(encoder)(pictures())
+    )
+
+
+def test_encoders_without_bounds_have_no_bounding_layers():
+    encoder, _ = encoder_of(None)
+    assert code_layers.bounding_layers(encoder) == (None, None)
+    assert not any(isinstance(layer, layers.Layer) and layer.losses for layer in encoder.layers)
+
+
+def test_an_encoder_takes_its_noise_from_outside_where_it_is_asked_to():
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0))
+    outside = code_layers.encoder_with_noise_input(encoder)
+    noise = np.random.default_rng(1).standard_normal((4, *encoder.output_shape[1:]), np.float32)
+    mean = np.asarray(code_layers.mean_encoder(encoder)(tf.constant(pictures())))
+    without = outside({"image": pictures(), "noise": np.zeros_like(noise)}, training=False)
+    mixed = outside({"image": pictures(), "noise": noise}, training=False)
+    np.testing.assert_allclose(without, mean, atol=1e-6)
+    np.testing.assert_allclose(mixed, mean + np.sqrt(0.5) * noise, atol=1e-5)
+
+
+def test_an_encoder_without_noise_gets_no_input_for_it():
+    with pytest.raises(ValueError, match="adds no noise"):
+        code_layers.encoder_with_noise_input(encoder_of(None)[0])
+
+
+@pytest.mark.parametrize("unpredictable", [False, True])
+def test_the_seed_decides_the_noise_until_it_must_not(unpredictable):
+    encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0))
+    if unpredictable:
+        code_layers.make_unpredictable(encoder)
+    codes = []
+    for _ in range(2):
+        tf.random.set_seed(7)
+        codes.append(np.asarray(encoder(pictures(), training=False)))
+    assert (codes[0] == codes[1]).all() != unpredictable

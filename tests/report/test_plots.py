@@ -1,0 +1,83 @@
+"""Plots are the same bytes each time, take the page's colours and name no address."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from reports import report_content
+
+from arl_tf.report import plots
+
+PLOTS = (plots.leakage_scale, plots.bits_scale, plots.loss_curves)
+
+
+@pytest.mark.parametrize("draw", PLOTS)
+@pytest.mark.parametrize("leakage", [None, 0.3])
+def test_plot_is_the_same_bytes_each_time_and_takes_the_pages_colours(draw, leakage):
+    content = report_content(leakage)
+    drawn = draw(content)
+    assert drawn == draw(content)
+    assert drawn.startswith('<svg role="img" aria-label="')
+    assert "currentColor" in drawn
+    assert not any(color in drawn for color in plots.PAGE_COLORS)
+    # No black text, which a dark page would swallow.
+    assert "#000000" not in drawn
+    assert "http" not in drawn
+
+
+@pytest.mark.parametrize("draw", PLOTS)
+def test_plot_is_whole_and_takes_the_pages_width(draw):
+    root = ET.fromstring(draw(report_content(0.3)))
+    assert root.tag == "svg"
+    assert "width" not in root.attrib
+    assert "viewBox" in root.attrib
+
+
+def test_labels_stay_text():
+    drawn = plots.leakage_scale(report_content(0.3))
+    texts = [element.text for element in ET.fromstring(drawn).iter("text")]
+    assert "Face similarity" in texts
+    assert "unprotected" in "".join(re.findall(r">([^<]*)<", drawn))
+
+
+def test_scale_says_leakage_and_interval_to_who_does_not_see_it():
+    drawn = plots.leakage_scale(report_content(0.3))
+    assert "Leakage by face similarity: 30 % (25 to 35 %)" in drawn
+
+
+def test_scale_without_a_reference_is_in_face_similarity():
+    drawn = plots.leakage_scale(report_content())
+    assert "task output alone 0.200" in drawn
+    assert "unprotected" not in drawn
+
+
+def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
+    content = report_content(0.3)
+    content["codes"] |= {"rate_bits": None, "capacity_bits": 2048.0, "task_decision_bits": 4}
+    drawn = plots.bits_scale(content)
+    assert "this code at most 2,048" in drawn
+    assert "its yes or no 4" in drawn
+    assert "the picture itself 98,304" in drawn
+    assert "as it is used" not in drawn
+
+
+def test_scale_leaves_out_measures_without_a_leakage():
+    content = report_content(0.3)
+    content["leakage"]["reid_rank1"] = {"value": None, "ci95": None}
+    drawn = plots.leakage_scale(content)
+    assert "Rank 1" not in drawn
+    assert "Rank 5" in drawn
+
+
+def test_curves_show_trained_attackers_alone():
+    drawn = plots.loss_curves(report_content())
+    assert ">decoder<" in drawn
+    assert ">linear<" not in drawn
+    content = report_content()
+    content["attacks"] = content["attacks"][1:]
+    assert plots.loss_curves(content) == ""
+
+
+def test_descriptions_are_escaped():
+    drawn = plots.inlined("<svg viewBox='0 0 1 1'></svg>", 'a "quoted" <word>')
+    assert 'aria-label="a &quot;quoted&quot; &lt;word&gt;"' in drawn

@@ -1,0 +1,179 @@
+"""The sweep stage with fakes for training and audits: results, the choice, the promise on T."""
+
+import dataclasses
+import json
+
+import filelock
+import pytest
+from sweeps import audit
+
+from arl_tf.config import settings as config_module
+from arl_tf.config.settings import Config
+from arl_tf.experiments import run_directory
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.experiments.sweeps import sweep, target, trials
+from arl_tf.report import report_files
+from arl_tf.utils import files
+
+# code_noise -> (mean MCC, leakage) on validation.
+FIGURES = {0.0: (0.6, 0.6), 1.0: (0.5, 0.2), 2.0: (0.4, 0.1)}
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Fakes; notes the (split, code_noise, folder) of every audit, and what was exported."""
+    notes = {"audits": [], "exported": [], "shift_on_test": 0.0, "references": []}
+
+    def train(experiment):
+        experiment.run.checkpoints.mkdir(parents=True)
+
+    def audit_stage(experiment):
+        config, run = experiment.config, experiment.run
+        notes["references"].append((config.audit_split, config.reference))
+        notes["audits"].append((config.audit_split, config.code_noise, run.root.parent.name))
+        mcc, leakage = FIGURES[config.code_noise]
+        shift = notes["shift_on_test"] if config.audit_split == "test" else 0.0
+        content = audit(mcc, leakage + shift)
+        files.write_json(run.audit(config.audit_split) / report_files.REPORT_JSON, content)
+
+    monkeypatch.setattr(trials.train_stage, "run", train)
+    monkeypatch.setattr(trials.audit_stage, "run", audit_stage)
+    monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
+    return notes
+
+
+def run_sweep(tmp_path, made, **settings):
+    config = Config(
+        **{
+            "dataset": "faces",
+            "stages": "sweep",
+            "sweep": "code_noise=0|1|2",
+            "workdir": str(tmp_path),
+            **settings,
+        }
+    )
+
+    def export(experiment):
+        made["exported"].append((experiment.config.code_noise, experiment.run.export))
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(tmp_path / "sweep" / sweep.DELIVERY).acquire(timeout=0)
+        made["locked"] = True
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sweep.export_stage, "run", export)
+        sweep.run(Experiment(config, RunDirectory(tmp_path), None, None))
+    return json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+
+
+def choice_of(tmp_path):
+    return json.loads((tmp_path / "sweep" / "chosen.json").read_text())
+
+
+def test_sweep_writes_results_page_and_plots_and_never_reads_t(tmp_path, made):
+    found = run_sweep(tmp_path, made)
+    assert [p["settings"]["code_noise"] for p in found["points"]] == [0, 1, 2]
+    assert all(point["on_front"] for point in found["points"])
+    assert {split for split, _, _ in made["audits"]} == {"validation"}
+    for name in ("sweep.html", "front.svg", "front.png"):
+        assert (tmp_path / "sweep" / name).stat().st_size > 0
+    assert made["exported"] == [] and not (tmp_path / "sweep" / "chosen.json").exists()
+
+
+def test_second_run_audits_nothing_anew(tmp_path, made):
+    first = run_sweep(tmp_path, made)
+    audits = len(made["audits"])
+    assert run_sweep(tmp_path, made) == first and len(made["audits"]) == audits
+
+
+def test_point_that_fails_is_in_the_results_with_its_reason(tmp_path, made):
+    found = run_sweep(tmp_path, made, sweep="code_levels=0|1")
+    assert [point["state"] for point in found["points"]] == ["finished", "failed"]
+    assert "--code_levels=1" in found["points"][1]["message"]
+
+
+def test_target_that_holds_is_promised_audited_once_and_exported(tmp_path, made, capsys):
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
+    chosen = choice_of(tmp_path)
+    assert chosen["held"] and chosen["promise"].startswith("The promise held on T")
+    assert made["exported"] == [(1.0, tmp_path / "export")]
+    # No other process can choose meanwhile.
+    assert made["locked"]
+    on_test = [entry[1:] for entry in made["audits"] if entry[0] == "test"]
+    assert on_test == [(0.0, "references"), (1.0, "points")]
+    assert chosen["points_audited_on_test"] == 1
+    assert "The promise held on T" in capsys.readouterr().out
+    assert chosen["promise"] in (tmp_path / "sweep" / "sweep.html").read_text().replace("&lt;", "<")
+
+
+def test_promise_that_breaks_on_t_is_said_plainly(tmp_path, made, capsys):
+    made["shift_on_test"] = 0.2
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
+    chosen = choice_of(tmp_path)
+    assert not chosen["held"] and "leakage.face_similarity is 0.400" in chosen["promise"]
+    assert "The promise did NOT hold on T" in capsys.readouterr().out
+
+
+def test_sweep_that_was_moved_audits_t_beside_the_reference_where_it_is_now(tmp_path, made):
+    run_sweep(tmp_path / "before", made)
+    (tmp_path / "before").rename(tmp_path / "after")
+    run_sweep(tmp_path / "after", made, target="leakage.face_similarity<=0.25")
+    on_test = [path for split, path in made["references"] if split == "test"]
+    (reference,) = (tmp_path / "after" / "references").glob("*/")
+    assert on_test == ["", str(reference)]
+
+
+def test_utility_target_takes_the_least_leakage(tmp_path, made):
+    run_sweep(tmp_path, made, target="mean_mcc>=0.8*reference")
+    assert made["exported"][0][0] == 1.0
+
+
+def test_where_none_qualifies_nothing_is_exported_and_t_stays_unread(tmp_path, made):
+    with pytest.raises(target.NoPointQualifiesError, match="The nearest is code_noise=2"):
+        run_sweep(tmp_path, made, target="leakage.face_similarity<=0.05")
+    assert made["exported"] == [] and not (tmp_path / "sweep" / "chosen.json").exists()
+    assert "test" not in {split for split, _, _ in made["audits"]}
+    assert (tmp_path / "sweep" / "sweep.html").exists()
+
+
+def test_choice_waits_for_points_of_other_processes(tmp_path, made, capsys):
+    config = Config(dataset="faces", stages="sweep", sweep="code_noise=0|1", workdir=str(tmp_path))
+    queue = sweep.open_queue(config, RunDirectory(tmp_path))
+    queue.enqueue([trials.point(config, {"code_noise": noise}) for noise in (0.0, 1.0)])
+    held = queue.claim()
+    run_sweep(tmp_path, made, sweep=config.sweep, target="leakage.face_similarity<=0.9")
+    assert "1 points are still running in other processes" in capsys.readouterr().out
+    assert made["exported"] == [] and held.point.overrides == {"code_noise": 0.0}
+
+
+def test_sampled_sweep_has_as_many_points_as_asked(tmp_path, made):
+    found = run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=4)
+    assert 1 <= len(found["points"]) <= 3
+    assert {point["state"] for point in found["points"]} == {"finished"}
+
+
+def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_number(
+    tmp_path, made
+):
+    run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=1)
+    done = len(made["audits"])
+    found = run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=6)
+    assert len(found["points"]) > 1 and len(made["audits"]) > done
+    assert "sweep_trials" in config_module.inheritable_names()
+
+
+def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():
+    config = Config(stages="sweep", sweep="code_noise=0..1")
+    with pytest.raises(ValueError, match="--sweep_trials=N"):
+        sweep.check(config, None, [])
+    sweep.check(dataclasses.replace(config, sweep_trials=2), None, [])
+
+
+def test_export_takes_the_gate_s_settings_from_the_present_command(tmp_path):
+    run = RunDirectory(tmp_path)
+    old = Config(require="mean_mcc>=0.1", code_noise=2.0)
+    run_directory.write_config(run, old)
+    now = Config(require="face_similarity<=0.3", allow_unaudited=True, code_noise=0.0)
+    found = sweep.recorded_config(run, **sweep.export_settings(now))
+    assert (found.require, found.allow_unaudited) == ("face_similarity<=0.3", True)
+    assert found.code_noise == 2.0

@@ -1,0 +1,84 @@
+"""sweep.html says what the sweep found and needs no network; HParams hold its points."""
+
+import re
+
+import pytest
+from sweeps import failed, results
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from arl_tf.experiments.sweeps import sweep_report, sweep_results
+
+CHOICE = {
+    "target": "face_similarity<=0.25",
+    "point": "safe",
+    "label": "label of safe",
+    "promise": "The promise did NOT hold on T: so much.",
+    "on_validation": ["it held"],
+    "points_audited_on_test": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    sweep_report.write_page(results(), folder, CHOICE)
+    return (folder / "sweep.html").read_text()
+
+
+def row_of(page, label):
+    return next(row for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL) if label in row)
+
+
+def test_page_is_whole_and_asks_nothing_of_a_network(page):
+    assert page.rstrip().endswith("</html>") and "<svg" in page
+    loaded = re.findall(r'(?:src|href)="([^"#]*)"', page)
+    assert all(address.startswith("data:") for address in loaded)
+    assert "@import" not in page and "url(http" not in page
+
+
+def test_every_finished_point_has_a_row_with_its_figures_and_standing(page):
+    safe = row_of(page, "2. label of safe")
+    for text in ("chosen; on the front", "0.400", "0.200", "0.180 to 0.220", "8,192", "2,048"):
+        assert text in safe
+    assert "surely beaten" in row_of(page, "3. label of beaten")
+    assert "leakage too uncertain to compare" in row_of(page, "4. label of unknown")
+
+
+def test_points_without_figures_are_listed_with_their_reason(page):
+    listed = re.search(r'<ul id="unfinished">.*?</ul>', page, re.DOTALL)[0]
+    assert "label of impossible" in listed and "can&#39;t be" in listed
+
+
+def test_page_says_whether_the_promise_held_and_how_often_t_was_looked_at(page):
+    assert "face_similarity&lt;=0.25" in page and "The promise did NOT hold on T" in page
+    assert "2 points of this sweep have been audited on T" in page
+
+
+def test_summary_gives_both_ends_of_the_front_and_the_cost():
+    words = sweep_report.summary(results())
+    assert words.startswith("4 of 5 operating points are finished, 1 failed; 2 on the front: ")
+    assert "from leakage 0.200 (mean MCC 0.400) to 0.500 (0.600)." in words
+    # Shared 100 + trainings 40 + audits 20 + reference 20, beside 300 s more.
+    assert "4 timed points took 3 min, 0.38 of what as many full runs" in words
+
+
+def test_page_of_a_sweep_in_which_all_failed_says_so(tmp_path):
+    sweep_report.write_page(sweep_results.assemble([failed("a")], {}, {}), tmp_path, None)
+    page = (tmp_path / "sweep.html").read_text()
+    assert "0 of 1 operating points are finished, 1 failed." in page and 'id="choice"' not in page
+
+
+def test_hyper_parameters_hold_a_run_for_each_point_and_no_value_for_an_unknown(tmp_path):
+    for _ in range(2):
+        sweep_report.write_hyper_parameters(results(), tmp_path / "sweep")
+    folders = {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
+    assert folders == {"useful", "safe", "beaten", "unknown"}
+    for name, tags in (
+        ("safe", {"sweep/mean_mcc", "sweep/leakage"}),
+        ("unknown", {"sweep/mean_mcc"}),
+    ):
+        events = EventAccumulator(str(tmp_path / "sweep" / name))
+        events.Reload()
+        assert tags <= set(events.Tags()["tensors"]) | set(events.Tags()["scalars"])
+        assert len(list((tmp_path / "sweep" / name).glob("events*"))) == 1
+    assert "sweep/leakage" not in events.Tags()["tensors"]

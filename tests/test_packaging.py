@@ -1,0 +1,92 @@
+"""The package as users install it: a wheel in an environment of its own, outside the checkout."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+
+import pytest
+from conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def run(*command, cwd):
+    """Runs a command without what a checkout lends it; returns its output."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    finished = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-3000:]
+    return finished.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """(python, folder) of a fresh environment that holds the wheel; its dependencies are ours."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "*.egg-info", "node_modules")
+    shutil.copytree(ROOT, source, ignore=ignore)
+    build = (
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    )
+    run(*build, "--quiet", "--wheel-dir", str(folder), str(source), cwd=folder)
+    shutil.rmtree(source)
+    venv.create(folder / "venv", with_pip=True, symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    (wheel,) = folder.glob("arl_tf-*.whl")
+    run(str(python), "-m", "pip", "install", "--no-deps", "--no-index", str(wheel), cwd=folder)
+    (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    # The dependencies are not fetched again: those of this environment are behind its own.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python, folder
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_outside_the_checkout_with_help_smoke_run_and_report(installed):
+    python, folder = installed
+    where = run(str(python), "-c", "import arl_tf; print(arl_tf.__file__)", cwd=folder)
+    assert pathlib.Path(where.strip()).is_relative_to(folder / "venv")
+    assert "--flagfile" in run(str(python.with_name("arl_tf")), "--help", cwd=folder)
+    flags = f"--flagfile={ROOT / 'configs' / 'smoke.cfg'}"
+    run(str(python.with_name("arl_tf")), flags, "--workdir=run", cwd=folder)
+    assert (folder / "run" / "audit" / "report.html").stat().st_size > 10_000
+    assert (folder / "run" / "export" / "manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_types_of_the_public_surface_are_right():
+    run(sys.executable, "-m", "mypy", cwd=ROOT)
+
+
+def test_requirements_pin_every_dependency_and_every_run_time_extra():
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    extras = PROJECT["optional-dependencies"]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(
+            extras[e][i]
+            for e in ("serve", "client", "sweep", "tfds")
+            for i in range(len(extras[e]))
+        ),
+    ]
+    names = {
+        text.partition("#")[0].split("[")[0].split(">")[0].split("=")[0].strip().lower()
+        for text in wanted
+    }
+    assert {name.replace("_", "-") for name in names} == pinned

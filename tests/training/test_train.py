@@ -1,0 +1,112 @@
+"""Training as a whole: a killed run continues, a diverging one stops, phases follow the plan."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from commands import run_module
+from conftest import run_main
+
+from arl_tf.config.settings import Config
+from arl_tf.training import building, callbacks, checkpoints, learner, train
+
+
+def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path):
+    uninterrupted, _ = smoke_run
+    workdir = tmp_path / "run"
+    flags = (
+        "--flagfile=configs/smoke.cfg",
+        f"--workdir={workdir}",
+        "--stages=train",
+        "--deterministic",
+    )
+    killed = run_module("tests.killed_run", *flags)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert not (workdir / "checkpoints" / "encoder.keras").exists()
+    resumed = run_main(*flags)
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert "Resuming after epoch 2" in resumed.stderr
+    for player in train.PLAYERS:
+        expected = checkpoints.load_player(uninterrupted / "checkpoints" / f"{player}.keras")
+        found = checkpoints.load_player(workdir / "checkpoints" / f"{player}.keras")
+        for one, other in zip(expected.get_weights(), found.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    epochs = [json.loads(line)["epoch"] for line in lines]
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_unfinished_training_is_not_continued_with_other_settings(tmp_path):
+    workdir = tmp_path / "run"
+    (workdir / "checkpoints").mkdir(parents=True)
+    settings = {"mu": 0.5}
+    (workdir / "config.json").write_text(json.dumps({"settings": settings}))
+    refused = run_main(f"--workdir={workdir}", "--stages=train", "--mu=0.25")
+    assert refused.returncode == 2
+    assert "--mu=0.5 (now: 0.25)" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [(learner.TASK, 4), (learner.ADVERSARY, 2), (learner.ADVERSARIAL, 6)]),
+        ({"defence": "none"}, [(learner.TASK, 4)]),
+        ({"decoder_warmup_epochs": 0}, [(learner.TASK, 4), (learner.ADVERSARIAL, 6)]),
+    ],
+)
+def test_phases_follow_the_settings(settings, expected):
+    config = Config(warmup_epochs=4, epochs=6, **{"decoder_warmup_epochs": 2, **settings})
+    assert train.phases(config) == expected
+
+
+@pytest.mark.parametrize("name", sorted(callbacks.REMEDIES))
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_loss_that_is_not_finite_stops_training_and_says_what_to_lower(name, value):
+    with pytest.raises(callbacks.TrainingDiverged, match=rf"{name} is .*: training diverged.*--"):
+        callbacks.check_losses({"loss": 0.5, name: value}, "step 3")
+
+
+def test_absurd_task_loss_counts_as_diverged_and_healthy_ones_do_not():
+    with pytest.raises(callbacks.TrainingDiverged, match="task_loss is 7"):
+        callbacks.check_losses({"loss": 7.0, "task_loss": 7.0}, "step 3")
+    callbacks.check_losses({"loss": -1.2, "task_loss": 0.6, "privacy_loss": -1.8}, "step 3")
+
+
+def test_mean_image_is_the_mean_of_the_chosen_rows():
+    images = np.zeros((3, 2, 2, 3), np.uint8)
+    images[1], images[2] = 51, 255
+    np.testing.assert_allclose(building.mean_image(images, np.array([0, 1])), 0.1, atol=1e-7)
+
+
+def test_lines_of_epochs_that_were_not_saved_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3')
+    callbacks.drop_lines_after(path, 1)
+    assert path.read_text() == '{"epoch": 1}\n'
+
+
+def test_only_the_last_two_checkpoints_are_kept_and_the_newest_is_found(tmp_path):
+    class Learner:
+        phase = learner.TASK
+
+        def save_weights(self, path):
+            path.write_text("weights")
+
+    assert checkpoints.latest(tmp_path) is None
+    for epoch in (1, 2, 3, 10):
+        checkpoints.save(tmp_path, Learner(), epoch=epoch)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch_00003", "epoch_00010"]
+    weights, state = checkpoints.latest(tmp_path)
+    assert weights.read_text() == "weights"
+    assert state == {"epoch": 10, "phase": learner.TASK}
+
+
+def test_checkpoint_that_was_cut_off_does_not_count(tmp_path):
+    (tmp_path / ".unfinished_00004").mkdir()
+    assert checkpoints.latest(tmp_path) is None
+
+
+def test_missing_player_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"encoder\.keras.*--stages=train first"):
+        checkpoints.load_player(tmp_path / "encoder.keras")
