@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Findings, chosen_tasks
+from arl_tf.data.shared_photos import SharedPhotos, find_shared
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
@@ -43,7 +46,17 @@ def warnings(
         said.append(f"A photo has the same code each time: {count} of them tell no more than one.")
     if not found.images.identities_known:
         said.append("No identities are known: pictures of one person may stand on both sides.")
-    return said
+    shared = shared_with_test(found).sentence()
+    return [*said, shared] if shared else said
+
+
+def shared_with_test(found: Findings) -> SharedPhotos:
+    """Photos under attack that stand in X1 or X2 as well."""
+    images = found.images.images
+    others = np.setdiff1d(
+        np.arange(len(images)), np.concatenate([found.rows.target, found.rows.utility])
+    )
+    return find_shared(images, others, found.rows.target)
 
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:

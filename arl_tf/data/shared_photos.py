@@ -6,6 +6,7 @@ other in these, hence a candidate counts only if the pictures agree, too, in 16 
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,13 @@ FLAT = 2.0
 # Bits of the hash that may differ.
 MOST_BITS = 10
 # Root mean square of the difference of two small pictures, each less its mean colour, 0 to 255; and
-# as a share of what a picture differs from its own mean colour. On 8,997 photos of CelebA all pairs
-# within these are the same photo, and the next ones, from 18 on, are others.
+# as a share of what a picture differs from its own mean colour. Among 8,997 photos of CelebA five
+# pairs are within these, each of one photo; pairs of different photos begin at 18.
 MOST_DIFFERENCE, MOST_SHARE = 12.0, 0.25
 # Rows of images at a time: of the pictures turned into numbers, of the table of distances.
 BLOCK = 512
+# Pairs that splits.json names.
+NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,25 @@ class SharedPhotos:
     def num_test_images(self) -> int:
         """How many test images have one like them."""
         return len(np.unique(self.pairs[:, 0]))
+
+    def sentence(self) -> str:
+        """What is to be said of them; empty where there are none."""
+        if not len(self.pairs):
+            return ""
+        return (
+            f"{self.num_test_images()} test images are, exactly or nearly, photos that X1 or X2"
+            f" holds as well ({int(self.exact.sum())} of {len(self.pairs)} pairs are equal): an"
+            " audit with shared photos measures nothing. Remove them from the data set."
+        )
+
+    def record(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """For splits.json: how many, and the names of the first pairs."""
+        return {
+            "test_images": self.num_test_images(),
+            "pairs": len(self.pairs),
+            "equal_pairs": int(self.exact.sum()),
+            "first_pairs": [[names[row] for row in pair] for pair in self.pairs[:NAMED]],
+        }
 
 
 def find_shared(images: np.ndarray, others: np.ndarray, test: np.ndarray) -> SharedPhotos:
