@@ -11,14 +11,16 @@ import tempfile
 import numpy as np
 
 from serving.clients.contract import Attributes
-from serving.clients.errors import EncoderError
+from serving.clients.errors import EncoderError, NotFoundError
 from serving.clients.rest_client import EncoderClient
-from serving.device import packing
+from serving.device import packing, picture_files
 from serving.device.encoder import DeviceEncoder
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
 
 LONGEST_S = 86400.0
+# Digits of a hash that a message shows.
+SHOWN = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +69,23 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         " head, and prints the attributes it reads from them.",
     )
     add = command.add_argument
-    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or WebP, any size")
+    add(
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="a picture of any size, a folder (with its subfolders), or a pattern such as"
+        " 'album/*.jpg' in quotes",
+    )
     add("--tflite", required=True, metavar="FILE", help="the exported encoder_*.tflite")
     add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
     add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
+    add(
+        "--version",
+        type=int,
+        metavar="N",
+        help="the task head's version; default: that of the manifest, whose codes it reads",
+    )
+    add("--label", metavar="NAME", help="a label of the task head instead, such as canary")
     add(
         "--manifest",
         metavar="FILE",
@@ -93,6 +108,10 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     options = parser.parse_args(arguments)
     if not (options.head or options.save_code):
         command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
+    if options.version is not None and options.label is not None:
+        command.error("give --version or --label, not both")
+    if options.version is not None and options.version < 0:
+        command.error(f"--version must be >= 0, got {options.version}")
     if not 0 < options.timeout <= LONGEST_S:
         command.error(f"--timeout must be > 0 and <= {LONGEST_S:g}, got {options.timeout:g}")
     return parser, options
@@ -108,7 +127,7 @@ def encode(options: argparse.Namespace) -> Outcome:
     device = DeviceEncoder(options.tflite, noise_key=key)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
-    photos, codes, unreadable = encode_photos(device, options.photos)
+    photos, codes, unreadable = encode_photos(device, picture_files.expanded(options.photos))
     outcome = Outcome(photos, unreadable)
     if options.save_code:
         content = code_bytes(codes, manifest)
@@ -129,10 +148,15 @@ def check_same_export(device: DeviceEncoder, manifest: Manifest) -> None:
             f"The TFLite file has image size and code shape {found}, the manifest {expected}: they"
             " are of different exports."
         )
+    if manifest.file_hashes and device.sha256 not in manifest.file_hashes:
+        raise ValueError(
+            f"The TFLite file (sha256 {device.sha256[:SHOWN]}...) is none of those that the"
+            " manifest lists: they are of different exports. Name its own with --manifest=FILE."
+        )
 
 
 def encode_photos(
-    device: DeviceEncoder, paths: list[str]
+    device: DeviceEncoder, paths: list[pathlib.Path]
 ) -> tuple[list[pathlib.Path], np.ndarray, dict[str, str]]:
     """Paths and codes float32 [N, ...] of the photos that can be read, reasons of the others."""
     unreadable: dict[str, str] = {}
@@ -153,14 +177,52 @@ def encode_photos(
 def read_attributes(
     codes: np.ndarray, manifest: Manifest, options: argparse.Namespace
 ) -> tuple[Attributes, int]:
-    """Sends the codes to the task head; returns its answer and the bytes that were sent."""
+    """Sends the codes to the task head; returns its answer and the bytes that were sent.
+
+    Where the command line names no version, it is the manifest's: TF Serving's newest may read
+    another encoder's codes.
+    """
+    version = options.version
+    if version is None and options.label is None:
+        version = manifest.version
     with EncoderClient(
         options.head,
         task_head=options.model,
+        version=version,
+        label=options.label,
         attribute_names=manifest.attribute_names,
+        encoder_sha256=manifest.encoder_sha256,
         timeout=options.timeout,
     ) as client:
-        return client.read_attributes(codes), client.sent_bytes
+        try:
+            warn_of_unknown_encoder(client, manifest)
+            return client.read_attributes(codes), client.sent_bytes
+        except NotFoundError as error:
+            raise ValueError(f"{error}. {missing_words(options, version)}") from error
+
+
+def warn_of_unknown_encoder(client: EncoderClient, manifest: Manifest) -> None:
+    """Says where nothing shows that the task head reads this encoder's codes."""
+    is_paired = client.version is not None and client.version == manifest.version
+    if not is_paired and not (manifest.encoder_sha256 and client.head_encoder()):
+        print(
+            f"{client.task_head}: nothing tells which encoder's codes it reads (an export of an"
+            " older version of arl_tf); its answers are nonsense for those of another one",
+            file=sys.stderr,
+        )
+
+
+def missing_words(options: argparse.Namespace, version: int | None) -> str:
+    """What to do where the server has no such task head."""
+    if options.label is not None:
+        return f"Check --model={options.model} and --label={options.label}."
+    if version is None or options.version is not None:
+        return f"Check --model={options.model} and --version."
+    return (
+        f"The manifest is of version {version}: take the .tflite file and the manifest of a version"
+        f" that the server has, have it serve {version} too, or name another task head with"
+        " --version=N or --label=NAME."
+    )
 
 
 def code_bytes(codes: np.ndarray, manifest: Manifest) -> bytes:

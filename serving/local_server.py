@@ -48,8 +48,14 @@ TEXTS = (
     (
         "demo_attacker",
         None,
-        "Folder with the SavedModels protected, unprotected_encoder and unprotected, for the"
-        " reconstructions on the demo page; serving/README.md says what they take and return.",
+        "Folder with the SavedModels protected, task_output, unprotected_encoder and unprotected,"
+        " for the attacks on the demo page; serving/README.md says what they take and return.",
+    ),
+    (
+        "demo_encoder",
+        None,
+        "The .tflite file that the demo page runs in the browser; none: the one that was exported"
+        " with the served encoder.",
     ),
 )
 INTEGERS = (
@@ -176,7 +182,8 @@ def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:
     """
     try:
         settings = settings_from_flags(values)
-        return settings, LocalServer(settings, demo.pages(path_or_none(values.demo_attacker)))
+        paths = (path_or_none(values[name].value) for name in ("demo_attacker", "demo_encoder"))
+        return settings, LocalServer(settings, demo.pages(*paths))
     except ServingError as error:
         remedy = ""
         if error.code == grpc.StatusCode.FAILED_PRECONDITION:

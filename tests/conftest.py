@@ -10,7 +10,7 @@ import filelock
 import kept_readouts
 import pytest
 from commands import ROOT, run_module
-from waiting import OF_A_PROCESS
+from waiting import LONG, OF_A_PROCESS
 
 __all__ = ["ROOT", "run_main"]
 
@@ -67,6 +67,21 @@ def readouts_are_fitted_once(made_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(kept_readouts.FOLDER, str(made_once("readouts", lambda folder: None)))
         kept_readouts.keep()
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def serving_is_patient():
+    """Limits of clients and connections that a test doesn't set are LONG, for faults alone."""
+    from serving.clients.grpc_client import GrpcEncoderClient
+    from serving.clients.rest_client import EncoderClient
+    from serving.server.http_protocol import TimedProtocol
+
+    with pytest.MonkeyPatch.context() as patch:
+        for client in (EncoderClient, GrpcEncoderClient):
+            patch.setitem(client.__init__.__kwdefaults__, "timeout", LONG)
+        patch.setattr(TimedProtocol, "head_seconds", LONG)
+        patch.setattr(TimedProtocol, "read_seconds", LONG)
         yield
 
 

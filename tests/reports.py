@@ -35,6 +35,10 @@ def linkage(value):
     }
 
 
+def yardstick(value):
+    return {**{m: e for m, e in estimates(value).items() if m != "tail"}, "images": COUNT}
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -44,9 +48,16 @@ def report_content(leakage=None):
             "accuracy": utility.estimate(0.9),
             "roc_auc": utility.estimate(None),
             "attributes": {"Smiling": {"mcc": 0.7, "accuracy": 0.9, "positives": 3}},
-            "undefined_mcc": ["Bald"],
+            "mean_mcc_two_classes": {"value": 0.41, "ci95": [0.4, 0.42]},
+            "undefined_mcc": [],
+            "one_class": [],
         },
         "floors": {"mean_image": estimates(0.1), "task_output": estimates(0.2)},
+        "yardsticks": {
+            "same_person": yardstick(0.75),
+            "two_strangers": yardstick(0.05),
+            "blurred_copy": yardstick(0.85),
+        },
         "floor_attacks": [attack("task_output/decoder", 0.2)],
         "attacks": [attack("decoder", 0.5), attack("linear", 0.4, (0.3,))],
         "worst": {m: {"attack": "decoder", "value": 0.5, "ci95": [0.4, 0.6]} for m in MEASURES},
@@ -67,6 +78,8 @@ def report_content(leakage=None):
             "bytes": 8192,
             "capacity_bits": 2048.0,
             "bounded_by": "2 levels",
+            "noisy": False,
+            "codes_per_photo": 1,
             "rate_bits": 1500.0,
             "packed_bytes": 256,
             "encoder_multiply_adds": 12_000_000,
@@ -91,8 +104,16 @@ def report_content(leakage=None):
             "image_size": 64,
             "identities": 4,
             "attacker_images": 9,
+            "chance_rank1": 0.28,
+            "identities_known": True,
+            "faces": "drawn",
         },
-        "provenance": {"seed": 1, "settings": {"workdir": "runs/x"}},
+        "provenance": {
+            "date": "2026-11-25",
+            "seed": 1,
+            "encoder_sha256": "0" * 64,
+            "settings": {"workdir": "runs/x"},
+        },
     }
 
 

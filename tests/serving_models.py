@@ -16,7 +16,7 @@ from waiting import LONG
 
 from arl_tf.exporting.saved_models import save_encoder, save_task_head
 from serving.server.endpoints import LocalServer, Settings
-from serving.web import demo
+from serving.web import browser_files, demo
 
 SIZE = 16
 CODE_SHAPE = (4, 4, 3)
@@ -62,11 +62,12 @@ def b64(content):
 
 
 @contextlib.contextmanager
-def serving(folder, *, demo_attacker=None, **settings):
+def serving(folder, *, demo_attacker=None, packages=browser_files.PACKAGES, **settings):
     """A running server with the demo page on free ports, patient unless settings replace that."""
     defaults = {"model_base_path": folder, "port": 0, "rest_api_port": 0}
     defaults |= {"rest_api_timeout": LONG, "grpc_timeout": LONG}
-    server = LocalServer(Settings(**(defaults | settings)), demo.pages(demo_attacker))
+    pages = demo.pages(demo_attacker, packages=packages)
+    server = LocalServer(Settings(**(defaults | settings)), pages)
     server.start()
     try:
         yield server

@@ -35,6 +35,8 @@ def told_in_seconds(call):
     limits = [keyword.value for keyword in call.keywords if keyword.arg == "timeout"]
     if name in WAITS:
         limits += call.args[:1]
+    if name == "WebDriverWait":
+        limits += call.args[1:]
     # Of no seconds: that others have their turn.
     sleeps = name == "sleep" and ast.unparse(call.args[0]) != "0"
     return sleeps or any(map(is_number, limits))
@@ -78,6 +80,7 @@ def test_nothing_is_counted_from_import_asserted_on_a_clock_or_slept_for(path):
         ("def f():\n    time.sleep(0.1)", "seconds are stated"),
         ("def f():\n    future.result(20)", "seconds are stated"),
         ("def f():\n    subprocess.run([], timeout=120)", "seconds are stated"),
+        ("def f():\n    wait.WebDriverWait(page, 30).until(shown)", "seconds are stated"),
     ],
 )
 def test_every_such_fault_is_found(text, fault):

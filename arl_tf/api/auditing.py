@@ -26,7 +26,7 @@ from arl_tf.data.splits import Splits
 from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.models.architectures import check_decodable
 from arl_tf.models.pretrained.perceptual import perceptual_features
-from arl_tf.report import report_files, wording
+from arl_tf.report import report_files, terminal, verdict
 
 Encode = Callable[[np.ndarray], np.ndarray]
 # Of the public people, whose images stop and choose attackers.
@@ -54,7 +54,7 @@ class AuditResult:
 
     def summary(self) -> str:
         """Every attack beside the floors, the warnings and the verdict, as text."""
-        return wording.headline(self.content)
+        return terminal.headline(self.content)
 
     def save(self, folder: str | pathlib.Path, *, originals: bool = False) -> pathlib.Path:
         """Writes report.json, report.html and pictures.
@@ -78,9 +78,9 @@ class AuditResult:
             f"<tr><td>{html.escape(label)}</td>"
             + "".join(f"<td>{number(measures[name]['value'])}</td>" for name in MEASURES)
             + "</tr>"
-            for label, measures in wording.table_rows(self.content)
+            for label, measures in terminal.table_rows(self.content)
         )
-        said = html.escape(wording.verdict(self.content))
+        said = html.escape(verdict.verdict(self.content))
         return f"<p>{said}</p><table><tr>{head}</tr>{rows}</table>"
 
 

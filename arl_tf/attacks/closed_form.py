@@ -43,7 +43,7 @@ def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         settings,
         name=name,
         started=started,
-        words="best linear map from the code to pixels, in closed form",
+        words="the best linear map from the code to pixels, in closed form",
         extra={"penalty": penalty, "public_images": len(problem.rows)},
         pictures=(pictures, held_out_pictures),
     )

@@ -39,6 +39,8 @@ class Search:
         prior_weights: to choose from.
         learning_rate: of Adam, constant.
         iterations: of Adam, at most.
+        deviation: float32 of a code's shape, in whose units codes are compared; None: the
+            deviations of the public codes' channels.
     """
 
     picture: Callable[[tf.Tensor], tf.Tensor]
@@ -47,6 +49,7 @@ class Search:
     prior_weights: tuple[float, ...]
     learning_rate: float
     iterations: int
+    deviation: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +142,8 @@ def code_distance(code: tf.Tensor, wanted: tf.Tensor, deviation: np.ndarray) -> 
     Args:
         code: float32 [B, ..., c].
         wanted: likewise.
-        deviation: [c], of the public codes' channels (`code_scale.channel_moments`).
+        deviation: [c], of the public codes' channels (`standardisation.channel_moments`), or
+            [..., c], of every value.
 
     Returns:
         float32 [B]; about 2 for two unrelated images.
@@ -254,7 +258,9 @@ def adam_steps(evidence: Evidence, search: Search) -> Advance:
     weight, and how many steps are done and to do; it returns unknowns and moments. All are
     tensors, so that it is traced once. An image's steps do not depend on the others beside it.
     """
-    _, deviation = channel_moments(evidence.pairs.codes)
+    deviation = search.deviation
+    if deviation is None:
+        _, deviation = channel_moments(evidence.pairs.codes)
     momentum, second_momentum = ADAM_MOMENTA
 
     @tf.function

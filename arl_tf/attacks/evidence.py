@@ -45,6 +45,20 @@ class TaskOutputs:
 
 
 @dataclasses.dataclass(frozen=True)
+class CodeNoise:
+    """What a white-box attacker knows of the noise in the codes.
+
+    Attributes:
+        deviation: float32 of a code's shape, > 0: the noise of every value, in the codes as they
+            are attacked.
+        public_means: float32 [N, ...], codes of `PublicPairs.images` without noise.
+    """
+
+    deviation: np.ndarray
+    public_means: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Evidence:
     """Everything that an attack may use.
 
@@ -58,6 +72,7 @@ class Evidence:
             encoder is random; None where only recorded codes are at hand.
         encode: white-box: float32 [B, S, S, 3] in [0, 1] -> code, differentiable (straight through
             what is not); None where the encoder's inside is not at hand.
+        noise: what is known of the codes' noise; None where they have none, or it is not known.
         random_codes: whether the encoder gives another code for the same image each time.
         other_domain: public pairs of another data set; None where there is none.
         more_images: draws other public images of the same kind: (count, seed) -> uint8
@@ -70,6 +85,7 @@ class Evidence:
     task_outputs: TaskOutputs | None = None
     query: Callable[[np.ndarray], np.ndarray] | None = None
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None
+    noise: CodeNoise | None = None
     random_codes: bool = False
     other_domain: PublicPairs | None = None
     more_images: Callable[[int, int], np.ndarray] | None = None

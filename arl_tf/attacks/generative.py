@@ -73,8 +73,8 @@ def latent_inversion(
         name="generative_prior",
         started=started,
         extra={
-            "words": "searches the faces that a generator trained on public images can make for"
-            " those whose codes match",
+            "words": "a search, among the faces that a generator can make, for those whose codes"
+            " match; the generator was trained on public images",
             "latent": LATENT,
             "generator_steps": settings.steps,
             "parameters": recogniser.count_params() + generator.count_params(),

@@ -43,7 +43,7 @@ def optimise_images(
         learning_rate=RATE_FROM_MEAN_IMAGE if start is None else RATE_FROM_RECONSTRUCTION,
         iterations=min(ITERATIONS, settings.steps),
     )
-    origin = "the public mean image" if start is None else f"what {start.name} made of it"
+    origin = "the public mean image" if start is None else f"the pictures of {start.name}"
     return search_result(
         evidence,
         settings,
@@ -52,7 +52,7 @@ def optimise_images(
         name="optimisation",
         started=started,
         extra={
-            "words": f"optimises each picture until its code matches, from {origin}",
+            "words": f"a search for pictures whose codes match, which starts from {origin}",
             "start": "" if start is None else start.name,
         },
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from arl_tf.attacks import generative, inversion
+from arl_tf.attacks import generative, inversion, noise_aware
 from arl_tf.attacks.closed_form import linear_attack, linear_pictures, retrieval_attack
 from arl_tf.attacks.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, AttackResult, Evidence
@@ -20,7 +20,8 @@ from arl_tf.models.standardisation import with_position
 
 LEVELS = ("quick", "standard", "full")
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
-NO_GRADIENT = "white-box attacks: the encoder's inside is not at hand"
+NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
+NO_NOISE = "attackers that are told the noise, because there is no noise or it is not known"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,14 +168,21 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
     )
 
 
-DECODER = DecoderRecipe("a convolutional decoder for pixels and perception")
+DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(linear_attack, "quick"),
+    "wiener": dataclasses.replace(
+        closed_form(noise_aware.wiener_attack, "quick"),
+        knowledge=WHITE_BOX,
+        needs=("noise",),
+        missing=NO_NOISE,
+        floor=False,
+    ),
     "retrieval": closed_form(retrieval_attack, "quick"),
     "decoder": decoder(DECODER, "quick", floor=True),
     "decoder_pixel": decoder(
         DecoderRecipe(
-            "a wider convolutional decoder for pixels alone",
+            "a wider convolutional decoder, trained for pixels alone",
             width_factor=1.5,
             perceptual_factor=0.0,
         ),
@@ -182,13 +190,14 @@ ATTACKERS: dict[str, Attacker] = {
         floor=True,
     ),
     "decoder_perceptual": decoder(
-        DecoderRecipe("a convolutional decoder mostly for perception", pixel_weight=0.1),
+        DecoderRecipe("a convolutional decoder, trained mostly for perception", pixel_weight=0.1),
         "standard",
         floor=True,
     ),
     "attention": decoder(
         DecoderRecipe(
-            "a U-shaped decoder with self-attention, of far more capacity, against a patch critic",
+            "a U-shaped decoder with self-attention and far more capacity, trained against a patch"
+            " critic",
             family="attention",
             width_factor=1.25,
             critic_weight=0.003,
@@ -197,11 +206,11 @@ ATTACKERS: dict[str, Attacker] = {
         floor=True,
     ),
     "decoder_conditioned": decoder(
-        DecoderRecipe("a convolutional decoder that is told the task output beside the code"),
+        DecoderRecipe("a convolutional decoder that also gets the task output"),
         "standard",
         conditioned,
         needs=("task_outputs",),
-        missing="an attacker who also uses the task output: there is none",
+        missing="an attacker who also uses the task output, because there is no task output",
     ),
     "decoder_tenth": decoder(
         DecoderRecipe("the convolutional decoder with a tenth of the public images"),
@@ -213,27 +222,32 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         more_images,
         needs=("query", "more_images"),
-        missing="an attacker with ten times the public images: the encoder can't be asked",
+        missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),
     "decoder_other_domain": decoder(
         DecoderRecipe("the convolutional decoder, trained on another data set"),
         "standard",
         other_domain,
         needs=("other_domain",),
-        missing="an attacker with another data set: none was named (--attacker_dataset)",
+        missing="an attacker with another data set, because none was named (--attacker_dataset)",
     ),
     "decoder_adaptive": decoder(
         DecoderRecipe(
-            "a convolutional decoder that asks again and again, to learn through noise",
+            "a convolutional decoder that asks for new codes in every step, to learn through noise",
             queries_again=True,
         ),
         "standard",
         needs=("query", "random_codes"),
-        missing="an attacker who learns through noise: the codes are not known to be random",
+        missing="an attacker who learns through noise, because no noise is known in the codes",
     ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "generative_prior": white_box(generative.latent_inversion, "standard"),
+    "map": dataclasses.replace(
+        white_box(noise_aware.map_attack, "standard", starts_from="wiener"),
+        needs=("encode", "noise"),
+        missing=NO_NOISE,
+    ),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",
@@ -246,7 +260,7 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "attention_linear": decoder(
         DecoderRecipe(
-            "the U-shaped decoder with self-attention, refining the best linear map's pictures",
+            "the U-shaped decoder with self-attention, which refines the linear map's pictures",
             family="attention",
         ),
         "full",
@@ -274,7 +288,7 @@ ATTACKERS: dict[str, Attacker] = {
         "full",
         more_images,
         needs=("query", "more_images"),
-        missing="an attacker with ten times the public images: the encoder can't be asked",
+        missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),
 }
 

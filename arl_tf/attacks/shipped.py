@@ -8,8 +8,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 from scipy import linalg
 
 from arl_tf.attacks import closed_form, decoder_attacks
@@ -25,7 +27,6 @@ LARGEST_RANK = 256
 # Of a linear map's numbers; a map of an 8 x 8 x 32 code to 64 pixels has 15 million bytes at rank
 # 256, and would have 100 million without.
 MOST_BYTES = 20_000_000
-Pictures = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +35,14 @@ class ShippedAttacker:
 
     Attributes:
         name: of the attack in the report.
-        pictures: codes float32 [N, ...] as they leave the encoder -> reconstructions float32
+        model: codes float32 [N, ...] as they leave the encoder -> reconstructions float32
             [N, S, S, 3] in [0, 1].
-        variables: all that `pictures` has learned.
         held_out_loss: formula (1) on the held-out public images.
         facts: for attackers.json.
     """
 
     name: str
-    pictures: Pictures
-    variables: Sequence[tf.Variable]
+    model: keras.Model
     held_out_loss: float
     facts: Mapping[str, Any]
 
@@ -66,14 +65,12 @@ def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker
     if rank:
         centred = (problem.inputs - whole.centre).astype(np.float32)
         factors = truncated(centred, whole.kernel, rank)
-    variables = [tf.Variable(factor, dtype=tf.float32) for factor in factors]
-    pictures = linear_pictures(pairs, whole, variables)
-    held_out = run(pictures, pairs.held_out_codes)
+    model = linear_model(pairs, whole, factors)
+    held_out = run(model, pairs.held_out_codes)
     truth = problem.truth.reshape(held_out.shape)
     return ShippedAttacker(
         name=LINEAR,
-        pictures=pictures,
-        variables=variables,
+        model=model,
         held_out_loss=loss_of(held_out, evidence, settings),
         facts={
             "words": "the best linear map from the code to pixels",
@@ -124,22 +121,27 @@ def truncated(inputs: np.ndarray, kernel: np.ndarray, rank: int) -> tuple[np.nda
     return kernel @ right, right.T
 
 
-def linear_pictures(
-    pairs: PublicPairs, whole: LinearMap, factors: Sequence[tf.Variable]
-) -> Pictures:
-    """The map as a function of tensors: standardise, centre, multiply, add the mean, clip."""
-    shape = pairs.images.shape[1:]
-    standardise = standardising(pairs.codes)
+def linear_model(
+    pairs: PublicPairs, whole: LinearMap, factors: Sequence[np.ndarray]
+) -> keras.Model:
+    """The map as a network: standardise, multiply, add what centre and mean come to, clip.
 
-    def pictures(codes: tf.Tensor) -> tf.Tensor:
-        standard = standardise(codes)
-        values = tf.reshape(standard, (-1, len(whole.centre))) - whole.centre.astype(np.float32)
-        for factor in factors:
-            values = values @ factor
-        values = tf.reshape(values + whole.mean.astype(np.float32), (-1, *shape))
-        return tf.clip_by_value(values, 0.0, 1.0)
-
-    return pictures
+    Args:
+        pairs: what it was fitted to, for the scale of codes and the shape of pictures.
+        whole: the map, of which centre and mean are used.
+        factors: float [D, R] and [R, K], or one [D, K]: the kernel.
+    """
+    code = keras.Input(pairs.codes.shape[1:], name="code")
+    values = layers.Flatten(name="flat")(standardised(code, pairs.codes))
+    offset = -whole.centre.astype(np.float64)
+    for number, factor in enumerate(factors):
+        offset = offset @ factor
+        is_last = number == len(factors) - 1
+        dense = layers.Dense(factor.shape[1], use_bias=is_last, name=f"factor_{number}")
+        values = dense(values)
+        dense.set_weights([factor, whole.mean + offset] if is_last else [factor])
+    pixels = layers.Reshape(pairs.images.shape[1:], name="pixels")(values)
+    return keras.Model(code, layers.ReLU(max_value=1.0, name="clip")(pixels), name=LINEAR)
 
 
 def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
@@ -153,22 +155,24 @@ def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacke
         ValueError: the training diverged, or the codes' shape can't be decoded.
     """
     trained = decoder_attacks.train_attacker(evidence, settings, name=CONVOLUTIONAL, recipe=DECODER)
-    pairs, decoder = evidence.pairs, trained.decoder
-    standardise = standardising(pairs.codes)
-    channels = pairs.codes.shape[-1]
-    place = with_position(np.zeros((1, *pairs.codes.shape[1:]), np.float32))[..., channels:]
-
-    def pictures(codes: tf.Tensor) -> tf.Tensor:
-        places = tf.repeat(tf.constant(place), tf.shape(codes)[0], axis=0)
-        return decoder(tf.concat([standardise(codes), places], axis=-1), training=False)
-
+    model = decoder_model(evidence.pairs.codes, trained.decoder)
     return ShippedAttacker(
         name=CONVOLUTIONAL,
-        pictures=pictures,
-        variables=[variable.value for variable in decoder.variables],
-        held_out_loss=loss_of(run(pictures, pairs.held_out_codes), evidence, settings),
+        model=model,
+        held_out_loss=loss_of(run(model, evidence.pairs.held_out_codes), evidence, settings),
         facts={"words": DECODER.words, "steps_taken": trained.curve.steps},
     )
+
+
+def decoder_model(codes: np.ndarray, decoder: keras.Model) -> keras.Model:
+    """A decoder behind the scale of public codes float32 [N, ..., c] and their position."""
+    code = keras.Input(codes.shape[1:], name="code")
+    place = with_position(np.zeros((1, *codes.shape[1:]), np.float32))[..., codes.shape[-1] :]
+    seen = standardised(code, codes)
+    # The position is the same for every code of the batch, whose size is not known here.
+    places = keras.ops.zeros_like(seen[..., :1]) + place
+    seen = layers.Concatenate(name="with_position")([seen, places])
+    return keras.Model(code, decoder(seen, training=False), name=CONVOLUTIONAL)
 
 
 FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
@@ -177,15 +181,15 @@ FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
 }
 
 
-def standardising(codes: np.ndarray) -> Pictures:
-    """`code_scale.code_scale` of public codes as a function of tensors."""
-    mean, deviation = (values.astype(np.float32) for values in channel_moments(codes))
-    return lambda values: (values - mean) / deviation
+def standardised(code: keras.KerasTensor, codes: np.ndarray) -> keras.KerasTensor:
+    """`code_scale.code_scale` of public codes [N, ..., c] as a layer on a symbolic code."""
+    mean, deviation = channel_moments(codes)
+    return layers.Normalization(mean=mean, variance=np.square(deviation), name="scale")(code)
 
 
-def run(pictures: Pictures, codes: np.ndarray) -> np.ndarray:
+def run(model: keras.Model, codes: np.ndarray) -> np.ndarray:
     """Reconstructions float32 [N, S, S, 3] of codes float32 [N, ...], some at a time."""
-    graph = tf.function(pictures, reduce_retracing=True)
+    graph = tf.function(lambda some: model(some, training=False), reduce_retracing=True)
     return np.concatenate(
         [
             graph(tf.constant(codes[start : start + DECODED_AT_ONCE])).numpy()

@@ -95,7 +95,7 @@ def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> l
     missing = [a.missing for a in chosen.values() if registry.lacking(a, evidence)]
     beyond = [name for name in registry.ATTACKERS if name not in chosen]
     if beyond:
-        whose = "left out by --attackers" if names else "of higher --audit levels"
+        whose = "that --attackers leaves out" if names else "of higher levels of --audit"
         missing.append(f"attackers {whose}: {', '.join(beyond)}")
     return list(dict.fromkeys(missing))
 

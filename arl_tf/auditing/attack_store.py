@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from arl_tf.attacks.evidence import AttackResult
+from arl_tf.utils import run_files
 
 # Raise it when attacks or measures change what they would find for the same settings.
 STORE_VERSION = 1
@@ -54,7 +56,7 @@ class AttackStore:
 
     def facts(self, name: str) -> dict[str, Any] | None:
         """What is known of a finished attack; None where it is not finished under this key."""
-        return self._read(self.result_path(name), lambda saved: json.loads(str(saved["facts"])))
+        return self._found(self.result_path(name), lambda saved: json.loads(str(saved["facts"])))
 
     def pictures(self, name: str) -> np.ndarray:
         """A finished attack's reconstructions, uint8 [M, S, S, 3]."""
@@ -80,15 +82,23 @@ class AttackStore:
 
     def measures(self, name: str) -> dict[str, np.ndarray] | None:
         """Measures kept under this key, or None."""
-        return self._read(
+        return self._found(
             self.measures_path(name),
             lambda saved: {key: saved[key] for key in saved.files if key != "key"},
         )
 
+    def _found(self, path: pathlib.Path, read):
+        """As `_read`; what is damaged counts as not there, and is made again."""
+        try:
+            return self._read(path, read)
+        except run_files.UnreadableFileError as error:
+            logging.warning("%s", error)
+            return None
+
     def _read(self, path: pathlib.Path, read):
         if not path.exists():
             return None
-        with np.load(path) as saved:
+        with run_files.open_arrays(path, remedy="It is made again.") as saved:
             return read(saved) if str(saved["key"]) == self.key else None
 
 

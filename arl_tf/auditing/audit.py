@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content
+from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import Subject
@@ -104,6 +104,13 @@ def audit(
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
         measured=measure_all(judges, originals, tasks, others, store),
+        yardsticks=measure_yardsticks(
+            judges,
+            originals,
+            yardstick_store(settings.seed, images, rows, sealed, context),
+            settings.seed,
+        ),
+        photographs=context.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
         public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
@@ -210,3 +217,36 @@ def measure_all(
             measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
             store.save_measures(name, measured[name])
     return measured
+
+
+def yardstick_store(
+    seed: int, images: ImageSet, rows: Rows, sealed: SealedImages, context: AuditContext
+) -> AttackStore:
+    """Where the yardsticks are kept; all encoders share those of the same images."""
+    key = attack_store.store_key(
+        "yardsticks",
+        sealed.fingerprint,
+        names_hash([images.names[row] for row in rows.target]),
+        context.photographs,
+        seed,
+    )
+    return AttackStore(context.cache_dir / f"yardsticks_{key[:16]}", key)
+
+
+def measure_yardsticks(
+    judges: reconstruction.Rulers,
+    originals: reconstruction.Originals,
+    store: AttackStore,
+    seed: int,
+) -> dict[str, dict[str, np.ndarray]]:
+    """The yardsticks that these images have; name -> measure -> float64 [N]. Kept in the store."""
+    found = {}
+    for name in yardsticks.YARDSTICKS:
+        measured = store.measures(name)
+        if measured is None:
+            measured = yardsticks.measure(judges, originals, name, seed)
+            if measured is None:
+                continue
+            store.save_measures(name, measured)
+        found[name] = measured
+    return found

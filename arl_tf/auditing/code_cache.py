@@ -6,10 +6,11 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
+from absl import logging
 
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.sealed_images import SealedImages
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 
 class CodeCache:
@@ -61,14 +62,27 @@ class CodeCache:
         digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
         digest.update(self._images.fingerprint.encode())
         path = self._folder / f"codes_{digest.hexdigest()[:24]}.npy"
-        if path.exists():
-            return np.load(path)
+        codes = read_kept(path, len(rows))
+        if codes is not None:
+            return codes
         codes = compute()
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = files.aside(path)
         np.save(unfinished, codes)
         unfinished.replace(path)
         return codes
+
+
+def read_kept(path: pathlib.Path, count: int) -> np.ndarray | None:
+    """Kept codes [count, ...]; None where there are none, or damaged ones: with a warning."""
+    if not path.exists():
+        return None
+    try:
+        codes = run_files.read_array(path, remedy="Its codes are computed again.")
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return None
+    return codes if len(codes) == count else None
 
 
 def mean_code(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.auditing import leakage, remarks
+from arl_tf.auditing import leakage, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Findings, chosen_tasks, is_floor
@@ -14,7 +14,7 @@ from arl_tf.metrics.reconstruction import MEASURES
 
 
 def assemble(found: Findings) -> dict[str, Any]:
-    """report.json's content but for its verdict (the contract is in WORKSPACE.md)."""
+    """report.json's content but for its verdict (docs/report_json.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
     on_code, on_output = found.attacks_on(floor=False), found.attacks_on(floor=True)
@@ -37,6 +37,7 @@ def assemble(found: Findings) -> dict[str, Any]:
         },
         "floor_attacks": [describe_attack(found, n, weights) for n in chosen if is_floor(n)],
         "attacks": [describe_attack(found, n, weights) for n in chosen if not is_floor(n)],
+        "yardsticks": yardsticks.describe(found.yardsticks, weights),
         "worst": worst,
         "tail": {
             "share": intervals.TAIL_SHARE,
@@ -57,9 +58,18 @@ def assemble(found: Findings) -> dict[str, Any]:
             "image_size": found.images.images.shape[1],
             "identities": len(np.unique(found.originals.identities)),
             "attacker_images": len(found.rows.attacker),
+            "chance_rank1": chance_of_rank1(found.originals.identities),
+            "identities_known": found.images.identities_known,
+            "faces": "photographs" if found.photographs else "drawn",
         },
         "provenance": dict(found.provenance),
     }
+
+
+def chance_of_rank1(identities: np.ndarray) -> float:
+    """How often one of N images drawn at random is of the person sought; identities int [N]."""
+    _, counts = np.unique(identities, return_counts=True)
+    return float(np.square(counts / len(identities)).sum())
 
 
 def estimates(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
@@ -120,8 +130,9 @@ def describe_utility(found: Findings) -> dict[str, Any]:
     """The report's `utility`; undefined without labels or a task head."""
     rows, logits = found.rows.utility, found.utility_logits
     if logits is None or not found.images.attribute_names:
-        nothing = {name: utility.estimate(None) for name in ("mean_mcc", "accuracy", "roc_auc")}
-        return {**nothing, "attributes": {}, "undefined_mcc": []}
+        means = ("mean_mcc", "mean_mcc_two_classes", "accuracy", "roc_auc")
+        nothing = {name: utility.estimate(None) for name in means}
+        return {**nothing, "attributes": {}, "undefined_mcc": [], "one_class": []}
     return utility.measure_utility(
         logits, found.images.attributes[rows], found.images.attribute_names, found.weights(rows)
     )

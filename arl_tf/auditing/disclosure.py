@@ -27,6 +27,7 @@ def describe_codes(found: Findings) -> dict[str, Any]:
         "identity_probe": describe_identity_probe(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
+        "noisy": is_noisy(found),
         "codes_per_photo": found.settings.codes_per_photo,
         **describe_bits(found),
         **describe_task_output(found),
@@ -35,6 +36,15 @@ def describe_codes(found: Findings) -> dict[str, Any]:
         else dataclasses.asdict(found.subject.channel),
         "images": len(rows.target),
     }
+
+
+def is_noisy(found: Findings) -> bool:
+    """Whether a code carries noise: that of the encoder, or that of the channel."""
+    subject = found.subject
+    random = (
+        subject.signal_share is not None or subject.channel.noise or found.evidence.random_codes
+    )
+    return bool(random)
 
 
 def describe_bits(found: Findings) -> dict[str, Any]:

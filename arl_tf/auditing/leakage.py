@@ -12,9 +12,11 @@ import numpy as np
 
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.utils import run_files
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
+REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -163,18 +165,20 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
         test_hash: of the names of the images now under attack.
 
     Raises:
-        ValueError: it was measured on other images.
+        ValueError: it is damaged, or was measured on other images.
     """
-    with np.load(path) as saved:
-        if str(saved["test_hash"]) != test_hash:
-            raise ValueError(
-                f"--reference={workdir} was measured on other images; use the same data and --seed."
-            )
+    with run_files.open_arrays(path, remedy=REMEDY) as saved:
+        measured_on = str(saved["test_hash"])
         per_attack = {
             name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
             for name in saved["attacks"].tolist()
         }
-        return Reference(workdir, per_attack, tuple(saved["code_shape"].tolist()))
+        code_shape = tuple(saved["code_shape"].tolist())
+    if measured_on != test_hash:
+        raise ValueError(
+            f"--reference={workdir} was measured on other images; use the same data and --seed."
+        )
+    return Reference(workdir, per_attack, code_shape)
 
 
 def save_measures(

@@ -32,6 +32,8 @@ class Findings:
         tasks: the attacks that were run.
         facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
         measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
+        yardsticks: yardstick -> measure -> float64 [N], NaN where an image has no pair.
+        photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
         utility_codes: codes of `rows.utility`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
@@ -49,6 +51,8 @@ class Findings:
     tasks: tuple[Task, ...]
     facts: Mapping[str, Mapping[str, Any]]
     measured: Mapping[str, Mapping[str, np.ndarray]]
+    yardsticks: Mapping[str, Mapping[str, np.ndarray]]
+    photographs: bool
     reference: Reference | None
     utility_codes: np.ndarray
     public_embeddings: np.ndarray

@@ -31,21 +31,30 @@ def warnings(
     ]
     if growing:
         said.append(
-            "More training might give these attackers more than 1 %:"
+            f"These attackers had not converged, so they may get more with more steps:"
             f" {', '.join(growing)} (--attacker_steps)."
         )
     if reference is None:
-        said.append("No unprotected reference: leakage is unknown (--reference=auto trains one).")
+        said.append(
+            "There is no unprotected reference, so the leakage is unknown (--reference=auto trains"
+            " one)."
+        )
     elif found.reference.code_shape != found.evidence.target_codes.shape[1:]:
         said.append(
-            f"The reference's code has the shape {found.reference.code_shape}, this one"
-            f" {found.evidence.target_codes.shape[1:]}: leakage compares codes of different sizes."
+            f"The code of the reference has the shape {found.reference.code_shape}, this code"
+            f" {found.evidence.target_codes.shape[1:]}: the leakage compares codes of different"
+            " sizes."
         )
     count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
-        said.append(f"A photo has the same code each time: {count} of them tell no more than one.")
+        said.append(
+            f"A photo has the same code each time, so {count} of them tell no more than one."
+        )
     if not found.images.identities_known:
-        said.append("No identities are known: pictures of one person may stand on both sides.")
+        said.append(
+            "The data name no people: photos of one person may be among the public and among the"
+            " test images."
+        )
     shared = shared_with_test(found).sentence()
     return [*said, shared] if shared else said
 
@@ -72,29 +81,33 @@ def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[
         )
     )
     return [
-        "Fresh attackers do much better than the adversary that training fought"
-        f" ({figures}): the encoder has learned to fool that one decoder, and what training logged"
-        " of its privacy must not be quoted."
+        "Fresh attackers do much better than the decoder that the encoder was trained against"
+        f" ({figures}). The encoder has learned to mislead that one decoder: do not quote the"
+        " privacy figures that training logged."
     ]
 
 
 def assumptions(found: Findings) -> list[str]:
     """What the figures rest on, in sentences."""
     said = [
-        "Attackers know the encoder's codes of"
-        f" {len(found.rows.attacker)} public images and nothing of the people under attack.",
+        f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
+        " photo of the people under attack.",
         codes_seen(found.settings.codes_per_photo),
-        "Faces are compared by an identity network; it may judge other groups of people worse"
-        " than those it was trained on.",
+        "An identity network compares the faces. It may judge groups of people worse that it was"
+        " not trained on.",
     ]
     if found.settings.recorded:
-        said.append("The images belong to the recorded codes: this can't be checked.")
+        said.append(
+            "The recorded codes are those of the images in the file. This can't be checked."
+        )
     if found.fitted_head:
-        said.append("The task head was fitted by the audit on the codes of X1.")
+        said.append(
+            "The task head was fitted by the audit, on the codes of the private images (X1)."
+        )
     if found.subject.signal_share is not None:
         said.append(
-            "The encoder's noise is new for every code and nobody can guess it: the mean of n codes"
-            " of a photo carries the noise of one divided by the square root of n."
+            "The encoder draws new noise for every code, and nobody can guess it. The mean of n"
+            " codes of a photo has 1 / sqrt(n) of the noise of one code."
         )
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
@@ -104,9 +117,9 @@ def assumptions(found: Findings) -> list[str]:
 def codes_seen(per_photo: int) -> str:
     """How often a photo is encoded, in a sentence."""
     if per_photo == 1:
-        return "One code of a photo is seen, once."
+        return "The attackers see one code of a photo, once."
     return (
-        f"Attackers get {per_photo} codes of every photo and work on their means; utility and the"
+        f"The attackers get {per_photo} codes of every photo and use their mean. Utility and the"
         " task output are those of a single code."
     )
 
@@ -117,9 +130,14 @@ def not_tested(found: Findings) -> list[str]:
         found.settings.audit, found.evidence, found.settings.attacker_names
     )
     if found.subject.not_white_box:
-        said.append(f"why no white-box attack: {found.subject.not_white_box}")
+        said.append(f"white-box attacks are missing because {found.subject.not_white_box}")
     if found.evidence.random_codes and found.settings.codes_per_photo == 1:
-        said.append("several codes of one photo, whose noise averages out (--codes_per_photo)")
+        said.append(
+            "an attacker with several codes of one photo, whose noise averages out"
+            " (--codes_per_photo)"
+        )
     if found.evidence.task_outputs is None:
-        said.append("the floor from the task output: there is no task head and there are no labels")
+        said.append(
+            "the floor from the task output, because there is no task head and there are no labels"
+        )
     return said

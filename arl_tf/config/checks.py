@@ -132,8 +132,8 @@ def check_code(config: Any) -> None:
             )
     if config.code_noise and config.deterministic:
         raise ValueError(
-            f"--deterministic with --code_noise={config.code_noise}: noise that a seed decides is"
-            " no protection; leave one of them out."
+            f"--deterministic with --code_noise={config.code_noise}: --deterministic makes the"
+            " noise repeatable, and repeatable noise is no protection; leave one of them out."
         )
     if 0 < config.code_noise < LEAST_NOISE:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_code(config: Any) -> None:
         )
     if config.lambda_rate and not config.code_noise:
         raise ValueError(
-            f"--lambda_rate={config.lambda_rate} prices what passes through noise: it needs"
+            f"--lambda_rate={config.lambda_rate} is a price on what passes through noise: it needs"
             " --code_noise > 0, got 0."
         )
 
@@ -191,8 +191,8 @@ def check_codes_per_photo(config: Any) -> None:
     others = [name for name in comma_separated(config.stages) if name not in ("train", "audit")]
     if others:
         raise ValueError(
-            f"{several} is for an audit; --stages={','.join(others)} goes by that of single codes:"
-            " run it apart."
+            f"{several} is for an audit; --stages={','.join(others)} needs the audit of single"
+            " codes: run it in a command of its own."
         )
 
 

@@ -165,15 +165,17 @@ class Config:
     )
     private_share: float = option(
         1.0,
-        "Share of X1's training part, by people, that encoder and task may use; the rest of it lies"
-        " idle. The validation parts and T stay as they are.",
+        "Share of the people in X1's training part whose images the encoder and the task head learn"
+        " from. The other images of that part are not used. The validation parts and T do not"
+        " change.",
         group="data",
         low=0.001,
         high=1,
     )
     public_share: float = option(
         1.0,
-        "Likewise of X2's training part, for adversary and attackers.",
+        "Share of the people in X2's training part whose images the adversary and the attackers"
+        " learn from. The validation parts and T do not change.",
         group="data",
         low=0.001,
         high=1,
@@ -181,8 +183,8 @@ class Config:
     )
     public_overlap: float = option(
         0.0,
-        "Share of X2's training part that is replaced by people of X1's training part: what an"
-        " adversary knows who has met the private people.",
+        "Share of X2's training part that is replaced by images of people of X1's training part. It"
+        " shows what an adversary gains who knows some of the private people.",
         group="data",
         low=0,
         high=1,
@@ -190,8 +192,8 @@ class Config:
     )
     public_dataset: str = option(
         "",
-        "Another data set (as --dataset) that takes the place of X2's training part, with as many"
-        " images at most; what is measured stays. Empty: X2 is of --dataset.",
+        "Another data set (as --dataset) that replaces X2's training part, with at most as many"
+        " images. The test images do not change. Empty: X2 is of --dataset.",
         group="data",
         shared="audit",
     )
@@ -211,8 +213,8 @@ class Config:
     )
     task_attributes: str = option(
         "",
-        "Attributes that the task is to read, comma-separated; empty: all. The others are what the"
-        " audit's probes try to read from the code.",
+        "Attributes that the task head reads, comma-separated; empty: all. The audit's probes try"
+        " to read the other attributes from the code.",
         group="data",
         attack_identity=True,
         shared="model",
@@ -235,8 +237,8 @@ class Config:
     )
     cut: str = option(
         "middle",
-        "Where the backbone is cut; the code is what is shared there: early (1/4 of the image's"
-        " side), middle (1/8), late (1/16), pooled (a vector).",
+        "Where the backbone is cut into encoder and task head. The code's side is 1/4 of the"
+        " image's (early), 1/8 (middle) or 1/16 (late); pooled gives a vector.",
         group="model",
         choices=CUTS,
         shared="model",
@@ -251,8 +253,8 @@ class Config:
     )
     code_levels: int = option(
         0,
-        "Round every value of the code to one of so many levels (2: its sign), gradients passing"
-        " straight through: the code carries log2 of it per value at most; 0: not rounded.",
+        "Round every value of the code to one of so many levels; 2 keeps its sign; 0: not rounded."
+        " A value then carries at most log2 of that number of bits.",
         group="model",
         low=0,
         high=256,
@@ -261,8 +263,8 @@ class Config:
     )
     code_noise: float = option(
         0.0,
-        "Deviation of Gaussian noise beside a code of variance 1, drawn anew for every code, in"
-        " training and wherever the encoder runs; 0: none.",
+        "Standard deviation of the Gaussian noise that the encoder adds to a code of variance 1;"
+        " 0: none. The noise is drawn anew for every code, in training and in use.",
         group="model",
         low=0,
         high=100,
@@ -305,7 +307,7 @@ class Config:
     # Training.
     defence: str = option(
         "perceptual",
-        "Which reconstruction losses the encoder fights: none (the unprotected reference), pixel"
+        "Which reconstruction losses the encoder works against: none (no adversary), pixel"
         " (--lambda_pixel), perceptual (--lambda_perceptual) or both.",
         group="train",
         choices=DEFENCES,
@@ -351,8 +353,8 @@ class Config:
     )
     lambda_rate: float = option(
         0.0,
-        "Price of a bit of the code, in nats of the task loss: the noise's share is learned for"
-        " every position and channel (needs --code_noise); 0: the same noise everywhere.",
+        "Price of a bit of the code, in nats of the task loss. The encoder then learns how much"
+        " noise each position and channel has (needs --code_noise); 0: the same noise everywhere.",
         group="train",
         low=0,
         defence=True,
@@ -360,8 +362,8 @@ class Config:
     )
     warm_start: str = option(
         "",
-        "Run directory of a trained encoder of the same shape, from whose encoder and task head"
-        " training begins; empty: random weights.",
+        "Run directory of a trained encoder of the same shape. Training begins with its encoder and"
+        " task head; empty: random weights.",
         group="train",
         defence=True,
     )
@@ -375,8 +377,8 @@ class Config:
     )
     decoders: int = option(
         1,
-        "Adversaries that are fought at once, of different widths and depths; the encoder meets"
-        " the mean of their losses.",
+        "Number of adversaries that train at once, of different widths and depths. The encoder"
+        " works against the mean of their losses.",
         group="train",
         low=1,
         high=8,
@@ -394,8 +396,8 @@ class Config:
     )
     decoder_restart_epochs: int = option(
         0,
-        "Give an adversary (with --decoders, one after the other) new weights every so many"
-        " adversarial epochs; 0: never.",
+        "Give an adversary new weights every so many adversarial epochs; with --decoders one"
+        " adversary after the other; 0: never.",
         group="train",
         low=0,
         defence=True,
@@ -469,22 +471,22 @@ class Config:
     )
     audit: str = option(
         "standard",
-        "Which attackers the audit lets at the codes: quick (minutes), standard, or full (hours).",
+        "Which attackers attack the codes: quick (minutes), standard, or full (hours).",
         group="audit",
         choices=AUDIT_LEVELS,
         shared="audit",
     )
     attackers: str = option(
         "",
-        "Names of attackers, comma-separated, to let at the codes instead of --audit's; the report"
-        " says which were left out.",
+        "Names of the attackers to run instead of those of --audit, comma-separated. The report"
+        " says which ones were left out.",
         group="audit",
         one_audit=True,
     )
     audit_seeds: int = option(
         1,
-        "How often each trained attacker is repeated with another seed; the one with the best"
-        " held-out loss counts, the spread is reported.",
+        "How many seeds each trained attacker is run with. The one with the best held-out loss"
+        " counts; the report gives the spread.",
         group="audit",
         low=1,
         high=100,
@@ -492,15 +494,16 @@ class Config:
     )
     reference: str = option(
         "",
-        "Run directory of the unprotected encoder, audited: fills the leakage. 'auto' trains and"
-        " audits it with the same settings and --defence=none, and keeps it in --cache_dir.",
+        "Run directory of an audited unprotected encoder. The report needs it to compute the"
+        " leakage. 'auto' trains and audits one with the same settings and --defence=none, and"
+        " keeps it in --cache_dir.",
         group="audit",
         subject=True,
     )
     codes: str = option(
         "",
         "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
-        " optionally labels, names, identities, logits (README, 'Auditing other encoders').",
+        " optionally labels, names, identities, logits (docs/audit_your_encoder.md).",
         group="audit",
         subject=True,
     )
@@ -527,7 +530,7 @@ class Config:
     )
     channel_clip: float = option(
         0.0,
-        "Audit the code as a deployment would send it: values limited to this range around 0; 0:"
+        "Audit the code as a deployment sends it: with values limited to this range around 0; 0:"
         " not limited.",
         group="audit",
         low=0,
@@ -537,7 +540,8 @@ class Config:
     )
     channel_levels: int = option(
         0,
-        "Likewise: values rounded to so many levels within --channel_clip; 0: not rounded.",
+        "Audit the code as a deployment sends it: with values rounded to so many levels within"
+        " --channel_clip; 0: not rounded.",
         group="audit",
         low=0,
         high=65536,
@@ -547,7 +551,8 @@ class Config:
     )
     channel_noise: float = option(
         0.0,
-        "Likewise: Gaussian noise of this deviation, drawn anew for every code; 0: none.",
+        "Audit the code as a deployment sends it: with Gaussian noise of this standard deviation,"
+        " drawn anew for every code; 0: none.",
         group="audit",
         low=0,
         unprotected=0.0,
@@ -556,9 +561,9 @@ class Config:
     )
     codes_per_photo: int = option(
         1,
-        "Codes of every photo that attackers get, and average: what an encoder's noise (or"
-        " --channel_noise) is worth where a photo is encoded again and again. Reported beside the"
-        " audit of single codes, in a folder of its own.",
+        "How many codes of each photo the attackers get. They average the codes, which removes part"
+        " of the noise of --code_noise or --channel_noise. This report has a folder of its own,"
+        " beside that of single codes.",
         group="run",
         low=1,
         high=4096,
@@ -566,8 +571,8 @@ class Config:
     )
     attacker_dataset: str = option(
         "",
-        "Another data set (as --dataset) for an attacker whose public images are of another"
-        " domain; empty: that attacker is not tested.",
+        "Another data set (as --dataset) for the attacker decoder_other_domain, who has public"
+        " images of another source only; empty: that attacker is not tested.",
         group="audit",
         attack_identity=True,
         shared="audit",
@@ -602,7 +607,8 @@ class Config:
     )
     attacker_steps: int = option(
         1500,
-        "Training steps of the audit's decoders at most; fewer where more gain under 1 %.",
+        "Most training steps of the audit's decoders. A decoder stops earlier when further steps"
+        " gain less than 1 %.",
         group="audit",
         low=1,
         attack_identity=True,
@@ -618,8 +624,8 @@ class Config:
     )
     attacker_learning_rate: float = option(
         2e-3,
-        "Rate of the attackers' decoders: constant until more steps gain under 1 % or run out, then"
-        " a cosine decay.",
+        "Learning rate of the attackers' decoders. It is constant until further steps gain less"
+        " than 1 % or run out, and then falls by a cosine.",
         group="audit",
         low=1e-8,
         high=1,
@@ -644,13 +650,14 @@ class Config:
     )
     allow_unaudited: bool = option(
         False,
-        "Export even without an audit of T, or where it misses --require; the manifest says so.",
+        "Export even without an audit of T, or with one that does not meet --require. The manifest"
+        " says so.",
         group="run",
     )
     tflite_precisions: str = option(
         "float32,float16,int8",
-        "TFLite files to export, comma-separated: float32, float16, int8; empty: none. One that"
-        " fails its comparison with the Keras encoder stops the export.",
+        "TFLite files to export, comma-separated: float32, float16, int8; empty: none. If a file"
+        " does not agree with the Keras encoder, nothing is exported.",
         group="export",
     )
     calibration_images: int = option(
@@ -671,16 +678,16 @@ class Config:
     )
     sweep_trials: int = option(
         0,
-        "Points that a sampler chooses within --sweep, by what it found (more mean MCC, less"
-        " leakage); 0: every combination.",
+        "How many points a sampler chooses within --sweep; it looks for more mean MCC and less"
+        " leakage; 0: every combination.",
         group="sweep",
         low=0,
         compared=False,
     )
     point_epochs: int = option(
         2,
-        "Task epochs of each point instead of --warmup_epochs, since it starts from the encoder"
-        " that all points of its shape share, which has had those.",
+        "Task epochs of each point, instead of --warmup_epochs. A point starts from an encoder that"
+        " all points of its shape share, and that was trained for --warmup_epochs.",
         group="sweep",
         low=0,
     )

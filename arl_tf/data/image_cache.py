@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from arl_tf.utils import run_files
+
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
@@ -93,8 +95,8 @@ def prepared(source: Source, image_size: int, version: int, cache_dir: pathlib.P
         unfinished.replace(pixel_path)
         unfinished.write_text(json.dumps(index))
         unfinished.replace(index_path)
-    index = json.loads(index_path.read_text())
-    rows = np.array(index["rows"], np.int64)
+    index = read_index(index_path)
+    rows = np.array(index["rows"], np.int64).reshape(-1)
     images = (
         np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape))
         if rows.size
@@ -108,8 +110,21 @@ def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: in
     """Whether the cache holds the index and just the pixels that it speaks of."""
     if not index_path.exists() or not pixel_path.exists():
         return False
-    rows = json.loads(index_path.read_text())["rows"]
+    try:
+        rows = np.array(read_index(index_path)["rows"], np.int64).reshape(-1)
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return False
     return pixel_path.stat().st_size == len(rows) * image_bytes
+
+
+def read_index(index_path: pathlib.Path) -> dict[str, Any]:
+    """What the cache's index says: `rows`, `refused`, `turned`."""
+    remedy = "The images are prepared again."
+    content = run_files.read_json(index_path, remedy=remedy, keys=("rows", "refused", "turned"))
+    with run_files.reading(index_path, remedy):
+        np.array(content["rows"], np.int64)
+        return content
 
 
 def write_pixels(

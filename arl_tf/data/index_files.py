@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-DELIMITERS = ",;\t"
+from arl_tf.utils import run_files
+
 NUMBER = re.compile(r"-?[0-9]+")
 FILE_NAME = re.compile(r".*\.[A-Za-z]{3,4}")
 
@@ -37,6 +38,8 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
         raise ValueError(f"{path} is a folder; expected a text file.") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a text file in UTF-8.") from None
+    if text.startswith(run_files.POINTER.decode()):
+        raise run_files.refusal(path, run_files.flaw(path), "Fetch the data set's index files.")
     # Not splitlines: it would also split at rarer separators that editors don't count.
     return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 

@@ -2,13 +2,18 @@
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from arl_tf.data.image_sets import ImageSet
+from arl_tf.utils import run_files
+
+REMEDY = (
+    "Put back an intact copy; or delete it, if you are sure that the data are those of the"
+    " training: it is then written anew."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,11 +165,8 @@ def names_hash(names: tuple[str, ...] | list[str]) -> str:
 
 def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> None:
     """Raises ValueError when the data are no longer those that splits.json records for this run."""
-    try:
-        recorded = json.loads(path.read_text())
-        parts, images = recorded["parts"], recorded["images"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a run's splits.json ({error!r}).") from None
+    recorded = run_files.read_json(path, remedy=REMEDY, keys=("parts", "images"))
+    parts, images = recorded["parts"], recorded["images"]
     if parts != description["parts"]:
         raise ValueError(
             f"The images are not those that {path} records ({images} then, {description['images']}"

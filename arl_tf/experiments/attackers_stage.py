@@ -5,7 +5,9 @@ audit's settings and seed, on the codes of X2.
 """
 
 import dataclasses
+import json
 import pathlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks import shipped
-from arl_tf.attacks.evidence import Evidence
+from arl_tf.attacks.evidence import Evidence, PublicPairs
 from arl_tf.attacks.shipped import FITTED, ShippedAttacker
 from arl_tf.auditing import attack_runs, evidence_collection
 from arl_tf.auditing.channel import Channel
@@ -22,27 +24,49 @@ from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.config.settings import Config
-from arl_tf.experiments import audits, references, run_directory
+from arl_tf.experiments import attackers_facts, audits, references, run_directory
+from arl_tf.experiments.attackers_facts import PROTECTED, TASK_OUTPUT, UNPROTECTED
 from arl_tf.experiments.audited_encoders import trained_subject
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.exporting import build, saved_models
-from arl_tf.report import report_files
+from arl_tf.exporting import build, manifest, saved_models, tflite_attack
 from arl_tf.training import checkpoints
 from arl_tf.utils import files, publishing
 
-# In the run's export folder; below it the names that serving.web.demo looks for.
+# In the run's export folder; below it the names that the demo page's server looks for.
 FOLDER = pathlib.Path("demo_attacker")
-PROTECTED, UNPROTECTED, UNPROTECTED_ENCODER = "protected", "unprotected", "unprotected_encoder"
+UNPROTECTED_ENCODER = "unprotected_encoder"
+# The unprotected encoder and its attacker in one, for browsers: neither photo nor code leaves them.
+UNPROTECTED_FILE = "unprotected.tflite"
 FACTS = "attackers.json"
 VERSION = "1"
 SAMPLES = 16
+SAME_ATTACKER = "the attacker of this encoder's code"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What an attacker is fitted to.
+
+    Attributes:
+        run: whose encoder or task head is attacked.
+        subject: its encoder.
+        pairs: codes, or task outputs, of public images.
+        audit: report.json of the encoder's audit of T; None without.
+        figures: attack -> face similarity by that audit.
+    """
+
+    run: RunDirectory
+    subject: Subject
+    pairs: PublicPairs
+    audit: Mapping[str, Any] | None
+    figures: Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """The attacker that is shipped for one encoder.
+    """The attacker that is shipped for one target.
 
     Attributes:
         attacker: what has learned.
@@ -56,21 +80,19 @@ class Chosen:
 
 
 def run(experiment: Experiment) -> None:
-    """Fits attackers on the run's encoder and on its --reference, and writes them by rename.
+    """Fits attackers on the run's encoder, its task output and its --reference; writes by rename.
 
     Raises:
         ValueError: an encoder is missing or of another image size.
         ExportError: a SavedModel computes something else than what was fitted, or can't be written.
     """
     config, run_files = experiment.config, experiment.run
-    encoders = {PROTECTED: run_files}
     reference = reference_run(experiment)
     if reference is None:
-        logging.info("Without --reference the demo page gets this encoder's attacker only")
-    else:
-        encoders[UNPROTECTED] = reference
+        logging.info("Without --reference the demo page gets no attack on an unprotected code")
     public = public_images(experiment)
-    chosen = {name: choose(config, each, public) for name, each in encoders.items()}
+    targets = find_targets(config, run_files, reference, public)
+    chosen = choose_attackers(config, targets)
     with (
         build.told_as_export_error(run_files.export),
         publishing.unfinished_folders(run_files.export) as (built, replaced),
@@ -78,8 +100,9 @@ def run(experiment: Experiment) -> None:
         for name, each in chosen.items():
             save(each, built / FOLDER / name / VERSION)
         if reference is not None:
-            save_encoder(reference, public, built / FOLDER / UNPROTECTED_ENCODER / VERSION)
-        files.write_json(built / FOLDER / FACTS, describe(run_files, chosen, built / FOLDER))
+            save_unprotected(reference, chosen[UNPROTECTED], public, built / FOLDER)
+        facts = describe(experiment, targets, chosen, built / FOLDER)
+        files.write_json(built / FOLDER / FACTS, facts)
         publishing.publish(
             [FOLDER], gone=[FOLDER], built=built, replaced=replaced, export_dir=run_files.export
         )
@@ -127,13 +150,19 @@ def public_images(experiment: Experiment) -> PublicImages:
     return PublicImages(sealed, rows, experiment.cache)
 
 
-def choose(config: Config, run: RunDirectory, public: PublicImages) -> Chosen:
-    """Fits the attacker that a run's audit found the better; both, where it was not audited.
+def find_targets(
+    config: Config, run: RunDirectory, reference: RunDirectory | None, public: PublicImages
+) -> dict[str, Target]:
+    """What is attacked: the run's code, its task output, and the unprotected code."""
+    protected = code_target(config, run, public)
+    targets = {PROTECTED: protected}
+    if reference is not None:
+        targets[UNPROTECTED] = code_target(config, reference, public)
+    return {**targets, TASK_OUTPUT: task_output_target(protected)}
 
-    Args:
-        config: the attackers' sizes and seed.
-        run: whose encoder is attacked.
-        public: images.
+
+def code_target(config: Config, run: RunDirectory, public: PublicImages) -> Target:
+    """A run's codes of the public images.
 
     Raises:
         ValueError: the encoder is missing or takes images of another size.
@@ -143,33 +172,73 @@ def choose(config: Config, run: RunDirectory, public: PublicImages) -> Chosen:
     pairs = evidence_collection.public_pairs(
         public.rows, public.sealed, cache, subject, config.seed
     )
+    found = attackers_facts.audit_of(run, subject)
+    return Target(run, subject, pairs, found, attackers_facts.similarities(found))
+
+
+def task_output_target(target: Target) -> Target:
+    """What the task head says of the same codes: whoever has a code can ask the task head."""
+    outputs = dataclasses.replace(
+        target.pairs,
+        codes=target.subject.task_output(target.pairs.codes),
+        held_out_codes=target.subject.task_output(target.pairs.held_out_codes),
+    )
+    figures = attackers_facts.similarities(target.audit, floor=True)
+    return dataclasses.replace(target, pairs=outputs, figures=figures)
+
+
+def choose_attackers(config: Config, targets: Mapping[str, Target]) -> dict[str, Chosen]:
+    """Fits one attacker to every target, the same to all, so that their pictures compare.
+
+    It is the one that the run's audit found the better on the code; without such an audit, the one
+    with the lower held-out loss.
+    """
+    figures = targets[PROTECTED].figures
+    names = list(FITTED)
+    is_audited = set(names) <= set(figures)
+    if is_audited:
+        names = [max(names, key=lambda name: figures[name]["value"])]
+    fitted = [fit(config, targets[PROTECTED], name) for name in names]
+    first = min(fitted, key=lambda each: each.held_out_loss)
+    why = "face similarity in the audit" if is_audited else "held-out loss"
+    chosen = {PROTECTED: describe_choice(targets[PROTECTED], first, why)}
+    for name, target in targets.items():
+        if name != PROTECTED:
+            attacker = fit(config, target, first.name)
+            chosen[name] = describe_choice(target, attacker, SAME_ATTACKER)
+    return chosen
+
+
+def fit(config: Config, target: Target, name: str) -> ShippedAttacker:
+    """Fits an attacker of FITTED, with the audit's settings and seed."""
     evidence = Evidence(
-        pairs=pairs,
-        target_codes=pairs.held_out_codes[:0],
+        pairs=target.pairs,
+        target_codes=target.pairs.held_out_codes[:0],
         perceptual_features=audits.features(config),
     )
-    # The audit's seed: the same attackers as it reports of.
     settings = dataclasses.replace(
         audits.attacker_options(config), seed=config.seed + attack_runs.ATTACK_SEED
     )
-    figures = audited_figures(run, subject)
-    best = max(figures, key=lambda name: figures[name]["value"]) if figures else None
-    fitted = [FITTED[name](evidence, settings) for name in ([best] if best else FITTED)]
-    attacker = min(fitted, key=lambda each: each.held_out_loss)
+    attacker = FITTED[name](evidence, settings)
     logging.info(
-        "Attacker '%s' for %s: held-out loss %.4f", attacker.name, run.root, attacker.held_out_loss
+        "Attacker '%s' for %s: held-out loss %.4f", name, target.run.root, attacker.held_out_loss
     )
+    return attacker
+
+
+def describe_choice(target: Target, attacker: ShippedAttacker, why: str) -> Chosen:
+    """An attacker with what attackers.json says of it."""
     return Chosen(
         attacker,
-        pairs.held_out_codes[:SAMPLES],
+        target.pairs.held_out_codes[:SAMPLES],
         {
             "attack": attacker.name,
             **attacker.facts,
-            "chosen_by": "face similarity in the audit" if best else "held-out loss",
-            "face_similarity": figures.get(attacker.name),
+            "chosen_by": why,
+            "face_similarity": target.figures.get(attacker.name),
             "held_out_loss": attacker.held_out_loss,
-            "public_images": len(pairs.images),
-            "encoder_sha256": subject.sha256,
+            "public_images": len(target.pairs.images),
+            "encoder_sha256": target.subject.sha256,
         },
     )
 
@@ -193,60 +262,64 @@ def load_subject(run: RunDirectory, image_size: int) -> Subject:
     )
 
 
-def audited_figures(run: RunDirectory, subject: Subject) -> dict[str, dict[str, Any]]:
-    """Face similarity of both attackers by the audit of T; empty without both of this encoder.
-
-    An audit behind a channel is one of other codes.
-    """
-    folder = run.audit("test")
-    if not (folder / report_files.REPORT_JSON).exists():
-        return {}
-    content = report_files.read_content(folder)
-    if content["provenance"]["encoder_sha256"] != subject.sha256 or content["codes"]["channel"]:
-        return {}
-    figures = {each["name"]: each["face_similarity"] for each in content["attacks"]}
-    found = {name: figures[name] for name in FITTED if name in figures}
-    is_complete = len(found) == len(FITTED) and all(
-        figure["value"] is not None for figure in found.values()
-    )
-    return found if is_complete else {}
-
-
 def save(chosen: Chosen, path: pathlib.Path) -> None:
     """Writes an attacker's SavedModel, reads it back and compares it with what was fitted."""
-    attacker, codes = chosen.attacker, chosen.sample_codes
-    saved_models.save_attacker(attacker.pictures, attacker.variables, codes.shape[1:], path)
+    saved_models.save_attacker(chosen.attacker.model, path)
     with saved_models.cpu():
-        expected = shipped.run(attacker.pictures, codes)
-    saved_models.attacker_parity(path, codes, expected)
+        expected = shipped.run(chosen.attacker.model, chosen.sample_codes)
+    saved_models.attacker_parity(path, chosen.sample_codes, expected)
 
 
-def save_encoder(run: RunDirectory, public: PublicImages, path: pathlib.Path) -> None:
-    """Writes the unprotected encoder as the protected one is exported, and compares it."""
+def save_unprotected(
+    run: RunDirectory, chosen: Chosen, public: PublicImages, folder: pathlib.Path
+) -> None:
+    """Writes the unprotected encoder as the protected one is exported, and the file for browsers.
+
+    Both are compared with the Keras models.
+    """
     encoder, task_head = (
         checkpoints.load_player(run.player(name)) for name in ("encoder", "task_head")
     )
+    path = folder / UNPROTECTED_ENCODER / VERSION
     saved_models.save_encoder(encoder, encoder.input_shape[1], path)
     samples = public.sealed[public.rows.held_out[:SAMPLES]]
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     saved_models.encoder_parity(path, batches, encoder)
+    content = tflite_attack.convert_and_check(encoder, chosen.attacker.model, samples)
+    (folder / UNPROTECTED_FILE).write_bytes(content)
 
 
 def describe(
-    run: RunDirectory, chosen: Mapping[str, Chosen], folder: pathlib.Path
+    experiment: Experiment,
+    targets: Mapping[str, Target],
+    chosen: Mapping[str, Chosen],
+    folder: pathlib.Path,
 ) -> dict[str, Any]:
     """attackers.json: which attackers there are, and what the audit says of them.
 
-    `leakage` is the run's, of face similarity; null without a reference, or where the audit is not
-    of this encoder.
+    `leakage` is the run's, of face similarity; where it is null, `why_no_leakage` says why.
     """
-    was_audited = chosen[PROTECTED].facts["face_similarity"] is not None
-    leaks = report_files.read_content(run.audit("test"))["leakage"] if was_audited else None
+    protected, unprotected = targets[PROTECTED], targets.get(UNPROTECTED)
+    share, why = attackers_facts.measured_leakage(
+        protected.run,
+        protected.audit,
+        unprotected and unprotected.run,
+        unprotected and unprotected.audit,
+    )
+    if why == attackers_facts.NO_REFERENCE and experiment.config.is_unprotected:
+        why = attackers_facts.ITSELF_UNPROTECTED
     return {
         "attackers": {
             name: {**each.facts, "bytes": size_of(folder / name)} for name, each in chosen.items()
         },
-        "leakage": leaks and leaks["face_similarity"],
+        **attackers_facts.audited_facts(protected.audit),
+        "leakage": share,
+        "why_no_leakage": why or None,
+        "trained_on": manifest.training_data(
+            experiment.config.dataset,
+            len(experiment.parts.private_train),
+            photographs=audits.photographs(experiment.config),
+        ),
         **run_directory.provenance(),
     }
 
@@ -254,3 +327,12 @@ def describe(
 def size_of(folder: pathlib.Path) -> int:
     """Bytes of all files below a folder."""
     return sum(facts["bytes"] for facts in publishing.describe_files(folder).values())
+
+
+def summary(run: RunDirectory) -> list[str]:
+    """What the stage wrote, and how to look at it, a line each for the terminal."""
+    folder = run.export / FOLDER
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    flags = [f"--model_base_path={run.export / 'saved_model'}", f"--demo_attacker={folder}"]
+    command = f"python -m serving.local_server {shlex.join(flags)}"
+    return [*attackers_facts.words(facts), f"Demo page       {command}"]

@@ -56,5 +56,6 @@ def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> Subj
         checkpoints.load_player(run.player("task_head")),
         decoder,
         channel=channel,
-        words=f"{config.encoder}, cut {config.cut}, trained with {' '.join(protection(config))}",
+        words=f"the encoder {config.encoder}, cut {config.cut}, trained with"
+        f" {' '.join(protection(config))}",
     )

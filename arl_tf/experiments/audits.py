@@ -1,5 +1,6 @@
 """One audit of one encoder, and its files."""
 
+import datetime
 import pathlib
 
 from arl_tf.attacks.evidence import AttackerOptions
@@ -52,7 +53,10 @@ def run_audit(
         embed_originals=config.report_originals or not photographs,
         reference_pictures=pictures,
     )
-    tensorboard.write_summaries(found, run.logs, config.audit_name)
+    # HParams compare encoders of ours by what is final: their audit on T.
+    compared = config.audit_name == "test" and not config.is_foreign
+    settings = config.settings("train") if compared else None
+    tensorboard.write_summaries(found, run.logs, config.audit_name, settings)
 
 
 def audit_settings(config: Config) -> AuditSettings:
@@ -92,6 +96,7 @@ def context(experiment: Experiment, subject: Subject, *, photographs: bool) -> A
         other_images=load_other_images(experiment),
         provenance={
             "audited": subject.words,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "encoder_sha256": subject.sha256,
             "files_sha256": splits.names_hash(experiment.images.names),
             "seed": config.seed,

@@ -8,16 +8,16 @@ import keras
 import numpy as np
 from absl import logging
 
-from arl_tf.auditing.encoders import audited
 from arl_tf.config.conditions import Figures, parse_conditions, report_figures
 from arl_tf.config.settings import Config, comma_separated
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.experiments import gate, run_directory
+from arl_tf.experiments import audits, gate, run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.exporting import build
+from arl_tf.exporting import build, manifest
 from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.models import fingerprint
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
 
@@ -50,6 +50,11 @@ def run(experiment: Experiment) -> None:
             "audit": report_files.read_figures(files.audit("test")),
         },
         gate=found.describe(allow_unaudited=config.allow_unaudited),
+        trained_on=manifest.training_data(
+            config.dataset,
+            len(experiment.parts.private_train),
+            photographs=audits.photographs(config),
+        ),
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 
@@ -77,7 +82,7 @@ def judge_run(config: Config, run: RunDirectory, encoder: keras.Model) -> gate.G
     return gate.judge(
         parse_conditions(config.require),
         content,
-        audited.weights_hash(encoder),
+        fingerprint.weights_hash(encoder),
         reference_figures(content),
     )
 

@@ -21,6 +21,8 @@ from arl_tf.experiments.audits import photographs, run_audit
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
+from arl_tf.training import checkpoints
+from arl_tf.utils import run_files
 
 AUTO = "auto"
 
@@ -48,6 +50,8 @@ def check_audited(config: Config) -> pathlib.Path:
     path = run.audit(config.audit_split) / leakage.MEASURES_FILE
     # What that very audit was run with; config.json tells of the directory's latest command.
     recorded = run_directory.finished_stages(run).get(f"audit_{config.audit_split}")
+    if path.exists():
+        run_files.require_whole(path, leakage.REMEDY)
     if not path.exists() or recorded is None:
         raise ValueError(
             f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
@@ -83,6 +87,8 @@ def check_trained(config: Config) -> None:
     differing = run_directory.differing_settings(recorded, shared)
     if differing:
         raise ValueError(f"--reference={config.reference} differs: {', '.join(differing)}.")
+    for name in ("encoder", "task_head"):
+        checkpoints.require_player(run.player(name))
 
 
 def refuse_protected(reference: str, recorded: Mapping[str, Any]) -> None:

@@ -10,15 +10,24 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from arl_tf.config import checks
 from arl_tf.config.settings import Config, as_dict
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 VERSIONED_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "absl-py")
+CONFIG_REMEDY = (
+    "Put back an intact copy, or delete it and give the flags of this run again"
+    " (--flagfile=configs/NAME.cfg ...)."
+)
+SPLITS_REMEDY = "Put back an intact copy."
+STAGES_REMEDY = (
+    "Delete it: stages then go on from what they saved, and are finished again in a short time."
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
-    """Paths inside one run directory (the anatomy is described in WORKSPACE.md)."""
+    """Paths inside one run directory (docs/run_directory.md)."""
 
     root: pathlib.Path
     # Where exports go, if not into this directory: a sweep's chosen point is the sweep's export.
@@ -96,26 +105,59 @@ def recorded_settings(run: RunDirectory) -> dict[str, Any]:
     """The settings in config.json; empty for a new run directory.
 
     Raises:
-        ValueError: config.json is there but can't be read.
+        ValueError: config.json is damaged, or holds settings that this version does not know.
     """
     if not run.config.exists():
         return {}
-    try:
-        return json.loads(run.config.read_text())["settings"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{run.config} is not a run's config.json ({error!r}).") from None
+    content = run_files.read_json(run.config, remedy=CONFIG_REMEDY, keys=("settings",))
+    check_recorded(content["settings"], run.config)
+    return content["settings"]
+
+
+def check_recorded(settings: Any, path: pathlib.Path) -> None:
+    """Raises ValueError where recorded settings are not those of this version.
+
+    An unknown one can't be left out: what the run did by it would be done otherwise in silence.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    if not isinstance(settings, Mapping):
+        raise run_files.refusal(path, "has 'settings' that are no object", CONFIG_REMEDY)
+    unknown = sorted(set(settings) - set(fields))
+    if unknown:
+        raise run_files.refusal(
+            path,
+            f"holds settings that this version of arl_tf does not know ({', '.join(unknown)}):"
+            " another version wrote it",
+            "Use that version, or another --workdir.",
+        )
+    for name, value in settings.items():
+        try:
+            checks.check_value(fields[name], value)
+        except ValueError as error:
+            found = f"can't be used: {run_files.one_line(error)}"
+            raise run_files.refusal(path, found, CONFIG_REMEDY) from error
 
 
 def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
     """Names of the task's attributes in splits.json; empty where it does not hold them."""
     if not run.splits.exists():
         return ()
-    return tuple(json.loads(run.splits.read_text()).get("attributes", ()))
+    return tuple(run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("attributes", ()))
 
 
 def finished_stages(run: RunDirectory) -> dict[str, Any]:
-    """Finished stage -> the settings it was run with."""
-    return json.loads(run.stages.read_text()) if run.stages.exists() else {}
+    """Finished stage -> the settings it was run with.
+
+    Raises:
+        ValueError: stages.json is damaged.
+    """
+    if not run.stages.exists():
+        return {}
+    stages = run_files.read_json(run.stages, remedy=STAGES_REMEDY)
+    for name, settings in stages.items():
+        if not isinstance(settings, dict):
+            raise run_files.refusal(run.stages, f"holds no settings for '{name}'", STAGES_REMEDY)
+    return stages
 
 
 def mark_finished(run: RunDirectory, stage: str, settings: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from arl_tf.experiments import experiment, run_directory
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
-from arl_tf.report import report_files, wording
+from arl_tf.report import report_files, terminal
 from arl_tf.training import checkpoints
 from arl_tf.utils import files
 
@@ -210,8 +210,9 @@ def summary(config: Config, run: RunDirectory) -> str:
             f"Task head       {run.export / 'saved_model' / 'task_head'}",
             f"TFLite          {run.export / 'tflite'}",
         ]
-    if (run.export / ATTACKERS_FOLDER).exists():
-        lines.append(f"Demo page       --demo_attacker={run.export / ATTACKERS_FOLDER}")
-    if report_path.exists():
-        lines += ["", wording.headline(report_files.read_content(audit_folder))]
+    # A command ends with what it did, not with what an earlier one found.
+    if "attackers" in config.stage_names:
+        lines += stage_module("attackers").summary(run)
+    if report_path.exists() and "audit" in config.stage_names:
+        lines += ["", terminal.headline(report_files.read_content(audit_folder))]
     return "\n".join(lines)

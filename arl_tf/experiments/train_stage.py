@@ -29,5 +29,4 @@ def run(experiment: Experiment) -> None:
         TrainingFiles(files.checkpoints, files.logs, files.metrics),
         experiment.images,
         experiment.parts,
-        config.settings("train"),
     )

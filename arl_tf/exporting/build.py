@@ -18,6 +18,7 @@ import tensorflow as tf
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.metrics.equivalence import ExportError as ExportError
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 MANIFEST = pathlib.Path("manifest.json")
@@ -55,6 +56,7 @@ def export_models(
     export_dir: pathlib.Path,
     provenance: Mapping[str, Any],
     gate: Mapping[str, Any] | None = None,
+    trained_on: Mapping[str, Any] | None = None,
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
 ) -> ExportResult:
     """Writes the next version of both models.
@@ -70,6 +72,7 @@ def export_models(
         export_dir: made if missing.
         provenance: facts for the manifest, as JSON can hold them (no NaN).
         gate: what the privacy gate found, for the manifest; None where there was none.
+        trained_on: of `manifest.training_data`, for the manifest; None where it is not known.
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
 
     Raises:
@@ -92,6 +95,7 @@ def export_models(
             **manifest.describe_models(version, attribute_names, image_size, encoder),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "gate": gate,
+            "trained_on": trained_on and dict(trained_on),
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }
@@ -145,7 +149,13 @@ def build_saved_models(
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
     saved_models.save_encoder(encoder, image_size, encoder_dir)
-    saved_models.save_task_head(task_head, encoder.output_shape[1:], attribute_names, task_head_dir)
+    saved_models.save_task_head(
+        task_head,
+        encoder.output_shape[1:],
+        attribute_names,
+        task_head_dir,
+        encoder_sha256=weights_hash(encoder),
+    )
     errors = {
         **saved_models.encoder_parity(encoder_dir, batches, encoder),
         **saved_models.task_head_parity(task_head_dir, batches),

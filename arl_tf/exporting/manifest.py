@@ -10,6 +10,7 @@ import tensorflow as tf
 from arl_tf.data import image_sets
 from arl_tf.exporting import saved_models, tflite
 from arl_tf.models import code_layers
+from arl_tf.models.fingerprint import weights_hash
 
 MANIFEST_FORMAT = 2
 NOISE_WORDS = (
@@ -28,6 +29,7 @@ def describe_models(
     return {
         "format": MANIFEST_FORMAT,
         "version": version,
+        "encoder_sha256": weights_hash(encoder),
         "attribute_names": list(attribute_names),
         **describe_interface(image_size, encoder),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
@@ -60,6 +62,23 @@ def describe_comparisons(
             }
             for precision in tflite_figures
         },
+    }
+
+
+def training_data(dataset: str, images: int, *, photographs: bool) -> dict[str, Any]:
+    """The manifest's `trained_on`: whoever reads figures must know what faces they are of.
+
+    Args:
+        dataset: --dataset.
+        images: how many of them the encoder learned from.
+        photographs: whether they are photographs of people; else drawn faces.
+    """
+    kind = "photographs" if photographs else "drawn faces, no photographs"
+    return {
+        "dataset": dataset,
+        "images": images,
+        "photographs": photographs,
+        "words": f"{images:,} {kind} (--dataset={dataset})",
     }
 
 

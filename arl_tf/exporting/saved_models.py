@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -16,9 +16,13 @@ from arl_tf.data.pictures import decoding
 from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
 from arl_tf.models import code_layers
+from arl_tf.models.fingerprint import weights_hash
 
 # Largest absolute difference of a reloaded SavedModel's outputs to the Keras model's.
 SAVED_MODEL_BOUND = 1e-5
+# A signature with this name and the encoder's hash behind it says which encoder a model is, or
+# reads codes of: TF Serving's metadata lists signatures, and passes on nothing else of a model.
+ENCODER_MARK = "encoder_sha256_"
 # Of a noisy code's remainder; chance exceeds it once in 1.7 million.
 NOISE_ERRORS = 5.0
 
@@ -70,6 +74,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     `encode_bytes`: `image_bytes` string [N], JPEG, PNG, BMP, GIF or WebP files -> `code`.
     `encode_to_bytes`: the same -> `code_bytes` string [N], as `code_to_bytes` gives them: on REST,
     which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
+    ENCODER_MARK with the encoder's hash: the same as `encode`.
 
     The module holds the variables and not the Keras model, which would store every weight twice.
     """
@@ -102,6 +107,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
         "encode": encode,
         "encode_bytes": encode_bytes,
         "encode_to_bytes": encode_to_bytes,
+        f"{ENCODER_MARK}{weights_hash(encoder)}": encode,
     }
     tf.saved_model.save(module, str(path), signatures=signatures)
 
@@ -146,11 +152,15 @@ def save_task_head(
     code_shape: tuple[int, ...],
     attribute_names: Sequence[str],
     path: pathlib.Path,
+    *,
+    encoder_sha256: str = "",
 ) -> None:
     """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line.
 
     `serving_default`: `code` float32 [N, *code_shape] -> `logits`, `probability` float32 [N, A].
     `read_bytes`: `code_bytes` string [N], as `code_to_bytes` gives them -> the same.
+    ENCODER_MARK with `encoder_sha256`, where that is given: the same as `serving_default`; by it
+    clients see whose codes the task head reads.
     """
     module = tf.Module(name="task_head")
     module.model_variables = [variable.value for variable in task_head.variables]
@@ -170,24 +180,21 @@ def save_task_head(
     asset.write_text("".join(f"{name}\n" for name in attribute_names), encoding="utf-8")
     module.attributes = tf.saved_model.Asset(str(asset))
     signatures = {"serving_default": classify, "read_bytes": read_bytes}
+    if encoder_sha256:
+        signatures[f"{ENCODER_MARK}{encoder_sha256}"] = classify
     tf.saved_model.save(module, str(path), signatures=signatures)
     # The SavedModel has its own copy.
     asset.unlink()
 
 
-def save_attacker(
-    pictures: Callable[[tf.Tensor], tf.Tensor],
-    variables: Sequence[tf.Variable],
-    code_shape: tuple[int, ...],
-    path: pathlib.Path,
-) -> None:
+def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
     """Writes an attacker's SavedModel: `code` float32 [N, ...] -> `reconstruction` [N, S, S, 3]."""
     module = tf.Module(name="attacker")
-    module.model_variables = list(variables)
+    module.model_variables = [variable.value for variable in attacker.variables]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    @tf.function(input_signature=[tf.TensorSpec(attacker.input_shape, tf.float32, name="code")])
     def attack(code):
-        return {"reconstruction": pictures(code)}
+        return {"reconstruction": attacker(code, training=False)}
 
     module.attack = attack
     tf.saved_model.save(module, str(path), signatures={"serving_default": attack})

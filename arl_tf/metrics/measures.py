@@ -116,7 +116,12 @@ def centred_directions(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def reidentified(
-    probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, mean: np.ndarray, rank: int
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    identities: np.ndarray,
+    mean: np.ndarray,
+    rank: int,
+    without: np.ndarray | None = None,
 ) -> np.ndarray:
     """Whether the right person is among the `rank` gallery pictures nearest to each probe.
 
@@ -126,11 +131,14 @@ def reidentified(
         identities: int [N], of probe and gallery picture alike.
         mean: float [D], mean embedding of the public images.
         rank: how many nearest pictures count.
+        without: int [N], the gallery picture that is not searched for each probe; None: all are.
 
     Returns:
         float64 [N] in {0, 1}; its mean is the rank-k re-identification rate.
     """
     similarity = centred_directions(probes, mean) @ centred_directions(gallery, mean).T
+    if without is not None:
+        similarity[np.arange(len(without)), without] = -np.inf
     rank = min(rank, similarity.shape[1])
     nearest = np.argpartition(-similarity, rank - 1, axis=1)[:, :rank]
     return (identities[nearest] == identities[:, None]).any(axis=1).astype(np.float64)

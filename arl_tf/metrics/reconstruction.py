@@ -87,7 +87,10 @@ def embeddings(rulers: Rulers, images: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    rulers: Rulers, reconstructions: np.ndarray, originals: Originals
+    rulers: Rulers,
+    reconstructions: np.ndarray,
+    originals: Originals,
+    without: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Each measure of each reconstruction; name -> float64 [N].
 
@@ -95,12 +98,14 @@ def measure(
         rulers: the judging networks.
         reconstructions: float32 [N, S, S, 3] in [0, 1].
         originals: the images they are reconstructions of.
+        without: int [N], the original that re-identification does not search, for each; None: it
+            searches all.
     """
     found = rulers.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
     mean = rulers.mean_embedding
     ranks = {
         f"reid_rank{rank}": measures.reidentified(
-            found, originals.embeddings, originals.identities, mean, rank
+            found, originals.embeddings, originals.identities, mean, rank, without
         )
         for rank in (1, 5)
     }

@@ -1,5 +1,6 @@
 """What the codes are good for: MCC, accuracy and ROC AUC, with intervals over identities."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ def measure_utility(
     Returns:
         mean_mcc, accuracy and roc_auc, each {"value", "ci95"}; `attributes`: name -> mcc, accuracy,
         positives; `undefined_mcc`: attributes whose MCC is undefined (actual or predicted values
-        are of one class only) and counts as 0.
+        are of one class only) and counts as 0 in mean_mcc; `one_class`: those of them whose actual
+        values are of one class, of which these images can tell nothing; `mean_mcc_two_classes`:
+        mean_mcc without those.
     """
     counts = measures.confusion_counts(logits > 0, attributes)
     total = counts.sum(axis=0)
@@ -39,11 +42,14 @@ def measure_utility(
     correct = counts[..., 0] + counts[..., 3]
     positives = attributes.sum(axis=0)
     predicted = (logits > 0).sum(axis=0)
-    undefined = (positives % num_images == 0) | (predicted % num_images == 0)
+    one_class = positives % num_images == 0
+    undefined = one_class | (predicted % num_images == 0)
+    mean_mcc = estimate(
+        float(per_attribute.mean()), resampled_mean_mcc(logits, attributes, weights)
+    )
     return {
-        "mean_mcc": estimate(
-            float(per_attribute.mean()), resampled_mean_mcc(logits, attributes, weights)
-        ),
+        "mean_mcc": mean_mcc,
+        "mean_mcc_two_classes": over_fewer(mean_mcc, len(names), int(one_class.sum())),
         "accuracy": estimate(
             float(correct.mean()), measures.weighted_means(correct.mean(axis=1), weights)
         ),
@@ -56,8 +62,26 @@ def measure_utility(
             }
             for column, name in enumerate(names)
         },
-        "undefined_mcc": [name for name, flag in zip(names, undefined, strict=True) if flag],
+        "undefined_mcc": chosen(names, undefined),
+        "one_class": chosen(names, one_class),
     }
+
+
+def chosen(names: tuple[str, ...], flags: np.ndarray) -> list[str]:
+    """The names whose flag is set."""
+    return [name for name, flag in zip(names, flags, strict=True) if flag]
+
+
+def over_fewer(mean: Mapping[str, Any], count: int, zeros: int) -> dict[str, Any]:
+    """A mean of `count` values without the `zeros` of them that are 0, here and in any resample.
+
+    Undefined where none is left.
+    """
+    if zeros == count:
+        return estimate(None)
+    factor = count / (count - zeros)
+    ends = mean["ci95"] and [factor * end for end in mean["ci95"]]
+    return {"value": factor * mean["value"], "ci95": ends}
 
 
 def resampled_mean_mcc(

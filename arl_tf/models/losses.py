@@ -1,6 +1,6 @@
 """The losses of the method as pure tensor functions.
 
-Source: arXiv 1911.10143; formulas (1) and (2) are those of WORKSPACE.md.
+Source: arXiv 1911.10143; formulas (1) and (2) are those of docs/method.md.
 """
 
 import dataclasses

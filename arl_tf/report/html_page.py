@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -10,28 +10,34 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import plots
+from arl_tf.report import plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
+from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
+    YARDSTICK_NAMES,
+    always_same,
     attack_notes,
     converged,
     format_estimate,
     format_figure,
+    is_photographs,
+    is_retrieval,
+    mean_mcc,
+    one_class_words,
     percent,
+    reading,
     training_gaps,
-    verdict,
 )
 
 SHOWN, PER_PAGE = 96, 12
 JPEG_QUALITY = 90
 # A picture that is this near to a withheld original is as good as it, dB.
-RETRIEVAL = "retrieval"
 TOO_NEAR = 30.0
 CAPTIONS = {
     "original": ("original", "The original test image"),
     "attack": ("from the code", "Reconstruction from the code"),
-    "task_output": ("from the task output", "Reconstruction from the task output alone"),
+    "task_output": ("from the task output alone", "Reconstruction from the task output alone"),
     "mean_image": ("without the code", "The mean image, which needs no code"),
     "reference": ("unprotected code", "Reconstruction from an unprotected code"),
 }
@@ -52,17 +58,27 @@ def render(
     wall = wall_entries(report, embed_originals, reference_pictures)
     return page_template("report.html").render(
         content=content,
-        verdict=verdict(content),
+        sentences=sentences(content),
         # The measure that the verdict is about comes first.
         measures=[
             "face_similarity",
             *(name for name in MEASURE_NAMES if name != "face_similarity"),
         ],
+        summary=summary.summary_rows(content),
+        not_measured=summary.not_measured(content),
+        data=summary.data_words(content),
+        yardsticks=yardstick_rows(content),
+        mean_mcc=mean_mcc(content["utility"]),
+        left_out=one_class_words(content["utility"]),
+        always_same=always_same(content["utility"]),
         wall=wall,
+        attacks_by_reading=attacks_by_reading(content),
+        readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),
         per_page=PER_PAGE,
         embed_originals=embed_originals,
         withheld=sum(tile["withheld"] for entry in wall for tile in entry["tiles"]),
         total=len(report.originals),
+        similarity=plots.similarity_scale(content),
         scale=plots.leakage_scale(content),
         bits=plots.bits_scale(content),
         curves=plots.loss_curves(content),
@@ -82,12 +98,24 @@ def page_template(name: str) -> jinja2.Template:
     )
     environment.filters |= {"estimate": format_estimate, "percent": percent}
     environment.globals |= {
+        "captions": {name: caption for name, (caption, _) in CAPTIONS.items()},
         "attack_notes": attack_notes,
         "converged": converged,
         "figure": format_figure,
+        "is_photographs": is_photographs,
         "measure_names": MEASURE_NAMES,
     }
     return environment.get_template(name)
+
+
+def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(words, measures) of the yardsticks that the audit measured."""
+    measured = content.get("yardsticks", {})
+    return [
+        (words, measured[name])
+        for name, words in YARDSTICK_NAMES.items()
+        if name in measured and measured[name]["face_similarity"]["value"] is not None
+    ]
 
 
 def wall_entries(
@@ -98,6 +126,7 @@ def wall_entries(
     similarity = report.per_image[attack]["face_similarity"]
     columns = wall_columns(report, embed_originals, reference_pictures)
     photographs = retrieved(report.content)
+    notes = {name: words for name, (words, _) in readings(report.content, columns).items()}
     rows = shown_rows(similarity, SHOWN)
     return [
         {
@@ -109,6 +138,7 @@ def wall_entries(
                     name,
                     images[row],
                     rank,
+                    note=notes[name],
                     withheld=not embed_originals
                     and (name in photographs or is_near(images[row], report.originals[row])),
                 )
@@ -134,21 +164,53 @@ def wall_columns(
     return {name: images for name, images in columns.items() if images is not None}
 
 
-def retrieved(content: Mapping[str, Any]) -> set[str]:
-    """The columns whose pictures are public photographs as they are: found, not reconstructed."""
+def column_attacks(content: Mapping[str, Any]) -> dict[str, str]:
+    """The attack whose pictures a column shows; empty where that is not known."""
     worst = {
         "attack": content["worst"]["face_similarity"],
         "task_output": content["floors"]["task_output"]["face_similarity"],
         "reference": (content["reference"] or content)["worst"]["face_similarity"],
     }
-    return {name for name, best in worst.items() if best.get("attack", "").endswith(RETRIEVAL)}
+    return {name: best.get("attack", "") for name, best in worst.items()}
 
 
-def wall_tile(name: str, picture: np.ndarray, rank: int, *, withheld: bool) -> dict[str, Any]:
-    """One picture of the wall, or the note that it is withheld."""
+def retrieved(content: Mapping[str, Any]) -> set[str]:
+    """The columns whose pictures are public photographs as they are: found, not reconstructed."""
+    return {name for name, attack in column_attacks(content).items() if is_retrieval(attack)}
+
+
+def readings(content: Mapping[str, Any], names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """How to read each column of the wall: words for below each picture, sentences for above."""
+    attacks = column_attacks(content)
+    found = {}
+    for name in names:
+        if name == "original":
+            found[name] = ("", "The picture that was turned into a code.")
+        elif name == "mean_image":
+            words = "The mean of the public images: what anybody can show without a code."
+            found[name] = ("the same for all", words)
+        else:
+            found[name] = reading(content, attacks[name]) if attacks[name] else ("", "")
+    return found
+
+
+def attacks_by_reading(content: Mapping[str, Any]) -> dict[str, list[str]]:
+    """How to read pictures -> the attacks whose pictures are to be read so."""
+    found = {}
+    for attack in content["attacks"]:
+        found.setdefault(reading(content, attack["name"])[1], []).append(attack["name"])
+    return found
+
+
+def wall_tile(
+    name: str, picture: np.ndarray, rank: int, *, note: str, withheld: bool
+) -> dict[str, Any]:
+    """One picture of the wall with what it is, or the note that it is withheld."""
     caption, words = CAPTIONS[name]
     return {
+        "name": name,
         "caption": caption,
+        "note": note,
         "alt": f"{words}, image {rank}",
         "withheld": withheld,
         "picture": None if withheld else data_uri(picture),

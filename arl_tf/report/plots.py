@@ -12,7 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arl_tf.metrics.reconstruction import MEASURES
-from arl_tf.report.wording import MEASURE_NAMES, format_estimate, percent
+from arl_tf.report.wording import (
+    MEASURE_NAMES,
+    MISSING,
+    YARDSTICK_NAMES,
+    format_estimate,
+    percent,
+    yardstick,
+)
 
 # Text stays text, and the same report gives the same bytes.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "arl_tf", "font.family": "sans-serif"}
@@ -27,15 +34,15 @@ WIDTH = 5.4
 def leakage_scale(content: Mapping[str, Any]) -> str:
     """From 'no more than the task tells' to 'unprotected', with this encoder on it.
 
-    Without a known leakage the scale is in face similarity, from the mean image upwards.
+    Empty where the leakage of face similarity is not known.
     """
     leakage = content["leakage"]
     if leakage["face_similarity"]["value"] is None:
-        return similarity_scale(content)
+        return ""
     others = [name for name in MEASURES if name != "face_similarity"]
     names = ["face_similarity"] + [name for name in others if leakage[name]["value"] is not None]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.26 * len(names)))
-    axes = figure.add_axes((0.26, 0.3, 0.68, 0.68))
+    axes = figure.add_axes((0.3, 0.3, 0.64, 0.68))
     draw_estimates(axes, [(MEASURE_NAMES[name], leakage[name]) for name in names])
     for end in (0, 1):
         axes.axvline(end, color=INK, lw=1, ls=":")
@@ -52,21 +59,25 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
 
 
 def similarity_scale(content: Mapping[str, Any]) -> str:
-    """Face similarity of worst attack and floors on one line: leakage is unknown."""
+    """Face similarity of the worst attack among floors, reference and yardsticks, on one line."""
+    reference = (content["reference"] or {}).get("worst", {}).get("face_similarity", MISSING)
     similarity = {
-        "this code": content["worst"]["face_similarity"],
-        "task output alone": content["floors"]["task_output"]["face_similarity"],
-        "mean image": content["floors"]["mean_image"]["face_similarity"],
+        "from this code": content["worst"]["face_similarity"],
+        "from the task output alone": content["floors"]["task_output"]["face_similarity"],
+        "from an unprotected code": reference,
+        "mean image, no code": content["floors"]["mean_image"]["face_similarity"],
+        **{words: yardstick(content, name) for name, words in YARDSTICK_NAMES.items()},
     }
     known = [(name, found) for name, found in similarity.items() if found["value"] is not None]
-    figure = Figure(figsize=(WIDTH, 1.0 + 0.26 * len(known)))
-    axes = figure.add_axes((0.26, 0.36, 0.68, 0.62))
+    height = 0.7 + 0.26 * len(known)
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((0.4, 0.52 / height, 0.56, 1 - 0.54 / height))
     draw_estimates(axes, known)
     lowest, _ = axes.get_xlim()
     axes.set_xlim(min(-0.05, lowest), 1.03)
-    axes.set_xlabel("face similarity (1: the same face)")
+    axes.set_xlabel("face similarity (1: the same picture)")
     said = ", ".join(f"{name} {format_estimate(found)}" for name, found in known)
-    return svg(figure, axes, f"Face similarity of the reconstructions: {said}")
+    return svg(figure, axes, f"Face similarity: {said}")
 
 
 def bits_scale(content: Mapping[str, Any]) -> str:
@@ -78,7 +89,7 @@ def bits_scale(content: Mapping[str, Any]) -> str:
         "this code at most": codes["capacity_bits"],
         "this code as it is used": codes["rate_bits"],
         "the task output": codes["task_output_bits"],
-        "its yes or no": codes["task_decision_bits"],
+        "its yes/no decisions": codes["task_decision_bits"],
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))

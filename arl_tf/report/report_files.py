@@ -1,10 +1,11 @@
 """AuditReport -> report.json, report.html and pictures. Nothing is computed here."""
 
-import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
@@ -12,11 +13,26 @@ from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, picture_wall, spread_rows
-from arl_tf.report.wording import verdict
-from arl_tf.utils import files
+from arl_tf.report.verdict import untold, verdict
+from arl_tf.report.wording import is_retrieval, reading
+from arl_tf.utils import files, run_files
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 RESAMPLES = "resamples.npz"
+REMEDY = "Put back an intact copy, or audit again: the same audit with --overwrite."
+# What others read of report.json.
+READ_KEYS = (
+    "verdict",
+    "utility.mean_mcc.value",
+    "floors.mean_image.face_similarity.value",
+    "attacks",
+    "worst.face_similarity.attack",
+    "leakage.face_similarity.value",
+    "codes.linkage_auc",
+    "codes.channel",
+    "provenance.encoder_sha256",
+    "reference",
+)
 WALL, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
 
 
@@ -37,7 +53,11 @@ def write_report(
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"verdict": verdict(report.content), **report.content}
+    content = {
+        "verdict": verdict(report.content),
+        "untold": untold(report.content),
+        **report.content,
+    }
     names = [attack["name"] for attack in content["attacks"]]
     save_measures(
         folder / MEASURES_FILE,
@@ -59,8 +79,12 @@ def write_report(
 
 
 def read_content(folder: pathlib.Path) -> dict[str, Any]:
-    """The content of an audit folder's report.json."""
-    return json.loads((folder / REPORT_JSON).read_text(encoding="utf-8"))
+    """The content of an audit folder's report.json.
+
+    Raises:
+        ValueError: it is missing, damaged or of another version.
+    """
+    return run_files.read_json(folder / REPORT_JSON, remedy=REMEDY, keys=READ_KEYS)
 
 
 def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
@@ -93,7 +117,7 @@ def load_resamples(folder: pathlib.Path) -> Resamples | None:
     path = folder / RESAMPLES
     if not path.exists():
         return None
-    with np.load(path) as saved:
+    with run_files.open_arrays(path, remedy=REMEDY) as saved:
         figures = {name: saved[name] for name in saved.files if name != "key"}
         return Resamples(str(saved["key"]), figures)
 
@@ -109,12 +133,19 @@ def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
 
 
 def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:
-    """An earlier audit's reconstructions, uint8 [N, S, S, 3]; None if it kept none."""
+    """An earlier audit's reconstructions, uint8 [N, S, S, 3]; None if it kept none.
+
+    Pictures are for show: damaged ones are left out with a warning.
+    """
     path = folder / RECONSTRUCTIONS
     if not path.exists():
         return None
-    with np.load(path) as saved:
-        return saved["reconstructions"]
+    try:
+        with run_files.open_arrays(path, remedy=REMEDY) as saved:
+            return saved["reconstructions"]
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s The report goes without these pictures.", error)
+        return None
 
 
 def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.ndarray:
@@ -123,7 +154,7 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
     rows = {
         "original": report.originals,
-        f"from the code:\n{attack}": report.pictures[attack],
+        attack_label(report.content, attack): report.pictures[attack],
     }
     if reference_pictures is not None:
         rows["reference"] = reference_pictures
@@ -131,3 +162,11 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
         if floor in report.pictures:
             rows[floor] = report.pictures[floor]
     return picture_wall({name: images[chosen] for name, images in rows.items()})
+
+
+def attack_label(content: Mapping[str, Any], attack: str) -> str:
+    """The label of the worst attack's pictures; it says so where they are others' photos."""
+    label = f"from the code:\n{attack}"
+    if is_retrieval(attack):
+        label += f"\n({reading(content, attack)[0].replace(' of ', chr(10) + 'of ')})"
+    return label

@@ -1,10 +1,9 @@
-"""An audit in words and numbers for people: the verdict, the tables' rows, the terminal's lines."""
+"""Names of measures and floors, and figures as people read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN
-from arl_tf.auditing.leakage import FLOORS
 from arl_tf.metrics.reconstruction import MEASURES
 
 MEASURE_NAMES = {
@@ -15,78 +14,123 @@ MEASURE_NAMES = {
     "reid_rank1": "Rank 1",
     "reid_rank5": "Rank 5",
 }
-FLOOR_NAMES = {"mean_image": "no code: mean image", "task_output": "from the task output"}
+FLOOR_NAMES = {"mean_image": "mean image, no code", "task_output": "task output alone"}
 FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
-# By the upper end of the leakage's interval: what it may well be is what counts.
-GRADES = (
-    (0.1, "strong protection against these attackers"),
-    (0.25, "good protection against these attackers"),
-    (0.5, "some protection"),
-    (0.9, "weak protection"),
-    (float("inf"), "no protection to speak of"),
-)
+YARDSTICK_NAMES = {
+    "same_person": "two photos of one person",
+    "two_strangers": "two strangers",
+    "blurred_copy": "a photo and its blurred copy",
+}
+RETRIEVAL = "retrieval"
+MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
-def verdict(content: Mapping[str, Any]) -> str:
-    """The finding in one sentence."""
-    leakage = content["leakage"]["face_similarity"]
-    if leakage["value"] is None:
-        return f"{similarity_words(content)}{utility_words(content)}."
-    found = (
-        f"{percent(leakage)} of what an unprotected code gives away beyond the task output"
-        if leakage["value"] > 0
-        else f"no more than the task output, a leakage of {percent(leakage)}"
-    )
+# What the pictures of an attack are: its name begins with one of these; the first counts.
+READINGS = {
+    "retrieval": (
+        "{found}",
+        "Nothing is reconstructed: this is the {found} whose {source} is nearest. A high"
+        " similarity means that the {source} tells which faces look alike.",
+    ),
+    "linear": (
+        "a linear map's picture",
+        "A weighted sum of the numbers of the {source}. What it shows of the face is open to"
+        " everybody with simple means.",
+    ),
+    "wiener": (
+        "a linear map's picture",
+        "A weighted sum of the numbers of the {source}, with weights for the known noise. What it"
+        " shows of the face is open to everybody who knows the noise.",
+    ),
+    "map": (
+        "the likeliest picture for the code",
+        "The picture was changed until it was the likeliest one for the code under attack, given"
+        " the known noise. Parts that the code does not tell are what is usual in faces.",
+    ),
+    "optimisation": (
+        "a picture with nearly the same code",
+        "The picture was changed until its code was nearly the code under attack. Parts that do not"
+        " change the code stay as they were at the start.",
+    ),
+    "generative_prior": (
+        "a generated face with nearly the same code",
+        "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
+        " face.",
+    ),
+    "": (
+        "a decoder's picture",
+        "A network learned from public images to draw the picture from the {source}. Where the"
+        " {source} says nothing, it draws what is usual in faces.",
+    ),
+}
+FLOOR_PREFIX = "task_output/"
+
+
+def is_retrieval(attack: str) -> bool:
+    """Whether an attack finds a public photo instead of making a picture."""
+    return attack.endswith(RETRIEVAL)
+
+
+def found_photo(content: Mapping[str, Any]) -> str:
+    """What `retrieval` finds: where people are known, public photos are of other people."""
+    known = content["measured_on"].get("identities_known", False)
+    photo = "public photo" if is_photographs(content) else "public picture"
+    return f"{photo} of somebody else" if known else photo
+
+
+def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
+    """How to read an attack's pictures: some words for below a picture, and a sentence or two."""
+    name = attack.removeprefix(FLOOR_PREFIX)
+    source = "code" if name == attack else "task output"
+    found = next(words for start, words in READINGS.items() if name.startswith(start))
+    short, long = (text.format(found=found_photo(content), source=source) for text in found)
+    return short, long
+
+
+def is_photographs(content: Mapping[str, Any]) -> bool:
+    """Whether the test images are photographs; else they are drawn faces."""
+    return content["measured_on"].get("faces", "photographs") == "photographs"
+
+
+def yardstick(content: Mapping[str, Any], name: str, measure: str = "face_similarity"):
+    """A yardstick's {"value", "ci95"}; undefined in an audit that did not measure it."""
+    return content.get("yardsticks", {}).get(name, {}).get(measure, MISSING)
+
+
+def mean_mcc(utility: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The mean MCC and what it is a mean over.
+
+    Attributes of one class in the measured images are left out, since MCC is undefined there;
+    report.json's `mean_mcc`, which conditions read, counts them as 0.
+    """
+    count, left_out = len(utility["attributes"]), len(utility.get("one_class", ()))
+    if not left_out:
+        return "mean MCC", utility["mean_mcc"]
+    name = f"mean MCC over {count - left_out} of {count} attributes"
+    return name, utility["mean_mcc_two_classes"]
+
+
+def one_class_words(utility: Mapping[str, Any]) -> str:
+    """Which attributes the mean MCC leaves out, in a sentence; empty where it takes all."""
+    names = utility.get("one_class", ())
+    if not names:
+        return ""
     return (
-        f"{code_words(content)} gives away {found}, by face similarity and"
-        f" {attackers_words(content)}: {grade(leakage)}{utility_words(content)}."
+        f"Left out, because all measured images have the same value: {', '.join(names)}."
+        " report.json counts them as 0 in mean_mcc:"
+        f" {format_estimate(utility['mean_mcc'])}."
     )
 
 
-def similarity_words(content: Mapping[str, Any]) -> str:
-    """The beginning of a verdict where leakage is unknown: the figure beside its best floor."""
-    similarity = {
-        name: content["floors"][name]["face_similarity"]["value"]
-        for name in FLOORS
-        if content["floors"][name]["face_similarity"]["value"] is not None
-    }
-    floor = max(similarity, key=similarity.get)
-    why = "without an unprotected reference its leakage is unknown"
-    if content["reference"]:
-        why = "its unprotected reference gives away no more than that, so its leakage is unknown"
-    code, similar = code_words(content), format_estimate(content["worst"]["face_similarity"])
-    return (
-        f"From {code[0].lower()}{code[1:]} {attackers_words(content)} reconstructs faces with a"
-        f" similarity of {similar} to the original, where"
-        f" {FLOOR_WORDS[floor]} gives {similarity[floor]:.3f}; {why}"
-    )
+def always_same(utility: Mapping[str, Any]) -> list[str]:
+    """The attributes for which the task head gives the same answer for all measured images."""
+    one_class = utility.get("one_class", ())
+    return [name for name in utility["undefined_mcc"] if name not in one_class]
 
 
-def code_words(content: Mapping[str, Any]) -> str:
-    """What was attacked, as the beginning of a sentence."""
-    count = content["codes"].get("codes_per_photo", 1)
-    return "This code" if count == 1 else f"The mean of {count} codes of a photo"
-
-
-def attackers_words(content: Mapping[str, Any]) -> str:
-    """Who the worst attacker by face similarity is, and of how many."""
-    name, count = content["worst"]["face_similarity"]["attack"], len(content["attacks"])
-    return (
-        f"the only attacker ({name})" if count == 1 else f"the worst of {count} attackers ({name})"
-    )
-
-
-def utility_words(content: Mapping[str, Any]) -> str:
-    """What the task keeps, as the end of a sentence; empty without labels."""
-    mcc = content["utility"]["mean_mcc"]
-    return "" if mcc["value"] is None else f"; the task reaches a mean MCC of {mcc['value']:.3f}"
-
-
-def grade(leakage: Mapping[str, Any]) -> str:
-    """The verdict's grade of a leakage, by the upper end of its interval."""
-    if leakage["ci95"] is None:
-        return "too uncertain for a grade"
-    return next(words for bound, words in GRADES if leakage["ci95"][1] <= bound)
+def share(value: float) -> str:
+    """A share as "9 %"."""
+    return f"{100 * value:.0f} %"
 
 
 def percent(estimate: Mapping[str, Any]) -> str:
@@ -139,35 +183,3 @@ def training_gaps(content: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     if not adversary:
         return []
     return [(m, adversary[m]["value"], content["worst"][m]["value"]) for m in MEASURES]
-
-
-def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    """(label, measures) of reference, attacks, adversary and floors, most to least informed."""
-    rows = [(f"attack: {attack['name']}", attack) for attack in content["attacks"]]
-    if content["reference"]:
-        rows.insert(0, ("unprotected reference", content["reference"]["worst"]))
-    if content["training_adversary"]:
-        rows.append(("training's adversary", content["training_adversary"]))
-    rows += [(f"floor: {FLOOR_NAMES[name]}", content["floors"][name]) for name in reversed(FLOORS)]
-    return rows
-
-
-def headline(content: Mapping[str, Any]) -> str:
-    """The headline figures beside their floors, for the terminal; the warnings, the verdict."""
-    lines = [f"{'':28s}" + "".join(f"{name:>20s}" for name in MEASURES)]
-    for label, measures in table_rows(content):
-        lines.append(f"{label[:28]:28s}" + cells(measures[name]["value"] for name in MEASURES))
-    leaks = [content["leakage"][name]["value"] for name in MEASURES]
-    if any(value is not None for value in leaks):
-        lines.append(f"{'leakage':28s}" + cells(leaks))
-    utility = content["utility"]
-    summary = ", ".join(
-        f"{name} {format_estimate(utility[name])}" for name in ("mean_mcc", "accuracy", "roc_auc")
-    )
-    warned = [f"warning: {text}" for text in content["warnings"]]
-    return "\n".join([f"utility: {summary}", *lines, *warned, verdict(content)])
-
-
-def cells(values) -> str:
-    """Values in columns; a dash where one is undefined."""
-    return "".join(f"{'-' if value is None else f'{value:.3f}':>20s}" for value in values)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits
 from arl_tf.metrics import measures
+from arl_tf.utils import files
 
 VALIDATION_IMAGES = 1024
 PICTURES = 8
@@ -209,10 +211,30 @@ def float_batches(images: np.ndarray, rows: np.ndarray, batch_size: int = 128):
 
 
 def drop_lines_after(path: pathlib.Path, epoch: int) -> None:
-    """Removes metrics.jsonl's lines of epochs that a killed run logged but did not save."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [
-            line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] <= epoch
-        ]
-        path.write_text("".join(kept), encoding="utf-8")
+    """Removes metrics.jsonl's lines of epochs that a killed run logged but did not save.
+
+    Lines that can't be read go too, with a warning: they are for looking at, nothing rests on them.
+    """
+    if not path.exists():
+        return
+    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
+    epochs = [epoch_of(line) for line in lines]
+    damaged = epochs[:-1].count(None)
+    if damaged:
+        logging.warning("%s: %d of %d lines can't be read and go", path, damaged, len(lines))
+    kept = [
+        line
+        for line, found in zip(lines, epochs, strict=True)
+        if line.endswith("\n") and found is not None and found <= epoch
+    ]
+    files.write_text(path, "".join(kept))
+
+
+def epoch_of(line: str) -> int | None:
+    """The epoch of a line of metrics.jsonl; None where it is no such line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    epoch = found.get("epoch") if isinstance(found, dict) else None
+    return epoch if isinstance(epoch, int) else None

@@ -3,14 +3,24 @@
 import json
 import pathlib
 import shutil
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from arl_tf.utils import run_files
+
 # In a run directory.
 FOLDER = "checkpoints"
+
 KEPT = 2
+WEIGHTS, STATE = "learner.weights.h5", "state.json"
+CHECKPOINT_REMEDY = "Put back an intact copy, or delete this checkpoint to go on from an older one."
+PLAYER_REMEDY = (
+    "Put back an intact copy, of the version of arl_tf and Keras that config.json names, or train"
+    " again: --stages=train --overwrite."
+)
 
 
 def save(folder: pathlib.Path, learner: keras.Model, *, epoch: int) -> None:
@@ -19,21 +29,30 @@ def save(folder: pathlib.Path, learner: keras.Model, *, epoch: int) -> None:
     unfinished = folder / f".unfinished_{epoch:05d}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    learner.save_weights(unfinished / "learner.weights.h5")
-    (unfinished / "state.json").write_text(json.dumps({"epoch": epoch, "phase": learner.phase}))
+    learner.save_weights(unfinished / WEIGHTS)
+    (unfinished / STATE).write_text(json.dumps({"epoch": epoch, "phase": learner.phase}))
     shutil.rmtree(target, ignore_errors=True)
     unfinished.rename(target)
     for old in sorted(folder.glob("epoch_*"))[:-KEPT]:
         shutil.rmtree(old)
 
 
-def latest(folder: pathlib.Path) -> tuple[pathlib.Path, Mapping[str, Any]] | None:
-    """The newest checkpoint's weights file and state {"epoch", "phase"}; None if there is none."""
-    saved = sorted(folder.glob("epoch_*"))
-    if not saved:
-        return None
-    state = json.loads((saved[-1] / "state.json").read_text())
-    return saved[-1] / "learner.weights.h5", state
+def newest_first(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of the checkpoints."""
+    return sorted(folder.glob("epoch_*"), reverse=True)
+
+
+def read_state(checkpoint: pathlib.Path) -> Mapping[str, Any]:
+    """A checkpoint's {"epoch", "phase"}; UnreadableFileError where it is damaged."""
+    return run_files.read_json(
+        checkpoint / STATE, remedy=CHECKPOINT_REMEDY, keys=("epoch", "phase")
+    )
+
+
+def load_weights(learner: keras.Model, checkpoint: pathlib.Path) -> None:
+    """Loads a checkpoint's weights; where UnreadableFileError is raised, some may be loaded."""
+    with run_files.reading(checkpoint / WEIGHTS, CHECKPOINT_REMEDY):
+        learner.load_weights(checkpoint / WEIGHTS)
 
 
 def save_player(player: keras.Model, path: pathlib.Path) -> None:
@@ -50,14 +69,27 @@ def player_path(folder: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def require_player(path: pathlib.Path) -> None:
-    """Raises ValueError where a trained model is missing: the run was not trained to its end."""
+    """Raises ValueError where a trained model is missing, or plainly damaged.
+
+    Where it is missing, the run was not trained to its end.
+    """
     if not path.exists():
         raise ValueError(
             f"No {path}: the run is not trained to its end; run it with --stages=train first."
         )
+    run_files.require_whole(path, PLAYER_REMEDY)
+    if not zipfile.is_zipfile(path):
+        raise run_files.refusal(path, "is not a .keras file, or is cut off", PLAYER_REMEDY)
 
 
 def load_player(path: pathlib.Path) -> keras.Model:
-    """Loads a trained model; ValueError where it is missing."""
+    """Loads a trained model; ValueError where it is missing, damaged or no model with one input."""
     require_player(path)
-    return keras.models.load_model(path, compile=False)
+    with run_files.reading(path, PLAYER_REMEDY):
+        player = keras.models.load_model(path, compile=False)
+        if len(player.inputs) != 1 or len(player.outputs) != 1:
+            raise ValueError(
+                f"it has {len(player.inputs)} inputs and {len(player.outputs)} outputs;"
+                " expected one of each"
+            )
+    return player

@@ -1,13 +1,11 @@
 """Trains the players phase by phase and saves them. Resumes where it was killed."""
 
+import pathlib
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import logging
-from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import training_batches
@@ -16,6 +14,7 @@ from arl_tf.models.losses import PrivacyObjective
 from arl_tf.training import building, callbacks, checkpoints
 from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
+from arl_tf.utils import run_files
 
 CLIP_NORM = 5.0
 PLAYERS = ("encoder", "task_head", "decoder")
@@ -26,7 +25,6 @@ def train(
     files: TrainingFiles,
     images: ImageSet,
     splits: Splits,
-    hyper_parameters: Mapping[str, Any],
 ) -> None:
     """Trains the players, from their last checkpoint if there is one; saves them as .keras files.
 
@@ -35,7 +33,6 @@ def train(
         files: where they are written.
         images: the data set.
         splits: its parts.
-        hyper_parameters: name -> value, for TensorBoard's HParams.
 
     Raises:
         callbacks.TrainingDiverged: a loss is not finite, or far beyond what its term can be.
@@ -45,7 +42,6 @@ def train(
     done = restore(learner, settings, files, steps)
     callbacks.drop_lines_after(files.metrics, done)
     writer = tf.summary.create_file_writer(str(files.logs))
-    write_hyper_parameters(hyper_parameters, writer)
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -148,14 +144,48 @@ def restore(
     files: TrainingFiles,
     steps: int,
 ) -> int:
-    """Loads the last checkpoint; returns how many epochs lie behind it, 0 where there is none."""
-    found = checkpoints.latest(files.checkpoints)
-    if found is None:
-        return 0
-    weights, state = found
-    compile_phase(learner, settings, state["phase"], dict(phases(settings))[state["phase"]] * steps)
-    learner.load_weights(weights)
-    logging.info("Resuming after epoch %d from %s", state["epoch"], weights.parent)
+    """Loads the newest checkpoint that can be read.
+
+    Returns:
+        How many epochs lie behind it; 0 where there is no checkpoint.
+
+    Raises:
+        ValueError: there are checkpoints, and none of them can be read.
+    """
+    found = checkpoints.newest_first(files.checkpoints)
+    for checkpoint in found:
+        try:
+            epoch = load_checkpoint(learner, settings, checkpoint, steps)
+        except run_files.UnreadableFileError as error:
+            logging.warning("%s", error)
+            continue
+        logging.info("Resuming after epoch %d from %s", epoch, checkpoint)
+        return epoch
+    if found:
+        raise ValueError(
+            f"No checkpoint of {files.checkpoints} can be read"
+            f" ({', '.join(checkpoint.name for checkpoint in found)}); put back an intact copy, or"
+            " train from the beginning with --overwrite."
+        )
+    return 0
+
+
+def load_checkpoint(
+    learner: AdversarialRepresentationLearner,
+    settings: TrainingSettings,
+    checkpoint: pathlib.Path,
+    steps: int,
+) -> int:
+    """Loads one checkpoint, optimizers included; returns how many epochs lie behind it."""
+    state, epochs = checkpoints.read_state(checkpoint), dict(phases(settings))
+    if state["phase"] not in epochs or not isinstance(state["epoch"], int):
+        raise run_files.refusal(
+            checkpoint / checkpoints.STATE,
+            f"is of no phase of this training: {dict(state)}",
+            checkpoints.CHECKPOINT_REMEDY,
+        )
+    compile_phase(learner, settings, state["phase"], epochs[state["phase"]] * steps)
+    checkpoints.load_weights(learner, checkpoint)
     return state["epoch"]
 
 
@@ -193,18 +223,3 @@ def watchers(
         )
         watching.insert(0, restart)
     return watching
-
-
-def write_hyper_parameters(settings: Mapping[str, Any], writer: tf.summary.SummaryWriter) -> None:
-    """TensorBoard's HParams entry: all settings that shape training, the measure to compare by."""
-    with writer.as_default(step=0):
-        hparams.hparams_config(
-            hparams=[hparams.HParam(name) for name in settings],
-            metrics=[
-                hparams.Metric("eval/mean_mcc", display_name="mean MCC (X1 validation)"),
-                hparams.Metric(
-                    "eval/adversary_psnr", display_name="adversary PSNR, dB (X2 validation)"
-                ),
-            ],
-        )
-        hparams.hparams(settings)

@@ -20,10 +20,13 @@ from serving.clients.contract import (
     ServedSignature,
     Signature,
     TensorSpec,
+    named_encoder,
 )
 from serving.clients.errors import AnswerError, NotFoundError, RejectedError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
+# Characters of a hash that a message shows.
+SHOWN = 12
 Path = str | os.PathLike[str]
 OnUnreadable = Callable[[pathlib.Path, str], None]
 
@@ -48,6 +51,7 @@ class CodeClient(abc.ABC):
         version: int | None = None,
         label: str | None = None,
         attribute_names: Sequence[str] | None = None,
+        encoder_sha256: str | None = None,
         timeout: float = 10.0,
         retries: int = 3,
         batch_size: int = 32,
@@ -62,6 +66,8 @@ class CodeClient(abc.ABC):
             version: of both models; None: the server's choice, the newest.
             label: of both models' version, instead of its number.
             attribute_names: in the task head's order, see the export's manifest.json.
+            encoder_sha256: of the encoder that the codes are of, see the manifest; a task head that
+                names another one gets no code. None: not checked.
             timeout: seconds that a call may take.
             retries: how often a call may be repeated.
             batch_size: most images or codes in a call.
@@ -81,6 +87,7 @@ class CodeClient(abc.ABC):
         self.version = version
         self.label = label
         self.attribute_names = None if attribute_names is None else tuple(attribute_names)
+        self.encoder_sha256 = encoder_sha256
         self.timeout = timeout
         self.retries = retries
         self.batch_size = batch_size
@@ -175,13 +182,15 @@ class CodeClient(abc.ABC):
             codes: floats [N, ...], N >= 1.
 
         Raises:
-            ValueError: the codes don't fit the task head, or aren't finite; nothing was sent.
+            ValueError: the codes don't fit the task head, are of another encoder than the one that
+                it reads, or aren't finite; nothing was sent.
             EncoderError: the call failed.
         """
         if not np.issubdtype(codes.dtype, np.floating):
             raise ValueError(f"codes are {codes.dtype}, expected floats.")
         if not np.isfinite(codes).all():
             raise ValueError("codes hold NaN or inf, expected finite values.")
+        self._check_pairing()
         outputs = self._predict_array(self.task_head, READ, codes.astype(np.float32))
         found = outputs["probability"].shape[1]
         names = self.attribute_names or tuple(f"attribute_{place}" for place in range(found))
@@ -191,6 +200,24 @@ class CodeClient(abc.ABC):
                 " names and model are of different exports."
             )
         return Attributes(names, outputs["logits"], outputs["probability"])
+
+    def head_encoder(self) -> str | None:
+        """The hash of the encoder that the task head reads codes of; None where it names none.
+
+        Raises:
+            EncoderError: the call failed.
+        """
+        return named_encoder(self._served_signatures(self.task_head, READ))
+
+    def _check_pairing(self) -> None:
+        """Raises ValueError where the task head reads another encoder's codes."""
+        found = self.head_encoder() if self.encoder_sha256 else None
+        if found not in (None, self.encoder_sha256):
+            raise ValueError(
+                f"{self.task_head} reads codes of the encoder {found[:SHOWN]}, these are of"
+                f" {self.encoder_sha256[:SHOWN]}: what it read from them would be nonsense; nothing"
+                " was sent. Use encoder and task head of one export."
+            )
 
     def _predict_array(
         self, model: str, signature: Signature, rows: np.ndarray

@@ -1,7 +1,7 @@
 """The contract of the exported models, as clients see it: signatures, inputs, attributes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -50,6 +50,16 @@ READ = Signature("serving_default", "code", "float32", ("logits", "probability")
 # The same with codes as bytes, float32 in little-endian order: for REST, where numbers are slow.
 ENCODE_TO_BYTES = Signature("encode_to_bytes", "image_bytes", "bytes", ("code_bytes",))
 READ_BYTES = Signature("read_bytes", "code_bytes", "bytes", ("logits", "probability"))
+
+# An exported encoder, and a task head that reads its codes, have a signature of this name with the
+# encoder's hash behind it.
+ENCODER_MARK = "encoder_sha256_"
+
+
+def named_encoder(signatures: Iterable[str]) -> str | None:
+    """The encoder's hash that the names of a model's signatures tell; None where none does."""
+    marks = [name for name in signatures if name.startswith(ENCODER_MARK)]
+    return marks[0].removeprefix(ENCODER_MARK) if marks else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ def to_array(proto: tensor_pb2.TensorProto) -> np.ndarray:
     """The array of a TensorProto, whether its values are in fields or in `tensor_content`.
 
     A client can't ask for one of the forms: no field of PredictRequest chooses it, only a flag of
-    the server. Values in fields cost no more to read here: both forms are copied as they are.
+    the server. Fields of floats are copied as they are, almost as fast as `tensor_content`.
 
     Raises:
         ValueError: it does not hold what its shape promises.

@@ -18,8 +18,11 @@ from PIL import Image
 
 from serving.clients.base import OnUnreadable, Path, log_unreadable
 from serving.clients.errors import EncoderError
+from serving.common import files
 from serving.device.noise_key import check_key, keyed_noise
 from serving.pictures.pixels import read_pixels
+
+REMEDY = "Expected an exported encoder_*.tflite: fetch or export it again."
 
 
 class DeviceEncoder:
@@ -28,6 +31,7 @@ class DeviceEncoder:
     Attributes:
         image_size: side of its images, pixels.
         code_shape: of one code.
+        sha256: of the file, in hexadecimal digits.
     """
 
     def __init__(
@@ -45,13 +49,14 @@ class DeviceEncoder:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
                 decide; the key has another length.
         """
-        if not os.path.isfile(path):
-            raise ValueError(f"{path} is no file; expected an exported encoder_*.tflite.")
+        files.require_whole(path, REMEDY)
         try:
             interpreter = Interpreter(model_path=os.fspath(path), num_threads=num_threads)
             self._run = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} can't be loaded by LiteRT: {error}") from error
+            raise ValueError(
+                f"{path} can't be loaded by LiteRT: {files.one_line(error)}. {REMEDY}"
+            ) from error
         inputs = self._run.get_input_details()
         image, code = described(inputs, self._run.get_output_details(), path)
         self.image_size = image[1]
@@ -62,6 +67,7 @@ class DeviceEncoder:
             raise ValueError(f"{path} adds no noise that a key could decide; leave it out.")
         self._key = None if noise_key is None else check_key(noise_key)
         self._sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).digest()
+        self.sha256 = self._sha256.hex()
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Encodes prepared images one by one.

@@ -1,10 +1,14 @@
 """The facts of an export that a client needs: the manifest.json beside the exported files."""
 
 import dataclasses
-import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
+from serving.common import files
 from serving.device.packing import outermost_level
+
+REMEDY = "The export writes it, as export/manifest.json; take it along with the .tflite file."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +21,9 @@ class Manifest:
         code_shape: of one code.
         levels: how many values a number of a code can take; 0: any.
         outer: the levels lie equally spaced in [-outer, outer]; 0.0 where there are none.
+        version: of the exported models; None where the manifest does not tell.
+        encoder_sha256: of the encoder's weights, which a task head names too; None likewise.
+        file_hashes: sha256 of the exported .tflite files; empty likewise.
     """
 
     attribute_names: tuple[str, ...]
@@ -24,6 +31,9 @@ class Manifest:
     code_shape: tuple[int, ...]
     levels: int = 0
     outer: float = 0.0
+    version: int | None = None
+    encoder_sha256: str | None = None
+    file_hashes: frozenset[str] = frozenset()
 
 
 def read_manifest(path: str | pathlib.Path) -> Manifest:
@@ -32,9 +42,9 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
     Raises:
         ValueError: it can't be read, or lacks what a client needs.
     """
+    content = files.read_object(path, REMEDY)
     try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        code = content["code"]
+        code, encoder = content["code"], content.get("encoder_sha256")
         levels = int(code.get("levels") or 0)
         return Manifest(
             attribute_names=tuple(content["attribute_names"]),
@@ -42,17 +52,22 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             code_shape=tuple(int(side) for side in code["shape"]),
             levels=levels,
             outer=float(code.get("outer") or (outermost_level(levels) if levels else 0.0)),
+            version=None if content.get("version") is None else int(content["version"]),
+            encoder_sha256=None if encoder is None else str(encoder),
+            file_hashes=tflite_hashes(content.get("files") or {}),
         )
-    except OSError as error:
-        raise ValueError(
-            f"The manifest can't be read: {error}; it is written by the export, as"
-            " export/manifest.json."
-        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no manifest of an export ({type(error).__name__}: {error}); expected"
-            " attribute_names, image_size and code."
+            f" attribute_names, image_size and code. {REMEDY}"
         ) from error
+
+
+def tflite_hashes(described: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """sha256 of the .tflite files among an export's files."""
+    return frozenset(
+        facts["sha256"] for name, facts in described.items() if name.endswith(".tflite")
+    )
 
 
 def manifest_of(tflite_file: str | pathlib.Path) -> pathlib.Path:

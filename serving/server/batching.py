@@ -12,12 +12,14 @@ import grpc
 import numpy as np
 from google.protobuf import text_format
 
+from serving.common import files
 from serving.server import tf_serving_protos
 from serving.server.errors import ServingError, deadline_exceeded
 from serving.server.signature import Signature
 
 Arrays = Mapping[str, np.ndarray]
 DEFAULT_THREADS = 2
+REMEDY = "serving/batching.config is an example of --batching_parameters_file."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +57,17 @@ def read_parameters(path: pathlib.Path) -> BatchingParameters:
     thread_pool_name is ignored: nothing depends on it here.
 
     Raises:
-        OSError: the file can't be read.
-        ValueError: it is no such file, has values out of range, or asks for something that is not
-            done here.
+        ValueError: the file can't be read, is no such file, has values out of range, or asks for
+            something that is not done here.
     """
     try:
         proto = text_format.Parse(
-            pathlib.Path(path).read_text(), tf_serving_protos.BatchingParameters()
+            files.read_text(path, REMEDY), tf_serving_protos.BatchingParameters()
         )
     except text_format.ParseError as error:
-        raise ValueError(f"{path} holds no BatchingParameters in text format: {error}") from error
+        raise ValueError(
+            f"{path} holds no BatchingParameters in text format: {files.one_line(error)}. {REMEDY}"
+        ) from error
     given = {field.name: value for field, value in proto.ListFields()}
     unknown = set(given) - {*HONOURED, "thread_pool_name"}
     if unknown:

@@ -32,27 +32,35 @@ class Body:
 
     Attributes:
         signature_name: "" if the client named none.
-        rows: whether it came as "instances", else as "inputs".
-        tensors: what stands there, as JSON has it.
+        content: the whole object.
     """
 
     signature_name: str
-    rows: bool
-    tensors: Any
+    content: Mapping[str, Any]
+
+    @property
+    def rows(self) -> bool:
+        """Whether the tensors came as "instances", else as "inputs".
+
+        Raises:
+            ServingError: INVALID_ARGUMENT: neither is there, or both.
+        """
+        given = [key for key in (ROWS, COLUMNS) if key in self.content]
+        if len(given) != 1:
+            raise invalid(
+                f"Request must have either {ROWS!r} or {COLUMNS!r}, got {given or 'none'}."
+            )
+        return given == [ROWS]
 
 
 def parse(body: bytes) -> Body:
     """Parses a body. Keys that it does not know are ignored, as TF Serving does.
 
     Raises:
-        ServingError: INVALID_ARGUMENT: it is no JSON object with either instances or inputs.
+        ServingError: INVALID_ARGUMENT: it is no JSON object, or names its signature wrongly.
     """
     content = parse_object(body)
-    name = signature_name(content)
-    given = [key for key in (ROWS, COLUMNS) if key in content]
-    if len(given) != 1:
-        raise invalid(f"Request must have either {ROWS!r} or {COLUMNS!r}, got {given or 'none'}.")
-    return Body(name, given == [ROWS], content[given[0]])
+    return Body(signature_name(content), content)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -101,7 +109,10 @@ def read_inputs(body: Body, signature: Signature) -> dict[str, np.ndarray]:
     Raises:
         ServingError: INVALID_ARGUMENT: names, nesting or values don't fit.
     """
-    columns = (_rows_to_columns if body.rows else _name_columns)(body.tensors, signature)
+    if body.rows:
+        columns = _rows_to_columns(body.content[ROWS], signature)
+    else:
+        columns = _name_columns(body.content[COLUMNS], signature)
     validation.check_names(signature, columns)
     return {
         name: _to_array(name, value, signature.inputs[name].dtype)

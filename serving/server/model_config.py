@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.common import files
 from serving.server import layout
 
 DEFAULT_PLATFORM = "tensorflow"
+
+REMEDY = "serving/models.config is an example of --model_config_file."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,16 +103,16 @@ def sources_in_file(path: pathlib.Path) -> dict[str, ModelSource]:
     """Reads a file in TF Serving's text format of a ModelServerConfig.
 
     Raises:
-        OSError: the file can't be read.
-        ValueError: it is no such config.
+        ValueError: the file can't be read, or is no such config.
     """
     try:
         config = text_format.Parse(
-            pathlib.Path(path).read_text(), model_server_config_pb2.ModelServerConfig()
+            files.read_text(path, REMEDY), model_server_config_pb2.ModelServerConfig()
         )
     except text_format.ParseError as error:
         raise ValueError(
-            f"--model_config_file={path} is no ModelServerConfig in text format: {error}"
+            f"--model_config_file={path} is no ModelServerConfig in text format:"
+            f" {files.one_line(error)}. {REMEDY}"
         ) from error
     return sources_of(config)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
+from serving.common import files
 from serving.server import layout, validation
 from serving.server.errors import ServingError
 from serving.server.signature import Signature
@@ -21,6 +22,7 @@ WARMUP_REQUESTS = pathlib.Path("assets.extra/tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000
 # The requests come with the model, from no stranger.
 WARMUP_LIMITS = Limits(items=sys.maxsize, pixels=sys.maxsize, request_bytes=sys.maxsize)
+REMEDY = "Copy the version again, with its folder variables, or export it again."
 
 
 class UnknownSignature(ServingError):
@@ -70,12 +72,17 @@ def load(name: str, version: int, path: pathlib.Path) -> Servable:
             f"{path} can't be loaded as a SavedModel: it holds {layout.listed(path)}, expected"
             f" {layout.SAVED_MODEL} and variables."
         )
+    for file in (path / layout.SAVED_MODEL, *path.glob("variables/*")):
+        if file.is_file():
+            files.require_whole(file, REMEDY)
     try:
         saved = saved_model_pb2.SavedModel.FromString((path / layout.SAVED_MODEL).read_bytes())
         module = tf.saved_model.load(str(path))
     # A half-copied folder fails in a dozen ways, from protobuf's errors to KeyError.
     except Exception as error:
-        raise ValueError(f"{path} can't be loaded as a SavedModel: {error}") from error
+        raise ValueError(
+            f"{path} can't be loaded as a SavedModel: {files.one_line(error)}. {REMEDY}"
+        ) from error
     signatures = {key: _signature(key, run) for key, run in module.signatures.items()}
     if not signatures:
         raise ValueError(f"{path} has no signature that could be served.")

@@ -1,9 +1,11 @@
-"""The demo page: a photo, its code, what the task head reads, what an attacker makes of it."""
+"""The demo page: a photo, its code, what the task head reads, what an attacker makes of it.
+
+The page encodes the photo in the browser, where that can be done, and sends the code alone.
+"""
 
 import base64
-import dataclasses
-import io
-import json
+import functools
+import hashlib
 import math
 import pathlib
 from collections.abc import Callable, Mapping
@@ -13,170 +15,176 @@ import numpy as np
 import starlette.requests
 import starlette.responses
 import starlette.routing
-from PIL import Image
 
-from serving.server import servable, validation
+from serving.server import validation
 from serving.server.errors import invalid
 from serving.server.predict import Caller, ModelSpec, Prediction, Predictor
 from serving.server.rest_app import RestApi
 from serving.server.servable import Servable
-from serving.server.validation import Limits
+from serving.server.signature import Signature
+from serving.web import browser_files
+from serving.web.attackers import DemoAttacker, attack, load_attacker
+from serving.web.facts import PageFacts
+from serving.web.pictures import code_picture, data_url
 
 ENCODER, TASK_HEAD = "encoder", "task_head"
-ATTACKERS = ("protected", "unprotected_encoder", "unprotected")
-FINDINGS = "attackers.json"
 STATIC = pathlib.Path(__file__).parent / "static"
 FILES = {
     "demo.css": "text/css",
     "demo.js": "text/javascript",
+    "encoder.js": "text/javascript",
+    "noise.js": "text/javascript",
+    "picture.js": "text/javascript",
     "face.png": "image/png",
 }
-# Everything comes from this server; pictures are also made on the page.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+# Everything comes from this server; pictures are also made on the page. {} is for scripts.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{}; style-src 'self';"
     " img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
+    " frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY.format(""),
     "Cache-Control": "no-store",
     "Permissions-Policy": "camera=(self)",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-# The code's picture spans this many standard deviations to either side of its mean.
-DEVIATIONS = 2.5
-
-
-@dataclasses.dataclass(frozen=True)
-class DemoAttacker:
-    """Attackers for the page, each a SavedModel; None where the folder has none.
-
-    Attributes:
-        protected: the served encoder's code -> picture.
-        unprotected_encoder: an unprotected encoder, exported as the served one.
-        unprotected: the unprotected encoder's code -> picture.
-        findings: what an audit says of them, from `read_findings`.
-    """
-
-    protected: Servable | None = None
-    unprotected_encoder: Servable | None = None
-    unprotected: Servable | None = None
-    findings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self):
-        if (self.unprotected is None) != (self.unprotected_encoder is None):
-            raise ValueError(
-                "--demo_attacker: unprotected and unprotected_encoder go together; the folder has"
-                " only one of them."
-            )
-
-
-def load_attacker(folder: pathlib.Path) -> DemoAttacker:
-    """Loads the SavedModels of a folder: as DemoAttacker's fields are named, or versions in them.
-
-    serving_default of protected and unprotected takes one input, codes float32 [N, ...], and
-    returns one output, pictures [N, h, w, 3]: uint8, or float32 in [0, 1].
-
-    Raises:
-        ValueError: the folder has none of them, they can't be loaded, or attackers.json is damaged.
-    """
-    found = {name: folder / name for name in ATTACKERS if (folder / name).is_dir()}
-    if not found:
-        raise ValueError(f"--demo_attacker={folder} holds none of {', '.join(ATTACKERS)}.")
-    models = {name: servable.load(name, 1, latest_version(path)) for name, path in found.items()}
-    return DemoAttacker(**models, findings=read_findings(folder / FINDINGS))
+# Packages lie at an address of their version: 10 MB need not come twice.
+OF_PACKAGES = {**HEADERS, "Cache-Control": "private, max-age=31536000, immutable"}
+IMPORT_MAP = "<!-- import map -->"
+Routes = list[starlette.routing.BaseRoute]
+Request, Response = starlette.requests.Request, starlette.responses.Response
 
 
 def pages(
-    folder: pathlib.Path | None,
-) -> Callable[[Predictor, RestApi], list[starlette.routing.BaseRoute]]:
-    """The demo page for a server: its attackers are loaded from `folder` when the server starts.
+    attackers: pathlib.Path | None,
+    encoder: pathlib.Path | None = None,
+    packages: pathlib.Path = browser_files.PACKAGES,
+) -> Callable[[Predictor, RestApi], Routes]:
+    """The demo page for a server; what it needs is loaded when the server starts.
 
-    None: the page has no attackers.
+    Args:
+        attackers: folder of `load_attacker`; None: the page has no attackers.
+        encoder: the TFLite file that browsers run; None: the one beside the served encoder.
+        packages: the installed node_modules/@litertjs.
+
+    Raises:
+        ValueError: by the function that is returned: an attacker or the file can't be used.
     """
 
-    def routes(predictor: Predictor, api: RestApi) -> list[starlette.routing.BaseRoute]:
-        attacker = load_attacker(folder) if folder else DemoAttacker()
-        return Demo(predictor, api, attacker).routes()
+    def routes(predictor: Predictor, api: RestApi) -> Routes:
+        given = None
+        if encoder is not None:
+            given = browser_files.encoder_in(encoder)
+            if given is None:
+                raise ValueError(
+                    f"--demo_encoder={encoder}: expected an exported encoder_*.tflite with its"
+                    " manifest.json in the same folder or one above."
+                )
+        attacker = load_attacker(attackers) if attackers else DemoAttacker()
+        litert = browser_files.find_litert(packages)
+        facts = PageFacts(predictor.store, attacker, litert=litert, given=given)
+        return Demo(predictor, api, facts).routes()
 
     return routes
 
 
-def latest_version(folder: pathlib.Path) -> pathlib.Path:
-    """The subfolder of the greatest number; the folder itself where it has none."""
-    versions = [path for path in folder.iterdir() if path.name.isdecimal()]
-    return max(versions, key=lambda path: int(path.name), default=folder)
-
-
-def read_findings(path: pathlib.Path) -> dict[str, Any]:
-    """What attackers.json says for the page; empty where there is none.
-
-    Returns:
-        attackers: name -> words, face_similarity (a float; None where it was not measured);
-        leakage: a share, or None.
-
-    Raises:
-        ValueError: it can't be read.
-    """
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        attackers = {
-            name: {
-                "words": str(each["words"]),
-                "face_similarity": value_of(each["face_similarity"]),
-            }
-            for name, each in content["attackers"].items()
-        }
-        return {"attackers": attackers, "leakage": value_of(content["leakage"])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"--demo_attacker: {path} can't be read ({error!r}).") from error
-
-
-def value_of(figure: Mapping[str, Any] | None) -> float | None:
-    """A report's figure, {"value", "ci95"} or null, as a number."""
-    return None if figure is None or figure["value"] is None else float(figure["value"])
-
-
 class Demo:
-    """The page, its files, and the one call that it makes."""
+    """The page, its files, and the calls that it makes."""
 
-    def __init__(self, predictor: Predictor, api: RestApi, attacker: DemoAttacker):
-        """`attacker`: for the reconstructions, as far as there are any."""
+    def __init__(self, predictor: Predictor, api: RestApi, facts: PageFacts):
+        """Takes what answers the page's questions, what reads their bodies, and what it is told."""
         self._predictor = predictor
         self._api = api
-        self._attacker = attacker
+        self._facts = facts
+        self._attacker = facts.attacker
 
-    def routes(self) -> list[starlette.routing.BaseRoute]:
+    def routes(self) -> Routes:
         """For a Starlette application."""
+        get = starlette.routing.Route
+        post = functools.partial(get, methods=["POST"])
         return [
-            starlette.routing.Route("/", self._page),
-            starlette.routing.Route("/demo/explain", self._explain, methods=["POST"]),
-            *(
-                starlette.routing.Route(f"/demo/{name}", self._file(name, kind))
-                for name, kind in FILES.items()
-            ),
+            get("/", self._page),
+            get("/demo/facts", self._tell),
+            get("/demo/encoder.tflite", self._encoder_file),
+            get("/demo/unprotected.tflite", self._unprotected_file),
+            get("/demo/litert/{version}/{path:path}", self._package_file),
+            post("/demo/read", self._read),
+            post("/demo/explain", self._explain),
+            *(get(f"/demo/{name}", static_file(name, kind)) for name, kind in FILES.items()),
         ]
 
-    async def _page(self, request: starlette.requests.Request) -> starlette.responses.Response:
-        return starlette.responses.FileResponse(
-            STATIC / "index.html", headers=HEADERS, media_type="text/html"
-        )
+    async def _page(self, request: Request) -> Response:
+        page = (STATIC / "index.html").read_text(encoding="utf-8")
+        headers = HEADERS
+        if self._facts.litert is not None:
+            content = self._facts.litert.import_map()
+            page = page.replace(IMPORT_MAP, f'<script type="importmap">{content}</script>')
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            policy = POLICY.format(f" 'sha256-{digest}'")
+            headers = {**HEADERS, "Content-Security-Policy": policy}
+        return starlette.responses.HTMLResponse(page, headers=headers)
 
-    @staticmethod
-    def _file(name: str, kind: str):
-        async def answer(request: starlette.requests.Request) -> starlette.responses.Response:
-            return starlette.responses.FileResponse(STATIC / name, headers=HEADERS, media_type=kind)
+    async def _tell(self, request: Request) -> Response:
+        return starlette.responses.JSONResponse(self._facts.tell(), headers=HEADERS)
 
-        return answer
+    async def _encoder_file(self, request: Request) -> Response:
+        encoder = self._facts.encoder()
+        content = encoder and encoder.content()
+        if content is None:
+            return file_or_404(None, None, HEADERS)
+        return Response(content, headers=HEADERS, media_type="application/octet-stream")
 
-    async def _explain(self, request: starlette.requests.Request) -> starlette.responses.Response:
-        def answer(body: bytes, caller: Caller) -> starlette.responses.Response:
+    async def _unprotected_file(self, request: Request) -> Response:
+        return file_or_404(self._attacker.unprotected_file, "application/octet-stream", HEADERS)
+
+    async def _package_file(self, request: Request) -> Response:
+        litert, path = self._facts.litert, request.path_params["path"]
+        is_current = litert is not None and request.path_params["version"] == litert.version
+        file = litert.files.get(path) if is_current else None
+        kind = file and browser_files.KINDS[file.suffix]
+        return file_or_404(file, kind, OF_PACKAGES)
+
+    async def _read(self, request: Request) -> Response:
+        version = request.query_params.get("version", "")
+
+        def answer(body: bytes, caller: Caller) -> Response:
+            return starlette.responses.JSONResponse(
+                self.read(body, version, caller), headers=HEADERS
+            )
+
+        return await self._api.with_body(request, answer)
+
+    async def _explain(self, request: Request) -> Response:
+        def answer(body: bytes, caller: Caller) -> Response:
             return starlette.responses.JSONResponse(self.explain(body, caller), headers=HEADERS)
 
         return await self._api.with_body(request, answer)
 
+    def read(self, body: bytes, version: str, caller: Caller) -> dict[str, Any]:
+        """What the page shows of a code that it sent. Nothing of it is kept.
+
+        Args:
+            body: the code, float32 in little-endian order, row-major; nothing else.
+            version: of the task head that reads it.
+            caller: who waits.
+
+        Returns:
+            As `explain`, but for reconstructions.unprotected: that code does not leave the browser.
+
+        Raises:
+            ServingError: it is no code of this task head, or that is not being served.
+        """
+        if not version.isdecimal():
+            raise invalid(f"version is {version!r}; expected the number of a served version.")
+        decode = functools.partial(code_inputs, body)
+        read = self._predict(TASK_HEAD, int(version), "", decode, caller)
+        (code,) = decode(read.signature).values()
+        return self._found(code, read)
+
     def explain(self, photo: bytes, caller: Caller) -> dict[str, Any]:
-        """What the page shows of a photo. Nothing of it is kept.
+        """What the page shows of a photo that it could not encode itself. Nothing of it is kept.
 
         Args:
             photo: a JPEG, PNG, BMP, GIF or WebP file.
@@ -184,20 +192,39 @@ class Demo:
 
         Returns:
             For JSON: code (picture, shape, bytes), attributes (name, probability), reconstructions
-            (protected, unprotected), findings (see `read_findings`). Pictures are data URLs; what
-            there is no attacker for is None.
+            (protected, unprotected, task_output). Pictures are data URLs; what there is no attacker
+            for is None.
 
         Raises:
             ServingError: the photo is no picture, or the models are not being served.
         """
         photos = {validation.IMAGE_INPUT: np.array([photo], object)}
-        encoded = self._predict(ENCODER, None, "encode_bytes", photos, caller)
+        encoded = self._predict(ENCODER, None, "encode_bytes", lambda _: photos, caller)
         (code,) = encoded.outputs.values()
-        version = encoded.servable.version
         # A code is read by the task head of its encoder's version.
-        read = self._predict(TASK_HEAD, version, "", {"code": code}, caller)
+        version = encoded.servable.version
+        read = self._predict(TASK_HEAD, version, "", lambda _: {"code": code}, caller)
+        found = self._found(code, read)
+        if self._attacker.unprotected is not None:
+            encode = self._attacker.unprotected_encoder.signature("encode_bytes")
+            (unprotected,) = encode.run(photos).values()
+            picture = attack(self._attacker.unprotected, unprotected, self._predictor.limits)
+            found["reconstructions"]["unprotected"] = picture
+        return found
+
+    def _predict(self, model, version, signature, read_inputs, caller) -> Prediction:
+        spec = ModelSpec(model, version, signature_name=signature)
+        return self._predictor.predict(spec, read_inputs, caller=caller)
+
+    def _found(self, code: np.ndarray, read: Prediction) -> dict[str, Any]:
         probability = read.outputs["probability"][0]
         names = attribute_names(read.servable, len(probability))
+        attacker, limits = self._attacker, self._predictor.limits
+        pictures = dict.fromkeys(("protected", "unprotected", "task_output"))
+        if attacker.protected is not None:
+            pictures["protected"] = attack(attacker.protected, code, limits)
+        if attacker.task_output is not None:
+            pictures["task_output"] = attack(attacker.task_output, read.outputs["logits"], limits)
         return {
             "code": {
                 "picture": data_url(code_picture(code[0])),
@@ -208,70 +235,49 @@ class Demo:
                 {"name": name, "probability": round(float(value), 4)}
                 for name, value in zip(names, probability, strict=True)
             ],
-            "reconstructions": self._reconstruct(code, photos),
-            "findings": self._attacker.findings,
+            "reconstructions": pictures,
         }
 
-    def _predict(self, model, version, signature, inputs, caller) -> Prediction:
-        spec = ModelSpec(model, version, signature_name=signature)
-        return self._predictor.predict(spec, lambda _: inputs, caller=caller)
 
-    def _reconstruct(self, code: np.ndarray, photos: dict[str, np.ndarray]) -> dict[str, Any]:
-        attacker, limits = self._attacker, self._predictor.limits
-        pictures = dict.fromkeys(("protected", "unprotected"))
-        if attacker.protected is not None:
-            pictures["protected"] = attack(attacker.protected, code, limits)
-        if attacker.unprotected is not None:
-            encode = attacker.unprotected_encoder.signature("encode_bytes")
-            (unprotected_code,) = encode.run(photos).values()
-            pictures["unprotected"] = attack(attacker.unprotected, unprotected_code, limits)
-        return pictures
+def static_file(name: str, kind: str):
+    """Answers with one of the page's own files."""
+
+    async def answer(request: Request) -> Response:
+        return starlette.responses.FileResponse(STATIC / name, headers=HEADERS, media_type=kind)
+
+    return answer
 
 
-def attack(attacker: Servable, code: np.ndarray, limits: Limits) -> str:
-    """An attacker's picture of the first code, as a data URL.
+def file_or_404(
+    file: pathlib.Path | None, kind: str | None, headers: Mapping[str, str]
+) -> Response:
+    """A file's content, or 404 for None."""
+    if file is None:
+        return starlette.responses.JSONResponse({"error": "There is no such file."}, 404)
+    return starlette.responses.FileResponse(file, headers=headers, media_type=kind)
+
+
+def code_inputs(body: bytes, signature: Signature) -> dict[str, np.ndarray]:
+    """A body of float32 values as the one code that a task head takes.
 
     Raises:
-        ServingError: the attacker does not take such codes, or returns no picture.
+        ServingError: it has another length, or the task head other inputs.
     """
-    signature = attacker.signature("")
-    if len(signature.inputs) != 1 or len(signature.outputs) != 1:
-        raise invalid(f"--demo_attacker: {attacker.name} must have one input and one output.")
-    inputs = dict.fromkeys(signature.inputs, code)
-    validation.check_inputs(signature, inputs, limits)
-    (picture,) = signature.run(inputs).values()
-    if picture.ndim != 4 or picture.shape[3] != 3:
-        raise invalid(f"--demo_attacker: {attacker.name} returns {picture.shape}, no picture.")
-    if picture.dtype != np.uint8:
-        picture = np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
-    return data_url(picture[0])
+    if list(signature.inputs) != ["code"]:
+        raise invalid(f"The task head takes {sorted(signature.inputs)}; expected code alone.")
+    shape = tuple(signature.inputs["code"].shape[1:])
+    expected = 4 * math.prod(shape)
+    if len(body) != expected:
+        raise invalid(
+            f"The body has {len(body)} bytes; expected float32 {list(shape)}, {expected} bytes."
+        )
+    return {"code": np.frombuffer(body, "<f4").astype(np.float32).reshape(1, *shape)}
 
 
 def attribute_names(task_head: Servable, count: int) -> list[str]:
     """The attributes' names, which the task head's SavedModel has as an asset; else numbers."""
     path = task_head.path / "assets" / "attributes.txt"
-    names = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    # Damaged names are of another number, most likely; the page then shows numbers.
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    names = text.splitlines()
     return names if len(names) == count else [f"attribute {index}" for index in range(count)]
-
-
-def code_picture(code: np.ndarray) -> np.ndarray:
-    """A code as uint8 [rows, columns]: its channels side by side, as square as they go.
-
-    A code without a grid, [C], gets a pixel a channel.
-    """
-    grid = code if code.ndim == 3 else code.reshape(1, 1, -1)
-    height, width, channels = grid.shape
-    columns = next(
-        n for n in range(math.isqrt(channels - 1) + 1, channels + 1) if channels % n == 0
-    )
-    tiles = grid.reshape(height, width, channels // columns, columns)
-    wall = tiles.transpose(2, 0, 3, 1).reshape(height * channels // columns, width * columns)
-    spread = DEVIATIONS * wall.std() or 1.0
-    return np.round(127.5 + 127.5 * np.clip((wall - wall.mean()) / spread, -1, 1)).astype(np.uint8)
-
-
-def data_url(picture: np.ndarray) -> str:
-    """A picture, uint8 [h, w] or [h, w, 3], as the PNG in a data URL."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

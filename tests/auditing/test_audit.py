@@ -199,6 +199,14 @@ def test_contents_of_the_report_keep_the_contract(spy, tmp_path):
     assert {"linkage_auc", "attribute_probe", "identity_probe"} <= set(content["codes"])
     assert content["reference"] is None
     assert "--reference=auto" in " ".join(content["warnings"])
+    assert set(content["yardsticks"]) == {"same_person", "two_strangers", "blurred_copy"}
+    for name, yardstick in content["yardsticks"].items():
+        assert yardstick["face_similarity"] == {"value": 0.5, "ci95": [0.5, 0.5]}, name
+        assert yardstick["images"] == content["measured_on"]["images"]
+    measured = content["measured_on"]
+    assert measured["faces"] == "photographs" and measured["identities_known"]
+    # Three images of each person.
+    assert measured["chance_rank1"] == pytest.approx(3 / measured["images"])
 
 
 def test_pictures_and_measures_have_the_floors_beside_the_attacks(spy, tmp_path):
@@ -218,7 +226,7 @@ def test_mean_image_floor_is_the_public_mean_for_every_target():
 
 
 def test_training_s_adversary_is_measured_and_a_gap_is_said_in_words(spy, tmp_path, monkeypatch):
-    values = iter([20.0, 20.0, 10.0, 12.0])
+    values = iter([20.0, 20.0, 10.0, 12.0, *[0.0] * 3])
     monkeypatch.setattr(
         audit.reconstruction, "measure", lambda *a: measures_of(next(values), len(a[1]))
     )
@@ -289,7 +297,7 @@ def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
     noisy = Channel(noise=50.0)
     single = run(tmp_path / "single", channel=noisy)[0].content
     assert single["codes"]["codes_per_photo"] == 1
-    assert "One code of a photo is seen" in " ".join(single["assumptions"])
+    assert "see one code of a photo" in " ".join(single["assumptions"])
     assert "--codes_per_photo" in " ".join(single["not_tested"])
     config = dataclasses.replace(CONFIG, stages="audit", codes_per_photo=4)
     several = run(tmp_path / "several", config, channel=noisy)[0].content
@@ -299,7 +307,7 @@ def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
     assert "same code each time" not in " ".join(several["warnings"])
     silent = run(tmp_path / "silent", config)[0].content
     assert "--codes_per_photo" not in " ".join(silent["not_tested"])
-    assert "A photo has the same code each time: 4" in " ".join(silent["warnings"])
+    assert "A photo has the same code each time, so 4" in " ".join(silent["warnings"])
 
 
 def setting_subject(channel):
@@ -317,6 +325,7 @@ def test_noisy_channel_is_told_and_wakes_the_attacker_that_learns_through_noise(
     assert silent["codes"]["channel"] is None
     assert "noise" in silent["not_tested"]
     noisy = run(tmp_path / "noisy", channel=Channel(noise=50.0))[0].content
+    assert noisy["codes"]["noisy"] and not silent["codes"]["noisy"]
     assert noisy["codes"]["channel"] == {"clip": 0.0, "levels": 0, "noise": 50.0}
     assert [attack["name"] for attack in noisy["attacks"]] == ["spy", "through_noise"]
     assert "Every code passes a channel" in " ".join(noisy["assumptions"])

@@ -11,7 +11,7 @@ from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.external import RecordedCodes
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.models import architectures
+from arl_tf.models import architectures, fingerprint
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 ROWS = np.array([4, 1])
@@ -67,10 +67,10 @@ def test_hash_is_of_the_weights(players):
     encoder, _ = players
     other = keras.models.clone_model(encoder)
     other.set_weights(encoder.get_weights())
-    same = audited.weights_hash(other)
-    assert same == audited.weights_hash(encoder)
+    same = fingerprint.weights_hash(other)
+    assert same == fingerprint.weights_hash(encoder)
     other.set_weights([weight + 1e-6 for weight in encoder.get_weights()])
-    assert audited.weights_hash(other) != same
+    assert fingerprint.weights_hash(other) != same
 
 
 def recorded_codes(logits=None):

@@ -315,7 +315,7 @@ def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
     with pytest.raises(ValueError, match="holds one code of each photo"):
         Config(stages="audit", codes="x.npz", codes_per_photo=4)
     Config(stages="audit", codes="x.npz", codes_per_photo=4, channel_noise=0.5)
-    with pytest.raises(ValueError, match="--stages=sweep goes by that of single codes"):
+    with pytest.raises(ValueError, match="--stages=sweep needs the audit of single codes"):
         Config(stages="sweep", sweep="mu=0|1", codes_per_photo=4)
 
 
@@ -326,7 +326,7 @@ def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
         ({"code_levels": 2, "code_channels": 0}, "code_levels=2 needs a normalised code"),
         ({"code_noise": 1.0, "code_channels": 0}, "code_noise=1.0 needs a normalised code"),
         ({"lambda_rate": 1e-4}, "it needs --code_noise > 0, got 0"),
-        ({"code_noise": 1.0, "deterministic": True}, "noise that a seed decides is no protection"),
+        ({"code_noise": 1.0, "deterministic": True}, "repeatable noise is no protection"),
     ],
 )
 def test_codes_that_can_not_be_bounded_so_are_refused(changes, message):

@@ -3,10 +3,13 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from conftest import run_main
+from reports import report_content
 
 from arl_tf.attacks import closed_form, decoder_attacks, shipped
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
@@ -15,14 +18,15 @@ from arl_tf.auditing.encoders.audited import Subject
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
-from arl_tf.experiments import attackers_stage, audits, run_directory, stages
+from arl_tf.experiments import attackers_facts, attackers_stage, audits, run_directory, stages
 from arl_tf.experiments.attackers_stage import FOLDER
 from arl_tf.experiments.experiment import Experiment
-from arl_tf.exporting import saved_models
+from arl_tf.exporting import saved_models, tflite_attack
 from arl_tf.metrics.equivalence import ExportError
+from arl_tf.report import report_files
 from arl_tf.utils import files
 from serving.server.validation import Limits
-from serving.web import demo
+from serving.web import attackers
 
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3
@@ -48,6 +52,11 @@ def grid_code(images):
     return images[:, :: images.shape[1] // 4, :: images.shape[2] // 4] @ mixing / 255 + 7
 
 
+def logits(codes):
+    """A toy task output [N, 2]."""
+    return codes.reshape(len(codes), -1)[:, :2].astype(np.float32)
+
+
 def vector_code(images):
     """Codes [N, 5]."""
     return grid_code(images).reshape(len(images), -1)[:, :5]
@@ -62,7 +71,7 @@ def evidence(encode):
 
 
 def run_saved(attacker, codes, path):
-    saved_models.save_attacker(attacker.pictures, attacker.variables, codes.shape[1:], path)
+    saved_models.save_attacker(attacker.model, path)
     attack = tf.saved_model.load(str(path)).signatures["serving_default"]
     return attack(code=tf.constant(codes))["reconstruction"].numpy()
 
@@ -134,7 +143,8 @@ def test_truncated_map_says_what_it_lost(monkeypatch):
     monkeypatch.setattr(shipped, "LARGEST_RANK", 2)
     attacker = shipped.fit_linear(evidence(grid_code), SETTINGS)
     assert attacker.facts["rank"] == 2
-    assert [tuple(v.shape) for v in attacker.variables] == [(48, 2), (2, SIDE * SIDE * 3)]
+    kernels = [w.shape for w in attacker.model.weights if w.path.endswith("kernel")]
+    assert kernels == [(48, 2), (2, SIDE * SIDE * 3)]
     lost, full = (attacker.facts[f"held_out_pixel_loss{end}"] for end in ("", "_of_full_rank"))
     assert 0 < full < lost
 
@@ -155,27 +165,45 @@ def toy(tmp_path, monkeypatch):
     """(run directory, images, splits, encoder) whose encoder is a toy."""
     images = image_sets.load_images(CONFIG, tmp_path / "cache")
     asked = Asked()
-    subject = Subject("toy", "hash", (4, 4, 3), Channel(), encoder=asked)
+    subject = Subject("toy", "hash", (4, 4, 3), Channel(), encoder=asked, task_output=logits)
     monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
     monkeypatch.setattr(audits, "features", lambda config: lambda image: [image])
     run = run_directory.RunDirectory(tmp_path / "run")
     return run, images, splits.split_by_identity(images.identities, CONFIG), asked
 
 
-def write_report(run, *, sha256="hash", channel=None, **figures):
-    """A report.json with the face similarities of attackers."""
+def figure(value):
+    return {"face_similarity": {"value": value, "ci95": [0, 1]}}
+
+
+def worst_of(attacks):
+    name = max(attacks, key=attacks.get)
+    return {"face_similarity": {"attack": name, **figure(attacks[name])["face_similarity"]}}
+
+
+def write_report(run, *, sha256="hash", channel=None, leakage=0.25, **similarities):
+    """A report.json with the face similarities of attackers; half of them on the task output."""
+    attacks = {name: value for name, value in similarities.items() if value is not None}
     files.write_json(
         run.audit("test") / "report.json",
         {
+            **report_content(),
+            "verdict": "",
             "provenance": {"encoder_sha256": sha256},
-            "codes": {"channel": channel},
-            "attacks": [
-                {"name": name, "face_similarity": {"value": value, "ci95": [0, 1]}}
-                for name, value in figures.items()
+            "codes": {"channel": channel, "linkage_auc": None},
+            "attacks": [{"name": name, **figure(value)} for name, value in similarities.items()],
+            "floor_attacks": [
+                {"name": f"task_output/{name}", **figure(value / 2)}
+                for name, value in attacks.items()
             ],
-            "leakage": {"face_similarity": {"value": 0.25, "ci95": [0, 1]}},
+            "floors": {"mean_image": figure(0.05), "task_output": figure(0.1)},
+            "worst": worst_of(attacks),
+            "measured_on": {"images": 36},
+            "leakage": figure(leakage),
         },
     )
+    settings = CONFIG.settings("audit")
+    run_directory.mark_finished(run, "audit_test", settings)
 
 
 def facts_of(run):
@@ -229,17 +257,107 @@ def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_pat
     run = run_directory.RunDirectory(tmp_path)
     write_report(run, **report)
     subject = Subject("toy", "hash", (4, 4, 3), Channel())
-    assert bool(attackers_stage.audited_figures(run, subject)) is counts
+    found = attackers_facts.similarities(attackers_facts.audit_of(run, subject))
+    assert ({"linear", "decoder"} <= set(found)) is counts
 
 
-def test_without_a_reference_only_the_protected_attacker_is_written(toy):
+def test_without_a_reference_nothing_attacks_an_unprotected_code(toy):
     run, images, parts, _ = toy
     write_report(run, linear=0.5, decoder=0.4)
     attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert sorted(p.name for p in (run.export / FOLDER).iterdir()) == [
         "attackers.json",
         "protected",
+        "task_output",
     ]
+    assert facts_of(run)["leakage"]["value"] == 0.25
+
+
+def test_task_output_is_attacked_by_the_same_attacker_with_its_own_figure(toy):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    found = facts_of(run)["attackers"]
+    assert [found[name]["attack"] for name in ("protected", "task_output")] == ["linear"] * 2
+    assert found["task_output"]["face_similarity"]["value"] == 0.25
+    attack = tf.saved_model.load(str(run.export / FOLDER / "task_output" / "1"))
+    (asked,) = attack.signatures["serving_default"].structured_input_signature[1].values()
+    assert asked.shape.as_list() == [None, 2]
+
+
+def test_facts_repeat_floors_worst_attack_and_what_was_learned_from(toy):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4, retrieval=0.9)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    facts = facts_of(run)
+    assert {name: each["value"] for name, each in facts["floors"].items()} == {
+        "mean_image": 0.05,
+        "task_output": 0.1,
+    }
+    assert (facts["worst"]["value"], facts["worst"]["attackers"]) == (0.9, 3)
+    assert facts["trained_on"]["photographs"] is False
+    assert facts["trained_on"]["images"] == len(parts.private_train)
+
+
+def leakage_of(tmp_path, *, audited=True, reference=None, settings=None, **similarities):
+    """Leakage of a run whose audit had no reference, beside a reference that was audited."""
+    run, other = (run_directory.RunDirectory(tmp_path / name) for name in ("run", "reference"))
+    content = unprotected = None
+    if audited:
+        write_report(run, leakage=None, linear=0.3, decoder=0.2)
+        content = report_files.read_content(run.audit("test"))
+    if similarities:
+        write_report(other, leakage=None, **similarities)
+        unprotected = report_files.read_content(other.audit("test"))
+        run_directory.mark_finished(
+            other, "audit_test", CONFIG.settings("audit") | (settings or {})
+        )
+    return attackers_facts.measured_leakage(run, content, reference and other, unprotected)
+
+
+def test_leakage_is_computed_where_the_audit_had_no_reference(tmp_path):
+    # The floor is .1; retrieval was not let at the protected code, so it does not count.
+    share, why = leakage_of(tmp_path, reference=True, linear=0.5, decoder=0.2, retrieval=0.9)
+    assert share["value"] == pytest.approx((0.3 - 0.1) / (0.5 - 0.1))
+    assert (share["ci95"], why) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        ({"audited": False}, "not audited on T"),
+        ({}, "no unprotected encoder"),
+        ({"reference": True}, "the unprotected encoder was not audited"),
+        ({"reference": True, "linear": 0.5, "settings": {"mu": 0.7}}, "differently: --mu"),
+        ({"reference": True, "linear": 0.1}, "no more than the floor"),
+    ],
+)
+def test_unknown_leakage_comes_with_its_reason(tmp_path, case, why):
+    share, found = leakage_of(tmp_path, **case)
+    assert share is None
+    assert why in found
+
+
+def test_stage_ends_with_what_it_did(toy):
+    run, images, parts, _ = toy
+    write_report(run, linear=0.5, decoder=0.4)
+    attackers_stage.run(Experiment(CONFIG, run, images, parts))
+    told = stages.summary(dataclasses.replace(CONFIG, workdir=str(run.root)), run)
+    assert "Attacker on this encoder's code: linear, face similarity 0.500" in told
+    assert "Attacker on the task output: linear, face similarity 0.250" in told
+    assert "Leakage by face similarity: 25 %" in told
+    assert f"--demo_attacker={run.export / FOLDER}" in told
+    assert "No unprotected reference" not in told
+
+
+def test_file_for_browsers_that_computes_something_else_is_refused(monkeypatch):
+    encoder = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.AveragePooling2D(2)])
+    attacker = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.UpSampling2D()])
+    assert tflite_attack.convert_and_check(encoder, attacker, PICTURES[:2])[4:8] == b"TFL3"
+    blank = tflite_attack.convert(encoder, keras.Sequential([attacker, keras.layers.ReLU(0.1)]))
+    monkeypatch.setattr(tflite_attack, "convert", lambda *models: blank)
+    with pytest.raises(ExportError, match="attack on the unprotected code: differs"):
+        tflite_attack.convert_and_check(encoder, attacker, PICTURES[:2])
 
 
 def test_attackers_replace_the_earlier_ones(toy):
@@ -249,7 +367,7 @@ def test_attackers_replace_the_earlier_ones(toy):
     old.mkdir(parents=True)
     attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert not old.exists()
-    assert demo.load_attacker(run.export / FOLDER).protected is not None
+    assert attackers.load_attacker(run.export / FOLDER).protected is not None
 
 
 def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monkeypatch):
@@ -303,11 +421,15 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
 
 def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
     workdir = smoke_copy
+    run = run_directory.RunDirectory(workdir)
     finished = run_main("--stages=attackers", f"--workdir={workdir}", "--reference=auto")
     assert finished.returncode == 0, finished.stderr[-3000:]
+    told = finished.stdout
     folder = workdir / "export" / "demo_attacker"
-    assert f"--demo_attacker={folder}" in finished.stdout
-    loaded = demo.load_attacker(folder)
+    assert f"--demo_attacker={folder}" in told
+    assert "No unprotected reference" not in told
+    assert facts_of(run)["leakage"]["value"] is not None
+    loaded = attackers.load_attacker(folder)
     image = generation.generate_faces(1, 32, seed=5, images_per_identity=1).images
     encoder = tf.saved_model.load(str(workdir / "export" / "saved_model" / "encoder" / "1"))
     code = encoder.signatures["encode"](image=tf.constant(image))["code"].numpy()
@@ -317,5 +439,10 @@ def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
         assert (picture.shape, picture.dtype) == (image.shape, np.float32)
         assert picture.min() >= 0
         assert picture.max() <= 1
-        assert demo.attack(attacker, each, Limits()).startswith("data:image/png")
-    assert set(loaded.findings["attackers"]) == {"protected", "unprotected"}
+        assert attackers.attack(attacker, each, Limits()).startswith("data:image/png")
+    assert set(loaded.findings["attackers"]) == {"protected", "unprotected", "task_output"}
+    # What browsers run is the unprotected encoder and its attacker.
+    in_browser = Interpreter(model_path=str(folder / "unprotected.tflite")).get_signature_runner()
+    np.testing.assert_allclose(
+        in_browser(image=image.astype(np.float32) / 255)["reconstruction"], picture, atol=0.01
+    )

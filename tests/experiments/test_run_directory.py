@@ -50,8 +50,34 @@ def test_unreadable_config_is_named(tmp_path):
     run = run_directory.RunDirectory(tmp_path)
     assert run_directory.recorded_settings(run) == {}
     run.config.write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not a run's config\.json"):
+    with pytest.raises(ValueError, match=r"config\.json is not JSON: .*delete it and give"):
         run_directory.recorded_settings(run)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"seed": 1, "novelty": 2},
+            r"does not know \(novelty\): another version wrote it",
+        ),
+        ({"seed": "one"}, "can't be used: --seed must be of type int, got 'one'"),
+        ({"encoder": "newer_net"}, "can't be used: --encoder must be one of"),
+        ([], "has 'settings' that are no object"),
+    ],
+)
+def test_config_of_another_version_is_refused_with_its_path(tmp_path, settings, words):
+    run = run_directory.RunDirectory(tmp_path)
+    files.write_json(run.config, {"settings": settings})
+    with pytest.raises(ValueError, match=rf"config\.json.*{words}"):
+        run_directory.recorded_settings(run)
+
+
+def test_stages_without_settings_are_refused(tmp_path):
+    run = run_directory.RunDirectory(tmp_path)
+    files.write_json(run.stages, {"train": True})
+    with pytest.raises(ValueError, match=r"stages\.json holds no settings for 'train'. Delete it"):
+        run_directory.finished_stages(run)
 
 
 def test_settings_hash_ignores_order_and_sees_values():

@@ -22,6 +22,7 @@ from arl_tf.data.pictures import decoding
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
 from arl_tf.models.code_layers import QuantisedCode
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
@@ -111,6 +112,17 @@ def test_paths_follow_tf_servings_layout(exported):
         "tflite",
     ]
     assert sorted(path.name for path in (folder / "saved_model" / "task_head").iterdir()) == ["1"]
+
+
+def test_both_models_and_the_manifest_name_the_encoder(exported, signatures, models):
+    found = json.loads(exported.manifest_path.read_text())["encoder_sha256"]
+    assert found == weights_hash(models.encoder)
+    mark = saved_models.ENCODER_MARK + found
+    for served in (signatures.encoder, signatures.task_head):
+        assert [name for name in served if name.startswith(saved_models.ENCODER_MARK)] == [mark]
+    code = tf.random.stateless_normal((3, *models.encoder.output_shape[1:]), [0, 1])
+    by_name, usual = (signatures.task_head[name](code=code) for name in (mark, "serving_default"))
+    np.testing.assert_array_equal(by_name["logits"], usual["logits"])
 
 
 def test_encoder_signatures_are_the_contracts(signatures, models):
@@ -375,7 +387,7 @@ def test_saved_model_that_differs_from_keras_is_refused(
     models, tmp_path, fast_tflite, monkeypatch, saver, player, message
 ):
     save, other = getattr(saved_models, saver), getattr(build_models(seed=1), player)
-    monkeypatch.setattr(saved_models, saver, lambda _, *rest: save(other, *rest))
+    monkeypatch.setattr(saved_models, saver, lambda _, *rest, **more: save(other, *rest, **more))
     with pytest.raises(build.ExportError, match=message):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}
@@ -516,8 +528,10 @@ def test_every_signature_has_warm_up_requests_that_run_and_give_its_codes(export
     ):
         runs = warmup.run_requests(folder)
         logs = warmup.read_requests(folder)
-        assert {name for name, _ in runs} == set(loaded)
-        assert len(runs) == len(logs) == len(loaded) * len(warmup.BATCHES)
+        # The name that tells the encoder is for reading, not for calling.
+        called = {name for name in loaded if not name.startswith(saved_models.ENCODER_MARK)}
+        assert {name for name, _ in runs} == called
+        assert len(runs) == len(logs) == len(called) * len(warmup.BATCHES)
     encoded = dict(warmup.run_requests(exported.encoder_dir))
     images = warmup.drawn_faces(SIZE)
     by_hand = signatures.encoder["encode"](image=tf.constant(images))["code"]

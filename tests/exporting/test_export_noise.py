@@ -11,6 +11,7 @@ from arl_tf.auditing.encoders import tflite_encoder
 from arl_tf.exporting import build, saved_models, tflite
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import architectures, code_layers
+from arl_tf.models.fingerprint import weights_hash
 
 NOISE = architectures.CodeBounds(noise=1.0)
 
@@ -36,6 +37,9 @@ def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds
     manifest = json.loads(found.manifest_path.read_text())
     assert "new for every code" in manifest["code"]["noise"]
     assert manifest["code"]["levels"] == (bounds.levels or None)
+    assert manifest["encoder_sha256"] == weights_hash(built.encoder)
+    mark = saved_models.ENCODER_MARK + manifest["encoder_sha256"]
+    assert mark in tf.saved_model.load(str(found.encoder_dir)).signatures
     first, second = (saved_codes(found.encoder_dir, pictures(2)) for _ in range(2))
     assert np.abs(first - second).mean() > 0.2
     runner = tflite.open_model(found.tflite_files[0].read_bytes(), "float32")

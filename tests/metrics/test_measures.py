@@ -180,6 +180,17 @@ def test_any_picture_of_the_person_counts():
     assert measures.reidentified(swapped, gallery, identities, np.zeros(24), 1).all()
 
 
+def test_gallery_picture_that_is_left_out_is_not_found():
+    gallery = np.eye(4)
+    identities = np.array([0, 0, 1, 2])
+    nothing = np.zeros(4)
+    # Each probe is a gallery picture, and only another of the same person may be found.
+    found = measures.reidentified(
+        gallery + 0.1 * gallery[[1, 0, 0, 0]], gallery, identities, nothing, 1, np.arange(4)
+    )
+    assert found.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
 def test_random_probes_are_reidentified_by_chance():
     gallery, identities = people(count=2000)
     probes = rng(9).normal(size=gallery.shape)

@@ -109,3 +109,32 @@ def test_estimate_without_resamples_has_no_interval():
     assert utility.estimate(0.5) == {"value": 0.5, "ci95": None}
     assert utility.estimate(0.5, np.array([np.nan, np.nan])) == {"value": 0.5, "ci95": None}
     assert utility.estimate(None, np.array([0.5])) == {"value": None, "ci95": None}
+
+
+def test_attributes_of_one_class_are_named_and_left_out_of_the_mean_of_the_others(sample):
+    logits, attributes, weights = sample
+    lacking = attributes.copy()
+    lacking[:, 1] = 0
+    found = utility.measure_utility(logits, lacking, NAMES, weights)
+    assert found["one_class"] == ["Male"] and "Male" in found["undefined_mcc"]
+    kept = utility.measure_utility(logits[:, ::2], attributes[:, ::2], NAMES[::2], weights)
+    for key in ("value", "ci95"):
+        assert found["mean_mcc_two_classes"][key] == pytest.approx(kept["mean_mcc"][key])
+    # The key that conditions read keeps its meaning: what is undefined counts as 0.
+    assert found["mean_mcc"]["value"] == pytest.approx(2 / 3 * kept["mean_mcc"]["value"])
+
+
+def test_head_that_always_says_the_same_is_no_attribute_of_one_class(sample):
+    logits, attributes, weights = sample
+    stubborn = logits.copy()
+    stubborn[:, 2] = 1.0
+    found = utility.measure_utility(stubborn, attributes, NAMES, weights)
+    assert found["undefined_mcc"] == ["Young"] and found["one_class"] == []
+    assert found["mean_mcc_two_classes"] == found["mean_mcc"]
+
+
+def test_mean_over_no_attribute_is_undefined(sample):
+    logits, attributes, weights = sample
+    found = utility.measure_utility(logits, np.zeros_like(attributes), NAMES, weights)
+    assert found["mean_mcc_two_classes"] == {"value": None, "ci95": None}
+    assert found["one_class"] == list(NAMES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reports import COUNT, audit_report
 
-from arl_tf.report import html_page, wording
+from arl_tf.report import html_page, verdict
 
 
 def page_of(found, **settings):
@@ -22,7 +22,8 @@ def originals_in(page, found):
 def test_page_says_the_verdict_the_figures_and_what_was_not_tested():
     found = audit_report(leakage=0.37)
     page = page_of(found)
-    assert f'id="verdict">{wording.verdict(found.content)}<' in page
+    box = re.search(r'<div class="verdict" id="verdict">(.*?)</div>', page, re.DOTALL)[1]
+    assert re.findall(r"<p>(.*?)</p>", box) == verdict.sentences(found.content)
     for text in ("0.370", "decoder", "not tested thing", "assumed thing", "warned thing", "runs/x"):
         assert text in page
 
@@ -30,10 +31,10 @@ def test_page_says_the_verdict_the_figures_and_what_was_not_tested():
 def test_page_has_a_row_for_every_attacker_with_its_tail_time_and_convergence():
     found = audit_report(leakage=0.37)
     found.content["attacks"][1]["late_gain"] = 0.05
-    table = re.search(r'<table class="attackers".*?</table>', page_of(found), re.DOTALL)[0]
+    table = re.search(r'<table class="cards attackers".*?</table>', page_of(found), re.DOTALL)[0]
     rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
     decoder = next(row for row in rows if "<code>decoder</code>" in row)
-    for text in ("what decoder is", "0.700", "black-box", "<td>1</td>", "<td>yes</td>"):
+    for text in ("what decoder is", "0.700", "black-box", '"Seconds">1<', '"Converged">yes<'):
         assert text in decoder
     assert "no: 5.0 %" in next(row for row in rows if "<code>linear</code>" in row)
     assert any("<code>task_output/<wbr>decoder</code>" in row for row in rows)
@@ -57,6 +58,7 @@ def test_page_does_without_labels_task_output_and_probes():
         **dict.fromkeys(("mean_mcc", "accuracy", "roc_auc"), nothing),
         "attributes": {},
         "undefined_mcc": [],
+        "one_class": [],
     }
     content["floors"]["task_output"] = dict.fromkeys(content["floors"]["task_output"], nothing)
     content["codes"] |= {"identity_probe": None, "attribute_probe": {}}
@@ -135,9 +137,92 @@ def test_wall_shows_the_floor_and_the_reference_beside_the_attack():
     assert [tile["caption"] for tile in entries[0]["tiles"]] == [
         "original",
         "from the code",
-        "from the task output",
+        "from the task output alone",
         "unprotected code",
     ]
+
+
+def test_found_pictures_are_said_to_be_somebody_else_s_below_each_of_them():
+    found = audit_report()
+    found.pictures["retrieval"] = found.pictures["linear"]
+    found.content["worst"]["face_similarity"]["attack"] = "retrieval"
+    found.per_image["retrieval"] = found.per_image["linear"]
+    words = "public picture of somebody else"
+    for entry in html_page.wall_entries(found, True, None):
+        notes = {tile["name"]: tile["note"] for tile in entry["tiles"]}
+        assert notes["attack"] == words
+        assert notes["original"] == ""
+    page = page_of(found)
+    assert page.count(f"<small>{words}</small>") == COUNT
+    readings = re.search(r'<dl id="readings".*?</dl>', page, re.DOTALL)[0]
+    assert "Nothing is reconstructed" in readings
+
+
+def summary_rows(page):
+    """Question -> the text of its row in the summary."""
+    table = re.search(r'<table class="cards" id="summary">.*?</table>', page, re.DOTALL)[0]
+    rows = re.findall(r'<tr><th scope="row">(.*?)<small>(.*?)</tr>', table, re.DOTALL)
+    return {name: re.sub(r"<[^>]*>", " ", rest).replace("&nbsp;", " ") for name, rest in rows}
+
+
+def test_summary_has_pictures_people_linkage_and_probes_beside_floors_and_yardsticks():
+    rows = summary_rows(page_of(audit_report(leakage=0.37)))
+    picture = rows["make a picture of the face"]
+    for text in ("0.50", "0.20", "0.80", "two photos of one person: 0.75", "two strangers: 0.05"):
+        assert text in picture
+    person = rows["find the person among the 5 test images with such a picture"]
+    for text in ("50 %", "20 %", "80 %", "another photo of the person: 75 %", "a guess: 28.0 %"):
+        assert text in person
+    assert "0.80" in rows["tell whether two codes are of the same person"]
+    known = rows["name which of 20 known people it is"]
+    assert "40 %" in known and "20 %" in known and "a guess: 5.0 %" in known
+    assert "0.50" in rows["read an attribute that the task does not need (Young)"]
+
+
+def test_summary_says_what_was_not_measured():
+    found = audit_report()
+    found.content["codes"] |= {"identity_probe": None, "attribute_probe": {}}
+    page = page_of(found)
+    assert len(summary_rows(page)) == 3
+    assert "Whether known people can be named from a code was not measured" in page
+    assert "attributes outside the task was not measured" in page
+
+
+def test_page_says_what_the_data_were_and_when():
+    found = audit_report()
+    page = page_of(found)
+    assert "faces drawn by arl_tf, no photographs" in page and "2026-11-25" in page
+    assert "The figures say nothing about photographs of people." in page
+    found.content["measured_on"] |= {"faces": "photographs"}
+    found.content["provenance"]["settings"]["dataset"] = "celeba"
+    page = page_of(found)
+    assert "Data: photographs (celeba), 5 test images of 4 people." in page
+    assert "faces drawn" not in page
+
+
+def test_provenance_is_folded_and_words_are_explained():
+    page = page_of(audit_report())
+    folded = re.search(r"<details[^>]*>(.*?)</details>", page, re.DOTALL)[1]
+    assert 'id="provenance"' in folded and "<details open" not in page
+    glossary = page[page.index('<dl class="glossary">') :]
+    for word in ("code", "face similarity", "floor", "leakage", "MCC", "public images"):
+        assert re.search(rf"<dt>[^<]*{word}[^<]*</dt>", glossary)
+
+
+def test_page_names_the_attributes_that_the_mean_mcc_leaves_out():
+    found = audit_report()
+    found.content["utility"] |= {
+        "attributes": {
+            name: {"mcc": 0.4, "accuracy": 0.9, "positives": 3}
+            for name in ("Smiling", "Male", "Bald")
+        },
+        "one_class": ["Bald"],
+        "undefined_mcc": ["Bald", "Male"],
+    }
+    words = re.search(r'id="utility_words">(.*?)</p>', page_of(found))[1]
+    assert words.startswith("Mean MCC over 2 of 3 attributes 0.410")
+    assert "the same value: Bald." in words
+    assert "always gives the same answer for Male;" in words
 
 
 def test_page_needs_no_network():

@@ -8,13 +8,17 @@ from reports import report_content
 
 from arl_tf.report import plots
 
-PLOTS = (plots.leakage_scale, plots.bits_scale, plots.loss_curves)
+PLOTS = (
+    plots.leakage_scale,
+    plots.similarity_scale,
+    plots.bits_scale,
+    plots.loss_curves,
+)
 
 
 @pytest.mark.parametrize("draw", PLOTS)
-@pytest.mark.parametrize("leakage", [None, 0.3])
-def test_plot_is_the_same_bytes_each_time_and_takes_the_pages_colours(draw, leakage):
-    content = report_content(leakage)
+def test_plot_is_the_same_bytes_each_time_and_takes_the_pages_colours(draw):
+    content = report_content(0.3)
     drawn = draw(content)
     assert drawn == draw(content)
     assert drawn.startswith('<svg role="img" aria-label="')
@@ -45,10 +49,25 @@ def test_scale_says_leakage_and_interval_to_who_does_not_see_it():
     assert "Leakage by face similarity: 30 % (25 to 35 %)" in drawn
 
 
-def test_scale_without_a_reference_is_in_face_similarity():
-    drawn = plots.leakage_scale(report_content())
-    assert "task output alone 0.200" in drawn
-    assert "unprotected" not in drawn
+def test_leakage_has_no_scale_where_it_is_unknown():
+    assert plots.leakage_scale(report_content()) == ""
+
+
+def test_face_similarity_stands_among_floors_reference_and_yardsticks():
+    drawn = plots.similarity_scale(report_content(0.3))
+    for words in (
+        "from this code 0.500",
+        "from the task output alone 0.200",
+        "from an unprotected code 0.800",
+        "two photos of one person 0.750",
+        "two strangers 0.050",
+        "a photo and its blurred copy 0.850",
+    ):
+        assert words in drawn
+    content = report_content()
+    del content["yardsticks"]
+    drawn = plots.similarity_scale(content)
+    assert "unprotected" not in drawn and "strangers" not in drawn
 
 
 def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
@@ -56,7 +75,7 @@ def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
     content["codes"] |= {"rate_bits": None, "capacity_bits": 2048.0, "task_decision_bits": 4}
     drawn = plots.bits_scale(content)
     assert "this code at most 2,048" in drawn
-    assert "its yes or no 4" in drawn
+    assert "its yes/no decisions 4" in drawn
     assert "the picture itself 98,304" in drawn
     assert "as it is used" not in drawn
 

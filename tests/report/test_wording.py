@@ -1,65 +1,10 @@
-"""The verdict and the terminal's lines say what the figures say."""
+"""Figures and attackers as people read them."""
 
 import pytest
-from reports import audit_report, report_content
+from reports import report_content
 
+from arl_tf.attacks import registry
 from arl_tf.report import wording
-
-
-def test_verdict_names_the_floor_where_leakage_is_unknown():
-    said = wording.verdict(report_content())
-    assert "leakage is unknown" in said
-    assert "the task output alone gives 0.200" in said
-
-
-def test_verdict_gives_leakage_its_interval_the_attacker_and_the_task():
-    said = wording.verdict(report_content(leakage=0.37))
-    assert "gives away 37 % (32 to 42 %)" in said
-    assert "the worst of 2 attackers (decoder)" in said
-    assert "mean MCC of 0.410" in said
-
-
-def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
-    said = wording.verdict(report_content(leakage=-0.24))
-    assert "gives away no more than the task output, a leakage of -24 % (-29 to -19 %)" in said
-    assert "the worst of 2 attackers (decoder): strong protection" in said
-
-
-@pytest.mark.parametrize(
-    ("value", "ci95", "words"),
-    [
-        (0.05, [0.0, 0.09], "strong protection"),
-        # The value alone would be strong; what it may well be is not.
-        (0.05, [0.0, 0.2], "good protection"),
-        (0.3, [0.2, 0.45], "some protection"),
-        (0.6, [0.5, 0.7], "weak protection"),
-        (0.95, [0.8, 1.1], "no protection"),
-        # The best of values says little where its interval is unknown.
-        (0.05, None, "too uncertain for a grade"),
-    ],
-)
-def test_grade_is_by_the_upper_end_of_the_interval(value, ci95, words):
-    assert wording.grade({"value": value, "ci95": ci95}).startswith(words)
-
-
-def test_verdict_does_without_labels():
-    content = report_content(leakage=0.37)
-    content["utility"]["mean_mcc"] = {"value": None, "ci95": None}
-    assert "MCC" not in wording.verdict(content)
-
-
-def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
-    content = report_content(leakage=0.37)
-    content["leakage"]["face_similarity"] = {"value": None, "ci95": None}
-    said = wording.verdict(content)
-    assert "its unprotected reference gives away no more than that" in said
-    assert "without an unprotected reference" not in said
-
-
-def test_verdict_counts_attackers_properly():
-    content = report_content(leakage=0.37)
-    content["attacks"] = content["attacks"][:1]
-    assert "the only attacker (decoder)" in wording.verdict(content)
 
 
 @pytest.mark.parametrize(
@@ -84,26 +29,28 @@ def test_gaps_are_training_against_fresh_attackers():
     assert wording.training_gaps(content) == []
 
 
-def test_headline_sets_the_attacks_beside_their_floors_and_ends_with_warnings_and_verdict():
-    content = audit_report(leakage=0.37).content
-    lines = wording.headline(content).splitlines()
-    starts = (
-        "utility",
-        " ",
-        "unprotected reference",
-        "attack: decoder",
-        "attack: linear",
-        "training's adversary",
-        "floor: from the task",
-        "floor: no code",
-        "leakage",
-        "warning: warned thing",
-        wording.verdict(content),
-    )
-    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
-    assert "0.370" in lines[8]
-
-
 def test_undefined_figures_are_dashes():
     assert wording.format_estimate({"value": None, "ci95": None}) == "–"
-    assert wording.cells([None, 0.5]).split() == ["-", "0.500"]
+
+
+def test_mean_mcc_names_how_many_attributes_it_is_over_and_which_are_left_out():
+    utility = {
+        "attributes": dict.fromkeys(("Smiling", "Male", "Bald")),
+        "mean_mcc": {"value": 0.3, "ci95": [0.2, 0.4]},
+        "mean_mcc_two_classes": {"value": 0.45, "ci95": [0.3, 0.6]},
+        "one_class": ["Bald"],
+    }
+    name, found = wording.mean_mcc(utility)
+    assert (name, found["value"]) == ("mean MCC over 2 of 3 attributes", 0.45)
+    said = wording.one_class_words(utility)
+    assert "Bald" in said and "in mean_mcc: 0.300 [0.200, 0.400]" in said
+    utility["one_class"] = []
+    assert wording.mean_mcc(utility) == ("mean MCC", utility["mean_mcc"])
+    assert wording.one_class_words(utility) == ""
+
+
+@pytest.mark.parametrize("attack", [*registry.ATTACKERS, "task_output/retrieval", "a user's own"])
+def test_every_attack_s_pictures_have_a_reading(attack):
+    short, long = wording.reading(report_content(), attack)
+    assert short and long.endswith(".")
+    assert ("somebody else" in short) == attack.endswith("retrieval")

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -27,6 +28,7 @@ from waiting import LONG, OF_A_PROCESS
 from arl_tf.data.faces import generation
 from arl_tf.exporting import tflite
 from serving import client_cli
+from serving.clients.contract import ENCODER_MARK
 from serving.device import packing
 from serving.device.encoder import DeviceEncoder, load_image
 
@@ -34,6 +36,7 @@ COMMENT = b"a comment that a photo carries"
 ON_THE_DEVICE = (
     "client",
     "client_cli",
+    "common.files",
     "clients.base",
     "clients.contract",
     "clients.errors",
@@ -42,6 +45,7 @@ ON_THE_DEVICE = (
     "device.manifest",
     "device.noise_key",
     "device.packing",
+    "device.picture_files",
 )
 
 
@@ -326,8 +330,9 @@ def test_manifest_that_is_none_is_refused(capfd, tflite_file, photo, tmp_path, c
     arguments = (f"--tflite={tflite_file}", "--head=h:1", f"--manifest={tmp_path / 'm.json'}")
     status, _, err = run(capfd, photo, *arguments)
     assert status == 1
-    assert "m.json is no manifest of an export" in err
-    assert "expected attribute_names, image_size and code" in err
+    assert "m.json " in err and "export/manifest.json; take it along" in err
+    assert err.count("\n") == 1
+    assert "expected a" in err or "is not JSON" in err
 
 
 def test_missing_manifest_is_named(capfd, tflite_file, photo, tmp_path):
@@ -335,7 +340,154 @@ def test_missing_manifest_is_named(capfd, tflite_file, photo, tmp_path):
     copy.write_bytes(tflite_file.read_bytes())
     status, _, err = run(capfd, photo, f"--tflite={copy}", "--head=localhost:1")
     assert status == 1
-    assert "The manifest can't be read" in err
+    assert "manifest.json is not there. The export writes it" in err
+
+
+def versioned_manifest(tflite_file, folder, **facts):
+    """The manifest of the fixture with more facts, as a flag."""
+    content = json.loads((tflite_file.parent.parent / "manifest.json").read_text())
+    (folder / "versioned.json").write_text(json.dumps(content | facts))
+    return f"--manifest={folder / 'versioned.json'}"
+
+
+def named(monkeypatch, sha256):
+    """Has the stub's task head name an encoder."""
+    signatures = serving_stub.SIGNATURES["task_head"]
+    mark = {ENCODER_MARK + sha256: signatures["serving_default"]}
+    monkeypatch.setitem(serving_stub.SIGNATURES, "task_head", signatures | mark)
+
+
+@pytest.mark.parametrize(
+    ("flags", "place"),
+    [
+        ([], "/versions/7"),
+        (["--version=9"], "/versions/9"),
+        (["--label=canary"], "/labels/canary"),
+    ],
+)
+def test_task_head_is_the_manifests_version_unless_another_is_named(
+    capfd, stub, tflite_file, photo, tmp_path, monkeypatch, flags, place
+):
+    named(monkeypatch, "ab" * 32)
+    manifest = versioned_manifest(tflite_file, tmp_path, version=7, encoder_sha256="ab" * 32)
+    given = (photo, f"--tflite={tflite_file}", f"--head={stub.address}", manifest, *flags)
+    status, _, err = run(capfd, *given)
+    assert (status, err) == (0, "")
+    paths = [path for _, path, _ in stub.requests]
+    assert paths == [
+        f"/v1/models/task_head{place}/metadata",
+        f"/v1/models/task_head{place}:predict",
+    ]
+
+
+@pytest.mark.parametrize("flags", [[], ["--version=9"], ["--label=canary"]])
+def test_task_head_of_another_encoder_gets_no_code(
+    capfd, stub, tflite_file, photo, tmp_path, monkeypatch, flags
+):
+    named(monkeypatch, "cd" * 32)
+    manifest = versioned_manifest(tflite_file, tmp_path, version=7, encoder_sha256="ab" * 32)
+    given = (photo, f"--tflite={tflite_file}", f"--head={stub.address}", manifest, *flags)
+    status, out, err = run(capfd, *given)
+    assert (status, out) == (1, "")
+    assert "reads codes of the encoder cdcdcdcdcdcd, these are of abababababab" in err
+    assert [method for method, _, _ in stub.requests] == ["GET"]
+
+
+def test_other_version_of_a_task_head_that_names_no_encoder_is_warned_of(
+    capfd, stub, tflite_file, photo, tmp_path
+):
+    manifest = versioned_manifest(tflite_file, tmp_path, version=7, encoder_sha256="ab" * 32)
+    given = (photo, f"--tflite={tflite_file}", f"--head={stub.address}", manifest)
+    assert run(capfd, *given)[2] == ""
+    status, _, err = run(capfd, *given, "--version=8")
+    assert status == 0
+    assert "nothing tells which encoder's codes it reads" in err
+
+
+def test_version_that_the_server_has_not_is_explained(capfd, stub, tflite_file, photo, tmp_path):
+    manifest = versioned_manifest(tflite_file, tmp_path, version=7)
+    flags = (f"--tflite={tflite_file}", f"--head={stub.address}", manifest, "--model=gone")
+    status, _, err = run(capfd, photo, *flags)
+    assert status == 1
+    assert "answers 404" in err and "The manifest is of version 7: take the .tflite file" in err
+    assert "--version=N or --label=NAME" in err
+
+
+def test_tflite_file_that_the_manifest_does_not_list_is_refused(
+    capfd, stub, tflite_file, photo, tmp_path
+):
+    listed = {"tflite/encoder_float32.tflite": {"sha256": "0" * 64, "bytes": 1}}
+    manifest = versioned_manifest(tflite_file, tmp_path, files=listed)
+    flags = (f"--tflite={tflite_file}", f"--head={stub.address}", manifest)
+    status, _, err = run(capfd, photo, *flags)
+    assert status == 1 and not stub.requests
+    assert "is none of those that the manifest lists: they are of different exports" in err
+    own = hashlib.sha256(tflite_file.read_bytes()).hexdigest()
+    listed["tflite/encoder_float32.tflite"]["sha256"] = own
+    manifest = versioned_manifest(tflite_file, tmp_path, files=listed)
+    flags = (f"--tflite={tflite_file}", f"--head={stub.address}", manifest)
+    assert run(capfd, photo, *flags)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer"),
+        (b"", "is empty"),
+        (b"\xff\xfe{}", "is not text in UTF-8"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[1]", "holds a JSON list; expected an object"),
+    ],
+)
+@pytest.mark.parametrize("damaged", ["--manifest", "--tflite"])
+def test_damaged_files_of_the_export_are_named_in_one_line(
+    capfd, tflite_file, photo, tmp_path, damaged, content, words
+):
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    flags = {"--tflite": tflite_file, "--manifest": tflite_file.parent.parent / "manifest.json"}
+    flags[damaged] = path
+    given = [f"{name}={value}" for name, value in flags.items()]
+    status, _, err = run(capfd, photo, *given, "--head=localhost:1")
+    assert status == 1 and err.count("\n") == 1
+    assert str(path) in err and "export" in err
+    if damaged == "--manifest" or "LFS" in words or "empty" in words:
+        assert words in err
+
+
+def test_folders_and_patterns_stand_for_their_pictures(
+    capfd, stub, tflite_file, photo, tmp_path, monkeypatch
+):
+    album = tmp_path / "album [2026]"
+    (album / "more").mkdir(parents=True)
+    for name in ("b.JPG", "a.jpg", "more/c.jpeg", ".hidden.jpg"):
+        (album / name).write_bytes(photo.read_bytes())
+    (album / "notes.txt").write_text("none")
+    monkeypatch.chdir(tmp_path)
+    given = (f"--tflite={tflite_file}", f"--head={stub.address}", "--json")
+    expected = ["album [2026]/a.jpg", "album [2026]/b.JPG", "album [2026]/more/c.jpeg"]
+    for named, found in (
+        (["album [2026]"], expected),
+        (["album*"], expected),
+        (["album*/*.jp*g"], expected[:1]),
+        (["*/**/*.jpeg", "album [2026]"], [expected[2], *expected[:2]]),
+        (["album [2026]/a.jpg"], expected[:1]),
+    ):
+        status, out, _ = run(capfd, *named, *given)
+        assert status == 0
+        assert [each["photo"] for each in json.loads(out)["photos"]] == found
+
+
+@pytest.mark.parametrize(
+    ("named", "words"), [("empty", "empty holds no picture"), ("*.tif", "matches no file")]
+)
+def test_folder_or_pattern_without_pictures_is_refused(
+    capfd, tflite_file, tmp_path, monkeypatch, named, words
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capfd, named, f"--tflite={tflite_file}", "--head=localhost:1")
+    assert status == 1 and words in err
 
 
 def test_manifest_beside_the_file_goes_before_the_folder_aboves(tmp_path, tflite_file):

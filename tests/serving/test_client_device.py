@@ -192,7 +192,7 @@ def test_rotation_is_applied(tmp_path):
 
 
 def test_file_that_is_no_encoder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is no file; expected an exported encoder"):
+    with pytest.raises(ValueError, match="Expected an exported encoder"):
         DeviceEncoder(tmp_path / "gone.tflite")
     (tmp_path / "text.tflite").write_text("no model at all")
     with pytest.raises(ValueError, match="can't be loaded by LiteRT"):

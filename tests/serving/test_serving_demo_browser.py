@@ -1,46 +1,32 @@
 """The demo page in a real browser: what is seen, clicked, dropped and filmed."""
 
+import io
 import json
 import pathlib
 
+import demo_browser
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from demo_browser import drop, set_width, settle, visit
 from PIL import Image
 from saved_models import save_function
-from serving_models import CODE_SHAPE, NAMES, save_models, serving
+from serving_models import CODE_SHAPE, NAMES, SIZE, save_models, serving
+from waiting import LONG
 
-BROWSER, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
+from arl_tf.data import image_sets
+
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER.exists() and DRIVER.exists()),
-    reason=f"needs Debian's chromium and chromium-driver: no {BROWSER}, or no {DRIVER}",
-)
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
+pytestmark = demo_browser.needs_browser
+# Here the server encodes; test_serving_demo_local.py has the page that does it itself.
+NOT_INSTALLED = pathlib.Path("no packages here")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(str(DRIVER))
-    with webdriver.Chrome(options=options, service=service) as driver:
+    with demo_browser.start(webdriver) as driver:
         yield driver
 
 
@@ -55,50 +41,40 @@ def server(exported_models, tmp_path_factory):
             name="code",
             dtype=tf.float32,
         )
+    save_function(
+        folder / "task_output",
+        (None, len(NAMES)),
+        lambda logits, scale: {"picture": tf.sigmoid(logits[:, None, None, :1]) * tf.ones(3)},
+        name="logits",
+        dtype=tf.float32,
+    )
     (save_models(folder / "run") / "encoder" / "1").rename(folder / "unprotected_encoder")
     findings = {
         "attackers": {
             "protected": {"words": "a linear map", "face_similarity": {"value": 0.512}},
-            "unprotected": {"words": "a decoder", "face_similarity": None},
+            "unprotected": {"words": "a linear map", "face_similarity": {"value": 0.8}},
+            "task_output": {"words": "a linear map", "face_similarity": None},
         },
+        "floors": {"mean_image": {"value": 0.1}, "task_output": {"value": 0.2}},
+        "worst": {"attack": "decoder", "value": 0.6, "attackers": 7},
+        "measured_on": {"images": 540},
         "leakage": {"value": 0.754},
+        "trained_on": {"words": "6,000 drawn faces, no photographs", "photographs": False},
     }
     (folder / "attackers.json").write_text(json.dumps(findings))
-    with serving(exported_models, demo_attacker=folder) as running:
+    with serving(exported_models, demo_attacker=folder, packages=NOT_INSTALLED) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def plain_server(exported_models):
-    with serving(exported_models) as running:
+    with serving(exported_models, packages=NOT_INSTALLED) as running:
         yield running
-
-
-def address(server):
-    # A name that browsers take for a secure place: the camera is for these only.
-    return f"http://localhost:{server.rest_api_port}/"
-
-
-def set_width(browser, width):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-
-
-def settle(browser, words):
-    """Waits until the page says these words; returns all it says."""
-    state = browser.find_element("id", "state")
-    wait.WebDriverWait(browser, 30).until(lambda _: words in state.text)
-    return state.text
 
 
 @pytest.fixture
 def page(browser, server):
-    set_width(browser, 1280)
-    browser.get(address(server))
-    settle(browser, "Shown: a drawn face")
-    return browser
+    return visit(browser, server)
 
 
 def shown(browser):
@@ -122,35 +98,91 @@ def test_drawn_face_is_explained_from_the_start(page):
         "return [...document.querySelectorAll('img')].map("
         "i => [i.complete && i.naturalWidth > 0 && i.offsetParent !== null, i.alt])"
     )
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all(visible and text for visible, text in pictures)
     assert {row.text.split("\n")[0] for row in page.find_elements("css selector", "li")} == set(
         NAMES
     )
     assert "4 × 4 × 3 numbers, 192 bytes" in page.find_element("id", "code_size").text
+    original = page.find_element("id", "original")
+    assert original.is_displayed()
+    assert page.execute_script("return document.getElementById('original').width") == SIZE
 
 
-def test_what_the_audit_found_stands_below_the_attackers_pictures(page):
-    words = [
-        page.find_element("id", f"{name}_finding").text for name in ("protected", "unprotected")
+def test_what_the_audit_found_stands_below_each_picture_with_the_floor(page):
+    names = ("original", "protected", "unprotected", "task_output")
+    words = [page.find_element("id", f"{name}_finding").text for name in names]
+    assert words == [
+        "Face similarity 1.00: the same face.",
+        "Face similarity 0.51 (floor 0.20).",
+        "Face similarity 0.80 (floor 0.20).",
+        "Face similarity not measured.",
     ]
-    assert words == ["Attacker: a linear map. Face similarity 0.51.", "Attacker: a decoder."]
+    assert "the same in every picture: a linear map" in page.find_element("id", "attacker").text
+    ruler = page.find_element("id", "ruler").text
+    assert "measured the attackers on 540 test faces" in ruler
+    assert "The floor, 0.20, is what an attack from the task output reaches" in ruler
+    assert "The worst of the audit’s 7 attackers on this code (decoder) reaches 0.60" in ruler
     assert "gives away 75 % of what" in page.find_element("id", "leakage").text
-    assert page.find_element("id", "ruler").is_displayed()
+
+
+@pytest.mark.parametrize("width", [390, 1100, 1280])
+def test_original_and_attacks_stand_in_one_row(page, width):
+    set_width(page, width)
+    tops = page.execute_script(
+        "return [...document.querySelectorAll('#attacks .frame')].map("
+        "(frame) => frame.getBoundingClientRect().top)"
+    )
+    assert len(tops) == 4
+    assert len(set(tops)) == 1
+    set_width(page, 1280)
+
+
+def test_page_says_that_the_photo_goes_to_the_server_and_why(page):
+    beforehand = page.find_element("id", "where").text
+    assert "Photos are sent to the server of this page" in beforehand
+    assert "npm ci --prefix serving/web" in beforehand
+    at_the_photo = page.find_element("id", "stays").text
+    assert f"sent to this page’s server, {SIZE} × {SIZE} pixels of it" in at_the_photo
+
+
+def test_of_a_photo_no_more_is_sent_than_the_encoder_sees(page, photo):
+    demo_browser.requests(page)
+    page.find_element("id", "file").send_keys(str(photo))
+    settle(page, "Shown: holiday.jpg")
+    ((method, url, body),) = [each for each in demo_browser.requests(page) if "/demo/" in each[1]]
+    assert (method, url.rpartition("/")[2]) == ("POST", "explain")
+    sent = np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
+    expected = image_sets.preprocess(tf.constant(np.asarray(Image.open(photo))), SIZE).numpy()
+    assert sent.shape == (SIZE, SIZE, 3)
+    np.testing.assert_allclose(sent.astype(int), expected, atol=4)
+
+
+def test_page_names_the_product_and_explains_a_code(page):
+    text = page.find_element("tag name", "main").text
+    assert text.startswith("arl_tf")
+    assert "a code: a list of numbers" in text
+    assert "trained on 6,000 drawn faces, no photographs" in text
+
+
+def test_own_photo_gets_a_warning_where_the_encoder_knows_drawn_faces_only(page, photo):
+    warning = page.find_element("id", "warning")
+    assert not warning.is_displayed()
+    page.find_element("id", "file").send_keys(str(photo))
+    settle(page, "Shown: holiday.jpg")
+    assert "On a photograph neither the attributes" in warning.text
+    page.find_element("id", "face").click()
+    settle(page, "Shown: a drawn face")
+    assert not warning.is_displayed()
 
 
 def test_page_asks_only_its_own_server_and_logs_no_error(browser, page):
-    for kind in ("browser", "performance"):
-        browser.get_log(kind)
+    browser.get_log("browser")
+    demo_browser.requests(browser)
     browser.refresh()
     settle(browser, "Shown")
     assert browser.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-    }
+    urls = {url for _, url, _ in demo_browser.requests(browser)}
     assert any(url.endswith("/demo/explain") for url in urls)
     own = (browser.current_url, "data:", f"blob:{browser.current_url}")
     assert all(url.startswith(own) for url in urls), urls
@@ -184,35 +216,27 @@ def test_photo_is_cut_to_its_centred_square(page, tmp_path):
 def test_file_that_is_no_picture_is_told_and_the_page_goes_on(page, tmp_path, photo):
     (tmp_path / "notes.jpg").write_text("not a picture")
     page.find_element("id", "file").send_keys(str(tmp_path / "notes.jpg"))
-    settle(page, "“notes.jpg” is no picture")
+    settle(page, "“notes.jpg” is no picture of a known format (JPEG, PNG, BMP, GIF, WebP)")
     page.find_element("id", "file").send_keys(str(photo))
     settle(page, "Shown: holiday.jpg")
 
 
-def test_dropped_photo_is_explained(page):
-    page.execute_script("""
-        const canvas = document.createElement('canvas');
-        canvas.width = canvas.height = 40;
-        canvas.toBlob(blob => {
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([blob], 'dropped.png', {type: 'image/png'}));
-          const options = {dataTransfer: transfer, bubbles: true, cancelable: true};
-          document.body.dispatchEvent(new DragEvent('drop', options));
-        });""")
-    settle(page, "Shown: dropped.png")
+def test_dropped_photo_is_explained(page, photo):
+    drop(page, photo.read_bytes(), "dropped.jpg", "image/jpeg")
+    settle(page, "Shown: dropped.jpg")
 
 
 def test_camera_takes_a_picture_and_is_switched_off(page):
     before = shown(page)
     page.find_element("id", "camera").click()
     take = page.find_element("id", "take")
-    wait.WebDriverWait(page, 20).until(lambda _: take.is_displayed())
+    wait.WebDriverWait(page, LONG).until(lambda _: take.is_displayed())
     video = "return document.getElementById('video')"
-    wait.WebDriverWait(page, 20).until(lambda _: page.execute_script(f"{video}.videoWidth > 0"))
+    wait.WebDriverWait(page, LONG).until(lambda _: page.execute_script(f"{video}.videoWidth > 0"))
     tracks = page.execute_script(f"window.tracks = {video[7:]}.srcObject.getTracks(); return 1")
     assert tracks
     take.click()
-    settle(page, "Shown: the camera's picture")
+    settle(page, "Shown: the camera’s picture")
     assert not take.is_displayed()
     assert page.execute_script("return window.tracks.every(t => t.readyState === 'ended')")
     assert not set(before) & set(shown(page))
@@ -222,7 +246,7 @@ def test_camera_can_be_cancelled(page):
     before = shown(page)
     page.find_element("id", "camera").click()
     cancel = page.find_element("id", "cancel")
-    wait.WebDriverWait(page, 20).until(lambda _: cancel.is_displayed())
+    wait.WebDriverWait(page, LONG).until(lambda _: cancel.is_displayed())
     cancel.click()
     assert not cancel.is_displayed()
     assert shown(page) == before
@@ -241,45 +265,38 @@ def test_second_wish_for_the_camera_leaves_no_camera_on(page):
     camera.click()
     camera.click()
     cancel = page.find_element("id", "cancel")
-    wait.WebDriverWait(page, 20).until(lambda _: cancel.is_displayed())
-    wait.WebDriverWait(page, 20).until(
+    wait.WebDriverWait(page, LONG).until(lambda _: cancel.is_displayed())
+    wait.WebDriverWait(page, LONG).until(
         lambda _: page.execute_script("return window.tracks.length") == 2
     )
     cancel.click()
     assert page.execute_script("return window.tracks.every(t => t.readyState === 'ended')")
 
 
-def choose_slowly(page, name, milliseconds):
-    """Chooses a picture that takes so long to decode."""
-    page.execute_script(
-        """
-        const [name, wait] = arguments;
-        const decode = window.realDecode ??= window.createImageBitmap.bind(window);
-        window.createImageBitmap = async (file) => {
-          if (file.name === 'slow.png') await new Promise((done) => setTimeout(done, wait));
-          return decode(file);
-        };
-        const canvas = document.createElement('canvas');
-        canvas.width = canvas.height = 40;
-        canvas.toBlob(blob => open(new File([blob], name, {type: 'image/png'}), name));
-        """,
-        name,
-        milliseconds,
-    )
+def hold_up_decoding(page):
+    """Files named slow.png are decoded only when window.go is called."""
+    page.execute_script("""
+        const decode = window.createImageBitmap.bind(window);
+        const going = new Promise((done) => { window.go = done; });
+        window.createImageBitmap = async (file, options) => {
+          if (file.name === 'slow.png') await going;
+          return decode(file, options);
+        };""")
 
 
-def test_later_choice_wins_though_the_earlier_takes_longer(page):
-    choose_slowly(page, "slow.png", 500)
-    choose_slowly(page, "quick.png", 0)
+def test_later_choice_wins_though_the_earlier_takes_longer(page, photo):
+    hold_up_decoding(page)
+    drop(page, photo.read_bytes(), "slow.png", "image/jpeg")
+    drop(page, photo.read_bytes(), "quick.png", "image/jpeg")
     settle(page, "Shown: quick.png")
-    page.execute_async_script("setTimeout(arguments[0], 1000)")
+    page.execute_async_script("window.go(); setTimeout(arguments[0], 100)")
     assert "quick.png" in page.find_element("id", "state").text
 
 
-def test_photo_that_can_not_be_encoded_stands_beside_no_other_ones_code(page):
+def test_photo_that_can_not_be_encoded_stands_beside_no_other_ones_code(page, photo):
     page.execute_script("""
         window.fetch = async () => new Response('{"error": "no room"}', {status: 503});""")
-    choose_slowly(page, "new.png", 0)
+    drop(page, photo.read_bytes(), "new.jpg", "image/jpeg")
     settle(page, "That did not work: no room")
     assert not page.execute_script("return document.getElementById('code').getAttribute('src')")
     assert not page.find_elements("css selector", "#attributes li")
@@ -302,12 +319,14 @@ def test_page_does_not_scroll_sideways(page, width):
     assert scroll <= inner <= width
 
 
-def test_without_attackers_the_page_says_so(browser, plain_server):
-    set_width(browser, 1280)
-    browser.get(address(plain_server))
-    settle(browser, "Shown: a drawn face")
-    frames = [frame.text for frame in browser.find_elements("class name", "frame")]
-    assert frames == ["no attacker given"] * 2
+def test_without_attackers_the_page_shows_the_commands_that_make_them(browser, plain_server):
+    visit(browser, plain_server)
+    assert not browser.find_element("id", "attacks").is_displayed()
+    assert "started without attackers" in browser.find_element("id", "missing_words").text
+    make, start = browser.find_element("id", "commands").text.split("\n")
+    assert make.startswith("python -m arl_tf.main --stages=attackers --workdir=")
+    assert make.endswith("--reference=auto")
+    assert "--demo_attacker=" in start
     for name in ("protected_finding", "unprotected_finding", "leakage", "ruler"):
         assert not browser.find_element("id", name).text
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import layout, model_config
+from serving.server import batching, layout, model_config
 from serving.server.model_config import VersionPolicy
 
 
@@ -174,3 +174,23 @@ def test_file_that_is_no_config_is_refused_by_name(tmp_path):
     path.write_text("models: [encoder]")
     with pytest.raises(ValueError, match=r"models\.config is no ModelServerConfig"):
         model_config.sources_in_file(path)
+
+
+@pytest.mark.parametrize("read", [model_config.sources_in_file, batching.read_parameters])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x00", "is not text in UTF-8"),
+        (b"models {", "in text format"),
+    ],
+)
+def test_damaged_configuration_is_named_in_one_line_with_an_example(tmp_path, read, content, words):
+    path = tmp_path / "server.config"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=rf"server\.config.*{words}.*is an example of --"
+    ) as raised:
+        read(path)
+    assert "\n" not in str(raised.value)

@@ -240,6 +240,13 @@ def test_status_of_what_is_not_there_is_404(server, path):
     assert refused(rest(server, "GET", path), 404, "Could not find")
 
 
+@pytest.mark.parametrize("body", [{}, {"instances": 1, "inputs": 1}, {"instances": []}])
+def test_model_is_looked_for_before_the_body_is_judged_as_in_tf_serving(server, body):
+    assert refused(predict(server, "nobody", body), 404, "Latest(nobody)")
+    named = body | {"signature_name": "x"}
+    assert refused(predict(server, "encoder", named), 400, '"x" not found in signature def')
+
+
 def test_unknown_signature_is_named(server):
     body = {"signature_name": "decode", "instances": pictures().tolist()}
     assert refused(predict(server, "encoder", body), 400, '"decode" not found in signature def')

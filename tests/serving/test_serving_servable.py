@@ -8,6 +8,7 @@ import tensorflow as tf
 from serving_models import CODE_SHAPE, SIZE, pictures
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.clients.contract import ENCODER_MARK, named_encoder
 from serving.server import servable
 from serving.server.errors import ServingError
 
@@ -24,7 +25,8 @@ def copied(exported_models, tmp_path):
 
 def test_signatures_have_the_exported_inputs_and_outputs(encoder):
     names = {"serving_default", "encode", "encode_bytes", "encode_to_bytes"}
-    assert set(encoder.signatures) == names
+    assert {name for name in encoder.signatures if not name.startswith(ENCODER_MARK)} == names
+    assert named_encoder(encoder.signatures)
     encode = encoder.signature("encode")
     assert encode.inputs["image"].shape.as_list() == [None, SIZE, SIZE, 3]
     assert encode.inputs["image"].dtype == tf.uint8
@@ -61,8 +63,16 @@ def test_incomplete_folder_is_refused(copied, gone):
 def test_half_copied_file_is_refused(copied, name, kept):
     content = (copied / name).read_bytes()
     (copied / name).write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(ValueError, match="can't be loaded"):
+    with pytest.raises(ValueError, match=r"can't be loaded|is empty. Copy the"):
         servable.load("task_head", 1, copied)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+def test_git_lfs_pointer_is_named_in_one_line(copied, name):
+    (copied / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ValueError, match=rf"{name} is a Git LFS pointer.*Copy the") as raised:
+        servable.load("task_head", 1, copied)
+    assert "\n" not in str(raised.value)
 
 
 def test_saved_model_without_signatures_is_refused(tmp_path):

@@ -95,14 +95,16 @@ def test_point_that_fails_is_in_the_results_with_its_reason(tmp_path, made):
 def test_target_that_holds_is_promised_audited_once_and_exported(tmp_path, made, capsys):
     run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
     chosen = choice_of(tmp_path)
-    assert chosen["held"] and chosen["promise"].startswith("The promise held on T")
+    assert chosen["held"] and chosen["promise"].startswith(
+        "The target is met on the test images (T)"
+    )
     assert made["exported"] == [(1.0, tmp_path / "export")]
     # No other process can choose meanwhile.
     assert made["locked"]
     on_test = [entry[1:] for entry in made["audits"] if entry[0] == "test"]
     assert on_test == [(0.0, "references"), (1.0, "points")]
     assert chosen["points_audited_on_test"] == 1
-    assert "The promise held on T" in capsys.readouterr().out
+    assert "The target is met on the test images (T)" in capsys.readouterr().out
     assert chosen["promise"] in (tmp_path / "sweep" / "sweep.html").read_text().replace("&lt;", "<")
 
 
@@ -111,7 +113,7 @@ def test_promise_that_breaks_on_t_is_said_plainly(tmp_path, made, capsys):
     run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
     chosen = choice_of(tmp_path)
     assert not chosen["held"] and "leakage.face_similarity is 0.400" in chosen["promise"]
-    assert "The promise did NOT hold on T" in capsys.readouterr().out
+    assert "The target is NOT met on the test images (T)" in capsys.readouterr().out
 
 
 def test_sweep_that_was_moved_audits_t_beside_the_reference_where_it_is_now(tmp_path, made):

@@ -12,7 +12,7 @@ CHOICE = {
     "target": "face_similarity<=0.25",
     "point": "safe",
     "label": "label of safe",
-    "promise": "The promise did NOT hold on T: so much.",
+    "promise": "The target is NOT met on the test images (T): so much.",
     "on_validation": ["it held"],
     "points_audited_on_test": 2,
 }
@@ -40,8 +40,14 @@ def test_every_finished_point_has_a_row_with_its_figures_and_standing(page):
     safe = row_of(page, "2. label of safe")
     for text in ("chosen; on the front", "0.400", "0.200", "0.180 to 0.220", "8,192", "2,048"):
         assert text in safe
-    assert "surely beaten" in row_of(page, "3. label of beaten")
+    assert "certainly worse" in row_of(page, "3. label of beaten")
     assert "leakage too uncertain to compare" in row_of(page, "4. label of unknown")
+
+
+def test_page_says_what_the_attackers_of_how_many_points_did_not_have(page):
+    listed = re.search(r'<ul class="warnings" id="untold".*?</ul>', page, re.DOTALL)[0]
+    assert "1 of 4 finished points: The attackers were not told the noise" in listed
+    assert "4 of 4 finished points: No attacker used the inside of the encoder" in listed
 
 
 def test_points_without_figures_are_listed_with_their_reason(page):
@@ -49,23 +55,28 @@ def test_points_without_figures_are_listed_with_their_reason(page):
     assert "label of impossible" in listed and "can&#39;t be" in listed
 
 
-def test_page_says_whether_the_promise_held_and_how_often_t_was_looked_at(page):
-    assert "face_similarity&lt;=0.25" in page and "The promise did NOT hold on T" in page
-    assert "2 points of this sweep have been audited on T" in page
+def test_page_says_whether_the_target_is_met_and_how_often_t_was_audited(page):
+    assert (
+        "face_similarity&lt;=0.25" in page
+        and "The target is NOT met on the test images (T)" in page
+    )
+    assert "2 points of this sweep have been audited on the test images (T)" in page
 
 
 def test_summary_gives_both_ends_of_the_front_and_the_cost():
     words = sweep_report.summary(results())
-    assert words.startswith("4 of 5 operating points are finished, 1 failed; 2 on the front: ")
-    assert "from leakage 0.200 (mean MCC 0.400) to 0.500 (0.600)." in words
+    assert words.startswith("4 of 5 points are finished, 1 failed. 2 points are on the front: ")
+    assert (
+        "from a leakage of 0.200 (mean MCC 0.400) to a leakage of 0.500 (mean MCC 0.600)." in words
+    )
     # Shared 100 + trainings 40 + audits 20 + reference 20, beside 300 s more.
-    assert "4 timed points took 3 min, 0.38 of what as many full runs" in words
+    assert "4 points whose time is known took 3 min, 0.38 of the time of as many full runs" in words
 
 
 def test_page_of_a_sweep_in_which_all_failed_says_so(tmp_path):
     sweep_report.write_page(sweep_results.assemble([failed("a")], {}, {}), tmp_path, None)
     page = (tmp_path / "sweep.html").read_text()
-    assert "0 of 1 operating points are finished, 1 failed." in page and 'id="choice"' not in page
+    assert "0 of 1 points are finished, 1 failed." in page and 'id="choice"' not in page
 
 
 def test_hyper_parameters_hold_a_run_for_each_point_and_no_value_for_an_unknown(tmp_path):

@@ -99,9 +99,12 @@ def test_shortfall_is_a_share_of_the_bound():
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0.20, "The promise held on T, by the cautious end of the interval: "),
-        (0.24, "The promise held on T by the value, but not by the whole interval: "),
-        (0.30, "The promise did NOT hold on T: "),
+        (0.20, "The target is met on the test images (T), by the worse end of the interval: "),
+        (
+            0.24,
+            "The target is met on the test images (T) by the value, not by the whole interval: ",
+        ),
+        (0.30, "The target is NOT met on the test images (T): "),
     ],
 )
 def test_promise_is_said_to_be_held_half_held_or_broken(value, words):
@@ -112,11 +115,15 @@ def test_promise_is_said_to_be_held_half_held_or_broken(value, words):
 
 def test_promise_on_utility_is_judged_the_other_way_round():
     asked = parse_conditions("mean_mcc>=0.5")
-    for value, words in ((0.53, "held on T, by"), (0.51, "by the value"), (0.49, "NOT")):
+    for value, words in (
+        (0.53, "is met on the test images (T),"),
+        (0.51, "by the value"),
+        (0.49, "NOT"),
+    ):
         said = target.promise_words(check_conditions(asked, {"mean_mcc": estimate(value)}))
         assert words in said
 
 
 def test_promise_on_a_figure_that_was_not_measured_is_broken():
     outcomes = check_conditions(parse_conditions("face_similarity<=0.25"), {})
-    assert target.promise_words(outcomes).startswith("The promise did NOT hold")
+    assert target.promise_words(outcomes).startswith("The target is NOT met")

@@ -2,14 +2,18 @@
 
 import json
 import signal
+import zipfile
 
+import keras
 import numpy as np
 import pytest
 from commands import run_module
 from conftest import run_main
 
 from arl_tf.config.settings import Config
+from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import building, callbacks, checkpoints, learner, train
+from arl_tf.utils import run_files
 
 
 def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path):
@@ -93,18 +97,119 @@ def test_only_the_last_two_checkpoints_are_kept_and_the_newest_is_found(tmp_path
         def save_weights(self, path):
             path.write_text("weights")
 
-    assert checkpoints.latest(tmp_path) is None
+    assert checkpoints.newest_first(tmp_path) == []
     for epoch in (1, 2, 3, 10):
         checkpoints.save(tmp_path, Learner(), epoch=epoch)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch_00003", "epoch_00010"]
-    weights, state = checkpoints.latest(tmp_path)
-    assert weights.read_text() == "weights"
-    assert state == {"epoch": 10, "phase": learner.TASK}
+    newest, older = checkpoints.newest_first(tmp_path)
+    assert (newest.name, older.name) == ("epoch_00010", "epoch_00003")
+    assert (newest / checkpoints.WEIGHTS).read_text() == "weights"
+    assert checkpoints.read_state(newest) == {"epoch": 10, "phase": learner.TASK}
 
 
 def test_checkpoint_that_was_cut_off_does_not_count(tmp_path):
     (tmp_path / ".unfinished_00004").mkdir()
-    assert checkpoints.latest(tmp_path) is None
+    assert checkpoints.newest_first(tmp_path) == []
+
+
+# Keras' own: numpy 2.4 asks variables for a copy that they don't know of.
+KERAS_SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def small_learner(monkeypatch):
+    """A learner whose checkpoints `train.restore` can load, and the settings for it."""
+    config = Config(warmup_epochs=4, defence="none")
+    monkeypatch.setattr(train, "compile_phase", lambda *given: None)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.phase = learner.TASK
+    return model, config
+
+
+def saved_twice(folder, model):
+    """Two checkpoints, their kernels all 3 and all 4."""
+    for epoch in (3, 4):
+        model.set_weights([np.full((2, 1), epoch), np.zeros(1)])
+        checkpoints.save(folder, model, epoch=epoch)
+    model.set_weights([np.zeros((2, 1)), np.zeros(1)])
+
+
+def broken(path, damage):
+    """A file damaged in one of the usual ways."""
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](content))
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "pointer": lambda content: run_files.POINTER + b"v1\noid sha256:0\nsize 9\n",
+    "cut off": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: bytes(range(256)) * 8,
+}
+
+
+@KERAS_SAVES
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", [checkpoints.WEIGHTS, checkpoints.STATE])
+def test_older_checkpoint_is_used_where_the_newest_is_damaged(
+    tmp_path, monkeypatch, caplog, name, damage
+):
+    model, config = small_learner(monkeypatch)
+    run = RunDirectory(tmp_path)
+    saved_twice(run.checkpoints, model)
+    broken(run.checkpoints / "epoch_00004" / name, damage)
+    assert train.restore(model, config, run, 1) == 3
+    np.testing.assert_array_equal(model.get_weights()[0], np.full((2, 1), 3))
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 1 and f"epoch_00004/{name}" in warned[0]
+
+
+@KERAS_SAVES
+def test_checkpoint_of_another_phase_plan_is_not_used(tmp_path, monkeypatch):
+    model, config = small_learner(monkeypatch)
+    run = RunDirectory(tmp_path)
+    saved_twice(run.checkpoints, model)
+    (run.checkpoints / "epoch_00004" / checkpoints.STATE).write_text('{"epoch": 4, "phase": "x"}')
+    assert train.restore(model, config, run, 1) == 3
+
+
+@KERAS_SAVES
+def test_training_does_not_begin_anew_where_no_checkpoint_can_be_read(tmp_path, monkeypatch):
+    model, config = small_learner(monkeypatch)
+    run = RunDirectory(tmp_path)
+    assert train.restore(model, config, run, 1) == 0
+    saved_twice(run.checkpoints, model)
+    for checkpoint in checkpoints.newest_first(run.checkpoints):
+        (checkpoint / checkpoints.WEIGHTS).unlink()
+    with pytest.raises(ValueError, match=r"can be read \(epoch_00004, epoch_00003\).*--overwrite"):
+        train.restore(model, config, run, 1)
+
+
+@KERAS_SAVES
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_player_is_named_with_the_remedy_before_and_at_loading(tmp_path, damage):
+    path = tmp_path / "encoder.keras"
+    checkpoints.save_player(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), path)
+    broken(path, damage)
+    for read in (checkpoints.require_player, checkpoints.load_player):
+        with pytest.raises(ValueError, match=r"encoder\.keras .*Put back an intact copy") as raised:
+            read(path)
+        assert "\n" not in str(raised.value)
+
+
+def test_foreign_archives_are_no_players(tmp_path):
+    path = tmp_path / "encoder.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("photo.jpg", b"none")
+    with pytest.raises(ValueError, match=r"\.keras can't be read: .*Put back an intact copy"):
+        checkpoints.load_player(path)
+
+
+def test_lines_of_metrics_that_cannot_be_read_go_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"epoch": 1}\n\xff\xfe\n[]\n{"epoch": 2}\n{"epoch": 3}\n{"epo')
+    callbacks.drop_lines_after(path, 2)
+    assert path.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+    assert "2 of 6 lines can't be read" in caplog.text
 
 
 def test_missing_player_is_named(tmp_path):

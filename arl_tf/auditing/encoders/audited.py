@@ -12,6 +12,7 @@ from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.external import ForeignEncoder, RecordedCodes
 from arl_tf.data.image_sets import to_float
 from arl_tf.models import code_layers, costs
+from arl_tf.models.fingerprint import weights_hash
 
 BATCH = 128
 RECORDED = "only recorded codes are at hand"
@@ -170,12 +171,3 @@ def encoding(encoder: keras.Model) -> Encode:
 def predicting(model: keras.Model) -> Encode:
     """A Keras model's output in inference mode as a function of float32 arrays."""
     return lambda values: model.predict(values, batch_size=BATCH, verbose=0)
-
-
-def weights_hash(model: keras.Model) -> str:
-    """sha256 of a model's weights, in order, with their shapes."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(str(weight.shape).encode())
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()

@@ -24,12 +24,14 @@ from arl_tf.auditing.encoders.saved_model_gradients import (
     random_images,
 )
 from arl_tf.auditing.encoders.saved_model_io import (
+    REMEDY,
     Signature,
     files_hash,
     load_signature,
     shape_words,
     version_folder,
 )
+from arl_tf.utils import run_files
 
 __all__ = [
     "ForeignEncoder",
@@ -188,7 +190,9 @@ def white_box(
 def read_attribute_names(folder: pathlib.Path) -> tuple[str, ...] | None:
     """A name a line of the asset attributes.txt; None where there is none."""
     path = folder / ATTRIBUTE_FILE
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return tuple(run_files.read_text(path, remedy=REMEDY).splitlines())
 
 
 def in_shape(codes: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -4,23 +4,40 @@ Every message names the file, the array, what it holds and what was expected of 
 """
 
 import dataclasses
+import functools
 import pathlib
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from arl_tf.auditing.encoders import recorded_arrays
 from arl_tf.data import image_sets
 from arl_tf.models import architectures
+from arl_tf.utils import run_files
 
 ARRAYS = ("codes", "images", "labels", "identities", "names", "logits")
 REQUIRED = ("codes", "images")
 # Fewer can't be dealt to X1, X2, T and their validation parts, and would measure nothing.
 LEAST_IMAGES = 60
 SIDE_STEP, LARGEST_SIDE = 32, 512
+# Names of arrays that a message lists at most: a PyTorch file has hundreds.
+MOST_SHOWN = 8
+REMEDY = "Save it with numpy.savez(FILE, codes=codes, images=images, ...)."
+# How each array is read; names come with those that they are names of.
+READERS = {
+    "codes": functools.partial(recorded_arrays.floats, "codes"),
+    "images": recorded_arrays.images,
+    "labels": recorded_arrays.labels,
+    "identities": recorded_arrays.identities,
+    "logits": recorded_arrays.logits,
+}
+OBJECT_HINTS = {
+    "names": "text: numpy.array(names, dtype=str)",
+    "identities": "text or integers: numpy.array(identities, dtype=str)",
+}
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -51,7 +68,7 @@ def read_codes(path: str | pathlib.Path, image_size: int) -> RecordedCodes:
 
     It holds `codes`, floats [N, ...], and `images`, uint8 [N, H, W, 3], RGB; and may hold `labels`,
     {0, 1} [N, A], `identities`, integers [N], `names` of attributes, strings [A], and `logits`,
-    floats [N, A].
+    floats [N, A]. `recorded_arrays` says which other forms are read.
 
     Args:
         path: of the file.
@@ -77,17 +94,20 @@ def codes_image_size(path: str | pathlib.Path) -> int | None:
     Raises:
         ValueError: the file is missing, or no .npz file with images.
     """
-    try:
-        with open_archive(path) as archive, archive.open("images.npy") as file:
-            version = np.lib.format.read_magic(file)
-            if version not in HEADER_READERS:
-                return None
-            shape, _, _ = HEADER_READERS[version](file)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"--codes={path}: images can't be read ({error}).") from error
-    if len(shape) != 4 or shape[1] != shape[2]:
-        return None
-    return shape[1] if shape[1] % SIDE_STEP == 0 and 0 < shape[1] <= LARGEST_SIDE else None
+    with open_archive(path) as archive:
+        found = [name.removesuffix(".npy") for name in archive.namelist()]
+        require_arrays(path, found, ("images",))
+        try:
+            with archive.open("images.npy") as file:
+                version = np.lib.format.read_magic(file)
+                if version not in HEADER_READERS:
+                    return None
+                shape, _, _ = HEADER_READERS[version](file)
+        except run_files.PARSE_ERRORS as error:
+            reason = run_files.one_line(error)
+            raise ValueError(f"--codes={path}: images can't be read ({reason}).") from error
+    side = recorded_arrays.image_side(shape)
+    return side if side and side % SIDE_STEP == 0 and side <= LARGEST_SIDE else None
 
 
 def open_archive(path: str | pathlib.Path) -> zipfile.ZipFile:
@@ -95,22 +115,17 @@ def open_archive(path: str | pathlib.Path) -> zipfile.ZipFile:
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"--codes={path}: there is no such file.")
+    run_files.require_whole(path, REMEDY)
     if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"--codes={path} is not an .npz file; expected one that numpy.savez wrote."
-        )
-    return zipfile.ZipFile(path)
+        raise run_files.refusal(f"--codes={path}", "is not an .npz file, or is cut off", REMEDY)
+    with run_files.reading(path, REMEDY):
+        return zipfile.ZipFile(path)
 
 
 def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """The arrays of ARRAYS that the file holds; others are left alone, with a warning."""
     with open_archive(path), np.load(path, allow_pickle=False) as file:
-        missing = [name for name in REQUIRED if name not in file.files]
-        if missing:
-            raise ValueError(
-                f"--codes={path} holds {', '.join(file.files) or 'nothing'}, but no"
-                f" {' and no '.join(missing)}."
-            )
+        require_arrays(path, file.files, REQUIRED)
         unknown = sorted(set(file.files) - set(ARRAYS))
         if unknown:
             logging.warning(
@@ -122,32 +137,41 @@ def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         return {name: read_array(path, file, name) for name in ARRAYS if name in file.files}
 
 
+def require_arrays(path: str | pathlib.Path, found: Sequence[str], required: Sequence[str]) -> None:
+    """Raises ValueError where a file lacks an array; names those that it has."""
+    missing = [name for name in required if name not in found]
+    if missing:
+        shown = ", ".join(found[:MOST_SHOWN]) or "nothing"
+        more = ", ..." if len(found) > MOST_SHOWN else ""
+        raise ValueError(
+            f"--codes={path} holds {shown}{more}, but no {' and no '.join(missing)}. {REMEDY}"
+        )
+
+
 def read_array(path: str | pathlib.Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     """Reads one array; no pickled objects."""
     try:
         return np.asarray(file[name])
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except run_files.PARSE_ERRORS as error:
+        hint = "an array of numbers from an undamaged file"
+        if "pickle" in str(error):
+            hint = OBJECT_HINTS.get(name, f"numpy.stack(list({name})), not an array of objects")
         raise ValueError(
-            f"--codes={path}: {name} can't be read ({error}); expected an array of numbers, or of"
-            " strings for names (numpy.array(names, dtype=str)), from an undamaged file."
+            f"--codes={path}: {name} can't be read ({run_files.one_line(error)}); expected {hint}."
         ) from error
 
 
 def checked(arrays: Mapping[str, np.ndarray], image_size: int) -> RecordedCodes:
     """Checks all arrays and puts them together."""
-    codes = checked_floats("codes", arrays["codes"])
-    check_images(arrays["images"])
-    labels, logits = arrays.get("labels"), arrays.get("logits")
-    labels = None if labels is None else checked_labels(labels)
-    logits = None if logits is None else checked_logits(logits)
-    check_lengths(arrays)
-    names = attribute_names(arrays.get("names"), {"labels": labels, "logits": logits})
-    code_shape = codes.shape[1:]
+    read = {name: READERS[name](array) for name, array in arrays.items() if name in READERS}
+    check_lengths(read)
+    names = attribute_names(arrays.get("names"), read)
+    codes, code_shape = read["codes"], read["codes"].shape[1:]
     return RecordedCodes(
         codes=codes if is_decodable(code_shape, image_size) else codes.reshape(len(codes), -1),
-        images=image_set(arrays, labels, names, image_size),
-        logits=logits,
-        labels_known=labels is not None,
+        images=image_set(read, names, image_size),
+        logits=read.get("logits"),
+        labels_known="labels" in read,
         code_shape=code_shape,
     )
 
@@ -166,72 +190,15 @@ def is_decodable(code_shape: tuple[int, ...], image_size: int) -> bool:
     return True
 
 
-def mismatch(name: str, array: np.ndarray, expected: str) -> ValueError:
-    """What is wrong with an array."""
-    return ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected {expected}.")
-
-
-def checked_floats(name: str, array: np.ndarray) -> np.ndarray:
-    """Floats [N, ...] as float32; ValueError where they are anything else, or not finite."""
-    if array.dtype.kind != "f" or array.ndim < 2 or array.size == 0:
-        hint = "cast what are integers" if array.dtype.kind in "iub" else "N and all sides >= 1"
-        raise mismatch(name, array, f"floats [N, ...] ({hint})")
-    # What float32 can't hold becomes infinite, and is counted as such.
-    with np.errstate(over="ignore"):
-        floats = array.astype(np.float32)
-    finite = np.isfinite(floats)
-    if not finite.all():
-        rows = len(finite) - np.count_nonzero(finite.reshape(len(finite), -1).all(axis=1))
-        raise ValueError(
-            f"{name} has {np.count_nonzero(~finite)} values of {finite.size} that are NaN or beyond"
-            f" float32, in {rows} of {len(finite)} rows; expected finite ones."
-        )
-    return floats
-
-
-def check_images(images: np.ndarray) -> None:
-    """Raises ValueError for anything but uint8 [N, H, W, 3], with a hint where it is common."""
-    if images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3 and images.size:
-        return
-    hint = ""
-    if images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 1):
-        hint = "; repeat a single channel three times"
-    elif images.ndim == 4 and images.shape[1] == 3:
-        hint = "; transpose channels to the end"
-    elif images.dtype.kind == "f":
-        hint = "; scale to 0..255 and round"
-    raise mismatch("images", images, f"uint8 [N, H, W, 3], RGB{hint}")
-
-
-def checked_labels(labels: np.ndarray) -> np.ndarray:
-    """{0, 1} [N, A] as uint8."""
-    if labels.dtype.kind not in "biu" or labels.ndim != 2 or labels.shape[1] == 0:
-        raise mismatch("labels", labels, "uint8 or bool [N, A], A >= 1; leave them out if unknown")
-    values = np.unique(labels)
-    if not np.isin(values, (0, 1)).all():
-        hint = "; (labels + 1) // 2 makes them so" if np.isin(values, (-1, 1)).all() else ""
-        shown = ", ".join(str(value) for value in values[:5])
-        raise ValueError(f"labels has the values {shown}; expected 0 and 1{hint}.")
-    return labels.astype(np.uint8)
-
-
-def checked_logits(logits: np.ndarray) -> np.ndarray:
-    """Finite floats [N, A] as float32."""
-    if logits.ndim != 2:
-        raise mismatch("logits", logits, "floats [N, A], what the task head says of the codes")
-    return checked_floats("logits", logits)
-
-
 def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
     """Raises ValueError where arrays speak of different numbers of images, or of too few."""
-    identities = arrays.get("identities")
-    if identities is not None and (identities.dtype.kind not in "iu" or identities.ndim != 1):
-        hint = "numpy.unique(identities, return_inverse=True)[1] numbers them"
-        raise mismatch("identities", identities, f"integers [N]; {hint}")
-    lengths = {name: len(array) for name, array in arrays.items() if name != "names"}
+    lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise ValueError(f"arrays differ in length: {found}; expected one row an image in each.")
+        hint = recorded_arrays.length_hint(arrays)
+        raise ValueError(
+            f"arrays differ in length: {found}; expected one row an image in each{hint}."
+        )
     if lengths["codes"] < LEAST_IMAGES:
         raise ValueError(
             f"codes has {lengths['codes']} rows; expected at least {LEAST_IMAGES}, to be dealt to"
@@ -239,11 +206,9 @@ def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def attribute_names(
-    names: np.ndarray | None, per_attribute: Mapping[str, np.ndarray | None]
-) -> tuple[str, ...]:
+def attribute_names(names: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
     """Names of the labels' columns, given or made up; () without labels."""
-    counts = {name: a.shape[1] for name, a in per_attribute.items() if a is not None}
+    counts = {name: arrays[name].shape[1] for name in ("labels", "logits") if name in arrays}
     if len(set(counts.values())) > 1:
         raise ValueError(
             f"labels has {counts['labels']} attributes and logits {counts['logits']}; expected"
@@ -252,33 +217,26 @@ def attribute_names(
     count = next(iter(counts.values()), 0)
     if names is None:
         given = tuple(f"attribute_{column}" for column in range(count))
-    elif names.dtype.kind != "U" or names.shape != (count,):
-        raise mismatch("names", names, f"{count} strings, one an attribute of labels and logits")
     else:
-        given = tuple(names.tolist())
+        given = recorded_arrays.names(names, count)
     if len(set(given)) < count or not all(given):
         raise ValueError(f"names holds empty or repeated ones: {', '.join(given)}.")
     return given if "labels" in counts else ()
 
 
 def image_set(
-    arrays: Mapping[str, np.ndarray],
-    labels: np.ndarray | None,
-    names: tuple[str, ...],
-    image_size: int,
+    arrays: Mapping[str, np.ndarray], names: tuple[str, ...], image_size: int
 ) -> image_sets.ImageSet:
     """The images, prepared, with what is known of them."""
-    images, identities = arrays["images"], arrays.get("identities")
-    count = len(images)
-    everyone = np.arange(count) if identities is None else identities
+    count = len(arrays["images"])
     return image_sets.ImageSet(
-        images=prepared(images, image_size),
-        attributes=np.zeros((count, 0), np.uint8) if labels is None else labels,
-        identities=everyone.astype(np.int64),
+        images=prepared(arrays["images"], image_size),
+        attributes=arrays.get("labels", np.zeros((count, 0), np.uint8)),
+        identities=arrays.get("identities", np.arange(count, dtype=np.int64)),
         attribute_names=names,
         names=tuple(f"image_{number:06d}" for number in range(count)),
         bad_images=(),
-        identities_known=identities is not None,
+        identities_known="identities" in arrays,
     )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.utils import publishing
+from arl_tf.utils import publishing, run_files
 
 BATCH = 128
+REMEDY = "Fetch or export the SavedModel again, with its folder variables/."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +82,17 @@ def version_folder(path: str | pathlib.Path) -> pathlib.Path:
     """The folder that holds saved_model.pb: this one, or its subfolder of the highest number.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one whose files are missing, empty or Git LFS pointers.
     """
-    folder = pathlib.Path(path)
+    folder = highest_version(pathlib.Path(path))
+    for file in (*folder.glob("saved_model.*"), *folder.glob("variables/*")):
+        if file.is_file():
+            run_files.require_whole(file, REMEDY)
+    return folder
+
+
+def highest_version(folder: pathlib.Path) -> pathlib.Path:
+    """This folder, if it holds a SavedModel, or its subfolder of the highest number that does."""
     if is_saved_model(folder):
         return folder
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -116,8 +125,9 @@ def load_signature(
     """
     try:
         model = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
-        raise ValueError(f"{folder} can't be loaded as a SavedModel: {error}") from error
+    except (*run_files.PARSE_ERRORS, tf.errors.OpError) as error:
+        found = f"can't be loaded as a SavedModel: {run_files.one_line(error)}"
+        raise run_files.refusal(folder, found, REMEDY) from error
     for name in names:
         function = getattr(model, "signatures", {}).get(name)
         if function is None:

@@ -13,6 +13,7 @@ from arl_tf.auditing.encoders.recorded_codes import is_decodable
 from arl_tf.auditing.encoders.saved_model_gradients import random_images
 from arl_tf.data import image_sets
 from arl_tf.metrics import equivalence
+from arl_tf.utils import run_files
 
 Encode = Callable[[np.ndarray], np.ndarray]
 NO_GRADIENTS = (
@@ -21,6 +22,7 @@ NO_GRADIENTS = (
 # Two encoders whose codes are less alike are not two forms of one.
 SAME_ENCODER_COSINE = 0.9
 PROBED_IMAGES = 4
+REMEDY = "Fetch or export the file again."
 # Codes of an image, of each form, from whose means two noisy encoders are compared.
 CODES_OF_A_MEAN = 32
 
@@ -34,10 +36,11 @@ def read_file(path: str | pathlib.Path) -> bytes:
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"--encoder_tflite={path}: there is no such file.")
+    run_files.require_whole(path, REMEDY)
     content = path.read_bytes()
     # A FlatBuffer's identifier stands in bytes 4 to 8.
     if content[4:8] != b"TFL3":
-        raise ValueError(f"--encoder_tflite={path} is not a .tflite file (no TFL3 mark).")
+        raise ValueError(f"--encoder_tflite={path} is not a .tflite file (no TFL3 mark). {REMEDY}")
     return content
 
 
@@ -101,7 +104,10 @@ def open_runner(content: bytes, path: str | pathlib.Path) -> Callable[..., dict[
     try:
         return Interpreter(model_content=content).get_signature_runner()
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"--encoder_tflite={path}: the interpreter refuses it: {error}") from error
+        raise ValueError(
+            f"--encoder_tflite={path}: the interpreter refuses it: {run_files.one_line(error)}."
+            f" {REMEDY}"
+        ) from error
 
 
 def encoder_shapes(runner: Callable, path: str | pathlib.Path) -> tuple[int, tuple[int, ...]]:

@@ -250,42 +250,47 @@ def defence_contrasts(points: Sequence[StudyPoint]) -> list[Contrast]:
 
 STUDIES = {
     "features": Study(
-        "Where to cut, and how wide?",
+        "At which layer should the encoder be cut, and how wide should the code be?",
         features,
         feature_contrasts,
         (MCC, LEAKAGE),
-        "Each leakage is measured against the unprotected encoder of the same cut and width.",
+        "The leakage of each point is relative to the unprotected encoder of the same cut and"
+        " width.",
     ),
     "tasks": Study(
-        "What does the task do to the code?",
+        "How does the task change what the code gives away?",
         tasks,
         task_contrasts,
         (MCC, FACE),
-        "Mean MCC is of each task's own attributes, and the floor of the leakage is what that"
-        " task's output tells: compare face similarity across tasks.",
+        "The mean MCC of a point is over the attributes of its own task, and the floor of its"
+        " leakage is the output of that task. So compare tasks by face similarity, not by leakage.",
     ),
     "data": Study(
-        "What do the sizes of X1 and X2, and who is in them, do?",
+        "What changes with the size of the private (X1) and the public data (X2), and the people"
+        " in them?",
         data_sizes,
         data_contrasts,
         (MCC, FACE),
-        "All points are measured on the same images. Leakage compares with an unprotected encoder"
-        " attacked with the same X2: compare face similarity across sizes.",
+        "All points are measured on the same images. The leakage of a point is relative to an"
+        " unprotected encoder that is attacked with the same public data (X2). So compare sizes by"
+        " face similarity, not by leakage.",
     ),
     "adversary": Study(
-        "Does a stronger adversary in training hold off a stronger attacker?",
+        "Does training against a stronger decoder protect against a stronger attacker?",
         adversary,
         adversary_contrasts,
         (DECODER, FACE),
-        "The fresh decoder is of the kind that training fought; the worst attacker may be another.",
+        "The fresh decoder is of the same kind as the decoder of the training. The worst attacker"
+        " may be of another kind.",
     ),
     "defence": Study(
-        "Which ingredient of the defence protects?",
+        "Which part of the defence protects?",
         defence,
         defence_contrasts,
         (MCC, LEAKAGE),
-        "Every point goes on from the same unprotected encoder, for as many epochs of its encoder."
-        " Those with + build on toward_mean, one on the other.",
+        "Every point starts from the same unprotected encoder and trains it for the same number of"
+        " epochs. Points with a + add one part to the point before them; the first of these adds to"
+        " toward_mean.",
         is_ordered=False,
     ),
 }

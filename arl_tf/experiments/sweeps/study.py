@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from arl_tf.experiments.sweeps.studies import STUDIES, Study, StudyPoint
 from arl_tf.experiments.sweeps.trial_queue import PointQueue, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Point
 from arl_tf.report import report_files
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 FOLDER, RESULTS = "study", "study.json"
 
@@ -45,6 +44,7 @@ def run(experiment: Experiment) -> None:
     settings = run_directory.settings_hash(config.settings("study") | {"audit": "quick"})
     queue = PointQueue(root / FOLDER, f"{config.study}_{settings}", config.seed)
     queue.enqueue(list({point.name: point for point in named}.values()))
+    queue.redo(lambda name: not trials.read_record(trials.directory(root, name)))
     if config.overwrite:
         queue.retry_failed()
     logging.info("%s", trial_forecast.words(config, planned, images, experiment.parts))
@@ -86,7 +86,8 @@ def with_epochs(config: Config, overrides: Mapping[str, Any]) -> Config:
 def refuse_another_study(name: str, path: pathlib.Path) -> None:
     """Raises ValueError where the results of another study would be replaced."""
     if path.exists():
-        found = json.loads(path.read_text())["study"]
+        remedy = "Delete it: the study writes it anew from its points."
+        found = run_files.read_json(path, remedy=remedy, keys=("study",))["study"]
         if found != name:
             raise ValueError(
                 f"{path} holds the study '{found}'; use another --workdir for --study={name}."
@@ -120,7 +121,7 @@ def collect(
     """The results of all points, finished or not."""
     records, audits, resamples = [], {}, {}
     for point in named:
-        run = RunDirectory(root / "points" / point.name)
+        run = trials.directory(root, point.name)
         waiting = {**trials.described(point, run), "state": "waiting", "message": ""}
         records.append(trials.read_record(run) or waiting)
         if records[-1]["state"] == FINISHED:

@@ -18,10 +18,10 @@ from arl_tf.utils import files
 PAGE = "report.html"
 COLUMNS = {
     "mean_mcc": "Mean MCC",
-    "leakage.face_similarity": "Leakage: face sim.",
-    "face_similarity": "Face similarity, worst",
-    "decoder.face_similarity": "Face sim., fresh decoder",
-    "task_output.face_similarity": "Face sim., task output",
+    "leakage.face_similarity": "Leakage of face similarity",
+    "face_similarity": "Face similarity, worst attacker",
+    "decoder.face_similarity": "Face similarity, fresh decoder",
+    "task_output.face_similarity": "Face similarity, task output",
     "reid_rank1": "Rank 1",
 }
 WIDTH, PANEL, MARGIN = 6.4, 2.3, 1.25

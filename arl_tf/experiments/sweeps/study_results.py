@@ -44,6 +44,7 @@ def assemble(
         "is_ordered": study.is_ordered,
         "measured_on": "validation",
         "attackers": sweep_results.attackers_of(audits),
+        "untold": sweep_results.untold_of(audits),
         "points": rows,
         "findings": [found for found in findings if found],
         # Two places of the same settings are one point.

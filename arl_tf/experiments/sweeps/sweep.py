@@ -1,7 +1,6 @@
 """The sweep stage: trains and audits many points, and delivers the one that meets a target."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -18,7 +17,7 @@ from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results,
 from arl_tf.experiments.sweeps.trial_queue import PointQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Point
 from arl_tf.report import report_files
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
 DELIVERY = "delivery.lock"
@@ -44,6 +43,7 @@ def run(experiment: Experiment) -> None:
     queue, space = open_queue(config, sweep_run), search_space.parse_space(config.sweep)
     if not config.sweep_trials:
         queue.enqueue([trials.point(config, chosen) for chosen in search_space.grid(space)])
+    queue.redo(lambda name: not trials.read_record(trials.directory(sweep_run.root, name)))
     if config.overwrite:
         queue.retry_failed()
 
@@ -121,15 +121,13 @@ def collect(queue: PointQueue, root: pathlib.Path) -> dict[str, Any]:
 def record_of(root: pathlib.Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     """A point's record; one that is not done yet is 'waiting' or 'running'."""
     name = trial.user_attrs["point"]
-    run = RunDirectory(root / "points" / name)
-    if trial.state.is_finished():
-        return trials.read_record(run)
+    run = trials.directory(root, name)
+    record = trials.read_record(run) if trial.state.is_finished() else {}
+    if record:
+        return record
     waiting = Point(name, trial.user_attrs["label"], trial.user_attrs["overrides"])
-    return {
-        **trials.described(waiting, run),
-        "state": trial.state.name.lower(),
-        "message": "",
-    }
+    state = "waiting" if trial.state.is_finished() else trial.state.name.lower()
+    return {**trials.described(waiting, run), "state": state, "message": ""}
 
 
 def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
@@ -209,4 +207,5 @@ def looked_at(root: pathlib.Path) -> int:
 def read_choice(run: RunDirectory) -> dict[str, Any] | None:
     """chosen.json; None where nothing was chosen."""
     path = run.root / FOLDER / CHOSEN
-    return json.loads(path.read_text()) if path.exists() else None
+    remedy = "Delete it: the sweep chooses again."
+    return run_files.read_json(path, remedy=remedy) if path.exists() else None

@@ -18,8 +18,8 @@ PAGE = "sweep.html"
 METRICS = {"sweep/mean_mcc": UTILITY, "sweep/leakage": LEAKAGE}
 COLUMNS = {
     UTILITY: "Mean MCC",
-    LEAKAGE: "Leakage: face sim.",
-    "leakage.reid_rank1": "Leakage: rank 1",
+    LEAKAGE: "Leakage of face similarity",
+    "leakage.reid_rank1": "Leakage of rank 1",
     "face_similarity": "Face similarity",
     "reid_rank1": "Rank 1",
 }
@@ -50,21 +50,27 @@ def write_page(
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """The sweep in two sentences."""
+    """The sweep in a few sentences."""
     points = results["points"]
     finished = [point for point in points if point["state"] == FINISHED]
     failed = sum(point["state"] == "failed" for point in points)
     front = [point for point in finished if point["on_front"]]
-    words = f"{len(finished)} of {len(points)} operating points are finished"
+    words = f"{len(finished)} of {len(points)} points are finished"
     words += f", {failed} failed" if failed else ""
     if not front:
         return f"{words}."
     least = min(front, key=lambda point: point["figures"][LEAKAGE]["value"])
     most = max(front, key=lambda point: point["figures"][UTILITY]["value"])
-    reach = f"leakage {figure(least, LEAKAGE)} (mean MCC {figure(least, UTILITY)})"
+    reach = place(least)
     if len(front) > 1:
-        reach = f"from {reach} to {figure(most, LEAKAGE)} ({figure(most, UTILITY)})"
-    return f"{words}; {len(front)} on the front: {reach}. {cost_words(results['cost'])}".strip()
+        reach = f"from {reach} to {place(most)}"
+    on_front = "1 point is" if len(front) == 1 else f"{len(front)} points are"
+    return f"{words}. {on_front} on the front: {reach}. {cost_words(results['cost'])}".strip()
+
+
+def place(point: Mapping[str, Any]) -> str:
+    """A point's place on the plot."""
+    return f"a leakage of {figure(point, LEAKAGE)} (mean MCC {figure(point, UTILITY)})"
 
 
 def cost_words(cost: Mapping[str, Any]) -> str:
@@ -72,8 +78,8 @@ def cost_words(cost: Mapping[str, Any]) -> str:
     if cost["ratio"] is None:
         return ""
     return (
-        f"The {cost['points']} timed points took {cost['sweep_seconds'] / 60:.0f} min,"
-        f" {cost['ratio']:.2f} of what as many full runs would have taken (training alone:"
+        f"The {cost['points']} points whose time is known took {cost['sweep_seconds'] / 60:.0f}"
+        f" min, {cost['ratio']:.2f} of the time of as many full runs (training alone:"
         f" {cost['training_ratio']:.2f})."
     )
 

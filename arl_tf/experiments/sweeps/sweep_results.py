@@ -1,5 +1,6 @@
 """What a sweep found: sweep.json's content, made of its points' records and audits."""
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from arl_tf.config.conditions import report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
+from arl_tf.report.verdict import untold
 
 UTILITY, LEAKAGE = "mean_mcc", "leakage.face_similarity"
 # Hypervolume counts from a useless code that is not protected at all.
@@ -44,6 +46,7 @@ def assemble(
     return {
         "measured_on": "validation",
         "attackers": attackers_of(audits),
+        "untold": untold_of(audits),
         "points": points,
         "references": {name: reference_facts(found) for name, found in references.items()},
         "hypervolume": hypervolume(known),
@@ -54,6 +57,11 @@ def assemble(
 def attackers_of(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Names of the attackers of all audits, in the order they were run."""
     return list(dict.fromkeys(a["name"] for audit in audits.values() for a in audit["attacks"]))
+
+
+def untold_of(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """What attackers did not have, in sentences -> in how many of the audits."""
+    return dict(collections.Counter(said for audit in audits.values() for said in untold(audit)))
 
 
 def described(record: Record, audit: Mapping[str, Any] | None) -> Record:

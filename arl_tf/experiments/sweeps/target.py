@@ -16,6 +16,9 @@ class NoPointQualifiesError(ValueError):
     """No point meets the target; the message names the nearest."""
 
 
+MET = "The target is met on the test images (T)"
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """The chosen point and how it stands to every condition."""
@@ -97,13 +100,13 @@ def shortfall(outcome: Outcome) -> float:
 
 
 def promise_words(outcomes: Sequence[Outcome]) -> str:
-    """Whether the promise held on T, in one sentence."""
+    """Whether the target is met on the test images (T), in one sentence."""
     clauses = "; ".join(outcome.words for outcome in outcomes)
     if all(outcome.holds for outcome in outcomes):
-        return f"The promise held on T, by the cautious end of the interval: {clauses}."
+        return f"{MET}, by the worse end of the interval: {clauses}."
     if all(outcome.holds or meets_by_value(outcome) for outcome in outcomes):
-        return f"The promise held on T by the value, but not by the whole interval: {clauses}."
-    return f"The promise did NOT hold on T: {clauses}."
+        return f"{MET} by the value, not by the whole interval: {clauses}."
+    return f"The target is NOT met on the test images (T): {clauses}."
 
 
 def meets_by_value(outcome: Outcome) -> bool:

@@ -13,12 +13,20 @@ from typing import Any
 import filelock
 import optuna
 from absl import logging
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from arl_tf.experiments.sweeps.search_space import Choices, Range
 from arl_tf.experiments.sweeps.trials import FINISHED, Point
+from arl_tf.utils import run_files
 
 STORAGE = "optuna.db"
+STORAGE_ERRORS = (OptunaError, SQLAlchemyError, RuntimeError, KeyError, ValueError)
+REMEDY = (
+    "Delete it: the points are then queued anew, and those that are finished in points/ are taken"
+    " as they are."
+)
 # Sampled points before the sampler goes by what it found.
 STARTUP_TRIALS = 6
 OVERRIDES, POINT, RETRY, MESSAGE = "overrides", "point", "retry", "message"
@@ -42,6 +50,8 @@ class PointQueue:
         folder: of the storage and its locks.
         name: of the study: another list of points has another name.
         seed: of the sampler.
+
+    Every method raises UnreadableFileError where the storage is damaged.
     """
 
     folder: pathlib.Path
@@ -55,13 +65,21 @@ class PointQueue:
         another process nor a later one repeats its draws.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(
-            storage=f"sqlite:///{self.folder.resolve() / STORAGE}",
-            study_name=self.name,
-            directions=["maximize", "minimize"],
-            load_if_exists=True,
-        )
-        number = len(study.get_trials(deepcopy=False))
+        path = self.folder.resolve() / STORAGE
+        try:
+            study = optuna.create_study(
+                storage=f"sqlite:///{path}",
+                study_name=self.name,
+                directions=["maximize", "minimize"],
+                load_if_exists=True,
+            )
+            number = len(study.get_trials(deepcopy=False))
+        except STORAGE_ERRORS as error:
+            # Sound, but another program holds it.
+            if "database is locked" in str(error):
+                raise
+            found = run_files.flaw(path) or f"can't be read: {run_files.one_line(error)}"
+            raise run_files.refusal(path, found, REMEDY) from error
         study.sampler = optuna.samplers.TPESampler(
             seed=(self.seed * 1_000_003 + number) % 2**32, n_startup_trials=STARTUP_TRIALS
         )
@@ -89,11 +107,28 @@ class PointQueue:
 
     def retry_failed(self) -> None:
         """Queues the points again that failed and have not been queued again since."""
+        self._queue_again(lambda trial: trial.state == TrialState.FAIL)
+
+    def redo(self, is_gone: Callable[[str], bool]) -> None:
+        """Queues the points again that are done, but whose results are gone.
+
+        Args:
+            is_gone: point's name -> whether its results can't be read.
+        """
+        self._queue_again(
+            lambda trial: (
+                trial.state == TrialState.COMPLETE
+                and POINT in trial.user_attrs
+                and is_gone(trial.user_attrs[POINT])
+            )
+        )
+
+    def _queue_again(self, is_wanted: Callable[[FrozenTrial], bool]) -> None:
         with self.guard():
             study = self.study()
             latest = {t.user_attrs.get(POINT): t for t in study.get_trials() if not is_lost(t)}
             for trial in latest.values():
-                if trial.state == TrialState.FAIL:
+                if is_wanted(trial):
                     again = attributes(point_of(trial.user_attrs)) | {RETRY: True}
                     study.enqueue_trial(trial.params, user_attrs=again)
 

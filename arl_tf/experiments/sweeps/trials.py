@@ -10,7 +10,7 @@ import pathlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import filelock
@@ -26,7 +26,7 @@ from arl_tf.data.splits import Splits
 from arl_tf.experiments import audit_stage, run_directory, train_stage
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 FINISHED, FAILED = "finished", "failed"
 SECONDS, RECORD = "seconds.json", "point.json"
@@ -77,6 +77,11 @@ def point(base: Config, overrides: Mapping[str, Any], label: str = "") -> Point:
     return Point(f"{slug}_{run_directory.settings_hash(settings)[:8]}", text, dict(overrides))
 
 
+def directory(root: pathlib.Path, name: str) -> RunDirectory:
+    """The run directory of a point of a sweep or study."""
+    return RunDirectory(root / "points" / name)
+
+
 def run_point(base: Config, root: pathlib.Path, chosen: Point, load: Loader) -> dict[str, Any]:
     """Trains and audits one point where that is not done yet; a point that was killed goes on.
 
@@ -90,7 +95,7 @@ def run_point(base: Config, root: pathlib.Path, chosen: Point, load: Loader) -> 
         The record that is kept in the point's directory: state, message, settings, seconds, and
         paths of the encoders. A point that can't be trained or audited is recorded with the reason.
     """
-    run = RunDirectory(root / "points" / chosen.name)
+    run = directory(root, chosen.name)
     run.root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(run.root.with_suffix(run.root.suffix + ".lock")):
         record = read_record(run)
@@ -258,11 +263,20 @@ def timed(run: RunDirectory, stage: str, traces: pathlib.Path, work: Callable[[]
 
 def read_seconds(run: RunDirectory) -> dict[str, float | None]:
     """Stage -> seconds that it took; None where it was interrupted."""
-    path = run.root / SECONDS
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_note(run.root / SECONDS, (), "The point goes without its times.")
 
 
 def read_record(run: RunDirectory) -> dict[str, Any]:
-    """A point's record; empty where it has none."""
-    path = run.root / RECORD
-    return json.loads(path.read_text()) if path.exists() else {}
+    """A point's record; empty where it has none, or a damaged one: the point is then done again."""
+    return read_note(run.root / RECORD, ("name", "state", "message"), "The point is done again.")
+
+
+def read_note(path: pathlib.Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
+    """What a JSON file beside a point's results says; empty where it is missing or damaged."""
+    if not path.exists():
+        return {}
+    try:
+        return run_files.read_json(path, remedy=remedy, keys=keys)
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return {}

@@ -1,43 +1,196 @@
-// The photo is cut to a square here, sent once, and what comes back is shown.
-"use strict";
+// The page: shows a photo, its code, what is read from it and what attackers make of it. The photo
+// is encoded here; only its code is sent. Where that can't be done, the page says so beforehand.
 
-const LARGEST = 512; // side of the square that is sent, pixels
+import { load } from "/demo/encoder.js";
+import { centredSquare, decode, paint, prepare } from "/demo/picture.js";
+
+const LARGEST = 512; // side of the square that is shown, pixels
 const FIRST = 8; // attributes shown before "Show all"
 const element = (name) => document.getElementById(name);
-const photo = element("photo");
-// Numbers of the latest photo that was sent, choice of one, and wish about the camera.
+const attacked = {
+  protected: "The attacker’s picture from this encoder’s code",
+  unprotected: "The attacker’s picture from an unprotected encoder’s code",
+  task_output: "The attacker’s picture from the task output",
+};
+const controls = ["file", "camera", "face"].map(element);
+// Numbers of the latest photo that was encoded, choice of one, and wish about the camera.
 let latest = 0;
 let choices = 0;
 let camera = 0;
 let stream = null;
+let facts = null; // of /demo/facts
+let encoder = null; // null: the server encodes
+let unprotected = null; // image -> the attacker's picture from the unprotected code
+let current = null; // {pixels, size, what, own}: the photo at hand, as the encoder sees it
 
 function say(text, isError = false) {
   element("state").textContent = text;
   element("state").classList.toggle("error", isError);
 }
 
-// The centred square, as the encoder would cut it.
-function draw(source, width, height) {
-  const side = Math.min(width, height);
-  photo.width = photo.height = Math.min(side, LARGEST);
-  photo.getContext("2d").drawImage(
-    source, Math.floor((width - side) / 2), Math.floor((height - side) / 2), side, side,
-    0, 0, photo.width, photo.height);
+// --- What is known before there is a photo.
+
+async function start() {
+  try {
+    facts = await json(await fetch("/demo/facts"));
+    if (facts.encoder) await startEncoder();
+  } catch (error) {
+    say(`The page can’t be used: ${error.message}`, true);
+    return;
+  }
+  describe();
+  for (const control of controls) control.disabled = false;
+  await drawnFace();
 }
 
-async function explain(what) {
+async function startEncoder() {
+  say("Loading the encoder into this browser …");
+  try {
+    encoder = await load(facts.litert, facts.encoder.url, facts.encoder.gpu);
+    if (facts.unprotected_in_browser) {
+      unprotected = await load(facts.litert, "/demo/unprotected.tflite", false);
+    }
+  } catch (error) {
+    encoder = null;
+    facts.why_server = `LiteRT.js does not run in this browser (${error.message})`;
+  }
+}
+
+function describe() {
+  const { code, trained_on: trained, noise } = facts;
+  element("code_shape").textContent = code ? `, here ${numbers(code.shape)},` : "";
+  element("trained").hidden = false;
+  element("trained").textContent = trained
+    ? `This encoder was trained on ${trained.words}.`
+    : "This export does not say what its encoder was trained on.";
+  element("where").textContent = encoder
+    ? "Photos stay in this browser. It encodes them itself and sends only their codes."
+    : "Photos are sent to the server of this page, which encodes them and keeps nothing: " +
+      `${facts.why_server}.`;
+  element("noise").hidden = noise === null;
+  element("noise_words").textContent = noise
+    ? "The encoder adds new random noise to every code, as a protection. So the code, the " +
+      "percentages and the attackers’ pictures change a little every time, for the same photo, too."
+    : "The encoder adds no noise: the same photo gives the same numbers every time.";
+  element("again").hidden = !noise;
+  describeAttackers();
+}
+
+function describeAttackers() {
+  const { findings, commands } = facts;
+  const missing = Object.keys(attacked).filter((name) => !canAttack(name));
+  const found = Object.keys(attacked).filter((name) =>
+    !missing.includes(name) && findings.attackers?.[name]);
+  element("attacker").hidden = !found.length;
+  element("attacker").textContent = whoAttacks(found);
+  element("attacks").hidden = missing.length === Object.keys(attacked).length;
+  element("missing").hidden = !missing.length;
+  element("missing_words").textContent = element("attacks").hidden
+    ? "This server was started without attackers. These commands make them and start it with them:"
+    : "These commands make the attackers that are missing, and start the server with them:";
+  element("commands").textContent = commands.join("\n");
+  for (const name of Object.keys(attacked)) {
+    element(name).nextElementSibling.textContent = missing.includes(name) ? "not made yet" : "";
+    element(`${name}_finding`).textContent = missing.includes(name) ? "" : likeness(name);
+  }
+  element("original_finding").textContent =
+    Object.keys(attacked).some(figureOf) ? "Face similarity 1.00: the same face." : "";
+  describeFigures();
+}
+
+function whoAttacks(names) {
+  const words = new Set(names.map((name) => facts.findings.attackers[name].words));
+  if (words.size === 1) return `The attacker, the same in every picture: ${[...words][0]}.`;
+  const titles = names.map((name) => `${element(name).closest("figure").querySelector("h3")
+    .textContent}: ${facts.findings.attackers[name].words}`);
+  return `The attackers. ${titles.join("; ")}.`;
+}
+
+// An unprotected code is as good as the photo: where photos stay here, so does it.
+function canAttack(name) {
+  const isHere = name === "unprotected" && encoder;
+  return isHere ? unprotected !== null : facts.attacked.includes(name);
+}
+
+function figureOf(name) {
+  return facts.findings.attackers?.[name]?.face_similarity ?? null;
+}
+
+function likeness(name) {
+  const figure = figureOf(name);
+  if (figure === null) return "Face similarity not measured.";
+  const floor = facts.findings.floor;
+  const beside = floor ? ` (floor ${floor.value.toFixed(2)})` : "";
+  return `Face similarity ${figure.toFixed(2)}${beside}.`;
+}
+
+function describeFigures() {
+  const { floor, images, worst, leakage, why_no_leakage: why } = facts.findings;
+  const isMeasured = Object.keys(attacked).some((name) => figureOf(name) !== null);
+  element("ruler").hidden = !isMeasured;
+  const floors = { mean_image: "the mean face", task_output: "an attack from the task output" };
+  const sentences = [
+    "Face similarity says how much a face network takes two pictures for one person: 1 for the " +
+      "same picture, about 0 for another person’s.",
+    "The figures are of the run’s audit, which measured the attackers on " +
+      `${images ?? "its"} test faces; they are not this photo’s.`,
+    floor ? `The floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]} reaches without ` +
+      "the code." : "",
+    worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
+      `(${worst.attack}) reaches ${worst.value.toFixed(2)}.` : "",
+  ];
+  element("ruler").textContent = sentences.filter(Boolean).join(" ");
+  element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, why);
+}
+
+function leaks(leakage, why) {
+  if (leakage === null) return why ? `This code’s leakage is not known: ${why}.` : "";
+  const found = leakage > 0
+    ? `${Math.round(100 * leakage)} % of what an unprotected code tells of a face beyond the floor`
+    : "no more of a face than the floor";
+  return `By its audit, this encoder’s code gives away ${found}.`;
+}
+
+const numbers = (shape) => `${shape.join("\u00a0×\u00a0")} numbers`;
+
+async function json(response) {
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
+}
+
+// --- A photo.
+
+// The centred square, as the encoder would cut it, small enough to be shown.
+function draw(source, width, height) {
+  const { side, left, top } = centredSquare(width, height);
+  const photo = element("photo");
+  photo.width = photo.height = Math.min(side, LARGEST);
+  photo.getContext("2d").drawImage(
+    source, left, top, side, side, 0, 0, photo.width, photo.height);
+}
+
+// `own`: whether it is the user's; else it is this page's drawn face.
+function take(source, width, height, what, own) {
+  const size = facts.image_size ?? LARGEST;
+  current = { pixels: prepare(source, width, height, size), size, what, own };
+  draw(source, width, height);
+  paint(element("original"), current.pixels, size);
+  element("photo").setAttribute("aria-label", what);
+  element("warning").hidden = !(own && facts.trained_on && !facts.trained_on.photographs);
+  element("attacks").classList.toggle("unfit", !element("warning").hidden);
+}
+
+async function explain() {
   const number = ++latest;
+  const photo = current;
   element("flow").setAttribute("aria-busy", "true");
   say("Encoding …");
-  photo.setAttribute("aria-label", what);
   try {
-    const blob = await new Promise((done) => photo.toBlob(done, "image/png"));
-    const response = await fetch("/demo/explain", { method: "POST", body: blob });
-    const answer = await response.json();
+    const answer = encoder ? await explainHere(photo) : await explainThere(photo);
     if (number !== latest) return;
-    if (!response.ok) throw new Error(answer.error);
     show(answer);
-    say(`Shown: ${what}.`);
+    say(`Shown: ${photo.what}.`);
   } catch (error) {
     if (number === latest) {
       clear();
@@ -48,56 +201,64 @@ async function explain(what) {
   }
 }
 
+// Encodes here and sends the code.
+async function explainHere({ pixels, size }) {
+  const code = await encoder.run(encoder.inputsOf(pixels));
+  const body = new Uint8Array(code.buffer, code.byteOffset, code.byteLength);
+  const answer = await json(await fetch(
+    `/demo/read?version=${facts.encoder.version}`, { method: "POST", body }));
+  const engine = encoder.accelerator === "webgpu" ? "on WebGPU" : "in WebAssembly";
+  answer.stays = `It stayed in this browser: LiteRT.js encoded it here, ${engine}.`;
+  if (unprotected) answer.reconstructions.unprotected = await attackHere(pixels, size);
+  return answer;
+}
+
+async function attackHere(pixels, size) {
+  const values = await unprotected.run(unprotected.inputsOf(pixels));
+  const canvas = document.createElement("canvas");
+  paint(canvas, values.map((value) => Math.round(255 * value)), size);
+  return canvas.toDataURL();
+}
+
+// Sends the photo, as small as the encoder sees it.
+async function explainThere({ pixels, size }) {
+  const canvas = document.createElement("canvas");
+  paint(canvas, pixels, size);
+  const file = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  const body = await file.arrayBuffer();
+  const answer = await json(await fetch("/demo/explain", { method: "POST", body }));
+  answer.stays = "It was sent to this page’s server, " +
+    `${size} × ${size} pixels of it, and encoded there: ${facts.why_server}.`;
+  return answer;
+}
+
 // What was found in an earlier photo must not stand beside this one.
 function clear() {
-  for (const name of ["code", "protected", "unprotected"]) {
-    element(name).removeAttribute("src");
-    element(name).alt = "";
-  }
-  for (const name of ["code_size", "protected_finding", "unprotected_finding", "leakage"]) {
-    element(name).textContent = "";
-  }
-  for (const name of ["protected", "unprotected"]) {
-    element(name).parentElement.classList.remove("shown");
-  }
-  element("ruler").hidden = element("more").hidden = true;
+  element("code").removeAttribute("src");
+  element("code").alt = "";
+  element("code_size").textContent = element("stays").textContent = "";
+  for (const name of Object.keys(attacked)) showAttack(name, null);
+  element("more").hidden = true;
   element("attributes").replaceChildren();
 }
 
-function show({ code, attributes, reconstructions, findings }) {
+function show({ code, attributes, reconstructions, stays }) {
+  element("stays").textContent = stays;
   element("code").src = code.picture;
-  element("code").alt = `The code's channels as ${code.shape.join(" × ")} grey values`;
+  element("code").alt = `The code’s channels as ${code.shape.join(" × ")} grey values`;
+  const sent = encoder ? "All that was sent" : "All that a device would send";
   element("code_size").textContent =
-    `All that leaves: ${code.shape.join(" × ")} numbers, ${code.bytes.toLocaleString("en")} bytes.`;
+    `${sent}: ${numbers(code.shape)}, ${code.bytes.toLocaleString("en")} bytes. Shown as grey ` +
+    "values.";
   showAttributes(attributes);
-  const alternatives = {
-    protected: "The attacker's picture from this encoder's code",
-    unprotected: "The attacker's picture from an unprotected encoder's code",
-  };
-  for (const [name, text] of Object.entries(alternatives)) {
-    const picture = reconstructions[name];
-    element(name).parentElement.classList.toggle("shown", picture !== null);
-    element(name).alt = picture ? text : "";
-    if (picture) element(name).src = picture;
-    else element(name).removeAttribute("src");
-    element(`${name}_finding`).textContent = picture ? finding(findings.attackers?.[name]) : "";
-  }
-  element("ruler").hidden = !Object.keys(alternatives).some((name) =>
-    element(`${name}_finding`).textContent.includes("similarity"));
-  const leakage = findings.leakage ?? null;
-  const found = leakage > 0
-    ? `${Math.round(100 * leakage)} % of what an unprotected code tells of a face beyond what the ` +
-      "attributes tell"
-    : "no more of a face than the attributes tell";
-  element("leakage").textContent =
-    leakage === null ? "" : `By its audit, this encoder's code gives away ${found}.`;
+  for (const name of Object.keys(attacked)) showAttack(name, reconstructions[name]);
 }
 
-function finding(attacker) {
-  if (!attacker) return "";
-  const likeness = attacker.face_similarity === null ? "" :
-    ` Face similarity ${attacker.face_similarity.toFixed(2)}.`;
-  return `Attacker: ${attacker.words}.${likeness}`;
+function showAttack(name, picture) {
+  element(name).parentElement.classList.toggle("shown", picture !== null);
+  element(name).alt = picture ? attacked[name] : "";
+  if (picture) element(name).src = picture;
+  else element(name).removeAttribute("src");
 }
 
 function showAttributes(attributes) {
@@ -134,24 +295,26 @@ function expand(all) {
   });
 }
 
-async function open(file, what) {
+// --- Where photos come from.
+
+async function open(file, what, own = true) {
   stopCamera();
   const choice = ++choices;
   try {
-    const bitmap = await createImageBitmap(file);
+    const bitmap = await decode(file);
     if (choice !== choices) return;
-    draw(bitmap, bitmap.width, bitmap.height);
+    take(bitmap, bitmap.width, bitmap.height, what, own);
     bitmap.close();
-  } catch {
-    if (choice === choices) say(`“${what}” is no picture that this browser can open.`, true);
+  } catch (error) {
+    if (choice === choices) say(`“${what}” ${error.message}.`, true);
     return;
   }
-  await explain(what);
+  await explain();
 }
 
 async function drawnFace() {
   const response = await fetch("/demo/face.png");
-  await open(await response.blob(), "a drawn face");
+  await open(await response.blob(), "a drawn face", false);
 }
 
 function stopCamera() {
@@ -173,7 +336,7 @@ async function startCamera() {
     }
     stream = granted;
   } catch (error) {
-    if (wish === camera) say(`The camera can't be used: ${error.message}`, true);
+    if (wish === camera) say(`The camera can’t be used: ${error.message}`, true);
     return;
   }
   element("video").srcObject = stream;
@@ -185,10 +348,10 @@ async function startCamera() {
 async function takePicture() {
   const video = element("video");
   choices += 1;
-  draw(video, video.videoWidth, video.videoHeight);
+  take(video, video.videoWidth, video.videoHeight, "the camera’s picture", true);
   stopCamera();
   element("camera").focus();
-  await explain("the camera's picture");
+  await explain();
 }
 
 element("file").addEventListener("change", (event) => {
@@ -197,6 +360,7 @@ element("file").addEventListener("change", (event) => {
   event.target.value = "";
 });
 element("face").addEventListener("click", drawnFace);
+element("again").addEventListener("click", explain);
 element("camera").addEventListener("click", startCamera);
 element("take").addEventListener("click", takePicture);
 element("cancel").addEventListener("click", () => {
@@ -210,7 +374,9 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     event.preventDefault();
     element("drop").classList.toggle("over", name === "dragover");
     const [file] = name === "drop" ? event.dataTransfer.files : [];
-    if (file) open(file, file.name);
+    // Before the page knows where photos are encoded it takes none.
+    if (file && element("file").disabled) say("Still loading: drop the photo again when it is done.");
+    else if (file) open(file, file.name);
   });
 }
-drawnFace();
+start();

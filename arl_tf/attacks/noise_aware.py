@@ -1,0 +1,201 @@
+"""White-box attackers that know a code's noise: the Wiener map, and a MAP search that starts there.
+
+Both see every value of a code in units of its noise: a value that is all noise weighs nothing, one
+that is nearly free of it weighs most.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.attacks.closed_form import (
+    LinearMap,
+    closed_form_result,
+    directions,
+    flattened,
+    sample_rows,
+)
+from arl_tf.attacks.code_search import Search, check_white_box, search_result
+from arl_tf.attacks.evidence import WHITE_BOX, AttackerOptions, AttackResult, Evidence
+
+# In the settings of an attack that knew the noise.
+TOLD_NOISE = "told_noise"
+MOST_PAIRS = 6000
+# Shares of the noise that the map is solved for: 1 is the least-squares optimum of Gaussian codes.
+NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+COMPONENTS = 500
+ITERATIONS, RATE = 20, 0.1
+PRIOR_FACTORS = (0.3, 1.0, 3.0)
+
+
+def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
+    """The best linear map from noisy codes to pixels, by the noise that is known (Wiener 1949).
+
+    From *mean* public codes mu and the noise's variances v per value: pictures are predicted by
+    (Cov(mu) + k diag(v))^-1 Cov(mu, x). A ridge regression on noisy public codes has to learn the
+    same from as many samples of the noise as there are public images. k is chosen on held-out
+    public images and their noisy codes.
+
+    Args:
+        evidence: with `noise`.
+        settings: seed, and mu for the reported loss.
+        name: of the attack in the report.
+
+    Raises:
+        ValueError: the noise is not known.
+    """
+    started = time.perf_counter()
+    factor, fitted, whitened = best_wiener_map(evidence, settings.seed)
+    pictures = tuple(
+        np.clip(fitted(whitened(codes)), 0, 1)
+        for codes in (evidence.target_codes, evidence.pairs.held_out_codes)
+    )
+    result = closed_form_result(
+        evidence,
+        settings,
+        name=name,
+        started=started,
+        words="the best linear map from the code to pixels for the known noise",
+        extra={
+            TOLD_NOISE: True,
+            "noise_factor": factor,
+            "public_images": len(evidence.pairs.images),
+        },
+        pictures=pictures,
+    )
+    return dataclasses.replace(result, knowledge=WHITE_BOX)
+
+
+def best_wiener_map(evidence: Evidence, seed: int):
+    """(k, map, function from codes to its inputs) with the least error on held-out images.
+
+    Raises:
+        ValueError: the noise is not known.
+    """
+    noise = evidence.noise
+    if noise is None:
+        raise ValueError("A Wiener map needs Evidence.noise, the noise's deviation; got None.")
+    pairs = evidence.pairs
+    rows = sample_rows(len(pairs.images), MOST_PAIRS, seed)
+    scale = flattened(noise.deviation[None])
+
+    def whitened(codes: np.ndarray) -> np.ndarray:
+        return (flattened(codes) / scale).astype(np.float32)
+
+    outputs = flattened(pairs.images[rows]) / np.float32(255)
+    truth = flattened(pairs.held_out_images) / np.float32(255)
+    held_out = whitened(pairs.held_out_codes)
+    found, mean = directions(whitened(noise.public_means[rows])), outputs.mean(axis=0)
+    projected = found.along.astype(np.float32).T @ (outputs - mean)
+    best = None
+    for factor in NOISE_FACTORS:
+        # The Gram matrix sums over images, and in whitened codes every value's noise is 1.
+        shrunk = (found.values + factor * len(rows))[:, None].astype(np.float32)
+        fitted = LinearMap(found.centre, found.rotation, projected / shrunk, mean)
+        error = float(np.square(np.clip(fitted(held_out), 0, 1) - truth).mean())
+        if best is None or error < best[0]:
+            best = (error, factor, fitted)
+    return best[1], best[2], whitened
+
+
+@dataclasses.dataclass(frozen=True)
+class FacePrior:
+    """Pictures as mean + components scaled by what public pictures vary along them.
+
+    Attributes:
+        mean: float32 [K].
+        basis: float32 [C, K], principal components times their deviations: coefficients of public
+            pictures have variance 1.
+        shape: of a picture.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    shape: tuple[int, ...]
+
+    def picture(self, coefficients: tf.Tensor) -> tf.Tensor:
+        """Coefficients float32 [B, C] -> pictures float32 [B, S, S, 3] in [0, 1]."""
+        flat = coefficients @ tf.constant(self.basis) + tf.constant(self.mean)
+        return tf.reshape(tf.clip_by_value(flat, 0.0, 1.0), (-1, *self.shape))
+
+    def coefficients(self, pictures: np.ndarray) -> np.ndarray:
+        """The nearest coefficients float32 [N, C] of pictures [N, S, S, 3]."""
+        lengths = np.square(self.basis).sum(axis=1)
+        return ((flattened(pictures) - self.mean) @ self.basis.T / lengths).astype(np.float32)
+
+
+def face_prior(images: np.ndarray, seed: int) -> FacePrior:
+    """The principal components of public images uint8 [N, S, S, 3], COMPONENTS at most."""
+    rows = sample_rows(len(images), MOST_PAIRS, seed)
+    pixels = flattened(images[rows]) / np.float32(255)
+    found = directions(pixels)
+    kept = np.argsort(found.values)[::-1][:COMPONENTS]
+    kept = kept[found.values[kept] > 1e-9 * found.level]
+    deviations = np.sqrt(found.values[kept] / len(rows))
+    basis = (found.rotation[:, kept] * deviations).T.astype(np.float32)
+    return FacePrior(found.centre.astype(np.float32), basis, images.shape[1:])
+
+
+def map_attack(
+    evidence: Evidence, settings: AttackerOptions, *, start: AttackResult | None
+) -> AttackResult:
+    """The likeliest picture given a noisy code: a MAP search from the Wiener map's pictures.
+
+    Minimises sum (m(x) - z)^2 / (2 v) + b |a|^2 / 2 over x = mean + basis a, where m is the
+    encoder without its noise, v the noise's variances, and a has variance 1 among public pictures.
+    b, the steps and the share of the way are chosen by formula (1) on held-out public images.
+
+    Args:
+        evidence: with `encode` and `noise`.
+        settings: seed, mu, and a bound on the iterations (steps).
+        start: the Wiener map's result; None: the mean picture.
+
+    Raises:
+        ValueError: no `encode` or no `noise`, or the search diverged.
+    """
+    started = time.perf_counter()
+    check_white_box(evidence, "map")
+    if evidence.noise is None:
+        raise ValueError("A MAP search needs Evidence.noise, the noise's deviation; got None.")
+    prior = face_prior(evidence.pairs.images, settings.seed)
+    values = evidence.noise.deviation.size
+    search = Search(
+        picture=prior.picture,
+        project=tf.identity,
+        # The engine takes the mean over a code's values, of which the likelihood is half the sum.
+        prior=lambda coefficients: tf.reduce_sum(tf.square(coefficients), axis=1) / values,
+        prior_weights=PRIOR_FACTORS,
+        learning_rate=RATE,
+        iterations=min(ITERATIONS, settings.steps),
+        deviation=evidence.noise.deviation,
+    )
+    counts = len(evidence.target_codes), len(evidence.pairs.held_out_codes)
+    starts = tuple(
+        np.zeros((count, len(prior.basis)), np.float32)
+        if start is None
+        else prior.coefficients(pictures)
+        for count, pictures in zip(
+            counts,
+            (None, None)
+            if start is None
+            else (start.reconstructions, start.held_out_reconstructions),
+            strict=True,
+        )
+    )
+    return search_result(
+        evidence,
+        settings,
+        search,
+        starts,
+        name="map",
+        started=started,
+        extra={
+            "words": "the likeliest picture given the code and its known noise, a search from"
+            f" {'the mean picture' if start is None else f'what {start.name} made of it'}",
+            "start": "" if start is None else start.name,
+            "components": len(prior.basis),
+            TOLD_NOISE: True,
+        },
+    )

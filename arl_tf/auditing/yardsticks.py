@@ -1,0 +1,117 @@
+"""Yardsticks: the audit's measures of pairs of pictures that everybody can judge by themselves.
+
+A face similarity of 0.3 means nothing alone. Beside it stand the similarity of two photos of the
+same person, of two strangers, and of a photo and its blurred copy, by the same judge on the same
+test images.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from arl_tf.auditing import leakage
+from arl_tf.metrics import reconstruction, utility
+from arl_tf.metrics.reconstruction import MEASURES, Originals, Rulers
+
+SAME_PERSON, STRANGERS, BLURRED = "same_person", "two_strangers", "blurred_copy"
+YARDSTICKS = (SAME_PERSON, STRANGERS, BLURRED)
+# Deviation of the blur as a share of the image's side: 4 of 64 pixels.
+BLUR_SHARE = 1 / 16
+
+
+def measure(
+    judges: Rulers, originals: Originals, name: str, seed: int
+) -> dict[str, np.ndarray] | None:
+    """The measures of one yardstick, as if its pictures were reconstructions.
+
+    Args:
+        judges: the judging networks.
+        originals: the images under attack.
+        name: one of YARDSTICKS.
+        seed: of the strangers.
+
+    Returns:
+        Measure -> float64 [N], NaN for an image that has no other to be compared with; None where
+        no image has one. Where another photo is compared, re-identification does not find that very
+        photo: it is left out of the images that are searched.
+    """
+    if name == BLURRED:
+        return reconstruction.measure(judges, blurred(originals.images), originals)
+    identities = originals.identities
+    others = same_person(identities) if name == SAME_PERSON else strangers(identities, seed)
+    alone = others == np.arange(len(others))
+    if alone.all():
+        return None
+    found = reconstruction.measure(judges, originals.images[others], originals, others)
+    return {measure: np.where(alone, np.nan, values) for measure, values in found.items()}
+
+
+def same_person(identities: np.ndarray) -> np.ndarray:
+    """Each image's next image of the same person, int64 [N]; itself where there is no other."""
+    order, starts, counts = people(identities)
+    following = np.arange(len(order)) + 1
+    # After a person's last image comes the first.
+    following[starts + counts - 1] = starts
+    return others_of(order, following)
+
+
+def strangers(identities: np.ndarray, seed: int) -> np.ndarray:
+    """A random image of another person for each, int64 [N]; itself where all are of one person."""
+    order, starts, counts = people(identities)
+    if len(starts) < 2:
+        return np.arange(len(order))
+    start, count = np.repeat(starts, counts), np.repeat(counts, counts)
+    drawn = np.random.default_rng([seed, 11]).integers(0, len(order) - count)
+    # Behind the person's own images, none of which may be drawn.
+    return others_of(order, drawn + np.where(drawn >= start, count, 0))
+
+
+def people(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows sorted by person int64 [N], each person's first place among them, and how many."""
+    order = np.argsort(identities, kind="stable")
+    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    return order, starts, counts
+
+
+def others_of(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Places in `order`, one for each place, as rows, one for each row; int64 [N]."""
+    others = np.empty_like(order)
+    others[order] = order[chosen]
+    return others
+
+
+def blurred(images: np.ndarray) -> np.ndarray:
+    """Float32 images [N, S, S, 3], blurred by a Gaussian of S * BLUR_SHARE pixels."""
+    deviation = images.shape[1] * BLUR_SHARE
+    return ndimage.gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
+
+
+def describe(
+    measured: Mapping[str, Mapping[str, np.ndarray]], weights: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """The report's `yardsticks`: name -> measure -> {"value", "ci95"}, and the number of images.
+
+    Args:
+        measured: yardstick -> `measure`'s result, of those that could be measured.
+        weights: float64 [R, N], bootstrap resamples of the people under attack.
+    """
+    return {
+        name: means(measured[name], weights)
+        if name in measured
+        else {**{measure: utility.estimate(None) for measure in MEASURES}, "images": 0}
+        for name in YARDSTICKS
+    }
+
+
+def means(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
+    """One yardstick's means over the images that have a pair, with their intervals."""
+    rows = np.flatnonzero(~np.isnan(found[MEASURES[0]]))
+    drawn = weights[:, rows]
+    # A resample may hold nobody who has a pair.
+    drawn = drawn[drawn.any(axis=1)]
+    return {
+        **{name: leakage.mean_estimate(found[name][rows], drawn) for name in MEASURES},
+        "images": len(rows),
+    }

@@ -1,0 +1,144 @@
+"""attackers.json: what the audit says of shipped attackers; and the attackers stage in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX
+from arl_tf.auditing.encoders.audited import Subject
+from arl_tf.config.scopes import marked
+from arl_tf.config.settings import Config
+from arl_tf.experiments import run_directory
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.report import report_files, wording
+
+MEASURE = "face_similarity"
+PROTECTED, UNPROTECTED, TASK_OUTPUT = "protected", "unprotected", "task_output"
+NOT_AUDITED = "this encoder was not audited on T, so there are no figures"
+NO_REFERENCE = "no unprotected encoder was named (--reference)"
+ITSELF_UNPROTECTED = "this is an unprotected encoder itself"
+TARGETS = {
+    PROTECTED: "this encoder's code",
+    UNPROTECTED: "the unprotected code",
+    TASK_OUTPUT: "the task output",
+}
+
+
+def audit_of(run: RunDirectory, subject: Subject) -> dict[str, Any] | None:
+    """report.json of a run's audit of T, where it is of this very encoder's codes; else None.
+
+    An audit behind a channel is one of other codes.
+    """
+    folder = run.audit("test")
+    if not (folder / report_files.REPORT_JSON).exists():
+        return None
+    content = report_files.read_content(folder)
+    is_of_subject = content["provenance"]["encoder_sha256"] == subject.sha256
+    return content if is_of_subject and not content["codes"]["channel"] else None
+
+
+def similarities(content: Mapping[str, Any] | None, *, floor: bool = False) -> dict[str, Any]:
+    """Attack -> face similarity {"value", "ci95"}, as far as it was measured; empty without audit.
+
+    Args:
+        content: of report.json.
+        floor: those on the task output alone instead of those on the code.
+    """
+    if content is None:
+        return {}
+    attacks = content.get("floor_attacks", ()) if floor else content["attacks"]
+    return {
+        each["name"].removeprefix(FLOOR_PREFIX): each[MEASURE]
+        for each in attacks
+        if each[MEASURE]["value"] is not None
+    }
+
+
+def measured_leakage(
+    run: RunDirectory,
+    content: Mapping[str, Any] | None,
+    reference: RunDirectory | None,
+    unprotected: Mapping[str, Any] | None,
+) -> tuple[dict[str, Any] | None, str]:
+    """Leakage by face similarity, and why there is none where there is none.
+
+    The audit's own figure, where it had a reference. Else it is computed from the reports of both
+    encoders, and has no interval.
+
+    Args:
+        run: whose encoder is shipped.
+        content: of its audit; None without.
+        reference: the unprotected run; None without.
+        unprotected: of the reference's audit; None without.
+    """
+    if content is None:
+        return None, NOT_AUDITED
+    if content["leakage"][MEASURE]["value"] is not None:
+        return content["leakage"][MEASURE], ""
+    if reference is None:
+        return None, NO_REFERENCE
+    if unprotected is None:
+        return None, "the unprotected encoder was not audited on T"
+    different = differing_audits(run, reference)
+    if different:
+        return None, f"both encoders were audited differently: {', '.join(different)}"
+    share = leakage_of_means(content, unprotected)
+    if share is None:
+        return None, "the unprotected code gives away no more than the floor"
+    return {"value": share, "ci95": None}, ""
+
+
+def differing_audits(run: RunDirectory, reference: RunDirectory) -> list[str]:
+    """Flags in which two runs' audits of T differ, so that leakage would compare unlike things."""
+    recorded = [
+        run_directory.finished_stages(each).get("audit_test", {}) for each in (run, reference)
+    ]
+    names = (*marked(Config, "shared", value="audit"), *marked(Config, "shared", value="model"))
+    now = {name: recorded[0][name] for name in (*names, "seed") if name in recorded[0]}
+    return run_directory.differing_settings(recorded[1], now)
+
+
+def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any]) -> float | None:
+    """`leakage.leakage` from two reports' means; None where the reference is below the floor."""
+    on_code, on_unprotected = similarities(content), similarities(unprotected)
+    shared = [on_unprotected[name]["value"] for name in on_code if name in on_unprotected]
+    floors = [
+        each[MEASURE]["value"]
+        for each in content["floors"].values()
+        if each[MEASURE]["value"] is not None
+    ]
+    if not shared or not floors or max(shared) <= max(floors):
+        return None
+    worst = max(each["value"] for each in on_code.values())
+    return (worst - max(floors)) / (max(shared) - max(floors))
+
+
+def audited_facts(content: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What attackers.json repeats of an audit: floors, the worst attack, what was measured."""
+    if content is None:
+        return {"floors": None, "worst": None, "measured_on": None}
+    return {
+        "floors": {name: each[MEASURE] for name, each in content["floors"].items()},
+        "worst": {**content["worst"][MEASURE], "attackers": len(content["attacks"])},
+        "measured_on": {"images": content["measured_on"]["images"]},
+    }
+
+
+def words(facts: Mapping[str, Any]) -> list[str]:
+    """What the stage did, a line each for the terminal.
+
+    Args:
+        facts: of attackers.json.
+    """
+    lines = []
+    for name, each in facts["attackers"].items():
+        found = each[MEASURE]
+        likeness = "not audited" if found is None else wording.format_estimate(found)
+        lines.append(f"Attacker on {TARGETS[name]}: {each['attack']}, face similarity {likeness}")
+    share = facts["leakage"]
+    known = share is not None and share["value"] is not None
+    lines.append(
+        f"Leakage by face similarity: {wording.percent(share)}"
+        if known
+        else f"Leakage is not known: {facts.get('why_no_leakage') or NO_REFERENCE}"
+    )
+    return lines

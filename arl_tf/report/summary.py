@@ -1,0 +1,162 @@
+"""The report's summary: what somebody could try with a code, and how far that gets at worst.
+
+Every figure stands beside what the task output alone allows, what an unprotected code allows, and a
+yardstick.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.report.wording import MISSING, YARDSTICK_NAMES, is_photographs, yardstick
+
+Estimate = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One thing to try with a code.
+
+    Attributes:
+        question: what somebody tries.
+        measure: what its figures are.
+        code, task_output, unprotected: {"value", "ci95"}, from this code, from the task output
+            alone and from an unprotected code; undefined where it was not measured.
+        compare: what the figures are to be compared with.
+        is_share: whether figures are shares of cases.
+    """
+
+    question: str
+    measure: str
+    code: Estimate
+    task_output: Estimate
+    unprotected: Estimate
+    compare: str
+    is_share: bool = False
+
+
+def summary_rows(content: Mapping[str, Any]) -> list[Row]:
+    """The rows in order: picture, person, linkage, known people, other attributes, the task."""
+    rows = [picture_row(content), person_row(content), linkage_row(content)]
+    codes = content["codes"]
+    if codes["identity_probe"]:
+        rows.append(identity_row(codes["identity_probe"]))
+    if codes["attribute_probe"]:
+        rows.append(attribute_row(codes["attribute_probe"]))
+    return rows
+
+
+def not_measured(content: Mapping[str, Any]) -> list[str]:
+    """What the summary has no row for, in sentences."""
+    said = []
+    if not content["codes"]["identity_probe"]:
+        said.append(
+            "Whether known people can be named from a code was not measured: the people are not"
+            " known, or too few of them have several public images."
+        )
+    if not content["codes"]["attribute_probe"]:
+        said.append(
+            "Whether a code tells attributes outside the task was not measured: the data have no"
+            " further attributes (--task_attributes names those of the task)."
+        )
+    return said
+
+
+def picture_row(content: Mapping[str, Any]) -> Row:
+    """A picture of the face."""
+    known = {words: yardstick(content, name)["value"] for name, words in YARDSTICK_NAMES.items()}
+    said = [f"{words}: {value:.2f}" for words, value in known.items() if value is not None]
+    return Row(
+        "make a picture of the face",
+        "face similarity: 1 is the same picture",
+        *three(content, "face_similarity"),
+        "; ".join(said),
+    )
+
+
+def person_row(content: Mapping[str, Any]) -> Row:
+    """The person among the test images, by that picture."""
+    measured = content["measured_on"]
+    said = []
+    other_photo = yardstick(content, "same_person", "reid_rank1")["value"]
+    if other_photo is not None:
+        said.append(f"another photo of the person: {100 * other_photo:.0f} %")
+    if "chance_rank1" in measured:
+        said.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
+    return Row(
+        f"find the person among the {measured['images']:,} test images with such a picture",
+        "share of the cases in which the first one found is right (rank 1)",
+        *three(content, "reid_rank1"),
+        "; ".join(said),
+        is_share=True,
+    )
+
+
+def three(content: Mapping[str, Any], measure: str) -> tuple[Estimate, Estimate, Estimate]:
+    """A measure of the worst attack on the code, the task output and an unprotected code."""
+    reference = (content["reference"] or {}).get("worst", {})
+    return (
+        content["worst"][measure],
+        content["floors"]["task_output"][measure],
+        reference.get(measure, MISSING),
+    )
+
+
+def linkage_row(content: Mapping[str, Any]) -> Row:
+    """Whether two codes are of one person, by the metric that tells best."""
+    output = [
+        m["task_output"]["auc"] for m in content["codes"]["linkage"].values() if m["task_output"]
+    ]
+    known = [auc for auc in output if auc["value"] is not None]
+    return Row(
+        "tell whether two codes are of the same person",
+        "ROC AUC: how often a pair of one person is rated above a pair of two",
+        content["codes"]["linkage_auc"],
+        max(known, key=lambda auc: auc["value"], default=MISSING),
+        MISSING,
+        "a guess: 0.5; always right: 1",
+    )
+
+
+def identity_row(probe: Mapping[str, Any]) -> Row:
+    """Which of the known people it is."""
+    return Row(
+        f"name which of {probe['people']:,} known people it is",
+        "share of the cases in which the name is right",
+        probe["accuracy"],
+        probe.get("task_output_accuracy") or MISSING,
+        MISSING,
+        f"a guess: {100 * probe['chance']:.1f} %",
+        is_share=True,
+    )
+
+
+def attribute_row(probes: Mapping[str, Mapping[str, float]]) -> Row:
+    """The attribute outside the task that the code tells best."""
+    name = max(probes, key=lambda attribute: probes[attribute]["mcc"])
+    found = probes[name]
+    output = [value for key, value in found.items() if key.startswith("task_output_")]
+    many = f", the best of {len(probes)}" if len(probes) > 1 else ""
+    return Row(
+        f"read an attribute that the task does not need ({name}{many})",
+        "MCC: agreement with the truth",
+        {"value": found["mcc"], "ci95": None},
+        {"value": max(output), "ci95": None} if output else MISSING,
+        MISSING,
+        "a guess: 0; always right: 1",
+    )
+
+
+def data_words(content: Mapping[str, Any]) -> str:
+    """What the data were, in a sentence."""
+    measured = content["measured_on"]
+    people = f" of {measured['identities']:,} people" if measured.get("identities_known") else ""
+    images = f"{measured['images']:,} {measured['split']} images{people}"
+    if is_photographs(content):
+        settings = content["provenance"].get("settings", {})
+        dataset = "recorded codes" if settings.get("codes") else settings.get("dataset")
+        return f"Data: photographs{f' ({dataset})' if dataset else ''}, {images}."
+    return (
+        f"Data: faces drawn by arl_tf, no photographs, {images}. The figures say nothing about"
+        " photographs of people."
+    )

@@ -1,0 +1,1 @@
+"""What server, clients and device share."""

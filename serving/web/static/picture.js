@@ -1,0 +1,155 @@
+// From a file or a camera to what the encoder sees: as arl_tf prepares images for training.
+
+const ROWS_AT_ONCE = 256; // of a photo: its pixels never lie in memory all at once
+// The formats that training reads, too, by their first bytes.
+const FORMATS = {
+  JPEG: (bytes) => starts(bytes, [0xff, 0xd8, 0xff]),
+  PNG: (bytes) => starts(bytes, [0x89, 0x50, 0x4e, 0x47]),
+  BMP: (bytes) => starts(bytes, [0x42, 0x4d]),
+  GIF: (bytes) => starts(bytes, [0x47, 0x49, 0x46, 0x38]),
+  WebP: (bytes) => starts(bytes, [0x52, 0x49, 0x46, 0x46]) &&
+    starts(bytes.subarray(8), [0x57, 0x45, 0x42, 0x50]),
+};
+
+function starts(bytes, beginning) {
+  return beginning.every((value, index) => bytes[index] === value);
+}
+
+/**
+ * Decodes a picture file, upright as its EXIF orientation says, colour profiles left aside.
+ * Throws an Error that says what is wrong with it.
+ */
+export async function decode(file) {
+  const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
+  if (!Object.values(FORMATS).some((matches) => matches(bytes))) {
+    throw new Error(`is no picture of a known format (${Object.keys(FORMATS).join(", ")})`);
+  }
+  try {
+    return await createImageBitmap(file, {
+      imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
+    });
+  } catch {
+    throw new Error("is damaged: no browser opens it");
+  }
+}
+
+/** The largest square in the centre; an odd pixel stays right or below. */
+export function centredSquare(width, height) {
+  const side = Math.min(width, height);
+  return { side, left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2) };
+}
+
+/**
+ * For every output pixel, the input pixels that it is a mean of, and their weights: a bilinear
+ * resize with antialiasing, as tf.image.resize(antialias=True).
+ */
+export function triangles(inputs, outputs) {
+  const scale = inputs / outputs;
+  const reach = Math.max(scale, 1);
+  return Array.from({ length: outputs }, (_, output) => {
+    const centre = (output + 0.5) * scale;
+    const first = Math.max(0, Math.ceil(centre - reach - 0.5));
+    const last = Math.min(inputs - 1, Math.floor(centre + reach - 0.5));
+    const weights = [];
+    for (let input = first; input <= last; input += 1) {
+      weights.push(Math.max(0, 1 - Math.abs(input + 0.5 - centre) / reach));
+    }
+    const sum = weights.reduce((one, other) => one + other, 0);
+    return { first, weights: weights.map((weight) => weight / sum) };
+  });
+}
+
+// To the nearest whole number, a tie to the even one, as tf.round.
+function rounded(value) {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}
+
+// Some rows of the square as RGBA; null where a pixel is transparent: a canvas loses its colour.
+function rowsOf(source, square, first, count) {
+  const canvas = new OffscreenCanvas(square.side, count);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingEnabled = false;
+  context.drawImage(
+    source, square.left, square.top + first, square.side, count, 0, 0, square.side, count);
+  const { data } = context.getImageData(0, 0, square.side, count);
+  for (let alpha = 3; alpha < data.length; alpha += 4) if (data[alpha] < 255) return null;
+  return data;
+}
+
+// Reads rows of a picture with transparent parts, whose colours count as in training.
+function transparentRows(source, square) {
+  const gl = new OffscreenCanvas(1, 1).getContext("webgl");
+  if (!gl || Math.max(source.width, source.height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
+    throw new Error("has transparent parts, which this browser can’t read; save it without them");
+  }
+  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, source);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0);
+  return (first, count) => {
+    const pixels = new Uint8Array(4 * square.side * count);
+    gl.readPixels(
+      square.left, square.top + first, square.side, count, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    return pixels;
+  };
+}
+
+// A row of RGBA pixels, resized to `across.length` RGB pixels, written to `target` from `start`.
+function resizeRow(pixels, offset, across, target, start) {
+  across.forEach(({ first, weights }, column) => {
+    for (let channel = 0; channel < 3; channel += 1) {
+      let sum = 0;
+      for (let index = 0; index < weights.length; index += 1) {
+        sum += weights[index] * pixels[offset + 4 * (first + index) + channel];
+      }
+      target[start + 3 * column + channel] = sum;
+    }
+  });
+}
+
+/**
+ * What the encoder sees of a picture: Uint8ClampedArray [size * size * 3], RGB.
+ * `source` is an ImageBitmap, a canvas or a video of width x height pixels.
+ */
+export function prepare(source, width, height, size) {
+  const square = centredSquare(width, height);
+  const weights = triangles(square.side, size);
+  const rows = new Float32Array(square.side * size * 3);
+  let transparent = null;
+  for (let first = 0; first < square.side; first += ROWS_AT_ONCE) {
+    const count = Math.min(ROWS_AT_ONCE, square.side - first);
+    let pixels = transparent ? transparent(first, count) : rowsOf(source, square, first, count);
+    if (!pixels) {
+      transparent = transparentRows(source, square);
+      pixels = transparent(first, count);
+    }
+    for (let row = 0; row < count; row += 1) {
+      resizeRow(pixels, 4 * square.side * row, weights, rows, 3 * size * (first + row));
+    }
+  }
+  const image = new Uint8ClampedArray(3 * size * size);
+  weights.forEach(({ first, weights: down }, row) => {
+    for (let column = 0; column < 3 * size; column += 1) {
+      const sum = down.reduce(
+        (whole, weight, index) => whole + weight * rows[3 * size * (first + index) + column], 0);
+      image[3 * size * row + column] = rounded(sum);
+    }
+  });
+  return image;
+}
+
+/** Draws RGB pixels on a canvas, which takes their size. */
+export function paint(canvas, pixels, size) {
+  canvas.width = canvas.height = size;
+  const image = new ImageData(size, size);
+  for (let pixel = 0; pixel < size * size; pixel += 1) {
+    for (let channel = 0; channel < 3; channel += 1) {
+      image.data[4 * pixel + channel] = pixels[3 * pixel + channel];
+    }
+    image.data[4 * pixel + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}

@@ -1,0 +1,125 @@
+"""Attackers that know the noise, beside the optimum of a Gaussian world, known in closed form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from arl_tf.attacks import noise_aware, registry
+from arl_tf.attacks.closed_form import linear_attack
+from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+
+SIDE, LATENTS, VALUES = 8, 12, 40
+PIXELS = SIDE * SIDE * 3
+PUBLIC, HELD_OUT, TARGET = 1500, 200, 400
+OPTIONS = AttackerOptions(
+    width=4, depth=0, steps=100, batch_size=32, learning_rate=1e-3, mu=0.0, seed=0
+)
+
+
+class World:
+    """Pictures m + B a with normal a; codes A x + noise, of other deviation for each value."""
+
+    def __init__(self, level, seed=0):
+        rng = np.random.default_rng(seed)
+        self.basis = 0.05 * rng.normal(size=(LATENTS, PIXELS)) / np.sqrt(LATENTS / 4)
+        self.matrix = rng.normal(size=(PIXELS, VALUES)).astype(np.float32)
+        self.deviation = (level * np.exp(rng.normal(size=VALUES))).astype(np.float32)
+        self.rng = rng
+
+    def pictures(self, count):
+        pixels = 0.5 + self.rng.normal(size=(count, LATENTS)) @ self.basis
+        return np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8).reshape(-1, SIDE, SIDE, 3)
+
+    def mean_codes(self, pictures):
+        return (pictures.reshape(len(pictures), -1) / np.float32(255)) @ self.matrix
+
+    def codes(self, pictures):
+        noise = self.rng.normal(size=(len(pictures), VALUES)).astype(np.float32)
+        return self.mean_codes(pictures) + self.deviation * noise
+
+    def encode(self, image):
+        return tf.reshape(image, (-1, PIXELS)) @ tf.constant(self.matrix)
+
+    def posterior_mean(self, codes):
+        """The optimal pictures float [N, PIXELS] of codes: no attacker can do better on average."""
+        seen = (self.basis @ self.matrix) / self.deviation
+        residual = (codes - np.full(PIXELS, 0.5) @ self.matrix) / self.deviation
+        gain = np.linalg.solve(np.eye(LATENTS) + seen @ seen.T, seen)
+        return 0.5 + (residual @ gain.T) @ self.basis
+
+
+@pytest.fixture(scope="module", params=[1.0, 4.0])
+def attacked(request):
+    """(world, evidence, target pictures in [0, 1])."""
+    world = World(request.param)
+    public, held_out, target = (world.pictures(n) for n in (PUBLIC, HELD_OUT, TARGET))
+    evidence = Evidence(
+        pairs=PublicPairs(world.codes(public), public, world.codes(held_out), held_out),
+        target_codes=world.codes(target),
+        perceptual_features=lambda image: [image],
+        encode=world.encode,
+        noise=CodeNoise(world.deviation, world.mean_codes(public)),
+    )
+    return world, evidence, target / 255
+
+
+def decibels_above_optimum(result, world, codes, truth):
+    optimum = world.posterior_mean(codes).reshape(truth.shape)
+    errors = [np.square(found - truth).mean() for found in (result.reconstructions, optimum)]
+    return 10 * np.log10(errors[0] / errors[1])
+
+
+def test_the_wiener_map_comes_within_a_tenth_of_a_decibel_of_the_optimum(attacked):
+    world, evidence, truth = attacked
+    result = noise_aware.wiener_attack(evidence, OPTIONS, name="wiener")
+    assert -0.05 < decibels_above_optimum(result, world, evidence.target_codes, truth) < 0.1
+    assert result.knowledge == "white-box" and result.settings["noise_factor"] <= 2.0
+
+
+def test_the_map_search_comes_within_a_tenth_of_a_decibel_of_the_optimum(attacked):
+    world, evidence, truth = attacked
+    start = noise_aware.wiener_attack(evidence, OPTIONS, name="wiener")
+    result = noise_aware.map_attack(evidence, OPTIONS, start=start)
+    assert -0.05 < decibels_above_optimum(result, world, evidence.target_codes, truth) < 0.1
+    assert result.settings["start"] == "wiener"
+
+
+def test_knowledge_of_the_noise_is_worth_something(attacked):
+    _, evidence, truth = attacked
+    few = dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            evidence.pairs, codes=evidence.pairs.codes[:150], images=evidence.pairs.images[:150]
+        ),
+        noise=CodeNoise(evidence.noise.deviation, evidence.noise.public_means[:150]),
+    )
+    told, untold = (
+        np.square(attack(few, OPTIONS, name="a").reconstructions - truth).mean()
+        for attack in (noise_aware.wiener_attack, linear_attack)
+    )
+    assert told < untold
+
+
+def test_without_the_noise_they_are_left_out_and_refuse(attacked):
+    _, evidence, _ = attacked
+    plain = dataclasses.replace(evidence, noise=None)
+    for name in ("wiener", "map"):
+        assert registry.lacking(registry.ATTACKERS[name], plain)
+        assert not registry.lacking(registry.ATTACKERS[name], evidence)
+    with pytest.raises(ValueError, match=r"needs Evidence\.noise"):
+        noise_aware.wiener_attack(plain, OPTIONS, name="wiener")
+    with pytest.raises(ValueError, match=r"needs Evidence\.noise"):
+        noise_aware.map_attack(plain, OPTIONS, start=None)
+
+
+def test_coefficients_of_a_picture_made_of_the_components_give_it_back():
+    rng = np.random.default_rng(1)
+    world = World(1.0)
+    prior = noise_aware.face_prior(world.pictures(300), seed=0)
+    wanted = 0.3 * rng.normal(size=(5, len(prior.basis))).astype(np.float32)
+    pictures = prior.picture(tf.constant(wanted)).numpy()
+    np.testing.assert_allclose(
+        prior.coefficients(pictures)[:, :LATENTS], wanted[:, :LATENTS], atol=0.02
+    )

@@ -1,0 +1,169 @@
+"""The verdict says who can do what with a code, and grades nothing that it can't know."""
+
+import pytest
+from reports import report_content
+
+from arl_tf.report import verdict
+
+
+def white_box(content):
+    """The audit as if an attacker had used the inside of the encoder."""
+    content["attacks"][1]["knowledge"] = "white-box"
+    return content
+
+
+def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
+    said = verdict.verdict(report_content(leakage=0.37))
+    assert said.startswith(
+        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and"
+        " knows the codes of other photos can make a picture of the face with a similarity of 0.50"
+        " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
+        " blurred copy: 0.85)."
+    )
+    assert "finds the right person among the 5 test images in 50 % of the cases" in said
+    assert "(the task output alone: 20 %, a guess: 28.0 %)" in said
+    assert said.endswith("The task reaches a mean MCC of 0.410.")
+
+
+def test_verdict_says_that_retrieval_finds_somebody_else_s_picture_and_makes_none():
+    content = report_content(leakage=0.37)
+    content["worst"]["face_similarity"]["attack"] = "retrieval"
+    assert "can find a public picture of somebody else whose face has a similarity of 0.50" in (
+        verdict.verdict(content)
+    )
+    content["measured_on"] |= {"faces": "photographs", "identities_known": False}
+    assert "can find a public photo whose face has" in verdict.verdict(content)
+
+
+def test_verdict_says_when_the_worst_attacker_has_the_encoder():
+    content = report_content(leakage=0.37)
+    content["attacks"][0]["knowledge"] = "white-box"
+    assert "whoever gets one code of a photo and has the encoder can" in verdict.verdict(content)
+    content["codes"]["codes_per_photo"] = 16
+    assert "whoever gets 16 codes of a photo and has" in verdict.verdict(content)
+
+
+def test_verdict_gives_leakage_its_interval_the_attacker_and_a_grade():
+    said = verdict.verdict(white_box(report_content(leakage=0.37)))
+    assert "gives away 37 % (32 to 42 %) of what an unprotected code gives away beyond" in said
+    assert "beyond the task output (leakage of face similarity). This is some protection." in said
+
+
+def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
+    said = verdict.verdict(white_box(report_content(leakage=-0.24)))
+    assert "no more than the task output alone does: -24 % (-29 to -19 %)" in said
+    assert "This is strong protection against these attackers." in said
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        {"bounded_by": "noise"},
+        {"bounded_by": "the channel's noise"},
+        {"noisy": True},
+        {"channel": {"noise": 1.0}},
+    ],
+)
+@pytest.mark.parametrize("leakage", [-0.24, 0.02, 0.37])
+def test_noisy_code_is_not_called_protected_by_attackers_who_were_not_told_the_noise(
+    codes, leakage
+):
+    content = white_box(report_content(leakage))
+    content["codes"] |= codes
+    said = verdict.verdict(content)
+    assert "not told the noise of the codes, so these figures are too low" in said
+    assert "does not show that the code is protected" in said
+    assert "protection" not in said
+
+
+def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
+    content = white_box(report_content(leakage=0.02))
+    content["codes"]["noisy"] = True
+    content["attacks"][1]["settings"]["told_noise"] = True
+    said = verdict.verdict(content)
+    assert "not told" not in said and "This is strong protection against these" in said
+
+
+def test_quick_attackers_prove_no_protection_and_the_verdict_says_why():
+    content = white_box(report_content(leakage=0.02))
+    content["level"] = "quick"
+    said = verdict.verdict(content)
+    assert "Only the attackers of the level quick were tried" in said
+    assert "strong protection" not in said and "does not show that the code is protected" in said
+
+
+def test_attackers_who_did_not_see_the_encoder_prove_no_protection():
+    said = verdict.verdict(report_content(leakage=0.05))
+    assert "No attacker used the inside of the encoder" in said
+    assert "strong protection" not in said and "does not show that the code is protected" in said
+
+
+def test_leak_is_a_leak_whoever_found_it():
+    content = report_content(leakage=0.95)
+    content["codes"]["noisy"] = True
+    said = verdict.verdict(content)
+    assert "This is no protection to speak of." in said
+    assert "does not show that the code is protected" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "ci95", "words"),
+    [
+        (0.05, [0.0, 0.09], "strong protection"),
+        # The value alone would be strong; the true leakage may be higher.
+        (0.05, [0.0, 0.2], "good protection"),
+        (0.3, [0.2, 0.45], "some protection"),
+        (0.6, [0.5, 0.7], "weak protection"),
+        (0.95, [0.8, 1.1], "no protection"),
+        # The best of values says little where its interval is unknown.
+        (0.05, None, "too uncertain for a grade"),
+    ],
+)
+def test_grade_is_by_the_upper_end_of_the_interval(value, ci95, words):
+    assert verdict.grade({"value": value, "ci95": ci95}).startswith(words)
+
+
+def test_verdict_names_the_floor_where_leakage_is_unknown():
+    said = verdict.verdict(report_content())
+    assert "The task output alone gives a similarity of 0.20. The leakage of the code is" in said
+    assert "unknown, because there is no audit of an unprotected encoder" in said
+
+
+def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
+    content = report_content(leakage=0.37)
+    content["leakage"]["face_similarity"] = {"value": None, "ci95": None}
+    said = verdict.verdict(content)
+    assert "unknown, because the unprotected encoder gives away no more than that" in said
+
+
+def test_verdict_counts_attackers_properly():
+    content = report_content(leakage=0.37)
+    content["attacks"] = content["attacks"][:1]
+    assert "the only attacker: decoder" in verdict.verdict(content)
+
+
+def test_verdict_does_without_labels_and_without_yardsticks():
+    content = report_content(leakage=0.37)
+    content["utility"]["mean_mcc"] = {"value": None, "ci95": None}
+    # As an older audit's report.json.
+    for section, keys in (
+        (content, ("yardsticks",)),
+        (content["utility"], ("one_class", "mean_mcc_two_classes")),
+        (content["measured_on"], ("chance_rank1", "identities_known", "faces")),
+        (content["codes"], ("noisy",)),
+    ):
+        for key in keys:
+            del section[key]
+    said = verdict.verdict(content)
+    assert "MCC" not in said and "two strangers" not in said
+
+
+def test_verdict_says_over_how_many_attributes_the_mean_mcc_is():
+    content = report_content(leakage=0.37)
+    names = [f"a{number}" for number in range(40)]
+    content["utility"] |= {
+        "attributes": {name: {"mcc": 0.4, "accuracy": 0.9, "positives": 3} for name in names},
+        "one_class": ["a3", "a7"],
+        "mean_mcc_two_classes": {"value": 0.45, "ci95": [0.4, 0.5]},
+    }
+    assert "a mean MCC over 38 of 40 attributes of 0.450" in verdict.verdict(content)
