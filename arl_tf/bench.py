@@ -124,7 +124,7 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
     paths = [str(folder / celeba_folder.IMAGE_FOLDER / name) for name in index.files]
 
     def read_plain():
-        return sum(len(images) for _, images in image_sets.read_files(paths, 64))
+        return sum(len(chunk.rows) for chunk in image_sets.read_files(paths, 64))
 
     def read_builder():
         dataset = builder.as_dataset(split="train")

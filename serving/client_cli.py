@@ -14,7 +14,7 @@ from serving.clients.contract import Attributes
 from serving.clients.errors import EncoderError, NotFoundError
 from serving.clients.rest_client import EncoderClient
 from serving.device import packing, picture_files
-from serving.device.encoder import DeviceEncoder, is_rotated
+from serving.device.encoder import DeviceEncoder
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
 from serving.utils.path_argument import path_argument
@@ -177,8 +177,6 @@ def encode_photos(
 
     photos, codes = [], []
     for path, code in device.encode_files(paths, on_unreadable=note):
-        if is_rotated(path):
-            print(f"{path}: asks for a rotation (EXIF), which is not applied", file=sys.stderr)
         photos.append(path)
         codes.append(code)
     if not photos:

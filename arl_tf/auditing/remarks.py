@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
+from arl_tf.data.shared_photos import SharedPhotos, find_shared
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
@@ -52,7 +55,17 @@ def warnings(
             "The data name no people: photos of one person may be among the public and among the"
             " test images."
         )
-    return said
+    shared = shared_with_test(found).sentence()
+    return [*said, shared] if shared else said
+
+
+def shared_with_test(found: Measurements) -> SharedPhotos:
+    """Photos under attack that stand in X1 or X2 as well."""
+    images = found.images.images
+    others = np.setdiff1d(
+        np.arange(len(images)), np.concatenate([found.rows.target, found.rows.utility])
+    )
+    return find_shared(images, others, found.rows.target)
 
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:

@@ -1,21 +1,30 @@
 """Reads the index files of a folder in CelebA's layout, and refuses what it can't trust.
 
-DIR/img_align_celeba/      the images, any size, JPEG or PNG
+DIR/img_align_celeba/      the images, any size, JPEG, PNG, BMP, GIF or WebP
 DIR/list_attr_celeba.txt   line 1: number of rows; line 2: attribute names; then a row an image:
                            name, -1 or 1 for each attribute
 DIR/identity_CelebA.txt    optional: a row an image: name, identity number
 
-Blank lines are skipped; a name has no blanks in it.
+Or as Kaggle's copy has it: DIR/img_align_celeba/img_align_celeba/, DIR/list_attr_celeba.csv (a
+header, commas) and DIR/identity_CelebA.csv. Labels may be 0 or 1 instead of -1 or 1.
 """
 
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable
 
 import numpy as np
+from absl import logging
 
-from arl_tf.utils import run_files
+from arl_tf.data import folder_contents
+from arl_tf.data.index_files import (
+    Row,
+    delimiter_of,
+    named_row,
+    read_lines,
+    refuse_duplicates,
+    table_rows,
+)
 
 IMAGE_FOLDER = "img_align_celeba"
 ATTRIBUTE_FILE = "list_attr_celeba.txt"
@@ -31,12 +40,16 @@ class FolderIndex:
         attribute_names: A names.
         attributes: uint8 [N, A] in {0, 1}.
         identities: int64 [N], or None where the folder has no identity file.
+        image_folder: where the images are.
+        attribute_file: where the labels were read.
     """
 
     files: tuple[str, ...]
     attribute_names: tuple[str, ...]
     attributes: np.ndarray
     identities: np.ndarray | None
+    image_folder: pathlib.Path
+    attribute_file: pathlib.Path
 
 
 def read_folder_index(folder: pathlib.Path) -> FolderIndex:
@@ -46,19 +59,41 @@ def read_folder_index(folder: pathlib.Path) -> FolderIndex:
         ValueError: a missing folder or file, an empty folder, a row that is missing, doubled or
             malformed, or a label outside {-1, 1}; the message names the file and the line.
     """
+    image_folder = find_images(folder)
+    attribute_path = index_path(folder, ATTRIBUTE_FILE)
+    files, names, attributes = read_attributes(attribute_path)
+    identity_path = index_path(folder, IDENTITY_FILE)
+    identities = read_identities(identity_path, files) if identity_path.exists() else None
+    return FolderIndex(files, names, attributes, identities, image_folder, attribute_path)
+
+
+def find_images(folder: pathlib.Path) -> pathlib.Path:
+    """DIR/img_align_celeba, or the folder of the same name alone in it, as Kaggle's archive has it.
+
+    Raises:
+        ValueError: there is no such folder, or it is empty; the message says what there is.
+    """
     image_folder = folder / IMAGE_FOLDER
     if not image_folder.is_dir():
         raise ValueError(
-            f"No folder {image_folder}: --data_dir must hold {IMAGE_FOLDER}/ and {ATTRIBUTE_FILE}."
+            f"No folder {image_folder}: --data_dir must hold {IMAGE_FOLDER}/ and {ATTRIBUTE_FILE}"
+            f" (or .csv). {folder_contents.elsewhere(folder, IMAGE_FOLDER)}"
         )
-    if next(image_folder.iterdir(), None) is None:
+    inside = folder_contents.visible(image_folder)
+    if not inside:
         raise ValueError(
             f"{image_folder} is empty: expected the images that {ATTRIBUTE_FILE} names."
         )
-    files, names, attributes = read_attributes(folder / ATTRIBUTE_FILE)
-    identity_path = folder / IDENTITY_FILE
-    identities = read_identities(identity_path, files) if identity_path.exists() else None
-    return FolderIndex(files, names, attributes, identities)
+    if inside == [IMAGE_FOLDER] and (image_folder / IMAGE_FOLDER).is_dir():
+        logging.info("The images are read from %s", image_folder / IMAGE_FOLDER)
+        return image_folder / IMAGE_FOLDER
+    return image_folder
+
+
+def index_path(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The index file of that name, or with the ending .csv where only that is there."""
+    text, table = folder / name, (folder / name).with_suffix(".csv")
+    return table if table.is_file() and not text.exists() else text
 
 
 def read_attributes(path: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
@@ -68,24 +103,52 @@ def read_attributes(path: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...
         ValueError: the file is missing or malformed.
     """
     lines = read_lines(path)
+    delimiter = delimiter_of(lines[0][1]) if lines else None
+    names, rows = attribute_table(path, lines, delimiter) if delimiter else own_rows(path, lines)
+    for row in rows:
+        check_labels(path, row, names)
+    refuse_mixed_labels(path, rows)
+    refuse_duplicates(path, ((row.number, row.values[0]) for row in rows))
+    files = tuple(row.values[0] for row in rows)
+    labels = np.array([row.values[1:] for row in rows]) == "1"
+    return files, names, labels.astype(np.uint8)
+
+
+def own_rows(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[tuple[str, ...], list[Row]]:
+    """(attribute names, rows) of CelebA's own layout."""
     if len(lines) < 3:
         raise ValueError(
             f"{path} has {len(lines)} lines with text; expected a count, the attribute names and a"
             " row an image."
         )
     announced, names = read_header(path, lines[:2])
-    rows = [(number, line.split()) for number, line in lines[2:]]
-    for number, row in rows:
-        check_labels(path, number, row, names)
+    rows = [named_row(number, line, len(names)) for number, line in lines[2:]]
+    for row in rows:
+        check_count(path, row, names)
     if announced != len(rows):
         raise ValueError(
             f"{path}, line {lines[0][0]} announces {announced} images, but {len(rows)} rows follow:"
             f" rows are {'missing' if len(rows) < announced else 'too many, or the count is old'}."
         )
-    files = tuple(row[0] for _, row in rows)
-    refuse_duplicates(path, ((number, row[0]) for number, row in rows))
-    labels = np.array([row[1:] for _, row in rows]) == "1"
-    return files, names, labels.astype(np.uint8)
+    return names, rows
+
+
+def attribute_table(
+    path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str
+) -> tuple[tuple[str, ...], list[Row]]:
+    """(attribute names, rows) of a table whose first line names the columns."""
+    header, *rows = table_rows(path, lines, delimiter)
+    names = tuple(header.values[1:])
+    if not rows:
+        raise ValueError(f"{path} has a header and no rows; expected a row an image.")
+    if "" in names or len(set(names)) != len(names):
+        raise ValueError(
+            f"{path}, line {header.number}: expected distinct attribute names, got"
+            f" {delimiter.join(header.values)[:80]!r}."
+        )
+    for row in rows:
+        check_count(path, row, names)
+    return names, rows
 
 
 def read_header(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[int, tuple[str, ...]]:
@@ -103,17 +166,35 @@ def read_header(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[int, 
     return int(count), names
 
 
-def check_labels(path: pathlib.Path, number: int, row: list[str], names: tuple[str, ...]) -> None:
-    """Raises ValueError when a row is not a file name with -1 or 1 for each attribute name."""
-    name, labels = row[0], row[1:]
+def check_count(path: pathlib.Path, row: Row, names: tuple[str, ...]) -> None:
+    """Raises ValueError when a row is not a file name with a label for each attribute name."""
+    name, labels = row.values[0], row.values[1:]
     if len(labels) != len(names):
         raise ValueError(
-            f"{path}, line {number} ({name}): expected {len(names)} labels, got {len(labels)}."
+            f"{path}, line {row.number} ({name}): expected {len(names)} labels, got {len(labels)}."
         )
-    strange = [label for label in labels if label not in ("1", "-1")]
+
+
+def check_labels(path: pathlib.Path, row: Row, names: tuple[str, ...]) -> None:
+    """Raises ValueError for a label that is not -1, 0 or 1, and for a row without a name."""
+    name, labels = row.values[0], row.values[1:]
+    if not name:
+        raise ValueError(f"{path}, line {row.number}: expected a file name first, got nothing.")
+    strange = [label for label in labels if label not in ("1", "-1", "0")]
     if strange:
         raise ValueError(
-            f"{path}, line {number} ({name}): labels must be -1 or 1, got {strange[0]!r}."
+            f"{path}, line {row.number} ({name}): labels must be -1 or 1 (or all of them 0 or 1),"
+            f" got {strange[0]!r}."
+        )
+
+
+def refuse_mixed_labels(path: pathlib.Path, rows: list[Row]) -> None:
+    """Raises ValueError where -1 and 0 both stand: one of them would not mean 'no'."""
+    first = {label: row for row in reversed(rows) for label in row.values[1:]}
+    if {"-1", "0"} <= set(first):
+        raise ValueError(
+            f"{path}: line {first['-1'].number} has a label -1 and line {first['0'].number} a label"
+            " 0; labels must be -1 or 1 in the whole file, or 0 or 1."
         )
 
 
@@ -123,49 +204,31 @@ def read_identities(path: pathlib.Path, files: tuple[str, ...]) -> np.ndarray:
     Raises:
         ValueError: the file is malformed, or has no row for one of `files`.
     """
-    rows = [(number, line.split()) for number, line in read_lines(path)]
-    for number, row in rows:
+    rows = identity_rows(path)
+    for row in rows:
         # 18 digits always fit an int64.
-        if len(row) != 2 or not re.fullmatch(r"-?[0-9]{1,18}", row[1]):
+        if len(row.values) != 2 or not re.fullmatch(r"-?[0-9]{1,18}", row.values[1]):
             raise ValueError(
-                f"{path}, line {number}: expected 'name number', got {' '.join(row)[:80]!r}."
+                f"{path}, line {row.number}: expected 'name number', got"
+                f" {' '.join(row.values)[:80]!r}."
             )
-    refuse_duplicates(path, ((number, row[0]) for number, row in rows))
+    refuse_duplicates(path, ((row.number, row.values[0]) for row in rows))
     identity_of = {name: int(identity) for _, (name, identity) in rows}
     missing = [name for name in files if name not in identity_of]
     if missing:
-        raise ValueError(f"{path} has no row for {len(missing)} images, the first is {missing[0]}.")
+        instead = folder_contents.other_names(missing, list(identity_of))
+        raise ValueError(
+            f"{path} has no row for {len(missing)} images, the first is {missing[0]}. {instead}"
+        )
     return np.array([identity_of[name] for name in files], np.int64)
 
 
-def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
-    """The (line number, line) of every line with text; ValueError where the file is not readable.
-
-    Numbers count from 1, blank lines included, as editors do.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(
-            f"No file {path}: --data_dir must be a folder in CelebA's layout."
-        ) from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; expected a text file.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file in UTF-8.") from None
-    if text.startswith(run_files.POINTER.decode()):
-        raise run_files.refusal(path, run_files.flaw(path), "Fetch the data set's index files.")
-    # Not splitlines: it would also split at rarer separators that editors don't count.
-    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-
-
-def refuse_duplicates(path: pathlib.Path, names: Iterable[tuple[int, str]]) -> None:
-    """Raises ValueError when a name stands on two lines: its labels would be ambiguous."""
-    first_line: dict[str, int] = {}
-    for number, name in names:
-        if name in first_line:
-            raise ValueError(
-                f"{path}, line {number}: {name} stands on line {first_line[name]} already; an image"
-                " may have one row only."
-            )
-        first_line[name] = number
+def identity_rows(path: pathlib.Path) -> list[Row]:
+    """The rows of an identity file, without a header that it may have."""
+    lines = read_lines(path)
+    delimiter = delimiter_of(lines[0][1]) if lines else None
+    if not delimiter:
+        return [named_row(number, line, 1) for number, line in lines]
+    rows = table_rows(path, lines, delimiter)
+    has_header = not re.search("[0-9]", rows[0].values[-1])
+    return rows[1:] if has_header else rows

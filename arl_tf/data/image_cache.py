@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -18,10 +19,44 @@ from arl_tf.utils import run_files
 
 
 @dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Some rows of a data set that were read together.
+
+    Attributes:
+        rows: int64 [n], of the images, in order.
+        images: uint8 [n, S, S, 3]; None where n is 0.
+        refused: row -> why its image can't be used.
+        turned: how many of the images stood otherwise in the file, and were turned as EXIF says.
+    """
+
+    rows: np.ndarray
+    images: np.ndarray | None
+    refused: dict[int, str] = dataclasses.field(default_factory=dict)
+    turned: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The prepared images of a data set.
+
+    Attributes:
+        images: uint8 [n, S, S, 3], mapped into memory, read-only.
+        rows: int64 [n], their rows in the source.
+        refused: row -> why its image can't be used.
+        turned: how many images were turned as EXIF says.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    refused: dict[int, str]
+    turned: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
     """A data set before its images are prepared: the rows, and a way to read their images in order.
 
-    `read` yields (row numbers, images uint8 [n, S, S, 3]) and leaves out the rows it can't read.
+    `read` yields chunks; every row is in one of them, read or refused.
     """
 
     fingerprint: str
@@ -29,12 +64,10 @@ class Source:
     attribute_names: tuple[str, ...]
     attributes: np.ndarray
     identities: np.ndarray | None
-    read: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+    read: Callable[[], Iterator[Chunk]]
 
 
-def prepared(
-    source: Source, image_size: int, version: int, cache_dir: pathlib.Path
-) -> tuple[np.ndarray, np.ndarray]:
+def prepared(source: Source, image_size: int, version: int, cache_dir: pathlib.Path) -> Prepared:
     """Maps the prepared images from the cache; prepares them first where it does not hold them.
 
     Args:
@@ -42,10 +75,6 @@ def prepared(
         image_size: side of the images that it yields, pixels.
         version: of the preprocessing; images prepared by another one are not taken.
         cache_dir: folder of the cache, made if missing.
-
-    Returns:
-        (images uint8 [n, S, S, 3], read-only, row numbers int64 [n] of the source); where no image
-        can be read both are empty.
 
     Raises:
         ValueError: the source yields images of another shape or type.
@@ -60,16 +89,21 @@ def prepared(
             "Preparing %d images, %d pixels wide, in %s", len(source.names), image_size, cache_dir
         )
         unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
-        rows = write_pixels(source, image_shape, unfinished)
+        index = write_pixels(source, image_shape, unfinished)
         # The index appears last: pixels without it count as not there.
         index_path.unlink(missing_ok=True)
         unfinished.replace(pixel_path)
-        unfinished.write_text(json.dumps({"rows": rows}))
+        unfinished.write_text(json.dumps(index))
         unfinished.replace(index_path)
-    rows = read_rows(index_path)
-    if not rows.size:
-        return np.empty((0, *image_shape), np.uint8), rows
-    return np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape)), rows
+    index = read_index(index_path)
+    rows = np.array(index["rows"], np.int64).reshape(-1)
+    images = (
+        np.memmap(pixel_path, np.uint8, "r", shape=(len(rows), *image_shape))
+        if rows.size
+        else np.empty((0, *image_shape), np.uint8)
+    )
+    refused = {int(row): reason for row, reason in index["refused"].items()}
+    return Prepared(images, rows, refused, index["turned"])
 
 
 def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: int) -> bool:
@@ -77,35 +111,49 @@ def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: in
     if not index_path.exists() or not pixel_path.exists():
         return False
     try:
-        rows = read_rows(index_path)
+        rows = np.array(read_index(index_path)["rows"], np.int64).reshape(-1)
     except run_files.UnreadableFileError as error:
         logging.warning("%s", error)
         return False
     return pixel_path.stat().st_size == len(rows) * image_bytes
 
 
-def read_rows(index_path: pathlib.Path) -> np.ndarray:
-    """Row numbers int64 [n] that an index lists."""
+def read_index(index_path: pathlib.Path) -> dict[str, Any]:
+    """What the cache's index says: `rows`, `refused`, `turned`."""
     remedy = "The images are prepared again."
-    content = run_files.read_json(index_path, remedy=remedy, keys=("rows",))
+    content = run_files.read_json(index_path, remedy=remedy, keys=("rows", "refused", "turned"))
     with run_files.reading(index_path, remedy):
-        return np.array(content["rows"], np.int64).reshape(-1)
+        np.array(content["rows"], np.int64)
+        return content
 
 
-def write_pixels(source: Source, image_shape: tuple[int, ...], path: pathlib.Path) -> list[int]:
-    """Writes the readable images' pixels to `path` in a row, and returns their row numbers."""
+def write_pixels(
+    source: Source, image_shape: tuple[int, ...], path: pathlib.Path
+) -> dict[str, Any]:
+    """Writes the readable images' pixels to `path` in a row; returns the cache's index of them."""
     rows: list[int] = []
+    refused: dict[int, str] = {}
+    turned = 0
     try:
         with path.open("wb") as file:
-            for numbers, images in source.read():
-                if images.shape != (len(numbers), *image_shape) or images.dtype != np.uint8:
-                    raise ValueError(
-                        f"A source gave images {images.dtype} {images.shape} for {len(numbers)}"
-                        f" rows; expected uint8 {image_shape} each."
-                    )
-                file.write(np.ascontiguousarray(images).tobytes())
-                rows.extend(int(number) for number in numbers)
+            for chunk in source.read():
+                refused.update(chunk.refused)
+                turned += chunk.turned
+                if len(chunk.rows):
+                    check_pixels(chunk, image_shape)
+                    file.write(np.ascontiguousarray(chunk.images).tobytes())
+                    rows.extend(int(number) for number in chunk.rows)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return rows
+    return {"rows": rows, "refused": refused, "turned": turned}
+
+
+def check_pixels(chunk: Chunk, image_shape: tuple[int, ...]) -> None:
+    """Raises ValueError where images are not bytes of that shape."""
+    images = chunk.images
+    if images.shape != (len(chunk.rows), *image_shape) or images.dtype != np.uint8:
+        raise ValueError(
+            f"A source gave images {images.dtype} {images.shape} for {len(chunk.rows)}"
+            f" rows; expected uint8 {image_shape} each."
+        )

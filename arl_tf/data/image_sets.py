@@ -10,20 +10,21 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from arl_tf.config.checks import TFDS_PREFIX, comma_separated
-from arl_tf.data import celeba_folder
+from arl_tf.data import bad_images, celeba_folder
 from arl_tf.data.faces import generation
-from arl_tf.data.image_cache import Source, prepared
+from arl_tf.data.image_cache import Chunk, Source, prepared
+from arl_tf.data.pictures import reader
 from arl_tf.data.tfds_images import tfds_source
 
-# Part of the cache key: raise it when `preprocess` changes what it returns.
-PREPROCESS_VERSION = 1
+# Part of the cache key: raise it when `decode_image` or `preprocess` changes what it returns.
+PREPROCESS_VERSION = 2
 CHUNK = 256
 LABEL_SIZE = 16
 
@@ -53,7 +54,9 @@ class ImageSet:
         identities: int64 [N]; where the source knows none, every image is its own.
         attribute_names: A names.
         names: N names of images, for splits.json and messages.
-        bad_images: names of images that could not be read and were skipped.
+        bad_images: names of images that could not be used and were skipped.
+        bad_reasons: why not, of each.
+        turned_images: how many were turned as EXIF says.
         identities_known: whether the identities come from the source.
         other_attributes: uint8 [N, K] in {0, 1}, known but not in the task.
         other_attribute_names: K names.
@@ -68,26 +71,8 @@ class ImageSet:
     identities_known: bool
     other_attributes: np.ndarray | None = None
     other_attribute_names: tuple[str, ...] = ()
-
-
-def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, PNG, BMP or GIF (its first frame).
-
-    Greyscale is repeated to three channels, alpha is dropped, 16 bits are scaled to 8, CMYK is
-    converted. A rotation noted in EXIF is not applied. Damage inside a complete JPEG that its
-    decoder can step over goes unnoticed.
-
-    Args:
-        image_bytes: string scalar.
-
-    Returns:
-        uint8 [h, w, 3], RGB.
-
-    Raises:
-        tf.errors.InvalidArgumentError: the bytes are no complete image.
-    """
-    image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, (None, None, 3))
+    bad_reasons: tuple[str, ...] = ()
+    turned_images: int = 0
 
 
 def preprocess(image: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -125,25 +110,32 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
     prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
     source = SOURCES[prefix](settings)
     check_task(source.attribute_names, settings.task_attributes)
-    images, rows = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
-    num_rows = len(source.names)
-    bad = tuple(source.names[row] for row in np.setdiff1d(np.arange(num_rows), rows))
-    report_bad_images(bad, num_rows, settings.max_bad_images)
-    if not rows.size:
-        raise ValueError(
-            f"None of the {num_rows} images can be read; the first is {source.names[0]}."
+    ready = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
+    rows, num_rows = ready.rows, len(source.names)
+    bad_rows = np.setdiff1d(np.arange(num_rows), rows).tolist()
+    bad = tuple(source.names[row] for row in bad_rows)
+    reasons = tuple(ready.refused.get(row, "unreadable") for row in bad_rows)
+    bad_images.report(bad, reasons, num_rows, settings.max_bad_images)
+    if ready.turned:
+        logging.info(
+            "%d of %d images lay on their side or mirrored in their files and were set upright, as"
+            " their EXIF orientation says",
+            ready.turned,
+            num_rows,
         )
     if source.identities is None:
         logging.warning("No identities are known: every image counts as a person of its own")
     identities = np.arange(num_rows) if source.identities is None else source.identities
     everything = ImageSet(
-        images=images,
+        images=ready.images,
         attributes=source.attributes[rows],
         identities=identities[rows],
         attribute_names=source.attribute_names,
         names=tuple(source.names[row] for row in rows),
         bad_images=bad,
         identities_known=source.identities is not None,
+        bad_reasons=reasons,
+        turned_images=ready.turned,
     )
     return choose_task(everything, settings.task_attributes)
 
@@ -181,20 +173,6 @@ def check_task(names: tuple[str, ...], task_attributes: str) -> None:
         )
 
 
-def report_bad_images(bad: tuple[str, ...], total: int, allowed_share: float) -> None:
-    """Logs the skipped images; raises ValueError when they are more than the allowed share."""
-    if not bad:
-        return
-    named = ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
-    if len(bad) > allowed_share * total:
-        raise ValueError(
-            f"{len(bad)} of {total} images can't be read, more than"
-            f" --max_bad_images={allowed_share:g} allows: {named}. Repair them, remove them with"
-            " their rows, or raise --max_bad_images."
-        )
-    logging.warning("Skipped %d of %d images that can't be read: %s", len(bad), total, named)
-
-
 def procedural_source(settings: DataSettings) -> Source:
     """Faces drawn by faces.py; nothing is read from disk."""
     draw = functools.partial(
@@ -203,11 +181,11 @@ def procedural_source(settings: DataSettings) -> Source:
         images_per_identity=settings.images_per_identity,
     )
 
-    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read() -> Iterator[Chunk]:
         for start in range(0, settings.num_faces, CHUNK):
             count = min(CHUNK, settings.num_faces - start)
             batch = draw(count, settings.image_size, first_image=start)
-            yield np.arange(start, start + count), batch.images
+            yield Chunk(np.arange(start, start + count), batch.images)
 
     # Labels do not depend on the size of the picture, so they are read off small ones; those also
     # tell the cache when the drawing itself has changed.
@@ -225,19 +203,21 @@ def procedural_source(settings: DataSettings) -> Source:
 
 
 def folder_source(settings: DataSettings) -> Source:
-    """A folder in CelebA's layout, read by a plain tf.data pipeline."""
+    """A folder in CelebA's layout."""
     folder = pathlib.Path(settings.data_dir)
     index = celeba_folder.read_folder_index(folder)
-    image_folder = folder / celeba_folder.IMAGE_FOLDER
+    image_folder = index.image_folder
+    paths = [image_folder / name for name in index.files]
+    missing = [name for name, path in zip(index.files, paths, strict=True) if not path.exists()]
+    bad_images.report_missing(missing, len(paths), image_folder, settings.max_bad_images)
     extra = len(set(os.listdir(image_folder)) - set(index.files))
     if extra:
         logging.warning(
             "%d files of %s have no row in %s and are not used",
             extra,
             image_folder,
-            celeba_folder.ATTRIBUTE_FILE,
+            index.attribute_file.name,
         )
-    paths = [image_folder / name for name in index.files]
     stamps = [str(folder.resolve()), *map(file_stamp, paths)]
     return Source(
         fingerprint=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
@@ -258,29 +238,16 @@ def file_stamp(path: pathlib.Path) -> str:
     return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def read_files(paths: list[str], image_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Decodes and preprocesses image files in order; files that can't be read are left out.
-
-    Yields:
-        (positions int64 [n] in `paths`, images uint8 [n, image_size, image_size, 3])
-    """
-    files = tf.data.Dataset.from_tensor_slices(np.array(paths)).enumerate()
-    images = files.map(lambda number, path: (number, tf.io.read_file(path)))
-    yield from decoded(images, image_size)
+def read_files(paths: list[str], image_size: int) -> Iterator[Chunk]:
+    """Decodes and preprocesses image files in order; rows are positions in `paths`."""
+    return reader.read_files(paths, functools.partial(preprocess, image_size=image_size))
 
 
-def decoded(numbered: tf.data.Dataset, image_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Decodes and preprocesses (number, image bytes) in order, leaving out what can't be decoded.
-
-    Yields:
-        (numbers int64 [n], images uint8 [n, image_size, image_size, 3])
-    """
-
-    def decode(number, image_bytes):
-        return number, preprocess(decode_image(image_bytes), image_size)
-
-    images = numbered.map(decode, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
-    yield from images.ignore_errors(log_warning=False).batch(CHUNK).as_numpy_iterator()
+def decoded(
+    pictures: Iterable[tuple[int, Callable[[], bytes]]], image_size: int
+) -> Iterator[Chunk]:
+    """Decodes and preprocesses (number, a function that gives a file's bytes) in order."""
+    return reader.read_pictures(pictures, functools.partial(preprocess, image_size=image_size))
 
 
 SOURCES = {

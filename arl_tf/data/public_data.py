@@ -68,6 +68,8 @@ def joined(images: ImageSet, other: ImageSet, rows: np.ndarray) -> ImageSet:
         ),
         names=images.names + tuple(f"public/{other.names[row]}" for row in rows),
         bad_images=images.bad_images + other.bad_images,
+        bad_reasons=images.bad_reasons + other.bad_reasons,
+        turned_images=images.turned_images + other.turned_images,
         other_attributes=None
         if others is None
         else np.concatenate([others, labels(images.other_attribute_names)]),

@@ -151,6 +151,8 @@ def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
         "images": len(images.names),
         "identities_known": images.identities_known,
         "bad_images": list(images.bad_images),
+        "bad_reasons": list(images.bad_reasons),
+        "turned_images": images.turned_images,
         "attributes": list(images.attribute_names),
         "parts": parts,
     }

@@ -2,17 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from arl_tf.config.checks import TFDS_PREFIX
-from arl_tf.data.image_cache import Source
+from arl_tf.data.image_cache import Chunk, Source
 
-# (number, image bytes) in a tf.data.Dataset and the image size -> (numbers, images) in order.
-Decoder = Callable[[tf.data.Dataset, int], Iterator[tuple[np.ndarray, np.ndarray]]]
+# (number, a function that gives a file's bytes) and the image size -> prepared images in order.
+Decoder = Callable[[Iterable[tuple[int, Callable[[], bytes]]], int], Iterator[Chunk]]
 LABEL_BATCH = 256
 
 
@@ -24,7 +24,7 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
 
     Args:
         settings: an `image_sets.DataSettings`, which module can't be imported here.
-        decoded: the way from (number, image bytes) to preprocessed images.
+        decoded: the way from numbered files to preprocessed images.
 
     Raises:
         ValueError: the builder is unknown, not prepared, or has other features.
@@ -77,7 +77,7 @@ def tfds_rows(
         image_size: side of the prepared images, pixels.
         full_name: name, configuration and version of the builder.
         encoded: its examples in a fixed order, with `image` not yet decoded.
-        decoded: the way from (number, image bytes) to preprocessed images.
+        decoded: the way from numbered files to preprocessed images.
     """
     attribute_names = tuple(sorted(encoded.element_spec["attributes"]))
     has_identity = "identity" in encoded.element_spec
@@ -95,8 +95,10 @@ def tfds_rows(
             f" {attributes.max()}."
         )
 
-    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        images = encoded.map(lambda example: example["image"]).enumerate()
+    def read() -> Iterator[Chunk]:
+        files = encoded.map(lambda example: example["image"]).as_numpy_iterator()
+        # `file` is bound now: the next one takes its name before this one is read.
+        images = ((number, lambda file=file: file) for number, file in enumerate(files))
         return decoded(images, image_size)
 
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)

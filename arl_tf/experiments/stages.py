@@ -6,13 +6,14 @@ import shlex
 import shutil
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from arl_tf.attacks import registry
 from arl_tf.config.checks import ALONE
 from arl_tf.config.settings import Config
-from arl_tf.data import splits
+from arl_tf.data import shared_photos, splits
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import experiment, run_directory
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
@@ -202,7 +203,11 @@ def record_splits(run: RunDirectory, parts: splits.Splits, images: ImageSet) -> 
     if run.splits.exists():
         splits.check_recorded_splits(run.splits, description)
     else:
-        files.write_json(run.splits, description)
+        others = [rows for name, rows in parts.parts().items() if name != "test"]
+        shared = shared_photos.find_shared(images.images, np.concatenate(others), parts.test)
+        if shared.sentence():
+            logging.warning("%s", shared.sentence())
+        files.write_json(run.splits, description | {"shared_photos": shared.record(images.names)})
 
 
 def summary(config: Config, run: RunDirectory) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.data import image_sets
+from arl_tf.data.pictures import decoding
 from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
 from arl_tf.models import code_layers
@@ -71,7 +72,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     """Writes the encoder's SavedModel.
 
     `serving_default` (= `encode`): `image` uint8 [N, S, S, 3] -> `code` float32 [N, ...].
-    `encode_bytes`: `image_bytes` string [N], JPEG or PNG files -> `code`.
+    `encode_bytes`: `image_bytes` string [N], JPEG, PNG, BMP, GIF or WebP files -> `code`.
     `encode_to_bytes`: the same -> `code_bytes` string [N], as `code_to_bytes` gives them: on REST,
     which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
     ENCODER_MARK with the encoder's hash: the same as `encode`.
@@ -90,7 +91,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def encode_bytes(image_bytes):
         image = tf.map_fn(
-            lambda one: image_sets.preprocess(image_sets.decode_image(one), image_size),
+            lambda one: image_sets.preprocess(decoding.decode_image(one), image_size),
             image_bytes,
             fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
         )

@@ -142,7 +142,7 @@ class CodeClient(abc.ABC):
         server can't decode, is reported and left out; the others go on.
 
         Args:
-            paths: JPEG or PNG files.
+            paths: JPEG, PNG, BMP, GIF or WebP files.
             on_unreadable: is called with the path and the reason.
 
         Yields:

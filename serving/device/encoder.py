@@ -1,22 +1,15 @@
 """The device's side: photos to codes with TFLite, without TensorFlow; no picture goes anywhere.
 
-Needs numpy, pillow and ai_edge_litert. `prepare` repeats the training's preprocessing
-(arl_tf/data/image_sets.py) with pillow: the largest centred square, an antialiased bilinear
-resize in float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300
-differs, and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice,
-is off by up to 87 in sharp noise, hence float32. As in training, a rotation noted in EXIF is not
-applied.
-
-JPEG decoders differ on top. Pillow's uses libjpeg's accurate transform, TensorFlow's
-`decode_image` the fast one, whose red and blue come out about 1 of 255 darker. Measured on 32
-procedural faces as JPEG: prepared pixels differ by 0.9 on average and by 4 at most, codes have a
-cosine of .992 or more, probabilities are up to .13 apart, 1 % of the decisions at .5 flip.
+Needs numpy, pillow and ai_edge_litert. Photos are decoded and set upright as the exported encoder
+does it (serving/pictures); `prepare` repeats its crop and resize with pillow: the largest centred
+square, an antialiased bilinear resize in float32, rounding to whole numbers. Measured on the same
+pixels, at most one value in 300 differs, and by 1: a tie that rounds the other way. Pillow's own
+8-bit resize, which rounds twice, is off by up to 87 in sharp noise, hence float32.
 """
 
 import hashlib
 import os
 import pathlib
-import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -27,12 +20,9 @@ from serving.clients.base import OnUnreadable, Path, log_unreadable
 from serving.clients.errors import EncoderError
 from serving.common import files
 from serving.device.noise_key import check_key, keyed_noise
+from serving.pictures.pixels import read_pixels
 
-EXIF_ORIENTATION = 0x0112
-# What training decodes. Pillow's decoders of other formats stay out of reach of what is sent in.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 REMEDY = "Expected an exported encoder_*.tflite: fetch or export it again."
-BROKEN = (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class DeviceEncoder:
@@ -122,7 +112,7 @@ class DeviceEncoder:
         """Encodes photos of any size, reading each as it is needed.
 
         Args:
-            paths: JPEG, PNG, BMP or GIF files.
+            paths: JPEG, PNG, BMP, GIF or WebP files.
             on_unreadable: is called with the path and the reason for one that can't be read.
 
         Yields:
@@ -160,34 +150,18 @@ def described(inputs: dict, outputs: dict, path: Path) -> tuple[tuple[int, ...],
 
 
 def load_image(path: Path, image_size: int) -> np.ndarray:
-    """Reads a photo as the encoder sees it: uint8 [image_size, image_size, 3].
+    """Reads a photo as the encoder sees it, upright: uint8 [image_size, image_size, 3].
 
     Raises:
-        ValueError: it is no complete picture, or has more pixels than Image.MAX_IMAGE_PIXELS (89
-            million): a small file can claim any size.
+        ValueError: it is no complete picture of a kind that is read, or has more pixels than
+            Image.MAX_IMAGE_PIXELS (89 million): a small file can claim any size.
     """
     try:
-        with warnings.catch_warnings():
-            # Beyond the limit pillow warns, and refuses at twice of it only.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                return prepare(to_rgb(image), image_size)
-    except BROKEN as error:
-        raise ValueError(f"no complete picture: {error}") from error
-
-
-def is_rotated(path: Path) -> bool:
-    """Whether a picture asks for a rotation (EXIF) that isn't applied; it must be one."""
-    with Image.open(path, formats=FORMATS) as image:
-        return image.getexif().get(EXIF_ORIENTATION, 1) != 1
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB as TensorFlow decodes it: alpha dropped, grey repeated, 16 bits scaled to 8."""
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey to 255.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"can't be opened: {error.strerror or error}") from error
+    pixels = read_pixels(content, Image.MAX_IMAGE_PIXELS)
+    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), image_size)
 
 
 def prepare(image: Image.Image, image_size: int) -> np.ndarray:

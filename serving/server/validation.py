@@ -5,18 +5,18 @@ height or width is accepted in silence, and a small file may decode to gigabytes
 """
 
 import dataclasses
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from serving.pictures.formats import PictureError
+from serving.pictures.headers import inspect
 from serving.server.errors import invalid
 from serving.server.signature import Signature
 
 # Inputs of this name hold picture files.
 IMAGE_INPUT = "image_bytes"
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,58 +108,18 @@ def _count_items(signature: Signature, inputs: Mapping[str, np.ndarray], limits:
 
 
 def check_pictures(files: Sequence[bytes], limits: Limits) -> None:
-    """Raises ServingError unless all are JPEG or PNG and decode to no more than limits.pixels."""
+    """Raises ServingError unless all are of the formats that encoders read, and not too large."""
     pixels = 0
-    for index, (height, width) in enumerate(picture_sizes(files)):
-        pixels += height * width
+    for index, file in enumerate(files):
+        try:
+            pixels += inspect(file).pixels
+        except PictureError as error:
+            raise invalid(f"Picture {index} is refused: {error}.") from error
         if pixels > limits.pixels:
             raise invalid(
                 f"Pictures 0 to {index} have {pixels} pixels when decoded, the limit of a request"
                 f" is {limits.pixels}."
             )
-
-
-def picture_sizes(files: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Heights and widths of JPEG and PNG files, from their headers alone.
-
-    Raises:
-        ServingError: a header is neither's, or broken; the message names the file's place.
-    """
-    jpegs = {place: file for place, file in enumerate(files) if file.startswith(JPEG)}
-    sizes = {place: png_size(file, place) for place, file in enumerate(files) if place not in jpegs}
-    if jpegs:
-        try:
-            shapes = jpeg_shapes(list(jpegs.values())).numpy()
-        except tf.errors.InvalidArgumentError:
-            shapes = [jpeg_shape(file, place) for place, file in jpegs.items()]
-        for place, (height, width, _) in zip(jpegs, shapes, strict=True):
-            sizes[place] = int(height), int(width)
-    return [sizes[place] for place in range(len(files))]
-
-
-@tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
-def jpeg_shapes(files: tf.Tensor) -> tf.Tensor:
-    """Height, width and channels of JPEG files, int32 [N, 3]; a third of the time of N calls."""
-    shape = tf.TensorSpec((3,), tf.int32)
-    return tf.map_fn(tf.io.extract_jpeg_shape, files, fn_output_signature=shape)
-
-
-def jpeg_shape(file: bytes, place: int) -> np.ndarray:
-    """The same of one file; raises ServingError where it is damaged."""
-    try:
-        return jpeg_shapes([file]).numpy()[0]
-    except tf.errors.InvalidArgumentError as error:
-        raise invalid(f"Picture {place} is a damaged JPEG of {len(file)} bytes.") from error
-
-
-def png_size(file: bytes, place: int) -> tuple[int, int]:
-    """Height and width of a PNG; raises ServingError for any other file."""
-    if file.startswith(PNG) and file[12:16] == b"IHDR" and len(file) >= 24:
-        # PNG specification, 11.2.2: IHDR comes first and begins with width and height.
-        width, height = struct.unpack(">II", file[16:24])
-        return height, width
-    what = "is empty" if not file else f"begins with {file[:8]!r}"
-    raise invalid(f"Picture {place} {what}, expected a JPEG or PNG file.")
 
 
 def check_filter(signature: Signature, names: Iterable[str]) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class Demo:
         """What the page shows of a photo that it could not encode itself. Nothing of it is kept.
 
         Args:
-            photo: a JPEG or PNG file.
+            photo: a JPEG, PNG, BMP, GIF or WebP file.
             caller: who waits.
 
         Returns:

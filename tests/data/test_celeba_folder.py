@@ -63,11 +63,22 @@ def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(tmp_
         ("1\nMale\na.png 1\nb.png 1\n", 1, "announces 1 images, but 2 rows follow: rows are too"),
         ("2\nMale Smiling\na.png 1 1\nb.png 1\n", 4, "(b.png): expected 2 labels, got 1"),
         ("1\nMale\na.png 1 1\n", 3, "(a.png): expected 1 labels, got 2"),
-        ("1\nMale\na.png 0\n", 3, "(a.png): labels must be -1 or 1, got '0'"),
-        ("1\nMale\na.png 2\n", 3, "(a.png): labels must be -1 or 1, got '2'"),
-        ("1\nMale\na.png yes\n", 3, "(a.png): labels must be -1 or 1, got 'yes'"),
-        ("1\nMale\na.png 1.0\n", 3, "(a.png): labels must be -1 or 1, got '1.0'"),
-        ("1\n\nMale\n\na.png 0\n", 5, "(a.png): labels must be -1 or 1, got '0'"),
+        (
+            "1\nMale\na.png 2\n",
+            3,
+            "(a.png): labels must be -1 or 1 (or all of them 0 or 1), got '2'",
+        ),
+        (
+            "1\nMale\na.png yes\n",
+            3,
+            "(a.png): labels must be -1 or 1 (or all of them 0 or 1), got 'yes'",
+        ),
+        (
+            "1\nMale\na.png 1.0\n",
+            3,
+            "(a.png): labels must be -1 or 1 (or all of them 0 or 1), got '1.0'",
+        ),
+        ("1\n\nMale\n\na.png 2\n", 5, "(a.png): labels must be -1 or 1 (or all of them 0 or 1)"),
         ("3\nMale\na.png 1\nb.png 1\na.png 1\n", 5, "a.png stands on line 3 already"),
     ],
 )
@@ -134,3 +145,104 @@ def test_a_folder_without_images_is_named(tmp_path):
     folder = folder_with(tmp_path)
     (folder / "img_align_celeba" / "a.png").unlink()
     assert f"{folder / 'img_align_celeba'} is empty" in refusal(folder)
+
+
+def folder_of(root, attributes, identities, image_names, nested=False):
+    """A folder with these index files (name, text) and empty image files."""
+    images = root / "img_align_celeba" / ("img_align_celeba" if nested else "")
+    images.mkdir(parents=True)
+    for name in image_names:
+        (images / name).touch()
+    for name, text in filter(None, (attributes, identities)):
+        (root / name).write_bytes(text.encode())
+    return root
+
+
+def test_kaggles_layout_is_read_as_celebas_own(tmp_path):
+    table = "image_id,Male,Smiling\r\nb.jpg,-1,1\r\na.png,1,-1\r\nc.jpg,1,1\r\n"
+    people = "image_id,identity\nb.jpg,7\na.png,7\nc.jpg,12\n"
+    folder = folder_of(
+        tmp_path,
+        ("list_attr_celeba.csv", table),
+        ("identity_CelebA.csv", people),
+        ["a.png", "b.jpg", "c.jpg"],
+        nested=True,
+    )
+    index = celeba_folder.read_folder_index(folder)
+    assert index.files == ("b.jpg", "a.png", "c.jpg")
+    assert index.attribute_names == ("Male", "Smiling")
+    np.testing.assert_array_equal(index.attributes, [[0, 1], [1, 0], [1, 1]])
+    np.testing.assert_array_equal(index.identities, [7, 7, 12])
+    assert index.image_folder == tmp_path / "img_align_celeba" / "img_align_celeba"
+    assert index.attribute_file.name == "list_attr_celeba.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list_attr_celeba.txt", "image_id,Male\nmy b.jpg,1\na.png,-1\n"),
+        ("list_attr_celeba.csv", "2\nMale\nmy b.jpg 1\na.png -1\n"),
+        ("list_attr_celeba.csv", 'image_id;Male\n"my b.jpg"; 1\na.png;0\n'),
+        ("list_attr_celeba.txt", "2\nMale\nmy b.jpg\t1\na.png\t0\n"),
+        ("list_attr_celeba.txt", "\ufeff2\r\nMale\r\nmy b.jpg    1\r\na.png   -1\r\n"),
+    ],
+)
+def test_what_an_index_holds_decides_and_not_its_ending(tmp_path, name, text):
+    folder = folder_of(tmp_path, (name, text), None, ["a.png"])
+    index = celeba_folder.read_folder_index(folder)
+    assert index.files == ("my b.jpg", "a.png") and index.attribute_names == ("Male",)
+    np.testing.assert_array_equal(index.attributes, [[1], [0]])
+
+
+def test_names_with_blanks_have_labels_and_identities(tmp_path):
+    folder = folder_of(
+        tmp_path,
+        ("list_attr_celeba.txt", "2\nMale Smiling\nIMG 1 (2).jpg  -1  1\nIMG 2.jpg 1 1\n"),
+        ("identity_CelebA.txt", "IMG 1 (2).jpg 5\nIMG 2.jpg 6\n"),
+        ["IMG 2.jpg"],
+    )
+    index = celeba_folder.read_folder_index(folder)
+    assert index.files == ("IMG 1 (2).jpg", "IMG 2.jpg")
+    np.testing.assert_array_equal(index.attributes, [[0, 1], [1, 1]])
+    np.testing.assert_array_equal(index.identities, [5, 6])
+
+
+def test_minus_one_and_zero_in_one_file_are_refused(tmp_path):
+    text = "2\nMale Smiling\na.png -1 1\nb.png 0 1\n"
+    message = refusal(folder_of(tmp_path, ("list_attr_celeba.txt", text), None, ["a.png"]))
+    assert "line 3 has a label -1 and line 4 a label 0" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("image_id,Male\n", "has a header and no rows"),
+        ("image_id,Male,Male\na.png,1,1\n", "line 1: expected distinct attribute names"),
+        ("image_id,Male\na.png,1,1\n", "line 2 (a.png): expected 1 labels, got 2"),
+        ("image_id,Male\na.png,yes\n", "line 2 (a.png): labels must be"),
+        ('image_id,Male\n"a.png,1\n', "line 2:"),
+        ("image_id,Male\n,1\n", "line 2: expected a file name first"),
+        ("image_id,Male\na.png,1\na.png,1\n", "line 3: a.png stands on line 2 already"),
+    ],
+)
+def test_a_malformed_table_is_refused_by_line(tmp_path, text, named):
+    message = refusal(folder_of(tmp_path, ("list_attr_celeba.csv", text), None, ["a.png"]))
+    assert f"{tmp_path / 'list_attr_celeba.csv'}" in message and named in message
+
+
+def test_a_folder_one_level_too_high_or_too_low_is_named(tmp_path):
+    inside = tmp_path / "archive"
+    inside.mkdir()
+    folder_of(inside, ("list_attr_celeba.txt", GOOD_ATTRIBUTES), None, ["a.png"])
+    assert f"There is {inside / 'img_align_celeba'}." in refusal(tmp_path)
+    assert "give the one that holds it" in refusal(inside / "img_align_celeba")
+
+
+def test_an_archive_that_is_not_unpacked_is_named(tmp_path):
+    (tmp_path / "img_align_celeba.zip").touch()
+    assert "There is img_align_celeba.zip: unpack it." in refusal(tmp_path)
+
+
+def test_identities_under_another_ending_are_named(tmp_path):
+    folder = folder_with(tmp_path, identities="a.jpg 7\nb.jpg 7\nc.jpg 12\n")
+    assert "1 of the 1 are there under another name: a.jpg for a.png" in refusal(folder)

@@ -4,6 +4,7 @@ import io
 import os
 import pathlib
 import struct
+import unicodedata
 import zlib
 
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image
 from arl_tf.config.settings import Config
 from arl_tf.data import celeba_folder, image_sets
 from arl_tf.data.faces import generation
+from arl_tf.data.image_cache import Chunk
+from arl_tf.data.pictures import decoding
 
 RED = (220, 30, 20)
 SIZE = 32
@@ -47,7 +50,7 @@ def png_of_16_bits(pixels: np.ndarray) -> bytes:
 
 
 def seen(image_bytes: bytes, size: int = SIZE) -> np.ndarray:
-    image = image_sets.decode_image(tf.constant(image_bytes))
+    image = decoding.decode_image(tf.constant(image_bytes))
     assert image.dtype == tf.uint8
     result = image_sets.preprocess(image, size).numpy()
     assert (result.shape, result.dtype) == ((size, size, 3), np.uint8)
@@ -60,7 +63,7 @@ def seen(image_bytes: bytes, size: int = SIZE) -> np.ndarray:
         pytest.param(encoded(picture(), "JPEG"), RED, id="jpeg"),
         pytest.param(encoded(picture(), "JPEG", "CMYK"), RED, id="cmyk_jpeg"),
         pytest.param(encoded(picture(), "JPEG", "L"), (86, 86, 86), id="grey_jpeg"),
-        pytest.param(encoded(picture((*RED, 9)), "PNG"), RED, id="rgba_png"),
+        pytest.param(encoded(picture((*RED, 255)), "PNG"), RED, id="rgba_png"),
         pytest.param(encoded(picture(), "PNG", "LA"), (86, 86, 86), id="grey_alpha_png"),
         pytest.param(encoded(picture(), "PNG", "P"), RED, id="palette_png"),
         pytest.param(encoded(picture(), "PNG", "1"), (85, 85, 85), id="one_bit_png"),
@@ -121,7 +124,7 @@ def test_a_truncated_image_is_refused(file_format, share):
     whole = encoded(pixels, file_format)
     seen(whole)
     with pytest.raises(tf.errors.InvalidArgumentError):
-        image_sets.decode_image(tf.constant(whole[: int(share * len(whole))]))
+        decoding.decode_image(tf.constant(whole[: int(share * len(whole))]))
 
 
 def grey_level(row: int) -> int:
@@ -208,7 +211,11 @@ def test_bad_images_are_skipped_and_the_others_keep_their_labels(tmp_path, monke
     images = image_sets.load_images(folder_config(folder, max_bad_images=0.35), tmp_path / "cache")
     assert_aligned(images, [row for row in range(20) if row not in bad])
     assert [int(name[1:-4]) for name in images.bad_images] == bad
-    assert [line for line in warnings if "Skipped 7 of 20" in line and "é0.png" in line]
+    assert [
+        line
+        for line in warnings
+        if "Skipped 7 of 20" in line and "1 missing (é11.jpg), 6 unreadable (é0.png: " in line
+    ]
     again = image_sets.load_images(folder_config(folder, max_bad_images=0.35), tmp_path / "cache")
     assert_aligned(again, [row for row in range(20) if row not in bad])
     assert again.bad_images == images.bad_images
@@ -218,21 +225,74 @@ def test_more_bad_images_than_allowed_are_refused_by_name(tmp_path):
     folder = write_folder(tmp_path / "set")
     break_images(folder)
     for _ in range(2):
-        with pytest.raises(ValueError, match="7 of 20 images can't be read") as caught:
+        with pytest.raises(ValueError, match="7 of 20 images can't be used") as caught:
             image_sets.load_images(folder_config(folder, max_bad_images=0.34), tmp_path / "cache")
         message = str(caught.value)
         assert "--max_bad_images=0.34" in message
-        assert "é0.png, é3.jpg, é5.jpg, é6.png, é11.jpg, ..." in message
+        assert "1 missing (é11.jpg), 6 unreadable (é0.png: " in message
 
 
 def test_a_data_set_without_any_good_image_is_refused(tmp_path):
     folder = write_folder(tmp_path / "set", num_images=3)
     for row in range(3):
         image_path(folder, row).write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"None of the 3 images can be read.*é0\.png"):
+    with pytest.raises(ValueError, match=r"None of the 3 images can be used.*é0\.png"):
         image_sets.load_images(folder_config(folder, max_bad_images=1.0), tmp_path / "cache")
-    with pytest.raises(ValueError, match="3 of 3 images can't be read"):
+    with pytest.raises(ValueError, match="3 of 3 images can't be used"):
         image_sets.load_images(folder_config(folder), tmp_path / "cache")
+
+
+def rename_images(folder: pathlib.Path, change) -> None:
+    for path in list((folder / celeba_folder.IMAGE_FOLDER).iterdir()):
+        path.rename(path.with_name(change(path.name)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda name: name[:-3] + "bmp", "é0.bmp for é0.png"),
+        (lambda name: name.upper(), "É0.PNG for é0.png"),
+        (lambda name: unicodedata.normalize("NFD", name), "for é0.png"),
+        (lambda name: f"other_{name}", "holds other_é0.png"),
+    ],
+)
+def test_missing_images_are_refused_at_once_and_what_is_there_is_named(
+    tmp_path, monkeypatch, change, words
+):
+    folder = write_folder(tmp_path / "set")
+    rename_images(folder, change)
+    calls = count_reads(monkeypatch)
+    with pytest.raises(ValueError, match="20 of 20 images are missing") as caught:
+        image_sets.load_images(folder_config(folder, max_bad_images=1.0), tmp_path / "cache")
+    assert words in str(caught.value) and calls == []
+
+
+def test_images_in_a_folder_further_down_are_named(tmp_path):
+    folder = write_folder(tmp_path / "set")
+    images = folder / celeba_folder.IMAGE_FOLDER
+    inside = images / "part1"
+    inside.mkdir()
+    for path in [path for path in images.iterdir() if path.is_file()]:
+        path.rename(inside / path.name)
+    (images / "notes.txt").touch()
+    with pytest.raises(ValueError, match="20 of 20 images are missing") as caught:
+        image_sets.load_images(folder_config(folder), tmp_path / "cache")
+    assert f"é0.png is in {inside}." in str(caught.value)
+
+
+def test_images_on_their_side_are_set_upright_and_counted(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "set")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    Image.fromarray(np.rot90(pixels, -1)).save(image_path(folder, 2), exif=exif)
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+    for _ in range(2):
+        images = image_sets.load_images(folder_config(folder), tmp_path / "cache")
+        np.testing.assert_array_equal(images.images[2], pixels)
+        assert images.turned_images == 1
+    assert len([line for line in lines if "1 of 20 images lay on their side" in line]) == 2
 
 
 def test_files_without_a_row_are_not_used(tmp_path):
@@ -292,7 +352,7 @@ def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, monkeyp
     config = folder_config(write_folder(tmp_path / "set"))
 
     def stopped(paths, image_size):
-        yield np.arange(2), np.zeros((2, SIZE, SIZE, 3), np.uint8)
+        yield Chunk(np.arange(2), np.zeros((2, SIZE, SIZE, 3), np.uint8))
         raise error
 
     with monkeypatch.context() as patch:
@@ -338,7 +398,7 @@ def test_sizes_and_folders_share_a_cache_without_collision(tmp_path):
 def test_a_source_that_gives_the_wrong_shape_is_refused(tmp_path, monkeypatch):
     config = folder_config(write_folder(tmp_path / "set"))
     grey = np.zeros((20, SIZE, SIZE, 1), np.uint8)
-    monkeypatch.setattr(image_sets, "read_files", lambda *_: iter([(np.arange(20), grey)]))
+    monkeypatch.setattr(image_sets, "read_files", lambda *_: iter([Chunk(np.arange(20), grey)]))
     with pytest.raises(ValueError, match=r"\(20, 32, 32, 1\) for 20 rows; expected uint8"):
         image_sets.load_images(config, tmp_path / "cache")
 

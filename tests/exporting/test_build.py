@@ -18,6 +18,7 @@ from keras import layers
 from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
 from arl_tf.data import image_sets
+from arl_tf.data.pictures import decoding
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
 from arl_tf.models.code_layers import QuantisedCode
@@ -179,7 +180,7 @@ def test_encode_bytes_takes_mixed_formats_and_sizes_as_training_does(signatures,
         as_bytes(exact, "PNG"),
         as_bytes(exact[:5, :5], "PNG"),
     ]
-    prepared = [image_sets.preprocess(image_sets.decode_image(file), SIZE) for file in files]
+    prepared = [image_sets.preprocess(decoding.decode_image(file), SIZE) for file in files]
     by_hand = models.encoder(image_sets.to_float(tf.stack(prepared)), training=False)
     code = signatures.encoder["encode_bytes"](image_bytes=tf.constant(files))["code"]
     assert np.abs(code - by_hand).max() < 1e-5
@@ -395,8 +396,8 @@ def test_saved_model_that_differs_from_keras_is_refused(
 def test_encode_bytes_that_prepares_otherwise_is_refused(
     models, tmp_path, fast_tflite, monkeypatch
 ):
-    decode = image_sets.decode_image
-    monkeypatch.setattr(image_sets, "decode_image", lambda one: decode(one)[::-1])
+    decode = decoding.decode_image
+    monkeypatch.setattr(decoding, "decode_image", lambda one: decode(one)[::-1])
     with pytest.raises(build.ExportError, match="encode_bytes: differs"):
         run_export(models, tmp_path / "export")
     assert contents(tmp_path) == {}

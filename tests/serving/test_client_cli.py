@@ -30,7 +30,7 @@ from arl_tf.exporting import tflite
 from serving import client_cli
 from serving.clients.contract import ENCODER_MARK
 from serving.device import packing
-from serving.device.encoder import EXIF_ORIENTATION, DeviceEncoder, load_image
+from serving.device.encoder import DeviceEncoder, load_image
 
 COMMENT = b"a comment that a photo carries"
 ON_THE_DEVICE = (
@@ -238,16 +238,6 @@ def test_nothing_is_sent_where_no_photo_can_be_read(capfd, stub, tflite_file, tm
     status, out, err = run(capfd, gone, f"--tflite={tflite_file}", f"--head={stub.address}")
     assert (status, out, stub.requests) == (1, "", [])
     assert "error: none of the photos could be read; nothing was sent or written." in err
-
-
-def test_rotated_photo_is_pointed_out(capfd, stub, tflite_file, tmp_path):
-    exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = 6
-    path = tmp_path / "turned.jpg"
-    Image.new("RGB", (40, 30)).save(path, exif=exif)
-    status, _, err = run(capfd, path, f"--tflite={tflite_file}", f"--head={stub.address}")
-    assert status == 0
-    assert "turned.jpg: asks for a rotation (EXIF), which is not applied" in err
 
 
 def test_servers_error_reaches_the_user(capfd, stub, tflite_file, photo):

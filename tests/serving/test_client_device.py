@@ -12,6 +12,7 @@ from tiny_models import proof
 
 from arl_tf.data import image_sets
 from arl_tf.data.faces import generation
+from arl_tf.data.pictures import decoding
 from arl_tf.exporting import tflite
 from arl_tf.models import code_layers
 from serving.clients.errors import EncoderError
@@ -75,46 +76,16 @@ def as_bytes(mode, image_format, **options):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("mode", "image_format"),
-    [
-        ("RGB", "PNG"),
-        ("L", "PNG"),
-        ("RGBA", "PNG"),
-        ("LA", "PNG"),
-        ("P", "PNG"),
-        ("1", "PNG"),
-        ("I;16", "PNG"),
-        ("RGB", "BMP"),
-        ("RGB", "GIF"),
-    ],
-)
-def test_every_lossless_kind_of_file_is_decoded_as_in_training(tmp_path, mode, image_format):
-    path = tmp_path / "photo"
-    path.write_bytes(as_bytes(mode, image_format))
-    decoded = image_sets.decode_image(tf.constant(path.read_bytes())).numpy()
-    with Image.open(path) as image:
-        np.testing.assert_array_equal(np.asarray(device.to_rgb(image)), decoded)
-
-
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
-def test_jpegs_are_decoded_with_the_accurate_transform(tmp_path, subsampling):
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(as_bytes("RGB", "JPEG", subsampling=subsampling))
-    accurate = tf.io.decode_jpeg(path.read_bytes(), channels=3, dct_method="INTEGER_ACCURATE")
-    with Image.open(path) as image:
-        np.testing.assert_array_equal(np.asarray(device.to_rgb(image)), accurate.numpy())
-
-
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_jpegs_differ_from_training_by_little(tmp_path, mode):
+def test_photos_are_prepared_as_in_training_but_for_ties(tmp_path, mode, subsampling):
     path = tmp_path / "photo.jpg"
-    path.write_bytes(as_bytes(mode, "JPEG"))
-    decoded = image_sets.decode_image(tf.constant(path.read_bytes()))
+    path.write_bytes(as_bytes(mode, "JPEG", subsampling=subsampling))
+    decoded = decoding.decode_image(tf.constant(path.read_bytes()))
     expected = image_sets.preprocess(decoded, 32).numpy().astype(int)
     difference = np.abs(device.load_image(path, 32) - expected)
-    assert difference.max() <= 4
-    assert difference.mean() < 1.5
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1 / 300
 
 
 def test_codes_are_the_keras_encoders(encoder, tflite_file):
@@ -171,7 +142,7 @@ def test_files_give_codes_in_order_and_bad_ones_are_named(tmp_path, tflite_file)
     assert "truncated" in reasons["b.jpg"]
 
 
-@pytest.mark.parametrize("image_format", device.FORMATS)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
 def test_damaged_files_are_value_errors_or_pictures(tmp_path, monkeypatch, image_format):
     # Damaged headers claim sizes that take long to decode.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
@@ -194,7 +165,7 @@ def test_damaged_files_are_value_errors_or_pictures(tmp_path, monkeypatch, image
 def test_other_formats_are_refused(tmp_path):
     path = tmp_path / "photo.tiff"
     Image.fromarray(face()).save(path)
-    with pytest.raises(ValueError, match="cannot identify image file"):
+    with pytest.raises(ValueError, match="got a file of type TIFF"):
         device.load_image(path, SIZE)
 
 
@@ -203,22 +174,19 @@ def test_decompression_bomb_is_refused_by_its_header(tmp_path, monkeypatch, limi
     path = tmp_path / "bomb.png"
     Image.fromarray(noise(40, 40, 3)).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(ValueError, match=r"no complete picture: Image size .1600 pixels. exceeds"):
+    with pytest.raises(ValueError, match=f"it has 1600 pixels when decoded, the limit is {limit}"):
         device.load_image(path, SIZE)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1600)
     assert device.load_image(path, SIZE).shape == (SIZE, SIZE, 3)
 
 
-def test_rotation_is_noticed_and_not_applied(tmp_path):
-    pixels = Image.fromarray(face())
-    exif = Image.Exif()
-    exif[device.EXIF_ORIENTATION] = 6
-    pixels.save(tmp_path / "turned.png", exif=exif)
+def test_rotation_is_applied(tmp_path):
+    pixels, exif = Image.fromarray(face()), Image.Exif()
+    exif[0x0112] = 6
+    pixels.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
     pixels.save(tmp_path / "upright.png")
-    assert device.is_rotated(tmp_path / "turned.png")
-    assert not device.is_rotated(tmp_path / "upright.png")
     turned, upright = (
-        device.load_image(tmp_path / f"{n}.png", SIZE) for n in ("turned", "upright")
+        device.load_image(tmp_path / f"{name}.png", SIZE) for name in ("turned", "upright")
     )
     np.testing.assert_array_equal(turned, upright)
 

@@ -1,8 +1,11 @@
 """Headers of pictures, claimed shapes, filters: what is judged before TensorFlow is asked."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from serving_models import picture_file
 
 from serving.server import validation
@@ -18,30 +21,21 @@ def signature(**shapes):
     return Signature("f", specs, specs, None)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-@pytest.mark.parametrize("shape", [(1, 1, 3), (30, 70, 3), (70, 30)])
-def test_size_is_read_from_the_header(kind, shape):
-    file = picture_file(np.zeros(shape, np.uint8), kind)
-    assert validation.picture_sizes([file]) == [shape[:2]]
-
-
-def test_sizes_of_mixed_files_are_in_their_order():
-    shapes = [(30, 70, 3), (1, 2, 3), (5, 4, 3), (9, 8, 3)]
-    kinds = ["JPEG", "PNG", "JPEG", "PNG"]
-    files = [
-        picture_file(np.zeros(shape, np.uint8), kind)
-        for shape, kind in zip(shapes, kinds, strict=True)
-    ]
-    assert validation.picture_sizes(files) == [shape[:2] for shape in shapes]
-
-
 @pytest.mark.parametrize("place", [0, 2])
 def test_damaged_jpeg_is_named_by_its_place(place):
     file = picture_file(np.zeros((5, 4, 3), np.uint8), "JPEG")
     files = [file] * 3
     files[place] = file[:10]
-    with pytest.raises(ServingError, match=f"Picture {place} is a damaged JPEG of 10 bytes"):
-        validation.picture_sizes(files)
+    with pytest.raises(ServingError, match=f"Picture {place} is refused: .*a damaged JPEG"):
+        validation.check_pictures(files, LIMITS)
+
+
+def test_frames_of_an_animation_count():
+    frames = [Image.new("L", (20, 20), level) for level in (0, 80, 160)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(ServingError, match="Pictures 0 to 0 have 1200 pixels"):
+        validation.check_pictures([file.getvalue()], LIMITS)
 
 
 def test_pixels_of_all_pictures_count_together():

@@ -1,0 +1,99 @@
+"""Rows of an index file: CelebA's own layout, or a table with commas as Kaggle's copy has it.
+
+What the file holds decides, not its ending. A byte order mark, Windows line ends, tabs, blank
+lines and names with blanks in them are read as meant.
+"""
+
+import csv
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from arl_tf.utils import run_files
+
+NUMBER = re.compile(r"-?[0-9]+")
+FILE_NAME = re.compile(r".*\.[A-Za-z]{3,4}")
+
+
+class Row(NamedTuple):
+    """A line with text: its number from 1, blank lines included, and its values."""
+
+    number: int
+    values: list[str]
+
+
+def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
+    """The (line number, line) of every line with text; ValueError where the file is not readable.
+
+    Numbers count from 1, blank lines included, as editors do.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ValueError(
+            f"No file {path}: --data_dir must be a folder in CelebA's layout."
+        ) from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder; expected a text file.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file in UTF-8.") from None
+    if text.startswith(run_files.POINTER.decode()):
+        raise run_files.refusal(path, run_files.flaw(path), "Fetch the data set's index files.")
+    # Not splitlines: it would also split at rarer separators that editors don't count.
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def delimiter_of(line: str) -> str | None:
+    """What parts the columns of a table whose first line this is; None: it is no such table."""
+    # A tab alone may as well stand between the values of CelebA's own layout.
+    return max(",;", key=line.count) if set(",;") & set(line) else None
+
+
+def table_rows(path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str) -> list[Row]:
+    """The cells of a table's lines, without quotes and blanks around them.
+
+    Raises:
+        ValueError: quotes that do not close.
+    """
+    rows = []
+    for number, line in lines:
+        try:
+            (cells,) = csv.reader([line], delimiter=delimiter, strict=True, skipinitialspace=True)
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {number}: {error}, in {line[:80]!r}.") from None
+        rows.append(Row(number, [cell.strip() for cell in cells]))
+    return rows
+
+
+def named_row(number: int, line: str, num_values: int) -> Row:
+    """A line 'name value ...' of CelebA's own layout, of which the name may have blanks in it.
+
+    Where the name's end or the first value show that a value is missing or too many, the line is
+    split at every blank: whoever counts the values then finds the right number of them.
+    """
+    row = line.strip().rsplit(maxsplit=num_values)
+    too_many = re.fullmatch(r".*\s-?[0-9]+", row[0])
+    too_few = [at for at, value in enumerate(row[1:], 1) if FILE_NAME.fullmatch(value)]
+    if too_few:
+        name_end = too_few[-1] + 1
+        return Row(number, [" ".join(row[:name_end]), *row[name_end:]])
+    if too_many:
+        words = line.split()
+        values = len(words)
+        while values > 1 and NUMBER.fullmatch(words[values - 1]):
+            values -= 1
+        return Row(number, [" ".join(words[:values]), *words[values:]])
+    return Row(number, row)
+
+
+def refuse_duplicates(path: pathlib.Path, names: Iterable[tuple[int, str]]) -> None:
+    """Raises ValueError when a name stands on two lines: its labels would be ambiguous."""
+    first_line: dict[str, int] = {}
+    for number, name in names:
+        if name in first_line:
+            raise ValueError(
+                f"{path}, line {number}: {name} stands on line {first_line[name]} already; an image"
+                " may have one row only."
+            )
+        first_line[name] = number

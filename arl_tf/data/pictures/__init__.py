@@ -1,0 +1,1 @@
+"""Picture files: which are read, and how, in TensorFlow operations."""

@@ -1,0 +1,112 @@
+"""One list of formats and one orientation, held to known pixels in every reader."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from picture_files import JPEG, PALETTE, READ, REFUSED, exif, palette_bmp, with_exif
+
+from arl_tf.data.pictures import decoding, reader
+from arl_tf.data.pictures import formats as graph_formats
+from serving.pictures import formats
+from serving.pictures.formats import PictureError
+from serving.pictures.headers import inspect
+from serving.pictures.pixels import read_pixels
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """The decoder as it is exported: string scalar -> uint8 [h, w, 3]."""
+    return tf.function(decoding.decode_image, input_signature=[tf.TensorSpec((), tf.string)])
+
+
+@pytest.mark.parametrize("name", READ)
+def test_training_and_the_exported_graph_see_the_known_pixels(graph, name):
+    file, pixels, allowed = READ[name]
+    seen = graph(file).numpy()
+    assert (seen.dtype, seen.shape) == (np.uint8, pixels.shape)
+    assert np.abs(seen.astype(int) - pixels).max() <= allowed
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_device_sees_exactly_what_the_graph_sees(graph, name):
+    file = READ[name][0]
+    np.testing.assert_array_equal(read_pixels(file), graph(file).numpy())
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_server_reads_the_size_from_the_headers(name):
+    file, pixels, _ = READ[name]
+    picture = inspect(file)
+    assert {picture.height, picture.width} == set(pixels.shape[:2])
+    assert picture.pixels >= pixels.shape[0] * pixels.shape[1]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_graph_refuses_what_it_would_misread(graph, name):
+    file, words = REFUSED[name]
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        graph(file)
+    assert words in reader.refusal_words(str(caught.value), file)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_device_refuses_the_same_with_the_same_words(name):
+    file, words = REFUSED[name]
+    with pytest.raises(PictureError) as caught:
+        read_pixels(file)
+    assert words in str(caught.value)
+
+
+def test_every_damaged_file_gets_one_verdict(graph):
+    rng = np.random.default_rng(0)
+    names = ("jpeg", "png", "bmp_8", "gif", "webp_lossless", "oriented_jpeg_6_big")
+    verdicts = set()
+    for name in names:
+        for _ in range(25):
+            file = bytearray(READ[name][0])
+            file[rng.integers(len(file))] = rng.integers(256)
+            file = bytes(file)
+            seen = {"graph": None, "device": None}
+            with contextlib.suppress(PictureError):
+                if inspect(file).pixels > 10_000:
+                    continue
+                seen["device"] = read_pixels(file)
+            with contextlib.suppress(tf.errors.InvalidArgumentError):
+                seen["graph"] = graph(file).numpy()
+            if seen["device"] is not None and seen["graph"] is not None:
+                np.testing.assert_array_equal(seen["device"], seen["graph"])
+            verdicts.add(tuple(value is None for value in seen.values()))
+    assert {(True, True), (False, False)} <= verdicts
+
+
+def test_tables_of_formats_are_the_same_on_both_sides():
+    assert graph_formats.FORMATS == formats.FORMATS
+    assert graph_formats.OTHERS == formats.OTHERS
+    assert graph_formats.WANTED == formats.WANTED
+    signatures = [(graph_formats.FORMATS[row[0]], *row[1:]) for row in graph_formats.SIGNATURES]
+    assert tuple(signatures) == formats.SIGNATURES
+
+
+def test_a_palette_is_colours_and_not_grey_levels(graph):
+    # TensorFlow's own decoder gives the palette's numbers: tensorflow/tensorflow#13942.
+    seen = graph(palette_bmp(8)).numpy()
+    assert {tuple(colour) for colour in seen.reshape(-1, 3)} <= {tuple(row) for row in PALETTE}
+
+
+def test_the_reader_names_missing_and_unreadable_files_and_counts_turned_ones(tmp_path):
+    files = {"good.jpg": JPEG, "turned.jpg": with_exif(JPEG, exif(6)), "text.jpg": b"no picture"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder.jpg").mkdir()
+    names = ("good.jpg", "gone.jpg", "turned.jpg", "text.jpg", "folder.jpg")
+    (chunk,) = reader.read_files(
+        [str(tmp_path / name) for name in names],
+        lambda image: tf.cast(tf.image.resize(image, (8, 8)), tf.uint8),
+    )
+    assert chunk.rows.tolist() == [0, 2] and chunk.images.shape == (2, 8, 8, 3)
+    assert chunk.turned == 1
+    assert chunk.refused[1] == "missing"
+    assert "got a file of another type" in chunk.refused[3]
+    assert "can't be opened: Is a directory" in chunk.refused[4]
