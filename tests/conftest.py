@@ -75,7 +75,7 @@ def serving_is_patient():
     """Limits of clients and connections that a test doesn't set are LONG, for faults alone."""
     from serving.clients.grpc_client import GrpcEncoderClient
     from serving.clients.rest_client import EncoderClient
-    from serving.server.http_protocol import TimedProtocol
+    from serving.server.rest.http_protocol import TimedProtocol
 
     with pytest.MonkeyPatch.context() as patch:
         for client in (EncoderClient, GrpcEncoderClient):

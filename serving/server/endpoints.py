@@ -11,20 +11,13 @@ import starlette.routing
 import uvicorn
 from absl import logging
 
-from serving.server import (
-    batching,
-    grpc_service,
-    layout,
-    model_config,
-    model_store,
-    rest_app,
-    servable,
-)
+from serving.server import batching, grpc_service, layout, model_config, model_store, servable
 from serving.server.batching import BatchingParameters
-from serving.server.http_protocol import Application, ConnectionLimit, TimedProtocol
 from serving.server.model_store import Sources
 from serving.server.predict import Predictor
 from serving.server.prometheus import Metrics
+from serving.server.rest import rest_app
+from serving.server.rest.http_protocol import Application, ConnectionLimit, TimedProtocol
 from serving.server.validation import Limits
 
 # Connections beyond that are answered 503; slow clients hold a connection, never a thread.

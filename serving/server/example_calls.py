@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 import grpc
 
-from serving.server import json_tensors
 from serving.server.errors import ServingError, invalid
 from serving.server.model_store import ModelStore
 from serving.server.predict import ModelSpec
+from serving.server.rest import json_tensors
 from serving.server.servable import DEFAULT_SIGNATURE, Servable
 
 CLASSIFY, REGRESS = "classify", "regress"

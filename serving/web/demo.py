@@ -19,7 +19,7 @@ import starlette.routing
 from serving.server import validation
 from serving.server.errors import invalid
 from serving.server.predict import Caller, ModelSpec, Prediction, Predictor
-from serving.server.rest_app import RestApi
+from serving.server.rest.rest_app import RestApi
 from serving.server.servable import Servable
 from serving.server.signature import Signature
 from serving.web import browser_files

@@ -5,7 +5,7 @@ import pathlib
 import re
 import shlex
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 MARK = re.compile(r"<!-- (run|long)(?:: (.+))? -->")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 

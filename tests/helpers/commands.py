@@ -12,7 +12,7 @@ import tempfile
 
 from waiting import OF_A_PROCESS
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 _servers: list[subprocess.Popen] = []
 
 

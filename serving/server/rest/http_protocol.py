@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from serving.server.http_errors import MEDIA_TYPE, error_body, error_response
+from serving.server.rest.http_errors import MEDIA_TYPE, error_body, error_response
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable, Callable], Awaitable[None]]

@@ -18,17 +18,11 @@ import starlette.routing
 from absl import logging
 from google.protobuf import json_format, message
 
-from serving.server import (
-    bodies,
-    example_calls,
-    grpc_service,
-    json_tensors,
-    prometheus,
-    rest_paths,
-)
+from serving.server import example_calls, grpc_service, prometheus
 from serving.server.errors import ServingError
-from serving.server.http_errors import HTTP_STATUS, error_response
 from serving.server.predict import Caller, ModelSpec, Predictor
+from serving.server.rest import bodies, json_tensors, rest_paths
+from serving.server.rest.http_errors import HTTP_STATUS, error_response
 
 Request, Response = starlette.requests.Request, starlette.responses.Response
 INTERNAL = "Internal error; the server's log says more."

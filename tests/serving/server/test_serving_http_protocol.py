@@ -17,7 +17,7 @@ from waiting import LONG, SOON, until, wait_for
 
 from serving.server import busy, endpoints
 from serving.server.errors import ServingError
-from serving.server.http_protocol import TimedProtocol
+from serving.server.rest.http_protocol import TimedProtocol
 
 HEAD = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.server import json_tensors
 from serving.server.errors import ServingError
+from serving.server.rest import json_tensors
 from serving.server.signature import Signature
 
 

@@ -31,8 +31,8 @@ from serving_models import (
 )
 from waiting import LONG, SOON, until
 
-from serving.server import bodies, rest_app
 from serving.server.errors import ServingError
+from serving.server.rest import bodies, rest_app
 from serving.server.validation import Limits
 
 BYTES = {"signature_name": "encode_bytes"}
