@@ -1,6 +1,6 @@
 """Runs commands as forks of one process that has TensorFlow imported already.
 
-Started by tests/helpers/commands.py, never by hand. A line of JSON on standard input is a command, its exit
+Started by `commands`, never by hand. A line of JSON on standard input is a command, its exit
 code on standard output the answer. Every command is a process of its own: no flag, no TensorFlow
 setting and no crash of one reaches another.
 """

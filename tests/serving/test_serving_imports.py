@@ -19,8 +19,8 @@ def table():
 
 
 def package_of(path):
-    """The dotted name of the package that a file belongs to."""
-    return ".".join(path.parent.relative_to(ROOT).parts)
+    """The dotted name of the package that a file belongs to: what lies deeper belongs to it."""
+    return ".".join(path.parent.relative_to(ROOT).parts[:2])
 
 
 def imported_names(path):
