@@ -90,11 +90,11 @@ def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
         "image_size": image_size,
         "preprocessing": {
             "version": image_sets.PREPROCESS_VERSION,
-            "words": "Decode JPEG, PNG, BMP, GIF (first frame) or WebP to 8-bit RGB, turn it upright"
-            " by EXIF, put transparent parts on black, cut out the largest centred square (an odd pixel stays"
-            " right or below), resize it with an antialiased bilinear filter, round to whole"
-            " numbers. encode_bytes does all of it, encode and TFLite take the result; TFLite takes"
-            " it divided by 255.",
+            "words": "Decode JPEG, PNG, BMP, GIF (first frame) or WebP to 8-bit RGB, turn it"
+            " upright by EXIF, put transparent parts on black. Cut out the largest centred square"
+            " (an odd pixel stays right or below), resize it with an antialiased bilinear filter,"
+            " round to whole numbers. encode_bytes does all of it, encode and TFLite take the"
+            " result; TFLite takes it divided by 255.",
             "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]},
             "resize": {"size": [image_size, image_size], "method": "bilinear", "antialias": True},
             "tflite_scale": 1 / 255,
