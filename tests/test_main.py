@@ -50,7 +50,7 @@ def test_smoke_run_leaves_the_whole_run_directory_and_nothing_unfinished(smoke_r
 
 def test_run_ends_by_saying_where_its_results_lie_and_the_figures_beside_their_floors(smoke_run):
     workdir, finished = smoke_run
-    end = finished.stdout[-3000:]
+    end = finished.stdout[-6000:]
     for path in ("audit/report.html", "audit/reconstructions.png", "export/saved_model/encoder"):
         assert str(workdir / path) in end
     assert f"tensorboard --logdir {workdir}/logs" in end

@@ -1,6 +1,7 @@
 """A loaded SavedModel's function: what it takes and returns, and how it is run on arrays."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 
 import grpc
@@ -62,4 +63,6 @@ def plain_message(error: tf.errors.OpError) -> str:
     """TensorFlow's message without the lines that tell a client nothing."""
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(BOILERPLATE)]
+    # What the exported graph refuses comes as "assertion failed: [the words]".
+    telling = [re.sub(r"assertion failed: \[(.*)\]$", r"\1", line) for line in telling]
     return " ".join(telling) or type(error).__name__

@@ -53,7 +53,7 @@ def test_attackers_of_codes_alone_still_have_a_floor():
 
 
 def test_attackers_that_all_lack_something_are_refused_with_what_that_is():
-    with pytest.raises(ValueError, match="another data set: none was named"):
+    with pytest.raises(ValueError, match="another data set, because none was named"):
         attack_runs.planned("standard", 1, 0, evidence(), ["decoder_other_domain"])
 
 
@@ -182,5 +182,5 @@ def test_attackers_asked_for_by_name_are_planned_alone_and_the_rest_named_as_lef
     names = [task.name for task in attack_runs.planned("standard", 1, 0, held, ["linear"])]
     assert names == ["linear", "task_output/linear"]
     said = " ".join(attack_runs.not_tested("standard", held, ["linear"]))
-    assert "left out by --attackers" in said
+    assert "attackers that --attackers leaves out" in said
     assert "decoder_pixel" in said

@@ -26,7 +26,7 @@ def encoder_dir(tmp_path_factory):
 def test_highest_version_counts_by_number(tmp_path):
     for version in ("2", "10", "9"):
         (tmp_path / version).mkdir()
-        (tmp_path / version / "saved_model.pb").touch()
+        (tmp_path / version / "saved_model.pb").write_bytes(b"not empty")
     (tmp_path / "11").mkdir()
     assert version_folder(tmp_path) == tmp_path / "10"
     assert version_folder(tmp_path / "9") == tmp_path / "9"

@@ -151,7 +151,7 @@ def test_file_with_another_interface_is_refused(tmp_path, model, message):
     ("content", "message"),
     [
         (None, "no such file"),
-        (b"", "not a .tflite file"),
+        (b"", "is empty"),
         (b"PK\x03\x04 something else", "not a .tflite file"),
         (b"\x00\x00\x00\x00TFL3 and no more", "interpreter refuses"),
     ],

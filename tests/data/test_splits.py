@@ -299,10 +299,19 @@ def test_other_files_other_people_and_another_seed_are_refused(tmp_path):
         splits.check_recorded_splits(path, described(images, Config(seed=1)))
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"parts": {}', '{"parts": {}}'])
-def test_a_record_that_is_none_is_refused_by_name(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "is empty"),
+        ("{}", "has no parts, images"),
+        ("[1]", "holds a JSON list"),
+        ('{"parts": {}', "is not JSON"),
+        ('{"parts": {}}', "has no images"),
+    ],
+)
+def test_a_record_that_is_none_is_refused_by_name(tmp_path, text, fault):
     (tmp_path / "splits.json").write_text(text)
-    with pytest.raises(ValueError, match=r"splits\.json is not a run's splits\.json"):
+    with pytest.raises(ValueError, match=rf"splits\.json {fault}.*Put back an intact copy"):
         splits.check_recorded_splits(tmp_path / "splits.json", {"parts": {}, "images": 0})
 
 

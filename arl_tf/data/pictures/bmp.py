@@ -42,9 +42,16 @@ def decode_bmp(content: tf.Tensor) -> tf.Tensor:
     image = tf.cond(
         bits <= 8,
         lambda: palette_colours(content, unpacked(rows, bits)[:, :width], info),
-        lambda: tf.reshape(rows[:, : width * (bits // 8)], (height, width, bits // 8))[..., 2::-1],
+        lambda: in_rgb_order(
+            tf.reshape(rows[:, : width * (bits // 8)], (height, width, bits // 8))
+        ),
     )
-    return tf.cond(info.is_downward, lambda: image, lambda: image[::-1])
+    return tf.cond(info.is_downward, lambda: image, lambda: tf.reverse(image, axis=[0]))
+
+
+def in_rgb_order(colours: tf.Tensor) -> tf.Tensor:
+    """Red, green, blue of a bitmap's blue, green, red and what may follow: uint8 [..., 3 or 4]."""
+    return tf.reverse(colours[..., :3], axis=[-1])
 
 
 class BmpInfo(NamedTuple):
@@ -119,7 +126,7 @@ def palette_colours(content: tf.Tensor, places: tf.Tensor, info: BmpInfo) -> tf.
     start = 14 + info.header_size
     held = tf.minimum(count, tf.maximum(file_size(content) - start, 0) // entry)
     entries = tf.reshape(content[start : start + held * entry], (-1, entry))
-    return tf.gather(entries[:, 2::-1], checked(places, held))
+    return tf.gather(in_rgb_order(entries), checked(places, held))
 
 
 def checked(places: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -46,6 +46,10 @@ ON_THE_DEVICE = (
     "device.noise_key",
     "device.packing",
     "device.picture_files",
+    "pictures.formats",
+    "pictures.headers",
+    "pictures.orientation",
+    "pictures.pixels",
     "utils.interruption",
     "utils.path_argument",
     "utils.path_values",
@@ -606,7 +610,8 @@ def test_encode_runs_in_a_virtual_environment_without_tensorflow(
     for distribution in distributions.values():
         link_into(site_packages, distribution)
     # A copy of the client's files alone, as on a device: arl_tf isn't beside them.
-    for module in ("__init__", "clients.__init__", "device.__init__", *ON_THE_DEVICE):
+    packages = ("__init__", "clients.__init__", "device.__init__", "pictures.__init__")
+    for module in (*packages, *ON_THE_DEVICE):
         copy = tmp_path / source_of(module).relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(source_of(module).read_text())
