@@ -68,7 +68,7 @@ def test_entries_say_range_choices_and_default(flag_values):
         (["--unknown=1", "--help"], "The flags used most"),
         (["--helpfull"], "Sweeps and studies:"),
         (["--helpxml"], "<?xml"),
-        (["--version"], "arl_tf 0.1.0"),
+        (["--version"], f"arl_tf {usage.installed('arl_tf')} (Python "),
     ],
 )
 def test_help_is_answered_with_exit_code_0(flag_values, capsys, arguments, shown):
