@@ -85,7 +85,9 @@ def collect(
         of_public, of_target = single
         codes = (of_public.codes, of_public.held_out_codes, of_target)
         outputs = TaskOutputs(*(subject.task_output(c) for c in codes))
-    random_codes = query is not None and is_random(query, pairs.images[:STABILITY_IMAGES])
+    random_codes = bool(subject.channel.noise)
+    if query is not None:
+        random_codes = is_random(query, pairs.images[:STABILITY_IMAGES])
     known, asked = (
         told_noise(settings, rows, cache, subject, pairs) if random_codes else (None,) * 2
     )
