@@ -116,6 +116,17 @@ class Channel:
         mean = limited_mean(code, tf.constant(deviation), self.clip)
         return mean if is_dithered else self._straight_through(mean)
 
+    def _straight_through(self, code: tf.Tensor) -> tf.Tensor:
+        # As in code + stop_gradient(sent - code), but free of its rounding.
+        @tf.custom_gradient
+        def pass_on(values):
+            sent = tf.clip_by_value(tf.cast(values, tf.float64), -self.clip, self.clip)
+            if self.levels:
+                sent = tf.round((sent + self.clip) / self.step) * self.step - self.clip
+            return tf.cast(sent, values.dtype), lambda upstream: upstream
+
+        return pass_on(code)
+
     def describe(self) -> dict[str, Any]:
         """For the report: the settings, `words`, and `bits_per_value` of an uncompressed code."""
         bits = math.ceil(math.log2(self.levels)) if self.levels else FLOAT_BITS
