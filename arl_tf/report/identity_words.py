@@ -85,6 +85,14 @@ class Table:
     rows: list[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]
 
 
+def attack_words(attack: Mapping[str, Any]) -> str:
+    """What an attack on identity is, and what it knew."""
+    said = [attack["settings"]["words"], attack["knowledge"]]
+    if attack.get("knew"):
+        said.append(f"it knew {attack['knew']['words']}")
+    return "; ".join(said)
+
+
 def tables(content: Mapping[str, Any]) -> list[Table]:
     """One table for each network; the worst attack of each measure is the last row."""
     found = []
@@ -92,7 +100,7 @@ def tables(content: Mapping[str, Any]) -> list[Table]:
         rows = [
             (
                 attack["name"],
-                f"{attack['settings']['words']}; {attack['knowledge']}",
+                attack_words(attack),
                 {source: attack[source] for source in SOURCES},
                 attack["leakage"]["cosine"],
             )

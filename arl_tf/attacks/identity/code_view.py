@@ -17,12 +17,13 @@ class CodeView:
 
     Attributes:
         rows: int64 [N], the public pairs taken.
-        public: float32 [N, R]. Codes without noise where the noise is known.
+        public: float32 [N, R]. Mean codes where the noise is known.
         held_out: float32 [H, R], codes as they leave.
         target: float32 [M, R], likewise.
-        variances: float64 [R], of `public` along each direction.
-        noise: variance of the noise in `held_out` and `target` that `public` lacks, along each
-            direction: 1 where the noise is known, else 0.
+        variances: float64 [R], of `public` along each direction, without the noise in mean codes.
+        noise: variance of the noise in `held_out` and `target` along each direction: 1 where it is
+            known, else 0.
+        lacking: the part of that variance that `public` lacks.
     """
 
     rows: np.ndarray
@@ -31,6 +32,7 @@ class CodeView:
     target: np.ndarray
     variances: np.ndarray
     noise: float
+    lacking: float
 
     @property
     def level(self) -> float:
@@ -42,8 +44,7 @@ def code_view(evidence: Evidence, seed: int) -> CodeView:
     """The evidence's codes along their principal directions.
 
     Where the noise is known, every value of a code counts in units of its deviation, and the public
-    codes are those without noise (Wiener 1949; see `noise_aware.wiener_attack`). Else channels are
-    standardised.
+    codes are mean codes (Wiener 1949; see `code_maps.wiener_map`). Else channels are standardised.
 
     Args:
         evidence: public pairs and codes under attack.
@@ -52,15 +53,9 @@ def code_view(evidence: Evidence, seed: int) -> CodeView:
     pairs, noise = evidence.pairs, evidence.noise
     rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
     if noise is None:
-        scale = standardisation(pairs.codes)
-        learned = pairs.codes[rows]
+        scale, learned = standardisation(pairs.codes), pairs.codes[rows]
     else:
-        deviation = noise.deviation
-
-        def scale(codes: np.ndarray) -> np.ndarray:
-            return (codes / deviation).astype(np.float32)
-
-        learned = noise.public_means[rows]
+        scale, learned = noise.in_units, noise.public_means[rows]
     found = directions(flattened(scale(learned)))
     held_out, target = (
         along(found, flattened(scale(codes)))
@@ -71,8 +66,9 @@ def code_view(evidence: Evidence, seed: int) -> CodeView:
         public=found.along.astype(np.float32),
         held_out=held_out,
         target=target,
-        variances=found.values / len(rows),
-        noise=0.0 if noise is None else 1.0,
+        variances=np.maximum(found.values / len(rows) - (noise.remaining if noise else 0.0), 0.0),
+        noise=1.0 if noise else 0.0,
+        lacking=1.0 - noise.remaining if noise else 0.0,
     )
 
 

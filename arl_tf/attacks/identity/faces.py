@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
+from arl_tf.attacks.knowledge import noise_state, noise_words
+
 # Identity network -> directions float32 [n, E]: embeddings less the mean embedding of public
 # images, of length 1.
 Directions = Mapping[str, np.ndarray]
@@ -48,6 +51,17 @@ class IdentityResult:
     seconds: float
     held_out: Directions
     target: Directions
+
+
+def knowledge_of(evidence: Evidence) -> str:
+    """WHITE_BOX where the noise is known from the encoder's inside; else codes alone are used."""
+    return BLACK_BOX if evidence.known_noise is None else WHITE_BOX
+
+
+def known(evidence: Evidence) -> dict[str, str]:
+    """What an attack on identity knew, as `knowledge.described` says it of others."""
+    parts = [f"the codes of {len(evidence.pairs.images):,} public images", noise_words(evidence)]
+    return {"noise": noise_state(evidence), "words": "; ".join(filter(None, parts))}
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -7,10 +7,17 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.code_view import CodeView
-from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces, mean_cosine, unit
-from arl_tf.attacks.noise_aware import TOLD_NOISE
+from arl_tf.attacks.identity.faces import (
+    IdentityResult,
+    PublicFaces,
+    knowledge_of,
+    known,
+    mean_cosine,
+    unit,
+)
+from arl_tf.attacks.knowledge import KNEW
 
 MOST_DIRECTIONS = 512
 HIDDEN, DROPOUT = 512, 0.5
@@ -41,19 +48,17 @@ def perceptron(
     wanted = [faces.public[network][view.rows] for network in faces.networks]
     model = build(len(kept), [each.shape[1] for each in wanted], settings.seed)
     held_out, target = (codes[:, kept] * gain for codes in (view.held_out, view.target))
-    noise = np.float32(np.sqrt(view.noise)) * gain
+    noise = np.float32(np.sqrt(view.lacking)) * gain
     epochs = train(model, view.public[:, kept] * gain, wanted, noise, held_out, truth, settings)
-    told = evidence.noise is not None
-    words = "a perceptron from the code to the embedding"
     return IdentityResult(
         name="mlp",
-        knowledge=WHITE_BOX if told else BLACK_BOX,
+        knowledge=knowledge_of(evidence),
         settings={
-            "words": words + (", trained through the known noise" if told else ""),
+            "words": "a perceptron from the code to the embedding",
             "seed": settings.seed,
             "public_images": len(view.rows),
             "epochs": epochs,
-            **({TOLD_NOISE: True} if told else {}),
+            KNEW: known(evidence),
         },
         seconds=time.perf_counter() - started,
         held_out=dict(zip(faces.networks, predict(model, held_out), strict=True)),

@@ -4,10 +4,17 @@ import time
 
 import numpy as np
 
-from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.code_view import CodeView
-from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces, mean_cosine, unit
-from arl_tf.attacks.noise_aware import TOLD_NOISE
+from arl_tf.attacks.identity.faces import (
+    IdentityResult,
+    PublicFaces,
+    knowledge_of,
+    known,
+    mean_cosine,
+    unit,
+)
+from arl_tf.attacks.knowledge import KNEW
 
 # In units of the noise's variance, where that is known; of the codes' mean variance, where not.
 NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -36,17 +43,15 @@ def ridge(
     for network, wanted in faces.public.items():
         found = best_ridge(view, wanted[view.rows], faces.held_out[network])
         penalties[network], held_out[network], target[network] = found
-    told = evidence.noise is not None
-    words = "a ridge regression from the code to the embedding, in closed form"
     return IdentityResult(
         name="ridge",
-        knowledge=WHITE_BOX if told else BLACK_BOX,
+        knowledge=knowledge_of(evidence),
         settings={
-            "words": words + (", for the known noise" if told else ""),
+            "words": "a ridge regression from the code to the embedding, in closed form",
             "seed": settings.seed,
             "public_images": len(view.rows),
-            "noise_factor" if told else "penalty": penalties,
-            **({TOLD_NOISE: True} if told else {}),
+            "noise_factor" if view.noise else "penalty": penalties,
+            KNEW: known(evidence),
         },
         seconds=time.perf_counter() - started,
         held_out=held_out,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.identity.faces import IdentityResult
+from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage
 from arl_tf.auditing.identity.findings import IDENTITY_MEASURES, IdentityFindings, PerAttack
 from arl_tf.auditing.identity.runs import CODE, TASK_OUTPUT
@@ -84,7 +85,8 @@ def describe_attack(
     return {
         "name": name,
         "knowledge": result.knowledge,
-        "settings": dict(result.settings),
+        "settings": {k: v for k, v in result.settings.items() if k != KNEW},
+        KNEW: result.settings.get(KNEW),
         "seconds": round(result.seconds, 1),
         **{
             source: estimates(each.get(source, {}).get(name), weights)
