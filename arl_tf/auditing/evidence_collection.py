@@ -123,7 +123,7 @@ def known_noise(
         variance += 1 - subject.signal_share
     if not variance.any():
         return None
-    encode = tf.function(subject.white_box, reduce_retracing=True)
+    encode = tf.function(subject.white_box, reduce_retracing=True, autograph=False)
     means = [
         encode(to_float(public_images[start : start + ENCODED_AT_ONCE])).numpy()
         for start in range(0, len(public_images), ENCODED_AT_ONCE)

@@ -68,9 +68,9 @@ def sources_in_folder(
 
     Raises:
         OSError: model_base_path can't be read.
-        ValueError: it is a model's own folder, or a version's.
+        ValueError: it is not there, or is a model's own folder, or a version's.
     """
-    if (model_base_path / layout.SAVED_MODEL).is_file():
+    if not model_base_path.is_dir() or (model_base_path / layout.SAVED_MODEL).is_file():
         raise ValueError(layout.no_models(model_base_path))
     if layout.version_folders(model_base_path):
         raise ValueError(
@@ -89,8 +89,10 @@ def source_of_model(name: str, base_path: pathlib.Path) -> dict[str, ModelSource
 
     Raises:
         OSError: base_path can't be read.
-        ValueError: it holds no version folder, but models, or a SavedModel itself.
+        ValueError: it is not there, or holds no version folder, but models, or a SavedModel itself.
     """
+    if not base_path.is_dir():
+        raise ValueError(f"--model_name={name}: {layout.no_versions(name, base_path)}")
     below = [path for path in base_path.iterdir() if path.is_dir()]
     is_version = (base_path / layout.SAVED_MODEL).is_file()
     holds_models = not layout.version_folders(base_path) and any(map(layout.version_folders, below))
