@@ -16,7 +16,9 @@ NO_FILE = (
     "there is no .tflite file with its manifest beside the served encoder; --demo_encoder=FILE"
     " names one"
 )
-OTHER_ENCODER = "The attackers of --demo_attacker were trained on the codes of another encoder and are left out."
+OTHER_ENCODER = (
+    "The attackers of --demo_attacker know the codes of another encoder, so they are left out."
+)
 
 
 class PageFacts:
