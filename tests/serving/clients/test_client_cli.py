@@ -159,7 +159,7 @@ def test_key_for_an_encoder_without_noise_is_refused_before_anything_is_sent(
 ):
     key = f"--noise_key={tmp_path / 'key'}"
     status, _, said = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}", key)
-    assert status == 1
+    assert status == 2
     assert "adds no noise that a key could decide" in said
     assert not stub.requests
 

@@ -16,6 +16,7 @@ from serving_models import (
     CODE_SHAPE,
     NAMES,
     SIZE,
+    add_version,
     picture_file,
     pictures,
     rest,
@@ -154,10 +155,10 @@ def test_what_is_no_picture_is_refused(server, body):
     assert answer["error"]
 
 
-def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path):
-    folder = save_models(tmp_path / "models", version=1)
+def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path, exported_models):
+    folder = shutil.copytree(exported_models, tmp_path / "models")
     with serving(folder) as running:
-        save_models(folder, version=2)
+        add_version(folder, exported_models, 2)
         (folder / "task_head" / "2").rename(tmp_path / "away")
         running.store.poll(settled=True)
         status, answer = explain(running, picture_file(pictures()[0]))

@@ -222,12 +222,15 @@ def test_file_that_is_no_picture_is_told_and_the_page_goes_on(page, tmp_path, ph
     settle(page, "Shown: holiday.jpg")
 
 
-@pytest.mark.parametrize("name", sorted(picture_files.GOOD))
-def test_page_sees_the_pixels_of_training(page, name):
-    content, pixels, most = picture_files.GOOD[name]
-    expected = image_sets.preprocess(tf.constant(pixels), 16).numpy()
-    found = demo_browser.prepared(page, content, 16)
-    assert np.abs(found.astype(int) - expected).max() <= max(1, most)
+def test_page_sees_the_pixels_of_training(page):
+    wrong = {}
+    for name, (content, pixels, most) in picture_files.GOOD.items():
+        expected = image_sets.preprocess(tf.constant(pixels), 16).numpy()
+        found = demo_browser.prepared(page, content, 16)
+        difference = np.abs(found.astype(int) - expected).max()
+        if difference > max(1, most):
+            wrong[name] = difference
+    assert not wrong
 
 
 def test_dropped_photo_is_explained(page, photo):
