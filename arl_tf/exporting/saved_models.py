@@ -209,7 +209,9 @@ def save_task_head(
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, text in assets.items():
         (path.parent / name).write_text(text, encoding="utf-8")
-    module.assets = [tf.saved_model.Asset(str(path.parent / name)) for name in assets]
+    module.attributes, module.decisions = (
+        tf.saved_model.Asset(str(path.parent / name)) for name in assets
+    )
     signatures = {"serving_default": classify, "read_bytes": read_bytes}
     if encoder_sha256:
         signatures[f"{ENCODER_MARK}{encoder_sha256}"] = classify

@@ -35,10 +35,10 @@ def measure_utility(
 
     Returns:
         mean_mcc, accuracy and roc_auc, each {"value", "ci95"}, and mean_mcc_at_0 with thresholds of
-        0; `attributes`: name -> mcc, mcc_at_0, accuracy, positives; `undefined_mcc`: attributes whose MCC is undefined (actual or predicted values
-        are of one class only) and counts as 0 in mean_mcc; `one_class`: those of them whose actual
-        values are of one class, of which these images can tell nothing; `mean_mcc_two_classes`:
-        mean_mcc without those.
+        0; `attributes`: name -> mcc, mcc_at_0, accuracy, positives; `undefined_mcc`: attributes
+        whose MCC is undefined (actual or predicted values are of one class only) and counts as 0 in
+        mean_mcc; `one_class`: those of them whose actual values are of one class, of which these
+        images can tell nothing; `mean_mcc_two_classes`: mean_mcc without those.
     """
     margins = logits - thresholds
     counts = measures.confusion_counts(margins > 0, attributes)
