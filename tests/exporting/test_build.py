@@ -21,8 +21,8 @@ from arl_tf.data import image_sets
 from arl_tf.data.pictures import decoding
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
-from arl_tf.models.code_layers import QuantisedCode
 from arl_tf.metrics.decisions import Decisions, from_json
+from arl_tf.models.code_layers import QuantisedCode
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
