@@ -1,6 +1,7 @@
 """Fixtures that test files share: one small run of everything, the folder of real photographs."""
 
 import gc
+import importlib
 import json
 import os
 import pathlib
@@ -51,6 +52,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish(session):
     """Leaves what is imported by now out of garbage collections, which it makes take .4 s each."""
+    # Its plugin imports it at the latest when pytest sums up, and then misses what is frozen.
+    importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 
