@@ -9,6 +9,7 @@ from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     YARDSTICK_NAMES,
+    attack_words,
     found_photo,
     is_retrieval,
     mean_mcc,
@@ -81,7 +82,7 @@ def codes_words(content: Mapping[str, Any]) -> str:
 def access_words(content: Mapping[str, Any]) -> str:
     """What the worst attacker by face similarity had besides the code."""
     worst = content["worst"]["face_similarity"]["attack"]
-    knowledge = {attack["name"]: attack["knowledge"] for attack in content["attacks"]}
+    knowledge = {attack["name"]: attack["knowledge"] for attack in all_attacks(content)}
     if knowledge.get(worst) == WHITE_BOX:
         return "and has the encoder"
     return "and knows the codes of other photos"
@@ -89,8 +90,14 @@ def access_words(content: Mapping[str, Any]) -> str:
 
 def attackers_words(content: Mapping[str, Any]) -> str:
     """Who the worst attacker by face similarity is, and of how many."""
-    name, count = content["worst"]["face_similarity"]["attack"], len(content["attacks"])
+    name = attack_words(content["worst"]["face_similarity"]["attack"])
+    count = len(all_attacks(content))
     return f"the only attacker: {name}" if count == 1 else f"worst of {count} attackers: {name}"
+
+
+def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The attacks on the code, then those on the task output computed from it."""
+    return [*content["attacks"], *content.get("floor_attacks", ())]
 
 
 def rank_words(content: Mapping[str, Any]) -> str:
@@ -114,7 +121,7 @@ def leakage_words(content: Mapping[str, Any]) -> str:
         return unknown_leakage_words(content)
     if leakage["value"] <= 0:
         return (
-            "The code gives away no more than the task output alone does:"
+            "These attackers got no more from the code than from the task output computed from it:"
             f" {percent(leakage)} (leakage of face similarity){grade_words(content)}"
         )
     return (

@@ -15,7 +15,7 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and"
+        "In the worst case (worst of 3 attackers: decoder), whoever gets one code of a photo and"
         " knows the codes of other photos can make a picture of the face with a similarity of 0.50"
         " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
         " blurred copy: 0.85)."
@@ -35,6 +35,15 @@ def test_verdict_says_that_retrieval_finds_somebody_else_s_picture_and_makes_non
     assert "can find a public photo whose face has" in verdict.verdict(content)
 
 
+def test_verdict_says_in_words_when_the_worst_attack_is_on_the_task_output():
+    content = report_content(leakage=0.37)
+    content["worst"]["face_similarity"]["attack"] = "task_output/decoder"
+    assert (
+        "(worst of 3 attackers: decoder, from the task output computed from the code), whoever"
+        in verdict.verdict(content)
+    )
+
+
 def test_verdict_says_when_the_worst_attacker_has_the_encoder():
     content = report_content(leakage=0.37)
     content["attacks"][0]["knowledge"] = "white-box"
@@ -50,8 +59,10 @@ def test_verdict_gives_leakage_its_interval_the_attacker_and_a_grade():
 
 
 def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
-    said = verdict.verdict(white_box(report_content(leakage=-0.24)))
-    assert "no more than the task output alone does: -24 % (-29 to -19 %)" in said
+    content = white_box(report_content(leakage=0.0))
+    content["leakage"]["face_similarity"] = {"value": 0.0, "ci95": [0.0, 0.03]}
+    said = verdict.verdict(content)
+    assert "no more from the code than from the task output computed from it: 0 % (0 to 3" in said
     assert "This is strong protection against these attackers." in said
 
 
@@ -138,7 +149,7 @@ def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
 
 def test_verdict_counts_attackers_properly():
     content = report_content(leakage=0.37)
-    content["attacks"] = content["attacks"][:1]
+    content |= {"attacks": content["attacks"][:1], "floor_attacks": []}
     assert "the only attacker: decoder" in verdict.verdict(content)
 
 
