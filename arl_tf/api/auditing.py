@@ -207,6 +207,7 @@ def settings_of(
         audit_seeds=1,
         audit_split="test",
         codes_per_photo=1,
+        attacker_queries=config.attacker_queries,
         bootstrap_samples=config.bootstrap_samples,
         seed=seed,
         attacker=AttackerOptions(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks import registry
-from arl_tf.attacks.evidence import BLACK_BOX, AttackResult
+from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, Evidence
 from arl_tf.auditing import attack_runs, audit, evidence_collection, remarks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -332,6 +332,31 @@ def test_noisy_channel_is_told_and_wakes_the_attacker_that_learns_through_noise(
     assert noisy["codes"]["channel"] == {"clip": 0.0, "levels": 0, "noise": 50.0}
     assert [attack["name"] for attack in noisy["attacks"]] == ["spy", "through_noise"]
     assert "Every code passes a channel" in " ".join(noisy["assumptions"])
+
+
+def test_attackers_whose_knowledge_of_the_noise_is_deleted_make_the_audit_warn(
+    spy, tmp_path, monkeypatch
+):
+    noisy, told = Channel(noise=50.0), "not told the noise"
+    content = run(tmp_path / "told", channel=noisy)[0].content
+    assert content["attacks"][0]["knew"]["noise"] == "asked"
+    assert "8 answers to each image" in content["attacks"][0]["knew"]["words"]
+    assert told not in " ".join(content["warnings"])
+    monkeypatch.setattr(
+        Evidence, "as_seen", lambda self, knowledge: dataclasses.replace(self, noise=None)
+    )
+    deleted = run(tmp_path / "deleted", channel=noisy)[0].content
+    assert deleted["attacks"][0]["knew"]["noise"] == "not told"
+    assert told in " ".join(deleted["warnings"])
+
+
+def test_one_answer_a_photo_leaves_attackers_untold_and_the_report_says_so(spy, tmp_path):
+    config = dataclasses.replace(CONFIG, attacker_queries=1)
+    content = run(tmp_path, config, channel=Channel(noise=50.0))[0].content
+    assert "not told the noise" in " ".join(content["warnings"])
+    silent = run(tmp_path / "silent", config)[0].content
+    assert silent["attacks"][0]["knew"]["noise"] == "none"
+    assert "not told the noise" not in " ".join(silent["warnings"])
 
 
 def test_other_data_set_holds_every_tenth_image_out():

@@ -20,6 +20,7 @@ def attack(name, value, losses=(0.3, 0.2, 0.15)):
     return {
         "name": name,
         "knowledge": "black-box",
+        "knew": {"noise": "none", "words": "the codes of 9 public images"},
         "settings": {"words": f"what {name} is"},
         "seconds": 1.0,
         "held_out_loss": list(losses),
