@@ -104,9 +104,8 @@ def weak_attackers(
     """
     below = []
     for measure, words in MEASURE_WORDS.items():
-        code, floor = (
-            max(a[measure].mean() for a in every.values()) for every in (on_code, floors)
-        )
+        code = max(found[measure].mean() for found in on_code.values())
+        floor = max(found[measure].mean() for found in floors.values())
         if code < floor:
             below.append(f"{words} {code:.3f} from the code, {floor:.3f} without it")
     if not below:

@@ -193,7 +193,7 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def worst_figure(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:
-    """The worst attack's figure on the code or on the task output, which whoever has it can compute.
+    """The worst attack's figure, on the code or on the task output computed from it.
 
     `worst` of older reports counts attacks on the code alone.
     """

@@ -110,7 +110,7 @@ def test_floor_and_reference_are_chosen_anew_in_each_resample():
         "ssim", attacks | of_two(linear=[0.0, 0.0]), floors, reference, TWO
     )
     assert shares == pytest.approx([0.5, -0.5])
-    # First person: floor .3, reference .9; second: floor .3 (the mean image), reference .5 (linear).
+    # First person: floor .3, reference .9; second: .3 (the mean image) and .5 (linear).
     first, second = (0.4 - 0.3) / (0.9 - 0.3), (0.4 - 0.3) / (0.5 - 0.3)
     np.testing.assert_allclose(resampled[:, 0], [0.5, first, second])
 

@@ -47,7 +47,7 @@ def test_reference_of_an_earlier_version_is_refused_with_the_remedy(tmp_path):
     with np.load(path) as saved:
         older = {name: saved[name] for name in saved.files if name != "version"}
     np.savez_compressed(path, **older)
-    with pytest.raises(ValueError, match="earlier version.*audit it again: --stages=audit --over"):
+    with pytest.raises(ValueError, match=r"earlier version.*audit it again: --stages=audit --over"):
         read(config, "abc")
 
 
