@@ -434,4 +434,5 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         "the reference given",
         {name: reference._report.per_image[name] for name in names},
         tuple(content["codes"]["shape"]),
+        reference._report.identity,
     )

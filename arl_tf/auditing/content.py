@@ -8,6 +8,7 @@ import numpy as np
 from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
+from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, utility
@@ -18,17 +19,17 @@ def assemble(found: Measurements) -> dict[str, Any]:
     """report.json's content but for its verdict (docs/report_json.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
-    attacks, on_output = found.attacks, found.attacks_on(floor=True)
-    worst = {measure: worst_estimate(measure, attacks, weights) for measure in MEASURES}
+    every, on_output = found.attacks, found.attacks_on(floor=True)
+    worst = {measure: worst_estimate(measure, every, weights) for measure in MEASURES}
     leaks = {
-        measure: leakage.leakage(measure, attacks, found.floors, found.reference, weights)
+        measure: leakage.leakage(measure, every, found.floors, found.reference, weights)
         for measure in MEASURES
     }
     adversary = describe_adversary(found, weights)
     attacks = [describe_attack(found, n, weights) for n in chosen if not is_floor(n)]
     reference = None
     if found.reference:
-        reference = leakage.describe_reference(found.reference, attacks, weights)
+        reference = leakage.describe_reference(found.reference, every, weights)
     tail_attack = worst["face_similarity"]["attack"]
     return {
         "level": found.settings.audit,
@@ -45,10 +46,11 @@ def assemble(found: Measurements) -> dict[str, Any]:
             "share": intervals.TAIL_SHARE,
             "images": intervals.tail_size(len(found.rows.target)),
             "attack": tail_attack,
-            **tail_estimate(attacks[tail_attack], weights),
+            **tail_estimate(every[tail_attack], weights),
         },
         "leakage": leaks,
         "codes": describe_codes(found),
+        "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
         "reference": reference,
         "training_adversary": adversary,
         "warnings": remarks.warnings(found, attacks, worst, adversary, reference),

@@ -14,9 +14,9 @@ LABEL = 30
 
 
 def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    """(label, measures) of the terminal's table: reference, worst, attacks, adversary, floors, yardsticks.
+    """(label, measures) of the terminal's table: reference, worst, attacks, floors, yardsticks.
 
-    From those who know most to those who know nothing.
+    From those who know most to those who know nothing; training's adversary is below the attacks.
     """
     rows = [("this code, worst", content["worst"])]
     rows += [(f"attack: {attack['name']}", attack) for attack in content["attacks"]]

@@ -7,6 +7,7 @@ from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import scale
+from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     MISSING,
@@ -22,7 +23,8 @@ from arl_tf.report.wording import (
 
 # By the upper end of the leakage's interval: the true leakage may be as high as that. The first is
 # given only beside the candidate match, which no encoder withstands.
-STRONG, GOOD = "strong protection against these attackers", "good protection against these attackers"
+STRONG = "strong protection against these attackers"
+GOOD = "good protection against these attackers"
 GRADES = (
     (0.1, STRONG),
     (0.25, GOOD),
@@ -49,8 +51,9 @@ def verdict(content: Mapping[str, Any]) -> str:
 
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
-    said = [picture_words(content), rank_words(content), leakage_words(content)]
-    said += [scale_words(content), judges_words(content), candidates_missing_words(content)]
+    said = [picture_words(content), rank_words(content), finding_words(content)]
+    said += [leakage_words(content), scale_words(content), judges_words(content)]
+    said.append(candidates_missing_words(content))
     said += untold(content)
     if claims_protection(content) and untold(content):
         said.append("This audit therefore does not show that the code is protected")

@@ -1,9 +1,9 @@
-"""Leakage worked out by hand, and which references compare."""
+"""Leakage worked out by hand, which references compare, and attackers below the floor."""
 
 import numpy as np
 import pytest
 
-from arl_tf.auditing import leakage
+from arl_tf.auditing import leakage, remarks
 from arl_tf.metrics.reconstruction import MEASURES
 
 ONES = np.ones((1, 4))
@@ -158,3 +158,26 @@ def test_tail_is_of_face_similarity():
     measures = measures_of(0.1, count=200)
     measures["face_similarity"] = np.concatenate([np.zeros(198), [0.6, 0.8]])
     assert leakage.tail_estimate(measures, np.ones((1, 200)))["value"] == pytest.approx(0.7)
+
+
+def each_of(value, **others):
+    return {name: np.full(4, others.get(name, value)) for name in MEASURES}
+
+
+def test_code_below_the_task_output_is_a_warning_that_the_attackers_are_too_weak():
+    on_code = {"decoder": each_of(0.2, face_similarity=0.25), "linear": each_of(0.1)}
+    floors = {"task_output/linear": each_of(0.1, face_similarity=0.38)}
+    (said,) = remarks.weak_attackers(on_code, floors)
+    assert said.startswith("The attackers of the code are too weak")
+    assert "(face similarity 0.250 from the code, 0.380 without it)" in said
+
+
+def test_mean_image_is_a_floor_too():
+    (said,) = remarks.weak_attackers(
+        {"linear": each_of(0.5, psnr=9.0)}, {"mean_image": each_of(0.1, psnr=10.0)}
+    )
+    assert "PSNR in dB 9.000 from the code, 10.000 without it" in said
+
+
+def test_nothing_is_warned_of_where_the_code_gives_more_or_as_much():
+    assert remarks.weak_attackers({"a": each_of(0.3)}, {"mean_image": each_of(0.3)}) == []

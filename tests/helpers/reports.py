@@ -40,6 +40,39 @@ def yardstick(value):
     return {**{m: e for m, e in estimates(value).items() if m != "tail"}, "images": COUNT}
 
 
+def identity_attacks(leakage):
+    """A section of one network: the ridge regression, and the fusion, which is the worst."""
+
+    def figures(value):
+        return {
+            m: {"value": value, "ci95": [value - 0.1, value + 0.1]}
+            if value
+            else utility.estimate(None)
+            for m in ("cosine", "reid_rank1", "reid_rank5")
+        }
+
+    def sources(value):
+        return {
+            "code": figures(value),
+            "task_output": figures(value - 0.1),
+            "unprotected": figures(leakage and 0.8),
+        }
+
+    share = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
+    shares = dict.fromkeys(("cosine", "reid_rank1", "reid_rank5"), share)
+    facts = {"knowledge": "black-box", "settings": {"words": "an attack"}, "seconds": 1.0}
+    attacks = [
+        {"name": name, **facts, **sources(value), "leakage": shares}
+        for name, value in (("ridge", 0.3), ("fusion", 0.4))
+    ]
+    worst = {
+        source: {m: {"attack": "fusion", **found} for m, found in each.items()}
+        for source, each in sources(0.4).items()
+    }
+    network = {"attacks": attacks, "worst": worst, "leakage": shares}
+    return {"networks": {"drawn_faces": network}}
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -89,6 +122,7 @@ def report_content(leakage=None):
             "task_decision_bits": 4,
             "channel": None,
         },
+        "identity_attacks": identity_attacks(leakage),
         "reference": leakage
         and {
             "workdir": "runs/unprotected",
@@ -120,7 +154,8 @@ def report_content(leakage=None):
 
 def audit_report(leakage=None, count=COUNT):
     rng = np.random.default_rng(0)
-    names = ("decoder", "linear", "task_output", "mean_image", "training_adversary")
+    floors = ("task_output", "task_output/decoder", "mean_image")
+    names = ("decoder", "linear", *floors, "training_adversary")
     originals = generation.generate_faces(count, 32, seed=9).images
     noise = rng.integers(-20, 20, (len(names), *originals.shape))
     return AuditReport(
