@@ -154,11 +154,14 @@ def test_task_head_signatures_are_the_contracts(signatures, models):
     assert described(signature.structured_input_signature[1]) == {
         "code": ("float32", models.task_head.input_shape)
     }
-    outputs = ("float32", (None, len(NAMES)))
-    assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
+    outputs = {
+        name: (dtype, (None, len(NAMES)))
+        for name, dtype in (("logits", "float32"), ("probability", "float32"), ("decision", "bool"))
+    }
+    assert described(signature.structured_outputs) == outputs
     signature = signatures.task_head["read_bytes"]
     assert described(signature.structured_input_signature[1]) == {"code_bytes": ("string", (None,))}
-    assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
+    assert described(signature.structured_outputs) == outputs
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -170,7 +173,7 @@ def test_reloaded_models_equal_keras_at_any_batch_size(signatures, models, count
     outputs = signatures.task_head["serving_default"](code=loaded)
     assert np.abs(loaded - code).max() < 1e-5
     assert np.abs(outputs["logits"] - logits).max() < 1e-5
-    assert np.abs(outputs["probability"] - 1 / (1 + np.exp(-logits))).max() < 1e-5
+    assert np.abs(outputs["probability"] - DECISIONS.probability(logits.numpy())).max() < 1e-5
 
 
 def test_encode_bytes_takes_mixed_formats_and_sizes_as_training_does(signatures, models):
