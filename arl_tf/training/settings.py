@@ -14,6 +14,9 @@ class TrainingSettings:
 
     seed: int
     encoder: str
+    weights: str
+    head_width: int
+    head_depth: int
     image_size: int
     cut: str
     code_channels: int
