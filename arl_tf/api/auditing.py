@@ -204,6 +204,7 @@ def settings_of(
         audit_seeds=1,
         audit_split="test",
         codes_per_photo=1,
+        attacker_queries=config.attacker_queries,
         bootstrap_samples=config.bootstrap_samples,
         seed=seed,
         attacker=AttackerOptions(
@@ -429,4 +430,5 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         "the reference given",
         {name: reference._report.per_image[name] for name in names},
         tuple(reference.content["codes"]["shape"]),
+        reference._report.identity,
     )

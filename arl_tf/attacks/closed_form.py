@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import linalg
 
-from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence, PublicPairs
+from arl_tf.attacks.evidence import (
+    BLACK_BOX,
+    AttackerOptions,
+    AttackResult,
+    CodeNoise,
+    Evidence,
+    PublicPairs,
+)
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.models.standardisation import standardisation
 
@@ -19,47 +26,17 @@ ROWS_AT_ONCE = 512
 TINY = 1e-15
 
 
-def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
-    """Ridge regression (Hoerl and Kennard 1970) from standardised codes to pixels, in closed form.
-
-    Undoes whatever mixing a code does of the image, if it does it linearly; a decoder trained by
-    gradients may not find that in any reasonable time. The penalty, as a share of the codes' mean
-    variance, is chosen on the held-out pairs.
-
-    Args:
-        evidence: public pairs and target codes; `perceptual_features` for the reported loss.
-        settings: seed and mu.
-        name: of the attack in the report.
-    """
-    started = time.perf_counter()
-    problem = regression_problem(evidence.pairs, settings.seed)
-    penalty, predict = best_linear_map(problem)
-    pictures, held_out_pictures = (
-        np.clip(predict(problem.seen(codes)), 0, 1)
-        for codes in (evidence.target_codes, evidence.pairs.held_out_codes)
-    )
-    return closed_form_result(
-        evidence,
-        settings,
-        name=name,
-        started=started,
-        words="the best linear map from the code to pixels, in closed form",
-        extra={"penalty": penalty, "public_images": len(problem.rows)},
-        pictures=(pictures, held_out_pictures),
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class RegressionProblem:
     """Codes and pixels as rows of numbers.
 
     Attributes:
         rows: int64 [N], the public pairs taken.
-        inputs: float32 [N, D], their standardised codes.
+        inputs: float32 [N, D], their codes as `seen`.
         outputs: float32 [N, K], their pixels in [0, 1].
         held_out: float32 [H, D], held-out codes.
         truth: float32 [H, K], their pixels.
-        seen: codes float32 [n, ...] as they leave -> float32 [n, D], standardised.
+        seen: codes float32 [n, ...] as they leave -> float32 [n, D].
     """
 
     rows: np.ndarray
@@ -70,10 +47,15 @@ class RegressionProblem:
     seen: Callable[[np.ndarray], np.ndarray]
 
 
-def regression_problem(pairs: PublicPairs, seed: int) -> RegressionProblem:
-    """What a linear map from codes to pixels is fitted to and chosen by."""
+def regression_problem(
+    pairs: PublicPairs, seed: int, noise: CodeNoise | None = None
+) -> RegressionProblem:
+    """What a linear map from codes to pixels is fitted to and chosen by.
+
+    Codes are standardised, or in units of their noise where that is known.
+    """
     rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
-    scale = standardisation(pairs.codes)
+    scale = standardisation(pairs.codes) if noise is None else noise.in_units
 
     def seen(codes: np.ndarray) -> np.ndarray:
         return flattened(scale(codes))
@@ -202,7 +184,7 @@ def linear_pictures(evidence: Evidence, settings: AttackerOptions) -> Evidence:
         Evidence whose codes are float32 [N, S, S, 3].
     """
     pairs = evidence.pairs
-    problem = regression_problem(pairs, settings.seed)
+    problem = regression_problem(pairs, settings.seed, evidence.noise)
     best, predict = best_linear_map(problem)
     shape = (-1, *pairs.images.shape[1:])
     learned = leave_one_out(problem.inputs, problem.outputs, predict(problem.inputs), best)
@@ -215,6 +197,7 @@ def linear_pictures(evidence: Evidence, settings: AttackerOptions) -> Evidence:
             held_out_codes=predict(problem.held_out).astype(np.float32).reshape(shape),
         ),
         target_codes=predict(problem.seen(evidence.target_codes)).astype(np.float32).reshape(shape),
+        noise=None,
     )
 
 
@@ -238,35 +221,6 @@ def leave_one_out(
     # The mean, which is not penalised, has a leverage of its own.
     leverage = np.minimum(leverage + 1 / len(inputs), 1 - 1e-6)[:, None]
     return (predictions - leverage * outputs) / (1 - leverage)
-
-
-def retrieval_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
-    """The public image whose code is nearest, as it is: what a code has in common with others.
-
-    Nearest by Euclidean distance of standardised codes.
-
-    Args:
-        evidence: public pairs and target codes.
-        settings: mu, for the reported loss.
-        name: of the attack in the report.
-    """
-    started = time.perf_counter()
-    pairs = evidence.pairs
-    scale = standardisation(pairs.codes)
-    gallery = flattened(scale(pairs.codes))
-    pictures = [
-        pairs.images[nearest(flattened(scale(codes)), gallery)].astype(np.float32) / 255
-        for codes in (evidence.target_codes, pairs.held_out_codes)
-    ]
-    return closed_form_result(
-        evidence,
-        settings,
-        name=name,
-        started=started,
-        words="the public photo with the nearest code",
-        extra={"public_images": len(gallery)},
-        pictures=tuple(pictures),
-    )
 
 
 def nearest(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:

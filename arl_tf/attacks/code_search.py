@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.attacks import noise_views
 from arl_tf.attacks.closed_form import sample_rows
 from arl_tf.attacks.evidence import WHITE_BOX, AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
@@ -22,6 +23,8 @@ CHECKS = 5
 CHOOSING_IMAGES = 64
 # A search overshoots in what the code does not tell: going part of the way is often better.
 SHARES = (0.35, 0.7, 1.0)
+# Of the scale of a prior's weights: a code that is all noise must not switch the prior off.
+LEAST_SCALE = 1e-3
 ADAM_MOMENTA, ADAM_EPSILON = (0.9, 0.99), 1e-10
 
 Path = Iterator[tuple[int, np.ndarray]]
@@ -39,8 +42,7 @@ class Search:
         prior_weights: to choose from.
         learning_rate: of Adam, constant.
         iterations: of Adam, at most.
-        deviation: float32 of a code's shape, in whose units codes are compared; None: the
-            deviations of the public codes' channels.
+        deviation: float [...], in whose units codes are compared; None: `compared_in`'s.
     """
 
     picture: Callable[[tf.Tensor], tf.Tensor]
@@ -69,6 +71,25 @@ class Choice:
     share: float
     losses: tuple[float, ...]
     pictures: np.ndarray
+
+
+def compared_in(evidence: Evidence) -> np.ndarray:
+    """The deviations in whose units a search compares codes.
+
+    Those of the noise, value by value, where it is known: the squared distance is then twice the
+    negative logarithm of the likelihood. Else those of the public codes' channels.
+    """
+    if evidence.noise is not None:
+        return evidence.noise.deviation
+    return channel_moments(evidence.pairs.codes)[1]
+
+
+def scaled_weights(weights: tuple[float, ...], evidence: Evidence) -> tuple[float, ...]:
+    """A prior's weights beside distances of variance 1, in the units of `compared_in`."""
+    if evidence.noise is None:
+        return weights
+    scale = max(noise_views.signal_to_noise(evidence.noise), LEAST_SCALE)
+    return tuple(weight * scale for weight in weights)
 
 
 def check_white_box(evidence: Evidence, name: str) -> None:
@@ -258,9 +279,7 @@ def adam_steps(evidence: Evidence, search: Search) -> Advance:
     weight, and how many steps are done and to do; it returns unknowns and moments. All are
     tensors, so that it is traced once. An image's steps do not depend on the others beside it.
     """
-    deviation = search.deviation
-    if deviation is None:
-        _, deviation = channel_moments(evidence.pairs.codes)
+    deviation = compared_in(evidence) if search.deviation is None else search.deviation
     momentum, second_momentum = ADAM_MOMENTA
 
     @tf.function

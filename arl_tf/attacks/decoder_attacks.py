@@ -11,12 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.attacks import noise_views
 from arl_tf.attacks.decoder_training import Curve, decode, decoder_step, train_decoder
 from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.networks import build_attention_decoder
 from arl_tf.attacks.objectives import Loss, reconstruction_loss
 from arl_tf.models import architectures
-from arl_tf.models.standardisation import standardisation, with_position
+from arl_tf.models.standardisation import with_position
 
 FAMILIES = {"convolutional": architectures.build_decoder, "attention": build_attention_decoder}
 
@@ -114,7 +115,7 @@ def train_attacker(
     settings = scaled(settings, recipe)
     keras.utils.set_random_seed(settings.seed)
     pairs = evidence.pairs
-    scale = standardisation(pairs.codes)
+    scale = noise_views.seen_codes(pairs, evidence.noise)
 
     def seen(codes: np.ndarray) -> np.ndarray:
         return with_position(scale(codes))
@@ -185,10 +186,15 @@ def pair_batches(
     settings: AttackerOptions,
     queries_again: bool,
 ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """A function that draws the next (codes as seen [B, ...], images uint8 [B, S, S, 3])."""
+    """A function that draws the next (codes as seen [B, ...], images uint8 [B, S, S, 3]).
+
+    Where noise is known, every batch has its own.
+    """
     pairs = evidence.pairs
     batch_size = min(settings.batch_size, len(pairs.images))
     rng = np.random.default_rng(settings.seed)
+    noise_rng = np.random.default_rng([settings.seed, 1])
+    fresh = noise_views.fresh_codes(pairs, evidence.noise)
     waiting = np.empty(0, np.int64)
 
     def draw() -> tuple[np.ndarray, np.ndarray]:
@@ -196,7 +202,7 @@ def pair_batches(
         if len(waiting) < batch_size:
             waiting = np.concatenate([waiting, rng.permutation(len(pairs.images))])
         rows, waiting = waiting[:batch_size], waiting[batch_size:]
-        codes = evidence.query(pairs.images[rows]) if queries_again else pairs.codes[rows]
+        codes = evidence.query(pairs.images[rows]) if queries_again else fresh(rows, noise_rng)
         return seen(codes), pairs.images[rows]
 
     return draw

@@ -46,16 +46,33 @@ class TaskOutputs:
 
 @dataclasses.dataclass(frozen=True)
 class CodeNoise:
-    """What a white-box attacker knows of the noise in the codes.
+    """What an attacker knows of the noise in the codes.
 
     Attributes:
         deviation: float32 of a code's shape, > 0: the noise of every value, in the codes as they
             are attacked.
-        public_means: float32 [N, ...], codes of `PublicPairs.images` without noise.
+        public_means: float32 [N, ...], what the codes of `PublicPairs.images` are on average.
+        answers: of the encoder to each public image, from which both were estimated; 0: both are
+            known, from the inside of the encoder.
+        remaining: share of the noise's variance that `public_means` still carry, in [0, 1].
     """
 
     deviation: np.ndarray
     public_means: np.ndarray
+    answers: int = 0
+    remaining: float = 0.0
+
+    def of(self, rows: np.ndarray) -> "CodeNoise":
+        """The same for some of the public images; rows int [n]."""
+        return dataclasses.replace(self, public_means=self.public_means[rows])
+
+    def of_single_answers(self, codes: np.ndarray) -> "CodeNoise":
+        """The same for other images, of each of which one code float32 [n, ...] is at hand."""
+        return dataclasses.replace(self, public_means=codes, remaining=1.0)
+
+    def in_units(self, codes: np.ndarray) -> np.ndarray:
+        """Codes [n, ...] whose noise has variance 1 in every value; float32 [n, ...]."""
+        return (codes / self.deviation).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +88,11 @@ class Evidence:
         query: asks the encoder: uint8 [n, S, S, 3] -> codes float32 [n, ...], drawn anew where the
             encoder is random; None where only recorded codes are at hand.
         encode: white-box: float32 [B, S, S, 3] in [0, 1] -> code, differentiable (straight through
-            what is not); None where the encoder's inside is not at hand.
-        noise: what is known of the codes' noise; None where they have none, or it is not known.
+            what is not); the mean where codes have noise. None where the encoder's inside is not at
+            hand.
+        noise: the best that is known of the codes' noise; None where they have none, or nothing is
+            known.
+        asked_noise: what is known of it without the encoder's inside; likewise.
         random_codes: whether the encoder gives another code for the same image each time.
         other_domain: public pairs of another data set; None where there is none.
         more_images: draws other public images of the same kind: (count, seed) -> uint8
@@ -86,9 +106,21 @@ class Evidence:
     query: Callable[[np.ndarray], np.ndarray] | None = None
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None
     noise: CodeNoise | None = None
+    asked_noise: CodeNoise | None = None
     random_codes: bool = False
     other_domain: PublicPairs | None = None
     more_images: Callable[[int, int], np.ndarray] | None = None
+
+    @property
+    def known_noise(self) -> CodeNoise | None:
+        """The noise where it is known from the encoder's inside; else None."""
+        return self.noise if self.noise is not None and not self.noise.answers else None
+
+    def as_seen(self, knowledge: str) -> "Evidence":
+        """What an attacker of this knowledge, BLACK_BOX or WHITE_BOX, has of it."""
+        if knowledge == WHITE_BOX:
+            return self
+        return dataclasses.replace(self, encode=None, noise=self.asked_noise)
 
 
 def silent(share: float, held_out_loss: float) -> None:

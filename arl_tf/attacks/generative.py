@@ -12,11 +12,15 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from arl_tf.attacks.closed_form import RIDGE_PENALTIES, flattened, ridge_path
-from arl_tf.attacks.code_search import Search, check_white_box, search_result
+from arl_tf.attacks.code_maps import best_code_map, squared_error
+from arl_tf.attacks.code_search import (
+    Search,
+    check_white_box,
+    scaled_weights,
+    search_result,
+)
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models import architectures, losses
-from arl_tf.models.standardisation import standardisation
 
 LATENT = 128
 KL_WEIGHT = 1e-4
@@ -61,7 +65,7 @@ def latent_inversion(
         picture=lambda latents: generator(latents, training=False),
         project=tf.identity,
         prior=lambda latents: tf.reduce_mean(tf.square(latents), axis=1),
-        prior_weights=PRIOR_WEIGHTS,
+        prior_weights=scaled_weights(PRIOR_WEIGHTS, evidence),
         learning_rate=LATENT_RATE,
         iterations=min(ITERATIONS, settings.steps),
     )
@@ -186,25 +190,23 @@ def autoencoder_step(
 
 
 def expected_latents(recogniser: keras.Model, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Latents that a ridge regression expects for (target, held-out) codes; float32 [n, latent].
+    """Latents that a linear map expects for (target, held-out) codes; float32 [n, latent].
 
-    It learns from the public codes and the recogniser's means of their images; the penalty is
-    chosen by the held-out ones.
+    It learns from the public codes and the recogniser's means of their images, and is chosen by the
+    held-out ones.
     """
     pairs = evidence.pairs
-    scale = standardisation(pairs.codes)
-    public, held_out, target = (
-        flattened(scale(codes))
-        for codes in (pairs.codes, pairs.held_out_codes, evidence.target_codes)
+    found = best_code_map(
+        pairs,
+        evidence.noise,
+        latent_means(recogniser, pairs.images),
+        squared_error(latent_means(recogniser, pairs.held_out_images)),
+        seed=0,
     )
-    truth = latent_means(recogniser, pairs.held_out_images)
-    best = None
-    for _, predict in ridge_path(public, latent_means(recogniser, pairs.images), RIDGE_PENALTIES):
-        found = predict(held_out)
-        error = float(np.square(found - truth).mean())
-        if best is None or error < best[0]:
-            best = (error, predict(target), found)
-    return best[1].astype(np.float32), best[2].astype(np.float32)
+    return tuple(
+        found.predict(codes).astype(np.float32)
+        for codes in (evidence.target_codes, pairs.held_out_codes)
+    )
 
 
 def latent_means(recogniser: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -5,7 +5,12 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.attacks.code_search import Search, check_white_box, search_result
+from arl_tf.attacks.code_search import (
+    Search,
+    check_white_box,
+    scaled_weights,
+    search_result,
+)
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 
 ITERATIONS = 40
@@ -19,10 +24,11 @@ def optimise_images(
 ) -> AttackResult:
     """Iterative inversion: Adam on pixels until the picture's code is the one under attack.
 
-    Minimises the distance of standardised codes plus a weight times the total variation (Mahendran
-    and Vedaldi 2015, arXiv 1412.0035, equation 2), from a decoder's reconstruction or the public
-    mean image. Weight, iterations and how much of the change is kept are chosen by formula (1) on
-    held-out public images; where nothing is better there, the start is returned.
+    Minimises the distance of codes (`code_search.compared_in`) plus a weight times the total
+    variation (Mahendran and Vedaldi 2015, arXiv 1412.0035, equation 2), from a decoder's
+    reconstruction or the public mean image. Weight, iterations and how much of the change is kept
+    are chosen by formula (1) on held-out public images; where nothing is better there, the start is
+    returned.
 
     Args:
         evidence: with `encode`.
@@ -39,7 +45,7 @@ def optimise_images(
         picture=tf.identity,
         project=lambda image: tf.clip_by_value(image, 0.0, 1.0),
         prior=total_variation,
-        prior_weights=TOTAL_VARIATION_WEIGHTS,
+        prior_weights=scaled_weights(TOTAL_VARIATION_WEIGHTS, evidence),
         learning_rate=RATE_FROM_MEAN_IMAGE if start is None else RATE_FROM_RECONSTRUCTION,
         iterations=min(ITERATIONS, settings.steps),
     )

@@ -1,4 +1,4 @@
-"""White-box attackers that know a code's noise: the Wiener map, and a MAP search that starts there.
+"""Attackers that know a code's noise: linear maps, and a MAP search that starts there.
 
 Both see every value of a code in units of its noise: a value that is all noise weighs nothing, one
 that is nearly free of it weighs most.
@@ -11,32 +11,49 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.closed_form import (
-    LinearMap,
+    MOST_PAIRS,
     closed_form_result,
     directions,
     flattened,
     sample_rows,
 )
+from arl_tf.attacks.code_maps import CodeMap, best_code_map, pixel_error, wiener_map
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
-from arl_tf.attacks.evidence import WHITE_BOX, AttackerOptions, AttackResult, Evidence
+from arl_tf.attacks.evidence import (
+    WHITE_BOX,
+    AttackerOptions,
+    AttackResult,
+    Evidence,
+    PublicPairs,
+)
 
-# In the settings of an attack that knew the noise.
-TOLD_NOISE = "told_noise"
-MOST_PAIRS = 6000
-# Shares of the noise that the map is solved for: 1 is the least-squares optimum of Gaussian codes.
-NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COMPONENTS = 500
 ITERATIONS, RATE = 20, 0.1
 PRIOR_FACTORS = (0.3, 1.0, 3.0)
 
 
-def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
-    """The best linear map from noisy codes to pixels, by the noise that is known (Wiener 1949).
+def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
+    """The best linear map from codes to pixels, by whatever is known of the noise.
 
-    From *mean* public codes mu and the noise's variances v per value: pictures are predicted by
-    (Cov(mu) + k diag(v))^-1 Cov(mu, x). A ridge regression on noisy public codes has to learn the
-    same from as many samples of the noise as there are public images. k is chosen on held-out
-    public images and their noisy codes.
+    The better, on held-out public images, of a ridge regression and, where something is known of
+    the noise, the Wiener map (`code_maps`).
+
+    Args:
+        evidence: public pairs and target codes; `noise` where something is known of it.
+        settings: seed, and mu for the reported loss.
+        name: of the attack in the report.
+    """
+    started = time.perf_counter()
+    pairs = evidence.pairs
+    found = best_code_map(
+        pairs, evidence.noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
+    )
+    words = "the best linear map from the code to pixels, in closed form"
+    return map_result(evidence, settings, found, name=name, started=started, words=words)
+
+
+def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
+    """The best linear map from noisy codes to pixels, by the noise that is known from the inside.
 
     Args:
         evidence: with `noise`.
@@ -47,57 +64,45 @@ def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         ValueError: the noise is not known.
     """
     started = time.perf_counter()
-    factor, fitted, whitened = best_wiener_map(evidence, settings.seed)
+    if evidence.noise is None:
+        raise ValueError("A Wiener map needs Evidence.noise, the noise's deviation; got None.")
+    pairs = evidence.pairs
+    found = wiener_map(
+        pairs, evidence.noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
+    )
+    words = "the best linear map from the code to pixels for the known noise"
+    result = map_result(evidence, settings, found, name=name, started=started, words=words)
+    return dataclasses.replace(result, knowledge=WHITE_BOX)
+
+
+def pixels(pairs: PublicPairs) -> np.ndarray:
+    """The public images as rows of numbers; float32 [N, K] in [0, 1]."""
+    return flattened(pairs.images) / np.float32(255)
+
+
+def map_result(
+    evidence: Evidence,
+    settings: AttackerOptions,
+    found: CodeMap,
+    *,
+    name: str,
+    started: float,
+    words: str,
+) -> AttackResult:
+    """What a linear map to pixels makes of the codes."""
     pictures = tuple(
-        np.clip(fitted(whitened(codes)), 0, 1)
+        np.clip(found.predict(codes), 0, 1)
         for codes in (evidence.target_codes, evidence.pairs.held_out_codes)
     )
-    result = closed_form_result(
+    return closed_form_result(
         evidence,
         settings,
         name=name,
         started=started,
-        words="the best linear map from the code to pixels for the known noise",
-        extra={
-            TOLD_NOISE: True,
-            "noise_factor": factor,
-            "public_images": len(evidence.pairs.images),
-        },
+        words=words,
+        extra={**found.facts, "public_images": len(evidence.pairs.images)},
         pictures=pictures,
     )
-    return dataclasses.replace(result, knowledge=WHITE_BOX)
-
-
-def best_wiener_map(evidence: Evidence, seed: int):
-    """(k, map, function from codes to its inputs) with the least error on held-out images.
-
-    Raises:
-        ValueError: the noise is not known.
-    """
-    noise = evidence.noise
-    if noise is None:
-        raise ValueError("A Wiener map needs Evidence.noise, the noise's deviation; got None.")
-    pairs = evidence.pairs
-    rows = sample_rows(len(pairs.images), MOST_PAIRS, seed)
-    scale = flattened(noise.deviation[None])
-
-    def whitened(codes: np.ndarray) -> np.ndarray:
-        return (flattened(codes) / scale).astype(np.float32)
-
-    outputs = flattened(pairs.images[rows]) / np.float32(255)
-    truth = flattened(pairs.held_out_images) / np.float32(255)
-    held_out = whitened(pairs.held_out_codes)
-    found, mean = directions(whitened(noise.public_means[rows])), outputs.mean(axis=0)
-    projected = found.along.astype(np.float32).T @ (outputs - mean)
-    best = None
-    for factor in NOISE_FACTORS:
-        # The Gram matrix sums over images, and in whitened codes every value's noise is 1.
-        shrunk = (found.values + factor * len(rows))[:, None].astype(np.float32)
-        fitted = LinearMap(found.centre, found.rotation, projected / shrunk, mean)
-        error = float(np.square(np.clip(fitted(held_out), 0, 1) - truth).mean())
-        if best is None or error < best[0]:
-            best = (error, factor, fitted)
-    return best[1], best[2], whitened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +174,6 @@ def map_attack(
         prior_weights=PRIOR_FACTORS,
         learning_rate=RATE,
         iterations=min(ITERATIONS, settings.steps),
-        deviation=evidence.noise.deviation,
     )
     counts = len(evidence.target_codes), len(evidence.pairs.held_out_codes)
     starts = tuple(
@@ -196,6 +200,5 @@ def map_attack(
             f" {'the mean picture' if start is None else f'what {start.name} made of it'}",
             "start": "" if start is None else start.name,
             "components": len(prior.basis),
-            TOLD_NOISE: True,
         },
     )

@@ -12,14 +12,24 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from arl_tf.attacks import generative, inversion, noise_aware
-from arl_tf.attacks.closed_form import linear_attack, linear_pictures, retrieval_attack
+from arl_tf.attacks.closed_form import linear_pictures
 from arl_tf.attacks.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
-from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions, AttackResult, Evidence
+from arl_tf.attacks.evidence import (
+    BLACK_BOX,
+    WHITE_BOX,
+    AttackerOptions,
+    AttackResult,
+    CodeNoise,
+    Evidence,
+)
+from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.models import costs
 from arl_tf.models.standardisation import with_position
 
 LEVELS = ("quick", "standard", "full")
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
+# Of a logit's deviation: beside a noisy code the task output counts in full.
+OUTPUT_NOISE = 0.1
 NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
 NO_NOISE = "attackers that are told the noise, because there is no noise or it is not known"
 
@@ -60,9 +70,22 @@ def unchanged(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 
 def conditioned(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """The task output laid beside every code, standardised with it."""
+    """The task output laid beside every code, and seen with it.
+
+    What is known of the noise says how codes are weighted; the task output is a mean of nothing, so
+    no other noise can be drawn for both.
+    """
     del settings
     pairs, outputs = evidence.pairs, evidence.task_outputs
+    noise = evidence.noise
+    if noise is not None:
+        small = OUTPUT_NOISE * outputs.public.std(axis=0)[None] + np.float32(1e-6)
+        noise = CodeNoise(
+            beside(noise.deviation[None], small)[0],
+            beside(pairs.codes, outputs.public),
+            noise.answers,
+            remaining=1.0,
+        )
     return dataclasses.replace(
         evidence,
         pairs=dataclasses.replace(
@@ -71,6 +94,7 @@ def conditioned(evidence: Evidence, settings: AttackerOptions) -> Evidence:
             held_out_codes=beside(pairs.held_out_codes, outputs.held_out),
         ),
         target_codes=beside(evidence.target_codes, outputs.target),
+        noise=noise,
     )
 
 
@@ -87,30 +111,34 @@ def fewer_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     pairs = evidence.pairs
     count = max(2, round(FEWER_IMAGES * len(pairs.images)))
     rows = np.random.default_rng(settings.seed).permutation(len(pairs.images))[:count]
-    return with_pairs(evidence, codes=pairs.codes[rows], images=pairs.images[rows])
+    noise = evidence.noise and evidence.noise.of(rows)
+    return with_pairs(evidence, codes=pairs.codes[rows], images=pairs.images[rows], noise=noise)
 
 
 def more_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """Ten times the public pairs: the encoder is asked for the codes of further images."""
+    """Ten times the public pairs: the encoder is asked once for the codes of further images."""
     pairs = evidence.pairs
     added = evidence.more_images((MORE_IMAGES - 1) * len(pairs.images), settings.seed)
-    return with_pairs(
-        evidence,
-        codes=np.concatenate([pairs.codes, evidence.query(added)]),
-        images=np.concatenate([pairs.images, added]),
-    )
+    codes = np.concatenate([pairs.codes, evidence.query(added)])
+    noise = evidence.noise and evidence.noise.of_single_answers(codes)
+    images = np.concatenate([pairs.images, added])
+    return with_pairs(evidence, codes=codes, images=images, noise=noise)
 
 
 def other_domain(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """Public pairs of another data set instead; its own held-out images choose when to stop."""
     del settings
-    return dataclasses.replace(evidence, pairs=evidence.other_domain)
+    pairs = evidence.other_domain
+    noise = evidence.noise and evidence.noise.of_single_answers(pairs.codes)
+    return dataclasses.replace(evidence, pairs=pairs, noise=noise)
 
 
-def with_pairs(evidence: Evidence, *, codes: np.ndarray, images: np.ndarray) -> Evidence:
+def with_pairs(
+    evidence: Evidence, *, codes: np.ndarray, images: np.ndarray, noise: CodeNoise | None
+) -> Evidence:
     """The evidence with other training pairs and the same held-out ones."""
     pairs = dataclasses.replace(evidence.pairs, codes=codes, images=images)
-    return dataclasses.replace(evidence, pairs=pairs)
+    return dataclasses.replace(evidence, pairs=pairs, noise=noise)
 
 
 def decoder(
@@ -170,11 +198,11 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
 
 DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
-    "linear": closed_form(linear_attack, "quick"),
+    "linear": closed_form(noise_aware.linear_attack, "quick"),
     "wiener": dataclasses.replace(
         closed_form(noise_aware.wiener_attack, "quick"),
         knowledge=WHITE_BOX,
-        needs=("noise",),
+        needs=("known_noise",),
         missing=NO_NOISE,
         floor=False,
     ),

@@ -48,7 +48,7 @@ class ShippedAttacker:
 
 
 def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
-    """The audit's linear map (`closed_form.linear_attack`) with as few numbers as can be shipped.
+    """The audit's linear map (`noise_aware.linear_attack`) with as few numbers as can be shipped.
 
     Where its kernel would be larger, it is the product of two of rank LARGEST_RANK at most, less
     where MOST_BYTES ask for it: the predictions of the public codes change least (`truncated`).

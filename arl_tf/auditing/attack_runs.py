@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from absl import logging
 
-from arl_tf.attacks import decoder_attacks, registry
+from arl_tf.attacks import decoder_attacks, knowledge, registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.auditing.attack_store import AttackStore
 
@@ -142,13 +142,15 @@ def run_attacks(
         start = (
             store.load(with_seed_of(task, attacker.starts_from)) if attacker.starts_from else None
         )
+        seen = views[task.on_floor].as_seen(attacker.knowledge)
         result = attacker.run(
-            views[task.on_floor],
+            seen,
             dataclasses.replace(settings, seed=task.seed, progress=progress_of(task.name)),
             name=task.name,
             start=start,
         )
-        store.save(result)
+        knew = {knowledge.KNEW: knowledge.described(attacker, seen)}
+        store.save(dataclasses.replace(result, settings={**result.settings, **knew}))
         logging.info(
             "Attack %s: held-out loss %.4f after %s",
             task.name,

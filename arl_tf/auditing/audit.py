@@ -18,6 +18,10 @@ from arl_tf.auditing.evidence_collection import (
     on_task_output,
     with_task_head,
 )
+from arl_tf.auditing.identity import findings
+from arl_tf.auditing.identity import runs as identity_runs
+from arl_tf.auditing.identity.runs import CODE
+from arl_tf.auditing.identity.spaces import identity_spaces
 from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
@@ -40,6 +44,7 @@ class AuditReport:
         originals: uint8 [N, S, S, 3].
         names: N image names.
         test_hash: of the names.
+        identity: network -> attack on identity from the code -> measure -> float64 [N].
     """
 
     content: dict[str, Any]
@@ -49,6 +54,9 @@ class AuditReport:
     originals: np.ndarray
     names: tuple[str, ...]
     test_hash: str
+    identity: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 def audit(
@@ -86,12 +94,14 @@ def audit(
     )
     store = open_store(settings, images, rows, sealed, context)
     tasks = attack(settings, evidence, store)
-    sealed.unseal()
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
+    spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
+    sealed.unseal()
     originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
     others = baselines(subject, evidence, sealed[rows.attacker])
     found = Measurements(
@@ -113,7 +123,10 @@ def audit(
         photographs=context.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
-        public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
+        public_embeddings=spaces.public_embeddings,
+        identity=findings.measure(
+            predictions, spaces.original_directions(originals), originals.identities
+        ),
         fitted_head=subject.task_output is not context.subject.task_output,
         provenance=context.provenance,
     )
@@ -188,6 +201,7 @@ def report_of(
         originals=originals,
         names=names,
         test_hash=names_hash(names),
+        identity=found.identity.on(CODE),
     )
 
 

@@ -11,6 +11,10 @@ import tensorflow as tf
 # More would run into float32's resolution, where two levels become one.
 MOST_LEVELS = 65536
 FLOAT_BITS = 32
+# Beyond so many levels a step is next to nothing of the range.
+MOST_SUMMED_LEVELS = 64
+# Of the range; where some values have no noise.
+LEAST_DEVIATION = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,20 +85,36 @@ class Channel:
         """Distance of neighbouring levels; only where there are levels."""
         return 2 * self.clip / (self.levels - 1)
 
-    def differentiable(self, code: tf.Tensor) -> tf.Tensor:
-        """What arrives of a code where the noise is 0, with the gradient of a code that passes.
+    def differentiable(self, code: tf.Tensor, deviation: tf.Tensor | float = 0.0) -> tf.Tensor:
+        """What arrives of a code on average, with the gradient of a code that passes.
 
         Limiting and rounding have gradients of 0 where they act; an attacker who searches by
         gradients takes theirs as 1 (straight-through estimator, Bengio et al. 2013, arXiv
-        1308.3432, section 4). Without a limit it is the mean of what arrives.
+        1308.3432, section 4). Noise of half a step makes the rounding's mean the value itself, but
+        for 1 % of a step (dither, Schuchman 1964): then it is left out.
 
         Args:
-            code: float32 [B, ...].
+            code: float32 [B, ...], without noise.
+            deviation: of the Gaussian noise that is in the code before the channel adds its own;
+                one number, or float32 of a code's shape.
 
         Returns:
-            float32 [B, ...], equal to what `send` gives without noise.
+            float32 [B, ...]; where there is no noise, equal to what `send` gives.
         """
-        return self._straight_through(code) if self.clip else tf.identity(code)
+        if not self.clip:
+            return tf.identity(code)
+        total = np.sqrt(np.square(np.asarray(deviation, np.float32)) + np.float32(self.noise) ** 2)
+        if not total.any():
+            return self._straight_through(code)
+        mean = self._mean(code, np.maximum(total, LEAST_DEVIATION * self.clip))
+        return code + tf.stop_gradient(mean - code)
+
+    def _mean(self, code: tf.Tensor, deviation: np.ndarray) -> tf.Tensor:
+        is_dithered = not self.levels or deviation.min() >= self.step / 2
+        if not is_dithered and self.levels <= MOST_SUMMED_LEVELS:
+            return rounded_mean(code, tf.constant(deviation), self.clip, self.levels)
+        mean = limited_mean(code, tf.constant(deviation), self.clip)
+        return mean if is_dithered else self._straight_through(mean)
 
     def _straight_through(self, code: tf.Tensor) -> tf.Tensor:
         # As in code + stop_gradient(sent - code), but free of its rounding.
@@ -121,3 +141,48 @@ class Channel:
         if self.levels:
             parts.append(f"values are rounded to {self.levels} levels")
         return ", then ".join(parts) if parts else "codes are sent as they are"
+
+
+def limited_mean(code: tf.Tensor, deviation: tf.Tensor, limit: float) -> tf.Tensor:
+    """The mean of codes with Gaussian noise once they are limited to [-limit, limit].
+
+    E[min(max(u + d e, -l), l)] with e from N(0, 1): what lies inside has the mean of a truncated
+    normal distribution, and each tail counts as its limit.
+
+    Args:
+        code: u, float32 [B, ...].
+        deviation: d, float32, > 0; of a code's shape or one number.
+        limit: l, > 0.
+
+    Returns:
+        float32 [B, ...] in [-limit, limit].
+    """
+    low, high = (-limit - code) / deviation, (limit - code) / deviation
+    below, under_high = normal_cdf(low), normal_cdf(high)
+    density = normal_density(low) - normal_density(high)
+    inside = code * (under_high - below) + deviation * density
+    return inside + limit * (1 - under_high) - limit * below
+
+
+def rounded_mean(code: tf.Tensor, deviation: tf.Tensor, limit: float, levels: int) -> tf.Tensor:
+    """The mean level of codes with Gaussian noise, rounded to levels of [-limit, limit].
+
+    The lowest level, and a step for each threshold times the probability to be above it; arguments
+    as `limited_mean`'s.
+    """
+    step = 2 * limit / (levels - 1)
+    mean = -limit * tf.ones_like(code)
+    for number in range(levels - 1):
+        threshold = -limit + (number + 0.5) * step
+        mean += step * normal_cdf((code - threshold) / deviation)
+    return mean
+
+
+def normal_cdf(values: tf.Tensor) -> tf.Tensor:
+    """The distribution function of N(0, 1)."""
+    return 0.5 * (1 + tf.math.erf(values / math.sqrt(2.0)))
+
+
+def normal_density(values: tf.Tensor) -> tf.Tensor:
+    """The density of N(0, 1)."""
+    return tf.exp(-0.5 * tf.square(values)) / math.sqrt(2 * math.pi)

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
+from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, utility
@@ -24,6 +26,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         for measure in MEASURES
     }
     adversary = describe_adversary(found, weights)
+    attacks = [describe_attack(found, n, weights) for n in chosen if not is_floor(n)]
     reference = None
     if found.reference:
         reference = leakage.describe_reference(found.reference, on_code, weights)
@@ -36,7 +39,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
             "task_output": best_floor(on_output, weights),
         },
         "floor_attacks": [describe_attack(found, n, weights) for n in chosen if is_floor(n)],
-        "attacks": [describe_attack(found, n, weights) for n in chosen if not is_floor(n)],
+        "attacks": attacks,
         "yardsticks": yardsticks.describe(found.yardsticks, weights),
         "worst": worst,
         "tail": {
@@ -47,9 +50,10 @@ def assemble(found: Measurements) -> dict[str, Any]:
         },
         "leakage": leaks,
         "codes": describe_codes(found),
+        "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
         "reference": reference,
         "training_adversary": adversary,
-        "warnings": remarks.warnings(found, worst, adversary, reference),
+        "warnings": remarks.warnings(found, attacks, worst, adversary, reference),
         "assumptions": remarks.assumptions(found),
         "not_tested": remarks.not_tested(found),
         "measured_on": {
@@ -96,7 +100,8 @@ def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict
     described = {
         "name": name,
         "knowledge": facts["knowledge"],
-        "settings": {k: v for k, v in facts["settings"].items() if k != "late_gain"},
+        KNEW: facts["settings"][KNEW],
+        "settings": {k: v for k, v in facts["settings"].items() if k not in ("late_gain", KNEW)},
         "seconds": round(sum(found.facts[task]["seconds"] for task in tasks), 1),
         "held_out_loss": facts["held_out_loss"],
         "late_gain": facts["settings"].get("late_gain"),

@@ -8,18 +8,18 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.code_cache import CodeCache, mean_code
 from arl_tf.auditing.encoders import fitted_head
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored
 from arl_tf.auditing.settings import AuditSettings
-from arl_tf.data.image_sets import ImageSet, to_float
+from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 
 # Noise of the channel is drawn anew for every set of codes.
 PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
 STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
-ENCODED_AT_ONCE, LEAST_VARIANCE = 128, 1e-6
 
 
 def with_task_head(
@@ -85,15 +85,22 @@ def collect(
         of_public, of_target = single
         codes = (of_public.codes, of_public.held_out_codes, of_target)
         outputs = TaskOutputs(*(subject.task_output(c) for c in codes))
+    random_codes = bool(subject.channel.noise)
+    if query is not None:
+        random_codes = is_random(query, pairs.images[:STABILITY_IMAGES])
+    known, asked = (
+        told_noise(settings, rows, cache, subject, pairs) if random_codes else (None,) * 2
+    )
     return Evidence(
         pairs=pairs,
         target_codes=target_codes,
-        noise=known_noise(subject, pairs.images, settings.codes_per_photo),
+        noise=known or asked,
+        asked_noise=asked,
         perceptual_features=perceptual_features,
         task_outputs=outputs,
         query=query,
         encode=subject.white_box,
-        random_codes=query is not None and is_random(query, pairs.images[:STABILITY_IMAGES]),
+        random_codes=random_codes,
         other_domain=query and other_pairs(other_images, query),
         more_images=query
         and further_images(
@@ -102,34 +109,25 @@ def collect(
     )
 
 
-def known_noise(
-    subject: AuditedEncoder, public_images: np.ndarray, codes_per_photo: int
-) -> CodeNoise | None:
-    """What a white-box attacker knows of the noise in codes, the channel's noise included.
-
-    None without noise, where the encoder's inside is not at hand, and behind a channel that limits
-    or rounds, which makes the noise another than Gaussian.
-
-    Args:
-        subject: the encoder and its channel.
-        public_images: uint8 [N, S, S, 3].
-        codes_per_photo: codes that attackers average.
-    """
-    channel = subject.channel
-    if subject.white_box is None or channel.clip or subject.levels:
-        return None
-    variance = np.zeros(subject.code_shape, np.float64) + channel.noise**2
-    if subject.signal_share is not None:
-        variance += 1 - subject.signal_share
-    if not variance.any():
-        return None
-    encode = tf.function(subject.white_box, reduce_retracing=True)
-    means = [
-        encode(to_float(public_images[start : start + ENCODED_AT_ONCE])).numpy()
-        for start in range(0, len(public_images), ENCODED_AT_ONCE)
-    ]
-    deviation = np.sqrt(np.maximum(variance, LEAST_VARIANCE) / codes_per_photo)
-    return CodeNoise(deviation.astype(np.float32), np.concatenate(means))
+def told_noise(
+    settings: AuditSettings,
+    rows: Rows,
+    cache: CodeCache,
+    subject: AuditedEncoder,
+    pairs: PublicPairs,
+) -> tuple[CodeNoise | None, CodeNoise | None]:
+    """What attackers with the encoder's inside, and those without it, know of the codes' noise."""
+    known = noise_knowledge.known_noise(subject, pairs, settings.codes_per_photo)
+    asked = noise_knowledge.asked_noise(
+        rows,
+        cache,
+        subject,
+        pairs,
+        answers=settings.attacker_queries,
+        codes_per_photo=settings.codes_per_photo,
+        seed=settings.seed,
+    )
+    return known, asked
 
 
 def seen_codes(

@@ -17,6 +17,8 @@ from arl_tf.utils import run_files
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
+# What keys of attacks on identity begin with in MEASURES_FILE.
+IDENTITY = "identity_attacks"
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -28,11 +30,14 @@ class Reference:
         workdir: its run directory, as given.
         per_attack: attack -> measure -> per-image values float64 [N].
         code_shape: of its codes.
+        identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
+            older versions.
     """
 
     workdir: str
     per_attack: PerImage
     code_shape: tuple[int, ...]
+    identity: Mapping[str, PerImage] = dataclasses.field(default_factory=dict)
 
 
 def worst_attacks(per_attack: PerImage) -> dict[str, str]:
@@ -174,11 +179,23 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             for name in saved["attacks"].tolist()
         }
         code_shape = tuple(saved["code_shape"].tolist())
+        identity = identity_measures(saved)
     if measured_on != test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape)
+    return Reference(workdir, per_attack, code_shape, identity)
+
+
+def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
+    """Network -> attack on identity -> measure -> float64 [N], of `save_measures`' arrays."""
+    found: dict[str, dict[str, dict]] = {}
+    for key in saved:
+        kind, _, rest = key.partition("/")
+        if kind == IDENTITY and rest.count("/") == 2:
+            network, attack, measure = rest.split("/")
+            found.setdefault(network, {}).setdefault(attack, {})[measure] = saved[key]
+    return found
 
 
 def save_measures(
@@ -187,11 +204,18 @@ def save_measures(
     attack_names: Sequence[str],
     test_hash: str,
     code_shape: Sequence[int],
+    identity: Mapping[str, PerImage] | None = None,
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
         f"{name}/{measure}": values
         for name, measures in per_image.items()
+        for measure, values in measures.items()
+    }
+    arrays |= {
+        f"{IDENTITY}/{network}/{attack}/{measure}": values
+        for network, attacks in (identity or {}).items()
+        for attack, measures in attacks.items()
         for measure, values in measures.items()
     }
     unfinished = path.with_name("unfinished_" + path.name)

@@ -10,6 +10,7 @@ import numpy as np
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
@@ -38,6 +39,7 @@ class Measurements:
         utility_codes: codes of `rows.utility`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
+        identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
         provenance: facts for the report.
     """
@@ -56,6 +58,7 @@ class Measurements:
     reference: Reference | None
     utility_codes: np.ndarray
     public_embeddings: np.ndarray
+    identity: IdentityFindings
     fitted_head: bool
     provenance: Mapping[str, Any]
 

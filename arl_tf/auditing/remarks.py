@@ -1,10 +1,11 @@
 """What a reader of an audit must know besides its figures, in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
@@ -16,12 +17,13 @@ PSNR_GAP, FACE_GAP = 1.0, 0.05
 
 def warnings(
     found: Measurements,
+    attacks: Sequence[Mapping[str, Any]],
     worst: Mapping[str, Any],
     adversary: Mapping[str, Any] | None,
     reference: Mapping[str, Any] | None,
 ) -> list[str]:
     """What a reader must not overlook, in sentences."""
-    said = []
+    said = noise_warning(attacks)
     if adversary is not None:
         said += gap_warning(worst, adversary)
     growing = [
@@ -57,6 +59,19 @@ def warnings(
         )
     shared = shared_with_test(found).sentence()
     return [*said, shared] if shared else said
+
+
+def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which attackers on noisy codes were not told the noise; `attacks` as in report.json."""
+    untold = knowledge.untold(attacks)
+    if not untold:
+        return []
+    if len(untold) == len(attacks):
+        return [f"{knowledge.UNTOLD_NOISE}."]
+    return [
+        f"These attackers were not told the noise of the codes, so their figures are too low:"
+        f" {', '.join(untold)}."
+    ]
 
 
 def shared_with_test(found: Measurements) -> SharedPhotos:

@@ -22,6 +22,8 @@ class AuditSettings:
         audit_seeds: how often each trained attacker is repeated.
         audit_split: "test" or "validation".
         codes_per_photo: codes of every photo that attackers get and average.
+        attacker_queries: answers of a noisy encoder for each public image, from which attackers
+            without its inside learn the noise; 1: they learn nothing of it.
         bootstrap_samples: resamples behind each interval.
         seed: of attackers and resamples.
         attacker: the attackers' sizes and steps.
@@ -35,6 +37,7 @@ class AuditSettings:
     audit_seeds: int
     audit_split: str
     codes_per_photo: int
+    attacker_queries: int
     bootstrap_samples: int
     seed: int
     attacker: AttackerOptions

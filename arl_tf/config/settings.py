@@ -621,6 +621,16 @@ class Config:
         high=4096,
         subject=True,
     )
+    attacker_queries: int = option(
+        8,
+        "How often attackers without the inside of a noisy encoder ask it for the code of each"
+        " public image. From the answers they estimate mean codes and the noise of every value; 1:"
+        " they learn nothing of the noise.",
+        group="audit",
+        low=1,
+        high=1024,
+        attack_identity=True,
+    )
     attacker_dataset: str = option(
         "",
         "Another data set (as --dataset) for the attacker decoder_other_domain, who has public"

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.attacks.evidence import WHITE_BOX
-from arl_tf.attacks.noise_aware import TOLD_NOISE
+from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
+from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     YARDSTICK_NAMES,
@@ -27,10 +28,6 @@ GRADES = (
 )
 # Below it, protection is claimed: only of an audit whose attackers were told everything.
 LEAST_CLAIM = 0.5
-UNTOLD_NOISE = (
-    "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
-    " who knows the noise gets more"
-)
 ONLY_QUICK = (
     "Only the attackers of the level quick were tried: those of standard and full may get more"
 )
@@ -46,7 +43,8 @@ def verdict(content: Mapping[str, Any]) -> str:
 
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
-    said = [picture_words(content), rank_words(content), leakage_words(content)]
+    said = [picture_words(content), rank_words(content), finding_words(content)]
+    said.append(leakage_words(content))
     said += untold(content)
     if claims_protection(content) and untold(content):
         said.append("This audit therefore does not show that the code is protected")
@@ -172,7 +170,7 @@ def untold(content: Mapping[str, Any]) -> list[str]:
     images.
     """
     attacks, said = content["attacks"], []
-    if is_noisy(content) and not any(attack["settings"].get(TOLD_NOISE) for attack in attacks):
+    if is_noisy(content) and not any(is_told(attack) for attack in attacks):
         said.append(UNTOLD_NOISE)
     if not any(attack["knowledge"] == WHITE_BOX for attack in attacks):
         said.append(UNTOLD_ENCODER)

@@ -166,8 +166,10 @@ def converged(attack: Mapping[str, Any]) -> str:
 
 
 def attack_notes(attack: Mapping[str, Any]) -> str:
-    """What an attacker is, and how far its seeds lie apart."""
+    """What an attacker is, what it knew, and how far its seeds lie apart."""
     notes = [attack["settings"]["words"]] if "words" in attack["settings"] else []
+    if "knew" in attack:
+        notes.append(f"it knew {attack['knew']['words']}")
     if "seeds" in attack:
         spread = attack["seeds"]["face_similarity"]
         notes.append(

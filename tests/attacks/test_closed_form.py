@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from arl_tf.attacks import closed_form
+from arl_tf.attacks import closed_form, noise_aware, retrieval
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 
 SETTINGS = AttackerOptions(
@@ -30,7 +30,7 @@ def unit(images):
 
 def test_linear_attack_undoes_any_invertible_linear_code():
     mixing = np.linalg.qr(RNG.normal(size=(48, 48)))[0].astype(np.float32)
-    result = closed_form.linear_attack(
+    result = noise_aware.linear_attack(
         evidence(lambda images: unit(images) @ mixing), SETTINGS, name="linear"
     )
     np.testing.assert_allclose(
@@ -44,7 +44,7 @@ def test_linear_attack_undoes_a_code_that_hides_most_of_the_picture_in_little_va
     rotation = np.linalg.qr(RNG.normal(size=(48, 48)))[0]
     scales = np.where(np.arange(48) < 8, 1.0, 1e-4)
     mixing = (np.diag(scales) @ rotation).astype(np.float32)
-    result = closed_form.linear_attack(
+    result = noise_aware.linear_attack(
         evidence(lambda images: unit(images) @ mixing), SETTINGS, name="linear"
     )
     # The code itself is rounded to some 1e-7 of 1: a thousandth of what is hidden.
@@ -94,7 +94,7 @@ def test_pictures_to_refine_stand_where_the_codes_stood_and_hold_what_they_tell(
 
 def test_linear_attack_on_noise_is_the_mean_image():
     noise = np.random.default_rng(4)
-    result = closed_form.linear_attack(
+    result = noise_aware.linear_attack(
         evidence(lambda images: noise.normal(size=(len(images), 6)).astype(np.float32)),
         SETTINGS,
         name="linear",
@@ -105,7 +105,7 @@ def test_linear_attack_on_noise_is_the_mean_image():
 
 def test_retrieval_gives_the_public_image_with_the_nearest_code():
     # The code is the mean of the red channel alone.
-    result = closed_form.retrieval_attack(
+    result = retrieval.retrieval_attack(
         evidence(lambda images: unit(images)[:, ::3].mean(axis=1, keepdims=True)),
         SETTINGS,
         name="retrieval",

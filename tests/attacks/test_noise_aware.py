@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from arl_tf.attacks import noise_aware, registry
-from arl_tf.attacks.closed_form import linear_attack
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 
 SIDE, LATENTS, VALUES = 8, 12, 40
@@ -93,11 +92,11 @@ def test_knowledge_of_the_noise_is_worth_something(attacked):
         pairs=dataclasses.replace(
             evidence.pairs, codes=evidence.pairs.codes[:150], images=evidence.pairs.images[:150]
         ),
-        noise=CodeNoise(evidence.noise.deviation, evidence.noise.public_means[:150]),
+        noise=evidence.noise.of(np.arange(150)),
     )
     told, untold = (
-        np.square(attack(few, OPTIONS, name="a").reconstructions - truth).mean()
-        for attack in (noise_aware.wiener_attack, linear_attack)
+        np.square(noise_aware.linear_attack(seen, OPTIONS, name="a").reconstructions - truth).mean()
+        for seen in (few, dataclasses.replace(few, noise=None))
     )
     assert told < untold
 

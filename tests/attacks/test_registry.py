@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arl_tf.attacks import registry
+from arl_tf.attacks import knowledge, registry
 from arl_tf.attacks.evidence import (
     BLACK_BOX,
     WHITE_BOX,
     AttackerOptions,
+    CodeNoise,
     Evidence,
     PublicPairs,
     TaskOutputs,
@@ -63,7 +64,7 @@ def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
 
 def test_only_attackers_that_know_the_encoder_s_inside_are_white_box():
     for attacker in registry.ATTACKERS.values():
-        inside = {"encode", "noise"} & set(attacker.needs)
+        inside = {"encode", "known_noise"} & set(attacker.needs)
         assert attacker.knowledge == (WHITE_BOX if inside else BLACK_BOX)
 
 
@@ -148,6 +149,51 @@ def test_other_domain_takes_the_place_of_the_public_pairs():
     seen = registry.other_domain(evidence(other_domain=other), SETTINGS)
     assert seen.pairs is other
     np.testing.assert_array_equal(seen.target_codes, evidence().target_codes)
+
+
+def noise_of(pairs, answers=0):
+    return CodeNoise(np.full(pairs.codes.shape[1:], 0.5, "f4"), pairs.codes + 1, answers)
+
+
+def test_views_keep_what_is_known_of_the_noise_with_the_right_images():
+    pairs = evidence().pairs
+    noisy = evidence(noise=noise_of(pairs))
+    fewer = registry.fewer_images(noisy, SETTINGS)
+    np.testing.assert_array_equal(fewer.noise.public_means, fewer.pairs.codes + 1)
+    for view in (registry.more_images, registry.conditioned):
+        seen = view(noisy, SETTINGS)
+        assert seen.noise.remaining == 1.0
+        np.testing.assert_array_equal(seen.noise.public_means, seen.pairs.codes)
+        assert seen.noise.deviation.shape == seen.pairs.codes.shape[1:]
+    other = registry.other_domain(dataclasses.replace(noisy, other_domain=pairs), SETTINGS)
+    assert other.noise.public_means is pairs.codes
+
+
+def test_black_box_attackers_see_what_asking_tells_and_not_the_inside():
+    pairs = evidence().pairs
+    known, asked = noise_of(pairs), noise_of(pairs, answers=4)
+    held = evidence(noise=known, asked_noise=asked, encode=codes_of)
+    seen = held.as_seen(BLACK_BOX)
+    assert (seen.noise, seen.known_noise, seen.encode) == (asked, None, None)
+    assert held.as_seen(WHITE_BOX) is held and held.known_noise is known
+
+
+@pytest.mark.parametrize(
+    ("name", "noise", "random_codes", "state", "words"),
+    [
+        ("decoder", 0, True, "known", "noise of every value, from the inside"),
+        ("linear", 4, True, "asked", "estimated from 4 answers to each image"),
+        ("decoder_conditioned", None, True, "not told", "nothing of the noise in the codes; the"),
+        ("optimisation", None, False, "none", "20 public images; the inside of the encoder"),
+    ],
+)
+def test_what_an_attacker_knew_in_words(name, noise, random_codes, state, words):
+    held = evidence(
+        noise=None if noise is None else noise_of(evidence().pairs, noise),
+        random_codes=random_codes,
+    )
+    found = knowledge.described(registry.ATTACKERS[name], held)
+    assert found["noise"] == state and words in found["words"]
 
 
 def test_costs_grow_with_steps_and_width():

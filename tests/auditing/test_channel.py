@@ -103,8 +103,26 @@ def test_send_leaves_its_argument_alone_and_returns_float32():
 @pytest.mark.parametrize("levels", [0, 2, 16, 255])
 def test_differentiable_equals_what_is_sent_without_noise(levels):
     codes = random_codes()
-    arrived = Channel(clip=1.1, levels=levels, noise=3.0).differentiable(tf.constant(codes))
-    np.testing.assert_array_equal(arrived, Channel(clip=1.1, levels=levels).send(codes, 0))
+    channel = Channel(clip=1.1, levels=levels)
+    arrived = channel.differentiable(tf.constant(codes))
+    np.testing.assert_array_equal(arrived, channel.send(codes, 0))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"noise": 0.7}, {"noise": 0.4, "levels": 3}, {"noise": 0.4, "levels": 256}]
+)
+def test_differentiable_is_the_mean_of_what_is_sent_with_noise(settings):
+    channel = Channel(clip=1.1, **settings)
+    codes = np.repeat(np.linspace(-2, 2, 9, dtype=np.float32)[None], 20_000, axis=0)
+    mean, sent = channel.differentiable(tf.constant(codes[:1])), channel.send(codes, 0)
+    # Five standard errors.
+    np.testing.assert_allclose(mean[0], sent.mean(axis=0), atol=5 * 0.7 / np.sqrt(len(codes)))
+
+
+def test_noise_before_the_channel_counts_as_noise_of_its_own():
+    codes = tf.constant(random_codes())
+    inside = Channel(clip=1.1).differentiable(codes, np.full((4, 4, 3), 0.5, np.float32))
+    np.testing.assert_allclose(inside, Channel(clip=1.1, noise=0.5).differentiable(codes))
 
 
 @pytest.mark.parametrize("graph", [False, True])

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import run_main
 from reports import report_content
 
-from arl_tf.attacks import closed_form, decoder_attacks, shipped
+from arl_tf.attacks import decoder_attacks, noise_aware, shipped
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -81,7 +81,7 @@ def test_saved_linear_map_is_the_audits(encode, tmp_path):
     held = evidence(encode)
     codes = held.pairs.held_out_codes
     attacker = shipped.fit_linear(held, SETTINGS)
-    audited = closed_form.linear_attack(
+    audited = noise_aware.linear_attack(
         dataclasses.replace(held, target_codes=codes), SETTINGS, name="linear"
     )
     assert attacker.facts["rank"] is None

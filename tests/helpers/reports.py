@@ -20,6 +20,7 @@ def attack(name, value, losses=(0.3, 0.2, 0.15)):
     return {
         "name": name,
         "knowledge": "black-box",
+        "knew": {"noise": "none", "words": "the codes of 9 public images"},
         "settings": {"words": f"what {name} is"},
         "seconds": 1.0,
         "held_out_loss": list(losses),
@@ -37,6 +38,39 @@ def linkage(value):
 
 def yardstick(value):
     return {**{m: e for m, e in estimates(value).items() if m != "tail"}, "images": COUNT}
+
+
+def identity_attacks(leakage):
+    """A section of one network: the ridge regression, and the fusion, which is the worst."""
+
+    def figures(value):
+        return {
+            m: {"value": value, "ci95": [value - 0.1, value + 0.1]}
+            if value
+            else utility.estimate(None)
+            for m in ("cosine", "reid_rank1", "reid_rank5")
+        }
+
+    def sources(value):
+        return {
+            "code": figures(value),
+            "task_output": figures(value - 0.1),
+            "unprotected": figures(leakage and 0.8),
+        }
+
+    share = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
+    shares = dict.fromkeys(("cosine", "reid_rank1", "reid_rank5"), share)
+    facts = {"knowledge": "black-box", "settings": {"words": "an attack"}, "seconds": 1.0}
+    attacks = [
+        {"name": name, **facts, **sources(value), "leakage": shares}
+        for name, value in (("ridge", 0.3), ("fusion", 0.4))
+    ]
+    worst = {
+        source: {m: {"attack": "fusion", **found} for m, found in each.items()}
+        for source, each in sources(0.4).items()
+    }
+    network = {"attacks": attacks, "worst": worst, "leakage": shares}
+    return {"networks": {"drawn_faces": network}}
 
 
 def report_content(leakage=None):
@@ -88,6 +122,7 @@ def report_content(leakage=None):
             "task_decision_bits": 4,
             "channel": None,
         },
+        "identity_attacks": identity_attacks(leakage),
         "reference": leakage
         and {
             "workdir": "runs/unprotected",

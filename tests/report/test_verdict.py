@@ -79,7 +79,7 @@ def test_noisy_code_is_not_called_protected_by_attackers_who_were_not_told_the_n
 def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
     content = white_box(report_content(leakage=0.02))
     content["codes"]["noisy"] = True
-    content["attacks"][1]["settings"]["told_noise"] = True
+    content["attacks"][1]["knew"] = {"noise": "asked", "words": "much"}
     said = verdict.verdict(content)
     assert "not told" not in said and "This is strong protection against these" in said
 

@@ -75,10 +75,16 @@ class AuditedEncoder:
 
     @property
     def white_box(self) -> Callable[[tf.Tensor], tf.Tensor] | None:
-        """The encoder and the channel as a differentiable function; None where it is closed."""
+        """The encoder and the channel as a differentiable function; None where it is closed.
+
+        Of noisy codes it gives the mean.
+        """
         if self.differentiable is None:
             return None
-        return lambda image: self.channel.differentiable(self.differentiable(image))
+        # What is rounded behind the noise has noise of no such form.
+        is_gaussian = self.signal_share is not None and not self.levels
+        deviation = np.sqrt(1 - self.signal_share) if is_gaussian else 0.0
+        return lambda image: self.channel.differentiable(self.differentiable(image), deviation)
 
 
 def trained_subject(

@@ -1,0 +1,70 @@
+"""What an attacker knew, in words and as one of four states of its knowledge of the noise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arl_tf.attacks.evidence import WHITE_BOX, Evidence
+from arl_tf.attacks.registry import Attacker
+
+# In the settings of an attack's result.
+KNEW = "knew"
+# Of the noise in codes: known from the inside, estimated from answers, there and not told, absent.
+KNOWN, ASKED, NOT_TOLD, NO_NOISE = "known", "asked", "not told", "none"
+TOLD = (KNOWN, ASKED)
+UNTOLD_NOISE = (
+    "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
+    " who knows the noise gets more"
+)
+
+
+def described(attacker: Attacker, seen: Evidence) -> dict[str, str]:
+    """{"noise": KNOWN, ASKED, NOT_TOLD or NO_NOISE, "words": all that an attacker worked with}.
+
+    Args:
+        attacker: of the registry.
+        seen: the evidence as it sees it (`Evidence.as_seen`).
+    """
+    parts = [f"the codes of {len(seen.pairs.images):,} public images", noise_words(seen)]
+    if attacker.knowledge == WHITE_BOX and "encode" in attacker.needs:
+        parts.append("the inside of the encoder")
+    for need, words in NEEDED.items():
+        if need in attacker.needs:
+            parts.append(words)
+    return {"noise": noise_state(seen), "words": "; ".join(filter(None, parts))}
+
+
+NEEDED = {
+    "task_outputs": "the task output",
+    "query": "the encoder's answers to further images",
+    "other_domain": "another data set, in place of these images",
+}
+
+
+def noise_state(seen: Evidence) -> str:
+    """What is known of the noise in the codes."""
+    if seen.noise is not None:
+        return ASKED if seen.noise.answers else KNOWN
+    return NOT_TOLD if seen.random_codes else NO_NOISE
+
+
+def noise_words(seen: Evidence) -> str:
+    """The same in words; empty where codes have no noise."""
+    state = noise_state(seen)
+    if state == KNOWN:
+        return "mean codes and the noise of every value, from the inside of the encoder"
+    if state == ASKED:
+        return (
+            "mean codes and the noise of every value, estimated from"
+            f" {seen.noise.answers} answers to each image"
+        )
+    return "nothing of the noise in the codes" if state == NOT_TOLD else ""
+
+
+def untold(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the attacks in report.json's `attacks` that were not told the noise of the codes."""
+    return [a["name"] for a in attacks if a.get(KNEW, {}).get("noise") == NOT_TOLD]
+
+
+def is_told(attack: Mapping[str, Any]) -> bool:
+    """Whether an entry of `attacks` knew something of the noise."""
+    return attack.get(KNEW, {}).get("noise") in TOLD

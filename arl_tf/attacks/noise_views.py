@@ -1,0 +1,64 @@
+"""How attackers see noisy codes: values scaled by what they tell, and noise that is drawn anew."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.models.standardisation import standardisation
+
+# A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
+FEW_LEVELS = 64
+LOOKED_AT = 4096
+
+
+def signal_variance(noise: CodeNoise) -> np.ndarray:
+    """The variance of mean codes, value by value, without the noise in them; float64 [...]."""
+    total = noise.public_means.var(axis=0, dtype=np.float64)
+    return np.maximum(total - noise.remaining * np.square(noise.deviation, dtype=np.float64), 0.0)
+
+
+def signal_to_noise(noise: CodeNoise) -> float:
+    """The mean over values of signal variance to noise variance."""
+    return float((signal_variance(noise) / np.square(noise.deviation, dtype=np.float64)).mean())
+
+
+def seen_codes(pairs: PublicPairs, noise: CodeNoise | None) -> Callable[[np.ndarray], np.ndarray]:
+    """How a network sees codes: standardised, and where noise is known weighted by what they tell.
+
+    A value u of signal variance s and noise variance v is seen as (u - mean) sqrt(s) / (s + v): of
+    variance s / (s + v), its signal's share. One that is all noise is seen as 0.
+
+    Returns:
+        codes [n, ...] -> float32 of the same shape.
+    """
+    if noise is None:
+        return standardisation(pairs.codes)
+    signal = signal_variance(noise)
+    weight = np.sqrt(signal) / (signal + np.square(noise.deviation, dtype=np.float64))
+    mean = noise.public_means.mean(axis=0, dtype=np.float64)
+    return lambda codes: ((codes - mean) * weight).astype(np.float32)
+
+
+def fresh_codes(
+    pairs: PublicPairs, noise: CodeNoise | None
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """A function that gives public codes of rows with noise drawn anew: (rows, rng) -> [n, ...].
+
+    The mean codes with as much Gaussian noise as they lack. The codes at hand where no noise is
+    known, and where codes are rounded to few levels: noise would make others of them.
+    """
+    if noise is None or noise.remaining >= 1 or takes_few_levels(pairs.codes):
+        return lambda rows, rng: pairs.codes[rows]
+    deviation = noise.deviation * np.float32(np.sqrt(1 - noise.remaining))
+
+    def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        drawn = rng.standard_normal((len(rows), *deviation.shape), np.float32)
+        return noise.public_means[rows] + deviation * drawn
+
+    return draw
+
+
+def takes_few_levels(codes: np.ndarray) -> bool:
+    """Whether codes [N, ...] are rounded so coarsely that their values repeat."""
+    return len(np.unique(codes.reshape(-1)[:LOOKED_AT])) <= FEW_LEVELS

@@ -1,0 +1,118 @@
+"""What attackers get to know of the noise in codes: from the encoder's inside, or by asking again.
+
+Both rest on a mean code for each public image, and on how far single codes lie from it.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.sealed_images import Rows
+from arl_tf.data.image_sets import to_float
+
+# A further set of codes of the public images, with noise of its own.
+ANSWERS_NOISE = 105
+ENCODED_AT_ONCE = 128
+# No value has less noise than this share of what public codes vary by: it would count for all.
+LEAST_SHARE = 1e-6
+# Below it nothing is estimated: a variance needs two values.
+FEWEST_ANSWERS = 2
+
+
+def known_noise(
+    subject: AuditedEncoder, pairs: PublicPairs, codes_per_photo: int
+) -> CodeNoise | None:
+    """What a white-box attacker knows of the noise in codes that differ each time.
+
+    Mean codes come from the encoder itself. The variances of Gaussian noise are those of encoder
+    and channel. Where the codes are limited or rounded, or the encoder is a file, they are measured
+    as the mean squared distance of public codes from their means: what rounding adds is in it.
+
+    Args:
+        subject: the encoder and its channel.
+        pairs: public images and their codes.
+        codes_per_photo: codes that attackers average.
+
+    Returns:
+        None where the encoder's inside is not at hand.
+    """
+    if subject.white_box is None:
+        return None
+    means = mean_codes(subject, pairs.images)
+    variance = gaussian_variance(subject)
+    if variance is None:
+        variance = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
+    else:
+        variance = variance / codes_per_photo
+    return CodeNoise(deviation_of(variance, pairs.codes), means)
+
+
+def mean_codes(subject: AuditedEncoder, images: np.ndarray) -> np.ndarray:
+    """What codes of uint8 [N, S, S, 3] are on average, from the inside; float32 [N, ...]."""
+    encode = tf.function(subject.white_box, reduce_retracing=True)
+    means = [
+        encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
+        for start in range(0, len(images), ENCODED_AT_ONCE)
+    ]
+    return np.concatenate(means)
+
+
+def gaussian_variance(subject: AuditedEncoder) -> np.ndarray | None:
+    """Variance of a code's noise float64 [...] where it is Gaussian and known; else None."""
+    channel = subject.channel
+    if channel.clip or subject.levels:
+        return None
+    if subject.signal_share is None:
+        return None
+    return 1.0 - subject.signal_share.astype(np.float64) + channel.noise**2
+
+
+def asked_noise(
+    rows: Rows,
+    cache: CodeCache,
+    subject: AuditedEncoder,
+    pairs: PublicPairs,
+    *,
+    answers: int,
+    codes_per_photo: int,
+    seed: int,
+) -> CodeNoise | None:
+    """What asking the encoder again about its public images tells of the noise in their codes.
+
+    The mean of n answers, one of them the code at hand, and from the distance of that code to the
+    mean the variance of every value. Where attackers average k codes of each photo, the code at
+    hand is k answers, and at least as many are asked for beside it.
+
+    Args:
+        rows: who is who.
+        cache: of single codes.
+        subject: the encoder and its channel.
+        pairs: public images and their codes, from `public_pairs` of the same rows.
+        answers: n, >= 1; for each public image.
+        codes_per_photo: k, codes that attackers average.
+        seed: of the audit.
+
+    Returns:
+        None where the encoder can't be asked, and where n is less than FEWEST_ANSWERS.
+    """
+    if subject.encoder is None or answers < FEWEST_ANSWERS:
+        return None
+    further = max(answers - codes_per_photo, codes_per_photo)
+    total = codes_per_photo + further
+    means_of = cache.repeated(further)
+    draw = ANSWERS_NOISE + seed
+    asked = [means_of.codes(rows.attacker, draw), means_of.query("mirrored", rows.attacker, draw)]
+    means = (codes_per_photo * pairs.codes + further * np.concatenate(asked)) / total
+    spread = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
+    # The code at hand is part of the mean, which is by so much nearer to it than the truth.
+    remaining = codes_per_photo / total
+    deviation = deviation_of(spread / (1 - remaining), pairs.codes)
+    return CodeNoise(deviation, means.astype(np.float32), total, remaining)
+
+
+def deviation_of(variance: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Deviation float32 [...] of a variance; a value without noise gets next to none."""
+    least = LEAST_SHARE * max(float(np.var(codes, dtype=np.float64)), np.finfo(np.float32).tiny)
+    return np.sqrt(np.maximum(variance, least)).astype(np.float32)

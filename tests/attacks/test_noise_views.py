@@ -1,0 +1,82 @@
+"""What networks see of noisy codes, by values whose signal and noise are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks import noise_views
+from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.models.standardisation import standardisation
+
+COUNT = 4000
+SIGNAL = np.array([2.0, 1.0, 0.0], np.float32)
+DEVIATION = np.array([1.0, 3.0, 1.0], np.float32)
+RNG = np.random.default_rng(0)
+MEANS = (5 + SIGNAL * RNG.standard_normal((COUNT, 3))).astype(np.float32)
+IMAGES = np.zeros((COUNT, 2, 2, 3), np.uint8)
+
+
+def noisy(means):
+    return means + DEVIATION * RNG.standard_normal(means.shape).astype(np.float32)
+
+
+PAIRS = PublicPairs(noisy(MEANS), IMAGES, noisy(MEANS[:9]), IMAGES[:9])
+KNOWN = CodeNoise(DEVIATION, MEANS)
+ASKED = CodeNoise(DEVIATION, (noisy(MEANS) + noisy(MEANS)) / 2, answers=2, remaining=0.5)
+
+
+@pytest.mark.parametrize("noise", [KNOWN, ASKED])
+def test_signal_variance_leaves_out_the_noise_that_means_still_carry(noise):
+    found = noise_views.signal_variance(noise)
+    np.testing.assert_allclose(found, np.square(SIGNAL), atol=0.5)
+    assert noise_views.signal_to_noise(noise) == pytest.approx((4 + 1 / 9) / 3, rel=0.1)
+
+
+def test_each_value_is_seen_with_the_variance_of_its_signal_s_share():
+    seen = noise_views.seen_codes(PAIRS, KNOWN)(PAIRS.codes)
+    np.testing.assert_allclose(seen.var(axis=0), [4 / 5, 1 / 10, 0], atol=0.06)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=0.06)
+
+
+def test_without_noise_codes_are_standardised():
+    np.testing.assert_array_equal(
+        noise_views.seen_codes(PAIRS, None)(PAIRS.codes), standardisation(PAIRS.codes)(PAIRS.codes)
+    )
+
+
+@pytest.mark.parametrize("noise", [KNOWN, ASKED])
+def test_fresh_codes_have_the_noise_of_codes_and_new_noise_each_time(noise):
+    draw, rng, rows = (
+        noise_views.fresh_codes(PAIRS, noise),
+        np.random.default_rng(3),
+        np.arange(COUNT),
+    )
+    first, second = draw(rows, rng), draw(rows, rng)
+    assert (first != second).all()
+    np.testing.assert_allclose((first - MEANS).std(axis=0), DEVIATION, rtol=0.06)
+
+
+def test_without_noise_or_means_the_codes_at_hand_are_drawn():
+    rows, rng = np.array([3, 1]), np.random.default_rng(0)
+    for noise in (None, KNOWN.of_single_answers(PAIRS.codes)):
+        drawn = noise_views.fresh_codes(PAIRS, noise)(rows, rng)
+        np.testing.assert_array_equal(drawn, PAIRS.codes[rows])
+
+
+def test_codes_of_few_levels_are_drawn_as_they_are():
+    rounded = dataclasses.replace(PAIRS, codes=np.round(PAIRS.codes))
+    drawn = noise_views.fresh_codes(rounded, KNOWN)(np.array([2]), np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, rounded.codes[[2]])
+
+
+def test_noise_of_some_images_is_that_of_their_rows():
+    some = KNOWN.of(np.array([4, 2]))
+    np.testing.assert_array_equal(some.public_means, MEANS[[4, 2]])
+    assert some.deviation is KNOWN.deviation
+    single = KNOWN.of_single_answers(PAIRS.codes)
+    assert single.remaining == 1.0 and single.public_means is PAIRS.codes
+
+
+def test_in_units_of_the_noise_it_has_variance_one():
+    np.testing.assert_allclose((KNOWN.in_units(PAIRS.codes - MEANS)).std(axis=0), 1, rtol=0.05)

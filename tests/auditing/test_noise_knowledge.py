@@ -1,0 +1,150 @@
+"""What attackers learn of noise, from the inside and by asking, beside noise that is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from arl_tf.attacks.evidence import PublicPairs
+from arl_tf.auditing import noise_knowledge
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.sealed_images import Rows, SealedImages
+
+COUNT, SIDE = 600, 4
+NOTHING = np.empty(0, np.int64)
+ROWS = Rows(np.arange(COUNT), NOTHING, NOTHING, NOTHING)
+# Every third value has next to no noise.
+DEVIATION = np.where(np.arange(SIDE) % 3, 0.5, 0.001).astype(np.float32)
+
+
+def mean_code(image):
+    return image[:, 0, :, 0]
+
+
+class NoisyEncoder:
+    """The first row of a picture, with noise of another deviation for each value."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+        self.asked = 0
+
+    def __call__(self, images):
+        self.asked += len(images)
+        noise = DEVIATION * self.rng.standard_normal((len(images), SIDE), np.float32)
+        return mean_code(images / np.float32(255)) + noise
+
+
+def world(tmp_path, **changes):
+    """(subject, cache, pairs) of a noisy encoder and its public images with mirror images."""
+    subject = AuditedEncoder(
+        words="noisy",
+        sha256="noisy",
+        code_shape=(SIDE,),
+        channel=Channel(),
+        encoder=NoisyEncoder(),
+        differentiable=mean_code,
+    )
+    subject = dataclasses.replace(subject, **changes)
+    images = np.random.default_rng(1).integers(0, 256, (COUNT, SIDE, SIDE, 3)).astype(np.uint8)
+    cache = CodeCache(tmp_path, subject, SealedImages(images, NOTHING, "images"))
+    codes = np.concatenate(
+        [cache.codes(ROWS.attacker, 0), cache.query("mirrored", ROWS.attacker, 0)]
+    )
+    both = np.concatenate([images, images[:, :, ::-1]])
+    return subject, cache, PublicPairs(codes, both, codes[:1], both[:1])
+
+
+def asked(tmp_path, answers, codes_per_photo=1, **changes):
+    subject, cache, pairs = world(tmp_path, **changes)
+    found = noise_knowledge.asked_noise(
+        ROWS, cache, subject, pairs, answers=answers, codes_per_photo=codes_per_photo, seed=0
+    )
+    return found, mean_code(pairs.images / np.float32(255)), subject
+
+
+@pytest.mark.parametrize("answers", [2, 8])
+def test_answers_tell_the_deviation_of_every_value_and_the_means(tmp_path, answers):
+    found, truth, _ = asked(tmp_path, answers)
+    # Five standard errors of a deviation over 1,200 images.
+    np.testing.assert_allclose(found.deviation, DEVIATION, rtol=5 / np.sqrt(2 * 2 * COUNT) * 1.5)
+    assert found.answers == answers
+    left = (found.public_means - truth).var(axis=0) / np.square(DEVIATION)
+    np.testing.assert_allclose(left, found.remaining, rtol=0.3)
+    assert found.remaining == pytest.approx(1 / answers)
+
+
+def test_answers_are_asked_for_once(tmp_path):
+    _, _, subject = asked(tmp_path, 4)
+    assert subject.encoder.asked == 4 * 2 * COUNT
+    again, _, subject = asked(tmp_path, 4)
+    assert subject.encoder.asked == 0 and again.answers == 4
+
+
+def test_one_answer_tells_nothing(tmp_path):
+    assert asked(tmp_path, 1)[0] is None
+
+
+def test_recorded_codes_answer_nothing(tmp_path):
+    subject, cache, pairs = world(tmp_path)
+    recorded = dataclasses.replace(subject, encoder=None)
+    found = noise_knowledge.asked_noise(
+        ROWS, cache, recorded, pairs, answers=8, codes_per_photo=1, seed=0
+    )
+    assert found is None
+
+
+def test_whoever_averages_codes_learns_the_noise_of_the_average(tmp_path):
+    subject, cache, pairs = world(tmp_path)
+    means = cache.repeated(4)
+    codes = [means.codes(ROWS.attacker, 0), means.query("mirrored", ROWS.attacker, 0)]
+    pairs = dataclasses.replace(pairs, codes=np.concatenate(codes))
+    found = noise_knowledge.asked_noise(
+        ROWS, cache, subject, pairs, answers=8, codes_per_photo=4, seed=0
+    )
+    np.testing.assert_allclose(found.deviation, DEVIATION / 2, rtol=0.15)
+    assert (found.answers, found.remaining) == (8, 0.5)
+
+
+def test_the_inside_tells_gaussian_noise_exactly(tmp_path):
+    share = (1 - np.square(DEVIATION)).astype(np.float32)
+    subject, _, pairs = world(tmp_path, signal_share=share, channel=Channel(noise=0.3))
+    found = noise_knowledge.known_noise(subject, pairs, codes_per_photo=9)
+    expected = np.sqrt(np.square(DEVIATION) + 0.3**2) / 3
+    np.testing.assert_allclose(found.deviation, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        found.public_means, mean_code(pairs.images / np.float32(255)), atol=1e-6
+    )
+    assert (found.answers, found.remaining) == (0, 0.0)
+
+
+def test_behind_a_channel_that_rounds_the_noise_holds_what_rounding_adds(tmp_path):
+    channel = Channel(clip=3.0, levels=7)
+    subject, _, pairs = world(tmp_path, channel=channel, signal_share=1 - np.square(DEVIATION))
+    found = noise_knowledge.known_noise(subject, pairs, codes_per_photo=1)
+    noisy = DEVIATION > 0.1
+    # Noise of half a step: rounding adds step^2 / 12 to its variance.
+    np.testing.assert_allclose(found.deviation[noisy], np.sqrt(0.25 + 1 / 12), rtol=0.1)
+
+
+def test_an_encoder_without_an_inside_tells_nothing(tmp_path):
+    subject, _, pairs = world(tmp_path, differentiable=None)
+    assert noise_knowledge.known_noise(subject, pairs, codes_per_photo=1) is None
+
+
+def test_a_value_without_noise_does_not_count_for_all():
+    codes = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    deviation = noise_knowledge.deviation_of(np.array([0.0, 1e-30, 0.25]), codes)
+    assert deviation[0] == deviation[1] == pytest.approx(1e-3 * codes.std(), rel=1e-3)
+    assert deviation[2] == 0.5
+
+
+def test_means_from_the_inside_are_those_of_the_differentiable_form(tmp_path):
+    subject, _, pairs = world(tmp_path)
+    np.testing.assert_allclose(
+        noise_knowledge.mean_codes(subject, pairs.images[:5]),
+        mean_code(tf.constant(pairs.images[:5] / np.float32(255))),
+        atol=1e-6,
+    )
