@@ -447,6 +447,14 @@ class Config:
     batch_size: int = option(
         64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
     )
+    shift_pixels: int = option(
+        0,
+        "Move each private image of a training step by up to so many pixels in each direction; 0:"
+        " not. Images are mirrored at random in any case.",
+        group="train",
+        low=0,
+        high=31,
+    )
     steps_per_epoch: int = option(
         0, "Encoder steps per epoch; 0: one pass over X1.", group="train", low=0
     )

@@ -38,6 +38,7 @@ class TrainingSettings:
     hinge_margin_perceptual: float
     mu: float
     batch_size: int
+    shift_pixels: int
     steps_per_epoch: int
     warmup_epochs: int
     decoder_warmup_epochs: int
