@@ -66,6 +66,8 @@ def test_file_that_holds_no_weights_is_refused_by_name(name, tmp_path):
         backbones.build_backbone(name, SIZE, str(damaged))
 
 
+# Keras writes weight files in a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_published_resnet50_reads_rgb_by_a_kernel_turned_round(tmp_path):
     path = str(tmp_path / "resnet50.weights.h5")
     plain = keras.applications.ResNet50(
