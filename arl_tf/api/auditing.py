@@ -123,7 +123,8 @@ def audit(
         target_labels: {0, 1} [T, A], what utility is measured on.
         task_output: codes [n, ...] -> logits [n, A], what the code is for: the floor.
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor: lets white-box
-            attackers in.
+            attackers in. Loops and conditions on tensors are `tf.while_loop` and `tf.cond` in it,
+            for Python's own `for` and `if` are not rewritten.
         noise: not taken: the audit measures an encoder's noise itself. It asks `encode` again
             (`attacker_queries` times) and compares codes with those of `differentiable`, which
             gives mean codes where there is noise.
