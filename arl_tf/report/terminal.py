@@ -6,13 +6,7 @@ from typing import Any
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report.verdict import sentences
-from arl_tf.report.wording import (
-    FLOOR_NAMES,
-    format_estimate,
-    mean_mcc,
-    one_class_words,
-    threshold_words,
-)
+from arl_tf.report.wording import FLOOR_NAMES, format_estimate, mean_mcc, one_class_words
 
 # The terminal's labels of the yardsticks, and the width of its labels.
 SHORT = {"same_person": "same person", "blurred_copy": "blurred copy", "two_strangers": "strangers"}
@@ -61,8 +55,9 @@ def utility_lines(utility: Mapping[str, Any]) -> list[str]:
         for key, words in (("accuracy", "accuracy"), ("roc_auc", "ROC AUC"))
     ]
     left_out = one_class_words(utility)
-    further = [words for words in (threshold_words(utility), left_out) if words]
-    return [f"Utility: {', '.join(figures)}", *further]
+    at_0 = utility.get("mean_mcc_at_0", {}).get("value")
+    thresholds = [] if at_0 is None else [f"With thresholds of 0: mean MCC {at_0:.3f}"]
+    return [f"Utility: {', '.join(figures)}", *thresholds, *([left_out] if left_out else [])]
 
 
 def width(measure: str) -> int:
