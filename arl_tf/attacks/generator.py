@@ -197,7 +197,7 @@ def autoencoder_step(
     features = evidence.perceptual_features
     kl_weight = 2 * PIXEL_VARIANCE / np.prod(generator.output_shape[1:])
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(images):
         image = tf.cast(images, tf.float32) / 255.0
         with tf.GradientTape() as tape:
