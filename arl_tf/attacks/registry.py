@@ -151,7 +151,7 @@ ATTACKERS: dict[str, Attacker] = {
         noise_aware.map_attack,
         "standard",
         starts_from="wiener",
-        needs=("encode", "known_noise"),
+        needs=("encode", "noise"),
         missing=NO_NOISE,
     ),
     "map_joined": white_box(
@@ -159,7 +159,7 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         joined_within_limit,
         starts_from="wiener_joined",
-        needs=("encode", "known_noise", "other_domain"),
+        needs=("encode", "noise", "other_domain"),
         missing=NO_OTHER_DATA,
     ),
     "decoder_dense": decoder(
