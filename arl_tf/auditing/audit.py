@@ -117,9 +117,10 @@ def audit(
         originals=originals,
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
-        measured=measure_all(
-            judges, originals, [made.name for made in (*tasks, *curve)], others, store
-        ),
+        measured={
+            **measure_all(judges, originals, [task.name for task in tasks], others, store),
+            **measure_all(judges, originals, [point.name for point in curve], {}, store),
+        },
         curve=tuple(curve),
         yardsticks=measure_yardsticks(
             judges,
