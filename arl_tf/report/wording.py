@@ -57,6 +57,16 @@ READINGS = {
         "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
         " face.",
     ),
+    "fused": (
+        "a mean of several attackers' pictures",
+        "Pictures that several attackers made of the {source}, laid over each other with weights"
+        " that suit public images best.",
+    ),
+    "amplified": (
+        "a picture with its features enlarged",
+        "Another attacker's picture, moved away from the mean face. Its colours may look too"
+        " strong; the face is recognised better.",
+    ),
     "": (
         "a decoder's picture",
         "A network learned from public images to draw the picture from the {source}. Where the"
