@@ -165,7 +165,17 @@ def describe_identity_probe(found: Measurements) -> dict[str, Any] | None:
     count = len(found.rows.attacker)
     identities = found.images.identities[found.rows.attacker]
     settings = {"seed": found.settings.seed, "samples": found.settings.bootstrap_samples}
-    on_code = probes.identity_probe(found.evidence.pairs.codes[:count], identities, **settings)
+    codes, noise = found.evidence.pairs.codes[:count], found.evidence.noise
+    if noise is None:
+        on_code = probes.identity_probe(codes, identities, **settings)
+    else:
+        on_code = probes.identity_probe(
+            noise.in_units(codes),
+            identities,
+            means=noise.in_units(noise.public_means[:count]),
+            remaining=noise.remaining,
+            **settings,
+        )
     outputs = found.evidence.task_outputs
     if on_code is None or outputs is None:
         return on_code

@@ -20,7 +20,7 @@ HIDDEN_DROPOUT = 0.5
 EPOCHS, PATIENCE, BATCH = 60, 4, 64
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-2
 FEWEST_PEOPLE, MOST_PEOPLE = 10, 200
-COMPONENTS = 64
+COMPONENTS, NOISY_COMPONENTS = 64, 256
 SHRINKAGES = (0.3, 0.1, 0.01, 1e-3, 1e-4, 1e-6)
 
 
@@ -161,7 +161,14 @@ def best_thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def identity_probe(
-    codes: np.ndarray, identities: np.ndarray, *, seed: int, samples: int, min_images: int = 2
+    codes: np.ndarray,
+    identities: np.ndarray,
+    *,
+    seed: int,
+    samples: int,
+    min_images: int = 2,
+    means: np.ndarray | None = None,
+    remaining: float = 0.0,
 ) -> dict[str, Any] | None:
     """Closed-set identification: which of the known people does a code show?
 
@@ -175,6 +182,9 @@ def identity_probe(
         seed: chooses people where there are more than MOST_PEOPLE, and draws resamples.
         samples: bootstrap resamples of people.
         min_images: of a person who is asked for, >= 2.
+        means: float32 [N, ...], mean codes of the same images, where the noise is known: what is
+            learned from, while the codes asked for are noisy ones. Both are in units of the noise.
+        remaining: share of the noise's variance that the means carry.
 
     Returns:
         {"people", "images", "accuracy": {"value", "ci95"}, "chance"}, images being those of these
@@ -193,9 +203,14 @@ def identity_probe(
         return None
     asked = last_rows(identities, people)
     known = np.setdiff1d(np.arange(len(codes)), asked)
-    seen = principal_components(codes, known)
-    shrinkage = best_shrinkage(seen[known], identities[known])
-    named = identify(seen[known], identities[known], seen[asked], people, shrinkage)
+    if means is None:
+        seen = learned = principal_components(codes, known)
+        noise = 0.0
+    else:
+        seen, learned = noisy_components(codes, means, known)
+        noise = 1.0 - remaining
+    shrinkage = best_shrinkage(learned[known], identities[known], seen[known], noise)
+    named = identify(learned[known], identities[known], seen[asked], people, shrinkage, noise)
     hits = (named == people).astype(np.float64)
     weights = measures.identity_weights(people, samples, seed)
     return {
@@ -229,12 +244,36 @@ def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     return projected(flat[known], COMPONENTS)(flat)
 
 
-def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
+def noisy_components(
+    codes: np.ndarray, means: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and mean codes [N, ...], in units of their noise, in components of the known means.
+
+    The components are orthonormal: along each the noise has variance 1. Both float64 [N, C].
+    """
+    flat, mean_rows = (each.reshape(len(each), -1).astype(np.float64) for each in (codes, means))
+    project = projected(mean_rows[known], NOISY_COMPONENTS)
+    return project(flat), project(mean_rows)
+
+
+def best_shrinkage(
+    codes: np.ndarray,
+    identities: np.ndarray,
+    asked_codes: np.ndarray | None = None,
+    noise: float = 0.0,
+) -> float:
     """The one of SHRINKAGES with which most people are told by what is known of them.
 
     The last image of everybody with several is asked for. Of equally good ones the smallest, which
     hides least; the first of SHRINKAGES where too few people have several.
+
+    Args:
+        codes: float64 [N, D], to learn from.
+        identities: int [N].
+        asked_codes: likewise of the same images, as they are when they are asked for; None: alike.
+        noise: as `identify`.
     """
+    asked_codes = codes if asked_codes is None else asked_codes
     unique, counts = np.unique(identities, return_counts=True)
     people = unique[counts > 1]
     if len(people) < FEWEST_PEOPLE:
@@ -243,7 +282,9 @@ def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
     known = np.setdiff1d(np.arange(len(codes)), asked)
     rates = []
     for shrinkage in SHRINKAGES:
-        named = identify(codes[known], identities[known], codes[asked], people, shrinkage)
+        named = identify(
+            codes[known], identities[known], asked_codes[asked], people, shrinkage, noise
+        )
         rates.append((named == people).mean())
     return min(s for s, rate in zip(SHRINKAGES, rates, strict=True) if rate == max(rates))
 
@@ -254,6 +295,7 @@ def identify(
     asked: np.ndarray,
     people: np.ndarray,
     shrinkage: float,
+    noise: float = 0.0,
 ) -> np.ndarray:
     """The person whom each code shows, by Fisher's linear discriminant (Rao 1948).
 
@@ -265,6 +307,7 @@ def identify(
         asked: float64 [M, D].
         people: int [P], sorted, among the identities; the answers to choose from.
         shrinkage: share of the sphere in the covariance within people, in (0, 1].
+        noise: variance that the asked codes have in each direction and the known ones have not.
 
     Returns:
         int [M].
@@ -276,7 +319,7 @@ def identify(
     deviations = codes - means[person]
     within = deviations.T @ deviations / max(len(codes) - len(unique), 1)
     sphere = np.eye(len(within)) * max(np.square(codes).mean(), 1e-12)
-    within = (1 - shrinkage) * within + shrinkage * sphere
+    within = (1 - shrinkage) * within + shrinkage * sphere + noise * np.eye(len(within))
     means = means[np.searchsorted(unique, people)]
     weights = linalg.solve(within, means.T, assume_a="pos")
     scores = asked @ weights - 0.5 * (means.T * weights).sum(axis=0)

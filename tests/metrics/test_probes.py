@@ -201,6 +201,30 @@ def test_discriminant_is_scikit_learns():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_knowledge_of_the_noise_names_more_people():
+    means = np.concatenate(
+        [noise(PEOPLE, 4, (8,))[identities()], np.zeros((PEOPLE * EACH, 40), np.float32)], axis=1
+    )
+    means += 0.2 * noise(PEOPLE * EACH, 5, (48,))
+    deviation = np.concatenate([np.full(8, 0.8), np.full(40, 3.0)]).astype(np.float32)
+    codes = means + deviation * noise(PEOPLE * EACH, 6, (48,))
+    untold = identified(codes)["accuracy"]["value"]
+    told = identified(codes / deviation, means=means / deviation)["accuracy"]["value"]
+    assert told > untold + 0.1
+
+
+def test_noise_of_the_asked_codes_widens_the_covariance_within_people():
+    people = np.arange(12).repeat(4)
+    codes = noise(12, 8, (5,))[people] + noise(48, 9, (5,))
+    codes = (codes - codes.mean(axis=0)).astype(np.float64)
+    asked = rng(1).normal(size=(50, 5))
+    # With far more noise than deviation within people, the nearest mean is the likeliest.
+    found = probes.identify(codes, people, asked, np.arange(12), 1e-6, noise=1e9)
+    means = np.stack([codes[people == person].mean(axis=0) for person in range(12)])
+    distances = np.square(asked[:, None] - means).sum(axis=2)
+    np.testing.assert_array_equal(found, distances.argmin(axis=1))
+
+
 def test_only_people_who_are_asked_for_are_named():
     people = np.arange(PEOPLE).repeat(2)
     codes = noise(len(people), 1, (6,)).astype(np.float64)
