@@ -1,5 +1,6 @@
 """What else can be read from a code: attributes that are not in the task, and who it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ HIDDEN_DROPOUT = 0.5
 EPOCHS, PATIENCE, BATCH = 60, 4, 64
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-2
 FEWEST_PEOPLE, MOST_PEOPLE = 10, 200
-COMPONENTS, NOISY_COMPONENTS = 64, 256
+COMPONENTS = 64
 SHRINKAGES = (0.3, 0.1, 0.01, 1e-3, 1e-4, 1e-6)
 
 
@@ -34,6 +35,7 @@ def attribute_probe(
     names: tuple[str, ...],
     *,
     seed: int,
+    scale: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
     """MCC with which a linear and a multilayer probe read attributes from codes.
 
@@ -49,6 +51,7 @@ def attribute_probe(
         target_labels: {0, 1} [M, K]; for the evaluation only.
         names: K names.
         seed: of the probes.
+        scale: codes -> codes as the probes see them, of the same shape; None: standardised.
 
     Returns:
         name -> {"linear": mcc, "mlp": mcc}, in [-1, 1].
@@ -59,7 +62,7 @@ def attribute_probe(
     check_labels(public_codes, public_labels, names, "public")
     check_labels(held_out_codes, held_out_labels, names, "held-out")
     check_labels(target_codes, target_labels, names, "target")
-    scale = standardisation(public_codes)
+    scale = scale or standardisation(public_codes)
     public, held_out, target = (
         scale(codes).reshape(len(codes), -1)
         for codes in (public_codes, held_out_codes, target_codes)
@@ -168,7 +171,7 @@ def identity_probe(
     samples: int,
     min_images: int = 2,
     means: np.ndarray | None = None,
-    remaining: float = 0.0,
+    lacking: float = 1.0,
 ) -> dict[str, Any] | None:
     """Closed-set identification: which of the known people does a code show?
 
@@ -182,9 +185,9 @@ def identity_probe(
         seed: chooses people where there are more than MOST_PEOPLE, and draws resamples.
         samples: bootstrap resamples of people.
         min_images: of a person who is asked for, >= 2.
-        means: float32 [N, ...], mean codes of the same images, where the noise is known: what is
-            learned from, while the codes asked for are noisy ones. Both are in units of the noise.
-        remaining: share of the noise's variance that the means carry.
+        means: float32 [N, ...], what the codes are on average, where that is known: then both are
+            in units in which the noise of every value has variance 1.
+        lacking: variance of the noise that `codes` have and `means` have not, in [0, 1].
 
     Returns:
         {"people", "images", "accuracy": {"value", "ci95"}, "chance"}, images being those of these
@@ -203,13 +206,9 @@ def identity_probe(
         return None
     asked = last_rows(identities, people)
     known = np.setdiff1d(np.arange(len(codes)), asked)
-    if means is None:
-        seen = learned = principal_components(codes, known)
-        noise = 0.0
-    else:
-        seen, learned = noisy_components(codes, means, known)
-        noise = 1.0 - remaining
-    shrinkage = best_shrinkage(learned[known], identities[known], seen[known], noise)
+    learned, seen = principal_components(codes, known, means)
+    noise = 0.0 if means is None else lacking
+    shrinkage = best_shrinkage(learned[known], seen[known], identities[known], noise)
     named = identify(learned[known], identities[known], seen[asked], people, shrinkage, noise)
     hits = (named == people).astype(np.float64)
     weights = measures.identity_weights(people, samples, seed)
@@ -238,42 +237,30 @@ def last_rows(identities: np.ndarray, people: np.ndarray) -> np.ndarray:
     return np.array([np.flatnonzero(identities == person)[-1] for person in people])
 
 
-def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Codes [N, ...] in the first principal components of the known rows; float64 [N, C]."""
-    flat = standardisation(codes[known])(codes).reshape(len(codes), -1).astype(np.float64)
-    return projected(flat[known], COMPONENTS)(flat)
-
-
-def noisy_components(
-    codes: np.ndarray, means: np.ndarray, known: np.ndarray
+def principal_components(
+    codes: np.ndarray, known: np.ndarray, means: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and mean codes [N, ...], in units of their noise, in components of the known means.
+    """(What is learned from, codes), in the principal components of known rows of the first.
 
-    The components are orthonormal: along each the noise has variance 1. Both float64 [N, C].
+    Both float64 [N, C]. What is learned from are standardised codes, or mean codes as they are.
     """
-    flat, mean_rows = (each.reshape(len(each), -1).astype(np.float64) for each in (codes, means))
-    project = projected(mean_rows[known], NOISY_COMPONENTS)
-    return project(flat), project(mean_rows)
+    if means is None:
+        codes = means = standardisation(codes[known])(codes)
+    flat = (values.reshape(len(values), -1).astype(np.float64) for values in (means, codes))
+    learned, seen = flat
+    project = projected(learned[known], COMPONENTS)
+    return project(learned), project(seen)
 
 
 def best_shrinkage(
-    codes: np.ndarray,
-    identities: np.ndarray,
-    asked_codes: np.ndarray | None = None,
-    noise: float = 0.0,
+    learned: np.ndarray, codes: np.ndarray, identities: np.ndarray, noise: float
 ) -> float:
     """The one of SHRINKAGES with which most people are told by what is known of them.
 
-    The last image of everybody with several is asked for. Of equally good ones the smallest, which
-    hides least; the first of SHRINKAGES where too few people have several.
-
-    Args:
-        codes: float64 [N, D], to learn from.
-        identities: int [N].
-        asked_codes: likewise of the same images, as they are when they are asked for; None: alike.
-        noise: as `identify`.
+    The last image of everybody with several is asked for: its code, by what the other images gave
+    to learn from. Of equally good ones the smallest, which hides least; the first of SHRINKAGES
+    where too few people have several.
     """
-    asked_codes = codes if asked_codes is None else asked_codes
     unique, counts = np.unique(identities, return_counts=True)
     people = unique[counts > 1]
     if len(people) < FEWEST_PEOPLE:
@@ -282,9 +269,7 @@ def best_shrinkage(
     known = np.setdiff1d(np.arange(len(codes)), asked)
     rates = []
     for shrinkage in SHRINKAGES:
-        named = identify(
-            codes[known], identities[known], asked_codes[asked], people, shrinkage, noise
-        )
+        named = identify(learned[known], identities[known], codes[asked], people, shrinkage, noise)
         rates.append((named == people).mean())
     return min(s for s, rate in zip(SHRINKAGES, rates, strict=True) if rate == max(rates))
 
@@ -307,7 +292,7 @@ def identify(
         asked: float64 [M, D].
         people: int [P], sorted, among the identities; the answers to choose from.
         shrinkage: share of the sphere in the covariance within people, in (0, 1].
-        noise: variance that the asked codes have in each direction and the known ones have not.
+        noise: variance in every direction that the codes asked for have beside the known ones.
 
     Returns:
         int [M].
