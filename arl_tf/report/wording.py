@@ -68,6 +68,11 @@ READINGS = {
         "Another attacker's picture, moved away from the mean face. Its colours may look too"
         " strong; the face is recognised better.",
     ),
+    "deep_image_prior": (
+        "a picture with nearly the same code",
+        "An untrained network was changed until the code of its picture was nearly the code under"
+        " attack. It started at the mean of the public images.",
+    ),
     "": (
         "a decoder's picture",
         "A network learned from public images to draw the picture from the {source}. Where the"
