@@ -430,4 +430,5 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         "the reference given",
         {name: reference._report.per_image[name] for name in names},
         tuple(reference.content["codes"]["shape"]),
+        reference._report.candidate_hits,
     )

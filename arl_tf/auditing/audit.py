@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
+from arl_tf.auditing import attack_runs, attack_store, candidate_match, content, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -40,6 +40,7 @@ class AuditReport:
         originals: uint8 [N, S, S, 3].
         names: N image names.
         test_hash: of the names.
+        candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
     """
 
     content: dict[str, Any]
@@ -49,6 +50,7 @@ class AuditReport:
     originals: np.ndarray
     names: tuple[str, ...]
     test_hash: str
+    candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def audit(
@@ -115,6 +117,14 @@ def audit(
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
         public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
         fitted_head=subject.task_output is not context.subject.task_output,
+        candidates=candidate_match.match(
+            settings,
+            subject,
+            evidence,
+            sealed[rows.target],
+            images.identities[rows.target],
+            rows.target,
+        ),
         provenance=context.provenance,
     )
     return report_of(found, store, others, sealed[rows.target])
@@ -188,6 +198,7 @@ def report_of(
         originals=originals,
         names=names,
         test_hash=names_hash(names),
+        candidate_hits=found.candidates.hits,
     )
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.auditing import candidate_match
 from arl_tf.auditing.measurements import Measurements
+from arl_tf.auditing.remarks import comparable_candidates
 from arl_tf.metrics import linkage, probes, utility
 from arl_tf.models import capacity
 
@@ -25,6 +27,7 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "linkage": linked,
         "attribute_probe": describe_attribute_probe(found),
         "identity_probe": describe_identity_probe(found),
+        "candidate_match": describe_candidates(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
         "noisy": is_noisy(found),
@@ -128,6 +131,14 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
         metric: {"code": values, "task_output": on_output.get(metric)}
         for metric, values in on_code.items()
     }
+
+
+def describe_candidates(found: Measurements) -> dict[str, Any]:
+    """Is a code of this photo? Beside the same from the task output and an unprotected code."""
+    reference = None
+    if found.reference and comparable_candidates(found):
+        reference = found.reference.candidate_hits
+    return candidate_match.describe(found.candidates, reference, found.weights(found.rows.target))
 
 
 def describe_attribute_probe(found: Measurements) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from arl_tf.utils import run_files
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
+# Before the names of candidates' hits in that file; no attack has such a name.
+CANDIDATES = "candidates:"
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -28,11 +30,13 @@ class Reference:
         workdir: its run directory, as given.
         per_attack: attack -> measure -> per-image values float64 [N].
         code_shape: of its codes.
+        candidate_hits: see `candidate_match.CandidateMatch`; empty in older audits.
     """
 
     workdir: str
     per_attack: PerImage
     code_shape: tuple[int, ...]
+    candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def worst_attacks(per_attack: PerImage) -> dict[str, str]:
@@ -174,11 +178,17 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             for name in saved["attacks"].tolist()
         }
         code_shape = tuple(saved["code_shape"].tolist())
+        # Audits before version 0.2 kept none.
+        candidate_hits = {
+            name.removeprefix(CANDIDATES): saved[name]
+            for name in saved.files
+            if name.startswith(CANDIDATES)
+        }
     if measured_on != test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape)
+    return Reference(workdir, per_attack, code_shape, candidate_hits)
 
 
 def save_measures(
@@ -187,13 +197,14 @@ def save_measures(
     attack_names: Sequence[str],
     test_hash: str,
     code_shape: Sequence[int],
+    candidate_hits: Mapping[str, np.ndarray],
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
         f"{name}/{measure}": values
         for name, measures in per_image.items()
         for measure, values in measures.items()
-    }
+    } | {CANDIDATES + name: values for name, values in candidate_hits.items()}
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
         unfinished,

@@ -9,6 +9,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
+from arl_tf.auditing.candidate_match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
@@ -39,6 +40,7 @@ class Measurements:
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
         fitted_head: whether the audit had to fit the task head.
+        candidates: how often the right candidate photo was found.
         provenance: facts for the report.
     """
 
@@ -57,6 +59,7 @@ class Measurements:
     utility_codes: np.ndarray
     public_embeddings: np.ndarray
     fitted_head: bool
+    candidates: CandidateMatch
     provenance: Mapping[str, Any]
 
     def weights(self, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import plots, summary
+from arl_tf.report import candidates, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
@@ -71,6 +71,8 @@ def render(
         mean_mcc=mean_mcc(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
+        candidate_rows=list(candidates.table(content)),
+        candidate_columns=candidates.COLUMNS.values(),
         wall=wall,
         attacks_by_reading=attacks_by_reading(content),
         readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),
