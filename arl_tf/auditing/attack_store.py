@@ -62,18 +62,19 @@ class AttackStore:
         """A finished attack's reconstructions, uint8 [M, S, S, 3]."""
         return self._read(self.result_path(name), lambda saved: saved["reconstructions"])
 
+    def held_out_pictures(self, name: str) -> np.ndarray:
+        """A finished attack's reconstructions of the held-out images, uint8 [H, S, S, 3]."""
+        return self._read(self.result_path(name), lambda saved: saved["held_out_reconstructions"])
+
     def load(self, name: str) -> AttackResult | None:
         """A finished attack as it was, but for its pictures' rounding to 8 bits; or None."""
         facts = self.facts(name)
         if facts is None:
             return None
-        held_out = self._read(
-            self.result_path(name), lambda saved: saved["held_out_reconstructions"]
-        )
         return AttackResult(
             **{**facts, "held_out_loss": tuple(facts["held_out_loss"])},
             reconstructions=to_unit(self.pictures(name)),
-            held_out_reconstructions=to_unit(held_out),
+            held_out_reconstructions=to_unit(self.held_out_pictures(name)),
         )
 
     def save_measures(self, name: str, measures: Mapping[str, np.ndarray]) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, candidate_match, content, yardsticks
+from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
+from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
@@ -18,6 +19,10 @@ from arl_tf.auditing.evidence_collection import (
     on_task_output,
     with_task_head,
 )
+from arl_tf.auditing.identity import findings
+from arl_tf.auditing.identity import runs as identity_runs
+from arl_tf.auditing.identity.runs import CODE
+from arl_tf.auditing.identity.spaces import identity_spaces
 from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
@@ -40,6 +45,7 @@ class AuditReport:
         originals: uint8 [N, S, S, 3].
         names: N image names.
         test_hash: of the names.
+        identity: network -> attack on identity from the code -> measure -> float64 [N].
         candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
     """
 
@@ -50,6 +56,9 @@ class AuditReport:
     originals: np.ndarray
     names: tuple[str, ...]
     test_hash: str
+    identity: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]] = dataclasses.field(
+        default_factory=dict
+    )
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
@@ -88,12 +97,14 @@ def audit(
     )
     store = open_store(settings, images, rows, sealed, context)
     tasks = attack(settings, evidence, store)
-    sealed.unseal()
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
+    spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
+    sealed.unseal()
     originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
     others = baselines(subject, evidence, sealed[rows.attacker])
     found = Measurements(
@@ -115,15 +126,19 @@ def audit(
         photographs=context.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
-        public_embeddings=reconstruction.embeddings(judges, sealed[rows.attacker]),
+        public_embeddings=spaces.public_embeddings,
+        identity=findings.measure(
+            predictions, spaces.original_directions(originals), originals.identities
+        ),
         fitted_head=subject.task_output is not context.subject.task_output,
-        candidates=candidate_match.match(
+        candidates=match.match(
             settings,
             subject,
             evidence,
             sealed[rows.target],
             images.identities[rows.target],
             rows.target,
+            images.identities[rows.attacker] if images.identities_known else None,
         ),
         provenance=context.provenance,
     )
@@ -198,6 +213,7 @@ def report_of(
         originals=originals,
         names=names,
         test_hash=names_hash(names),
+        identity=found.identity.on(CODE),
         candidate_hits=found.candidates.hits,
     )
 

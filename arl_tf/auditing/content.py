@@ -8,6 +8,7 @@ import numpy as np
 from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
+from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, utility
@@ -49,6 +50,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         },
         "leakage": leaks,
         "codes": describe_codes(found),
+        "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
         "reference": reference,
         "training_adversary": adversary,
         "warnings": remarks.warnings(found, attacks, worst, adversary, reference),

@@ -17,6 +17,8 @@ from arl_tf.utils import run_files
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
+# What keys of attacks on identity begin with in MEASURES_FILE.
+IDENTITY = "identity_attacks"
 # Before the names of candidates' hits in that file; no attack has such a name.
 CANDIDATES = "candidates:"
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
@@ -30,12 +32,15 @@ class Reference:
         workdir: its run directory, as given.
         per_attack: attack -> measure -> per-image values float64 [N].
         code_shape: of its codes.
-        candidate_hits: see `candidate_match.CandidateMatch`; empty in older audits.
+        identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
+            older versions.
+        candidate_hits: see `candidates.match.CandidateMatch`; empty in older audits.
     """
 
     workdir: str
     per_attack: PerImage
     code_shape: tuple[int, ...]
+    identity: Mapping[str, PerImage] = dataclasses.field(default_factory=dict)
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
@@ -178,17 +183,26 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             for name in saved["attacks"].tolist()
         }
         code_shape = tuple(saved["code_shape"].tolist())
-        # Audits before version 0.2 kept none.
+        identity = identity_measures(saved)
         candidate_hits = {
-            name.removeprefix(CANDIDATES): saved[name]
-            for name in saved.files
-            if name.startswith(CANDIDATES)
+            key.removeprefix(CANDIDATES): saved[key] for key in saved if key.startswith(CANDIDATES)
         }
     if measured_on != test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape, candidate_hits)
+    return Reference(workdir, per_attack, code_shape, identity, candidate_hits)
+
+
+def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
+    """Network -> attack on identity -> measure -> float64 [N], of `save_measures`' arrays."""
+    found: dict[str, dict[str, dict]] = {}
+    for key in saved:
+        kind, _, rest = key.partition("/")
+        if kind == IDENTITY and rest.count("/") == 2:
+            network, attack, measure = rest.split("/")
+            found.setdefault(network, {}).setdefault(attack, {})[measure] = saved[key]
+    return found
 
 
 def save_measures(
@@ -197,14 +211,22 @@ def save_measures(
     attack_names: Sequence[str],
     test_hash: str,
     code_shape: Sequence[int],
-    candidate_hits: Mapping[str, np.ndarray],
+    identity: Mapping[str, PerImage] | None = None,
+    candidate_hits: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
         f"{name}/{measure}": values
         for name, measures in per_image.items()
         for measure, values in measures.items()
-    } | {CANDIDATES + name: values for name, values in candidate_hits.items()}
+    }
+    arrays |= {
+        f"{IDENTITY}/{network}/{attack}/{measure}": values
+        for network, attacks in (identity or {}).items()
+        for attack, measures in attacks.items()
+        for measure, values in measures.items()
+    }
+    arrays |= {CANDIDATES + name: values for name, values in (candidate_hits or {}).items()}
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
         unfinished,

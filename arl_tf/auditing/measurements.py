@@ -9,8 +9,9 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
-from arl_tf.auditing.candidate_match import CandidateMatch
+from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
@@ -39,6 +40,7 @@ class Measurements:
         utility_codes: codes of `rows.utility`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
+        identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
         candidates: how often the right candidate photo was found.
         provenance: facts for the report.
@@ -58,6 +60,7 @@ class Measurements:
     reference: Reference | None
     utility_codes: np.ndarray
     public_embeddings: np.ndarray
+    identity: IdentityFindings
     fitted_head: bool
     candidates: CandidateMatch
     provenance: Mapping[str, Any]

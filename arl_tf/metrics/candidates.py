@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import linalg
 from scipy.special import log_ndtr, ndtr
 
 from arl_tf.metrics import measures, utility
@@ -19,6 +20,9 @@ LEAST_PROBABILITY = 1e-30
 # Of the range of values: below it a variance is taken for rounding errors of the arithmetic.
 LEAST_DEVIATION = 1e-3
 CODES_AT_ONCE = 1024
+# Of the mean variance of differences between right candidates: what every value may differ by more.
+SHRINKAGE = 0.1
+MOST_CORRELATED = 4096
 # Scores that differ by less than this share of their size are equal but for rounding.
 TIE = 1e-12
 
@@ -85,6 +89,26 @@ def whitened_score(candidates: np.ndarray, whitening: np.ndarray) -> "Score":
             for of_code, of_candidate in plain.parts
         )
     )
+
+
+def tolerance_whitening(noise: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """A matrix [K, E] under which noise and known differences together are white.
+
+    Their covariance is that of the differences, a little shrunk, with the noise on its diagonal.
+    Of more than MOST_CORRELATED values correlations are left out.
+
+    Args:
+        noise: float [K], variances.
+        differences: float [n, K], what right candidates' codes differ by.
+    """
+    variances = differences.var(axis=0)
+    level = SHRINKAGE * max(float(variances.mean()), 1e-12)
+    if len(noise) > MOST_CORRELATED:
+        return np.diag(1 / np.sqrt(variances + noise + level))
+    covariance = np.cov(differences, rowvar=False, bias=True).reshape(len(noise), -1)
+    covariance[np.diag_indices_from(covariance)] += noise + level
+    lower = linalg.cholesky(covariance, lower=True)
+    return linalg.solve_triangular(lower, np.eye(len(noise)), lower=True).T
 
 
 @dataclasses.dataclass(frozen=True)

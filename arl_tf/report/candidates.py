@@ -9,6 +9,7 @@ from arl_tf.report.wording import MISSING, share
 CONFIRMED = 0.5
 COLUMNS = {
     "likelihood": "code, by likelihood",
+    "tolerant": "code, by likelihood that expects changes",
     "queries_1": "code, 1 query a photo",
     "queries_4": "code, 4 queries a photo",
 }
@@ -62,7 +63,7 @@ def person_words(found: Section) -> str:
     beside = [] if output is None else [f"the task output alone: {share(output)}"]
     beside.append(f"a guess: {100 * section['chance']:.1f} %")
     return (
-        f"With another photo of the person instead, compared in the same way, the person comes first"
+        "With another photo of the person instead, compared in the same way, the person comes first"
         f" in {share(value)} of the cases ({', '.join(beside)})"
     )
 

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import candidates, plots, summary
+from arl_tf.report import candidates, identity_words, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
-from arl_tf.report.verdict import sentences
+from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
+    PERSON_BITS,
     YARDSTICK_NAMES,
     always_same,
     attack_notes,
@@ -71,6 +72,8 @@ def render(
         mean_mcc=mean_mcc(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
+        codes_words=codes_words(content),
+        person_bits=PERSON_BITS,
         candidate_rows=list(candidates.table(content)),
         candidate_columns=candidates.COLUMNS.values(),
         wall=wall,
@@ -85,6 +88,9 @@ def render(
         bits=plots.bits_scale(content),
         curves=plots.loss_curves(content),
         gaps=training_gaps(content),
+        identity_tables=identity_words.tables(content),
+        identity_sources=identity_words.SOURCES,
+        identity_measures=identity_words.MEASURES,
         provenance=flattened(content["provenance"]),
     )
 

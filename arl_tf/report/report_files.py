@@ -65,6 +65,7 @@ def write_report(
         names,
         report.test_hash,
         content["codes"]["shape"],
+        report.identity,
         report.candidate_hits,
     )
     save_resamples(report.resamples, folder / RESAMPLES)

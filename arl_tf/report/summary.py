@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report import candidates
+from arl_tf.report import candidates, identity_words
 from arl_tf.report.wording import MISSING, YARDSTICK_NAMES, is_photographs, yardstick
 
 Estimate = Mapping[str, Any]
@@ -37,8 +37,10 @@ class Row:
 
 
 def summary_rows(content: Mapping[str, Any]) -> list[Row]:
-    """The rows in order: picture, person, candidate photo, linkage, known people, other attributes, the task."""
+    """The rows in order: picture, person, photo, linkage, known people, attributes."""
     rows = [picture_row(content), person_row(content)]
+    if identity_words.networks(content):
+        rows.append(embedding_row(content))
     rows += candidate_rows(content)
     rows.append(linkage_row(content))
     codes = content["codes"]
@@ -91,6 +93,20 @@ def person_row(content: Mapping[str, Any]) -> Row:
         "share of the cases in which the first one found is right (rank 1)",
         *three(content, "reid_rank1"),
         "; ".join(said),
+        is_share=True,
+    )
+
+
+def embedding_row(content: Mapping[str, Any]) -> Row:
+    """The person among the test images, by an embedding that is predicted from the code."""
+    found = identity_words.best_worst(content, "reid_rank1")
+    chance = content["measured_on"].get("chance_rank1")
+    network = identity_words.network_name(identity_words.best_network(content))
+    return Row(
+        "find the person among them without a picture, by face recognition",
+        f"share of the cases in which the first one found is right, by {network}",
+        *found.values(),
+        "" if chance is None else f"a guess: {100 * chance:.1f} %",
         is_share=True,
     )
 

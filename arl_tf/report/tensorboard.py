@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.report import identity_words
 from arl_tf.report.report_files import wall_of
 from arl_tf.report.terminal import table_rows
 from arl_tf.report.verdict import sentences
@@ -102,6 +103,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "|---" * (len(MEASURES) + 1) + "|",
         *(f"| {label} | {' | '.join(figures(label, found))} |" for label, found in rows),
     ]
+    lines += identity_words.markdown(content)
     left_out = one_class_words(content["utility"])
     return "\n".join([*lines, *(["", left_out] if left_out else [])])
 

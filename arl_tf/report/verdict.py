@@ -7,6 +7,7 @@ from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import candidates
+from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     YARDSTICK_NAMES,
@@ -43,8 +44,9 @@ def verdict(content: Mapping[str, Any]) -> str:
 
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
-    said = [picture_words(content), rank_words(content), leakage_words(content)]
+    said = [picture_words(content), rank_words(content), finding_words(content)]
     said.append(candidates.words(content, codes_words(content)))
+    said.append(leakage_words(content))
     said += untold(content)
     if claims_protection(content) and untold(content):
         said.append("This audit therefore does not show that the code is protected")

@@ -1,15 +1,18 @@
 """The audit from end to end on toy codes: nobody sees what is sealed, and what is done is kept."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, Evidence
+from arl_tf.attacks.identity import registry as identity_registry
 from arl_tf.auditing import attack_runs, audit, evidence_collection, remarks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.sealed_images import SealedError, audited_rows
 from arl_tf.auditing.settings import AuditContext
 from arl_tf.config.settings import Config
@@ -41,6 +44,10 @@ def numbered_images(count=400, size=8):
 def row_numbers(images):
     pixels = np.asarray(images).reshape(len(images), -1, 3).max(axis=1).astype(int)
     return set((pixels[:, 0] * 250 + pixels[:, 1]).tolist())
+
+
+def embedded(images):
+    return images.reshape(len(images), -1).astype(np.float32)[:, :5]
 
 
 def measures_of(value, count=4):
@@ -75,17 +82,18 @@ def spy(monkeypatch):
     attacker = registry.Attacker(spy, "quick", floor=True)
     monkeypatch.setattr(registry, "ATTACKERS", {"spy": attacker})
     monkeypatch.setattr(attack_runs, "multiply_adds_per_second", lambda *_: 1.0)
-    monkeypatch.setattr(audit.reconstruction, "load_metric_networks", lambda *_, **__: None)
+    judges = types.SimpleNamespace(mean_embedding=np.zeros(5))
+    monkeypatch.setattr(audit.reconstruction, "load_metric_networks", lambda *_, **__: judges)
     monkeypatch.setattr(
         audit.reconstruction,
         "examine",
-        lambda _, x, identities: reconstruction.Originals(x / 255.0, identities, x),
+        lambda _, x, identities: reconstruction.Originals(x / 255.0, identities, embedded(x)),
     )
     monkeypatch.setattr(audit.reconstruction, "measure", lambda *a: measures_of(0.5, len(a[1])))
     monkeypatch.setattr(
         audit.reconstruction,
         "embeddings",
-        lambda _, x: x.reshape(len(x), -1).astype(np.float32)[:, :5],
+        lambda _, x: embedded(x),
     )
     return spy
 
@@ -155,6 +163,42 @@ def test_attacker_that_asks_for_an_image_under_attack_raises(spy, tmp_path, monk
     )
     with pytest.raises(SealedError, match="under attack"):
         run(tmp_path)
+
+
+def test_attack_on_identity_that_asks_for_an_image_under_attack_raises(spy, tmp_path, monkeypatch):
+    held = {}
+    real_collect = audit.collect
+
+    def collect(config, images, rows, sealed, *rest):
+        held["sealed"], held["rows"] = sealed, rows
+        return real_collect(config, images, rows, sealed, *rest)
+
+    def peek(view, evidence, faces, settings):
+        return held["sealed"][held["rows"].target[:1]]
+
+    monkeypatch.setattr(audit, "collect", collect)
+    monkeypatch.setattr(
+        identity_registry,
+        "IDENTITY_ATTACKERS",
+        {"peek": identity_registry.IdentityAttacker(peek, "quick")},
+    )
+    with pytest.raises(SealedError, match="under attack"):
+        run(tmp_path)
+
+
+def test_attacks_on_identity_see_the_codes_and_the_task_output_and_are_kept(
+    spy, tmp_path, monkeypatch
+):
+    described = run(tmp_path)[0].content["identity_attacks"]["networks"]["dlib"]
+    assert [attack["name"] for attack in described["attacks"]] == ["ridge", "fusion"]
+    for attack in described["attacks"]:
+        # The embedding of these images is a few of their pixels, as are code and task output.
+        assert attack["code"]["cosine"]["value"] > 0.95
+        assert attack["task_output"]["cosine"]["value"] > 0.95
+        assert attack["unprotected"]["cosine"]["value"] is None
+    monkeypatch.setattr(identity_runs, "code_view", lambda *_: pytest.fail("predicted again"))
+    again = run(tmp_path)[0].content["identity_attacks"]["networks"]["dlib"]
+    assert again["worst"] == described["worst"]
 
 
 def test_second_audit_runs_no_attack_and_measures_nothing_again(spy, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """The candidate matcher beside Bayes' rule, for a linear encoder with known noise.
 
-Pictures are drawn from a Gaussian model; the code is a linear map of the picture with noise, rounded
-or limited or not. The optimum is the rate of the rule that computes the probability of a code given
+Pictures are drawn from a Gaussian model. The code is a linear map of the picture with noise,
+rounded or not. The optimum is the rate of the rule that computes the probability of a code given
 each candidate from the definition of the encoder.
 """
 
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from arl_tf.auditing import candidate_codes
+from arl_tf.auditing.candidates import codes as candidate_codes
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import candidates

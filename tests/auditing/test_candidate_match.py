@@ -6,10 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from arl_tf.attacks.evidence import Evidence, PublicPairs, TaskOutputs
-from arl_tf.auditing import candidate_match
+from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.auditing.candidates import match as candidate_match
+from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.degradations import DEGRADATIONS
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import measures
 
@@ -60,17 +60,37 @@ def noisy_subject(share, **facts):
     )
 
 
+def public_pictures():
+    """Two photos each of other people, as the test images are."""
+    faces = np.repeat(RNG.integers(40, 200, (40, 4, 4, 3)), 2, axis=0)
+    grids = np.clip(faces + RNG.normal(0, 20, faces.shape), 0, 255)
+    return np.kron(grids, np.ones((1, 4, 4, 1))).astype(np.uint8)
+
+
+PUBLIC, PUBLIC_PEOPLE = public_pictures(), np.repeat(np.arange(40), 2)
+
+
 def evidence_of(subject):
     codes = subject.codes_of(ROWS, PICTURES, SEED)
+    public = subject.query(PUBLIC, 0) if subject.encoder else pixels(PUBLIC)
+    noise = None
+    if subject.signal_share is not None:
+        means = np.sqrt(subject.signal_share) * pixels(PUBLIC)
+        noise = CodeNoise(np.sqrt(1 - subject.signal_share), means)
     outputs = None
     if subject.task_output is not None:
         logits = subject.task_output(codes)
-        outputs = TaskOutputs(logits, logits, logits)
-    return Evidence(PublicPairs(codes, PICTURES, codes, PICTURES), codes, None, outputs)
+        of_public = subject.task_output(public)
+        outputs = TaskOutputs(of_public, of_public, logits)
+    pairs = PublicPairs(public, PUBLIC, public, PUBLIC)
+    random = noise is not None
+    return Evidence(pairs, codes, None, outputs, noise=noise, random_codes=random)
 
 
 def matched(subject, reference=None, settings=SETTINGS):
-    found = candidate_match.match(settings, subject, evidence_of(subject), PICTURES, PEOPLE, ROWS)
+    found = candidate_match.match(
+        settings, subject, evidence_of(subject), PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE
+    )
     return candidate_match.describe(found, reference, WEIGHTS), found
 
 
@@ -80,7 +100,8 @@ def rate(section, source="code", way="best"):
 
 def test_codes_without_noise_give_the_photo_and_its_copies_away():
     section, _ = matched(subject_of())
-    assert [rate(section["exact"], way=way) for way in candidate_match.WAYS] == [1, 1, 1]
+    known = [rate(section["exact"], way=way) for way in candidate_match.WAYS]
+    assert known == [1, None, 1, 1]
     assert section["exact"]["code"]["best"]["ci95"] == [1, 1]
     assert {rate(section["degraded"][name]) for name in DEGRADATIONS} == {1}
     assert rate(section["other_photo"]) == 1
@@ -110,6 +131,24 @@ def test_likelihood_knows_more_than_one_query_and_the_task_output_tells_less():
     assert rate(section["exact"], "task_output") < code["likelihood"]["value"]
 
 
+def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
+    section, _ = matched(noisy_subject(0.05))
+    code = section["degraded"]["shifted"]["code"]
+    assert code["tolerant"]["value"] > code["likelihood"]["value"]
+    assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
+
+
+def test_task_output_that_tells_more_counts_for_the_code():
+    output = {"best": {"way": "queries_1", "value": 0.7, "ci95": None}}
+    code = {"best": {"way": "likelihood", "value": 0.6, "ci95": None}}
+    assert candidate_match.or_better(code, output)["best"] == {
+        "way": "task_output/queries_1",
+        "value": 0.7,
+        "ci95": None,
+    }
+    assert candidate_match.or_better(output, code) is output
+
+
 def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
     subject = subject_of(differentiable=None, not_white_box="it is a file")
     section, _ = matched(subject)
@@ -128,7 +167,7 @@ def test_recorded_codes_can_only_be_compared_with_each_other():
         recorded_logits=brightness(codes),
     )
     evidence = evidence_of(dataclasses.replace(subject, task_output=brightness))
-    found = candidate_match.match(SETTINGS, subject, evidence, PICTURES, PEOPLE, ROWS)
+    found = candidate_match.match(SETTINGS, subject, evidence, PICTURES, PEOPLE, ROWS, None)
     section = candidate_match.describe(found, None, WEIGHTS)
     assert rate(section["exact"]) is None and rate(section["degraded"]["together"]) is None
     assert rate(section["other_photo"], way="queries_1") == 1

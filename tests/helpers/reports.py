@@ -40,9 +40,42 @@ def yardstick(value):
     return {**{m: e for m, e in estimates(value).items() if m != "tail"}, "images": COUNT}
 
 
+def identity_attacks(leakage):
+    """A section of one network: the ridge regression, and the fusion, which is the worst."""
+
+    def figures(value):
+        return {
+            m: {"value": value, "ci95": [value - 0.1, value + 0.1]}
+            if value
+            else utility.estimate(None)
+            for m in ("cosine", "reid_rank1", "reid_rank5")
+        }
+
+    def sources(value):
+        return {
+            "code": figures(value),
+            "task_output": figures(value - 0.1),
+            "unprotected": figures(leakage and 0.8),
+        }
+
+    share = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
+    shares = dict.fromkeys(("cosine", "reid_rank1", "reid_rank5"), share)
+    facts = {"knowledge": "black-box", "settings": {"words": "an attack"}, "seconds": 1.0}
+    attacks = [
+        {"name": name, **facts, **sources(value), "leakage": shares}
+        for name, value in (("ridge", 0.3), ("fusion", 0.4))
+    ]
+    worst = {
+        source: {m: {"attack": "fusion", **found} for m, found in each.items()}
+        for source, each in sources(0.4).items()
+    }
+    network = {"attacks": attacks, "worst": worst, "leakage": shares}
+    return {"networks": {"drawn_faces": network}}
+
+
 def candidate_rates(value):
     found = {"value": value, "ci95": [value - 0.01, value + 0.01]}
-    ways = dict.fromkeys(("likelihood", "queries_1", "queries_4"), found)
+    ways = dict.fromkeys(("likelihood", "tolerant", "queries_1", "queries_4"), found)
     return {**ways, "best": {"way": "likelihood", **found}}
 
 
@@ -117,6 +150,7 @@ def report_content(leakage=None):
             "task_decision_bits": 4,
             "channel": None,
         },
+        "identity_attacks": identity_attacks(leakage),
         "reference": leakage
         and {
             "workdir": "runs/unprotected",

@@ -5,41 +5,32 @@ the person, the photos without the one that the code is of.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing.candidate_codes import (
-    CandidateCodes,
-    codes_of,
-    flat,
-    noise_variances,
-)
-from arl_tf.auditing.degradations import DEGRADATIONS
+from arl_tf.auditing.candidates import pairs as public_pairs
+from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of, flat
+from arl_tf.auditing.candidates.copies import DEGRADATIONS
+from arl_tf.auditing.candidates.pairs import CodePairs
+from arl_tf.auditing.candidates.scores import Codes, code_scores, output_scores, standardising
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.metrics import candidates, utility
-from arl_tf.metrics.candidates import (
-    Score,
-    as_gaussian,
-    distance_score,
-    log_likelihood,
-    whitened_score,
-)
-from arl_tf.models.standardisation import channel_moments
+from arl_tf.metrics.candidates import Score, whitened_score
 
 WAYS = {
     "likelihood": "by likelihood: the attacker has the encoder and knows its noise",
+    "tolerant": "by likelihood; the attacker has learned from public photos what changes between"
+    " a photo and such a copy, or between photos of a person",
     "queries_1": "by plain distance to one answer of the encoder for each candidate",
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
 }
 CODE, TASK_OUTPUT = "code", "task_output"
 CANDIDATE_NOISE = 106
 MOST_CANDIDATES = 5000
-# Of the mean variance of logits: keeps the covariance of their noise invertible.
-SHRINKAGE = 1e-3
 Hits = Mapping[str, np.ndarray]
 
 
@@ -61,25 +52,6 @@ class CandidateMatch:
     missing: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Codes:
-    """The codes that candidates are compared with, and what is public.
-
-    Attributes:
-        target: float32 [M, K], each the mean of `per_photo` codes.
-        public: float32 [N, ...], public codes.
-        logits: float32 [M, A], the task output of single codes; None without a task head.
-        public_logits: float32 [N, A].
-        per_photo: codes behind each of `target`.
-    """
-
-    target: np.ndarray
-    public: np.ndarray
-    logits: np.ndarray | None
-    public_logits: np.ndarray | None
-    per_photo: int
-
-
 def match(
     settings: AuditSettings,
     subject: AuditedEncoder,
@@ -87,6 +59,7 @@ def match(
     images: np.ndarray,
     identities: np.ndarray,
     recorded_rows: np.ndarray,
+    public_identities: np.ndarray | None,
 ) -> CandidateMatch:
     """Compares the photos under attack, after all attacks, with each of their codes.
 
@@ -97,6 +70,7 @@ def match(
         images: uint8 [M, S, S, 3], the photos under attack.
         identities: int [M].
         recorded_rows: int [M], their rows in the data set.
+        public_identities: int [n] of the public images; None where people are not known.
     """
     rows = candidate_rows(identities)
     outputs = evidence.task_outputs
@@ -108,35 +82,28 @@ def match(
         settings.codes_per_photo,
     )
     people, seed = identities[rows], CANDIDATE_NOISE + settings.seed
+    of_one = None
+    if public_identities is not None:
+        of_one = public_pairs.of_people(evidence, public_identities)
     if subject.encoder is None:
-        answers = (flat(subject.codes_of(recorded_rows[rows], images, seed)),)
-        # Whether they are noisy is not known: the one recorded answer is all.
-        known = CandidateCodes(answers, None, noisy=True, white_box=False)
-        logits = None
-        if subject.recorded_logits is not None:
-            logits = subject.recorded_logits[recorded_rows[rows]]
-        found = of_case("other_photo", known, codes, people, lambda _: logits)
+        found = of_recorded(subject, recorded_rows[rows], seed, codes, people, of_one)
         return CandidateMatch(found, rows, people, ONLY_RECORDED)
 
-    def logits_of(flat_codes: np.ndarray) -> np.ndarray | None:
-        if codes.logits is None:
-            return None
-        return subject.task_output(flat_codes.reshape(-1, *evidence.target_codes.shape[1:]))
+    def logits_of(flat_codes: np.ndarray) -> np.ndarray:
+        shape = evidence.target_codes.shape[1:]
+        return subject.task_output(flat_codes.reshape(-1, *shape).astype(np.float32))
 
-    found = {}
-    for number, (case, view) in enumerate(CASES.items()):
-        known = codes_of(subject, view(images[rows]), seed + 1000 * number)
-        found |= of_case(case, known, codes, people, logits_of)
-        if case == "exact":
-            found |= of_case("other_photo", known, codes, people, logits_of)
+    known = codes_of(subject, images[rows], seed)
+    found = of_case("exact", known, codes, people, None, logits_of)
+    found |= of_case("other_photo", known, codes, people, of_one, logits_of)
+    for number, (name, (change, _)) in enumerate(DEGRADATIONS.items(), start=1):
+        known = codes_of(subject, change(images[rows]), seed + 1000 * number)
+        copies = public_pairs.of_copies(change, subject, evidence, seed)
+        found |= of_case(name, known, codes, people, copies, logits_of)
     missing = "" if subject.white_box else f"no likelihood, because {subject.not_white_box}"
     return CandidateMatch(found, rows, people, missing)
 
 
-CASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "exact": lambda images: images,
-    **{name: change for name, (change, _) in DEGRADATIONS.items()},
-}
 ONLY_RECORDED = (
     "only recorded codes are at hand: one code of each photo, and no encoder to ask for codes of"
     " candidates; the photos of a person are compared by their recorded codes"
@@ -152,81 +119,55 @@ def candidate_rows(identities: np.ndarray) -> np.ndarray:
     return np.sort(np.argsort(order, kind="stable")[:MOST_CANDIDATES])
 
 
+def of_recorded(
+    subject: AuditedEncoder,
+    rows: np.ndarray,
+    seed: int,
+    codes: Codes,
+    identities: np.ndarray,
+    pairs: CodePairs | None,
+) -> dict[str, np.ndarray]:
+    """The hits where only recorded codes are at hand: other photos of the person.
+
+    Whether they are noisy is not known: the one recorded code of a photo is its only answer.
+    """
+    answer = flat(subject.channel.send(subject.recorded[rows], seed))
+    known = CandidateCodes((answer,), None, noisy=True, white_box=False)
+    scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
+    if codes.logits is not None:
+        once = whitened_score(codes.logits, standardising(codes.public_logits))
+        scores[TASK_OUTPUT] = (codes.logits, {"queries_1": once})
+    return hits_of("other_photo", scores, identities)
+
+
 def of_case(
     case: str,
     known: CandidateCodes,
     codes: Codes,
     identities: np.ndarray,
-    logits_of: Callable[[np.ndarray], np.ndarray | None],
+    pairs: CodePairs | None,
+    logits_of: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, np.ndarray]:
     """The hits of one case, by each way from the code and from the task output."""
+    scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
+    if codes.logits is not None:
+        scores[TASK_OUTPUT] = (codes.logits, output_scores(known, codes, pairs, logits_of))
+    return hits_of(case, scores, identities)
+
+
+def hits_of(
+    case: str,
+    scores: Mapping[str, tuple[np.ndarray, Mapping[str, Score]]],
+    identities: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The hits of every source's codes [M, K] by each of its scores."""
     other = case == "other_photo"
     right = identities if other else np.arange(len(identities))
-    scores = {CODE: (codes.target, code_scores(known, codes))}
-    if codes.logits is not None:
-        scores[TASK_OUTPUT] = (codes.logits, output_scores(known, codes, logits_of))
     return {
         f"{case}/{source}/{way}": candidates.hits(score, compared, right, left_out=other)
         for source, (compared, ways) in scores.items()
         for way, score in ways.items()
     }
-
-
-def code_scores(known: CandidateCodes, codes: Codes) -> dict[str, Score]:
-    """Way -> score of codes against candidates."""
-    deviation = channel_moments(codes.public)[1]
-    plain = 1 / np.square(np.broadcast_to(deviation, codes.public.shape[1:])).ravel()
-    once = distance_score(known.answers[0], plain)
-    if not known.noisy:
-        return every_way(known, once)
-    ways = {"queries_1": once}
-    if known.model is not None:
-        ways["likelihood"] = log_likelihood(known.model, codes.per_photo)
-    if len(known.answers) > 1:
-        mean = np.mean(known.answers, axis=0)
-        ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
-    return ways
-
-
-def every_way(known: CandidateCodes, score: Score) -> dict[str, Score]:
-    """One score for all ways: of a code without noise they all learn the same."""
-    return {way: score for way in WAYS if way != "likelihood" or known.white_box}
-
-
-def output_scores(
-    known: CandidateCodes,
-    codes: Codes,
-    logits_of: Callable[[np.ndarray], np.ndarray],
-) -> dict[str, Score]:
-    """Way -> score of the task output, logits [M, A], against candidates' logits.
-
-    Logits are standardised by public ones; where several answers tell how noise moves them they
-    are made white by that.
-    """
-    answers = [logits_of(answer) for answer in known.answers]
-    standard = np.diag(1 / channel_moments(codes.public_logits)[1])
-    once = whitened_score(answers[0], standard)
-    if not known.noisy:
-        return every_way(known, once)
-    if len(answers) == 1:
-        return {"queries_1": once}
-    white = standard @ noise_whitening([answer @ standard for answer in answers])
-    ways = {"queries_1": once, "queries_4": whitened_score(np.mean(answers, axis=0), white)}
-    if known.model is not None:
-        mean = as_gaussian(known.model).means.astype(np.float32)
-        ways["likelihood"] = whitened_score(logits_of(mean), white)
-    return ways
-
-
-def noise_whitening(answers: Sequence[np.ndarray]) -> np.ndarray:
-    """A matrix [A, A] that makes the noise of answers [N, A] white, with a little shrinkage."""
-    together = np.stack(answers).astype(np.float64)
-    noise = (together - together.mean(axis=0)).reshape(-1, together.shape[-1])
-    covariance = noise.T @ noise / (len(noise) * (1 - 1 / len(answers)))
-    covariance += max(SHRINKAGE * np.trace(covariance) / len(covariance), 1e-12) * np.eye(
-        len(covariance)
-    )
-    return np.linalg.inv(np.linalg.cholesky(covariance)).T
 
 
 def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray) -> dict[str, Any]:
@@ -242,10 +183,12 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
     others = people[person] - 1
 
     def section(case: str, chance: float | None) -> dict[str, Any]:
+        output = rates(found.hits, f"{case}/{TASK_OUTPUT}", drawn)
+        unprotected = rates(reference or {}, f"{case}/{TASK_OUTPUT}", drawn)
         return {
-            CODE: rates(found.hits, f"{case}/{CODE}", drawn),
-            TASK_OUTPUT: rates(found.hits, f"{case}/{TASK_OUTPUT}", drawn),
-            "unprotected": rates(reference or {}, f"{case}/{CODE}", drawn),
+            CODE: or_better(rates(found.hits, f"{case}/{CODE}", drawn), output),
+            TASK_OUTPUT: output,
+            "unprotected": or_better(rates(reference or {}, f"{case}/{CODE}", drawn), unprotected),
             "chance": chance,
         }
 
@@ -265,6 +208,14 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
         ),
         "missing": found.missing,
     }
+
+
+def or_better(code: dict[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
+    """A code's rates; `best` is the task output's where that is higher, for it can be computed."""
+    of_code, of_output = code["best"], output["best"]
+    if of_output["value"] is not None and of_output["value"] > (of_code["value"] or 0.0):
+        return {**code, "best": {**of_output, "way": f"{TASK_OUTPUT}/{of_output['way']}"}}
+    return code
 
 
 def rates(hits: Hits, prefix: str, weights: np.ndarray) -> dict[str, Any]:

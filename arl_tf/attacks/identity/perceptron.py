@@ -1,0 +1,156 @@
+"""A perceptron from codes to embeddings, trained through fresh noise where the noise is known."""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
+from arl_tf.attacks.identity.code_view import CodeView
+from arl_tf.attacks.identity.faces import (
+    IdentityResult,
+    PublicFaces,
+    knowledge_of,
+    known,
+    mean_cosine,
+    unit,
+)
+from arl_tf.attacks.knowledge import KNEW
+
+MOST_DIRECTIONS = 512
+HIDDEN, DROPOUT = 512, 0.5
+EPOCHS, PATIENCE, BATCH = 60, 6, 64
+LEARNING_RATE, WEIGHT_DECAY = 5e-4, 1e-2
+# Of the codes' mean variance: what varies by less is not blown up, where the noise is not known.
+FLAT = 1e-3
+
+
+def perceptron(
+    view: CodeView, evidence: Evidence, faces: PublicFaces, settings: AttackerOptions
+) -> IdentityResult:
+    """A perceptron with one hidden layer from codes to directions of embeddings.
+
+    It maximises the mean cosine, for all networks together. Each direction of the codes is weighed
+    by its share of signal, and each step draws the noise anew where it is known. The epoch with the
+    best mean cosine on held-out public images counts.
+
+    Args:
+        view: the codes.
+        evidence: says what the attacker knows.
+        faces: embeddings of the public images.
+        settings: seed.
+    """
+    started = time.perf_counter()
+    kept, gain = direction_gains(view)
+    truth = [faces.held_out[network] for network in faces.networks]
+    wanted = [faces.public[network][view.rows] for network in faces.networks]
+    model = build(len(kept), [each.shape[1] for each in wanted], settings.seed)
+    held_out, target = (codes[:, kept] * gain for codes in (view.held_out, view.target))
+    noise = np.float32(np.sqrt(view.lacking)) * gain
+    epochs = train(model, view.public[:, kept] * gain, wanted, noise, held_out, truth, settings)
+    return IdentityResult(
+        name="mlp",
+        knowledge=knowledge_of(evidence),
+        settings={
+            "words": "a perceptron from the code to the embedding",
+            "seed": settings.seed,
+            "public_images": len(view.rows),
+            "epochs": epochs,
+            KNEW: known(evidence),
+        },
+        seconds=time.perf_counter() - started,
+        held_out=dict(zip(faces.networks, predict(model, held_out), strict=True)),
+        target=dict(zip(faces.networks, predict(model, target), strict=True)),
+    )
+
+
+def direction_gains(view: CodeView) -> tuple[np.ndarray, np.ndarray]:
+    """The directions taken, int64 [R'], and what each is multiplied by, float32 [R'].
+
+    A noisy code then varies along each direction by the direction's share of signal.
+    """
+    kept = np.argsort(view.variances)[::-1][:MOST_DIRECTIONS]
+    variances = view.variances[kept]
+    if view.noise:
+        return kept, (np.sqrt(variances) / (variances + view.noise)).astype(np.float32)
+    return kept, (1 / np.sqrt(variances + FLAT * view.level)).astype(np.float32)
+
+
+def build(num_inputs: int, widths: list[int], seed: int) -> keras.Model:
+    """Code [B, num_inputs] -> a list of embeddings [B, E], one a network: linear plus hidden."""
+    kernels = iter(keras.initializers.GlorotUniform(seed + k) for k in range(1 + 2 * len(widths)))
+    code = keras.Input((num_inputs,), name="code")
+    hidden = layers.Dense(HIDDEN, "silu", kernel_initializer=next(kernels), name="hidden")(code)
+    hidden = layers.Dropout(DROPOUT, seed=seed, name="dropout")(hidden)
+    embeddings = []
+    for number, width in enumerate(widths):
+        dense = [
+            layers.Dense(width, kernel_initializer=next(kernels), name=f"{kind}{number}")
+            for kind in ("linear", "curved")
+        ]
+        embeddings.append(layers.Add(name=f"embedding{number}")([dense[0](code), dense[1](hidden)]))
+    return keras.Model(code, embeddings, name="identity_perceptron")
+
+
+def train(
+    model: keras.Model,
+    codes: np.ndarray,
+    wanted: list[np.ndarray],
+    noise: np.ndarray,
+    held_out: np.ndarray,
+    truth: list[np.ndarray],
+    settings: AttackerOptions,
+) -> int:
+    """Trains until the held-out cosine has not grown for PATIENCE epochs; the best epoch's number.
+
+    The model is left as it was after that epoch.
+    """
+    rng = np.random.default_rng(settings.seed)
+    step = training_step(model, noise, settings.seed)
+    epochs = max(1, min(EPOCHS, settings.steps * settings.batch_size // max(1, len(codes))))
+    best, weights, number = -np.inf, model.get_weights(), 0
+    for epoch in range(1, epochs + 1):
+        order = rng.permutation(len(codes))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            step(tf.constant(codes[rows]), [tf.constant(each[rows]) for each in wanted])
+        cosine = float(np.mean([*map(mean_cosine, predict(model, held_out), truth)]))
+        if cosine > best:
+            best, weights, number = cosine, model.get_weights(), epoch
+        if epoch - number >= PATIENCE:
+            break
+    model.set_weights(weights)
+    return number
+
+
+def training_step(model: keras.Model, noise: np.ndarray, seed: int):
+    """A function (codes, directions) that takes one step of AdamW up the mean cosine."""
+    optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer.build(model.trainable_variables)
+    deviation = tf.constant(noise.astype(np.float32))
+    generator = tf.random.Generator.from_seed(seed)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(codes: tf.Tensor, wanted: list[tf.Tensor]) -> None:
+        noisy = codes + deviation * generator.normal(tf.shape(codes))
+        with tf.GradientTape() as tape:
+            predicted = model(noisy, training=True)
+            loss = 0.0
+            for one, truth in zip(listed(predicted), wanted, strict=True):
+                loss -= ops.mean(ops.sum(ops.normalize(one, axis=1) * truth, axis=1))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    return step
+
+
+def predict(model: keras.Model, codes: np.ndarray) -> list[np.ndarray]:
+    """Predicted directions of codes [n, R'], float32 [n, E] for each network."""
+    return [unit(np.asarray(each)) for each in listed(model(tf.constant(codes), training=False))]
+
+
+def listed(outputs) -> list:
+    """A model's outputs as a list, also where there is one."""
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

@@ -1,0 +1,44 @@
+"""The attacks on identity by name: codes in, predicted embeddings out."""
+
+import dataclasses
+from collections.abc import Callable
+
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
+from arl_tf.attacks.identity.code_view import CodeView, code_view
+from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces
+from arl_tf.attacks.identity.perceptron import perceptron
+from arl_tf.attacks.identity.ridge import ridge
+from arl_tf.attacks.registry import LEVELS
+
+
+@dataclasses.dataclass(frozen=True)
+class IdentityAttacker:
+    """One way to predict embeddings from codes.
+
+    Attributes:
+        run: what predicts.
+        level: the first of LEVELS that runs it.
+    """
+
+    run: Callable[[CodeView, Evidence, PublicFaces, AttackerOptions], IdentityResult]
+    level: str
+
+
+IDENTITY_ATTACKERS = {
+    "ridge": IdentityAttacker(ridge, "quick"),
+    "mlp": IdentityAttacker(perceptron, "standard"),
+}
+
+
+def chosen(level: str) -> dict[str, IdentityAttacker]:
+    """The attackers of a level and of the levels before it."""
+    reach = LEVELS.index(level)
+    return {n: a for n, a in IDENTITY_ATTACKERS.items() if LEVELS.index(a.level) <= reach}
+
+
+def predict_embeddings(
+    evidence: Evidence, faces: PublicFaces, settings: AttackerOptions, level: str
+) -> list[IdentityResult]:
+    """What every attacker of a level predicts from the evidence's codes."""
+    view = code_view(evidence, settings.seed)
+    return [a.run(view, evidence, faces, settings) for a in chosen(level).values()]

@@ -1,0 +1,87 @@
+"""A ridge regression from codes to embeddings, in closed form."""
+
+import time
+
+import numpy as np
+
+from arl_tf.attacks.evidence import AttackerOptions, Evidence
+from arl_tf.attacks.identity.code_view import CodeView
+from arl_tf.attacks.identity.faces import (
+    IdentityResult,
+    PublicFaces,
+    knowledge_of,
+    known,
+    mean_cosine,
+    unit,
+)
+from arl_tf.attacks.knowledge import KNEW
+
+# In units of the noise's variance, where that is known; of the codes' mean variance, where not.
+NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+PENALTIES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+def ridge(
+    view: CodeView, evidence: Evidence, faces: PublicFaces, settings: AttackerOptions
+) -> IdentityResult:
+    """Ridge regression (Hoerl and Kennard 1970) from codes to directions of embeddings.
+
+    The prediction with the highest mean cosine is the mean direction given the code, of which this
+    is the best linear estimate. Where the noise is known the penalty is the noise itself, times a
+    factor: (Cov(mu) + k diag(v))^-1 Cov(mu, direction), mu the codes without noise and v the
+    noise's variances. Penalty or factor: the one with the highest mean cosine on held-out public
+    images, for each network.
+
+    Args:
+        view: the codes.
+        evidence: says what the attacker knows.
+        faces: embeddings of the public images.
+        settings: seed, for the report.
+    """
+    started = time.perf_counter()
+    penalties, held_out, target = {}, {}, {}
+    for network, wanted in faces.public.items():
+        found = best_ridge(view, wanted[view.rows], faces.held_out[network])
+        penalties[network], held_out[network], target[network] = found
+    return IdentityResult(
+        name="ridge",
+        knowledge=knowledge_of(evidence),
+        settings={
+            "words": "a ridge regression from the code to the embedding, in closed form",
+            "seed": settings.seed,
+            "public_images": len(view.rows),
+            "noise_factor" if view.noise else "penalty": penalties,
+            KNEW: known(evidence),
+        },
+        seconds=time.perf_counter() - started,
+        held_out=held_out,
+        target=target,
+    )
+
+
+def best_ridge(
+    view: CodeView, wanted: np.ndarray, held_out_truth: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """(penalty, held-out and target predictions of length 1) with the best held-out cosine.
+
+    Args:
+        view: the codes.
+        wanted: float32 [N, E], directions of the public images.
+        held_out_truth: float32 [H, E].
+    """
+    mean = wanted.mean(axis=0)
+    projected = view.public.T @ (wanted - mean) / np.float32(len(wanted))
+    best = None
+    for penalty in NOISE_FACTORS if view.noise else PENALTIES:
+        weights = ridge_weights(view, projected, penalty)
+        cosine = mean_cosine(view.held_out @ weights + mean, held_out_truth)
+        if best is None or cosine > best[0]:
+            best = (cosine, penalty, weights)
+    _, penalty, weights = best
+    return penalty, *(unit(codes @ weights + mean) for codes in (view.held_out, view.target))
+
+
+def ridge_weights(view: CodeView, projected: np.ndarray, penalty: float) -> np.ndarray:
+    """Weights float32 [R, E] for covariances of codes and directions, [R, E], and a penalty."""
+    shrunk = view.variances + penalty * view.level
+    return (projected / shrunk[:, None]).astype(np.float32)

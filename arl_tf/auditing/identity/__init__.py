@@ -1,0 +1,1 @@
+"""Attacks on identity in an audit: embeddings predicted from codes, and what they find."""

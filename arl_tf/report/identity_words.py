@@ -1,0 +1,130 @@
+"""The attacks on identity in words: whom embeddings find that were predicted from codes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from arl_tf.report.wording import format_estimate, percent, share
+
+NETWORK_NAMES = {"dlib": "dlib's network", "drawn_faces": "the network for drawn faces"}
+SOURCES = {
+    "code": "this code",
+    "task_output": "the task output alone",
+    "unprotected": "an unprotected code",
+}
+MEASURES = {"cosine": "cosine", "reid_rank1": "rank 1", "reid_rank5": "rank 5"}
+TASK_OUTPUT_PREFIX = "task_output/"
+
+
+def networks(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Network -> its attacks, as in report.json; empty in audits without attacks on identity."""
+    return content.get("identity_attacks", {}).get("networks", {})
+
+
+def network_name(network: str) -> str:
+    """A network in words."""
+    return NETWORK_NAMES.get(network, network)
+
+
+def best_network(content: Mapping[str, Any]) -> str | None:
+    """The network by which most people are found from a code; None without attacks on identity."""
+    found = networks(content)
+    return max(
+        found, key=lambda name: found[name]["worst"]["code"]["reid_rank1"]["value"], default=None
+    )
+
+
+def best_worst(content: Mapping[str, Any], measure: str) -> dict[str, Mapping[str, Any]]:
+    """Source -> the worst attack's estimate, by `best_network`; empty without such attacks."""
+    network = best_network(content)
+    if network is None:
+        return {}
+    worst = networks(content)[network]["worst"]
+    return {source: worst[source][measure] for source in SOURCES}
+
+
+def finding_words(content: Mapping[str, Any]) -> str:
+    """How often a predicted embedding finds the person, in a sentence; empty where not measured."""
+    found = best_worst(content, "reid_rank1")
+    if not found:
+        return ""
+    beside = [
+        f"{SOURCES[source]}: {share(found[source]['value'])}"
+        for source in ("task_output", "unprotected")
+        if found[source]["value"] is not None
+    ]
+    measured = content["measured_on"]
+    if "chance_rank1" in measured:
+        beside.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
+    beside = f" ({', '.join(beside)})" if beside else ""
+    return (
+        "An attacker who makes no picture, but predicts what a face recognition network says of the"
+        f" face, finds the right person in {share(found['code']['value'])} of the cases{beside}"
+        f"{leakage_words(content)}"
+    )
+
+
+def leakage_words(content: Mapping[str, Any]) -> str:
+    """The leakage of the cosine by the same network, as the end of a sentence."""
+    leakage = networks(content)[best_network(content)]["leakage"]["cosine"]
+    if leakage["value"] is None:
+        return ""
+    return f"; leakage of the predicted embedding: {percent(leakage)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One network's table.
+
+    Attributes:
+        name: of the network, in words.
+        rows: (attack, what it is, source -> measure -> estimate, leakage of the cosine).
+    """
+
+    name: str
+    rows: list[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]
+
+
+def attack_words(attack: Mapping[str, Any]) -> str:
+    """What an attack on identity is, and what it knew."""
+    said = [attack["settings"]["words"], attack["knowledge"]]
+    if attack.get("knew"):
+        said.append(f"it knew {attack['knew']['words']}")
+    return "; ".join(said)
+
+
+def tables(content: Mapping[str, Any]) -> list[Table]:
+    """One table for each network; the worst attack of each measure is the last row."""
+    found = []
+    for network, described in networks(content).items():
+        rows = [
+            (
+                attack["name"],
+                attack_words(attack),
+                {source: attack[source] for source in SOURCES},
+                attack["leakage"]["cosine"],
+            )
+            for attack in described["attacks"]
+        ]
+        words = "the best attacker for each figure, on the code or the task output"
+        rows.append(("worst", words, described["worst"], described["leakage"]["cosine"]))
+        found.append(Table(network_name(network), rows))
+    return found
+
+
+def markdown(content: Mapping[str, Any]) -> list[str]:
+    """The tables as lines of Markdown; none without attacks on identity."""
+    lines = []
+    for table in tables(content):
+        heads = [f"{words}: {measure}" for words in SOURCES.values() for measure in MEASURES]
+        lines += [
+            "",
+            f"Embeddings predicted from codes, compared by {table.name}:",
+            "",
+            f"| | {' | '.join(heads)} | leakage of the cosine |",
+            "|---" * (len(heads) + 2) + "|",
+        ]
+        for name, _, sources, leakage in table.rows:
+            figures = [format_estimate(sources[s][m]) for s in SOURCES for m in MEASURES]
+            lines.append(f"| {name} | {' | '.join(figures)} | {format_estimate(leakage)} |")
+    return lines

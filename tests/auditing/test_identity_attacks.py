@@ -1,0 +1,118 @@
+"""Attacks on identity in an audit: figures worked out by hand, what is kept, who sees what."""
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks.identity.faces import IdentityResult, unit
+from arl_tf.auditing import leakage
+from arl_tf.auditing.attack_store import AttackStore
+from arl_tf.auditing.identity import findings, kept, section
+from arl_tf.auditing.identity.findings import IDENTITY_MEASURES
+
+FEW = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 0, 2]])
+
+
+def result(name="ridge", directions=None, network="net"):
+    directions = np.eye(4, dtype=np.float32) if directions is None else directions
+    return IdentityResult(
+        name, "black-box", {"words": "w"}, 0.5, {network: directions[:2]}, {network: directions}
+    )
+
+
+def side(*values):
+    """Attack -> measures that are the same for all four people."""
+    return {
+        f"attack{number}": {m: np.full(4, value) for m in IDENTITY_MEASURES}
+        for number, value in enumerate(values)
+    }
+
+
+def test_cosine_and_ranks_are_those_of_predictions_among_all_images_under_attack():
+    truth = unit(np.array([[1.0, 0], [0, 1], [-1, 0.1], [-1, 0]]))
+    predicted = unit(np.array([[1.0, 1], [1, 0], [-1, 0], [-0.5, -1]]))
+    found = findings.measures_of(predicted, truth, np.array([0, 1, 2, 2]))
+    np.testing.assert_allclose(found["cosine"], [np.sqrt(0.5), 0, 0.995, np.sqrt(0.2)], atol=1e-3)
+    # The first is as near to both of the first images; the second finds the first person.
+    assert found["reid_rank1"][1:].tolist() == [0.0, 1.0, 1.0]
+    assert found["reid_rank5"].tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25)])
+def test_leakage_is_the_share_of_what_the_unprotected_code_gives_beyond_the_task_output(
+    code, expected
+):
+    found = section.share_gained("cosine", side(code, 0.1), side(0.2), side(0.5, 0.6), FEW)
+    assert found["value"] == pytest.approx(expected)
+    assert found["ci95"] == pytest.approx([expected, expected])
+
+
+def test_leakage_is_undefined_without_one_of_its_terms_or_a_gap():
+    for sides in (
+        (side(0.3), {}, side(0.6)),
+        (side(0.3), side(0.2), {}),
+        (side(0.3), side(0.2), side(0.1)),
+    ):
+        assert section.share_gained("cosine", *sides, FEW)["value"] is None
+
+
+def test_best_attacks_are_chosen_anew_in_every_resample():
+    # Each attack finds two of the four people: which one is best depends on who was drawn.
+    halves = np.array([1.0, 0, 1, 0]), np.array([0.0, 1, 0, 1])
+    code = {f"a{n}": {"cosine": half} for n, half in enumerate(halves)}
+    nothing, everything = ({"a": {"cosine": np.full(4, v)}} for v in (0.0, 1.0))
+    found = section.shares("cosine", code, nothing, everything, FEW)
+    np.testing.assert_allclose(found, [0.5, 0.75, 0.75, 0.75])
+
+
+def test_what_the_task_output_gives_counts_for_the_code():
+    results = {"code": [result()], "task_output": [result(directions=-np.eye(4)[::-1])]}
+    measured = {"net": {"code": {"ridge": side(0.3)["attack0"]}}}
+    measured["net"]["task_output"] = {"ridge": side(0.4)["attack0"]}
+    found = findings.IdentityFindings(results, measured)
+    described = section.describe(found, None, FEW)["networks"]["net"]
+    assert described["worst"]["code"]["cosine"]["attack"] == "task_output/ridge"
+    assert described["worst"]["code"]["cosine"]["value"] == pytest.approx(0.4)
+    assert described["worst"]["unprotected"]["cosine"]["value"] is None
+    attack = described["attacks"][0]
+    assert (attack["name"], attack["knowledge"]) == ("ridge", "black-box")
+    assert attack["code"]["cosine"] == {"value": 0.3, "ci95": pytest.approx([0.3, 0.3])}
+    assert attack["task_output"]["reid_rank5"]["value"] == pytest.approx(0.4)
+    assert attack["leakage"]["cosine"]["value"] is None
+
+
+def test_leakage_of_each_attack_compares_it_with_itself():
+    reference = leakage.Reference(
+        "r", {}, (8,), {"net": {"ridge": side(0.8)["attack0"], "mlp": side(0.9)["attack0"]}}
+    )
+    measured = {"code": side(0.5), "task_output": side(0.2)}
+    measured = {s: {"ridge": found["attack0"]} for s, found in measured.items()}
+    found = findings.IdentityFindings({"code": [result()], "task_output": []}, {"net": measured})
+    described = section.describe(found, reference, FEW)["networks"]["net"]
+    assert described["attacks"][0]["leakage"]["cosine"]["value"] == pytest.approx(0.5)
+    assert described["leakage"]["cosine"]["value"] == pytest.approx(3 / 7)
+
+
+def test_predictions_are_kept_for_their_key_and_networks_alone(tmp_path):
+    store, found = AttackStore(tmp_path, "key"), result()
+    kept.save(store, "code", found)
+    read = kept.load(store, "code", "ridge", ("net",))
+    assert (read.name, read.settings, read.seconds) == ("ridge", {"words": "w"}, 0.5)
+    np.testing.assert_array_equal(read.target["net"], found.target["net"])
+    np.testing.assert_array_equal(read.held_out["net"], found.held_out["net"])
+    assert kept.load(store, "code", "ridge", ("net", "other")) is None
+    assert kept.load(store, "task_output", "ridge", ("net",)) is None
+    assert kept.load(AttackStore(tmp_path, "another"), "code", "ridge", ("net",)) is None
+    kept.path_of(store, "code", "ridge").write_bytes(b"broken")
+    assert kept.load(store, "code", "ridge", ("net",)) is None
+
+
+def test_reference_holds_its_attacks_on_identity_and_older_ones_none(tmp_path):
+    per_image = {"linear": {m: np.zeros(4) for m in leakage.MEASURES}}
+    for identity in ({"net": side(0.3)}, None):
+        path = tmp_path / leakage.MEASURES_FILE
+        leakage.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
+        read = leakage.load_measures(path, "runs/r", "hash")
+        assert list(read.per_attack) == ["linear"]
+        assert set(read.identity) == set(identity or {})
+        for measure in IDENTITY_MEASURES if identity else ():
+            assert read.identity["net"]["attack0"][measure].tolist() == [0.3] * 4

@@ -1,0 +1,55 @@
+"""What the pages say of attacks on identity, and that older audits go without."""
+
+from reports import report_content
+
+from arl_tf.report import identity_words, summary, tensorboard, verdict
+
+
+def without_attacks():
+    content = report_content(0.3)
+    del content["identity_attacks"]
+    return content
+
+
+def test_sentence_has_the_worst_figure_beside_task_output_unprotected_code_and_chance():
+    said = identity_words.finding_words(report_content(0.3))
+    assert "finds the right person in 40 % of the cases" in said
+    assert "the task output alone: 30 %, an unprotected code: 80 %, a guess: 28.0 %" in said
+    assert said.endswith("leakage of the predicted embedding: 30 % (25 to 35 %)")
+    assert f"{said}." in verdict.sentences(report_content(0.3))
+
+
+def test_sentence_leaves_out_what_was_not_measured():
+    content = report_content()
+    said = identity_words.finding_words(content)
+    assert "unprotected" not in said and "leakage" not in said
+    assert identity_words.finding_words(without_attacks()) == ""
+
+
+def test_network_that_finds_most_people_counts():
+    content = report_content(0.3)
+    networks = content["identity_attacks"]["networks"]
+    networks["other"] = report_content(0.3)["identity_attacks"]["networks"]["drawn_faces"]
+    networks["other"]["worst"]["code"]["reid_rank1"]["value"] = 0.9
+    assert identity_words.best_network(content) == "other"
+    assert "90 % of the cases" in identity_words.finding_words(content)
+    row = summary.embedding_row(content)
+    assert (row.code["value"], row.is_share) == (0.9, True)
+    assert "by other" in row.measure
+
+
+def test_summary_has_a_row_and_older_audits_none():
+    questions = [row.question for row in summary.summary_rows(report_content(0.3))]
+    assert sum("without a picture" in question for question in questions) == 1
+    questions = [row.question for row in summary.summary_rows(without_attacks())]
+    assert not any("without a picture" in question for question in questions)
+
+
+def test_tables_end_with_the_worst_and_stand_in_tensorboard():
+    (table,) = identity_words.tables(report_content(0.3))
+    assert [row[0] for row in table.rows] == ["ridge", "fusion", "worst"]
+    assert table.rows[-1][2]["code"]["cosine"]["value"] == 0.4
+    text = tensorboard.markdown(report_content(0.3))
+    assert "compared by the network for drawn faces" in text
+    assert "| ridge | 0.300 [0.200, 0.400] | 0.300 [0.200, 0.400] |" in text
+    assert "predicted" not in tensorboard.markdown(without_attacks()).partition("| |")[2]
