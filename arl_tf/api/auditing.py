@@ -49,7 +49,10 @@ class AuditResult:
 
     @property
     def measures(self) -> dict[str, dict[str, Any]]:
-        """Measure -> {"attack", "value", "ci95"} of the worst attack on the code."""
+        """Measure -> {"attack", "value", "ci95"} of the worst attack.
+
+        On the code or on the task output computed from it ("task_output/NAME").
+        """
         return self.content["worst"]
 
     def summary(self) -> str:
@@ -125,7 +128,9 @@ def audit(
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor: lets white-box
             attackers in. Loops and conditions on tensors are `tf.while_loop` and `tf.cond` in it,
             for Python's own `for` and `if` are not rewritten.
-        noise: not taken yet: attackers can't be told an encoder's noise so far.
+        noise: not taken: the audit measures an encoder's noise itself. It asks `encode` again
+            (`attacker_queries` times) and compares codes with those of `differentiable`, which
+            gives mean codes where there is noise.
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
@@ -142,7 +147,9 @@ def audit(
             finite numbers.
     """
     if noise is not None:
-        raise ValueError("noise: attackers can't be told an encoder's noise yet; leave it out.")
+        raise ValueError(
+            "noise: the audit measures an encoder's noise by asking it again; leave it out."
+        )
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
     images, parts = image_set(
@@ -426,11 +433,12 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
     """
     if not np.array_equal(reference._report.originals, target):
         raise ValueError("reference is an audit of other target images; audit both on the same.")
-    names = [attack["name"] for attack in reference.content["attacks"]]
+    content = reference.content
+    names = [attack["name"] for attack in content["attacks"] + content["floor_attacks"]]
     return leakage.Reference(
         "the reference given",
         {name: reference._report.per_image[name] for name in names},
-        tuple(reference.content["codes"]["shape"]),
+        tuple(content["codes"]["shape"]),
         reference._report.identity,
         reference._report.candidate_hits,
     )

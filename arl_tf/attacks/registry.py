@@ -208,20 +208,12 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "retrieval": closed_form(retrieval_attack, "quick"),
     "decoder": decoder(DECODER, "quick", floor=True),
-    "decoder_pixel": decoder(
-        DecoderRecipe(
-            "a wider convolutional decoder, trained for pixels alone",
-            width_factor=1.5,
-            perceptual_factor=0.0,
-        ),
-        "standard",
-        floor=True,
+    "map": dataclasses.replace(
+        white_box(noise_aware.map_attack, "standard", starts_from="wiener"),
+        needs=("encode", "noise"),
+        missing=NO_NOISE,
     ),
-    "decoder_perceptual": decoder(
-        DecoderRecipe("a convolutional decoder, trained mostly for perception", pixel_weight=0.1),
-        "standard",
-        floor=True,
-    ),
+    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "attention": decoder(
         DecoderRecipe(
             "a U-shaped decoder with self-attention and far more capacity, trained against a patch"
@@ -233,28 +225,43 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         floor=True,
     ),
+    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "decoder_pixel": decoder(
+        DecoderRecipe(
+            "a wider convolutional decoder, trained for pixels alone",
+            width_factor=1.5,
+            perceptual_factor=0.0,
+        ),
+        "full",
+        floor=True,
+    ),
+    "decoder_perceptual": decoder(
+        DecoderRecipe("a convolutional decoder, trained mostly for perception", pixel_weight=0.1),
+        "full",
+        floor=True,
+    ),
     "decoder_conditioned": decoder(
         DecoderRecipe("a convolutional decoder that also gets the task output"),
-        "standard",
+        "full",
         conditioned,
         needs=("task_outputs",),
         missing="an attacker who also uses the task output, because there is no task output",
     ),
     "decoder_tenth": decoder(
         DecoderRecipe("the convolutional decoder with a tenth of the public images"),
-        "standard",
+        "full",
         fewer_images,
     ),
     "decoder_tenfold": decoder(
         DecoderRecipe("the convolutional decoder with ten times the public images"),
-        "standard",
+        "full",
         more_images,
         needs=("query", "more_images"),
         missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),
     "decoder_other_domain": decoder(
         DecoderRecipe("the convolutional decoder, trained on another data set"),
-        "standard",
+        "full",
         other_domain,
         needs=("other_domain",),
         missing="an attacker with another data set, because none was named (--attacker_dataset)",
@@ -264,18 +271,11 @@ ATTACKERS: dict[str, Attacker] = {
             "a convolutional decoder that asks for new codes in every step, to learn through noise",
             queries_again=True,
         ),
-        "standard",
+        "full",
         needs=("query", "random_codes"),
         missing="an attacker who learns through noise, because no noise is known in the codes",
     ),
-    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
-    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
-    "generative_prior": white_box(generative.latent_inversion, "standard"),
-    "map": dataclasses.replace(
-        white_box(noise_aware.map_attack, "standard", starts_from="wiener"),
-        needs=("encode", "noise"),
-        missing=NO_NOISE,
-    ),
+    "generative_prior": white_box(generative.latent_inversion, "full"),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks import noise_views
+from arl_tf.attacks.evidence import CodeNoise
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.remarks import comparable_candidates
@@ -18,7 +20,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     target = evidence.target_codes
     linked = describe_linkage(found)
     best = max(
-        (metric["code"]["auc"] for metric in linked.values() if metric["code"]),
+        # Whoever has the code can compute the task output.
+        (source["auc"] for metric in linked.values() for source in metric.values() if source),
         key=lambda auc: -1.0 if auc["value"] is None else auc["value"],
         default=utility.estimate(None),
     )
@@ -128,9 +131,18 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
         "seed": config.seed,
     }
     targets = found.originals.identities
-    on_code = linkage.link(
-        evidence.target_codes, targets, public_codes=evidence.pairs.codes[:count], **shared
-    )
+    codes = evidence.pairs.codes[:count]
+    if evidence.noise is None:
+        on_code = linkage.link(evidence.target_codes, targets, public_codes=codes, **shared)
+    else:
+        in_units = evidence.noise.in_units
+        on_code = linkage.link(
+            in_units(evidence.target_codes),
+            targets,
+            public_codes=in_units(codes),
+            **mean_units(evidence.noise, count, "public_means"),
+            **shared,
+        )
     on_output = {}
     if evidence.task_outputs is not None:
         outputs = evidence.task_outputs
@@ -141,6 +153,11 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
         metric: {"code": values, "task_output": on_output.get(metric)}
         for metric, values in on_code.items()
     }
+
+
+def mean_units(noise: CodeNoise, count: int, name: str) -> dict[str, Any]:
+    """The first public images' mean codes in units of their noise, and what noise they lack."""
+    return {name: noise.in_units(noise.public_means[:count]), "lacking": 1 - noise.remaining}
 
 
 def describe_candidates(found: Measurements) -> dict[str, Any]:
@@ -162,13 +179,15 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
     public_rows = np.concatenate([rows.attacker] * repeats)
     given = (labels[public_rows], labels[rows.held_out], labels[rows.target])
 
-    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray):
+    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray, **options):
+        options["seed"] = found.settings.seed
         return probes.attribute_probe(
-            public, given[0], held_out, given[1], target, given[2], names, seed=found.settings.seed
+            public, given[0], held_out, given[1], target, given[2], names, **options
         )
 
     pairs, outputs = evidence.pairs, evidence.task_outputs
-    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes)
+    scale = noise_views.seen_codes(pairs, evidence.noise)
+    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes, scale=scale)
     on_output = outputs and probe(outputs.public, outputs.held_out, outputs.target)
     described = {}
     for name, values in on_code.items():
@@ -186,7 +205,12 @@ def describe_identity_probe(found: Measurements) -> dict[str, Any] | None:
     count = len(found.rows.attacker)
     identities = found.images.identities[found.rows.attacker]
     settings = {"seed": found.settings.seed, "samples": found.settings.bootstrap_samples}
-    on_code = probes.identity_probe(found.evidence.pairs.codes[:count], identities, **settings)
+    codes, noise = found.evidence.pairs.codes[:count], found.evidence.noise
+    if noise is None:
+        on_code = probes.identity_probe(codes, identities, **settings)
+    else:
+        means = mean_units(noise, count, "means")
+        on_code = probes.identity_probe(noise.in_units(codes), identities, **means, **settings)
     outputs = found.evidence.task_outputs
     if on_code is None or outputs is None:
         return on_code

@@ -606,8 +606,8 @@ class Config:
     )
     attacker_dataset: str = option(
         "",
-        "Another data set (as --dataset) for the attacker decoder_other_domain, who has public"
-        " images of another source only; empty: that attacker is not tested.",
+        "Another data set (as --dataset) for the attacker decoder_other_domain of the level full,"
+        " who has public images of another source only; empty: that attacker is not tested.",
         group="audit",
         attack_identity=True,
         shared="audit",

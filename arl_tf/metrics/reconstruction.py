@@ -67,7 +67,7 @@ def load_metric_networks(
     """
     network, feature_network = frozen_judges(image_size, procedural)
     sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
-    mean = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0).mean(axis=0)
+    mean = embedded(network, np.asarray(to_float(sample))).mean(axis=0)
     return MetricNetworks(network, feature_network, mean)
 
 
@@ -81,6 +81,18 @@ def frozen_judges(image_size: int, procedural: bool) -> tuple[keras.Model, keras
     return network, perceptual.feature_similarity_network(image_size)
 
 
+def embedded(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """An identity network's embeddings of float32 images [N, S, S, 3] in [0, 1]; float32 [N, D].
+
+    Batch by batch: `predict` would make a data set for each call, which takes longer than a few
+    hundred images.
+    """
+    batches = range(0, len(images), BATCH)
+    return np.concatenate(
+        [network.predict_on_batch(images[start : start + BATCH]) for start in batches]
+    )
+
+
 def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray) -> Originals:
     """Prepares the images under attack; uint8 [N, S, S, 3] and int [N]."""
     return Originals(np.asarray(to_float(images)), identities, embeddings(networks, images))
@@ -89,9 +101,7 @@ def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray
 def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
     """The judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
     parts = [
-        networks.identity_network.predict(
-            np.asarray(to_float(images[start : start + CHUNK])), batch_size=BATCH, verbose=0
-        )
+        embedded(networks.identity_network, np.asarray(to_float(images[start : start + CHUNK])))
         for start in range(0, len(images), CHUNK)
     ]
     return np.concatenate(parts)
@@ -112,7 +122,7 @@ def measure(
         without: int [N], the original that re-identification does not search, for each; None: it
             searches all.
     """
-    found = networks.identity_network.predict(reconstructions, batch_size=BATCH, verbose=0)
+    found = embedded(networks.identity_network, reconstructions)
     mean = networks.mean_embedding
     ranks = {
         f"reid_rank{rank}": measures.reidentified(

@@ -50,7 +50,13 @@ def test_each_level_has_the_attackers_of_the_levels_before_it():
     quick, standard, full = (set(registry.chosen(level)) for level in registry.LEVELS)
     assert quick < standard < full == set(registry.ATTACKERS)
     assert {"linear", "retrieval", "decoder"} <= quick
-    assert {"attention", "optimisation", "generative_prior", "decoder_conditioned"} <= standard
+    assert {"map", "attention", "optimisation", "optimisation_linear"} <= standard
+    assert {"decoder_pixel", "decoder_conditioned", "decoder_adaptive"} <= full - standard
+
+
+def test_what_is_solved_in_closed_form_comes_before_what_is_trained():
+    trained = [attacker.trained for attacker in registry.ATTACKERS.values()]
+    assert trained == sorted(trained)
 
 
 def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
