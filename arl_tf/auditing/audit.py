@@ -10,6 +10,7 @@ from absl import logging
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import attack_runs, attack_store, content, learning_curve, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
+from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -46,6 +47,7 @@ class AuditReport:
         names: N image names.
         test_hash: of the names.
         identity: network -> attack on identity from the code -> measure -> float64 [N].
+        candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
     """
 
     content: dict[str, Any]
@@ -58,6 +60,7 @@ class AuditReport:
     identity: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]] = dataclasses.field(
         default_factory=dict
     )
+    candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def audit(
@@ -140,6 +143,15 @@ def audit(
             predictions, spaces.original_directions(originals), originals.identities
         ),
         fitted_head=subject.task_output is not context.subject.task_output,
+        candidates=match.match(
+            settings,
+            subject,
+            evidence,
+            sealed[rows.target],
+            images.identities[rows.target],
+            rows.target,
+            images.identities[rows.attacker] if images.identities_known else None,
+        ),
         provenance=context.provenance,
         decisions=decisions,
     )
@@ -223,6 +235,7 @@ def report_of(
         names=names,
         test_hash=names_hash(names),
         identity=found.identity.on(CODE),
+        candidate_hits=found.candidates.hits,
     )
 
 

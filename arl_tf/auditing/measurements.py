@@ -9,6 +9,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
+from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.leakage import Reference
@@ -44,6 +45,7 @@ class Measurements:
             identity.
         identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
+        candidates: how often the right candidate photo was found.
         provenance: facts for the report.
         decisions: thresholds and temperature of the task head; None without one.
     """
@@ -65,6 +67,7 @@ class Measurements:
     public_embeddings: np.ndarray
     identity: IdentityFindings
     fitted_head: bool
+    candidates: CandidateMatch
     provenance: Mapping[str, Any]
     decisions: Decisions | None = None
 

@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import identity_words, plots, summary
+from arl_tf.report import candidates, identity_words, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
-from arl_tf.report.verdict import sentences
+from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
+    PERSON_BITS,
     YARDSTICK_NAMES,
     always_same,
     attack_notes,
@@ -77,6 +78,10 @@ def render(
         thresholds=threshold_words(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
+        codes_words=codes_words(content),
+        person_bits=PERSON_BITS,
+        candidate_rows=list(candidates.table(content)),
+        candidate_columns=candidates.COLUMNS.values(),
         wall=wall,
         attacks_by_reading=attacks_by_reading(content),
         readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),

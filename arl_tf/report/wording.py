@@ -23,6 +23,8 @@ YARDSTICK_NAMES = {
     "blurred_copy": "a photo and its blurred copy",
 }
 RETRIEVAL = "retrieval"
+# 2^33 is more than the 8.2 billion people who live.
+PERSON_BITS = 33
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
