@@ -96,7 +96,7 @@ def test_every_path_setting_is_cleaned_when_a_config_is_built(here, name):
 def test_settings_whose_names_say_path_are_marked_as_paths():
     endings = ("dir", "_saved_model", "_tflite")
     named = {f.name for f in dataclasses.fields(Config) if f.name.endswith(endings)}
-    assert named | {"codes", "reference", "warm_start"} == set(settings.path_names())
+    assert named | {"codes", "reference", "warm_start", "distil_from"} == set(settings.path_names())
 
 
 def test_the_word_auto_is_no_path():
