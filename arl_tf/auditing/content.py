@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.knowledge import KNEW
-from arl_tf.auditing import leakage, remarks, yardsticks
+from arl_tf.auditing import leakage, learning_curve, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
@@ -51,6 +51,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "leakage": leaks,
         "codes": describe_codes(found),
         "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
+        "learning_curve": learning_curve.describe(found.curve, found.measured, weights),
         "reference": reference,
         "training_adversary": adversary,
         "warnings": remarks.warnings(found, attacks, worst, adversary, reference),

@@ -12,6 +12,7 @@ from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.leakage import Reference
+from arl_tf.auditing.learning_curve import CurvePoint
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
@@ -33,6 +34,7 @@ class Measurements:
         tasks: the attacks that were run.
         facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
         measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
+        curve: the attacks of the learning curve, which are in `measured`, too.
         yardsticks: yardstick -> measure -> float64 [N], NaN where an image has no pair.
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
@@ -53,6 +55,7 @@ class Measurements:
     tasks: tuple[Task, ...]
     facts: Mapping[str, Mapping[str, Any]]
     measured: Mapping[str, Mapping[str, np.ndarray]]
+    curve: tuple[CurvePoint, ...]
     yardsticks: Mapping[str, Mapping[str, np.ndarray]]
     photographs: bool
     reference: Reference | None

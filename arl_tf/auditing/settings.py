@@ -56,7 +56,7 @@ class AuditContext:
         photographs: whether dlib's network judges identity; else the one for drawn faces.
         cache_dir: of codes.
         store_dir: of finished attacks.
-        other_images: uint8 [N, S, S, 3] of another data set, for one attacker; None without.
+        other_images: uint8 [N, S, S, 3] of another data set, for some attackers; None without.
         provenance: facts for the report.
     """
 

@@ -8,6 +8,7 @@ from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import SPLITS_REMEDY, RunDirectory
+from arl_tf.models.backbones import IMAGENET
 from arl_tf.training import checkpoints, train
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
@@ -17,10 +18,19 @@ UNSEEN = ("private_validation", "test")
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before data are read: raises ValueError where --warm_start or a teacher was not trained."""
+    """Before data are read: refuses starts and teachers that are not there.
+
+    Raises:
+        ValueError: --warm_start or a teacher holds no trained players, or --weights is no file.
+    """
     for folder in filter(None, (config.warm_start, *config.teachers)):
         for name in ("encoder", "task_head"):
             checkpoints.require_player(RunDirectory(pathlib.Path(folder)).player(name))
+    if config.weights not in ("", IMAGENET) and not pathlib.Path(config.weights).is_file():
+        raise ValueError(
+            f"--weights={config.weights} is no file; expected {IMAGENET}, or a file of weights of"
+            f" {config.encoder}."
+        )
 
 
 def run(experiment: Experiment) -> None:

@@ -58,6 +58,11 @@ READINGS = {
         "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
         " face.",
     ),
+    "deep_image_prior": (
+        "a picture with nearly the same code",
+        "An untrained network was changed until the code of its picture was nearly the code under"
+        " attack. It started at the mean of the public images.",
+    ),
     "": (
         "a decoder's picture",
         "A network learned from public images to draw the picture from the {source}. Where the"

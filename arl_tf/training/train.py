@@ -128,6 +128,7 @@ def batches_from(
         seed=settings.seed,
         first_step=first_step,
         targets=targets,
+        shift_pixels=settings.shift_pixels,
     )
 
 

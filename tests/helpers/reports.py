@@ -73,6 +73,23 @@ def identity_attacks(leakage):
     return {"networks": {"drawn_faces": network}}
 
 
+def learning_curve():
+    points = [
+        {
+            "share": share,
+            "public_images": round(1600 * share),
+            "psnr": {"value": 13.0 + share, "ci95": [12.9 + share, 13.1 + share]},
+            "face_similarity": {"value": 0.2 + share / 10, "ci95": [0.1, 0.4]},
+        }
+        for share in (0.125, 0.25, 0.5, 1.0)
+    ]
+    gains = {
+        "psnr": {"value": 0.5, "ci95": [0.4, 0.6]},
+        "face_similarity": {"value": 0.05, "ci95": [0.04, 0.06]},
+    }
+    return {"points": points, "last_doubling": gains}
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -122,6 +139,7 @@ def report_content(leakage=None):
             "task_decision_bits": 4,
             "channel": None,
         },
+        "learning_curve": learning_curve(),
         "identity_attacks": identity_attacks(leakage),
         "reference": leakage
         and {
