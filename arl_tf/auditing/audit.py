@@ -8,10 +8,11 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
+from arl_tf.auditing import attack_runs, attack_store, content, learning_curve, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
     UTILITY_NOISE,
@@ -85,6 +86,9 @@ def audit(
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    decisions = context.decisions or fit_decisions(
+        images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+    )
     evidence = collect(
         settings,
         images,
@@ -95,15 +99,19 @@ def audit(
         context.other_images,
         context.perceptual_features,
     )
-    store = open_store(settings, images, rows, sealed, context)
-    tasks = attack(settings, evidence, store)
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
+    evidence = dataclasses.replace(
+        evidence, identity_features=reconstruction.identity_features(judges)
+    )
+    store = open_store(settings, images, rows, sealed, context)
+    tasks = attack(settings, evidence, store)
     spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
+    curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     sealed.unseal()
     originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
     others = baselines(subject, evidence, sealed[rows.attacker])
@@ -116,7 +124,11 @@ def audit(
         originals=originals,
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
-        measured=measure_all(judges, originals, tasks, others, store),
+        measured={
+            **measure_all(judges, originals, [task.name for task in tasks], others, store),
+            **measure_all(judges, originals, [point.name for point in curve], {}, store),
+        },
+        curve=tuple(curve),
         yardsticks=measure_yardsticks(
             judges,
             originals,
@@ -141,6 +153,7 @@ def audit(
             images.identities[rows.attacker] if images.identities_known else None,
         ),
         provenance=context.provenance,
+        decisions=decisions,
     )
     return report_of(found, store, others, sealed[rows.target])
 
@@ -227,16 +240,16 @@ def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
 def measure_all(
     judges: reconstruction.MetricNetworks,
     originals: reconstruction.Originals,
-    tasks: Sequence[attack_runs.Task],
+    names: Sequence[str],
     others: Mapping[str, np.ndarray],
     store: AttackStore,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Measures of every attack's pictures and of others; name -> measure -> float64 [N].
+    """Measures of the pictures of stored attacks and of others; name -> measure -> float64 [N].
 
     What was measured before is read from the store.
     """
     measured = {}
-    for name in [task.name for task in tasks] + list(others):
+    for name in [*names, *others]:
         measured[name] = store.measures(name)
         if measured[name] is None:
             logging.info("Measuring the reconstructions of '%s'", name)

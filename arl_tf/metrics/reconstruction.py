@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -105,6 +106,17 @@ def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
         for start in range(0, len(images), CHUNK)
     ]
     return np.concatenate(parts)
+
+
+def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The first judge as a differentiable function, for attackers that train for identity.
+
+    Image float32 [B, S, S, 3] in [0, 1] -> embedding less the mean one, float32 [B, D] of length 1.
+    """
+    mean = tf.constant(networks.mean_embedding, tf.float32)
+    return lambda image: tf.math.l2_normalize(
+        networks.identity_network(image, training=False) - mean, axis=-1
+    )
 
 
 def measure(
