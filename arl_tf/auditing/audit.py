@@ -11,6 +11,7 @@ from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import attack_runs, attack_store, content, learning_curve, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
     UTILITY_NOISE,
@@ -82,6 +83,9 @@ def audit(
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    decisions = context.decisions or fit_decisions(
+        images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+    )
     evidence = collect(
         settings,
         images,
@@ -137,6 +141,7 @@ def audit(
         ),
         fitted_head=subject.task_output is not context.subject.task_output,
         provenance=context.provenance,
+        decisions=decisions,
     )
     return report_of(found, store, others, sealed[rows.target])
 

@@ -30,6 +30,7 @@ from arl_tf.report.wording import (
     one_class_words,
     percent,
     reading,
+    threshold_words,
     training_gaps,
 )
 
@@ -73,6 +74,7 @@ def render(
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
         mean_mcc=mean_mcc(content["utility"]),
+        thresholds=threshold_words(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
         wall=wall,

@@ -139,6 +139,21 @@ def one_class_words(utility: Mapping[str, Any]) -> str:
     )
 
 
+def threshold_words(utility: Mapping[str, Any]) -> str:
+    """What the mean MCC is without thresholds, and how well probabilities are calibrated.
+
+    Empty in a report of an older version, and without a task head.
+    """
+    calibration, at_0 = utility.get("calibration"), utility.get("mean_mcc_at_0", MISSING)
+    if calibration is None:
+        return ""
+    return (
+        "Each attribute has a threshold of its own, chosen on X1's validation part. With thresholds"
+        f" of 0 the mean MCC is {format_estimate(at_0)}. Calibration error of the probabilities:"
+        f" {calibration['error']:.3f} (not calibrated: {calibration['error_uncalibrated']:.3f})."
+    )
+
+
 def always_same(utility: Mapping[str, Any]) -> list[str]:
     """The attributes for which the task head gives the same answer for all measured images."""
     one_class = utility.get("one_class", ())

@@ -98,7 +98,12 @@ def report_content(leakage=None):
             "mean_mcc": {"value": 0.41, "ci95": [0.4, 0.42]},
             "accuracy": utility.estimate(0.9),
             "roc_auc": utility.estimate(None),
-            "attributes": {"Smiling": {"mcc": 0.7, "accuracy": 0.9, "positives": 3}},
+            "attributes": {
+                "Smiling": {"mcc": 0.7, "mcc_at_0": 0.6, "accuracy": 0.9, "positives": 3}
+            },
+            "mean_mcc_at_0": {"value": 0.38, "ci95": [0.37, 0.39]},
+            "thresholds": {"Smiling": -0.5},
+            "calibration": {"temperature": 1.5, "error": 0.02, "error_uncalibrated": 0.06},
             "mean_mcc_two_classes": {"value": 0.41, "ci95": [0.4, 0.42]},
             "undefined_mcc": [],
             "one_class": [],
