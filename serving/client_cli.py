@@ -44,10 +44,14 @@ class Outcome:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line; exits with 0, 1 (something failed) or 2 (wrong usage)."""
+    """The command line; exits with 0, 1 (photos or server failed) or 2 (flags or their files)."""
     parser, options = parse(arguments)
     try:
-        outcome = encode(options)
+        device, manifest = opened(options)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+    try:
+        outcome = encode(options, device, manifest)
     except (ValueError, OSError, EncoderError) as error:
         parser.exit(1, f"error: {error}\n")
     if options.json:
@@ -127,16 +131,25 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     return parser, options
 
 
-def encode(options: argparse.Namespace) -> Outcome:
-    """Does what the command line asks for.
+def opened(options: argparse.Namespace) -> tuple[DeviceEncoder, Manifest]:
+    """The files that the command line names.
 
     Raises:
-        ValueError, OSError, EncoderError: it can't be done at all.
+        ValueError, OSError: one is missing or damaged, or they don't belong together.
     """
     key = read_or_make_key(options.noise_key) if options.noise_key else None
     device = DeviceEncoder(options.tflite, noise_key=key)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
+    return device, manifest
+
+
+def encode(options: argparse.Namespace, device: DeviceEncoder, manifest: Manifest) -> Outcome:
+    """Encodes the photos, and sends and writes what the command line asks for.
+
+    Raises:
+        ValueError, OSError, EncoderError: it can't be done at all.
+    """
     photos, codes, unreadable = encode_photos(device, picture_files.expanded(options.photos))
     outcome = Outcome(photos, unreadable)
     if options.save_code:

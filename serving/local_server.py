@@ -266,9 +266,9 @@ def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:
         remedy = ""
         if error.code == grpc.StatusCode.FAILED_PRECONDITION:
             remedy = " Remedy: --allow_version_labels_for_unavailable_models."
-        sys.exit(f"serving.local_server: {error.code.name}: {error.message}.{remedy}")
+        refuse(f"{error.code.name}: {error.message}.{remedy}")
     except (OSError, ValueError) as error:
-        sys.exit(f"serving.local_server: {error}")
+        refuse(error)
 
 
 def run(values: flags.FlagValues) -> None:
@@ -321,7 +321,7 @@ def parse(argv: list[str]) -> list[str]:
 
 
 def refuse(message: object) -> NoReturn:
-    """Says what is wrong with the command line, and ends the process."""
+    """Says what is wrong with the command line or what it names, and ends the process."""
     print(f"serving.local_server: {message}", file=sys.stderr)
     sys.exit(2)
 

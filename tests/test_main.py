@@ -207,16 +207,20 @@ def test_wrong_flags_end_with_a_message_and_leave_nothing(tmp_path, flags, messa
     assert not workdir.exists()
 
 
-def test_help_is_answered_without_tensorflow_and_with_exit_code_0():
+@pytest.mark.parametrize(
+    ("module", "function", "words"),
+    [("main", "console", "The flags used most:"), ("bench", "main", "--data_dir")],
+)
+def test_help_is_answered_without_tensorflow_and_with_exit_code_0(module, function, words):
     code = (
-        "import sys; from arl_tf import main; sys.argv = ['arl_tf', '--help']\n"
-        "try:\n    main.console()\n"
+        f"import sys; from arl_tf import {module}; sys.argv = ['arl_tf', '--help']\n"
+        f"try:\n    {module}.{function}()\n"
         "finally:\n    print({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert shown.returncode == 0 and "The flags used most:" in shown.stdout
+    assert shown.returncode == 0 and words in shown.stdout
     assert shown.stdout.endswith("set()\n")
 
 

@@ -123,7 +123,8 @@ def audit(
         target_labels: {0, 1} [T, A], what utility is measured on.
         task_output: codes [n, ...] -> logits [n, A], what the code is for: the floor.
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor: lets white-box
-            attackers in.
+            attackers in. Loops and conditions on tensors are `tf.while_loop` and `tf.cond` in it,
+            for Python's own `for` and `if` are not rewritten.
         noise: not taken yet: attackers can't be told an encoder's noise so far.
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.

@@ -282,23 +282,27 @@ def adam_steps(evidence: Evidence, search: Search) -> Advance:
     deviation = compared_in(evidence) if search.deviation is None else search.deviation
     momentum, second_momentum = ADAM_MOMENTA
 
-    @tf.function
+    def improved(step, unknowns, first, second, codes, prior_weight):
+        with tf.GradientTape() as tape:
+            tape.watch(unknowns)
+            distance = code_distance(evidence.encode(search.picture(unknowns)), codes, deviation)
+            total = tf.reduce_sum(distance + prior_weight * search.prior(unknowns))
+        gradient = tape.gradient(total, unknowns)
+        first = momentum * first + (1 - momentum) * gradient
+        second = second_momentum * second + (1 - second_momentum) * tf.square(gradient)
+        count = tf.cast(step + 1, tf.float32)
+        change = (first / (1 - momentum**count)) / (
+            tf.sqrt(second / (1 - second_momentum**count)) + ADAM_EPSILON
+        )
+        return search.project(unknowns - search.learning_rate * change), first, second
+
+    @tf.function(autograph=False)
     def advance(unknowns, first, second, codes, prior_weight, done, steps):
-        for step in tf.range(done, done + steps):
-            with tf.GradientTape() as tape:
-                tape.watch(unknowns)
-                distance = code_distance(
-                    evidence.encode(search.picture(unknowns)), codes, deviation
-                )
-                total = tf.reduce_sum(distance + prior_weight * search.prior(unknowns))
-            gradient = tape.gradient(total, unknowns)
-            first = momentum * first + (1 - momentum) * gradient
-            second = second_momentum * second + (1 - second_momentum) * tf.square(gradient)
-            count = tf.cast(step + 1, tf.float32)
-            change = (first / (1 - momentum**count)) / (
-                tf.sqrt(second / (1 - second_momentum**count)) + ADAM_EPSILON
-            )
-            unknowns = search.project(unknowns - search.learning_rate * change)
-        return unknowns, first, second
+        _, *state = tf.while_loop(
+            lambda step, *_: step < done + steps,
+            lambda step, *state: (step + 1, *improved(step, *state, codes, prior_weight)),
+            (done, unknowns, first, second),
+        )
+        return tuple(state)
 
     return advance

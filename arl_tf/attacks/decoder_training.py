@@ -106,7 +106,7 @@ def decoder_step(
         critic_optimizer = keras.optimizers.Adam(CRITIC_RATE, beta_1=0.5)
         critic_optimizer.build(critic.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(codes, images):
         with tf.GradientTape() as tape:
             reconstruction = decoder(codes, training=True)

@@ -171,7 +171,7 @@ def autoencoder_step(
     noise = keras.random.SeedGenerator(settings.seed)
     features = evidence.perceptual_features
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(images):
         image = tf.cast(images, tf.float32) / 255.0
         with tf.GradientTape() as tape:

@@ -189,7 +189,9 @@ def standardised(code: keras.KerasTensor, codes: np.ndarray) -> keras.KerasTenso
 
 def run(model: keras.Model, codes: np.ndarray) -> np.ndarray:
     """Reconstructions float32 [N, S, S, 3] of codes float32 [N, ...], some at a time."""
-    graph = tf.function(lambda some: model(some, training=False), reduce_retracing=True)
+    graph = tf.function(
+        lambda some: model(some, training=False), autograph=False, reduce_retracing=True
+    )
     return np.concatenate(
         [
             graph(tf.constant(codes[start : start + DECODED_AT_ONCE])).numpy()

@@ -20,6 +20,10 @@ FLOOR_ATTACKER = "linear"
 # Multiply-adds of a short run that tells how fast this machine is.
 PROBE_STEPS = 6
 SECONDS_BETWEEN_NOTES = 30.0
+# Multiply-adds per second of any machine. What takes fewer seconds by it needs no measured speed:
+# the measuring would take longer.
+LEAST_SPEED = 2e9
+SHORT_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +129,9 @@ def run_attacks(
     costs = [
         registry.ATTACKERS[task.attacker].cost(views[task.on_floor], settings) for task in todo
     ]
-    speed = multiply_adds_per_second(evidence, settings)
+    speed = LEAST_SPEED
+    if sum(costs) > SHORT_SECONDS * speed:
+        speed = multiply_adds_per_second(evidence, settings)
     for line in forecast(todo, costs, speed):
         logging.info("%s", line)
     started = time.perf_counter()

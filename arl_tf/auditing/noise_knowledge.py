@@ -51,7 +51,7 @@ def known_noise(
 
 def mean_codes(subject: AuditedEncoder, images: np.ndarray) -> np.ndarray:
     """What codes of uint8 [N, S, S, 3] are on average, from the inside; float32 [N, ...]."""
-    encode = tf.function(subject.white_box, reduce_retracing=True)
+    encode = tf.function(subject.white_box, autograph=False, reduce_retracing=True)
     means = [
         encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
         for start in range(0, len(images), ENCODED_AT_ONCE)

@@ -50,7 +50,9 @@ def keras_outputs(
 
     # Compiled, as in `predict`, and at the artefact's batch size: eager layers round differently
     # from fused ones (by 1.7e-5 in a ResNet-50), one image differently from eight (by 7e-6).
-    @tf.function(input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)])
+    @tf.function(
+        autograph=False, input_signature=[tf.TensorSpec((None, *samples.shape[1:]), tf.uint8)]
+    )
     def run(images):
         code = noiseless_code(image_sets.to_float(images))
         return code, task_head(code, training=False)
@@ -84,11 +86,16 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     module.model_variables = [variable.value for variable in encoder.variables]
     image_shape = (image_size, image_size, 3)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="image")])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="image")],
+    )
     def encode(image):
         return {"code": encoder(image_sets.to_float(image), training=False)}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    @tf.function(
+        autograph=False, input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")]
+    )
     def encode_bytes(image_bytes):
         image = tf.map_fn(
             lambda one: image_sets.preprocess(decoding.decode_image(one), image_size),
@@ -97,7 +104,9 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
         )
         return encode(image)
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    @tf.function(
+        autograph=False, input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")]
+    )
     def encode_to_bytes(image_bytes):
         return {"code_bytes": code_to_bytes(encode_bytes(image_bytes)["code"])}
 
@@ -166,12 +175,17 @@ def save_task_head(
     module = tf.Module(name="task_head")
     module.model_variables = [variable.value for variable in task_head.variables]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")],
+    )
     def classify(code):
         logits = task_head(code, training=False)
         return {"logits": logits, "probability": tf.sigmoid(logits)}
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="code_bytes")])
+    @tf.function(
+        autograph=False, input_signature=[tf.TensorSpec((None,), tf.string, name="code_bytes")]
+    )
     def read_bytes(code_bytes):
         return classify(bytes_to_code(code_bytes, code_shape))
 
@@ -193,7 +207,10 @@ def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
     module = tf.Module(name="attacker")
     module.model_variables = [variable.value for variable in attacker.variables]
 
-    @tf.function(input_signature=[tf.TensorSpec(attacker.input_shape, tf.float32, name="code")])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec(attacker.input_shape, tf.float32, name="code")],
+    )
     def attack(code):
         return {"reconstruction": attacker(code, training=False)}
 

@@ -18,6 +18,7 @@ from arl_tf.exporting import tflite_checks
 from arl_tf.exporting.tflite_checks import Expected, Figures, Proof
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import code_layers
+from arl_tf.utils import saved_model_loading
 
 Inputs = list[dict[str, np.ndarray]]
 Tensors = dict[str, tuple[str, tuple[int, ...]]]
@@ -160,8 +161,12 @@ def convert(encoder: keras.Model, precision: str, proof: Proof) -> bytes:
     named, noise_shape = named_model(encoder)
     converter = tf.lite.TFLiteConverter.from_keras_model(named)
     PRECISIONS[precision].configure(converter, named_inputs(proof.calibration, noise_shape))
-    # Keras prints the signature of the converter's intermediate model.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    # Keras prints the signature of the converter's intermediate model, a temporary SavedModel.
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        saved_model_loading.plain_temporary_folders(),
+    ):
         # The input stays float32, so that there is nothing to be known of its integers.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
         return converter.convert()

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from arl_tf.data import image_sets
 from arl_tf.metrics.equivalence import ExportError
+from arl_tf.utils import saved_model_loading
 
 # Of a pixel in [0, 1]: weights are stored as float16, the picture is shown with 8 bits.
 BOUND = 0.01
@@ -55,6 +56,9 @@ def convert(encoder: keras.Model, attacker: keras.Model) -> bytes:
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
-    # Keras prints the signature of the converter's intermediate model.
-    with contextlib.redirect_stdout(io.StringIO()):
+    # Keras prints the signature of the converter's intermediate model, a temporary SavedModel.
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        saved_model_loading.plain_temporary_folders(),
+    ):
         return converter.convert()

@@ -1,9 +1,11 @@
 """The measures of a reconstruction, per image: six numbers that grow with an attack's success."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from arl_tf.data.image_sets import to_float
 from arl_tf.metrics import measures
@@ -63,13 +65,20 @@ def load_metric_networks(
             drawn truth) or photographed (dlib's network).
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
     """
+    network, feature_network = frozen_judges(image_size, procedural)
+    sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
+    mean = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0).mean(axis=0)
+    return MetricNetworks(network, feature_network, mean)
+
+
+@functools.lru_cache(maxsize=2)
+def frozen_judges(image_size: int, procedural: bool) -> tuple[keras.Model, keras.Model]:
+    """(identity, feature network), built once for all audits of a process: it takes seconds."""
     if procedural:
         network = drawn_identity.procedural_identity_network(image_size)
     else:
         network = dlib_face.face_identity_network(image_size)
-    sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
-    mean = network.predict(np.asarray(to_float(sample)), batch_size=BATCH, verbose=0).mean(axis=0)
-    return MetricNetworks(network, perceptual.feature_similarity_network(image_size), mean)
+    return network, perceptual.feature_similarity_network(image_size)
 
 
 def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray) -> Originals:
@@ -124,12 +133,13 @@ def feature_similarities(
     networks: MetricNetworks, reconstructions: np.ndarray, images: np.ndarray
 ) -> np.ndarray:
     """Feature similarity of each pair of float32 [N, S, S, 3] in [0, 1]; float64 [N] in [-1, 1]."""
-    parts = []
+    network, parts = networks.feature_network, []
     for start in range(0, len(images), BATCH):
         batch = slice(start, start + BATCH)
-        pair = (
-            networks.feature_network(reconstructions[batch], training=False),
-            networks.feature_network(images[batch], training=False),
-        )
+        # Compiled; layer by layer the network takes most of a small audit's time.
+        pair = [
+            list(map(tf.constant, keras.tree.flatten(network.predict_on_batch(some[batch]))))
+            for some in (reconstructions, images)
+        ]
         parts.append(np.asarray(perceptual.feature_similarity(*pair)))
     return np.concatenate(parts).astype(np.float64)

@@ -32,12 +32,20 @@ def listed(folder: pathlib.Path) -> str:
     """What a folder holds, for a message."""
     try:
         names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    except FileNotFoundError:
+        return _nearest(folder)
     except NotADirectoryError:
         return "a file, no folder"
     except OSError as error:
         return f"nothing that can be read ({error.strerror})"
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(names[:MOST_LISTED]) + more or "nothing"
+
+
+def _nearest(folder: pathlib.Path) -> str:
+    """What is there instead of a folder that is not: the nearest one above, and its content."""
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    return f"no such folder; {above} holds {listed(above)}"
 
 
 def no_models(folder: pathlib.Path) -> str:

@@ -67,9 +67,11 @@ def sources_in_folder(
     """A model for each folder of model_base_path that holds a version folder; others are ignored.
 
     Raises:
-        OSError: model_base_path can't be read.
+        OSError: model_base_path is not there, or can't be read.
         ValueError: it is a model's own folder, or a version's.
     """
+    if not model_base_path.exists():
+        raise FileNotFoundError(layout.no_models(model_base_path))
     if (model_base_path / layout.SAVED_MODEL).is_file():
         raise ValueError(layout.no_models(model_base_path))
     if layout.version_folders(model_base_path):
@@ -88,9 +90,11 @@ def source_of_model(name: str, base_path: pathlib.Path) -> dict[str, ModelSource
     """One model of that name, whose version folders lie in base_path, as TF Serving takes it.
 
     Raises:
-        OSError: base_path can't be read.
+        OSError: base_path is not there, or can't be read.
         ValueError: it holds no version folder, but models, or a SavedModel itself.
     """
+    if not base_path.exists():
+        raise FileNotFoundError(f"--model_name={name}: {layout.no_versions(name, base_path)}")
     below = [path for path in base_path.iterdir() if path.is_dir()]
     is_version = (base_path / layout.SAVED_MODEL).is_file()
     holds_models = not layout.version_folders(base_path) and any(map(layout.version_folders, below))

@@ -145,14 +145,7 @@ class ModelStore:
         except OSError as error:
             self._complain(name, f"Model {name} stays as it is: {error}")
             return None
-        if source.policy.specific and found and not wanted:
-            self._complain(
-                name,
-                f"Model {name} stays as it is: none of its versions {list(source.policy.specific)}"
-                f" is in {source.base_path}, which has {sorted(found)}.",
-            )
-            return None
-        self._complain(name, "" if found else layout.no_versions(name, source.base_path))
+        self._complain(name, _what_lacks(name, source, wanted, found))
         return wanted
 
     def _complain(self, about: str, words: str) -> None:
@@ -172,14 +165,19 @@ class ModelStore:
     def replace_sources(self, sources: Sources) -> None:
         """Serves these models from now on, and loads them at once.
 
+        As TF Serving, which logs a version that is not on disk and serves the others: for a model
+        that it knows already, none may be left.
+
         Raises:
-            ServingError: FAILED_PRECONDITION: a label or version can't be had, and everything stays
-                as it was; or a version can't be loaded, and the others are served.
+            ServingError: FAILED_PRECONDITION: a label can't be had, or a new model has no version
+                on disk, and everything stays as it was; or a version can't be loaded, and the
+                others are served.
         """
         fault = self._label_fault(sources)
         if fault:
             raise failed_precondition(fault)
-        _refuse_missing(sources)
+        known = self._sources or {}
+        _refuse_missing({name: source for name, source in sources.items() if name not in known})
         self._read_sources = lambda: sources
         self.poll(settled=True)
         failed = [
@@ -308,18 +306,33 @@ class ModelStore:
             gc.collect()
 
 
+def _what_lacks(
+    name: str,
+    source: ModelSource,
+    wanted: Mapping[int, pathlib.Path],
+    found: Mapping[int, pathlib.Path],
+) -> str:
+    """Words for the versions that a model is to have and that are not on disk; "" for none."""
+    if not found:
+        return layout.no_versions(name, source.base_path)
+    missing = sorted(set(source.policy.specific) - set(wanted))
+    if not missing:
+        return ""
+    return (
+        f"Versions {missing} of model {name} are wanted and not in {source.base_path}, which has"
+        f" {sorted(found)}. {'The others are served.' if wanted else 'None is served.'}"
+    )
+
+
 def _refuse_missing(sources: Sources) -> None:
-    """Raises ServingError when a model has a version that is not on disk."""
+    """Raises ServingError where a model has no version on disk; TF Serving would wait for one."""
     missing = []
     for name, source in sources.items():
         try:
-            wanted = source.versions()
+            if not source.versions():
+                missing.append(f"model {name}: none of its versions is in {source.base_path}")
         except OSError as error:
-            missing.append(f"model {name!r}: {error}")
-            continue
-        lacking = sorted(set(source.policy.specific) - set(wanted))
-        if lacking or not wanted:
-            missing.append(f"model {name!r} lacks versions {lacking or 'altogether'}")
+            missing.append(f"model {name}: {error}")
     if missing:
         raise failed_precondition("; ".join(missing))
 

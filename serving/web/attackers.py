@@ -88,6 +88,7 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
 
     Returns:
         attackers: name -> words, face_similarity (a float; None where it was not measured);
+        encoder_sha256: of the encoder whose codes are attacked; None likewise;
         floor: the better floor's face similarity, and its name; None where it is not known;
         worst: attack, value and number of the audit's attackers; None likewise;
         images: how many test faces the figures are means of; None likewise;
@@ -109,8 +110,10 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
             for name, each in content["attackers"].items()
         }
         worst = content.get("worst")
+        protected = content["attackers"].get("protected", {})
         return {
             "attackers": attackers,
+            "encoder_sha256": protected.get("encoder_sha256"),
             "floor": better_floor(content.get("floors") or {}),
             "worst": worst and {name: worst[name] for name in ("attack", "value", "attackers")},
             "images": (content.get("measured_on") or {}).get("images"),

@@ -33,6 +33,7 @@ FILES = {
     "demo.css": "text/css",
     "demo.js": "text/javascript",
     "encoder.js": "text/javascript",
+    "kinds.js": "text/javascript",
     "noise.js": "text/javascript",
     "picture.js": "text/javascript",
     "face.png": "image/png",
@@ -98,7 +99,6 @@ class Demo:
         self._predictor = predictor
         self._api = api
         self._facts = facts
-        self._attacker = facts.attacker
 
     def routes(self) -> Routes:
         """For a Starlette application."""
@@ -137,7 +137,9 @@ class Demo:
         return Response(content, headers=HEADERS, media_type="application/octet-stream")
 
     async def _unprotected_file(self, request: Request) -> Response:
-        return file_or_404(self._attacker.unprotected_file, "application/octet-stream", HEADERS)
+        return file_or_404(
+            self._facts.attacker.unprotected_file, "application/octet-stream", HEADERS
+        )
 
     async def _package_file(self, request: Request) -> Response:
         litert, path = self._facts.litert, request.path_params["path"]
@@ -205,10 +207,11 @@ class Demo:
         version = encoded.servable.version
         read = self._predict(TASK_HEAD, version, "", lambda _: {"code": code}, caller)
         found = self._found(code, read)
-        if self._attacker.unprotected is not None:
-            encode = self._attacker.unprotected_encoder.signature("encode_bytes")
+        attacker = self._facts.attacker
+        if attacker.unprotected is not None:
+            encode = attacker.unprotected_encoder.signature("encode_bytes")
             (unprotected,) = encode.run(photos).values()
-            picture = attack(self._attacker.unprotected, unprotected, self._predictor.limits)
+            picture = attack(attacker.unprotected, unprotected, self._predictor.limits)
             found["reconstructions"]["unprotected"] = picture
         return found
 
@@ -219,7 +222,7 @@ class Demo:
     def _found(self, code: np.ndarray, read: Prediction) -> dict[str, Any]:
         probability = read.outputs["probability"][0]
         names = attribute_names(read.servable, len(probability))
-        attacker, limits = self._attacker, self._predictor.limits
+        attacker, limits = self._facts.attacker, self._predictor.limits
         pictures = dict.fromkeys(("protected", "unprotected", "task_output"))
         if attacker.protected is not None:
             pictures["protected"] = attack(attacker.protected, code, limits)

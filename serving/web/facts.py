@@ -16,6 +16,9 @@ NO_FILE = (
     "there is no .tflite file with its manifest beside the served encoder; --demo_encoder=FILE"
     " names one"
 )
+OTHER_ENCODER = (
+    "The attackers of --demo_attacker know the codes of another encoder, so they are left out."
+)
 
 
 class PageFacts:
@@ -37,7 +40,7 @@ class PageFacts:
             litert: LiteRT.js; None where it is not installed.
             given: the TFLite file for browsers; None: the one beside the served encoder.
         """
-        self.attacker = attacker
+        self._attacker = attacker
         self.litert = litert
         self._store = store
         self._given = given
@@ -49,36 +52,52 @@ class PageFacts:
             For JSON: encoder (url, version, gpu, bytes) and litert (the packages' address), None
             where the page can't encode, then why_server says why; image_size, trained_on, noise,
             code (shape, bytes), None where they are not known; attacked (what there are attackers
-            for), unprotected_in_browser; findings (see `attackers.read_findings`); commands that
-            make attackers.
+            for), unprotected_in_browser; findings (see `attackers.read_findings`);
+            why_no_attackers, where there are some that do not count, else None; commands that make
+            attackers.
         """
         encoder, export = self.encoder(), self._export()
         why = self._why_server(encoder)
-        findings = self.attacker.findings
+        attacker = self.attacker
         return {
             "encoder": None if why else encoder.facts(),
             "litert": None if why else self.litert.base,
             "why_server": why,
             **self._of_manifest(encoder, export),
-            "attacked": self.attacker.attacked,
-            "unprotected_in_browser": self.attacker.unprotected_file is not None,
-            "findings": findings,
+            "attacked": attacker.attacked,
+            "unprotected_in_browser": attacker.unprotected_file is not None,
+            "findings": attacker.findings,
+            "why_no_attackers": None if attacker is self._attacker else OTHER_ENCODER,
             "commands": attackers_commands(export),
         }
+
+    @property
+    def attacker(self) -> DemoAttacker:
+        """The attackers; none where they were trained on the codes of another encoder."""
+        attacked, served = self._attacker.findings.get("encoder_sha256"), self._encoder_hash()
+        return DemoAttacker() if attacked and served and attacked != served else self._attacker
+
+    def _encoder_hash(self) -> str | None:
+        """Of the weights of the encoder whose codes the page shows; None where nothing tells it."""
+        encoder, export = self.encoder(), self._export()
+        return self._manifest(encoder, export).get("encoder_sha256")
 
     def encoder(self) -> BrowserEncoder | None:
         """The TFLite file that browsers run; None where there is none."""
         export = self._export()
         return self._given or (export and browser_files.encoder_of(export))
 
+    def _manifest(
+        self, encoder: BrowserEncoder | None, export: pathlib.Path | None
+    ) -> Mapping[str, Any]:
+        if encoder is not None:
+            return encoder.manifest
+        return (export and browser_files.read_manifest(export / "manifest.json")) or {}
+
     def _of_manifest(
         self, encoder: BrowserEncoder | None, export: pathlib.Path | None
     ) -> dict[str, Any]:
-        manifest: Mapping[str, Any] = {}
-        if encoder is not None:
-            manifest = encoder.manifest
-        elif export is not None:
-            manifest = browser_files.read_manifest(export / "manifest.json") or {}
+        manifest = self._manifest(encoder, export)
         code = manifest.get("code")
         return {
             "image_size": manifest.get("image_size") or self._served_size(),

@@ -163,10 +163,12 @@ def downscaled(side):
     return tf.image.resize(pixels(), (side, side), method="area").numpy()
 
 
-@pytest.mark.slow
 def test_leakage_falls_with_the_resolution_of_the_code(tmp_path, image_code):
+    # By the map that has one solution: where decoders of 240 steps end is decided by the order in
+    # which threads add, and differs by more than these resolutions do.
+    config = dataclasses.replace(CONFIG, attackers="linear")
     values = [
-        leaks(audited(tmp_path / str(side), downscaled(side), image_code[1]))["value"]
+        leaks(audited(tmp_path / str(side), downscaled(side), image_code[1], config))["value"]
         for side in (16, 8, 4)
     ]
     assert 1.02 > values[0] > values[1] > values[2] > 0

@@ -1,6 +1,7 @@
 """TFLite files: what they take and give, how near they are to Keras, and which are refused."""
 
 import re
+import tempfile
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
-from tiny_models import NAMES, SIZE, attributes, build_models, contents, pictures, proof
+from tiny_models import SIZE, attributes, build_models, contents, pictures, proof
 
 from arl_tf.exporting import tflite, tflite_checks
 from arl_tf.metrics.equivalence import ExportError
@@ -83,15 +84,20 @@ def test_int8_figures_tell_the_task_heads_mcc_on_both_codes(written, models):
     assert figures["calibration_images"] == 16
 
 
-def test_files_shrink_with_their_precision(tmp_path):
+def test_files_shrink_with_their_precision():
     image = keras.Input((SIZE, SIZE, 3))
     features = layers.Conv2D(64, 3, padding="same")(layers.Conv2D(64, 3, padding="same")(image))
     encoder = keras.Model(image, layers.GlobalAveragePooling2D()(features))
-    code = keras.Input((64,))
-    head = keras.Model(code, layers.Dense(len(NAMES))(code))
-    tflite.write_files(encoder, head, proof(), tmp_path)
-    sizes = [(tmp_path / tflite.file_path(name)).stat().st_size for name in tflite.PRECISIONS]
+    sizes = [len(tflite.convert(encoder, name, proof())) for name in tflite.PRECISIONS]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_files_are_made_where_temporary_files_lie_in_a_folder_that_is_a_pattern(
+    models, tmp_path, monkeypatch
+):
+    (tmp_path / "[x]").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[x]"))
+    assert tflite.convert(models.encoder, "float32", proof())
 
 
 def test_int8_learns_its_ranges_from_the_calibration_images_alone(models, tmp_path):

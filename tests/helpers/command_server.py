@@ -6,6 +6,7 @@ setting and no crash of one reaches another.
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,8 @@ def serve() -> None:
     kept_readouts.keep()
     for module in importlib.import_module("arl_tf.experiments.stages").STAGES.values():
         importlib.import_module(module)
+    # Collections in the forks pass over what they share, and copy none of it.
+    gc.freeze()
     for line in sys.stdin:
         print(run(json.loads(line)), flush=True)
 

@@ -1,5 +1,7 @@
 """SavedModels load from folders whose names are patterns to TensorFlow."""
 
+import tempfile
+
 import pytest
 import tensorflow as tf
 from conftest import ROOT
@@ -41,6 +43,22 @@ def test_relative_paths_are_loaded(tmp_path, saved, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "[x]", 4)
     assert number("[x]") == 4
+
+
+def test_temporary_files_may_lie_in_a_folder_that_is_a_pattern(tmp_path, saved, monkeypatch):
+    saved(tmp_path / "[x]", 5)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[x]"))
+    assert number(tmp_path / "[x]") == 5
+    with saved_model_loading.plain_temporary_folders(), tempfile.TemporaryDirectory() as folder:
+        assert not saved_model_loading.is_pattern(folder)
+    assert tempfile.gettempdir() == str(tmp_path / "[x]")
+
+
+def test_where_no_temporary_folder_will_do_the_setting_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[x]"))
+    monkeypatch.setattr(saved_model_loading, "PLAIN_ROOTS", (str(tmp_path / "nowhere"),))
+    with pytest.raises(ValueError, match="set TMPDIR to a folder whose path has none of"):
+        saved_model_loading.load(tmp_path / "[y]")
 
 
 def test_a_missing_folder_is_told_as_tensorflow_tells_it(tmp_path):

@@ -132,7 +132,7 @@ def training_step(model: keras.Model, noise: np.ndarray, seed: int):
     deviation = tf.constant(noise.astype(np.float32))
     generator = tf.random.Generator.from_seed(seed)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def step(codes: tf.Tensor, wanted: list[tf.Tensor]) -> None:
         noisy = codes + deviation * generator.normal(tf.shape(codes))
         with tf.GradientTape() as tape:

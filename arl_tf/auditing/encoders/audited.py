@@ -162,7 +162,7 @@ def as_recorded(subject: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
 def encoding(encoder: keras.Model) -> Encode:
     """A Keras encoder as a function of uint8 images [n, S, S, 3]."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def encode(images):
         return encoder(to_float(images), training=False)
 

@@ -245,7 +245,7 @@ def prepared(images: np.ndarray, image_size: int) -> np.ndarray:
     if images.shape[1:3] == (image_size, image_size):
         return images
 
-    @tf.function(input_signature=[tf.TensorSpec(images.shape[1:], tf.uint8)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(images.shape[1:], tf.uint8)])
     def prepare(image):
         return image_sets.preprocess(image, image_size)
 

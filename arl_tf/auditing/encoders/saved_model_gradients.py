@@ -94,7 +94,10 @@ def differentiable_signature(
         )
         return tf.cast(result, tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, image_size, image_size, 3), tf.float32)])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, image_size, image_size, 3), tf.float32)],
+    )
     def differentiable(image):
         return run(image) if fixed is None else in_groups(run, image, fixed)
 

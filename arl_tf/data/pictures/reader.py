@@ -47,7 +47,7 @@ def read_pictures(
 ) -> Iterator[Chunk]:
     """The same for (number, a function that gives a file's bytes)."""
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.string)])
     def prepare(image_bytes):
         image, orientation = decode_with_orientation(image_bytes)
         return preprocess(image), orientation

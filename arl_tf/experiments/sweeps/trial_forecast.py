@@ -87,7 +87,7 @@ def seconds_of_step(config: Config, images: ImageSet, parts: Splits) -> float:
     learner = train.learner_for(plain, images, parts)
     train.compile_phase(learner, settings, "task", PROBE_STEPS)
     batches = iter(train.batches_from(0, settings, images, parts))
-    step = tf.function(learner.train_step)
+    step = tf.function(learner.train_step, autograph=False)
     step(next(batches))
     start = time.perf_counter()
     for _ in range(PROBE_STEPS):

@@ -11,7 +11,7 @@ Keras when the user names one. The face-identity network is in `dlib_face`.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import keras
@@ -87,8 +87,18 @@ def perceptual_features(
     Returns:
         A function that gives a list of one map a layer.
     """
-    network = perceptual_network(name, image_size, layers)
+    chosen = None if layers is None else tuple(layers)
+    # Its variables belong to the strategy that is in force.
+    network = _built_network(name, image_size, chosen, tf.distribute.get_strategy())
     return lambda image: keras.tree.flatten(network(image, training=False))
+
+
+@lru_cache(maxsize=4)
+def _built_network(
+    name: str, image_size: int, layers: tuple[str, ...] | None, strategy: tf.distribute.Strategy
+) -> keras.Model:
+    """`perceptual_network`, built once for all who use it in a process and under a strategy."""
+    return perceptual_network(name, image_size, layers)
 
 
 def feature_similarity_network(image_size: int) -> keras.Model:

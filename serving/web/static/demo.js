@@ -77,7 +77,7 @@ function describe() {
 }
 
 function describeAttackers() {
-  const { findings, commands } = facts;
+  const { findings, commands, why_no_attackers: why } = facts;
   const missing = Object.keys(attacked).filter((name) => !canAttack(name));
   const found = Object.keys(attacked).filter((name) =>
     !missing.includes(name) && findings.attackers?.[name]);
@@ -85,8 +85,9 @@ function describeAttackers() {
   element("attacker").textContent = whoAttacks(found);
   element("attacks").hidden = missing.length === Object.keys(attacked).length;
   element("missing").hidden = !missing.length;
+  const none = why ?? "This server was started without attackers.";
   element("missing_words").textContent = element("attacks").hidden
-    ? "This server was started without attackers. These commands make them and start it with them:"
+    ? `${none} These commands make them and start the server with them:`
     : "These commands make the attackers that are missing, and start the server with them:";
   element("commands").textContent = commands.join("\n");
   for (const name of Object.keys(attacked)) {

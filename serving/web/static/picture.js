@@ -1,29 +1,16 @@
 // From a file or a camera to what the encoder sees: as arl_tf prepares images for training.
 
-const ROWS_AT_ONCE = 256; // of a photo: its pixels never lie in memory all at once
-// The formats that training reads, too, by their first bytes.
-const FORMATS = {
-  JPEG: (bytes) => starts(bytes, [0xff, 0xd8, 0xff]),
-  PNG: (bytes) => starts(bytes, [0x89, 0x50, 0x4e, 0x47]),
-  BMP: (bytes) => starts(bytes, [0x42, 0x4d]),
-  GIF: (bytes) => starts(bytes, [0x47, 0x49, 0x46, 0x38]),
-  WebP: (bytes) => starts(bytes, [0x52, 0x49, 0x46, 0x46]) &&
-    starts(bytes.subarray(8), [0x57, 0x45, 0x42, 0x50]),
-};
+import { refusal } from "/demo/kinds.js";
 
-function starts(bytes, beginning) {
-  return beginning.every((value, index) => bytes[index] === value);
-}
+const ROWS_AT_ONCE = 256; // of a photo: its pixels never lie in memory all at once
 
 /**
  * Decodes a picture file, upright as its EXIF orientation says, colour profiles left aside.
  * Throws an Error that says what is wrong with it.
  */
 export async function decode(file) {
-  const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
-  if (!Object.values(FORMATS).some((matches) => matches(bytes))) {
-    throw new Error(`is no picture of a known format (${Object.keys(FORMATS).join(", ")})`);
-  }
+  const words = refusal(new Uint8Array(await file.arrayBuffer()));
+  if (words) throw new Error(words);
   try {
     return await createImageBitmap(file, {
       imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none",
@@ -66,7 +53,7 @@ function rounded(value) {
   return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }
 
-// Some rows of the square as RGBA; null where a pixel is transparent: a canvas loses its colour.
+// Some rows of the square as RGBA; null where a pixel is transparent: a canvas rounds its colour.
 function rowsOf(source, square, first, count) {
   const canvas = new OffscreenCanvas(square.side, count);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -78,7 +65,7 @@ function rowsOf(source, square, first, count) {
   return data;
 }
 
-// Reads rows of a picture with transparent parts, whose colours count as in training.
+// Reads rows of a picture with transparent parts, which lie over black as in training.
 function transparentRows(source, square) {
   const gl = new OffscreenCanvas(1, 1).getContext("webgl");
   if (!gl || Math.max(source.width, source.height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
@@ -93,8 +80,17 @@ function transparentRows(source, square) {
     const pixels = new Uint8Array(4 * square.side * count);
     gl.readPixels(
       square.left, square.top + first, square.side, count, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    return pixels;
+    return overBlack(pixels);
   };
+}
+
+// Colours times opacity, rounded, of RGBA pixels in place.
+function overBlack(pixels) {
+  for (let index = 0; index < pixels.length; index += 1) {
+    const alpha = pixels[index | 3];
+    if ((index & 3) < 3) pixels[index] = Math.floor((pixels[index] * alpha + 127) / 255);
+  }
+  return pixels;
 }
 
 // A row of RGBA pixels, resized to `across.length` RGB pixels, written to `target` from `start`.

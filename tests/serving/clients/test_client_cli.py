@@ -159,7 +159,7 @@ def test_key_for_an_encoder_without_noise_is_refused_before_anything_is_sent(
 ):
     key = f"--noise_key={tmp_path / 'key'}"
     status, _, said = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}", key)
-    assert status == 1
+    assert status == 2
     assert "adds no noise that a key could decide" in said
     assert not stub.requests
 
@@ -327,7 +327,7 @@ def test_manifest_of_another_export_is_refused(capfd, tflite_file, photo, tmp_pa
     other.write_text(json.dumps(facts))
     arguments = (f"--tflite={tflite_file}", "--head=localhost:1", f"--manifest={other}")
     status, _, err = run(capfd, photo, *arguments)
-    assert status == 1
+    assert status == 2
     assert "they are of different exports" in err
 
 
@@ -336,7 +336,7 @@ def test_manifest_that_is_none_is_refused(capfd, tflite_file, photo, tmp_path, c
     (tmp_path / "m.json").write_text(content)
     arguments = (f"--tflite={tflite_file}", "--head=h:1", f"--manifest={tmp_path / 'm.json'}")
     status, _, err = run(capfd, photo, *arguments)
-    assert status == 1
+    assert status == 2
     assert "m.json " in err and "export/manifest.json; take it along" in err
     assert err.count("\n") == 1
     assert "expected a" in err or "is not JSON" in err
@@ -346,7 +346,7 @@ def test_missing_manifest_is_named(capfd, tflite_file, photo, tmp_path):
     copy = tmp_path / "encoder.tflite"
     copy.write_bytes(tflite_file.read_bytes())
     status, _, err = run(capfd, photo, f"--tflite={copy}", "--head=localhost:1")
-    assert status == 1
+    assert status == 2
     assert "manifest.json is not there. The export writes it" in err
 
 
@@ -427,7 +427,7 @@ def test_tflite_file_that_the_manifest_does_not_list_is_refused(
     manifest = versioned_manifest(tflite_file, tmp_path, files=listed)
     flags = (f"--tflite={tflite_file}", f"--head={stub.address}", manifest)
     status, _, err = run(capfd, photo, *flags)
-    assert status == 1 and not stub.requests
+    assert status == 2 and not stub.requests
     assert "is none of those that the manifest lists: they are of different exports" in err
     own = hashlib.sha256(tflite_file.read_bytes()).hexdigest()
     listed["tflite/encoder_float32.tflite"]["sha256"] = own
@@ -456,7 +456,7 @@ def test_damaged_files_of_the_export_are_named_in_one_line(
     flags[damaged] = path
     given = [f"{name}={value}" for name, value in flags.items()]
     status, _, err = run(capfd, photo, *given, "--head=localhost:1")
-    assert status == 1 and err.count("\n") == 1
+    assert status == 2 and err.count("\n") == 1
     assert str(path) in err and "export" in err
     if damaged == "--manifest" or "LFS" in words or "empty" in words:
         assert words in err

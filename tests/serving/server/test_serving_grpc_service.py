@@ -406,6 +406,8 @@ def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(tmp_path, ex
         for versions, labels in (((1, 7), {"x": 7}), ((1,), {"stable": 2})):
             message = reload_request(folder, versions, labels)
             assert refused(reload, message, Code.FAILED_PRECONDITION)
+        # A version that is not on disk is no reason to refuse (server_core.cc, ReloadConfig).
+        reload(reload_request(folder, (1, 7), {"stable": 1}), timeout=LONG)
         empty = model_management_pb2.ReloadConfigRequest()
         words = "model_config_list"
         assert refused(reload, empty, Code.INVALID_ARGUMENT, words)

@@ -176,21 +176,24 @@ def config_with_label(tmp_path, exported_models, version):
     return f"--model_config_file={config}"
 
 
-def test_labelled_config_does_not_start_without_the_flag(tmp_path, exported_models):
-    given = config_with_label(tmp_path, exported_models, 1)
+def refusal(capsys, *arguments):
+    """What a server says that doesn't start; it ends with 2, as for wrong flags."""
     with pytest.raises(SystemExit) as ended:
-        local_server.run(flag_values(given, *FREE_PORTS))
-    words = str(ended.value)
+        local_server.run(flag_values(*arguments, *FREE_PORTS))
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_labelled_config_does_not_start_without_the_flag(tmp_path, exported_models, capsys):
+    words = refusal(capsys, config_with_label(tmp_path, exported_models, 1))
     assert words.startswith("serving.local_server: FAILED_PRECONDITION: Request to assign label")
     assert "to version 1 of model encoder, which is not currently available" in words
     assert "--allow_version_labels_for_unavailable_models" in words
 
 
-def test_folder_that_is_a_saved_model_ends_with_what_was_found(exported_models):
+def test_folder_that_is_a_saved_model_ends_with_what_was_found(exported_models, capsys):
     folder = exported_models / "encoder" / "1"
-    with pytest.raises(SystemExit) as ended:
-        local_server.run(flag_values(f"--model_base_path={folder}", *FREE_PORTS))
-    words = str(ended.value)
+    words = refusal(capsys, f"--model_base_path={folder}")
     assert str(folder) in words and "saved_model.pb" in words and "Expected:" in words
     assert f"give {exported_models}." in words
 
@@ -209,6 +212,13 @@ def test_wrong_flags_are_refused_with_the_reason(arguments, words):
         settings(*arguments)
 
 
-def test_server_that_can_not_start_ends_with_the_reason(tmp_path):
-    with pytest.raises(SystemExit, match=r"^serving\.local_server: .*nowhere"):
-        local_server.run(flag_values(f"--model_base_path={tmp_path / 'nowhere'}"))
+@pytest.mark.parametrize("more", [(), ("--model_name=face",)])
+def test_folder_that_is_not_there_is_named_with_what_is_there_and_what_is_expected(
+    tmp_path, capsys, more
+):
+    (tmp_path / "run").mkdir()
+    folder = tmp_path / "nowhere" / "saved_model"
+    words = refusal(capsys, f"--model_base_path={folder}", *more)
+    assert words.startswith("serving.local_server: ") and words.count("\n") == 1
+    assert str(folder) in words
+    assert f"Found there: no such folder; {tmp_path} holds run/. Expected: a folder a " in words

@@ -114,7 +114,7 @@ def test_model_without_versions_is_described_in_tf_servings_words(tmp_path):
     words = layout.no_versions("encoder", tmp_path)
     assert f"No versions of servable encoder found under base path {tmp_path}" in words
     assert "a, b, c, d, e, f and 2 more" in words
-    assert "nothing that can be read" in layout.no_versions("encoder", tmp_path / "nowhere")
+    assert "no such folder" in layout.no_versions("encoder", tmp_path / "nowhere")
     assert "a file, no folder" in layout.no_versions("encoder", tmp_path / "a")
 
 

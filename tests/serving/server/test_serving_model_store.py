@@ -275,14 +275,16 @@ def test_load_that_fails_in_a_new_way_keeps_no_other_version_out(tmp_path):
     assert states(store) == {2: "END", 3: "AVAILABLE"}
 
 
-def test_version_that_is_not_on_disk_takes_nothing_away(tmp_path):
+def test_config_that_names_only_versions_that_are_not_on_disk_ends_the_serving_until_they_are(
+    tmp_path,
+):
     add(tmp_path, 1)
-    sources = labelled(tmp_path, {}, [1])
-    store = ModelStore(lambda: sources, fake_load)
+    sources = Changing(labelled(tmp_path, {}, [1]))
+    store = ModelStore(sources, fake_load)
     store.poll(settled=True)
-    sources = labelled(tmp_path, {}, [2])
+    sources.now = labelled(tmp_path, {}, [2])
     store.poll(settled=True)
-    assert served(store) == 1
+    assert states(store) == {1: "END"}
     add(tmp_path, 2)
     store.poll(settled=True)
     assert states(store) == {1: "END", 2: "AVAILABLE"}
@@ -404,19 +406,39 @@ def test_model_without_versions_is_told_once_with_what_was_found(tmp_path):
     assert "Found there: v1/." in told
 
 
-def test_replaced_sources_that_lack_a_version_or_label_change_nothing(tmp_path):
+def test_replaced_sources_that_lack_a_label_or_a_new_model_change_nothing(tmp_path):
     add(tmp_path, 1)
     store = store_of(tmp_path)
     store.poll(settled=True)
+    nowhere = ModelSource("new", tmp_path / "nowhere")
+    none_on_disk = ModelSource("new", tmp_path / "model", VersionPolicy(None, specific=(7,)))
     for sources in (
-        labelled(tmp_path, {}, versions=(1, 7)),
         labelled(tmp_path, {"stable": 7}),
         labelled(tmp_path, {"stable": 2}, versions=(1,)),
-        labelled(tmp_path / "nowhere", {}),
+        {"new": nowhere},
+        labelled(tmp_path, {}) | {"new": none_on_disk},
     ):
         assert code_of(store.replace_sources, sources) == grpc.StatusCode.FAILED_PRECONDITION
     store.poll()
     assert served(store) == 1
+
+
+@pytest.mark.parametrize(
+    ("versions", "served_then", "words"),
+    [((1, 7), (1,), "The others are served."), ((7,), (), "None is served.")],
+)
+def test_versions_of_a_known_model_that_are_not_on_disk_are_logged_and_not_refused(
+    tmp_path, versions, served_then, words
+):
+    add(tmp_path, 1)
+    store = store_of(tmp_path)
+    store.poll(settled=True)
+    with capture_absl_logs() as logs:
+        store.replace_sources(labelled(tmp_path, {}, versions))
+    told = f"Versions [7] of model model are wanted and not in {tmp_path / 'model'}, which has [1]."
+    assert f"{told} {words}" in logs
+    available = [version for version, state in states(store).items() if state == "AVAILABLE"]
+    assert tuple(available) == served_then
 
 
 def test_replaced_sources_serve_what_loads_and_tell_what_does_not(tmp_path):

@@ -16,6 +16,7 @@ from serving_models import (
     CODE_SHAPE,
     NAMES,
     SIZE,
+    add_version,
     picture_file,
     pictures,
     rest,
@@ -154,10 +155,10 @@ def test_what_is_no_picture_is_refused(server, body):
     assert answer["error"]
 
 
-def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path):
-    folder = save_models(tmp_path / "models", version=1)
+def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path, exported_models):
+    folder = shutil.copytree(exported_models, tmp_path / "models")
     with serving(folder) as running:
-        save_models(folder, version=2)
+        add_version(folder, exported_models, 2)
         (folder / "task_head" / "2").rename(tmp_path / "away")
         running.store.poll(settled=True)
         status, answer = explain(running, picture_file(pictures()[0]))
@@ -258,6 +259,7 @@ def test_page_is_told_what_the_audit_found_of_the_attackers(exported_models, att
             "protected": {"words": "a linear map", "face_similarity": 0.5},
             "unprotected": {"words": "a decoder", "face_similarity": None},
         },
+        "encoder_sha256": None,
         "floor": {"name": "task_output", "value": 0.2},
         "worst": {"attack": "map", "value": 0.6, "attackers": 7},
         "images": 540,
@@ -265,6 +267,24 @@ def test_page_is_told_what_the_audit_found_of_the_attackers(exported_models, att
         "why_no_leakage": None,
         "trained_on": {"words": "drawn faces", "photographs": False},
     }
+
+
+@pytest.mark.parametrize(("served", "is_shown"), [("ab" * 32, True), ("cd" * 32, False)])
+def test_attackers_of_another_encoder_are_left_out_and_told(
+    exported_models, attackers, tmp_path, served, is_shown
+):
+    models = write_export(tmp_path, exported_models, encoder_sha256=served)
+    shutil.copytree(attackers / "protected", tmp_path / "attackers" / "protected")
+    described = {"words": "a linear map", "face_similarity": None, "encoder_sha256": "ab" * 32}
+    write_findings(tmp_path / "attackers", attackers={"protected": described})
+    with serving(models, demo_attacker=tmp_path / "attackers") as running:
+        answer = told(running)
+        status, found = explain(running, picture_file(pictures()[0]))
+    assert status == 200
+    assert answer["attacked"] == (["protected"] if is_shown else [])
+    assert (found["reconstructions"]["protected"] is not None) == is_shown
+    assert bool(answer["findings"]) == is_shown
+    assert ("codes of another encoder" in (answer["why_no_attackers"] or "")) != is_shown
 
 
 def test_findings_of_an_older_stage_are_read(tmp_path):

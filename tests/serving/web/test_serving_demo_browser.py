@@ -6,6 +6,7 @@ import pathlib
 
 import demo_browser
 import numpy as np
+import picture_files
 import pytest
 import tensorflow as tf
 from conftest import ROOT
@@ -219,6 +220,17 @@ def test_file_that_is_no_picture_is_told_and_the_page_goes_on(page, tmp_path, ph
     settle(page, "“notes.jpg” is no picture of a known format (JPEG, PNG, BMP, GIF, WebP)")
     page.find_element("id", "file").send_keys(str(photo))
     settle(page, "Shown: holiday.jpg")
+
+
+def test_page_sees_the_pixels_of_training(page):
+    wrong = {}
+    for name, (content, pixels, most) in picture_files.GOOD.items():
+        expected = image_sets.preprocess(tf.constant(pixels), 16).numpy()
+        found = demo_browser.prepared(page, content, 16)
+        difference = np.abs(found.astype(int) - expected).max()
+        if difference > max(1, most):
+            wrong[name] = difference
+    assert not wrong
 
 
 def test_dropped_photo_is_explained(page, photo):
