@@ -16,7 +16,7 @@ from arl_tf.models.pretrained import face_crop, onnx_file, weight_files
 
 CHIP_SIZE = 112
 # Of CelebA's centre square, chosen on pairs of training photos (docs/method.md).
-_FACE_SQUARE = face_crop.Square(top=0.3, left=0.2, side=0.6)
+FACE_SQUARE = face_crop.Square(top=0.3, left=0.2, side=0.6)
 _BLOCKS = range(2, 15)
 _HALVING_BLOCKS = (3, 5, 7, 13)
 _EPSILON, _LAST_EPSILON = 1e-3, 2e-5
@@ -39,7 +39,7 @@ def face_identity_network(image_size: int) -> keras.Model:
         ValueError: an image size below one pixel, or missing or altered weights.
     """
     image = face_crop.image_input(image_size)
-    chip = face_crop.cropped(image, _FACE_SQUARE, CHIP_SIZE)
+    chip = face_crop.cropped(image, FACE_SQUARE, CHIP_SIZE)
     embedding = face_chip_network()(chip, training=False)
     return keras.Model(image, embedding, trainable=False, name="face_identity_sface")
 
@@ -94,15 +94,15 @@ def _convolution(
         kernel = kernel.transpose(2, 3, 1, 0)
     x = layer(x)
     layer.set_weights([kernel, shift])
-    return _prelu(x, weights[f"{name}_relu_gamma"].reshape(-1))
+    return prelu(x, weights[f"{name}_relu_gamma"].reshape(-1))
 
 
-def _prelu(x: keras.KerasTensor, slopes: np.ndarray) -> keras.KerasTensor:
+def prelu(x: keras.KerasTensor, slopes: np.ndarray) -> keras.KerasTensor:
     """x where it is positive, elsewhere x times the channel's slope, float32 [C].
 
     In this form it passes over the values three times; Keras' layer does five times.
     """
-    return x + (slopes - 1) * ops.minimum(x, 0)
+    return x + ops.minimum(x, 0) * (slopes - 1)
 
 
 def _embedding(x: keras.KerasTensor, weights: Weights) -> keras.KerasTensor:
