@@ -169,6 +169,7 @@ def parse_nothing(arguments, recorded):
 PARSERS = {
     "arl_tf.main": parse_main,
     "arl_tf.bench": parse_nothing,
+    "arl_tf.summary": parse_nothing,
     "serving.local_server": parse_local_server,
     "serving.client": parse_client,
     "serving.load_test": parse_load_test,

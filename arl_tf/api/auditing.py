@@ -49,7 +49,10 @@ class AuditResult:
 
     @property
     def measures(self) -> dict[str, dict[str, Any]]:
-        """Measure -> {"attack", "value", "ci95"} of the worst attack on the code."""
+        """Measure -> {"attack", "value", "ci95"} of the worst attack.
+
+        On the code or on the task output computed from it ("task_output/NAME").
+        """
         return self.content["worst"]
 
     def summary(self) -> str:
@@ -426,10 +429,11 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
     """
     if not np.array_equal(reference._report.originals, target):
         raise ValueError("reference is an audit of other target images; audit both on the same.")
-    names = [attack["name"] for attack in reference.content["attacks"]]
+    content = reference.content
+    names = [attack["name"] for attack in content["attacks"] + content["floor_attacks"]]
     return leakage.Reference(
         "the reference given",
         {name: reference._report.per_image[name] for name in names},
-        tuple(reference.content["codes"]["shape"]),
+        tuple(content["codes"]["shape"]),
         reference._report.identity,
     )

@@ -187,8 +187,8 @@ def report_of(
 ) -> AuditReport:
     """The report of all that was found; the best floor attack by face similarity stands for all."""
     chosen = chosen_tasks(found)
-    paths = {name: task for name, task in chosen.items() if not is_floor(name)}
-    floors = {task: found.measured[task] for name, task in chosen.items() if name not in paths}
+    paths = dict(chosen)
+    floors = {task: found.measured[task] for name, task in chosen.items() if is_floor(name)}
     if floors:
         paths["task_output"] = worst_attacks(floors)["face_similarity"]
     names = tuple(found.images.names[row] for row in found.rows.target)

@@ -19,17 +19,17 @@ def assemble(found: Measurements) -> dict[str, Any]:
     """report.json's content but for its verdict (docs/report_json.md)."""
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
-    on_code, on_output = found.attacks_on(floor=False), found.attacks_on(floor=True)
-    worst = {measure: worst_estimate(measure, on_code, weights) for measure in MEASURES}
+    every, on_output = found.attacks, found.attacks_on(floor=True)
+    worst = {measure: worst_estimate(measure, every, weights) for measure in MEASURES}
     leaks = {
-        measure: leakage.leakage(measure, on_code, found.floors, found.reference, weights)
+        measure: leakage.leakage(measure, every, found.floors, found.reference, weights)
         for measure in MEASURES
     }
     adversary = describe_adversary(found, weights)
     attacks = [describe_attack(found, n, weights) for n in chosen if not is_floor(n)]
     reference = None
     if found.reference:
-        reference = leakage.describe_reference(found.reference, on_code, weights)
+        reference = leakage.describe_reference(found.reference, every, weights)
     tail_attack = worst["face_similarity"]["attack"]
     return {
         "level": found.settings.audit,
@@ -46,7 +46,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
             "share": intervals.TAIL_SHARE,
             "images": intervals.tail_size(len(found.rows.target)),
             "attack": tail_attack,
-            **tail_estimate(on_code[tail_attack], weights),
+            **tail_estimate(every[tail_attack], weights),
         },
         "leakage": leaks,
         "codes": describe_codes(found),

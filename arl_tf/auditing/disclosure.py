@@ -16,7 +16,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     target = evidence.target_codes
     linked = describe_linkage(found)
     best = max(
-        (metric["code"]["auc"] for metric in linked.values() if metric["code"]),
+        # Whoever has the code can compute the task output.
+        (source["auc"] for metric in linked.values() for source in metric.values() if source),
         key=lambda auc: -1.0 if auc["value"] is None else auc["value"],
         default=utility.estimate(None),
     )

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.utils import run_files
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
+# Raised when older files lack what a reference must have.
+MEASURES_VERSION = 2
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
 # What keys of attacks on identity begin with in MEASURES_FILE.
 IDENTITY = "identity_attacks"
@@ -28,7 +31,8 @@ class Reference:
 
     Attributes:
         workdir: its run directory, as given.
-        per_attack: attack -> measure -> per-image values float64 [N].
+        per_attack: attack on its code or on the task output computed from it -> measure ->
+            per-image values float64 [N].
         code_shape: of its codes.
         identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
             older versions.
@@ -82,16 +86,20 @@ def leakage(
     reference: Reference | None,
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    """(worst - floor) / (reference - floor), where the floor is the best of the floors.
+    """(worst - floor) / (reference - floor): what the code gives away beyond the task output.
 
-    Null without a reference, or where the reference gives away no more than the floor. The
-    reference's worst attack is sought among those that were let at this code, too. The interval
-    resamples the same people in all three terms, and accounts for the maximum over attacks; floor
-    and reference are those chosen on all images.
+    The worst is the maximum over the attacks on the code and on the task output computed from it,
+    and over the mean image: whoever gets less from the code shows that instead. So leakage is never
+    below 0. The floor is the best of the floors, the reference the worst attack on the unprotected
+    encoder, sought among those that were let at this code, too. Null without a reference, or where
+    the reference gives away no more than the floor.
+
+    The interval resamples the same people in all three terms. Floor and reference are chosen anew
+    in each resample; bands that cover every attack at once cover the choice of the worst.
 
     Args:
         measure: one of MEASURES.
-        per_attack: attack -> measure -> float64 [N], attacks on the code.
+        per_attack: attack -> measure -> float64 [N], attacks on the code or on the task output.
         floors: likewise, attacks on less than the code.
         reference: of the unprotected encoder.
         weights: float [R, N], bootstrap resamples.
@@ -103,8 +111,9 @@ def leakage(
     interval = None
     # A reference that is hardly above the floor: the ratio has no interval worth the name.
     if np.isnan(resampled).any(axis=1).mean() <= 0.05:
-        interval = list(intervals.simultaneous_interval(shares, resampled))
-    return {"value": float(shares.max()), "ci95": interval}
+        ends = intervals.simultaneous_interval(shares, resampled)
+        interval = [max(0.0, end) for end in ends]
+    return {"value": max(0.0, float(shares.max())), "ci95": interval}
 
 
 def attack_shares(
@@ -114,33 +123,50 @@ def attack_shares(
     reference: Reference | None,
     weights: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The share of each of K attacks that `leakage` takes the largest of, float64 [K] and [R, K].
+    """The share of each of K attacks on the code, float64 [K] and [R, K]; `leakage` takes the best.
 
-    The second array is of the bootstrap resamples; NaN where the reference is no better than the
-    floor in one. None where there is no reference, or none above the floor.
+    The second array is of the bootstrap resamples, with floor and reference chosen anew in each;
+    NaN where the reference is no better than the floor in one. Attacks that are floors themselves
+    are left out: their share is 0 at most. None where there is no reference, or none above the
+    floor.
     """
     if reference is None:
         return None
-    floor = max((values[measure] for values in floors.values()), key=np.mean)
-    shared = comparable(reference, per_attack)
-    unprotected = shared[worst_attacks(shared)[measure]][measure]
-    gap = unprotected.mean() - floor.mean()
-    if gap <= 0:
+    on_code = {name: found for name, found in per_attack.items() if name not in floors}
+    floor = best_means(measure, floors, weights)
+    gaps = best_means(measure, comparable(reference, per_attack), weights) - floor
+    if gaps[0] <= 0:
         return None
-    gaps = measures.weighted_means(unprotected - floor, weights)
-    shares, resampled = [], []
-    for values in per_attack.values():
-        gained = values[measure] - floor
-        shares.append(gained.mean() / gap)
-        gains = measures.weighted_means(gained, weights)
-        resampled.append(np.divide(gains, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0))
-    return np.array(shares), np.stack(resampled, axis=1)
+    shares = [
+        np.divide(means - floor, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0)
+        for means in (whole_and_resampled(found[measure], weights) for found in on_code.values())
+    ]
+    return np.array([each[0] for each in shares]), np.stack([each[1:] for each in shares], axis=1)
+
+
+def whole_and_resampled(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over all images, then over those of each resample; float64 [1 + R]."""
+    return np.concatenate([[values.mean()], measures.weighted_means(values, weights)])
+
+
+def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.ndarray:
+    """The highest of several attacks' means, on all images and in each resample; float64 [1 + R].
+
+    The attack is chosen anew each time.
+    """
+    means = [whole_and_resampled(found[measure], weights) for found in per_attack.values()]
+    return np.max(means, axis=0)
 
 
 def comparable(reference: Reference, names: Iterable[str]) -> PerImage:
-    """The reference's attacks that were let at the audited code, too."""
+    """The reference's attacks that were let at the audited code, or at its task output, too.
+
+    Raises:
+        ValueError: none of them was an attack on the code.
+    """
+    names = list(names)
     shared = {name: reference.per_attack[name] for name in names if name in reference.per_attack}
-    if not shared:
+    if not any(not name.startswith(FLOOR_PREFIX) for name in shared):
         raise ValueError(
             f"--reference={reference.workdir} was attacked by {', '.join(reference.per_attack)}"
             f" only, this code by {', '.join(names)}; audit both with the same --audit level."
@@ -161,6 +187,12 @@ def describe_reference(
     }
 
 
+def is_current(path: pathlib.Path) -> bool:
+    """Whether a file of `save_measures` was written by this version."""
+    with run_files.open_arrays(path, remedy=REMEDY) as saved:
+        return "version" in saved.files and int(saved["version"]) == MEASURES_VERSION
+
+
 def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference:
     """Reads what `save_measures` wrote of an unprotected encoder.
 
@@ -170,8 +202,13 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
         test_hash: of the names of the images now under attack.
 
     Raises:
-        ValueError: it is damaged, or was measured on other images.
+        ValueError: it is damaged, of an earlier version, or was measured on other images.
     """
+    if not is_current(path):
+        raise ValueError(
+            f"--reference={workdir} was audited by an earlier version of arl_tf, which kept no"
+            " attacks on the task output; audit it again: --stages=audit --overwrite."
+        )
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
         measured_on = str(saved["test_hash"])
         per_attack = {
@@ -221,6 +258,7 @@ def save_measures(
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
         unfinished,
+        version=np.array(MEASURES_VERSION),
         attacks=np.array(attack_names),
         test_hash=np.array(test_hash),
         code_shape=np.array(code_shape),

@@ -85,6 +85,14 @@ class Measurements:
         }
 
     @property
+    def attacks(self) -> dict[str, Mapping[str, np.ndarray]]:
+        """Attack -> measure -> float64 [N], of all that start from the code.
+
+        Those on the task output, too: whoever has the code can compute it.
+        """
+        return {**self.attacks_on(floor=False), **self.attacks_on(floor=True)}
+
+    @property
     def floors(self) -> dict[str, Mapping[str, np.ndarray]]:
         """The floors: the mean image, and the attacks on the task output alone."""
         return {"mean_image": self.measured["mean_image"], **self.attacks_on(floor=True)}

@@ -13,6 +13,12 @@ from arl_tf.data.shared_photos import SharedPhotos, find_shared
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
+MEASURE_WORDS = {
+    "face_similarity": "face similarity",
+    "reid_rank1": "rank 1",
+    "psnr": "PSNR in dB",
+    "ssim": "SSIM",
+}
 
 
 def warnings(
@@ -26,6 +32,7 @@ def warnings(
     said = noise_warning(attacks)
     if adversary is not None:
         said += gap_warning(worst, adversary)
+    said += weak_attackers(found.attacks_on(floor=False), found.floors)
     growing = [
         name
         for name, task in chosen_tasks(found).items()
@@ -81,6 +88,34 @@ def shared_with_test(found: Measurements) -> SharedPhotos:
         np.arange(len(images)), np.concatenate([found.rows.target, found.rows.utility])
     )
     return find_shared(images, others, found.rows.target)
+
+
+def weak_attackers(
+    on_code: Mapping[str, Mapping[str, np.ndarray]], floors: Mapping[str, Mapping[str, np.ndarray]]
+) -> list[str]:
+    """That the attackers of the code are too weak, where they get less than a floor; [] otherwise.
+
+    Whoever has the code can compute the task output and make the mean image, so the best attack on
+    the code gets at least as much.
+
+    Args:
+        on_code: attack on the code -> measure -> float64 [N].
+        floors: likewise, attacks on less than the code.
+    """
+    below = []
+    for measure, words in MEASURE_WORDS.items():
+        code = max(found[measure].mean() for found in on_code.values())
+        floor = max(found[measure].mean() for found in floors.values())
+        if code < floor:
+            below.append(f"{words} {code:.3f} from the code, {floor:.3f} without it")
+    if not below:
+        return []
+    return [
+        "The attackers of the code are too weak: the best of them gets less than an attacker gets"
+        f" from the task output or the mean image ({'; '.join(below)}). Whoever has the code can"
+        " compute the task output, so the figures count what is got from it, too. Stronger"
+        " attackers of the code get at least as much, and may get more."
+    ]
 
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,8 @@ class Resamples:
     Attributes:
         key: of images and seed; the same key, the same resamples.
         figures: "mean_mcc", each of MEASURES for the worst attack, ATTACK.MEASURE for every attack,
-            leakage.MEASURE where it is defined -> float64 [R].
+            leakage.MEASURE where it is defined -> float64 [R]. The worst attack, the floor and the
+            reference's worst are chosen anew in each resample.
     """
 
     key: str
@@ -30,7 +31,7 @@ class Resamples:
 
 
 def resampled(found: Measurements) -> Resamples:
-    """An audit's figures in its resamples; the worst attack is the one worst on all images."""
+    """An audit's figures in its resamples."""
     names = [found.images.names[row] for part in roles(found) for row in part]
     key = f"{names_hash(names)} {len(found.rows.target)} {found.settings.seed}"
     return Resamples(key, resampled_figures(found))
@@ -43,17 +44,17 @@ def roles(found: Measurements) -> tuple[np.ndarray, np.ndarray]:
 
 def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
     """Figure -> float64 [R]."""
-    weights, on_code = found.weights(found.rows.target), found.attacks_on(floor=False)
+    weights, attacks = found.weights(found.rows.target), found.attacks
     values = {
         f"{name}.{measure}": measures.weighted_means(per_image[measure], weights)
-        for name, per_image in on_code.items()
+        for name, per_image in attacks.items()
         for measure in MEASURES
     }
-    for measure, worst in leakage.worst_attacks(on_code).items():
-        values[measure] = values[f"{worst}.{measure}"]
-        shares = leakage.attack_shares(measure, on_code, found.floors, found.reference, weights)
+    for measure in MEASURES:
+        values[measure] = np.max([values[f"{name}.{measure}"] for name in attacks], axis=0)
+        shares = leakage.attack_shares(measure, attacks, found.floors, found.reference, weights)
         if shares is not None:
-            values[f"leakage.{measure}"] = shares[1][:, int(shares[0].argmax())]
+            values[f"leakage.{measure}"] = np.maximum(0.0, shares[1].max(axis=1))
     rows = found.rows.utility
     if found.utility_logits is not None and found.images.attribute_names:
         values["mean_mcc"] = utility.resampled_mean_mcc(

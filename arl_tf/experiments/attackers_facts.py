@@ -101,6 +101,10 @@ def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any])
     """`leakage.leakage` from two reports' means; None where the reference is below the floor."""
     on_code, on_unprotected = similarities(content), similarities(unprotected)
     shared = [on_unprotected[name]["value"] for name in on_code if name in on_unprotected]
+    if shared:
+        on_output = similarities(unprotected, floor=True)
+        both = on_output.keys() & similarities(content, floor=True).keys()
+        shared += [on_output[name]["value"] for name in both]
     floors = [
         each[MEASURE]["value"]
         for each in content["floors"].values()
@@ -108,7 +112,8 @@ def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any])
     ]
     if not shared or not floors or max(shared) <= max(floors):
         return None
-    worst = max(each["value"] for each in on_code.values())
+    # Whoever has the code can show the floor, too.
+    worst = max(*floors, *(each["value"] for each in on_code.values()))
     return (worst - max(floors)) / (max(shared) - max(floors))
 
 
@@ -118,9 +123,14 @@ def audited_facts(content: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"floors": None, "worst": None, "measured_on": None}
     return {
         "floors": {name: each[MEASURE] for name, each in content["floors"].items()},
-        "worst": {**content["worst"][MEASURE], "attackers": len(content["attacks"])},
+        "worst": {**content["worst"][MEASURE], "attackers": number_of_attackers(content)},
         "measured_on": {"images": content["measured_on"]["images"]},
     }
+
+
+def number_of_attackers(content: Mapping[str, Any]) -> int:
+    """How many attacks the worst is the worst of: on the code and on the task output."""
+    return len(content["attacks"]) + len(content.get("floor_attacks", ()))
 
 
 def words(facts: Mapping[str, Any]) -> list[str]:

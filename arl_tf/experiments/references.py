@@ -148,7 +148,8 @@ def finish_reference(reference: Experiment, audited: Experiment, subject: Audite
         train_stage.run(reference)
         run_directory.mark_finished(cached, "train", settings.stage_settings("train"))
     stage = f"audit_{settings.audit_name}"
-    if stage not in finished:
+    measures = cached.audit(settings.audit_split) / leakage.MEASURES_FILE
+    if stage not in finished or not (measures.exists() and leakage.is_current(measures)):
         unprotected = trained_subject(settings, cached, Channel())
         if subject.encoder is None:
             unprotected = as_recorded(unprotected, reference.images.images)

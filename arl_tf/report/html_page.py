@@ -18,9 +18,11 @@ from arl_tf.report.wording import (
     YARDSTICK_NAMES,
     always_same,
     attack_notes,
+    attack_words,
     converged,
     format_estimate,
     format_figure,
+    is_from_output,
     is_photographs,
     is_retrieval,
     mean_mcc,
@@ -58,6 +60,7 @@ def render(
     wall = wall_entries(report, embed_originals, reference_pictures)
     return page_template("report.html").render(
         content=content,
+        captions={name: caption for name, (caption, _) in captions_of(content).items()},
         sentences=sentences(content),
         # The measure that the verdict is about comes first.
         measures=[
@@ -101,7 +104,7 @@ def page_template(name: str) -> jinja2.Template:
     )
     environment.filters |= {"estimate": format_estimate, "percent": percent}
     environment.globals |= {
-        "captions": {name: caption for name, (caption, _) in CAPTIONS.items()},
+        "attack_words": attack_words,
         "attack_notes": attack_notes,
         "converged": converged,
         "figure": format_figure,
@@ -138,6 +141,7 @@ def wall_entries(
             "in_tail": rank <= report.content["tail"]["images"],
             "tiles": [
                 wall_tile(
+                    report.content,
                     name,
                     images[row],
                     rank,
@@ -156,8 +160,10 @@ def wall_columns(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
     """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
-    floor = "task_output" if "task_output" in report.pictures else "mean_image"
     attack = report.content["worst"]["face_similarity"]["attack"]
+    # The best attack on the task output may be the worst of all: it is shown once.
+    has_floor = "task_output" in report.pictures and not is_from_output(attack)
+    floor = "task_output" if has_floor else "mean_image"
     columns = {
         "original": report.originals if embed_originals else None,
         "attack": report.pictures[attack],
@@ -205,11 +211,24 @@ def attacks_by_reading(content: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+def captions_of(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """CAPTIONS, where the worst attack may be one on the task output."""
+    if is_from_output(content["worst"]["face_similarity"]["attack"]):
+        return CAPTIONS | {"attack": CAPTIONS["task_output"]}
+    return CAPTIONS
+
+
 def wall_tile(
-    name: str, picture: np.ndarray, rank: int, *, note: str, withheld: bool
+    content: Mapping[str, Any],
+    name: str,
+    picture: np.ndarray,
+    rank: int,
+    *,
+    note: str,
+    withheld: bool,
 ) -> dict[str, Any]:
     """One picture of the wall with what it is, or the note that it is withheld."""
-    caption, words = CAPTIONS[name]
+    caption, words = captions_of(content)[name]
     return {
         "name": name,
         "caption": caption,

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.report import scale
 from arl_tf.report.wording import (
     MEASURE_NAMES,
-    MISSING,
     YARDSTICK_NAMES,
     format_estimate,
     percent,
@@ -59,20 +59,18 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
 
 
 def similarity_scale(content: Mapping[str, Any]) -> str:
-    """Face similarity of the worst attack among floors, reference and yardsticks, on one line."""
-    reference = (content["reference"] or {}).get("worst", {}).get("face_similarity", MISSING)
-    similarity = {
-        "from this code": content["worst"]["face_similarity"],
-        "from the task output alone": content["floors"]["task_output"]["face_similarity"],
-        "from an unprotected code": reference,
-        "mean image, no code": content["floors"]["mean_image"]["face_similarity"],
-        **{words: yardstick(content, name) for name, words in YARDSTICK_NAMES.items()},
-    }
+    """Face similarity of the worst attack among floors, reference and yardsticks, on one scale.
+
+    From the mean image down to two photos of one person; a blurred copy comes last.
+    """
+    similarity = {scale.STEPS[name]: found for name, found in scale.steps(content).items()}
+    similarity[YARDSTICK_NAMES["blurred_copy"]] = yardstick(content, "blurred_copy")
     known = [(name, found) for name, found in similarity.items() if found["value"] is not None]
+    finding = next(row for row, (name, _) in enumerate(known) if name == scale.STEPS["code"])
     height = 0.7 + 0.26 * len(known)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.4, 0.52 / height, 0.56, 1 - 0.54 / height))
-    draw_estimates(axes, known)
+    draw_estimates(axes, known, finding)
     lowest, _ = axes.get_xlim()
     axes.set_xlim(min(-0.05, lowest), 1.03)
     axes.set_xlabel("face similarity (1: the same picture)")
@@ -117,16 +115,18 @@ def bits_scale(content: Mapping[str, Any]) -> str:
     return svg(figure, axes, f"Bits: {said}")
 
 
-def draw_estimates(axes: Axes, named: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Intervals and values as rows, downwards; the first one is the finding and is drawn strong."""
+def draw_estimates(
+    axes: Axes, named: Sequence[tuple[str, Mapping[str, Any]]], finding: int = 0
+) -> None:
+    """Intervals and values as rows, downwards; the finding's row is drawn strong."""
     for row, (_, estimate) in enumerate(named):
         low, high = estimate["ci95"] or [estimate["value"]] * 2
-        color, size = (INK, 5) if row else (ACCENT, 9)
+        color, size = (ACCENT, 9) if row == finding else (INK, 5)
         axes.plot([low, high], [row, row], color=color, lw=size, alpha=0.4)
         axes.plot(estimate["value"], row, "o", color=color, ms=size)
     axes.set_yticks(range(len(named)))
     axes.set_yticklabels([name for name, _ in named])
-    axes.get_yticklabels()[0].set_fontweight("bold")
+    axes.get_yticklabels()[finding].set_fontweight("bold")
     axes.set_ylim(len(named) - 0.4, -0.6)
 
 

@@ -14,7 +14,7 @@ from arl_tf.auditing.resamples import Resamples
 from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, image_grid, spread_rows
 from arl_tf.report.verdict import untold, verdict
-from arl_tf.report.wording import is_retrieval, reading
+from arl_tf.report.wording import FLOOR_PREFIX, is_from_output, is_retrieval, reading
 from arl_tf.utils import files, run_files
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -58,7 +58,7 @@ def write_report(
         "untold": untold(report.content),
         **report.content,
     }
-    names = [attack["name"] for attack in content["attacks"]]
+    names = [attack["name"] for attack in content["attacks"] + content["floor_attacks"]]
     save_measures(
         folder / MEASURES_FILE,
         {name: report.per_image[name] for name in names},
@@ -168,6 +168,8 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
 def attack_label(content: Mapping[str, Any], attack: str) -> str:
     """The label of the worst attack's pictures; it says so where they are others' photos."""
     label = f"from the code:\n{attack}"
+    if is_from_output(attack):
+        label = f"from the task output:\n{attack.removeprefix(FLOOR_PREFIX)}"
     if is_retrieval(attack):
         label += f"\n({reading(content, attack)[0].replace(' of ', chr(10) + 'of ')})"
     return label

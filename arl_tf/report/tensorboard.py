@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.metrics.reconstruction import MEASURES
-from arl_tf.report import identity_words
+from arl_tf.report import identity_words, scale
 from arl_tf.report.report_files import wall_of
 from arl_tf.report.terminal import table_rows
 from arl_tf.report.verdict import sentences
@@ -26,6 +26,8 @@ LOSS = "under_attack/held_out_loss"
 COMPARED = {
     "under_attack/leakage_face_similarity": "leakage of face similarity",
     "under_attack/worst_face_similarity": "worst face similarity",
+    "under_attack/task_output_face_similarity": "face similarity, task output",
+    "under_attack/unprotected_face_similarity": "face similarity, unprotected",
     "under_attack/worst_reid_rank1": "worst rank 1",
     "under_attack/worst_ssim": "worst SSIM",
     "under_attack/mean_mcc": "mean MCC (test images)",
@@ -79,6 +81,8 @@ def compared_figures(content: Mapping[str, Any]) -> dict[str, float | None]:
     values = (
         content["leakage"]["face_similarity"],
         worst["face_similarity"],
+        content["floors"]["task_output"]["face_similarity"],
+        scale.steps(content)["unprotected"],
         worst["reid_rank1"],
         worst["ssim"],
         content["utility"]["mean_mcc"],

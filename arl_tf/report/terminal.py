@@ -14,11 +14,12 @@ LABEL = 30
 
 
 def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    """(label, measures) of the terminal's table: reference, attacks, adversary, floors, yardsticks.
+    """(label, measures) of the terminal's table: reference, worst, attacks, floors, yardsticks.
 
-    From those who know most to those who know nothing.
+    From those who know most to those who know nothing; training's adversary is below the attacks.
     """
-    rows = [(f"attack: {attack['name']}", attack) for attack in content["attacks"]]
+    rows = [("this code, worst", content["worst"])]
+    rows += [(f"attack: {attack['name']}", attack) for attack in content["attacks"]]
     if content["reference"]:
         rows.insert(0, ("unprotected code, worst", content["reference"]["worst"]))
     if content["training_adversary"]:

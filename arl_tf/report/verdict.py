@@ -6,10 +6,13 @@ from typing import Any
 from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
+from arl_tf.report import scale
 from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
+    MISSING,
     YARDSTICK_NAMES,
+    attack_words,
     found_photo,
     is_retrieval,
     mean_mcc,
@@ -18,14 +21,19 @@ from arl_tf.report.wording import (
     yardstick,
 )
 
-# By the upper end of the leakage's interval: the true leakage may be as high as that.
+# By the upper end of the leakage's interval: the true leakage may be as high as that. The first is
+# given only beside the candidate match, which no encoder withstands.
+STRONG = "strong protection against these attackers"
+GOOD = "good protection against these attackers"
 GRADES = (
-    (0.1, "strong protection against these attackers"),
-    (0.25, "good protection against these attackers"),
+    (0.1, STRONG),
+    (0.25, GOOD),
     (0.5, "some protection"),
     (0.9, "weak protection"),
     (float("inf"), "no protection to speak of"),
 )
+# The leakage by each judge of identity; the second one is not in every audit.
+JUDGES = ("face_similarity", "face_similarity_2")
 # Below it, protection is claimed: only of an audit whose attackers were told everything.
 LEAST_CLAIM = 0.5
 ONLY_QUICK = (
@@ -44,7 +52,8 @@ def verdict(content: Mapping[str, Any]) -> str:
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
     said = [picture_words(content), rank_words(content), finding_words(content)]
-    said.append(leakage_words(content))
+    said += [leakage_words(content), scale_words(content), judges_words(content)]
+    said.append(candidates_missing_words(content))
     said += untold(content)
     if claims_protection(content) and untold(content):
         said.append("This audit therefore does not show that the code is protected")
@@ -79,7 +88,7 @@ def codes_words(content: Mapping[str, Any]) -> str:
 def access_words(content: Mapping[str, Any]) -> str:
     """What the worst attacker by face similarity had besides the code."""
     worst = content["worst"]["face_similarity"]["attack"]
-    knowledge = {attack["name"]: attack["knowledge"] for attack in content["attacks"]}
+    knowledge = {attack["name"]: attack["knowledge"] for attack in all_attacks(content)}
     if knowledge.get(worst) == WHITE_BOX:
         return "and has the encoder"
     return "and knows the codes of other photos"
@@ -87,8 +96,14 @@ def access_words(content: Mapping[str, Any]) -> str:
 
 def attackers_words(content: Mapping[str, Any]) -> str:
     """Who the worst attacker by face similarity is, and of how many."""
-    name, count = content["worst"]["face_similarity"]["attack"], len(content["attacks"])
+    name = attack_words(content["worst"]["face_similarity"]["attack"])
+    count = len(all_attacks(content))
     return f"the only attacker: {name}" if count == 1 else f"worst of {count} attackers: {name}"
+
+
+def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The attacks on the code, then those on the task output computed from it."""
+    return [*content["attacks"], *content.get("floor_attacks", ())]
 
 
 def rank_words(content: Mapping[str, Any]) -> str:
@@ -112,7 +127,7 @@ def leakage_words(content: Mapping[str, Any]) -> str:
         return unknown_leakage_words(content)
     if leakage["value"] <= 0:
         return (
-            "The code gives away no more than the task output alone does:"
+            "These attackers got no more from the code than from the task output computed from it:"
             f" {percent(leakage)} (leakage of face similarity){grade_words(content)}"
         )
     return (
@@ -147,13 +162,69 @@ def grade_words(content: Mapping[str, Any]) -> str:
     """
     if claims_protection(content) and untold(content):
         return ""
-    return f". This is {grade(content['leakage']['face_similarity'])}"
+    return f". This is {grade_of(content)}"
 
 
 def claims_protection(content: Mapping[str, Any]) -> bool:
     """Whether the grade of the leakage would say that the code is protected."""
-    leakage = content["leakage"]["face_similarity"]
+    leakage = graded_leakage(content)
     return bool(leakage["ci95"]) and leakage["ci95"][1] <= LEAST_CLAIM
+
+
+def judged_leakages(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The leakage of face similarity by each judge that knows it."""
+    found = [content["leakage"].get(name) for name in JUDGES]
+    return [leakage for leakage in found if leakage and leakage["value"] is not None]
+
+
+def graded_leakage(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The leakage by the judge who finds more of it, by the upper ends of the intervals.
+
+    One without an interval counts as the most: it may be anything.
+    """
+    return max(
+        judged_leakages(content),
+        key=lambda found: found["ci95"][1] if found["ci95"] else float("inf"),
+        default=MISSING,
+    )
+
+
+def grade_of(content: Mapping[str, Any]) -> str:
+    """The grade of an audit's leakage; strong only beside the candidate match."""
+    found = grade(graded_leakage(content))
+    return GOOD if found == STRONG and not has_candidates(content) else found
+
+
+def has_candidates(content: Mapping[str, Any]) -> bool:
+    """Whether the audit says how well a candidate photo can be confirmed."""
+    return bool(content["codes"].get("candidate_match"))
+
+
+def scale_words(content: Mapping[str, Any]) -> str:
+    """The absolute figures beside the leakage; empty where it is not known."""
+    if content["leakage"]["face_similarity"]["value"] is None:
+        return ""
+    return f"In absolute figures, face similarity on one scale: {scale.words(content)}"
+
+
+def judges_words(content: Mapping[str, Any]) -> str:
+    """What a second judge of identity finds, or that there was none."""
+    if content["leakage"]["face_similarity"]["value"] is None:
+        return ""
+    second = content["leakage"].get(JUDGES[1])
+    if not second or second["value"] is None:
+        return "Only one identity network judged these pictures"
+    return (
+        f"By the second identity network the leakage is {percent(second)}; its face similarities:"
+        f" {scale.words(content, JUDGES[1])}"
+    )
+
+
+def candidates_missing_words(content: Mapping[str, Any]) -> str:
+    """Why a grade is not the best one, where the candidate match alone is missing."""
+    if has_candidates(content) or grade(graded_leakage(content)) != STRONG or untold(content):
+        return ""
+    return "It is not called strong, because nobody measured whether a candidate photo is confirmed"
 
 
 def grade(leakage: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics.reconstruction import MEASURES
 
 MEASURE_NAMES = {
@@ -63,7 +64,18 @@ READINGS = {
         " {source} says nothing, it draws what is usual in faces.",
     ),
 }
-FLOOR_PREFIX = "task_output/"
+
+
+def is_from_output(attack: str) -> bool:
+    """Whether an attack was on the task output, which whoever has the code can compute."""
+    return attack.startswith(FLOOR_PREFIX)
+
+
+def attack_words(attack: str) -> str:
+    """An attack's name, and in words that it starts from the task output where it does."""
+    if is_from_output(attack):
+        return f"{attack.removeprefix(FLOOR_PREFIX)}, from the task output computed from the code"
+    return attack
 
 
 def is_retrieval(attack: str) -> bool:

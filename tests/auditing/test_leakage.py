@@ -1,9 +1,9 @@
-"""Leakage worked out by hand, and which references compare."""
+"""Leakage worked out by hand, which references compare, and attackers below the floor."""
 
 import numpy as np
 import pytest
 
-from arl_tf.auditing import leakage
+from arl_tf.auditing import leakage, remarks
 from arl_tf.metrics.reconstruction import MEASURES
 
 ONES = np.ones((1, 4))
@@ -23,18 +23,36 @@ def reference_of(value, names=("decoder",)):
 def leak(attacked, floors, reference, weights=ONES):
     per_attack = {name: measures_of(value) for name, value in attacked.items()}
     floors = {name: measures_of(value) for name, value in floors.items()}
+    per_attack |= {name: floors[name] for name in floors if name.startswith("task_output/")}
     return leakage.leakage("ssim", per_attack, floors, reference, weights)
 
 
 @pytest.mark.parametrize(
-    ("attacked", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25), (0.7, 1.25), (0.1, -0.25)]
+    ("attacked", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25), (0.7, 1.25)]
 )
 def test_leakage_is_the_share_of_what_the_unprotected_encoder_gives_beyond_the_floor(
     attacked, expected
 ):
-    found = leak({"decoder": attacked}, {"task": 0.2, "mean": 0.1}, reference_of(0.6), FEW)
+    floors = {"task_output/linear": 0.2, "mean_image": 0.1}
+    found = leak({"decoder": attacked}, floors, reference_of(0.6), FEW)
     assert found["value"] == pytest.approx(expected)
     assert found["ci95"] == pytest.approx([expected, expected])
+
+
+@pytest.mark.parametrize("floor", ["task_output/linear", "mean_image"])
+def test_leakage_is_never_below_0_since_whoever_has_the_code_can_show_the_floor(floor):
+    found = leak({"decoder": 0.1}, {floor: 0.2}, reference_of(0.6), FEW)
+    assert found == {"value": 0.0, "ci95": [0.0, 0.0]}
+
+
+def test_reference_counts_by_its_attacks_on_the_task_output_too():
+    reference = leakage.Reference(
+        "r", {"decoder": measures_of(0.4), "task_output/linear": measures_of(0.6)}, (8,)
+    )
+    floors = {"task_output/linear": 0.2}
+    assert leak({"decoder": 0.3}, floors, reference)["value"] == pytest.approx(0.25)
+    described = leakage.describe_reference(reference, ["decoder", "task_output/linear"], ONES)
+    assert described["worst"]["ssim"]["attack"] == "task_output/linear"
 
 
 def test_floor_is_the_best_of_all_attacks_on_less_than_the_code():
@@ -66,6 +84,58 @@ def test_reference_attacked_by_others_only_is_refused():
         leak({"linear": 0.4}, {"mean": 0.2}, reference_of(0.6))
 
 
+def test_reference_whose_task_output_alone_was_attacked_alike_is_refused():
+    reference = reference_of(0.6, ("task_output/linear",))
+    with pytest.raises(ValueError, match="the same --audit level"):
+        leak({"decoder": 0.4}, {"task_output/linear": 0.2}, reference)
+
+
+# Two people; the first resample is both, the others are one person each.
+TWO = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])
+
+
+def of_two(**values):
+    return {
+        name.replace("task_", "task_output/"): dict.fromkeys(MEASURES, np.array(each))
+        for name, each in values.items()
+    }
+
+
+def test_floor_and_reference_are_chosen_anew_in_each_resample():
+    # Means: floor max(.15, .2) = .2, reference max(.6, .5) = .6; the attack .4: (.4-.2)/(.6-.2).
+    attacks = of_two(decoder=[0.4, 0.4])
+    floors = of_two(task_linear=[0.3, 0.0], mean_image=[0.1, 0.3])
+    reference = leakage.Reference("r", of_two(decoder=[0.9, 0.3], linear=[0.5, 0.5]), (8,))
+    shares, resampled = leakage.attack_shares(
+        "ssim", attacks | of_two(linear=[0.0, 0.0]), floors, reference, TWO
+    )
+    assert shares == pytest.approx([0.5, -0.5])
+    # First person: floor .3, reference .9; second: .3 (the mean image) and .5 (linear).
+    first, second = (0.4 - 0.3) / (0.9 - 0.3), (0.4 - 0.3) / (0.5 - 0.3)
+    np.testing.assert_allclose(resampled[:, 0], [0.5, first, second])
+
+
+def test_interval_covers_the_choice_of_floor_and_reference():
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(40, np.full(40, 1 / 40), size=400).astype(float)
+
+    def drawn(mean):
+        return dict.fromkeys(MEASURES, rng.normal(mean, 0.3, 40))
+
+    attacks = {f"a{number}": drawn(0.5) for number in range(4)}
+    floors = {f"task_output/{number}": drawn(0.2) for number in range(4)}
+    reference = leakage.Reference("r", {name: drawn(0.8) for name in attacks}, (8,))
+    found = leakage.leakage("ssim", attacks | floors, floors, reference, weights)
+    low, high = found["ci95"]
+    best = [
+        np.max([weights @ each["ssim"] / 40 for each in group.values()], axis=0)
+        for group in (attacks, floors, reference.per_attack)
+    ]
+    chosen_anew = (best[0] - best[1]) / (best[2] - best[1])
+    assert low <= found["value"] <= high
+    assert ((chosen_anew >= low) & (chosen_anew <= high)).mean() >= 0.95
+
+
 def test_interval_resamples_the_same_people_in_all_terms():
     # What the people add to all three alike cancels: the interval has no width.
     people = np.array([0.0, 0.3, -0.2, 0.1])
@@ -88,3 +158,26 @@ def test_tail_is_of_face_similarity():
     measures = measures_of(0.1, count=200)
     measures["face_similarity"] = np.concatenate([np.zeros(198), [0.6, 0.8]])
     assert leakage.tail_estimate(measures, np.ones((1, 200)))["value"] == pytest.approx(0.7)
+
+
+def each_of(value, **others):
+    return {name: np.full(4, others.get(name, value)) for name in MEASURES}
+
+
+def test_code_below_the_task_output_is_a_warning_that_the_attackers_are_too_weak():
+    on_code = {"decoder": each_of(0.2, face_similarity=0.25), "linear": each_of(0.1)}
+    floors = {"task_output/linear": each_of(0.1, face_similarity=0.38)}
+    (said,) = remarks.weak_attackers(on_code, floors)
+    assert said.startswith("The attackers of the code are too weak")
+    assert "(face similarity 0.250 from the code, 0.380 without it)" in said
+
+
+def test_mean_image_is_a_floor_too():
+    (said,) = remarks.weak_attackers(
+        {"linear": each_of(0.5, psnr=9.0)}, {"mean_image": each_of(0.1, psnr=10.0)}
+    )
+    assert "PSNR in dB 9.000 from the code, 10.000 without it" in said
+
+
+def test_nothing_is_warned_of_where_the_code_gives_more_or_as_much():
+    assert remarks.weak_attackers({"a": each_of(0.3)}, {"mean_image": each_of(0.3)}) == []

@@ -35,17 +35,39 @@ def found(**changes):
         "rows": types.SimpleNamespace(target=np.arange(4), utility=np.arange(4, 8)),
         "floors": {"mean_image": measures(0, 0, 0, 0)},
         "weights": lambda rows: WEIGHTS,
-        "attacks_on": lambda *, floor: {"weak": WEAK, "worst": WORST},
+        "attacks": {"weak": WEAK, "worst": WORST},
     }
     return types.SimpleNamespace(**facts | changes)
 
 
-def test_figures_are_weighted_means_of_the_attack_that_is_worst_on_all_images():
+def test_figures_are_weighted_means_of_the_worst_attack():
     figures = resamples.resampled(found()).figures
     means = [0.5, (0.4 + 0.6 + 0.8) / 4, 0.5]
     np.testing.assert_allclose(figures["face_similarity"], means)
     np.testing.assert_allclose(figures["worst.ssim"], means)
     np.testing.assert_allclose(figures["weak.ssim"], np.array(means) / 2)
+
+
+def test_worst_attack_floor_and_reference_are_chosen_anew_in_each_resample():
+    one, other = measures(0.6, 0.6, 0.2, 0.2), measures(0.3, 0.3, 0.3, 0.3)
+    audit = found(
+        attacks={"one": one, "other": other},
+        floors={"mean_image": measures(0, 0, 0, 0), "task_output/one": measures(0.2, 0, 0, 0)},
+        reference=Reference(
+            "r", {"one": measures(1, 1, 1, 1), "other": measures(2, 0, 0, 0)}, (1,)
+        ),
+        weights=lambda rows: np.array([[1.0, 1, 1, 1], [0, 0, 2, 2], [4, 0, 0, 0]]),
+    )
+    figures = resamples.resampled(audit).figures
+    # Of all four images, the last two, and the first alone.
+    np.testing.assert_allclose(figures["ssim"], [0.4, 0.3, 0.6])
+    expected = [(0.4 - 0.05) / (1 - 0.05), 0.3 / 1, (0.6 - 0.2) / (2 - 0.2)]
+    np.testing.assert_allclose(figures["leakage.ssim"], expected)
+
+
+def test_leakage_in_a_resample_is_never_below_0():
+    audit = found(floors={"mean_image": measures(0.9, 0, 0, 0)}, reference=UNPROTECTED)
+    assert (resamples.resampled(audit).figures["leakage.ssim"] >= 0).all()
 
 
 def test_leakage_is_resampled_in_all_its_terms():
@@ -54,8 +76,7 @@ def test_leakage_is_resampled_in_all_its_terms():
     figures = resamples.resampled(audit).figures
     expected = (WEIGHTS @ WORST["psnr"]) / (WEIGHTS @ unprotected["psnr"])
     np.testing.assert_allclose(figures["leakage.psnr"], expected)
-    attacks = audit.attacks_on(floor=False)
-    whole = leakage.leakage("psnr", attacks, audit.floors, audit.reference, WEIGHTS)
+    whole = leakage.leakage("psnr", audit.attacks, audit.floors, audit.reference, WEIGHTS)
     assert whole["value"] == pytest.approx(expected[0])
 
 
@@ -82,7 +103,7 @@ def test_audits_of_the_same_images_and_seed_have_the_same_key():
     other = found(
         rows=fewer,
         weights=lambda rows: weights[len(rows)],
-        attacks_on=lambda *, floor: short,
+        attacks=short,
         reference=None,
     )
     assert resamples.resampled(other).key != key

@@ -294,7 +294,7 @@ def test_facts_repeat_floors_worst_attack_and_what_was_learned_from(toy):
         "mean_image": 0.05,
         "task_output": 0.1,
     }
-    assert (facts["worst"]["value"], facts["worst"]["attackers"]) == (0.9, 3)
+    assert (facts["worst"]["value"], facts["worst"]["attackers"]) == (0.9, 6)
     assert facts["trained_on"]["photographs"] is False
     assert facts["trained_on"]["images"] == len(parts.private_train)
 

@@ -24,6 +24,7 @@ def audit(**changes):
             "roc_auc": estimate(0.9),
         },
         "worst": {**unknown, "face_similarity": estimate(0.2, 0.18, 0.24)},
+        "floors": {"task_output": unknown},
         "leakage": unknown,
         "codes": {"linkage_auc": estimate(0.7), "channel": None},
         **changes,
@@ -40,6 +41,18 @@ def test_gate_opens_for_an_audit_that_meets_every_condition():
     assert found.words == ""
     assert [outcome.holds for outcome in found.outcomes] == [True, True]
     gate.require_passed(found, "the run", allow_unaudited=False)
+
+
+def test_gate_reads_what_is_got_from_the_task_output_in_a_report_that_did_not_count_it():
+    unknown = dict.fromkeys(conditions.ATTACK_MEASURES, estimate(None))
+    floor = {**unknown, "face_similarity": estimate(0.382, 0.37, 0.39)}
+    report = audit(
+        worst={**unknown, "face_similarity": estimate(0.35, 0.34, 0.36)},
+        floors={"task_output": floor},
+    )
+    found = judged(report, parse_conditions("face_similarity<=0.363"))
+    assert not found.passed
+    assert "face_similarity is 0.382" in found.words
 
 
 def test_gate_opens_for_any_audit_where_nothing_is_required():

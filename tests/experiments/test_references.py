@@ -41,6 +41,16 @@ def test_reference_is_read_back(tmp_path):
     assert not list((tmp_path / "run" / "audit").glob("unfinished*"))
 
 
+def test_reference_of_an_earlier_version_is_refused_with_the_remedy(tmp_path):
+    config = reference_run(tmp_path / "run")
+    path = tmp_path / "run" / "audit" / "measures.npz"
+    with np.load(path) as saved:
+        older = {name: saved[name] for name in saved.files if name != "version"}
+    np.savez_compressed(path, **older)
+    with pytest.raises(ValueError, match=r"earlier version.*audit it again: --stages=audit --over"):
+        read(config, "abc")
+
+
 @pytest.mark.parametrize(
     ("changes", "test_hash", "message"),
     [

@@ -154,7 +154,8 @@ def report_content(leakage=None):
 
 def audit_report(leakage=None, count=COUNT):
     rng = np.random.default_rng(0)
-    names = ("decoder", "linear", "task_output", "mean_image", "training_adversary")
+    floors = ("task_output", "task_output/decoder", "mean_image")
+    names = ("decoder", "linear", *floors, "training_adversary")
     originals = generation.generate_faces(count, 32, seed=9).images
     noise = rng.integers(-20, 20, (len(names), *originals.shape))
     return AuditReport(

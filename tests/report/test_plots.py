@@ -56,9 +56,9 @@ def test_leakage_has_no_scale_where_it_is_unknown():
 def test_face_similarity_stands_among_floors_reference_and_yardsticks():
     drawn = plots.similarity_scale(report_content(0.3))
     for words in (
-        "from this code 0.500",
-        "from the task output alone 0.200",
-        "from an unprotected code 0.800",
+        "this code 0.500",
+        "the task output alone 0.200",
+        "an unprotected code 0.800",
         "two photos of one person 0.750",
         "two strangers 0.050",
         "a photo and its blurred copy 0.850",

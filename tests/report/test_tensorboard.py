@@ -86,6 +86,9 @@ def test_hparams_hold_the_settings_and_compare_by_the_audit_not_by_training_s_de
     tags = [metric.name.tag for metric in experiment.experiment.metric_infos]
     assert tags == list(tensorboard.COMPARED)
     assert "under_attack/worst_face_similarity" in tags
+    # A leakage never stands without the absolute figures.
+    assert "under_attack/task_output_face_similarity" in tags
+    assert "under_attack/unprotected_face_similarity" in tags
     assert "under_attack/leakage_face_similarity" in tags
     assert not any("adversary" in tag for tag in tags)
 

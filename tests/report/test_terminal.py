@@ -13,6 +13,7 @@ def test_headline_sets_the_attacks_beside_floors_and_yardsticks_and_ends_with_th
         "",
         " ",
         "unprotected code, worst",
+        "this code, worst",
         "attack: decoder",
         "attack: linear",
         "training's own decoder",
@@ -27,8 +28,8 @@ def test_headline_sets_the_attacks_beside_floors_and_yardsticks_and_ends_with_th
         *verdict.sentences(content),
     )
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
-    assert "0.370" in lines[12]
-    assert all(len(line) <= 110 for line in lines[:13])
+    assert "0.370" in lines[13]
+    assert all(len(line) <= 110 for line in lines[:14])
 
 
 def test_headline_names_the_attributes_that_the_mean_mcc_leaves_out():

@@ -5,6 +5,16 @@ from reports import report_content
 
 from arl_tf.report import verdict
 
+NOTHING = {"best": {"value": None, "ci95": None}}
+UNMEASURED = {"code": NOTHING, "task_output": NOTHING, "unprotected": NOTHING, "chance": 0.2}
+# As the audit writes it where nothing could be measured.
+CANDIDATES = {
+    "candidates": 5,
+    "exact": UNMEASURED,
+    "degraded": {"together": UNMEASURED},
+    "other_photo": UNMEASURED,
+}
+
 
 def white_box(content):
     """The audit as if an attacker had used the inside of the encoder."""
@@ -15,7 +25,7 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case (worst of 2 attackers: decoder), whoever gets one code of a photo and"
+        "In the worst case (worst of 3 attackers: decoder), whoever gets one code of a photo and"
         " knows the codes of other photos can make a picture of the face with a similarity of 0.50"
         " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
         " blurred copy: 0.85)."
@@ -35,6 +45,15 @@ def test_verdict_says_that_retrieval_finds_somebody_else_s_picture_and_makes_non
     assert "can find a public photo whose face has" in verdict.verdict(content)
 
 
+def test_verdict_says_in_words_when_the_worst_attack_is_on_the_task_output():
+    content = report_content(leakage=0.37)
+    content["worst"]["face_similarity"]["attack"] = "task_output/decoder"
+    assert (
+        "(worst of 3 attackers: decoder, from the task output computed from the code), whoever"
+        in verdict.verdict(content)
+    )
+
+
 def test_verdict_says_when_the_worst_attacker_has_the_encoder():
     content = report_content(leakage=0.37)
     content["attacks"][0]["knowledge"] = "white-box"
@@ -50,9 +69,11 @@ def test_verdict_gives_leakage_its_interval_the_attacker_and_a_grade():
 
 
 def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
-    said = verdict.verdict(white_box(report_content(leakage=-0.24)))
-    assert "no more than the task output alone does: -24 % (-29 to -19 %)" in said
-    assert "This is strong protection against these attackers." in said
+    content = white_box(report_content(leakage=0.0))
+    content["leakage"]["face_similarity"] = {"value": 0.0, "ci95": [0.0, 0.03]}
+    said = verdict.verdict(content)
+    assert "no more from the code than from the task output computed from it: 0 % (0 to 3" in said
+    assert "This is good protection against these attackers." in said
 
 
 @pytest.mark.parametrize(
@@ -81,7 +102,55 @@ def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
     content["codes"]["noisy"] = True
     content["attacks"][1]["knew"] = {"noise": "asked", "words": "much"}
     said = verdict.verdict(content)
-    assert "not told" not in said and "This is strong protection against these" in said
+    assert "not told" not in said and "This is good protection against these" in said
+
+
+def strong(content):
+    """The audit with all that the words 'strong protection' ask for but a second judge."""
+    content["codes"]["candidate_match"] = CANDIDATES
+    return white_box(content)
+
+
+def test_strong_protection_is_said_beside_the_candidate_match_alone():
+    assert verdict.grade_of(strong(report_content(leakage=0.05))).startswith("strong")
+    content = white_box(report_content(leakage=0.05))
+    assert verdict.grade_of(content).startswith("good")
+    assert "not called strong, because nobody measured" in verdict.verdict(content)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (None, "strong"),
+        ({"value": None, "ci95": None}, "strong"),
+        ({"value": 0.03, "ci95": [0.0, 0.1]}, "strong"),
+        ({"value": 0.03, "ci95": [0.0, 0.11]}, "good"),
+        ({"value": 0.6, "ci95": [0.5, 0.7]}, "weak"),
+        ({"value": 0.03, "ci95": None}, "too uncertain"),
+    ],
+)
+def test_grade_is_by_the_judge_who_finds_more(second, words):
+    content = strong(report_content(leakage=0.05))
+    content["leakage"]["face_similarity_2"] = second
+    assert verdict.grade_of(content).startswith(words)
+
+
+def test_verdict_says_what_the_second_judge_finds_or_that_there_was_one_only():
+    content = report_content(leakage=0.05)
+    assert "Only one identity network judged these pictures." in verdict.verdict(content)
+    content["leakage"]["face_similarity_2"] = {"value": 0.2, "ci95": [0.1, 0.3]}
+    content["worst"]["face_similarity_2"] = {"value": 0.35, "ci95": None}
+    said = verdict.verdict(content)
+    assert "By the second identity network the leakage is 20 % (10 to 30 %)" in said
+    assert "face similarities: this code 0.35." in said and "Only one" not in said
+
+
+def test_leakage_stands_beside_the_six_absolute_figures():
+    assert (
+        "on one scale: the mean image 0.10, two strangers 0.05, the task output alone 0.20, this"
+        " code 0.50, an unprotected code 0.80, two photos of one person 0.75."
+    ) in verdict.verdict(report_content(leakage=0.37))
+    assert "on one scale" not in verdict.verdict(report_content())
 
 
 def test_quick_attackers_prove_no_protection_and_the_verdict_says_why():
@@ -138,7 +207,7 @@ def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
 
 def test_verdict_counts_attackers_properly():
     content = report_content(leakage=0.37)
-    content["attacks"] = content["attacks"][:1]
+    content |= {"attacks": content["attacks"][:1], "floor_attacks": []}
     assert "the only attacker: decoder" in verdict.verdict(content)
 
 

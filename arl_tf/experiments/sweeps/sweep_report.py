@@ -70,7 +70,10 @@ def summary(results: Mapping[str, Any]) -> str:
 
 def place(point: Mapping[str, Any]) -> str:
     """A point's place on the plot."""
-    return f"a leakage of {figure(point, LEAKAGE)} (mean MCC {figure(point, UTILITY)})"
+    return (
+        f"a leakage of {figure(point, LEAKAGE)} (face similarity"
+        f" {figure(point, 'face_similarity')}, mean MCC {figure(point, UTILITY)})"
+    )
 
 
 def cost_words(cost: Mapping[str, Any]) -> str:

@@ -138,7 +138,7 @@ function describeFigures() {
     floor ? `The floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]} reaches without ` +
       "the code." : "",
     worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
-      `(${worst.attack}) reaches ${worst.value.toFixed(2)}.` : "",
+      `(${worst.attack.replace("task_output/", "from the task output: ")}) reaches ${worst.value.toFixed(2)}.` : "",
   ];
   element("ruler").textContent = sentences.filter(Boolean).join(" ");
   element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, why);
