@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from arl_tf.attacks import registry as attack_registry
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content, yardsticks
+from arl_tf.auditing import attack_runs, attack_store, content, judging, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -59,6 +60,15 @@ class AuditReport:
     )
 
 
+# How many images under attack the second judge of identity looks at, in an audit of minutes.
+QUICK_SAMPLE = 250
+
+
+def quick(settings: AuditSettings) -> bool:
+    """Whether the audit is to take minutes only; the second judge is slow."""
+    return settings.audit == attack_registry.LEVELS[0]
+
+
 def audit(
     settings: AuditSettings,
     images: ImageSet,
@@ -99,11 +109,14 @@ def audit(
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
-    spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not quick(settings))
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
     sealed.unseal()
-    originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
+    people = images.identities[rows.target]
+    sample = judging.sample(people, QUICK_SAMPLE) if quick(settings) else None
+    originals = reconstruction.examine(judges, sealed[rows.target], people, sample=sample)
     others = baselines(subject, evidence, sealed[rows.attacker])
+    measured = measure_all(judges, originals, tasks, others, store)
     found = Measurements(
         settings=settings,
         images=images,
@@ -113,13 +126,14 @@ def audit(
         originals=originals,
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
-        measured=measure_all(judges, originals, tasks, others, store),
+        measured=measured,
         yardsticks=measure_yardsticks(
             judges,
             originals,
             yardstick_store(settings.seed, images, rows, sealed, context),
             settings.seed,
         ),
+        judged=judge_pairs(judges, originals, tasks, measured, store, settings.seed),
         photographs=context.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
@@ -225,12 +239,26 @@ def measure_all(
     measured = {}
     for name in [task.name for task in tasks] + list(others):
         measured[name] = store.measures(name)
-        if measured[name] is None:
+        if not reconstruction.is_complete(measured[name], originals):
             logging.info("Measuring the reconstructions of '%s'", name)
             pictures = others[name] if name in others else store.pictures(name)
             measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
             store.save_measures(name, measured[name])
     return measured
+
+
+def judge_pairs(
+    judges: reconstruction.MetricNetworks,
+    originals: reconstruction.Originals,
+    tasks: Sequence[attack_runs.Task],
+    measured: Mapping[str, Mapping[str, np.ndarray]],
+    store: AttackStore,
+    seed: int,
+) -> tuple[judging.JudgedPairs, ...]:
+    """How well the judges tell people apart, in photos and in the worst attack's pictures."""
+    worst = worst_attacks({task.name: measured[task.name] for task in tasks})["face_similarity"]
+    pictures = to_unit(store.pictures(worst))
+    return judging.judge(judges, originals, pictures, worst.partition("@")[0], seed)
 
 
 def yardstick_store(
@@ -257,7 +285,7 @@ def measure_yardsticks(
     found = {}
     for name in yardsticks.YARDSTICKS:
         measured = store.measures(name)
-        if measured is None:
+        if not reconstruction.is_complete(measured, originals):
             measured = yardsticks.measure(judges, originals, name, seed)
             if measured is None:
                 continue

@@ -11,6 +11,7 @@ from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
+from arl_tf.auditing.judging import JudgedPairs
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
@@ -34,6 +35,7 @@ class Measurements:
         facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
         measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
         yardsticks: yardstick -> measure -> float64 [N], NaN where an image has no pair.
+        judged: what the identity networks say of pairs of known answer.
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
         utility_codes: codes of `rows.utility`.
@@ -54,6 +56,7 @@ class Measurements:
     facts: Mapping[str, Mapping[str, Any]]
     measured: Mapping[str, Mapping[str, np.ndarray]]
     yardsticks: Mapping[str, Mapping[str, np.ndarray]]
+    judged: tuple[JudgedPairs, ...]
     photographs: bool
     reference: Reference | None
     utility_codes: np.ndarray

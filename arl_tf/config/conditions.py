@@ -210,13 +210,14 @@ def cautious_end(estimate: Mapping[str, Any], operator: str) -> float | None:
 def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The measures of DIRECTIONS that report.json's content holds.
 
-    Utility as measured, attacks by the worst of each measure.
+    Utility as measured, attacks by the worst of each measure. Older reports lack measures.
     """
     leakage = content["leakage"]
+    known = [name for name in ATTACK_MEASURES if name in leakage]
     return {
         **{name: content["utility"][name] for name in UTILITY_MEASURES},
-        **{name: worst_figure(content, name) for name in ATTACK_MEASURES},
-        **{f"leakage.{name}": leakage[name] for name in ATTACK_MEASURES},
+        **{name: worst_figure(content, name) for name in known},
+        **{f"leakage.{name}": leakage[name] for name in known},
         "linkage_auc": content["codes"]["linkage_auc"],
     }
 

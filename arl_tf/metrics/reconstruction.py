@@ -157,6 +157,23 @@ def measure(
     }
 
 
+def is_complete(measured: Mapping[str, np.ndarray] | None, originals: Originals) -> bool:
+    """Whether measures that were kept are those of all networks, on all images that they see.
+
+    Measures that were kept by an older version, or by an audit whose second judge looked at fewer
+    images, are not.
+    """
+    if measured is None or not set(MEASURES) <= set(measured):
+        return False
+    networks = list(originals.by_network)
+    missing = np.isnan(measured[FACE_2])
+    seen = [originals.seen_by(network) for network in networks]
+    ranked = {net for net, rows in zip(networks, seen, strict=True) if len(rows) == len(missing)}
+    return (len(networks) == 1 or not missing[seen[1]].any()) and all(
+        f"{measure}/{network}" in measured for measure in RANKS for network in ranked
+    )
+
+
 def on_rows(values: np.ndarray, rows: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Values [n, ...] of some rows as those of all rows of `like` [N, ...], NaN elsewhere."""
     if len(rows) == len(like):
