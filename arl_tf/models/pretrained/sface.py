@@ -16,7 +16,7 @@ from arl_tf.models.pretrained import face_crop, onnx_file, weight_files
 
 CHIP_SIZE = 112
 # Of CelebA's centre square, chosen on pairs of training photos (docs/method.md).
-FACE_SQUARE = face_crop.Square(top=0.3, left=0.2, side=0.6)
+FACE_SQUARE = face_crop.Square(top=0.2, left=0.166, side=0.662)
 _BLOCKS = range(2, 15)
 _HALVING_BLOCKS = (3, 5, 7, 13)
 _EPSILON, _LAST_EPSILON = 1e-3, 2e-5
