@@ -128,7 +128,9 @@ def audit(
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor: lets white-box
             attackers in. Loops and conditions on tensors are `tf.while_loop` and `tf.cond` in it,
             for Python's own `for` and `if` are not rewritten.
-        noise: not taken yet: attackers can't be told an encoder's noise so far.
+        noise: not taken: the audit measures an encoder's noise itself. It asks `encode` again
+            (`attacker_queries` times) and compares codes with those of `differentiable`, which
+            gives mean codes where there is noise.
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
@@ -145,7 +147,9 @@ def audit(
             finite numbers.
     """
     if noise is not None:
-        raise ValueError("noise: attackers can't be told an encoder's noise yet; leave it out.")
+        raise ValueError(
+            "noise: the audit measures an encoder's noise by asking it again; leave it out."
+        )
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
     images, parts = image_set(

@@ -11,15 +11,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.attacks import noise_views
+from arl_tf.attacks import noise_views, objectives
 from arl_tf.attacks.decoder_training import Curve, decode, decoder_step, train_decoder
 from arl_tf.attacks.evidence import BLACK_BOX, AttackerOptions, AttackResult, Evidence
-from arl_tf.attacks.networks import build_attention_decoder
-from arl_tf.attacks.objectives import Loss, reconstruction_loss
-from arl_tf.models import architectures
+from arl_tf.attacks.networks import build_attention_decoder, build_dense_decoder
+from arl_tf.attacks.objectives import Loss
+from arl_tf.models import architectures, costs
 from arl_tf.models.standardisation import with_position
 
-FAMILIES = {"convolutional": architectures.build_decoder, "attention": build_attention_decoder}
+FAMILIES = {
+    "convolutional": architectures.build_decoder,
+    "attention": build_attention_decoder,
+    "dense": build_dense_decoder,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,9 @@ class DecoderRecipe:
         steps_factor: times AttackerOptions.steps.
         pixel_weight: of the pixel loss.
         perceptual_factor: times AttackerOptions.mu, the weight of the perceptual loss.
+        absolute_weight: of the mean absolute difference of pixels.
+        ssim_weight: of 1 - SSIM.
+        identity_weight: of 1 - the cosine of embeddings; needs `Evidence.identity_features`.
         critic_weight: of a patch critic's opinion; 0: none is trained.
         queries_again: asks the encoder for new codes of its images in every step: whoever knows
             that codes are noisy learns from many draws of each.
@@ -46,6 +53,9 @@ class DecoderRecipe:
     steps_factor: float = 1.0
     pixel_weight: float = 1.0
     perceptual_factor: float = 1.0
+    absolute_weight: float = 0.0
+    ssim_weight: float = 0.0
+    identity_weight: float = 0.0
     critic_weight: float = 0.0
     queries_again: bool = False
 
@@ -147,8 +157,16 @@ def build(evidence: Evidence, settings: AttackerOptions, recipe: DecoderRecipe) 
 
 def recipe_loss(evidence: Evidence, settings: AttackerOptions, recipe: DecoderRecipe) -> Loss:
     """What a recipe's decoder minimises."""
-    return reconstruction_loss(
+    plain = objectives.reconstruction_loss(
         evidence.perceptual_features, recipe.perceptual_factor * settings.mu, recipe.pixel_weight
+    )
+    return objectives.weighted_sum(
+        [
+            (1.0, plain),
+            (recipe.absolute_weight, objectives.absolute_loss),
+            (recipe.ssim_weight, objectives.ssim_loss),
+            (recipe.identity_weight, objectives.identity_loss(evidence.identity_features)),
+        ]
     )
 
 
@@ -168,6 +186,19 @@ def seconds_of_steps(
             started = time.perf_counter()
         step(*map(tf.constant, draw()))
     return time.perf_counter() - started
+
+
+def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackerOptions) -> float:
+    """Multiply-adds of a decoder's training: forward, and about twice that backward."""
+    settings = scaled(settings, recipe)
+    model = FAMILIES[recipe.family](
+        with_position(evidence.pairs.codes[:1]).shape[1:],
+        image_size=evidence.pairs.images.shape[1],
+        width=settings.width,
+        depth=settings.depth,
+    )
+    each = 3 * costs.multiply_adds(model)
+    return settings.steps * settings.batch_size * each
 
 
 def scaled(settings: AttackerOptions, recipe: DecoderRecipe) -> AttackerOptions:

@@ -84,6 +84,8 @@ class Evidence:
         target_codes: float32 [M, ...], the codes to invert.
         perceptual_features: the frozen network g; image float32 [B, S, S, 3] in [0, 1] -> feature
             maps of unit-length channels.
+        identity_features: an identity network; image float32 [B, S, S, 3] in [0, 1] -> float32
+            [B, E] of length 1, differentiable; None where there is none.
         task_outputs: what the task head says of all these codes; None where there is none.
         query: asks the encoder: uint8 [n, S, S, 3] -> codes float32 [n, ...], drawn anew where the
             encoder is random; None where only recorded codes are at hand.
@@ -102,6 +104,7 @@ class Evidence:
     pairs: PublicPairs
     target_codes: np.ndarray
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
+    identity_features: Callable[[tf.Tensor], tf.Tensor] | None = None
     task_outputs: TaskOutputs | None = None
     query: Callable[[np.ndarray], np.ndarray] | None = None
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None

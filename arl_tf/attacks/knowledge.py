@@ -36,7 +36,8 @@ def described(attacker: Attacker, seen: Evidence) -> dict[str, str]:
 NEEDED = {
     "task_outputs": "the task output",
     "query": "the encoder's answers to further images",
-    "other_domain": "another data set, in place of these images",
+    "identity_features": "an identity network",
+    "other_domain": "another data set",
 }
 
 

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from arl_tf.models.architectures import (
+    build_decoder,
     check_decodable,
     convolution,
     decoder_block,
@@ -52,6 +53,27 @@ def build_attention_decoder(
         features = expand(features, passed, image_size, width, depth)
     features = beside(features, passed, grid_channels(features, image_size, width))
     return keras.Model(code, last_layer(features, image_size), name=name)
+
+
+def build_dense_decoder(
+    code_shape: tuple[int, ...], *, image_size: int, width: int, depth: int, name: str = "dense"
+) -> keras.Model:
+    """A decoder whose first layer is dense over all values of a code -> [B, S, S, 3] in [0, 1].
+
+    A convolution sees the neighbours of a position. What an encoder scatters over the whole code,
+    or says in few of its values, a dense layer gathers in one step.
+
+    Args:
+        code_shape: any.
+        image_size: S, pixels.
+        width: as `models.build_decoder`'s.
+        depth: likewise.
+        name: of the model.
+    """
+    code = keras.Input(code_shape, name="code")
+    flat = layers.Flatten(name="flat")(code)
+    spread = build_decoder(flat.shape[1:], image_size=image_size, width=width, depth=depth)
+    return keras.Model(code, spread(flat), name=name)
 
 
 def grid_channels(features: keras.KerasTensor, image_size: int, width: int) -> int:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from arl_tf.models import losses
 
 JUDGED_AT_ONCE = 128
+SSIM_WINDOW = 11
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -28,6 +29,48 @@ def reconstruction_loss(
         )
 
     return loss
+
+
+def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """1 - SSIM (Wang et al. 2004), a mean over images; in [0, 2].
+
+    Image uint8 [B, S, S, 3], reconstruction float32 in [0, 1]. The window is of 11 pixels, or of
+    the image's side where that is less.
+    """
+    similarity = tf.image.ssim(
+        tf.cast(image, tf.float32) / 255.0,
+        reconstruction,
+        max_val=1.0,
+        filter_size=min(SSIM_WINDOW, int(image.shape[1])),
+    )
+    return 1.0 - tf.reduce_mean(similarity)
+
+
+def absolute_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """Mean absolute difference of image uint8 and reconstruction float32, both [B, S, S, 3]."""
+    return tf.reduce_mean(tf.abs(reconstruction - tf.cast(image, tf.float32) / 255.0))
+
+
+def identity_loss(identity_features: Callable[[tf.Tensor], tf.Tensor]) -> Loss:
+    """1 - cosine of two embeddings, a mean over images, as a function of (image, reconstruction).
+
+    `identity_features`: image float32 [B, S, S, 3] in [0, 1] -> float32 [B, E] of length 1.
+    """
+
+    def loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+        wanted = identity_features(tf.cast(image, tf.float32) / 255.0)
+        cosine = tf.reduce_sum(wanted * identity_features(reconstruction), axis=-1)
+        return 1.0 - tf.reduce_mean(cosine)
+
+    return loss
+
+
+def weighted_sum(terms: Sequence[tuple[float, Loss]]) -> Loss:
+    """The sum of losses times their weights; those of weight 0 are not computed."""
+    kept = [(weight, loss) for weight, loss in terms if weight]
+    return lambda image, reconstruction: tf.add_n(
+        [weight * loss(image, reconstruction) for weight, loss in kept]
+    )
 
 
 def held_out_loss(reconstructions: np.ndarray, images: np.ndarray, loss: Loss) -> float:

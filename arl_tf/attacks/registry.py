@@ -9,28 +9,32 @@ import difflib
 import functools
 from collections.abc import Callable, Collection
 
-import numpy as np
-
-from arl_tf.attacks import generative, inversion, noise_aware
+from arl_tf.attacks import deep_image_prior, generative, inversion, noise_aware
 from arl_tf.attacks.closed_form import linear_pictures
-from arl_tf.attacks.decoder_attacks import FAMILIES, DecoderRecipe, decoder_attack, scaled
+from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_attack, decoder_cost
 from arl_tf.attacks.evidence import (
     BLACK_BOX,
     WHITE_BOX,
     AttackerOptions,
     AttackResult,
-    CodeNoise,
     Evidence,
 )
 from arl_tf.attacks.retrieval import retrieval_attack
-from arl_tf.models import costs
-from arl_tf.models.standardisation import with_position
+from arl_tf.attacks.views import (
+    View,
+    conditioned,
+    fewer_images,
+    joined,
+    joined_within_limit,
+    more_images,
+    other_domain,
+    other_domain_within_limit,
+    unchanged,
+)
 
 LEVELS = ("quick", "standard", "full")
-MORE_IMAGES, FEWER_IMAGES = 10, 0.1
-# Of a logit's deviation: beside a noisy code the task output counts in full.
-OUTPUT_NOISE = 0.1
 NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
+NO_OTHER_DATA = "attackers with another data set, because none was named (--attacker_dataset)"
 NO_NOISE = "attackers that are told the noise, because there is no noise or it is not known"
 
 
@@ -63,88 +67,10 @@ class Attacker:
     missing: str = ""
 
 
-def unchanged(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """The evidence as it is."""
-    del settings
-    return evidence
-
-
-def conditioned(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """The task output laid beside every code, and seen with it.
-
-    What is known of the noise says how codes are weighted; the task output is a mean of nothing, so
-    no other noise can be drawn for both.
-    """
-    del settings
-    pairs, outputs = evidence.pairs, evidence.task_outputs
-    noise = evidence.noise
-    if noise is not None:
-        small = OUTPUT_NOISE * outputs.public.std(axis=0)[None] + np.float32(1e-6)
-        noise = CodeNoise(
-            beside(noise.deviation[None], small)[0],
-            beside(pairs.codes, outputs.public),
-            noise.answers,
-            remaining=1.0,
-        )
-    return dataclasses.replace(
-        evidence,
-        pairs=dataclasses.replace(
-            pairs,
-            codes=beside(pairs.codes, outputs.public),
-            held_out_codes=beside(pairs.held_out_codes, outputs.held_out),
-        ),
-        target_codes=beside(evidence.target_codes, outputs.target),
-        noise=noise,
-    )
-
-
-def beside(codes: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Codes [N, ..., c] with vectors [N, A] at every position: [N, ..., c + A]."""
-    spread = vectors.reshape(len(vectors), *[1] * (codes.ndim - 2), -1)
-    return np.concatenate(
-        [codes, np.broadcast_to(spread, (*codes.shape[:-1], spread.shape[-1]))], -1
-    )
-
-
-def fewer_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """A tenth of the public pairs."""
-    pairs = evidence.pairs
-    count = max(2, round(FEWER_IMAGES * len(pairs.images)))
-    rows = np.random.default_rng(settings.seed).permutation(len(pairs.images))[:count]
-    noise = evidence.noise and evidence.noise.of(rows)
-    return with_pairs(evidence, codes=pairs.codes[rows], images=pairs.images[rows], noise=noise)
-
-
-def more_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """Ten times the public pairs: the encoder is asked once for the codes of further images."""
-    pairs = evidence.pairs
-    added = evidence.more_images((MORE_IMAGES - 1) * len(pairs.images), settings.seed)
-    codes = np.concatenate([pairs.codes, evidence.query(added)])
-    noise = evidence.noise and evidence.noise.of_single_answers(codes)
-    images = np.concatenate([pairs.images, added])
-    return with_pairs(evidence, codes=codes, images=images, noise=noise)
-
-
-def other_domain(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """Public pairs of another data set instead; its own held-out images choose when to stop."""
-    del settings
-    pairs = evidence.other_domain
-    noise = evidence.noise and evidence.noise.of_single_answers(pairs.codes)
-    return dataclasses.replace(evidence, pairs=pairs, noise=noise)
-
-
-def with_pairs(
-    evidence: Evidence, *, codes: np.ndarray, images: np.ndarray, noise: CodeNoise | None
-) -> Evidence:
-    """The evidence with other training pairs and the same held-out ones."""
-    pairs = dataclasses.replace(evidence.pairs, codes=codes, images=images)
-    return dataclasses.replace(evidence, pairs=pairs, noise=noise)
-
-
 def decoder(
     recipe: DecoderRecipe,
     level: str,
-    view: Callable[[Evidence, AttackerOptions], Evidence] = unchanged,
+    view: View = unchanged,
     **entry,
 ) -> Attacker:
     """An attacker that trains one decoder on one view of the evidence."""
@@ -156,41 +82,32 @@ def decoder(
     return Attacker(run, level, cost=functools.partial(decoder_cost, recipe), **entry)
 
 
-def decoder_cost(recipe: DecoderRecipe, evidence: Evidence, settings: AttackerOptions) -> float:
-    """Multiply-adds of a decoder's training: forward, and about twice that backward."""
-    settings = scaled(settings, recipe)
-    model = FAMILIES[recipe.family](
-        with_position(evidence.pairs.codes[:1]).shape[1:],
-        image_size=evidence.pairs.images.shape[1],
-        width=settings.width,
-        depth=settings.depth,
-    )
-    each = 3 * costs.multiply_adds(model)
-    return settings.steps * settings.batch_size * each
-
-
-def closed_form(attack: Callable[..., AttackResult], level: str) -> Attacker:
-    """An attacker that trains nothing."""
+def closed_form(
+    attack: Callable[..., AttackResult], level: str, view: View = unchanged, **entry
+) -> Attacker:
+    """An attacker that trains nothing, on one view of the evidence."""
 
     def run(evidence, settings, *, name, start=None):
         del start
-        return attack(evidence, settings, name=name)
+        return attack(view(evidence, settings), settings, name=name)
 
-    return Attacker(run, level, floor=True, trained=False)
+    return Attacker(run, level, trained=False, **entry)
 
 
-def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attacker:
-    """An attacker that differentiates the encoder."""
+def white_box(
+    attack: Callable[..., AttackResult], level: str, view: View = unchanged, **entry
+) -> Attacker:
+    """An attacker that differentiates the encoder, on one view of the evidence."""
+    entry = {"needs": ("encode",), "missing": NO_GRADIENT, **entry}
 
     def run(evidence, settings, *, name, start=None):
-        return dataclasses.replace(attack(evidence, settings, start=start), name=name)
+        found = attack(view(evidence, settings), settings, start=start)
+        return dataclasses.replace(found, name=name)
 
     return Attacker(
         run,
         level,
         WHITE_BOX,
-        needs=("encode",),
-        missing=NO_GRADIENT,
         cost=functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder")),
         **entry,
     )
@@ -198,30 +115,64 @@ def white_box(attack: Callable[..., AttackResult], level: str, **entry) -> Attac
 
 DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
-    "linear": closed_form(noise_aware.linear_attack, "quick"),
-    "wiener": dataclasses.replace(
-        closed_form(noise_aware.wiener_attack, "quick"),
+    "linear": closed_form(noise_aware.linear_attack, "quick", floor=True),
+    "wiener": closed_form(
+        noise_aware.wiener_attack,
+        "quick",
         knowledge=WHITE_BOX,
         needs=("known_noise",),
         missing=NO_NOISE,
-        floor=False,
     ),
-    "retrieval": closed_form(retrieval_attack, "quick"),
+    "retrieval": closed_form(retrieval_attack, "quick", floor=True),
+    "linear_other_domain": closed_form(
+        noise_aware.linear_attack,
+        "standard",
+        other_domain_within_limit,
+        needs=("other_domain",),
+        missing=NO_OTHER_DATA,
+    ),
+    "linear_joined": closed_form(
+        noise_aware.linear_attack,
+        "standard",
+        joined_within_limit,
+        needs=("other_domain",),
+        missing=NO_OTHER_DATA,
+    ),
+    "wiener_joined": closed_form(
+        noise_aware.wiener_attack,
+        "standard",
+        joined_within_limit,
+        knowledge=WHITE_BOX,
+        needs=("known_noise", "other_domain"),
+        missing=NO_OTHER_DATA,
+    ),
     "decoder": decoder(DECODER, "quick", floor=True),
-    "decoder_pixel": decoder(
+    "map": white_box(
+        noise_aware.map_attack,
+        "standard",
+        starts_from="wiener",
+        needs=("encode", "noise"),
+        missing=NO_NOISE,
+    ),
+    "map_joined": white_box(
+        noise_aware.map_attack,
+        "standard",
+        joined_within_limit,
+        starts_from="wiener_joined",
+        needs=("encode", "noise", "other_domain"),
+        missing=NO_OTHER_DATA,
+    ),
+    "decoder_dense": decoder(
         DecoderRecipe(
-            "a wider convolutional decoder, trained for pixels alone",
-            width_factor=1.5,
+            "a wider decoder whose first layer is dense over the whole code, trained for pixels"
+            " alone",
+            family="dense",
+            width_factor=2.0,
             perceptual_factor=0.0,
         ),
         "standard",
-        floor=True,
     ),
-    "decoder_perceptual": decoder(
-        DecoderRecipe("a convolutional decoder, trained mostly for perception", pixel_weight=0.1),
-        "standard",
-        floor=True,
-    ),
+    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "attention": decoder(
         DecoderRecipe(
             "a U-shaped decoder with self-attention and far more capacity, trained against a patch"
@@ -233,49 +184,87 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         floor=True,
     ),
+    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "decoder_pixel": decoder(
+        DecoderRecipe(
+            "a wider convolutional decoder, trained for pixels alone",
+            width_factor=1.5,
+            perceptual_factor=0.0,
+        ),
+        "full",
+        floor=True,
+    ),
+    "decoder_perceptual": decoder(
+        DecoderRecipe("a convolutional decoder, trained mostly for perception", pixel_weight=0.1),
+        "full",
+        floor=True,
+    ),
     "decoder_conditioned": decoder(
         DecoderRecipe("a convolutional decoder that also gets the task output"),
-        "standard",
+        "full",
         conditioned,
         needs=("task_outputs",),
         missing="an attacker who also uses the task output, because there is no task output",
     ),
     "decoder_tenth": decoder(
         DecoderRecipe("the convolutional decoder with a tenth of the public images"),
-        "standard",
+        "full",
         fewer_images,
     ),
     "decoder_tenfold": decoder(
         DecoderRecipe("the convolutional decoder with ten times the public images"),
-        "standard",
+        "full",
         more_images,
         needs=("query", "more_images"),
         missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),
     "decoder_other_domain": decoder(
         DecoderRecipe("the convolutional decoder, trained on another data set"),
-        "standard",
+        "full",
         other_domain,
         needs=("other_domain",),
-        missing="an attacker with another data set, because none was named (--attacker_dataset)",
+        missing=NO_OTHER_DATA,
+    ),
+    "decoder_joined": decoder(
+        DecoderRecipe("the convolutional decoder, trained on X2 and another data set"),
+        "full",
+        joined,
+        needs=("other_domain",),
+        missing=NO_OTHER_DATA,
+    ),
+    "decoder_absolute": decoder(
+        DecoderRecipe(
+            "a convolutional decoder, trained for the absolute difference of pixels",
+            pixel_weight=0.0,
+            absolute_weight=0.3,
+        ),
+        "full",
+    ),
+    "decoder_ssim": decoder(
+        DecoderRecipe("a convolutional decoder, trained for pixels and SSIM", ssim_weight=0.1),
+        "full",
+    ),
+    "decoder_identity": decoder(
+        DecoderRecipe(
+            "a convolutional decoder, trained for pixels and for what an identity network sees",
+            steps_factor=0.5,
+            identity_weight=0.02,
+        ),
+        "full",
+        needs=("identity_features",),
+        missing="an attacker whose decoder is trained for identity, without an identity network",
     ),
     "decoder_adaptive": decoder(
         DecoderRecipe(
             "a convolutional decoder that asks for new codes in every step, to learn through noise",
             queries_again=True,
         ),
-        "standard",
+        "full",
         needs=("query", "random_codes"),
         missing="an attacker who learns through noise, because no noise is known in the codes",
     ),
-    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
-    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
-    "generative_prior": white_box(generative.latent_inversion, "standard"),
-    "map": dataclasses.replace(
-        white_box(noise_aware.map_attack, "standard", starts_from="wiener"),
-        needs=("encode", "noise"),
-        missing=NO_NOISE,
-    ),
+    "generative_prior": white_box(generative.latent_inversion, "full"),
+    "deep_image_prior": white_box(deep_image_prior.deep_image_prior, "full"),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",

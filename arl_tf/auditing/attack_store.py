@@ -14,7 +14,7 @@ from arl_tf.attacks.evidence import AttackResult
 from arl_tf.utils import run_files
 
 # Raise it when attacks or measures change what they would find for the same settings.
-STORE_VERSION = 2
+STORE_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,17 @@ from absl import logging
 
 from arl_tf.attacks import registry as attack_registry
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content, judging, yardsticks
+from arl_tf.auditing import (
+    attack_runs,
+    attack_store,
+    content,
+    judging,
+    learning_curve,
+    yardsticks,
+)
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
     UTILITY_NOISE,
@@ -92,6 +100,9 @@ def audit(
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    decisions = context.decisions or fit_decisions(
+        images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+    )
     evidence = collect(
         settings,
         images,
@@ -102,21 +113,28 @@ def audit(
         context.other_images,
         context.perceptual_features,
     )
-    store = open_store(settings, images, rows, sealed, context)
-    tasks = attack(settings, evidence, store)
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
+    evidence = dataclasses.replace(
+        evidence, identity_features=reconstruction.identity_features(judges)
+    )
+    store = open_store(settings, images, rows, sealed, context)
+    tasks = attack(settings, evidence, store)
     spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not quick(settings))
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
+    curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     sealed.unseal()
     people = images.identities[rows.target]
     sample = judging.sample(people, QUICK_SAMPLE) if quick(settings) else None
     originals = reconstruction.examine(judges, sealed[rows.target], people, sample=sample)
     others = baselines(subject, evidence, sealed[rows.attacker])
-    measured = measure_all(judges, originals, tasks, others, store)
+    measured = {
+        **measure_all(judges, originals, [task.name for task in tasks], others, store),
+        **measure_all(judges, originals, [point.name for point in curve], {}, store),
+    }
     found = Measurements(
         settings=settings,
         images=images,
@@ -127,6 +145,7 @@ def audit(
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
         measured=measured,
+        curve=tuple(curve),
         yardsticks=measure_yardsticks(
             judges,
             originals,
@@ -143,6 +162,7 @@ def audit(
         ),
         fitted_head=subject.task_output is not context.subject.task_output,
         provenance=context.provenance,
+        decisions=decisions,
     )
     return report_of(found, store, others, sealed[rows.target])
 
@@ -228,16 +248,16 @@ def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
 def measure_all(
     judges: reconstruction.MetricNetworks,
     originals: reconstruction.Originals,
-    tasks: Sequence[attack_runs.Task],
+    names: Sequence[str],
     others: Mapping[str, np.ndarray],
     store: AttackStore,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Measures of every attack's pictures and of others; name -> measure -> float64 [N].
+    """Measures of the pictures of stored attacks and of others; name -> measure -> float64 [N].
 
     What was measured before is read from the store.
     """
     measured = {}
-    for name in [task.name for task in tasks] + list(others):
+    for name in [*names, *others]:
         measured[name] = store.measures(name)
         if not reconstruction.is_complete(measured[name], originals):
             logging.info("Measuring the reconstructions of '%s'", name)

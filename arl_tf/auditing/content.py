@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.knowledge import KNEW
-from arl_tf.auditing import judging, leakage, remarks, yardsticks
+from arl_tf.auditing import judging, leakage, learning_curve, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, measures, utility
+from arl_tf.metrics.decisions import calibration_error, undecided
 from arl_tf.metrics.reconstruction import MEASURES
 
 
@@ -54,6 +55,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "leakage": leaks,
         "codes": describe_codes(found),
         "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
+        "learning_curve": learning_curve.describe(found.curve, found.measured, weights),
         "reference": reference,
         "training_adversary": adversary,
         "warnings": remarks.warnings(found, attacks, worst, adversary, reference),
@@ -142,9 +144,23 @@ def describe_utility(found: Measurements) -> dict[str, Any]:
     """The report's `utility`; undefined without labels or a task head."""
     rows, logits = found.rows.utility, found.utility_logits
     if logits is None or not found.images.attribute_names:
-        means = ("mean_mcc", "mean_mcc_two_classes", "accuracy", "roc_auc")
+        means = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
         nothing = {name: utility.estimate(None) for name in means}
-        return {**nothing, "attributes": {}, "undefined_mcc": [], "one_class": []}
-    return utility.measure_utility(
-        logits, found.images.attributes[rows], found.images.attribute_names, found.weights(rows)
+        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
+        return {**nothing, **lists, "thresholds": {}, "calibration": None}
+    labels, names = found.images.attributes[rows], found.images.attribute_names
+    measured = utility.measure_utility(
+        logits, labels, names, found.weights(rows), found.utility_thresholds
     )
+    chosen = found.decisions or undecided(len(names))
+    return {
+        **measured,
+        "thresholds": chosen.as_json(names)["thresholds"],
+        "calibration": {
+            "temperature": chosen.temperature,
+            "error": calibration_error(chosen.probability(logits), labels),
+            "error_uncalibrated": calibration_error(
+                undecided(len(names)).probability(logits), labels
+            ),
+        },
+    }

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks import noise_views
+from arl_tf.attacks.evidence import CodeNoise
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.metrics import linkage, probes, utility
 from arl_tf.models import capacity
@@ -116,9 +118,18 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
         "seed": config.seed,
     }
     targets = found.originals.identities
-    on_code = linkage.link(
-        evidence.target_codes, targets, public_codes=evidence.pairs.codes[:count], **shared
-    )
+    codes = evidence.pairs.codes[:count]
+    if evidence.noise is None:
+        on_code = linkage.link(evidence.target_codes, targets, public_codes=codes, **shared)
+    else:
+        in_units = evidence.noise.in_units
+        on_code = linkage.link(
+            in_units(evidence.target_codes),
+            targets,
+            public_codes=in_units(codes),
+            **mean_units(evidence.noise, count, "public_means"),
+            **shared,
+        )
     on_output = {}
     if evidence.task_outputs is not None:
         outputs = evidence.task_outputs
@@ -129,6 +140,11 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
         metric: {"code": values, "task_output": on_output.get(metric)}
         for metric, values in on_code.items()
     }
+
+
+def mean_units(noise: CodeNoise, count: int, name: str) -> dict[str, Any]:
+    """The first public images' mean codes in units of their noise, and what noise they lack."""
+    return {name: noise.in_units(noise.public_means[:count]), "lacking": 1 - noise.remaining}
 
 
 def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
@@ -142,13 +158,15 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
     public_rows = np.concatenate([rows.attacker] * repeats)
     given = (labels[public_rows], labels[rows.held_out], labels[rows.target])
 
-    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray):
+    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray, **options):
+        options["seed"] = found.settings.seed
         return probes.attribute_probe(
-            public, given[0], held_out, given[1], target, given[2], names, seed=found.settings.seed
+            public, given[0], held_out, given[1], target, given[2], names, **options
         )
 
     pairs, outputs = evidence.pairs, evidence.task_outputs
-    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes)
+    scale = noise_views.seen_codes(pairs, evidence.noise)
+    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes, scale=scale)
     on_output = outputs and probe(outputs.public, outputs.held_out, outputs.target)
     described = {}
     for name, values in on_code.items():
@@ -166,7 +184,12 @@ def describe_identity_probe(found: Measurements) -> dict[str, Any] | None:
     count = len(found.rows.attacker)
     identities = found.images.identities[found.rows.attacker]
     settings = {"seed": found.settings.seed, "samples": found.settings.bootstrap_samples}
-    on_code = probes.identity_probe(found.evidence.pairs.codes[:count], identities, **settings)
+    codes, noise = found.evidence.pairs.codes[:count], found.evidence.noise
+    if noise is None:
+        on_code = probes.identity_probe(codes, identities, **settings)
+    else:
+        means = mean_units(noise, count, "means")
+        on_code = probes.identity_probe(noise.in_units(codes), identities, **means, **settings)
     outputs = found.evidence.task_outputs
     if on_code is None or outputs is None:
         return on_code

@@ -13,10 +13,12 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.judging import JudgedPairs
 from arl_tf.auditing.leakage import Reference
+from arl_tf.auditing.learning_curve import CurvePoint
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import measures
+from arl_tf.metrics.decisions import Decisions, halves_thresholds
 from arl_tf.metrics.reconstruction import Originals
 
 
@@ -34,6 +36,7 @@ class Measurements:
         tasks: the attacks that were run.
         facts: task name -> what is known of it (settings, seconds, held_out_loss, ...).
         measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
+        curve: the attacks of the learning curve, which are in `measured`, too.
         yardsticks: yardstick -> measure -> float64 [N], NaN where an image has no pair.
         judged: what the identity networks say of pairs of known answer.
         photographs: whether the faces are photographed; else they are drawn.
@@ -44,6 +47,7 @@ class Measurements:
         identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
         provenance: facts for the report.
+        decisions: thresholds and temperature of the task head; None without one.
     """
 
     settings: AuditSettings
@@ -55,6 +59,7 @@ class Measurements:
     tasks: tuple[Task, ...]
     facts: Mapping[str, Mapping[str, Any]]
     measured: Mapping[str, Mapping[str, np.ndarray]]
+    curve: tuple[CurvePoint, ...]
     yardsticks: Mapping[str, Mapping[str, np.ndarray]]
     judged: tuple[JudgedPairs, ...]
     photographs: bool
@@ -64,6 +69,7 @@ class Measurements:
     identity: IdentityFindings
     fitted_head: bool
     provenance: Mapping[str, Any]
+    decisions: Decisions | None = None
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
         """Bootstrap resamples of the people on some rows; float64 [R, n]."""
@@ -79,6 +85,21 @@ class Measurements:
         if self.subject.task_output is None:
             return None
         return self.subject.task_output(self.utility_codes)
+
+    @functools.cached_property
+    def utility_thresholds(self) -> np.ndarray:
+        """Thresholds of `utility_logits`, float32 [A] or [n, A]; 0 where none were chosen.
+
+        On the images that thresholds are chosen on, those of a person are chosen on others.
+        """
+        if self.decisions is None:
+            return np.zeros(self.utility_logits.shape[1], np.float32)
+        if self.settings.audit_split == "test":
+            return self.decisions.thresholds
+        rows = self.rows.utility
+        return halves_thresholds(
+            self.utility_logits, self.images.attributes[rows], self.images.identities[rows]
+        )
 
     def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
         """Attack -> measure -> float64 [N], of those on the code or on the task output alone."""

@@ -17,6 +17,8 @@ ALONE = ("sweep", "study")
 # the judge. The number stands there too, since neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
 FEWEST_IDENTITIES = 5
+# Backbones of our own, of which nobody has published weights.
+UNPUBLISHED = ("small", "resnet18")
 # Below, 1 - signal_share rounds to 0 in float32.
 LEAST_NOISE = 1e-3
 
@@ -58,6 +60,7 @@ def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[s
     check_run(config, stages)
     check_data(config)
     check_sizes(config)
+    check_backbone(config)
     check_code(config)
     check_defence(config)
     check_audit(config)
@@ -260,6 +263,16 @@ def check_data(config: Any) -> None:
         near = max(32, round(config.image_size / 32) * 32)
         raise ValueError(
             f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
+        )
+
+
+def check_backbone(config: Any) -> None:
+    """Refuses published weights of a backbone that has none."""
+    if config.weights and config.encoder in UNPUBLISHED:
+        raise ValueError(
+            f"--weights={config.weights}: the encoder {config.encoder} has no published weights;"
+            " leave --weights empty, or use --encoder=efficientnet_lite0, resnet50 or"
+            " mobilenet_v3_small."
         )
 
 

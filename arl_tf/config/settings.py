@@ -31,7 +31,7 @@ STAGE_GROUPS = {
     "study": ("data", "model", "train", "audit", "sweep"),
 }
 STAGES = tuple(STAGE_GROUPS)
-ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small")
+ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
@@ -248,6 +248,33 @@ class Config:
         choices=ENCODERS,
         shared="model",
     )
+    weights: str = option(
+        "",
+        "Weights that the backbone starts from: imagenet, or a file; empty: random. Those of"
+        " efficientnet_lite0 come with the requirements; Keras downloads those of resnet50 and"
+        " mobilenet_v3_small. A file is a PyTorch state dict of EfficientNet-Lite0, or Keras' own"
+        " weight file without top.",
+        group="model",
+        path=True,
+        shared="model",
+    )
+    head_width: int = option(
+        512,
+        "Units of each hidden layer of the task head (--head_depth).",
+        group="model",
+        low=1,
+        high=65536,
+        shared="model",
+    )
+    head_depth: int = option(
+        0,
+        "Hidden layers of the task head behind the backbone. They run where the code arrives and"
+        " cost the device nothing; 0: a linear classifier.",
+        group="model",
+        low=0,
+        high=16,
+        shared="model",
+    )
     cut: str = option(
         "middle",
         "Where the backbone is cut into encoder and task head. The code's side is 1/4 of the"
@@ -419,6 +446,14 @@ class Config:
     )
     batch_size: int = option(
         64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
+    )
+    shift_pixels: int = option(
+        0,
+        "Move each private image of a training step by up to so many pixels in each direction; 0:"
+        " not. Images are mirrored at random in any case.",
+        group="train",
+        low=0,
+        high=31,
     )
     steps_per_epoch: int = option(
         0, "Encoder steps per epoch; 0: one pass over X1.", group="train", low=0
@@ -606,8 +641,8 @@ class Config:
     )
     attacker_dataset: str = option(
         "",
-        "Another data set (as --dataset) for the attacker decoder_other_domain, who has public"
-        " images of another source only; empty: that attacker is not tested.",
+        "Another data set (as --dataset) for attackers that have public images of another source"
+        " alone, or beside X2; empty: these attackers are not tested.",
         group="audit",
         attack_identity=True,
         shared="audit",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits
 
-PRIVATE_STREAM, PUBLIC_STREAM, FLIP_STREAM = 11, 12, 13
+PRIVATE_STREAM, PUBLIC_STREAM, FLIP_STREAM, SHIFT_STREAM = 11, 12, 13, 14
 
 
 def epoch_rows(rows: np.ndarray, first: int, count: int, seed: int, stream: int) -> np.ndarray:
@@ -40,6 +40,31 @@ def flipped(images: np.ndarray, seed: int, step: int, stream: int) -> np.ndarray
     return np.where(mirror[:, None, None, None], images[:, :, ::-1], images)
 
 
+def shifted(images: np.ndarray, pixels: int, seed: int, step: int, stream: int) -> np.ndarray:
+    """Moves each image by up to `pixels` in each direction; what comes in mirrors the border.
+
+    Args:
+        images: uint8 [n, H, W, 3].
+        pixels: greatest shift, 0 to less than H and W; 0 leaves the images as they are.
+        seed: of the run.
+        step: of the training.
+        stream: of the images.
+    """
+    if not pixels:
+        return images
+    height, width = images.shape[1:3]
+    around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+    padded = np.pad(images, around, mode="reflect")
+    drawn = np.random.default_rng([seed, SHIFT_STREAM, stream, step])
+    corners = drawn.integers(0, 2 * pixels + 1, (len(images), 2))
+    return np.stack(
+        [
+            image[top : top + height, left : left + width]
+            for image, (top, left) in zip(padded, corners, strict=True)
+        ]
+    )
+
+
 def training_batches(
     images: ImageSet,
     splits: Splits,
@@ -48,6 +73,7 @@ def training_batches(
     decoder_steps: int,
     seed: int,
     first_step: int = 0,
+    shift_pixels: int = 0,
 ) -> tf.data.Dataset:
     """An endless dataset of training steps.
 
@@ -62,6 +88,7 @@ def training_batches(
         decoder_steps: adversary steps in a training step.
         seed: of order and flips.
         first_step: the step to begin with, as if those before it had been taken.
+        shift_pixels: how far a private image is moved at most, see `shifted`.
     """
     num_public = batch_size * decoder_steps
 
@@ -74,6 +101,7 @@ def training_batches(
             splits.public_train, step * num_public, num_public, seed, PUBLIC_STREAM
         )
         private = flipped(images.images[private_rows], seed, step, PRIVATE_STREAM)
+        private = shifted(private, shift_pixels, seed, step, PRIVATE_STREAM)
         public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM)
         return private, images.attributes[private_rows], public
 

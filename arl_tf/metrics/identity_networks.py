@@ -26,7 +26,6 @@ BUILDERS: Mapping[str, Callable[[int], keras.Model]] = {
     SFACE: sface.face_identity_network,
     DRAWN_FACES: drawn_identity.procedural_identity_network,
 }
-CHUNK = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +89,12 @@ def frozen_network(name: str, image_size: int) -> keras.Model:
 
 
 def embedded(network: keras.Model, pictures: np.ndarray, batch: int) -> np.ndarray:
-    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3] in [0, 1]."""
-    parts = [
-        network.predict(pictures[start : start + CHUNK], batch_size=batch, verbose=0)
-        for start in range(0, len(pictures), CHUNK)
-    ]
-    return np.concatenate(parts)
+    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3] in [0, 1].
+
+    Batch by batch: `predict` would make a data set for each call, which takes longer than a few
+    hundred images.
+    """
+    starts = range(0, len(pictures), batch)
+    return np.concatenate(
+        [network.predict_on_batch(pictures[start : start + batch]) for start in starts]
+    )

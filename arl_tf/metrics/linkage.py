@@ -1,5 +1,6 @@
 """Are two codes of the same person? By cosine, and by metrics learned from public people."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,21 @@ RIDGE_SHARES = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
 RESOLUTION_DECIMALS = 6
 
 
+@dataclasses.dataclass(frozen=True)
+class PublicCodes:
+    """What a metric learns from, as rows of numbers around 0.
+
+    Attributes:
+        learned: float32 [N, D], codes; mean codes where the noise is known.
+        codes: float32 [N, D], codes as those of targets are.
+        noise: variance in every direction that `codes` have beside `learned`.
+    """
+
+    learned: np.ndarray
+    codes: np.ndarray
+    noise: float
+
+
 def link(
     target_codes: np.ndarray,
     target_identities: np.ndarray,
@@ -32,6 +48,8 @@ def link(
     public_codes: np.ndarray,
     public_identities: np.ndarray,
     public_embeddings: np.ndarray | None = None,
+    public_means: np.ndarray | None = None,
+    lacking: float = 1.0,
     samples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
@@ -44,6 +62,9 @@ def link(
         public_identities: int [N].
         public_embeddings: float32 [N, D], a public face network's embeddings of the public images;
             None: the metric that needs them is left out.
+        public_means: float32 [N, ...], what the public codes are on average, where that is known:
+            then all codes are in units in which the noise of every value has variance 1.
+        lacking: variance of the noise that codes have and `public_means` have not, in [0, 1].
         samples: bootstrap resamples of identities, at most MOST_RESAMPLES.
         seed: of the resamples.
 
@@ -61,7 +82,11 @@ def link(
             f"{len(public_codes)} public codes need as many embeddings, got"
             f" {len(public_embeddings)}."
         )
-    public, target = centred_codes(public_codes, target_codes)
+    if public_means is None:
+        codes, target = centred_codes(public_codes, target_codes)
+        public = PublicCodes(codes, codes, 0.0)
+    else:
+        public, target = centred_units(public_codes, target_codes, public_means, lacking)
     weights = measures.identity_weights(target_identities, min(samples, MOST_RESAMPLES), seed)
     found = {}
     for name, similarity in LINKING_METRICS.items():
@@ -109,9 +134,26 @@ def centred_codes(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
     )
 
 
+def centred_units(
+    public: np.ndarray, target: np.ndarray, means: np.ndarray, lacking: float
+) -> tuple[PublicCodes, np.ndarray]:
+    """Codes and mean codes in units of their noise, flattened, less the means' mean."""
+    flat = [codes.reshape(len(codes), -1) for codes in (means, public, target)]
+    centre = flat[0].mean(axis=0, dtype=np.float64)
+    learned, codes, target = ((values - centre).astype(np.float32) for values in flat)
+    return PublicCodes(learned, codes, lacking), target
+
+
 def cosine(public, identities, embeddings, target) -> np.ndarray:
-    """Cosine of standardised codes, centred by the public mean; float64 [M, M]."""
-    del public, identities, embeddings
+    """Cosine of standardised codes, centred by the public mean; float64 [M, M].
+
+    Where the noise is known, each value counts by what it tells: one of signal variance s beside
+    noise of variance 1 by sqrt(s) / (s + 1).
+    """
+    del identities, embeddings
+    if public.noise:
+        signal = np.maximum(public.learned.var(axis=0, dtype=np.float64) + public.noise - 1, 0.0)
+        target = target * np.sqrt(signal) / (signal + 1)
     directions = centred_directions(target, 0.0)
     return directions @ directions.T
 
@@ -129,27 +171,29 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
         return None
     # A number stamped into a whole channel is among the first components: after standardising it
     # varies as much as all positions of the channel together.
-    project = projected(public, DIMENSIONS[-1])
-    public, target = project(public), project(target)
-    dimensions, shrinkage = best_joint_bayesian(public, identities)
-    people = gaussian_people(public[:, :dimensions], identities)
+    project = projected(public.learned, DIMENSIONS[-1])
+    along = PublicCodes(project(public.learned), project(public.codes), public.noise)
+    target = project(target)
+    dimensions, shrinkage = best_joint_bayesian(along, identities)
+    people = gaussian_people(along.learned[:, :dimensions], identities, along.noise)
     return likelihood_ratios(people, shrinkage, target[:, :dimensions])
 
 
-def best_joint_bayesian(codes: np.ndarray, identities: np.ndarray) -> tuple[int, float]:
-    """How many components of codes [N, D], and which of SHRINKAGES, link held-out people best.
+def best_joint_bayesian(public: PublicCodes, identities: np.ndarray) -> tuple[int, float]:
+    """How many components, and which of SHRINKAGES, link held-out public people's codes best.
 
     Of choices that link them equally well, e.g. perfectly, the boldest: among more people it may
     still tell them apart. DEFAULT_CHOICE where too few people have two images to tell.
     """
-    choices = sorted({min(each, codes.shape[1]) for each in DIMENSIONS})
+    count = public.codes.shape[1]
+    choices = sorted({min(each, count) for each in DIMENSIONS})
     held_out = held_out_people(identities)
     if not (has_pairs(identities[held_out]) and has_pairs(identities[~held_out])):
-        return min(DEFAULT_CHOICE[0], codes.shape[1]), DEFAULT_CHOICE[1]
+        return min(DEFAULT_CHOICE[0], count), DEFAULT_CHOICE[1]
     aucs = {}
     for dimensions in choices:
-        kept = codes[:, :dimensions]
-        people = gaussian_people(kept[~held_out], identities[~held_out])
+        learned, kept = public.learned[:, :dimensions], public.codes[:, :dimensions]
+        people = gaussian_people(learned[~held_out], identities[~held_out], public.noise)
         for shrinkage in SHRINKAGES:
             similarity = likelihood_ratios(people, shrinkage, kept[held_out])
             aucs[dimensions, shrinkage] = whole_auc(similarity, identities[held_out])
@@ -168,9 +212,12 @@ def has_pairs(identities: np.ndarray) -> bool:
 
 
 def gaussian_people(
-    codes: np.ndarray, identities: np.ndarray
+    codes: np.ndarray, identities: np.ndarray, noise: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean float64 [D] and covariances [D, D] within and between people; codes [N, D]."""
+    """Mean float64 [D] and covariances [D, D] within and between people; codes [N, D].
+
+    `noise` is the variance in every direction that other codes have beside these; it is within.
+    """
     _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
     several = counts[person] > 1
     sums = np.zeros((len(counts), codes.shape[1]))
@@ -181,7 +228,8 @@ def gaussian_people(
     within = residuals.T @ residuals / degrees
     # Total less within must not be negative in any direction, or the model is none.
     values, vectors = linalg.eigh(np.cov(codes, rowvar=False, bias=True) - within)
-    return codes.mean(axis=0), within, (vectors * np.maximum(values, 0)) @ vectors.T
+    between = (vectors * np.maximum(values, 0)) @ vectors.T
+    return codes.mean(axis=0), within + noise * np.eye(len(within)), between
 
 
 def likelihood_ratios(
@@ -216,25 +264,31 @@ def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
     held_out = held_out_people(identities)
     if embeddings is None or held_out.all():
         return None
-    public, wanted = public.astype(np.float64), embeddings - embeddings.mean(axis=0)
-    learned = public[~held_out], wanted[~held_out]
+    learned, wanted = public.learned.astype(np.float64), embeddings - embeddings.mean(axis=0)
     agreement = [
         measures.face_similarity(
-            public[held_out] @ ridge_regression(*learned, share), wanted[held_out], 0.0
+            public.codes[held_out]
+            @ ridge_regression(learned[~held_out], wanted[~held_out], share, public.noise),
+            wanted[held_out],
+            0.0,
         ).mean()
         for share in RIDGE_SHARES
     ]
     share = RIDGE_SHARES[int(np.argmax(agreement))]
-    directions = centred_directions(target @ ridge_regression(public, wanted, share), 0.0)
+    matrix = ridge_regression(learned, wanted, share, public.noise)
+    directions = centred_directions(target @ matrix, 0.0)
     return directions @ directions.T
 
 
-def ridge_regression(codes: np.ndarray, wanted: np.ndarray, share: float) -> np.ndarray:
+def ridge_regression(
+    codes: np.ndarray, wanted: np.ndarray, share: float, noise: float = 0.0
+) -> np.ndarray:
     """Matrix [D, E] from codes [N, D] to [N, E] (Hoerl and Kennard 1970), by scikit-learn.
 
-    The penalty is a share of the mean eigenvalue of the smaller Gram matrix.
+    The penalty is a share of the mean eigenvalue of the smaller Gram matrix; of mean codes it is a
+    share of what noise of variance `noise` adds to that matrix (Wiener 1949).
     """
-    size = max(np.square(codes).sum() / min(codes.shape), 1e-12)
+    size = noise * len(codes) or max(np.square(codes).sum() / min(codes.shape), 1e-12)
     return Ridge(share * size, fit_intercept=False).fit(codes, wanted).coef_.T
 
 

@@ -1,5 +1,6 @@
 """What else can be read from a code: attributes that are not in the task, and who it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -34,6 +35,7 @@ def attribute_probe(
     names: tuple[str, ...],
     *,
     seed: int,
+    scale: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
     """MCC with which a linear and a multilayer probe read attributes from codes.
 
@@ -49,6 +51,7 @@ def attribute_probe(
         target_labels: {0, 1} [M, K]; for the evaluation only.
         names: K names.
         seed: of the probes.
+        scale: codes -> codes as the probes see them, of the same shape; None: standardised.
 
     Returns:
         name -> {"linear": mcc, "mlp": mcc}, in [-1, 1].
@@ -59,7 +62,7 @@ def attribute_probe(
     check_labels(public_codes, public_labels, names, "public")
     check_labels(held_out_codes, held_out_labels, names, "held-out")
     check_labels(target_codes, target_labels, names, "target")
-    scale = standardisation(public_codes)
+    scale = scale or standardisation(public_codes)
     public, held_out, target = (
         scale(codes).reshape(len(codes), -1)
         for codes in (public_codes, held_out_codes, target_codes)
@@ -161,7 +164,14 @@ def best_thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def identity_probe(
-    codes: np.ndarray, identities: np.ndarray, *, seed: int, samples: int, min_images: int = 2
+    codes: np.ndarray,
+    identities: np.ndarray,
+    *,
+    seed: int,
+    samples: int,
+    min_images: int = 2,
+    means: np.ndarray | None = None,
+    lacking: float = 1.0,
 ) -> dict[str, Any] | None:
     """Closed-set identification: which of the known people does a code show?
 
@@ -175,6 +185,9 @@ def identity_probe(
         seed: chooses people where there are more than MOST_PEOPLE, and draws resamples.
         samples: bootstrap resamples of people.
         min_images: of a person who is asked for, >= 2.
+        means: float32 [N, ...], what the codes are on average, where that is known: then both are
+            in units in which the noise of every value has variance 1.
+        lacking: variance of the noise that `codes` have and `means` have not, in [0, 1].
 
     Returns:
         {"people", "images", "accuracy": {"value", "ci95"}, "chance"}, images being those of these
@@ -193,9 +206,10 @@ def identity_probe(
         return None
     asked = last_rows(identities, people)
     known = np.setdiff1d(np.arange(len(codes)), asked)
-    seen = principal_components(codes, known)
-    shrinkage = best_shrinkage(seen[known], identities[known])
-    named = identify(seen[known], identities[known], seen[asked], people, shrinkage)
+    learned, seen = principal_components(codes, known, means)
+    noise = 0.0 if means is None else lacking
+    shrinkage = best_shrinkage(learned[known], seen[known], identities[known], noise)
+    named = identify(learned[known], identities[known], seen[asked], people, shrinkage, noise)
     hits = (named == people).astype(np.float64)
     weights = measures.identity_weights(people, samples, seed)
     return {
@@ -223,17 +237,29 @@ def last_rows(identities: np.ndarray, people: np.ndarray) -> np.ndarray:
     return np.array([np.flatnonzero(identities == person)[-1] for person in people])
 
 
-def principal_components(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Codes [N, ...] in the first principal components of the known rows; float64 [N, C]."""
-    flat = standardisation(codes[known])(codes).reshape(len(codes), -1).astype(np.float64)
-    return projected(flat[known], COMPONENTS)(flat)
+def principal_components(
+    codes: np.ndarray, known: np.ndarray, means: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(What is learned from, codes), in the principal components of known rows of the first.
+
+    Both float64 [N, C]. What is learned from are standardised codes, or mean codes as they are.
+    """
+    if means is None:
+        codes = means = standardisation(codes[known])(codes)
+    flat = (values.reshape(len(values), -1).astype(np.float64) for values in (means, codes))
+    learned, seen = flat
+    project = projected(learned[known], COMPONENTS)
+    return project(learned), project(seen)
 
 
-def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
+def best_shrinkage(
+    learned: np.ndarray, codes: np.ndarray, identities: np.ndarray, noise: float
+) -> float:
     """The one of SHRINKAGES with which most people are told by what is known of them.
 
-    The last image of everybody with several is asked for. Of equally good ones the smallest, which
-    hides least; the first of SHRINKAGES where too few people have several.
+    The last image of everybody with several is asked for: its code, by what the other images gave
+    to learn from. Of equally good ones the smallest, which hides least; the first of SHRINKAGES
+    where too few people have several.
     """
     unique, counts = np.unique(identities, return_counts=True)
     people = unique[counts > 1]
@@ -243,7 +269,7 @@ def best_shrinkage(codes: np.ndarray, identities: np.ndarray) -> float:
     known = np.setdiff1d(np.arange(len(codes)), asked)
     rates = []
     for shrinkage in SHRINKAGES:
-        named = identify(codes[known], identities[known], codes[asked], people, shrinkage)
+        named = identify(learned[known], identities[known], codes[asked], people, shrinkage, noise)
         rates.append((named == people).mean())
     return min(s for s, rate in zip(SHRINKAGES, rates, strict=True) if rate == max(rates))
 
@@ -254,6 +280,7 @@ def identify(
     asked: np.ndarray,
     people: np.ndarray,
     shrinkage: float,
+    noise: float = 0.0,
 ) -> np.ndarray:
     """The person whom each code shows, by Fisher's linear discriminant (Rao 1948).
 
@@ -265,6 +292,7 @@ def identify(
         asked: float64 [M, D].
         people: int [P], sorted, among the identities; the answers to choose from.
         shrinkage: share of the sphere in the covariance within people, in (0, 1].
+        noise: variance in every direction that the codes asked for have beside the known ones.
 
     Returns:
         int [M].
@@ -276,7 +304,7 @@ def identify(
     deviations = codes - means[person]
     within = deviations.T @ deviations / max(len(codes) - len(unique), 1)
     sphere = np.eye(len(within)) * max(np.square(codes).mean(), 1e-12)
-    within = (1 - shrinkage) * within + shrinkage * sphere
+    within = (1 - shrinkage) * within + shrinkage * sphere + noise * np.eye(len(within))
     means = means[np.searchsorted(unique, people)]
     weights = linalg.solve(within, means.T, assume_a="pos")
     scores = asked @ weights - 0.5 * (means.T * weights).sum(axis=0)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -114,6 +114,16 @@ def examine(
 def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
     """The first judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
     return networks.identity[0].embeddings(np.asarray(to_float(images)))
+
+
+def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The first judge as a differentiable function, for attackers that train for identity.
+
+    Image float32 [B, S, S, 3] in [0, 1] -> embedding less the mean one, float32 [B, D] of length 1.
+    """
+    first = networks.identity[0]
+    mean = tf.constant(first.mean_embedding, tf.float32)
+    return lambda image: tf.math.l2_normalize(first.network(image, training=False) - mean, axis=-1)
 
 
 def measure(

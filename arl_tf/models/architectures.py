@@ -4,34 +4,14 @@ All are named functional `keras.Model`s of layers that convert to TFLite.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
 
+from arl_tf.models.backbones import BATCH_NORM_MOMENTUM, CUT_LAYERS, build_backbone
 from arl_tf.models.code_layers import NoisyCode, QuantisedCode
 
-# Layer after which a backbone is cut; strides 4, 8, 16, then the pooled vector.
-CUT_LAYERS = {
-    "small": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
-    "resnet18": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
-    "resnet50": {
-        "early": "conv2_block3_out",
-        "middle": "conv3_block4_out",
-        "late": "conv4_block6_out",
-        "pooled": "pooled",
-    },
-    "mobilenet_v3_small": {
-        "early": "expanded_conv_project_bn",
-        "middle": "expanded_conv_2_add",
-        "late": "expanded_conv_7_add",
-        "pooled": "pooled",
-    },
-}
-# Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode,
-# so a slow average would show it an encoder of long ago.
-BATCH_NORM_MOMENTUM = 0.9
 LARGEST_VECTOR_GRID = 4
 
 
@@ -50,6 +30,21 @@ class CodeBounds:
     levels: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class HeadSize:
+    """Hidden layers of the task head behind the backbone's pooled features.
+
+    They run where the code arrives and cost the device nothing.
+
+    Attributes:
+        width: units of each.
+        depth: how many; 0: the classifier is linear.
+    """
+
+    width: int = 512
+    depth: int = 0
+
+
 def build_encoder_and_task_head(
     name: str,
     *,
@@ -58,6 +53,8 @@ def build_encoder_and_task_head(
     code_channels: int,
     num_attributes: int,
     bounds: CodeBounds | None = None,
+    weights: str = "",
+    head: HeadSize | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Cuts a backbone in two.
 
@@ -70,6 +67,8 @@ def build_encoder_and_task_head(
             activations.
         num_attributes: A.
         bounds: of what the code can carry; None for a code without any.
+        weights: of the backbone, see `backbones.build_backbone`.
+        head: layers that the task head has beyond the backbone's rest; None: none.
 
     Returns:
         encoder: float32 [B, S, S, 3] in [0, 1] -> code float32 [B, h, h, c], or [B, c] at the
@@ -77,20 +76,21 @@ def build_encoder_and_task_head(
         task_head: code -> logits float32 [B, A].
 
     Raises:
-        ValueError: an unknown backbone or cut.
+        ValueError: an unknown backbone or cut, or weights that can't be had.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"Unknown encoder {name!r}; one of {', '.join(sorted(BACKBONES))}.")
-    if cut not in CUT_LAYERS[name]:
+    if cut not in CUT_LAYERS.get(name, (cut,)):
         raise ValueError(f"Unknown cut {cut!r} of {name}; one of {', '.join(CUT_LAYERS[name])}.")
-    backbone = BACKBONES[name](image_size)
+    backbone = build_backbone(name, image_size, weights)
     features = backbone.get_layer(CUT_LAYERS[name][cut]).output
     code = bottleneck(features, code_channels) if code_channels else features
     code = bounded(code, bounds or CodeBounds())
     encoder = keras.Model(
         backbone.input, layers.Identity(name="code")(code), name=f"{name}_{cut}_encoder"
     )
-    return encoder, build_task_head(backbone, features, encoder.output_shape[1:], num_attributes)
+    task_head = build_task_head(
+        backbone, features, encoder.output_shape[1:], num_attributes, head or HeadSize()
+    )
+    return encoder, task_head
 
 
 def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
@@ -118,8 +118,12 @@ def build_task_head(
     features: keras.KerasTensor,
     code_shape: tuple[int, ...],
     num_attributes: int,
+    size: HeadSize,
 ) -> keras.Model:
-    """The rest of the backbone after `features`, then a linear classifier; code -> logits."""
+    """The rest of the backbone after `features`, hidden layers, a linear classifier.
+
+    code -> logits.
+    """
     code = keras.Input(code_shape, name="code")
     widened = code
     if code_shape != features.shape[1:]:
@@ -132,97 +136,10 @@ def build_task_head(
         pooled = widened
     else:
         pooled = keras.Model(features, backbone.output, name="rest")(widened)
+    for number in range(1, size.depth + 1):
+        pooled = layers.Dense(size.width, activation="relu", name=f"hidden{number}")(pooled)
     logits = layers.Dense(num_attributes, name="logits")(pooled)
     return keras.Model(code, logits, name="task_head")
-
-
-def conv_norm(
-    inputs: keras.KerasTensor, filters: int, size: int, strides: int, name: str
-) -> keras.KerasTensor:
-    """Convolution and batch normalisation."""
-    features = layers.Conv2D(
-        filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv"
-    )(inputs)
-    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(features)
-
-
-def residual_block(
-    inputs: keras.KerasTensor, filters: int, strides: int, name: str
-) -> keras.KerasTensor:
-    """ResNet's basic block: two 3x3 convolutions beside a shortcut; the last layer is `name`."""
-    features = layers.ReLU(name=f"{name}_relu1")(
-        conv_norm(inputs, filters, 3, strides, f"{name}_1")
-    )
-    features = conv_norm(features, filters, 3, 1, f"{name}_2")
-    shortcut = inputs
-    if strides > 1 or inputs.shape[-1] != filters:
-        shortcut = conv_norm(inputs, filters, 1, strides, f"{name}_shortcut")
-    return layers.ReLU(name=name)(layers.Add(name=f"{name}_add")([features, shortcut]))
-
-
-def residual_stages(
-    features: keras.KerasTensor, stages: tuple[tuple[int, int, int], ...]
-) -> keras.KerasTensor:
-    """Stages of (blocks, filters, first stride); the last layer of stage k is called `stage<k>`."""
-    for stage, (blocks, filters, strides) in enumerate(stages, start=1):
-        for block in range(1, blocks + 1):
-            name = f"stage{stage}" if block == blocks else f"stage{stage}_block{block}"
-            features = residual_block(features, filters, strides if block == 1 else 1, name)
-    return layers.GlobalAveragePooling2D(name="pooled")(features)
-
-
-def small_backbone(image_size: int) -> keras.Model:
-    """A residual network of about 1 M parameters, for 64-pixel faces on a CPU."""
-    image = keras.Input((image_size, image_size, 3), name="image")
-    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    features = layers.ReLU(name="stem_relu")(conv_norm(features, 24, 3, 2, "stem"))
-    pooled = residual_stages(features, ((1, 48, 2), (2, 96, 2), (1, 192, 2)))
-    return keras.Model(image, pooled, name="small")
-
-
-def resnet18_backbone(image_size: int) -> keras.Model:
-    """ResNet-18 (arXiv 1512.03385, table 1): a stem of stride 4, four stages of two blocks."""
-    image = keras.Input((image_size, image_size, 3), name="image")
-    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    features = layers.ReLU(name="stem_relu")(conv_norm(features, 64, 7, 2, "stem"))
-    features = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(features)
-    pooled = residual_stages(features, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)))
-    return keras.Model(image, pooled, name="resnet18")
-
-
-def resnet50_backbone(image_size: int) -> keras.Model:
-    """keras.applications' ResNet-50 without its classifier, untrained."""
-    image = keras.Input((image_size, image_size, 3), name="image")
-    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    network = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred)
-    return with_pooling(image, network, "resnet50")
-
-
-def mobilenet_v3_small_backbone(image_size: int) -> keras.Model:
-    """keras.applications' MobileNetV3-Small without its classifier, untrained."""
-    image = keras.Input((image_size, image_size, 3), name="image")
-    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    network = keras.applications.MobileNetV3Small(
-        include_top=False, weights=None, input_tensor=centred, include_preprocessing=False
-    )
-    return with_pooling(image, network, "mobilenet_v3_small")
-
-
-def with_pooling(image: keras.KerasTensor, network: keras.Model, name: str) -> keras.Model:
-    """Adds the layer `pooled` to a network of keras.applications; speeds up its statistics."""
-    for layer in network.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = BATCH_NORM_MOMENTUM
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(network.output)
-    return keras.Model(image, pooled, name=name)
-
-
-BACKBONES: dict[str, Callable[[int], keras.Model]] = {
-    "small": small_backbone,
-    "resnet18": resnet18_backbone,
-    "resnet50": resnet50_backbone,
-    "mobilenet_v3_small": mobilenet_v3_small_backbone,
-}
 
 
 def build_decoder(

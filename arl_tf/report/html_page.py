@@ -12,6 +12,7 @@ from PIL import Image
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.report import identity_words, judge_words, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
+from arl_tf.report.learning_curve_words import curve_sentence
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
@@ -30,6 +31,7 @@ from arl_tf.report.wording import (
     percent,
     reading,
     shown_measures,
+    threshold_words,
     training_gaps,
 )
 
@@ -71,6 +73,7 @@ def render(
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
         mean_mcc=mean_mcc(content["utility"]),
+        thresholds=threshold_words(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
         wall=wall,
@@ -85,6 +88,7 @@ def render(
         bits=plots.bits_scale(content),
         curves=plots.loss_curves(content),
         gaps=training_gaps(content),
+        curve_sentence=curve_sentence(content),
         identity_tables=identity_words.tables(content),
         identity_sources=identity_words.SOURCES,
         identity_measures=identity_words.MEASURES,

@@ -60,6 +60,11 @@ READINGS = {
         "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
         " face.",
     ),
+    "deep_image_prior": (
+        "a picture with nearly the same code",
+        "An untrained network was changed until the code of its picture was nearly the code under"
+        " attack. It started at the mean of the public images.",
+    ),
     "": (
         "a decoder's picture",
         "A network learned from public images to draw the picture from the {source}. Where the"
@@ -143,6 +148,21 @@ def one_class_words(utility: Mapping[str, Any]) -> str:
         f"Left out, because all measured images have the same value: {', '.join(names)}."
         " report.json counts them as 0 in mean_mcc:"
         f" {format_estimate(utility['mean_mcc'])}."
+    )
+
+
+def threshold_words(utility: Mapping[str, Any]) -> str:
+    """What the mean MCC is without thresholds, and how well probabilities are calibrated.
+
+    Empty in a report of an older version, and without a task head.
+    """
+    calibration, at_0 = utility.get("calibration"), utility.get("mean_mcc_at_0", MISSING)
+    if calibration is None:
+        return ""
+    return (
+        "Each attribute has a threshold of its own, chosen on X1's validation part. With thresholds"
+        f" of 0 the mean MCC is {format_estimate(at_0)}. Calibration error of the probabilities:"
+        f" {calibration['error']:.3f} (not calibrated: {calibration['error_uncalibrated']:.3f})."
     )
 
 

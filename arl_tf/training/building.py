@@ -35,6 +35,9 @@ def build_learner(
         bounds=architectures.CodeBounds(
             settings.code_noise, settings.lambda_rate > 0, settings.code_levels
         ),
+        # A warm start replaces them.
+        weights="" if settings.warm_start else settings.weights,
+        head=architectures.HeadSize(settings.head_width, settings.head_depth),
     )
     if settings.warm_start:
         start_from(settings, encoder, task_head)

@@ -14,6 +14,9 @@ class TrainingSettings:
 
     seed: int
     encoder: str
+    weights: str
+    head_width: int
+    head_depth: int
     image_size: int
     cut: str
     code_channels: int
@@ -35,6 +38,7 @@ class TrainingSettings:
     hinge_margin_perceptual: float
     mu: float
     batch_size: int
+    shift_pixels: int
     steps_per_epoch: int
     warmup_epochs: int
     decoder_warmup_epochs: int

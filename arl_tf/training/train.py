@@ -106,6 +106,7 @@ def batches_from(
         decoder_steps=settings.decoder_steps,
         seed=settings.seed,
         first_step=first_step,
+        shift_pixels=settings.shift_pixels,
     )
 
 

@@ -133,7 +133,7 @@ def test_a_torch_model_is_audited_behind_a_function(faces):
         ({"level": "fast"}, "quick, standard, full; got 'fast'"),
         ({"encode": lambda images: np.full((len(images), 2), np.nan)}, "not finite"),
         ({"encode": lambda images: np.zeros(len(images))}, r"codes \[N, \.\.\.\]"),
-        ({"noise": 1.0}, "can't be told"),
+        ({"noise": 1.0}, "measures an encoder's noise"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_was_expected(faces, changes, message):

@@ -277,3 +277,72 @@ def test_without_a_perceptual_weight_the_perceptual_network_is_not_asked():
 
     image = tf.zeros((1, 2, 2, 3), tf.uint8)
     assert float(objectives.reconstruction_loss(features, 0.0)(image, tf.ones((1, 2, 2, 3)))) == 1
+
+
+def scattered(images):
+    """A code of the image's pixels in an order that has nothing to do with their places."""
+    flat = unit(images).reshape(len(images), -1)
+    order = np.random.default_rng(0).permutation(flat.shape[1])
+    return flat[:, order].reshape(len(images), 8, 8, 12)
+
+
+def test_dense_decoder_gathers_what_is_scattered_over_the_whole_code(pictures):
+    dense, convolutional = (
+        measures.psnr(
+            attack(
+                scattered, pictures, DecoderRecipe("words", family=family), width=8, steps=120
+            ).reconstructions,
+            unit(pictures[2]),
+        ).mean()
+        for family in ("dense", "convolutional")
+    )
+    assert dense > mean_image_psnr(pictures) + 2
+    assert dense > convolutional + 1
+
+
+def test_losses_beside_formula_one_by_hand():
+    image = tf.constant(np.full((2, 16, 16, 3), 51, np.uint8))
+    made = tf.fill((2, 16, 16, 3), 0.5)
+    assert float(objectives.absolute_loss(image, made)) == pytest.approx(0.3)
+    # Of constant pictures SSIM is (2 a b + c) / (a^2 + b^2 + c) with c = .01^2.
+    expected = 1 - (2 * 0.2 * 0.5 + 1e-4) / (0.2**2 + 0.5**2 + 1e-4)
+    assert float(objectives.ssim_loss(image, made)) == pytest.approx(expected, abs=1e-3)
+    assert float(objectives.ssim_loss(image, tf.fill((2, 16, 16, 3), 0.2))) < 1e-4
+
+
+def test_identity_loss_is_one_minus_the_mean_cosine():
+    def features(image):
+        return tf.math.l2_normalize(image[:, 0, 0], axis=-1)
+
+    image = tf.constant([[[[255, 0, 0]]], [[[0, 255, 0]]]], tf.uint8)
+    made = tf.constant([[[[1.0, 0.0, 0.0]]], [[[1.0, 0.0, 0.0]]]])
+    assert float(objectives.identity_loss(features)(image, made)) == pytest.approx(0.5)
+
+
+def test_a_recipe_s_loss_is_the_sum_of_its_terms_and_asks_no_network_that_it_does_not_need():
+    rng = np.random.default_rng(0)
+    image = tf.constant(rng.integers(0, 256, (2, 16, 16, 3), np.uint8))
+    made = tf.constant(rng.random((2, 16, 16, 3), np.float32))
+    codes = np.zeros((2, 3), np.float32)
+    pairs = PublicPairs(codes, image.numpy(), codes, image.numpy())
+    held = Evidence(pairs, codes, lambda picture: [picture])
+    recipe = DecoderRecipe("words", pixel_weight=2, absolute_weight=0.5, ssim_weight=0.25)
+    target = tf.cast(image, tf.float32) / 255
+    expected = (
+        2 * losses.pixel_loss(made, target)
+        + 0.5 * objectives.absolute_loss(image, made)
+        + 0.25 * objectives.ssim_loss(image, made)
+    )
+    found = decoder_attacks.recipe_loss(held, SETTINGS, recipe)(image, made)
+    assert float(found) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"absolute_weight": 0.3, "pixel_weight": 0.0}, {"ssim_weight": 0.1}]
+)
+def test_other_losses_invert_a_code_that_tells_everything(pictures, changes):
+    result = attack(
+        unit, pictures, DecoderRecipe("words", **changes), width=8, steps=150, learning_rate=1e-2
+    )
+    found = measures.psnr(result.reconstructions, unit(pictures[2])).mean()
+    assert found > mean_image_psnr(pictures) + 4

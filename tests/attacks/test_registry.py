@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from arl_tf.attacks import knowledge, registry
+from arl_tf.attacks import knowledge, registry, views
 from arl_tf.attacks.evidence import (
     BLACK_BOX,
     WHITE_BOX,
@@ -50,7 +51,13 @@ def test_each_level_has_the_attackers_of_the_levels_before_it():
     quick, standard, full = (set(registry.chosen(level)) for level in registry.LEVELS)
     assert quick < standard < full == set(registry.ATTACKERS)
     assert {"linear", "retrieval", "decoder"} <= quick
-    assert {"attention", "optimisation", "generative_prior", "decoder_conditioned"} <= standard
+    assert {"map", "attention", "optimisation", "optimisation_linear"} <= standard
+    assert {"decoder_pixel", "decoder_conditioned", "decoder_adaptive"} <= full - standard
+
+
+def test_what_is_solved_in_closed_form_comes_before_what_is_trained():
+    trained = [attacker.trained for attacker in registry.ATTACKERS.values()]
+    assert trained == sorted(trained)
 
 
 def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
@@ -106,7 +113,7 @@ def test_attacker_with_what_it_needs_is_not_lacking(name, changes):
 
 
 def test_task_output_stands_beside_the_code_at_every_position():
-    seen = registry.conditioned(evidence(), SETTINGS)
+    seen = views.conditioned(evidence(), SETTINGS)
     assert seen.pairs.codes.shape == (20, 2, 2, 4)
     assert seen.pairs.held_out_codes.shape == (4, 2, 2, 4)
     assert seen.target_codes.shape == (6, 2, 2, 4)
@@ -115,7 +122,7 @@ def test_task_output_stands_beside_the_code_at_every_position():
 
 
 def test_vectors_are_laid_beside_vectors():
-    found = registry.beside(np.zeros((3, 2), "f4"), np.ones((3, 4), "f4"))
+    found = views.beside(np.zeros((3, 2), "f4"), np.ones((3, 4), "f4"))
     np.testing.assert_array_equal(found, [[0, 0, 1, 1, 1, 1]] * 3)
 
 
@@ -124,21 +131,21 @@ def still_pairs(pairs):
 
 
 def test_a_tenth_of_the_pairs_are_pairs_and_of_the_public_ones():
-    seen = registry.fewer_images(evidence(), SETTINGS).pairs
+    seen = views.fewer_images(evidence(), SETTINGS).pairs
     assert len(seen.images) == 2
     assert still_pairs(seen)
     assert set(seen.images[:, 0, 0, 0]) <= set(range(20))
 
 
 def test_ten_times_the_pairs_are_the_public_ones_and_what_the_encoder_says_of_others():
-    seen = registry.more_images(evidence(), SETTINGS).pairs
+    seen = views.more_images(evidence(), SETTINGS).pairs
     assert len(seen.images) == 200
     assert still_pairs(seen)
     np.testing.assert_array_equal(seen.images[:20], images(20))
 
 
 def test_views_change_neither_held_out_pairs_nor_targets():
-    for view in (registry.fewer_images, registry.more_images, registry.unchanged):
+    for view in (views.fewer_images, views.more_images, views.unchanged):
         seen = view(evidence(), SETTINGS)
         np.testing.assert_array_equal(seen.pairs.held_out_images, images(4, 50))
         np.testing.assert_array_equal(seen.target_codes, evidence().target_codes)
@@ -146,7 +153,7 @@ def test_views_change_neither_held_out_pairs_nor_targets():
 
 def test_other_domain_takes_the_place_of_the_public_pairs():
     other = PublicPairs(codes_of(images(9)), images(9), codes_of(images(2)), images(2))
-    seen = registry.other_domain(evidence(other_domain=other), SETTINGS)
+    seen = views.other_domain(evidence(other_domain=other), SETTINGS)
     assert seen.pairs is other
     np.testing.assert_array_equal(seen.target_codes, evidence().target_codes)
 
@@ -158,15 +165,56 @@ def noise_of(pairs, answers=0):
 def test_views_keep_what_is_known_of_the_noise_with_the_right_images():
     pairs = evidence().pairs
     noisy = evidence(noise=noise_of(pairs))
-    fewer = registry.fewer_images(noisy, SETTINGS)
+    fewer = views.fewer_images(noisy, SETTINGS)
     np.testing.assert_array_equal(fewer.noise.public_means, fewer.pairs.codes + 1)
-    for view in (registry.more_images, registry.conditioned):
+    for view in (views.more_images, views.conditioned):
         seen = view(noisy, SETTINGS)
         assert seen.noise.remaining == 1.0
         np.testing.assert_array_equal(seen.noise.public_means, seen.pairs.codes)
         assert seen.noise.deviation.shape == seen.pairs.codes.shape[1:]
-    other = registry.other_domain(dataclasses.replace(noisy, other_domain=pairs), SETTINGS)
+    other = views.other_domain(dataclasses.replace(noisy, other_domain=pairs), SETTINGS)
     assert other.noise.public_means is pairs.codes
+
+
+def other_pairs(first=100):
+    return PublicPairs(codes_of(images(9, first)), images(9, first), codes_of(images(2)), images(2))
+
+
+def test_joined_pairs_are_both_data_sets_and_x2_s_held_out_images_choose():
+    for view in (views.joined, views.joined_within_limit):
+        seen = view(evidence(other_domain=other_pairs()), SETTINGS).pairs
+        assert len(seen.images) == 29
+        assert still_pairs(seen)
+        np.testing.assert_array_equal(seen.held_out_images, images(4, 50))
+
+
+def test_closed_forms_take_all_of_x2_and_fill_up_with_the_other_data(monkeypatch):
+    monkeypatch.setattr(views, "MOST_PAIRS", 23)
+    held = evidence(other_domain=other_pairs())
+    seen = views.joined_within_limit(held, SETTINGS).pairs
+    assert len(seen.images) == 23
+    np.testing.assert_array_equal(seen.images[:20], images(20))
+    monkeypatch.setattr(views, "MOST_PAIRS", 5)
+    assert len(views.other_domain_within_limit(held, SETTINGS).pairs.images) == 5
+
+
+@pytest.mark.parametrize("view", [views.joined, views.other_domain])
+def test_mean_codes_of_other_data_come_from_the_same_source_as_x2_s(view):
+    pairs, other = evidence().pairs, other_pairs()
+    inside = evidence(
+        noise=noise_of(pairs),
+        other_domain=other,
+        encode=lambda image: tf.round(255 * image[:, :2, :2, :1]) + 1,
+    )
+    answered = evidence(
+        noise=noise_of(pairs, answers=4),
+        other_domain=other,
+        query=lambda pictures: codes_of(pictures) + 1,
+    )
+    for held in (inside, answered):
+        seen = view(held, SETTINGS)
+        np.testing.assert_allclose(seen.noise.public_means, seen.pairs.codes + 1)
+        assert seen.noise.remaining == 0
 
 
 def test_black_box_attackers_see_what_asking_tells_and_not_the_inside():

@@ -271,7 +271,7 @@ def test_mean_image_floor_is_the_public_mean_for_every_target():
 
 
 def test_training_s_adversary_is_measured_and_a_gap_is_said_in_words(spy, tmp_path, monkeypatch):
-    values = iter([20.0, 20.0, 10.0, 12.0, *[0.0] * 3])
+    values = iter([20.0, 20.0, 10.0, 12.0, *[0.0] * 7])
     monkeypatch.setattr(
         audit.reconstruction, "measure", lambda *a: measures_of(next(values), len(a[1]))
     )

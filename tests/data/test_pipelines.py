@@ -163,3 +163,36 @@ def test_a_batch_larger_than_the_training_set_spans_epochs():
     (private, _), public = steps(1, batch_size=180)[0]
     assert np.all(np.bincount(rows_shown(private))[PARTS.private_train] == 2)
     assert np.all(np.bincount(rows_shown(public).ravel())[PARTS.public_train] == 3)
+
+
+def corners(images: np.ndarray) -> np.ndarray:
+    """Row and column of the brightest pixel of each image, int [n, 2]."""
+    flat = images[..., 0].reshape(len(images), -1).argmax(axis=1)
+    return np.stack(np.unravel_index(flat, images.shape[1:3]), axis=1)
+
+
+def test_shifted_images_move_by_every_distance_up_to_the_greatest_and_by_no_other():
+    images = np.zeros((400, 16, 16, 3), np.uint8)
+    images[:, 8, 8] = 255
+    moved = corners(pipelines.shifted(images, 2, seed=0, step=0, stream=1)) - 8
+    assert set(map(tuple, moved)) == set(itertools.product(range(-2, 3), repeat=2))
+
+
+def test_shifted_images_mirror_what_is_beyond_the_border():
+    images = np.arange(4, dtype=np.uint8)[None, None, :, None] * np.ones((50, 4, 1, 3), np.uint8)
+    rows = {
+        tuple(image[0, :, 0]) for image in pipelines.shifted(images, 1, seed=0, step=0, stream=1)
+    }
+    assert rows == {(1, 0, 1, 2), (0, 1, 2, 3), (1, 2, 3, 2)}
+
+
+def test_shift_of_0_leaves_the_images_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
+    assert pipelines.shifted(images, 0, seed=0, step=0, stream=1) is images
+
+
+def test_shifts_move_private_images_and_leave_public_ones():
+    (plain, moved) = (steps(1, shift_pixels=pixels)[0] for pixels in (0, 2))
+    assert not np.array_equal(plain[0][0], moved[0][0])
+    np.testing.assert_array_equal(plain[1], moved[1])
+    np.testing.assert_array_equal(plain[0][1], moved[0][1])

@@ -44,6 +44,7 @@ def write_codes(path, count=160, **changes):
     return path
 
 
+@pytest.mark.slow
 def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
     workdir = tmp_path / "run"
@@ -113,7 +114,8 @@ def test_exported_encoder_is_audited_as_an_external_one_and_told_as_the_run_s_ow
     assert own["training_adversary"] is not None
 
 
-@pytest.mark.parametrize("float_form", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("float_form", [False, True])
 def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, float_form):
     exported = smoke_run[0] / "export"
     workdir = tmp_path / "run"

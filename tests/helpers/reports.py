@@ -94,6 +94,23 @@ def identity_attacks(leakage):
     return {"networks": {"drawn_faces": network}}
 
 
+def learning_curve():
+    points = [
+        {
+            "share": share,
+            "public_images": round(1600 * share),
+            "psnr": {"value": 13.0 + share, "ci95": [12.9 + share, 13.1 + share]},
+            "face_similarity": {"value": 0.2 + share / 10, "ci95": [0.1, 0.4]},
+        }
+        for share in (0.125, 0.25, 0.5, 1.0)
+    ]
+    gains = {
+        "psnr": {"value": 0.5, "ci95": [0.4, 0.6]},
+        "face_similarity": {"value": 0.05, "ci95": [0.04, 0.06]},
+    }
+    return {"points": points, "last_doubling": gains}
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -102,7 +119,12 @@ def report_content(leakage=None):
             "mean_mcc": {"value": 0.41, "ci95": [0.4, 0.42]},
             "accuracy": utility.estimate(0.9),
             "roc_auc": utility.estimate(None),
-            "attributes": {"Smiling": {"mcc": 0.7, "accuracy": 0.9, "positives": 3}},
+            "attributes": {
+                "Smiling": {"mcc": 0.7, "mcc_at_0": 0.6, "accuracy": 0.9, "positives": 3}
+            },
+            "mean_mcc_at_0": {"value": 0.38, "ci95": [0.37, 0.39]},
+            "thresholds": {"Smiling": -0.5},
+            "calibration": {"temperature": 1.5, "error": 0.02, "error_uncalibrated": 0.06},
             "mean_mcc_two_classes": {"value": 0.41, "ci95": [0.4, 0.42]},
             "undefined_mcc": [],
             "one_class": [],
@@ -144,6 +166,7 @@ def report_content(leakage=None):
             "task_decision_bits": 4,
             "channel": None,
         },
+        "learning_curve": learning_curve(),
         "identity_attacks": identity_attacks(leakage),
         "reference": leakage
         and {

@@ -188,7 +188,10 @@ def test_covariances_of_simulated_people_are_the_true_ones():
     rng = np.random.default_rng(1)
     person = np.arange(4000).repeat(3)
     codes = rng.normal(size=(4000, 2))[person] * [2, 0] + rng.normal(size=(12000, 2)) * [1, 3]
+    _, noisy, same = linkage.gaussian_people(codes, person, noise=2.0)
     mean, within, between = linkage.gaussian_people(codes, person)
+    np.testing.assert_allclose(noisy - within, 2 * np.eye(2), atol=1e-9)
+    np.testing.assert_array_equal(same, between)
     np.testing.assert_allclose(mean, 0, atol=0.15)
     np.testing.assert_allclose(within, np.diag([1, 9]), atol=0.4)
     np.testing.assert_allclose(between, np.diag([4, 0]), atol=0.4)
@@ -209,8 +212,35 @@ def test_choice_of_components_avoids_those_that_only_tell_noise():
     person = identities()
     telling = np.random.default_rng(3).normal(size=(PEOPLE, 3))[person]
     codes = np.concatenate([5 * telling + noise(4, (3,)), noise(5, (200,))], axis=1)
-    dimensions, _ = linkage.best_joint_bayesian(codes, person)
+    public = linkage.PublicCodes(codes, codes, 0.0)
+    dimensions, _ = linkage.best_joint_bayesian(public, person)
     assert dimensions <= 64
+
+
+def test_whoever_knows_the_noise_links_better(monkeypatch):
+    monkeypatch.setattr(linkage, "DIMENSIONS", (16, 64))
+    monkeypatch.setattr(linkage, "SHRINKAGES", (0.3, 0.01))
+    # Sixteen values tell people apart; 400 have as much variance, all of it noise.
+    person, people = identities(), np.random.default_rng(7).normal(size=(2 * PEOPLE, 16))
+    deviation = np.concatenate([np.full(16, 0.7), np.ones(400)]).astype(np.float32)
+    means, codes = [], []
+    for part in range(2):
+        mean = np.zeros((len(person), 416), np.float32)
+        mean[:, :16] = people[part * PEOPLE + person]
+        means.append(mean)
+        codes.append(mean + deviation * noise(8 + part, (416,)))
+    given = {"public_identities": person, "samples": 5, "seed": 0}
+    untold = linkage.link(codes[1], person, public_codes=codes[0], **given)
+    told = linkage.link(
+        codes[1] / deviation,
+        person,
+        public_codes=codes[0] / deviation,
+        public_means=means[0] / deviation,
+        **given,
+    )
+    for metric in ("cosine", "joint_bayesian"):
+        assert told[metric]["auc"]["value"] > untold[metric]["auc"]["value"] + 0.02
+    assert told["cosine"]["auc"]["value"] > 0.9
 
 
 def test_held_out_people_are_a_fifth_and_whole():

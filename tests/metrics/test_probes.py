@@ -186,8 +186,38 @@ def test_asked_images_teach_nothing():
     known = np.setdiff1d(np.arange(len(codes)), asked)
     changed = codes.copy()
     changed[asked] += 100
-    first, other = (probes.principal_components(each, known)[known] for each in (codes, changed))
-    np.testing.assert_array_equal(first, other)
+    for means in (None, codes):
+        first, other = (
+            probes.principal_components(each, known, means)[1][known] for each in (codes, changed)
+        )
+        np.testing.assert_array_equal(first, other)
+
+
+def test_whoever_knows_the_noise_names_more_people():
+    # Sixteen values tell people apart; 400 have as much variance, all of it noise.
+    people = identities()
+    means = np.concatenate(
+        [
+            noise(PEOPLE, 4, (16,))[people] + noise(len(people), 5, (16,)) / 2,
+            0 * noise(1, 0, (400,))[[0] * len(people)],
+        ],
+        axis=1,
+    )
+    deviation = np.concatenate([np.full(16, 0.5), np.ones(400)]).astype(np.float32)
+    codes = means + deviation * noise(len(people), 6, (416,))
+    untold = identified(codes, people)["accuracy"]["value"]
+    told = identified(codes / deviation, people, means=means / deviation)["accuracy"]["value"]
+    assert told > untold + 0.1
+
+
+def test_discriminant_with_noise_is_that_of_noisy_codes():
+    people = np.arange(12).repeat(300)
+    means = (noise(12, 8, (5,))[people] + noise(3600, 9, (5,))).astype(np.float64)
+    asked = rng(1).normal(size=(200, 5))
+    noisy = means + rng(2).normal(size=means.shape)
+    learned = probes.identify(noisy, people, asked, np.arange(12), 1e-12)
+    found = probes.identify(means, people, asked, np.arange(12), 1e-12, noise=1.0)
+    assert (found == learned).mean() > 0.9
 
 
 def test_discriminant_is_scikit_learns():

@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from arl_tf.models import architectures
+from arl_tf.models import architectures, backbones
 
 SIZE = 32
 NUM_ATTRIBUTES = 5
 STRIDES = {"early": 4, "middle": 8, "late": 16}
-BACKBONES = sorted(architectures.BACKBONES)
-EVERY_CUT = [(name, cut) for name in BACKBONES for cut in architectures.CUT_LAYERS[name]]
+BACKBONES = sorted(backbones.BACKBONES)
+EVERY_CUT = [(name, cut) for name in BACKBONES for cut in backbones.CUT_LAYERS[name]]
 
 
 @functools.cache
@@ -179,11 +179,14 @@ def test_every_moving_statistic_follows_quickly(name):
         for layer in all_layers(part)
         if isinstance(layer, keras.layers.BatchNormalization)
     }
-    assert momenta == {architectures.BATCH_NORM_MOMENTUM}
+    assert momenta == {backbones.BATCH_NORM_MOMENTUM}
 
 
 def test_unknown_backbone_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match=r"'vgg'.*mobilenet_v3_small, resnet18, resnet50, small"):
+    with pytest.raises(
+        ValueError,
+        match=r"'vgg'.*efficientnet_lite0, mobilenet_v3_small, resnet18, resnet50, small",
+    ):
         build("vgg", "middle")
 
 
@@ -191,6 +194,19 @@ def test_unknown_backbone_is_refused_with_the_choices():
 def test_unknown_cut_is_refused_with_the_choices(name):
     with pytest.raises(ValueError, match=rf"'top' of {name}.*early, middle, late, pooled"):
         build(name, "top")
+
+
+def test_hidden_layers_of_the_head_have_the_width_asked_for():
+    _, head = architectures.build_encoder_and_task_head(
+        "small",
+        image_size=SIZE,
+        cut="late",
+        code_channels=4,
+        num_attributes=3,
+        head=architectures.HeadSize(width=7, depth=2),
+    )
+    assert [head.get_layer(f"hidden{n}").units for n in (1, 2)] == [7, 7]
+    assert head.output_shape == (None, 3)
 
 
 CODE_SHAPES = [(32, 32, 3), (16, 16, 2), (8, 8, 4), (4, 4, 8), (2, 2, 5), (1, 1, 16), (7,)]

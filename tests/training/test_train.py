@@ -16,6 +16,7 @@ from arl_tf.training import building, callbacks, checkpoints, learner, train
 from arl_tf.utils import run_files
 
 
+@pytest.mark.slow
 def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path):
     uninterrupted, _ = smoke_run
     workdir = tmp_path / "run"
