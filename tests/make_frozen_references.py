@@ -2,14 +2,15 @@
 
 Run with an interpreter that has the original runtimes; the project's own environment has none:
 
-    python -m pip install torch efficientnet-lite-pytorch dlib-bin
+    python -m pip install torch efficientnet-lite-pytorch dlib-bin onnx onnxruntime
     python tests/make_frozen_references.py --efficientnet_lite0=FILE.pth \\
-        --efficientnet_lite1=FILE.pth --dlib=FILE.dat --output=tests/fixtures
+        --efficientnet_lite1=FILE.pth --dlib=FILE.dat --sface=FILE.onnx --output=tests/fixtures
 
 The stored files were made on CPU with Python 3.11.7, numpy 2.4.6, torch 2.13.0,
-efficientnet-lite-pytorch 0.1.0 (the authors' model code for the .pth files) and dlib 20.0.1
-(dlib-bin 20.0.1.post1), from efficientnet-lite0-57934424.pth, efficientnet-lite1-77cc7160.pth and
-dlib_face_recognition_resnet_model_v1.dat. Inputs are random blocks of colour: nobody's photo.
+efficientnet-lite-pytorch 0.1.0 (the authors' model code for the .pth files), dlib 20.0.1
+(dlib-bin 20.0.1.post1), onnx 1.23.2 and onnxruntime 1.32.0, from efficientnet-lite0-57934424.pth,
+efficientnet-lite1-77cc7160.pth, dlib_face_recognition_resnet_model_v1.dat and
+face_recognition_sface_2021dec_int8bq.onnx. Inputs are random blocks of colour: nobody's photo.
 """
 
 import argparse
@@ -25,7 +26,7 @@ LITE_BLOCKS = {
 }
 # The shallow maps are large: every n-th position of them is enough.
 POSITION_STEP = {1: 6, 3: 3}
-CHIP_SIZE = 150
+CHIP_SIZE, SFACE_CHIP_SIZE = 150, 112
 
 
 def block_image(size: int, seed: int) -> np.ndarray:
@@ -72,6 +73,23 @@ def dlib_references(weights_path: str) -> dict[str, np.ndarray]:
     return {"chips": chips, "descriptors": np.stack(descriptors).astype("float32")}
 
 
+def sface_references(weights_path: str) -> dict[str, np.ndarray]:
+    """Chips uint8 [N, 112, 112, 3] and SFace's embeddings of them, float32 [N, 128]."""
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(weights_path)
+    # The file lists its weights as inputs, too; the runtime would ask for them.
+    image = [each for each in model.graph.input if each.name == "data"]
+    del model.graph.input[:]
+    model.graph.input.extend(image)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    chips = np.stack([block_image(SFACE_CHIP_SIZE, seed) for seed in range(3)])
+    planes = chips.astype("float32").transpose(0, 3, 1, 2)
+    embeddings = [session.run(None, {"data": plane[None]})[0][0] for plane in planes]
+    return {"chips": chips, "embeddings": np.stack(embeddings)}
+
+
 def write_state_dicts(output: pathlib.Path) -> None:
     """One small state dict in both of PyTorch's file formats; test_weights.py knows its values."""
     import torch
@@ -91,7 +109,7 @@ def write_state_dicts(output: pathlib.Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for option in (*LITE_BLOCKS, "dlib", "output"):
+    for option in (*LITE_BLOCKS, "dlib", "sface", "output"):
         parser.add_argument(f"--{option}", required=True)
     arguments = vars(parser.parse_args())
     output = pathlib.Path(arguments["output"])
@@ -101,6 +119,8 @@ def main() -> None:
         np.savez_compressed(output / f"{name}_reference.npz", **references)
     references = dlib_references(arguments["dlib"])
     np.savez_compressed(output / "dlib_reference.npz", **references)
+    references = sface_references(arguments["sface"])
+    np.savez_compressed(output / "sface_reference.npz", **references)
 
 
 if __name__ == "__main__":

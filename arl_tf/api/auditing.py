@@ -23,10 +23,9 @@ from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.settings import AUDIT_LEVELS, Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.models.architectures import check_decodable
 from arl_tf.models.pretrained.perceptual import perceptual_features
-from arl_tf.report import report_files, terminal, verdict
+from arl_tf.report import report_files, terminal, verdict, wording
 
 Encode = Callable[[np.ndarray], np.ndarray]
 # Of the public people, whose images stop and choose attackers.
@@ -76,10 +75,11 @@ class AuditResult:
 
     def _repr_html_(self) -> str:
         """The verdict and a table, for notebooks."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *MEASURES))
+        shown = wording.shown_measures(self.content)
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *shown))
         rows = "".join(
             f"<tr><td>{html.escape(label)}</td>"
-            + "".join(f"<td>{number(measures[name]['value'])}</td>" for name in MEASURES)
+            + "".join(f"<td>{number(measures[name]['value'])}</td>" for name in shown)
             + "</tr>"
             for label, measures in terminal.table_rows(self.content)
         )

@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from arl_tf.attacks import registry as attack_registry
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import attack_runs, attack_store, content, learning_curve, yardsticks
+from arl_tf.auditing import (
+    attack_runs,
+    attack_store,
+    content,
+    judging,
+    learning_curve,
+    yardsticks,
+)
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
@@ -63,6 +71,15 @@ class AuditReport:
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
+# How many images under attack the second judge of identity looks at, in an audit of minutes.
+QUICK_SAMPLE = 250
+
+
+def quick(settings: AuditSettings) -> bool:
+    """Whether the audit is to take minutes only; the second judge is slow."""
+    return settings.audit == attack_registry.LEVELS[0]
+
+
 def audit(
     settings: AuditSettings,
     images: ImageSet,
@@ -108,13 +125,19 @@ def audit(
         evidence, identity_features=reconstruction.identity_features(judges)
     )
     store = open_store(settings, images, rows, sealed, context)
-    spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not quick(settings))
     tasks = attack(settings, evidence, store, spaces)
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
     curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     sealed.unseal()
-    originals = reconstruction.examine(judges, sealed[rows.target], images.identities[rows.target])
+    people = images.identities[rows.target]
+    sample = judging.sample(people, QUICK_SAMPLE) if quick(settings) else None
+    originals = reconstruction.examine(judges, sealed[rows.target], people, sample=sample)
     others = baselines(subject, evidence, sealed[rows.attacker])
+    measured = {
+        **measure_all(judges, originals, [task.name for task in tasks], others, store),
+        **measure_all(judges, originals, [point.name for point in curve], {}, store),
+    }
     found = Measurements(
         settings=settings,
         images=images,
@@ -124,10 +147,7 @@ def audit(
         originals=originals,
         tasks=tuple(tasks),
         facts={task.name: store.facts(task.name) for task in tasks},
-        measured={
-            **measure_all(judges, originals, [task.name for task in tasks], others, store),
-            **measure_all(judges, originals, [point.name for point in curve], {}, store),
-        },
+        measured=measured,
         curve=tuple(curve),
         yardsticks=measure_yardsticks(
             judges,
@@ -135,6 +155,7 @@ def audit(
             yardstick_store(settings.seed, images, rows, sealed, context),
             settings.seed,
         ),
+        judged=judge_pairs(judges, originals, tasks, measured, store, settings.seed),
         photographs=context.photographs,
         reference=reference,
         utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
@@ -259,12 +280,26 @@ def measure_all(
     measured = {}
     for name in [*names, *others]:
         measured[name] = store.measures(name)
-        if measured[name] is None:
+        if not reconstruction.is_complete(measured[name], originals):
             logging.info("Measuring the reconstructions of '%s'", name)
             pictures = others[name] if name in others else store.pictures(name)
             measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
             store.save_measures(name, measured[name])
     return measured
+
+
+def judge_pairs(
+    judges: reconstruction.MetricNetworks,
+    originals: reconstruction.Originals,
+    tasks: Sequence[attack_runs.Task],
+    measured: Mapping[str, Mapping[str, np.ndarray]],
+    store: AttackStore,
+    seed: int,
+) -> tuple[judging.JudgedPairs, ...]:
+    """How well the judges tell people apart, in photos and in the worst attack's pictures."""
+    worst = worst_attacks({task.name: measured[task.name] for task in tasks})["face_similarity"]
+    pictures = to_unit(store.pictures(worst))
+    return judging.judge(judges, originals, pictures, worst.partition("@")[0], seed)
 
 
 def yardstick_store(
@@ -291,7 +326,7 @@ def measure_yardsticks(
     found = {}
     for name in yardsticks.YARDSTICKS:
         measured = store.measures(name)
-        if measured is None:
+        if not reconstruction.is_complete(measured, originals):
             measured = yardsticks.measure(judges, originals, name, seed)
             if measured is None:
                 continue

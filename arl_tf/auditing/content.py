@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.knowledge import KNEW
-from arl_tf.auditing import leakage, learning_curve, remarks, yardsticks
+from arl_tf.auditing import judging, leakage, learning_curve, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
-from arl_tf.metrics import intervals, utility
+from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.decisions import calibration_error, undecided
 from arl_tf.metrics.reconstruction import MEASURES
 
@@ -21,7 +21,9 @@ def assemble(found: Measurements) -> dict[str, Any]:
     weights = found.weights(found.rows.target)
     chosen = chosen_tasks(found)
     every, on_output = found.attacks, found.attacks_on(floor=True)
-    worst = {measure: worst_estimate(measure, every, weights) for measure in MEASURES}
+    worst = judging.with_networks(
+        {measure: worst_estimate(measure, every, weights) for measure in MEASURES}, every
+    )
     leaks = {
         measure: leakage.leakage(measure, every, found.floors, found.reference, weights)
         for measure in MEASURES
@@ -42,6 +44,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "floor_attacks": [describe_attack(found, n, weights) for n in chosen if is_floor(n)],
         "attacks": attacks,
         "yardsticks": yardsticks.describe(found.yardsticks, weights),
+        "judges": judging.describe(found.judged, weights),
         "worst": worst,
         "tail": {
             "share": intervals.TAIL_SHARE,
@@ -78,10 +81,10 @@ def chance_of_rank1(identities: np.ndarray) -> float:
     return float(np.square(counts / len(identities)).sum())
 
 
-def estimates(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
+def estimates(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
     """Each measure's mean and the tail, with intervals."""
-    described = {measure: mean_estimate(measures[measure], weights) for measure in MEASURES}
-    return {**described, "tail": tail_estimate(measures, weights)}
+    described = {measure: mean_estimate(found[measure], weights) for measure in MEASURES}
+    return {**described, "tail": tail_estimate(found, weights)}
 
 
 def best_floor(
@@ -112,7 +115,11 @@ def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict
     if len(tasks) > 1:
         described["seeds"] = {
             "count": len(tasks),
-            **{m: spread_of_seeds([found.measured[t][m].mean() for t in tasks]) for m in MEASURES},
+            **{
+                m: spread_of_seeds([measures.mean(found.measured[task][m]) for task in tasks])
+                for m in MEASURES
+                if not np.isnan(found.measured[tasks[0]][m]).all()
+            },
         }
     return described
 

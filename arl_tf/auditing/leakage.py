@@ -18,7 +18,7 @@ from arl_tf.utils import run_files
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
 # Raised when older files lack what a reference must have.
-MEASURES_VERSION = 2
+MEASURES_VERSION = 3
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
 # What keys of attacks on identity begin with in MEASURES_FILE.
 IDENTITY = "identity_attacks"
@@ -49,16 +49,27 @@ class Reference:
 
 
 def worst_attacks(per_attack: PerImage) -> dict[str, str]:
-    """Measure -> the attack with the highest mean: measures grow with the attacker's success."""
+    """Measure -> the attack with the highest mean: measures grow with the attacker's success.
+
+    Without the measures that are defined for no image.
+    """
     return {
-        measure: max(per_attack, key=lambda name: per_attack[name][measure].mean())
+        measure: max(per_attack, key=lambda name: measures.mean(per_attack[name][measure]))
         for measure in MEASURES
+        if is_defined(measure, per_attack)
     }
 
 
+def is_defined(measure: str, per_attack: PerImage) -> bool:
+    """Whether every attack has the measure of some image; drawn faces have no second judge."""
+    return all(not np.isnan(found[measure]).all() for found in per_attack.values())
+
+
 def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Mean of per-image values with its bootstrap interval."""
-    return utility.estimate(float(values.mean()), measures.weighted_means(values, weights))
+    """Mean of per-image values, without those that are NaN, with its bootstrap interval."""
+    if np.isnan(values).all():
+        return utility.estimate(None)
+    return utility.estimate(measures.mean(values), measures.weighted_means(values, weights))
 
 
 def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
@@ -70,9 +81,14 @@ def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> di
 
 
 def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> dict[str, Any]:
-    """The worst attack's mean, with an interval that accounts for its being the maximum."""
+    """The worst attack's mean, with an interval that accounts for its being the maximum.
+
+    Undefined, with no attack, where the measure is.
+    """
+    if not is_defined(measure, per_attack):
+        return {"attack": None, **utility.estimate(None)}
     names = list(per_attack)
-    values = np.array([per_attack[name][measure].mean() for name in names])
+    values = np.array([measures.mean(per_attack[name][measure]) for name in names])
     resampled = np.stack(
         [measures.weighted_means(per_attack[name][measure], weights) for name in names], axis=1
     )
@@ -136,29 +152,33 @@ def attack_shares(
     """
     if reference is None:
         return None
+    shared = comparable(reference, per_attack)
+    known = known_rows(measure, per_attack, floors, shared)
+    if not known.any():
+        return None
+    # All images first, then those of each resample.
+    weights = np.where(known, np.vstack([np.ones(len(known)), weights]), 0.0)
     on_code = {name: found for name, found in per_attack.items() if name not in floors}
     floor = best_means(measure, floors, weights)
-    gaps = best_means(measure, comparable(reference, per_attack), weights) - floor
-    if gaps[0] <= 0:
+    gaps = best_means(measure, shared, weights) - floor
+    if not gaps[0] > 0:
         return None
     shares = [
         np.divide(means - floor, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0)
-        for means in (whole_and_resampled(found[measure], weights) for found in on_code.values())
+        for means in (measures.weighted_means(e[measure], weights) for e in on_code.values())
     ]
     return np.array([each[0] for each in shares]), np.stack([each[1:] for each in shares], axis=1)
 
 
-def whole_and_resampled(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over all images, then over those of each resample; float64 [1 + R]."""
-    return np.concatenate([[values.mean()], measures.weighted_means(values, weights)])
+def known_rows(measure: str, *groups: PerImage) -> np.ndarray:
+    """The images that every attack of every group has the measure of; bool [N]."""
+    each = [found[measure] for group in groups for found in group.values()]
+    return ~np.isnan(each).any(axis=0)
 
 
 def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.ndarray:
-    """The highest of several attacks' means, on all images and in each resample; float64 [1 + R].
-
-    The attack is chosen anew each time.
-    """
-    means = [whole_and_resampled(found[measure], weights) for found in per_attack.values()]
+    """The highest of several attacks' means, chosen anew in each resample; float64 [R]."""
+    means = [measures.weighted_means(found[measure], weights) for found in per_attack.values()]
     return np.max(means, axis=0)
 
 
@@ -211,7 +231,8 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
     if not is_current(path):
         raise ValueError(
             f"--reference={workdir} was audited by an earlier version of arl_tf, which kept no"
-            " attacks on the task output; audit it again: --stages=audit --overwrite."
+            " attacks on the task output or no second judge of identity; audit it again:"
+            " --stages=audit --overwrite."
         )
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
         measured_on = str(saved["test_hash"])

@@ -12,6 +12,7 @@ from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
+from arl_tf.auditing.judging import JudgedPairs
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.learning_curve import CurvePoint
 from arl_tf.auditing.sealed_images import Rows
@@ -38,6 +39,7 @@ class Measurements:
         measured: task name, "mean_image", "training_adversary" -> measure -> float64 [N].
         curve: the attacks of the learning curve, which are in `measured`, too.
         yardsticks: yardstick -> measure -> float64 [N], NaN where an image has no pair.
+        judged: what the identity networks say of pairs of known answer.
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
         utility_codes: codes of `rows.utility`.
@@ -61,6 +63,7 @@ class Measurements:
     measured: Mapping[str, Mapping[str, np.ndarray]]
     curve: tuple[CurvePoint, ...]
     yardsticks: Mapping[str, Mapping[str, np.ndarray]]
+    judged: tuple[JudgedPairs, ...]
     photographs: bool
     reference: Reference | None
     utility_codes: np.ndarray

@@ -154,7 +154,7 @@ def assumptions(found: Measurements) -> list[str]:
         f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
         " photo of the people under attack.",
         codes_seen(found.settings.codes_per_photo),
-        "An identity network compares the faces. It may judge groups of people worse that it was"
+        "Identity networks compare the faces. They may judge groups of people worse that they were"
         " not trained on.",
     ]
     if found.settings.recorded:

@@ -49,8 +49,9 @@ def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
         f"{name}.{measure}": measures.weighted_means(per_image[measure], weights)
         for name, per_image in attacks.items()
         for measure in MEASURES
+        if not np.isnan(per_image[measure]).all()
     }
-    for measure in MEASURES:
+    for measure in leakage.worst_attacks(attacks):
         values[measure] = np.max([values[f"{name}.{measure}"] for name in attacks], axis=0)
         shares = leakage.attack_shares(measure, attacks, found.floors, found.reference, weights)
         if shares is not None:

@@ -242,9 +242,23 @@ def identity_weights(identities: np.ndarray, samples: int, seed: int) -> np.ndar
     return draws[:, person].astype(np.float64)
 
 
+def mean(values: np.ndarray) -> float:
+    """Mean of per-image values [N], without those that are NaN; NaN where all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
 def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of per-image values [N] in each resample [R, N]; float64 [R]."""
-    return weights @ values / np.maximum(weights.sum(axis=1), 1e-12)
+    """Mean of per-image values [N] in each resample [R, N]; float64 [R].
+
+    Values that are NaN are left out. A resample without any other has the mean NaN.
+    """
+    known = ~np.isnan(values)
+    drawn = weights if known.all() else weights[:, known]
+    total = drawn.sum(axis=1)
+    return np.divide(
+        drawn @ values[known], total, out=np.full(len(weights), np.nan), where=total > 0
+    )
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""The measures of a reconstruction, per image: six numbers that grow with an attack's success."""
+"""The measures of a reconstruction, per image: numbers that grow with an attack's success."""
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -10,34 +10,27 @@ import tensorflow as tf
 
 from arl_tf.data.image_sets import to_float
 from arl_tf.metrics import measures
-from arl_tf.models.pretrained import dlib_face, drawn_identity, perceptual
+from arl_tf.metrics.identity_networks import IdentityNetwork, load_identity_networks
+from arl_tf.models.pretrained import perceptual
 
 BATCH = 64
-CHUNK = 4096
-MEAN_EMBEDDING_IMAGES = 2000
-MEASURES = (
-    "psnr",
-    "ssim",
-    "feature_similarity",
-    "face_similarity",
-    "reid_rank1",
-    "reid_rank5",
-)
+FACE, FACE_2 = "face_similarity", "face_similarity_2"
+OTHER_PHOTO = "reid_other_photo_rank1"
+RANKS = {"reid_rank1": 1, "reid_rank5": 5}
+MEASURES = ("psnr", "ssim", "feature_similarity", FACE, FACE_2, *RANKS, OTHER_PHOTO)
 
 
 @dataclasses.dataclass(frozen=True)
 class MetricNetworks:
-    """Frozen networks that judge reconstructions; the attackers are not trained with either.
+    """Frozen networks that judge reconstructions; the attackers are not trained with them.
 
     Attributes:
-        identity_network: image [B, S, S, 3] in [0, 1] -> embedding [B, D].
-        feature_network: image -> features for `frozen.feature_similarity`.
-        mean_embedding: float [D], mean identity embedding of public images.
+        identity: the judges of identity, the first and, for photographs, a second.
+        feature_network: image -> features for `perceptual.feature_similarity`.
     """
 
-    identity_network: keras.Model
+    identity: tuple[IdentityNetwork, ...]
     feature_network: keras.Model
-    mean_embedding: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +40,28 @@ class Originals:
     Attributes:
         images: float32 [N, S, S, 3] in [0, 1].
         identities: int64 [N].
-        embeddings: float32 [N, D].
+        by_network: identity network -> embeddings float32 [N, D], not centred; NaN in the rows
+            that a later network does not look at. The first network looks at all.
     """
 
     images: np.ndarray
     identities: np.ndarray
-    embeddings: np.ndarray
+    by_network: Mapping[str, np.ndarray]
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """Those of the first identity network, float32 [N, D]."""
+        return next(iter(self.by_network.values()))
+
+    @property
+    def other_photos(self) -> np.ndarray:
+        """How many other images there are of each image's person; int64 [N]."""
+        _, person, counts = np.unique(self.identities, return_inverse=True, return_counts=True)
+        return counts[person] - 1
+
+    def seen_by(self, network: str) -> np.ndarray:
+        """The rows that a network looks at; int64, sorted."""
+        return np.flatnonzero(~np.isnan(self.by_network[network][:, 0]))
 
 
 def load_metric_networks(
@@ -63,49 +72,48 @@ def load_metric_networks(
     Args:
         image_size: S, pixels.
         procedural: whether faces are drawn (identity is then judged by a network fitted to the
-            drawn truth) or photographed (dlib's network).
+            drawn truth) or photographed (dlib's network and SFace).
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
     """
-    network, feature_network = frozen_judges(image_size, procedural)
-    sample = public_images[:: max(1, len(public_images) // MEAN_EMBEDDING_IMAGES)]
-    mean = embedded(network, np.asarray(to_float(sample))).mean(axis=0)
-    return MetricNetworks(network, feature_network, mean)
+    identity = load_identity_networks(
+        image_size, procedural=procedural, public_images=public_images
+    )
+    return MetricNetworks(identity, frozen_feature_network(image_size))
 
 
 @functools.lru_cache(maxsize=2)
-def frozen_judges(image_size: int, procedural: bool) -> tuple[keras.Model, keras.Model]:
-    """(identity, feature network), built once for all audits of a process: it takes seconds."""
-    if procedural:
-        network = drawn_identity.procedural_identity_network(image_size)
-    else:
-        network = dlib_face.face_identity_network(image_size)
-    return network, perceptual.feature_similarity_network(image_size)
+def frozen_feature_network(image_size: int) -> keras.Model:
+    """Built once for all audits of a process: it takes seconds."""
+    return perceptual.feature_similarity_network(image_size)
 
 
-def embedded(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """An identity network's embeddings of float32 images [N, S, S, 3] in [0, 1]; float32 [N, D].
+def examine(
+    networks: MetricNetworks,
+    images: np.ndarray,
+    identities: np.ndarray,
+    *,
+    sample: np.ndarray | None = None,
+) -> Originals:
+    """Prepares the images under attack.
 
-    Batch by batch: `predict` would make a data set for each call, which takes longer than a few
-    hundred images.
+    Args:
+        networks: the judging networks.
+        images: uint8 [N, S, S, 3].
+        identities: int [N].
+        sample: int [n], the rows that the later identity networks look at; None: all.
     """
-    batches = range(0, len(images), BATCH)
-    return np.concatenate(
-        [network.predict_on_batch(images[start : start + BATCH]) for start in batches]
-    )
-
-
-def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray) -> Originals:
-    """Prepares the images under attack; uint8 [N, S, S, 3] and int [N]."""
-    return Originals(np.asarray(to_float(images)), identities, embeddings(networks, images))
+    pictures = np.asarray(to_float(images))
+    rows = np.arange(len(pictures)) if sample is None else sample
+    found = {}
+    for place, network in enumerate(networks.identity):
+        looked_at = rows if place else np.arange(len(pictures))
+        found[network.name] = on_rows(network.embeddings(pictures[looked_at]), looked_at, pictures)
+    return Originals(pictures, identities, found)
 
 
 def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
-    """The judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
-    parts = [
-        embedded(networks.identity_network, np.asarray(to_float(images[start : start + CHUNK])))
-        for start in range(0, len(images), CHUNK)
-    ]
-    return np.concatenate(parts)
+    """The first judge's embeddings of uint8 images [N, S, S, 3]; float32 [N, D], not centred."""
+    return networks.identity[0].embeddings(np.asarray(to_float(images)))
 
 
 def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -113,10 +121,9 @@ def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tens
 
     Image float32 [B, S, S, 3] in [0, 1] -> embedding less the mean one, float32 [B, D] of length 1.
     """
-    mean = tf.constant(networks.mean_embedding, tf.float32)
-    return lambda image: tf.math.l2_normalize(
-        networks.identity_network(image, training=False) - mean, axis=-1
-    )
+    first = networks.identity[0]
+    mean = tf.constant(first.mean_embedding, tf.float32)
+    return lambda image: tf.math.l2_normalize(first.network(image, training=False) - mean, axis=-1)
 
 
 def measure(
@@ -127,6 +134,11 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Each measure of each reconstruction; name -> float64 [N].
 
+    NaN where a measure is not defined: that of a second judge where there is none, or for an image
+    that it does not look at; `reid_other_photo_rank1` where a person has no other photo. Ranks are
+    by the network that finds most people, of those that look at all images; `NAME/NETWORK` holds
+    each network's own.
+
     Args:
         networks: the judging networks.
         reconstructions: float32 [N, S, S, 3] in [0, 1].
@@ -134,21 +146,95 @@ def measure(
         without: int [N], the original that re-identification does not search, for each; None: it
             searches all.
     """
-    found = embedded(networks.identity_network, reconstructions)
-    mean = networks.mean_embedding
-    ranks = {
-        f"reid_rank{rank}": measures.reidentified(
-            found, originals.embeddings, originals.identities, mean, rank, without
-        )
-        for rank in (1, 5)
-    }
+    found, ranks = {}, {}
+    for network in networks.identity:
+        rows = originals.seen_by(network.name)
+        pictures = np.ascontiguousarray(reconstructions[rows], np.float32)
+        embedded = network.embeddings(pictures)
+        truth, mean = originals.by_network[network.name], network.mean_embedding
+        similarity = measures.face_similarity(embedded, truth[rows], mean)
+        found[network.name] = on_rows(similarity, rows, reconstructions)
+        if len(rows) == len(reconstructions):
+            ranks[network.name] = ranks_by(embedded, truth, originals, mean, without)
+    first, second = [*found.values(), np.full(len(reconstructions), np.nan)][:2]
     return {
         "psnr": measures.psnr(reconstructions, originals.images),
         "ssim": measures.ssim(reconstructions, originals.images),
         "feature_similarity": feature_similarities(networks, reconstructions, originals.images),
-        "face_similarity": measures.face_similarity(found, originals.embeddings, mean),
-        **ranks,
+        FACE: first,
+        FACE_2: second,
+        **best_ranks(ranks),
     }
+
+
+def is_complete(measured: Mapping[str, np.ndarray] | None, originals: Originals) -> bool:
+    """Whether measures that were kept are those of all networks, on all images that they see.
+
+    Measures that were kept by an older version, or by an audit whose second judge looked at fewer
+    images, are not.
+    """
+    if measured is None or not set(MEASURES) <= set(measured):
+        return False
+    networks = list(originals.by_network)
+    missing = np.isnan(measured[FACE_2])
+    seen = [originals.seen_by(network) for network in networks]
+    ranked = {net for net, rows in zip(networks, seen, strict=True) if len(rows) == len(missing)}
+    return (len(networks) == 1 or not missing[seen[1]].any()) and all(
+        f"{measure}/{network}" in measured for measure in RANKS for network in ranked
+    )
+
+
+def on_rows(values: np.ndarray, rows: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Values [n, ...] of some rows as those of all rows of `like` [N, ...], NaN elsewhere."""
+    if len(rows) == len(like):
+        return values
+    found = np.full((len(like), *values.shape[1:]), np.nan, values.dtype)
+    found[rows] = values
+    return found
+
+
+def ranks_by(
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    originals: Originals,
+    mean: np.ndarray,
+    without: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Re-identification by one network: measure -> float64 [N].
+
+    Args:
+        probes: float [N, D], embeddings of the reconstructions.
+        gallery: float [N, D], of the originals.
+        originals: the images under attack.
+        mean: float [D].
+        without: as in `measure`; None: the image itself is left out for OTHER_PHOTO alone.
+    """
+    found = {
+        name: measures.reidentified(probes, gallery, originals.identities, mean, rank, without)
+        for name, rank in RANKS.items()
+    }
+    itself = np.arange(len(probes)) if without is None else without
+    elsewhere = measures.reidentified(probes, gallery, originals.identities, mean, 1, itself)
+    found[OTHER_PHOTO] = np.where(originals.other_photos > 0, elsewhere, np.nan)
+    return found
+
+
+def best_ranks(by_network: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Each rank by the network that finds most people, and NAME/NETWORK by each.
+
+    An attacker may choose its ruler. Network -> measure -> float64 [N].
+    """
+    best = {}
+    for measure in (*RANKS, OTHER_PHOTO):
+        own = {name: found[measure] for name, found in by_network.items()}
+        best[measure] = own[best_network(own)]
+        best |= {f"{measure}/{name}": values for name, values in own.items()}
+    return best
+
+
+def best_network(by_network: Mapping[str, np.ndarray]) -> str:
+    """The network with the highest sum of values float64 [N]; NaN counts as nothing."""
+    return max(by_network, key=lambda name: np.nansum(by_network[name]))
 
 
 def feature_similarities(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import candidates, identity_words, plots, summary
+from arl_tf.report import candidates, identity_words, judge_words, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
 from arl_tf.report.verdict import codes_words, sentences
@@ -31,6 +31,7 @@ from arl_tf.report.wording import (
     one_class_words,
     percent,
     reading,
+    shown_measures,
     threshold_words,
     training_gaps,
 )
@@ -66,10 +67,8 @@ def render(
         captions={name: caption for name, (caption, _) in captions_of(content).items()},
         sentences=sentences(content),
         # The measure that the verdict is about comes first.
-        measures=[
-            "face_similarity",
-            *(name for name in MEASURE_NAMES if name != "face_similarity"),
-        ],
+        measures=sorted(shown_measures(content), key=lambda name: "face_similarity" not in name),
+        judges=judge_words.rows(content),
         summary=summary.summary_rows(content),
         not_measured=summary.not_measured(content),
         data=summary.data_words(content),

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report import scale
 from arl_tf.report.wording import (
     MEASURE_NAMES,
@@ -19,6 +18,7 @@ from arl_tf.report.wording import (
     YARDSTICK_NAMES,
     format_estimate,
     percent,
+    shown_measures,
     yardstick,
 )
 
@@ -40,7 +40,7 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
     leakage = content["leakage"]
     if leakage["face_similarity"]["value"] is None:
         return ""
-    others = [name for name in MEASURES if name != "face_similarity"]
+    others = [name for name in shown_measures(content) if name != "face_similarity"]
     names = ["face_similarity"] + [name for name in others if leakage[name]["value"] is not None]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.26 * len(names)))
     axes = figure.add_axes((0.3, 0.3, 0.64, 0.68))

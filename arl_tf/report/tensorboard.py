@@ -6,19 +6,24 @@ curves of the training, "eval/" and "train/", stand before them.
 
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report import identity_words, scale
 from arl_tf.report.report_files import wall_of
 from arl_tf.report.terminal import table_rows
 from arl_tf.report.verdict import sentences
-from arl_tf.report.wording import MEASURE_NAMES, format_figure, one_class_words
+from arl_tf.report.wording import (
+    MEASURE_NAMES,
+    MISSING,
+    format_figure,
+    one_class_words,
+    shown_measures,
+)
 
 FIGURES, PICTURES = "audit/figures", "under_attack/pictures"
 LOSS = "under_attack/held_out_loss"
@@ -26,6 +31,7 @@ LOSS = "under_attack/held_out_loss"
 COMPARED = {
     "under_attack/leakage_face_similarity": "leakage of face similarity",
     "under_attack/worst_face_similarity": "worst face similarity",
+    "under_attack/worst_face_similarity_2": "worst face similarity, second judge",
     "under_attack/task_output_face_similarity": "face similarity, task output",
     "under_attack/unprotected_face_similarity": "face similarity, unprotected",
     "under_attack/worst_reid_rank1": "worst rank 1",
@@ -81,6 +87,7 @@ def compared_figures(content: Mapping[str, Any]) -> dict[str, float | None]:
     values = (
         content["leakage"]["face_similarity"],
         worst["face_similarity"],
+        worst.get("face_similarity_2", MISSING),
         content["floors"]["task_output"]["face_similarity"],
         scale.steps(content)["unprotected"],
         worst["reid_rank1"],
@@ -99,24 +106,24 @@ def write_curve(attack: Mapping[str, Any], folder: pathlib.Path) -> None:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The verdict, and a table of attacks, floors, yardsticks and leakage, as Markdown."""
-    rows = [*table_rows(content), ("leakage", content["leakage"])]
+    rows, shown = [*table_rows(content), ("leakage", content["leakage"])], shown_measures(content)
     lines = [
         *(f"- {sentence}" for sentence in sentences(content)),
         "",
-        "| | " + " | ".join(MEASURE_NAMES[measure] for measure in MEASURES) + " |",
-        "|---" * (len(MEASURES) + 1) + "|",
-        *(f"| {label} | {' | '.join(figures(label, found))} |" for label, found in rows),
+        "| | " + " | ".join(MEASURE_NAMES[measure] for measure in shown) + " |",
+        "|---" * (len(shown) + 1) + "|",
+        *(f"| {label} | {' | '.join(figures(label, found, shown))} |" for label, found in rows),
     ]
     lines += identity_words.markdown(content)
     left_out = one_class_words(content["utility"])
     return "\n".join([*lines, *(["", left_out] if left_out else [])])
 
 
-def figures(label: str, found: Mapping[str, Any]) -> list[str]:
+def figures(label: str, found: Mapping[str, Any], shown: Iterable[str]) -> list[str]:
     """A row's figures; a dash for one that is undefined."""
     return [
         "–"
         if found[measure]["value"] is None
         else format_figure("leakage" if label == "leakage" else measure, found[measure]["value"])
-        for measure in MEASURES
+        for measure in shown
     ]

@@ -1,12 +1,17 @@
 """An audit's summary for the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.auditing.leakage import FLOORS
-from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report.verdict import sentences
-from arl_tf.report.wording import FLOOR_NAMES, format_estimate, mean_mcc, one_class_words
+from arl_tf.report.wording import (
+    FLOOR_NAMES,
+    format_estimate,
+    mean_mcc,
+    one_class_words,
+    shown_measures,
+)
 
 # The terminal's labels of the yardsticks, and the width of its labels.
 SHORT = {"same_person": "same person", "blurred_copy": "blurred copy", "two_strangers": "strangers"}
@@ -34,12 +39,13 @@ def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, A
 
 def headline(content: Mapping[str, Any]) -> str:
     """The terminal's summary: utility, attacks beside their floors, warnings, the verdict."""
-    lines = ["", f"{'':{LABEL}s}" + "".join(f"{name:>{width(name)}s}" for name in MEASURES)]
+    shown = shown_measures(content)
+    lines = ["", f"{'':{LABEL}s}" + "".join(f"{name:>{width(name)}s}" for name in shown)]
     for label, measures in table_rows(content):
-        values = (measures[name]["value"] for name in MEASURES)
+        values = {name: measures[name]["value"] for name in shown}
         lines.append(f"{label[:LABEL]:{LABEL}s}" + cells(values))
-    leaks = [content["leakage"][name]["value"] for name in MEASURES]
-    if any(value is not None for value in leaks):
+    leaks = {name: content["leakage"][name]["value"] for name in shown}
+    if any(value is not None for value in leaks.values()):
         lines.append(f"{'leakage':{LABEL}s}" + cells(leaks))
     warned = [f"Warning: {text}" for text in content["warnings"]]
     utility = utility_lines(content["utility"])
@@ -65,9 +71,9 @@ def width(measure: str) -> int:
     return max(len(measure), 6) + 2
 
 
-def cells(values: Iterable[float | None]) -> str:
-    """Values in the columns of MEASURES; a dash where one is undefined."""
+def cells(values: Mapping[str, float | None]) -> str:
+    """Measure -> value, in their columns; a dash where one is undefined."""
     return "".join(
         f"{'-' if value is None else f'{value:.3f}':>{width(measure)}s}"
-        for measure, value in zip(MEASURES, values, strict=True)
+        for measure, value in values.items()
     )

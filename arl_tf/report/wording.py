@@ -12,8 +12,10 @@ MEASURE_NAMES = {
     "ssim": "SSIM",
     "feature_similarity": "Feature similarity",
     "face_similarity": "Face similarity",
+    "face_similarity_2": "Face similarity, second judge",
     "reid_rank1": "Rank 1",
     "reid_rank5": "Rank 5",
+    "reid_other_photo_rank1": "Rank 1, other photo",
 }
 FLOOR_NAMES = {"mean_image": "mean image, no code", "task_output": "task output alone"}
 FLOOR_WORDS = {"mean_image": "the mean image", "task_output": "the task output alone"}
@@ -81,6 +83,16 @@ READINGS = {
         " {source} says nothing, it draws what is usual in faces.",
     ),
 }
+
+
+def shown_measures(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The measures that the pages and tables show: those that the worst attack has.
+
+    Drawn faces have no second judge, and where no person has two photos there is no other photo.
+    """
+    return tuple(
+        name for name in MEASURES if content["worst"].get(name, MISSING)["value"] is not None
+    )
 
 
 def is_from_output(attack: str) -> bool:
@@ -228,4 +240,6 @@ def training_gaps(content: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     adversary = content["training_adversary"]
     if not adversary:
         return []
-    return [(m, adversary[m]["value"], content["worst"][m]["value"]) for m in MEASURES]
+    return [
+        (m, adversary[m]["value"], content["worst"][m]["value"]) for m in shown_measures(content)
+    ]

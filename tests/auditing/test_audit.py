@@ -51,7 +51,17 @@ def embedded(images):
 
 
 def measures_of(value, count=4):
-    return {measure: np.full(count, float(value)) for measure in MEASURES}
+    names = (*MEASURES, *(f"{rank}/toy" for rank in reconstruction.RANKS))
+    return {measure: np.full(count, float(value)) for measure in names}
+
+
+class ToyNetwork:
+    """An identity network whose embeddings are a few pixels."""
+
+    name, mean_embedding = "toy", np.zeros(5)
+
+    def embeddings(self, pictures):
+        return embedded(pictures * 255)
 
 
 class Spy:
@@ -82,19 +92,9 @@ def spy(monkeypatch):
     attacker = registry.Attacker(spy, "quick", floor=True)
     monkeypatch.setattr(registry, "ATTACKERS", {"spy": attacker})
     monkeypatch.setattr(attack_runs, "multiply_adds_per_second", lambda *_: 1.0)
-    judges = types.SimpleNamespace(mean_embedding=np.zeros(5))
+    judges = types.SimpleNamespace(identity=(ToyNetwork(),))
     monkeypatch.setattr(audit.reconstruction, "load_metric_networks", lambda *_, **__: judges)
-    monkeypatch.setattr(
-        audit.reconstruction,
-        "examine",
-        lambda _, x, identities: reconstruction.Originals(x / 255.0, identities, embedded(x)),
-    )
     monkeypatch.setattr(audit.reconstruction, "measure", lambda *a: measures_of(0.5, len(a[1])))
-    monkeypatch.setattr(
-        audit.reconstruction,
-        "embeddings",
-        lambda _, x: embedded(x),
-    )
     return spy
 
 

@@ -146,6 +146,27 @@ def test_interval_resamples_the_same_people_in_all_terms():
     assert found["ci95"] == pytest.approx([0.5, 0.5])
 
 
+def test_images_without_a_measure_are_left_out_of_all_three_terms():
+    # The reference's second and third image would change its mean; this audit lacks the third.
+    per_attack = {"decoder": dict.fromkeys(MEASURES, np.array([0.3, 0.5, np.nan, np.nan]))}
+    floors = {"mean_image": dict.fromkeys(MEASURES, np.array([0.2, 0.2, np.nan, np.nan]))}
+    known = {"decoder": dict.fromkeys(MEASURES, np.array([0.6, 0.6, 0.0, np.nan]))}
+    found = leakage.leakage("ssim", per_attack, floors, leakage.Reference("r", known, (8,)), FEW)
+    # (.4 - .2) / (.6 - .2); a resample of the second image alone: (.5 - .2) / (.6 - .2).
+    assert found["value"] == pytest.approx(0.5)
+
+
+def test_measure_that_no_image_has_is_undefined_everywhere():
+    nothing = {"decoder": {**measures_of(0.5), "face_similarity_2": np.full(4, np.nan)}}
+    assert "face_similarity_2" not in leakage.worst_attacks(nothing)
+    worst = leakage.worst_estimate("face_similarity_2", nothing, FEW)
+    assert worst == {"attack": None, "value": None, "ci95": None}
+    assert leakage.mean_estimate(np.full(4, np.nan), FEW) == {"value": None, "ci95": None}
+    reference = leakage.Reference("r", nothing, (8,))
+    found = leakage.leakage("face_similarity_2", nothing, nothing, reference, FEW)
+    assert found == {"value": None, "ci95": None}
+
+
 def test_worst_attack_is_chosen_for_each_measure():
     one, other = measures_of(0.5), measures_of(0.4)
     other["ssim"] = np.full(4, 0.9)

@@ -30,7 +30,7 @@ def originals(identities=PEOPLE, side=16):
     images = np.broadcast_to(
         np.arange(count, dtype=np.float32)[:, None, None, None], (count, side, side, 3)
     )
-    return Originals(images, identities, np.eye(count, 4))
+    return Originals(images, identities, {"toy": np.eye(count, 4)})
 
 
 def test_same_person_is_another_photo_of_that_person():

@@ -84,6 +84,34 @@ def test_utility_is_held_against_the_low_end_of_its_interval():
     assert outcome("mean_mcc>=0.39").holds
 
 
+def two_judges(first, second):
+    figures = {"face_similarity": first, "face_similarity_2": second}
+    return {name: {"value": value, "ci95": None} for name, value in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "measure", "holds"),
+    [
+        (0.2, 0.3, "face_similarity_2", False),
+        (0.3, 0.2, "face_similarity", False),
+        (0.2, 0.24, "face_similarity_2", True),
+        (0.2, None, "face_similarity", True),
+    ],
+)
+def test_condition_on_face_similarity_is_held_against_the_worse_of_both_judges(
+    first, second, measure, holds
+):
+    found = outcome("face_similarity<=0.25", two_judges(first, second))
+    assert (found.measure, found.holds) == (measure, holds)
+    assert f"{measure} is" in found.words
+
+
+def test_share_of_the_reference_is_that_of_the_same_judge():
+    # By the first judge a half of the reference's, by the second nine tenths.
+    found = outcome("face_similarity<=0.6*reference", two_judges(0.2, 0.18), two_judges(0.4, 0.2))
+    assert (found.measure, found.bound) == ("face_similarity_2", pytest.approx(0.12))
+
+
 def test_figure_without_interval_counts_by_its_value():
     found = outcome("leakage.face_similarity<=0.2")
     assert (found.compared, found.holds) == (0.2, True)

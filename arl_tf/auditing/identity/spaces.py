@@ -1,15 +1,16 @@
 """Identity networks as attackers and judges use them: directions from a mean embedding."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
 
 from arl_tf.attacks.identity.faces import PublicFaces
-from arl_tf.metrics import measures, reconstruction
+from arl_tf.data.image_sets import to_float
+from arl_tf.metrics import measures
+from arl_tf.metrics.identity_networks import IdentityNetwork
 from arl_tf.metrics.reconstruction import MetricNetworks, Originals
-
-DLIB, DRAWN_FACES = "dlib", "drawn_faces"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +18,23 @@ class IdentitySpaces:
     """Identity networks by name, with what they say of the public images.
 
     Attributes:
-        judges: the networks.
-        names: of the networks.
-        public_embeddings: float32 [n, D] of the attackers' images by the first network, raw.
+        networks: the attackers'; the first is the first judge, too.
+        public_images: float32 [n, S, S, 3] in [0, 1], the attackers'.
     """
 
-    judges: MetricNetworks
-    names: tuple[str, ...]
-    public_embeddings: np.ndarray
+    networks: tuple[IdentityNetwork, ...]
+    public_images: np.ndarray
     _seen: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the networks."""
+        return tuple(network.name for network in self.networks)
+
+    @functools.cached_property
+    def public_embeddings(self) -> np.ndarray:
+        """The public images' embeddings by the first network, not centred; float32 [n, D]."""
+        return self.networks[0].embeddings(self.public_images)
 
     def directions(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Network -> float32 [n, E] of length 1, of images uint8 [n, S, S, 3].
@@ -34,29 +43,38 @@ class IdentitySpaces:
         """
         key = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
         if key not in self._seen:
-            found = reconstruction.embeddings(self.judges, images)
-            self._seen[key] = {self.names[0]: self._centred(found)}
+            self._seen[key] = self._directions(np.asarray(to_float(images)))
         return self._seen[key]
 
     def public_directions(self) -> dict[str, np.ndarray]:
         """The same of the attackers' images."""
-        return {self.names[0]: self._centred(self.public_embeddings)}
+        return self._directions(self.public_images)
 
     def original_directions(self, originals: Originals) -> dict[str, np.ndarray]:
         """The same of the images under attack."""
-        return {self.names[0]: self._centred(originals.embeddings)}
+        return {each.name: centred(each, originals.by_network[each.name]) for each in self.networks}
 
-    def _centred(self, embeddings: np.ndarray) -> np.ndarray:
-        mean = self.judges.mean_embedding
-        return measures.centred_directions(embeddings, mean).astype(np.float32)
+    def _directions(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        return {each.name: centred(each, each.embeddings(pictures)) for each in self.networks}
+
+
+def centred(network: IdentityNetwork, embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings [n, E] less the network's mean embedding, of length 1; float32."""
+    return measures.centred_directions(embeddings, network.mean_embedding).astype(np.float32)
 
 
 def identity_spaces(
-    judges: MetricNetworks, public_images: np.ndarray, *, photographs: bool
+    judges: MetricNetworks, public_images: np.ndarray, *, all_networks: bool
 ) -> IdentitySpaces:
-    """The identity networks at hand; `public_images` uint8 [n, S, S, 3] are the attackers'."""
-    names = (DLIB if photographs else DRAWN_FACES,)
-    return IdentitySpaces(judges, names, reconstruction.embeddings(judges, public_images))
+    """The identity networks at hand.
+
+    Args:
+        judges: all networks.
+        public_images: uint8 [n, S, S, 3], the attackers'.
+        all_networks: whether attackers use the slower second network, too.
+    """
+    networks = judges.identity if all_networks else judges.identity[:1]
+    return IdentitySpaces(networks, np.asarray(to_float(public_images)))
 
 
 def public_faces(

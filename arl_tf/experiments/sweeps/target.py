@@ -5,7 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config.conditions import PRIVACY_MEASURES, Condition, Outcome, check_conditions
+from arl_tf.config.conditions import (
+    PRIVACY_MEASURES,
+    SECOND_JUDGE,
+    Condition,
+    Outcome,
+    check_conditions,
+)
 from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UTILITY, is_known
 from arl_tf.experiments.sweeps.trials import FINISHED
 
@@ -73,8 +79,15 @@ def outcomes_of(
 
 
 def certain(figures: Record) -> Record:
-    """The figures that have an interval: a target is not met by one that nobody can vouch for."""
-    return {name: found for name, found in figures.items() if found["ci95"]}
+    """The figures that have an interval: a target is not met by one that nobody can vouch for.
+
+    The second judge's count by their value where they have none, for they only add to the first's.
+    """
+    return {
+        name: found
+        for name, found in figures.items()
+        if found["ci95"] or name in SECOND_JUDGE.values()
+    }
 
 
 def nearest_words(conditions: Sequence[Condition], judged: Sequence[Choice], tried: int) -> str:

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from arl_tf.models.pretrained import weight_files
+from arl_tf.models.pretrained import face_crop, weight_files
 
 # The square dlib's alignment cuts, as shares of the side of CelebA's centre square; measured.
-_FACE_TOP, _FACE_LEFT, _FACE_SIDE = 0.328, 0.191, 0.616
+_FACE_SQUARE = face_crop.Square(top=0.328, left=0.191, side=0.616)
 
 
 class DlibConvolution(NamedTuple):
@@ -57,14 +57,11 @@ def face_identity_network(image_size: int) -> keras.Model:
     Raises:
         ValueError: an image size below one pixel, or missing or altered weights.
     """
-    image = _image_input(image_size)
+    image = face_crop.image_input(image_size)
     chip_network = face_chip_network()
     chip_size = chip_network.input_shape[1]
-    rows = _resampling_matrix(image_size, _FACE_TOP, _FACE_SIDE, chip_size)
-    columns = _resampling_matrix(image_size, _FACE_LEFT, _FACE_SIDE, chip_size)
-    x = _matrix_product(image, rows, "bhwc,hp->bpwc", "crop_rows")
-    x = _matrix_product(x, columns, "bpwc,wq->bpqc", "crop_columns")
-    embedding = chip_network(x, training=False)
+    chip = face_crop.cropped(image, _FACE_SQUARE, chip_size)
+    embedding = chip_network(chip, training=False)
     return keras.Model(image, embedding, trainable=False, name="face_identity_dlib")
 
 
@@ -79,7 +76,7 @@ def face_chip_network() -> keras.Model:
         ValueError: missing or altered weights.
     """
     network = read_dlib_face_network(weight_files.verified_path(weight_files.DLIB_FACE_NETWORK))
-    chip = _image_input(network.chip_size)
+    chip = face_crop.image_input(network.chip_size)
     offset = [-mean / 256 for mean in network.mean_rgb]
     x = layers.Rescaling(255 / 256, offset=offset, dtype="float32", name="preprocess")(chip)
     stem, *units = network.convolutions
@@ -88,7 +85,7 @@ def face_chip_network() -> keras.Model:
     for unit, pair in enumerate(zip(units[::2], units[1::2], strict=True), start=1):
         x = _residual_unit(x, pair, f"unit{unit}")
     x = ops.mean(x, axis=(1, 2))
-    embedding = _matrix_product(x, network.embedding, "bc,ce->be", "embedding")
+    embedding = face_crop.matrix_product(x, network.embedding, "bc,ce->be", "embedding")
     return keras.Model(chip, embedding, trainable=False, name="dlib_resnet29")
 
 
@@ -225,12 +222,6 @@ def _skip_layer_state(stream: _Stream, *, lowest: bool) -> None:
         stream.integer()
 
 
-def _image_input(image_size: int) -> keras.KerasTensor:
-    if image_size < 1:
-        raise ValueError(f"image_size must be >= 1 pixel, got {image_size}.")
-    return keras.Input((image_size, image_size, 3), dtype="float32", name="image")
-
-
 def _convolution(
     x: keras.KerasTensor, convolution: DlibConvolution, name: str
 ) -> keras.KerasTensor:
@@ -269,32 +260,3 @@ def _zero_extended(x: keras.KerasTensor, shape: list[int]) -> keras.KerasTensor:
     """Pads with zeros at the end of each axis, as dlib does to add tensors of different shapes."""
     missing = [target - size for target, size in zip(shape, x.shape[1:], strict=True)]
     return ops.pad(x, [(0, 0), *((0, count) for count in missing)]) if any(missing) else x
-
-
-def _matrix_product(
-    x: keras.KerasTensor, matrix: np.ndarray, equation: str, name: str
-) -> keras.KerasTensor:
-    """Contracts one axis of x with a constant matrix, held as a frozen weight."""
-    axes, result = equation.split("->")
-    sizes = dict(zip(axes.replace(",", ""), (*x.shape, *matrix.shape), strict=True))
-    shape = [sizes[axis] for axis in result[1:]]
-    layer = layers.EinsumDense(
-        equation, shape, kernel_initializer="zeros", dtype="float32", name=name
-    )
-    y = layer(x)
-    layer.set_weights([matrix])
-    return y
-
-
-def _resampling_matrix(size: int, start: float, extent: float, samples: int) -> np.ndarray:
-    """Linear resampling of a part of an axis: [size, samples], each column summing to one.
-
-    `start` and `extent` are shares of the axis. Where it shrinks, the triangle widens to the step
-    between samples, which is the usual antialiasing. Beyond the edge the edge is repeated.
-    """
-    step = extent * size / samples
-    centres = start * size + (np.arange(samples) + 0.5) * step - 0.5
-    centres = np.clip(centres, 0.0, size - 1.0)
-    distances = np.abs(np.arange(size)[:, None] - centres[None, :])
-    triangle = np.maximum(0.0, 1.0 - distances / max(step, 1.0))
-    return (triangle / triangle.sum(axis=0)).astype("float32")

