@@ -275,12 +275,13 @@ def write_aside(path: pathlib.Path, content: bytes) -> None:
 
 
 def print_text(outcome: Outcome, options: argparse.Namespace) -> None:
-    """Prints attributes for people, the likeliest first."""
+    """Prints attributes for people: those decided to be there first, the likeliest first."""
     found = outcome.attributes.as_dicts() if outcome.attributes else []
-    for path, attributes in zip(outcome.photos, found, strict=False):
+    decided = outcome.attributes.decisions_as_dicts() if outcome.attributes else []
+    for path, attributes, decision in zip(outcome.photos, found, decided, strict=False):
         print(path)
-        for name, probability in sorted(attributes.items(), key=lambda item: -item[1]):
-            print(f"  {probability:6.1%}  {name}")
+        for name in sorted(attributes, key=lambda name: (not decision[name], -attributes[name])):
+            print(f"  {'yes' if decision[name] else 'no':3}  {attributes[name]:6.1%}  {name}")
     what = f"{len(outcome.photos)} code{'s' if len(outcome.photos) > 1 else ''}"
     if options.save_code:
         print(f"wrote {outcome.saved_bytes} bytes, {what}, to {options.save_code}")
@@ -292,10 +293,11 @@ def print_json(outcome: Outcome) -> None:
     """Prints the same as one JSON object."""
     nothing = [None] * len(outcome.photos)
     found = outcome.attributes.as_dicts() if outcome.attributes else nothing
+    decided = outcome.attributes.decisions_as_dicts() if outcome.attributes else nothing
     report = {
         "photos": [
-            {"photo": str(path), "attributes": attributes}
-            for path, attributes in zip(outcome.photos, found, strict=True)
+            {"photo": str(path), "attributes": attributes, "decisions": decisions}
+            for path, attributes, decisions in zip(outcome.photos, found, decided, strict=True)
         ],
         "unreadable": outcome.unreadable,
         "sent_bytes": outcome.sent_bytes,

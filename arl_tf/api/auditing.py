@@ -440,4 +440,5 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         {name: reference._report.per_image[name] for name in names},
         tuple(content["codes"]["shape"]),
         reference._report.identity,
+        reference._report.candidate_hits,
     )

@@ -10,7 +10,9 @@ from absl import logging
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import attack_runs, attack_store, content, learning_curve, yardsticks
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
+from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
     UTILITY_NOISE,
@@ -18,10 +20,10 @@ from arl_tf.auditing.evidence_collection import (
     on_task_output,
     with_task_head,
 )
-from arl_tf.auditing.identity import findings
+from arl_tf.auditing.identity import combining, findings
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
-from arl_tf.auditing.identity.spaces import identity_spaces
+from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
 from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
@@ -45,6 +47,7 @@ class AuditReport:
         names: N image names.
         test_hash: of the names.
         identity: network -> attack on identity from the code -> measure -> float64 [N].
+        candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
     """
 
     content: dict[str, Any]
@@ -57,6 +60,7 @@ class AuditReport:
     identity: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]] = dataclasses.field(
         default_factory=dict
     )
+    candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def audit(
@@ -82,6 +86,9 @@ def audit(
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    decisions = context.decisions or fit_decisions(
+        images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+    )
     evidence = collect(
         settings,
         images,
@@ -101,8 +108,8 @@ def audit(
         evidence, identity_features=reconstruction.identity_features(judges)
     )
     store = open_store(settings, images, rows, sealed, context)
-    tasks = attack(settings, evidence, store)
     spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    tasks = attack(settings, evidence, store, spaces)
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
     curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     sealed.unseal()
@@ -136,21 +143,39 @@ def audit(
             predictions, spaces.original_directions(originals), originals.identities
         ),
         fitted_head=subject.task_output is not context.subject.task_output,
+        candidates=match.match(
+            settings,
+            subject,
+            evidence,
+            sealed[rows.target],
+            images.identities[rows.target],
+            rows.target,
+            images.identities[rows.attacker] if images.identities_known else None,
+        ),
         provenance=context.provenance,
+        decisions=decisions,
     )
     return report_of(found, store, others, sealed[rows.target])
 
 
 def attack(
-    settings: AuditSettings, evidence: Evidence, store: AttackStore
+    settings: AuditSettings, evidence: Evidence, store: AttackStore, spaces: IdentitySpaces
 ) -> list[attack_runs.Task]:
-    """Lets the attackers at the codes and at the task output alone; the attacks that were run."""
+    """Lets the attackers at the codes and at the task output alone; the attacks that were run.
+
+    Attackers that combine others' pictures belong to every level; --attackers leaves them out.
+    """
     tasks = attack_runs.planned(
         settings.audit, settings.audit_seeds, settings.seed, evidence, settings.attacker_names
     )
     outputs = evidence.task_outputs and on_task_output(evidence)
     attack_runs.run_attacks(tasks, evidence, outputs, settings.attacker, store)
-    return tasks
+    if settings.attacker_names:
+        return tasks
+    options = dataclasses.replace(settings.attacker, seed=settings.seed)
+    # A network of the attacker's own chooses; with one network it is the judge's, too.
+    combiners = combining.combiners_of(spaces.directions, judged=len(spaces.names) == 1)
+    return tasks + combining.combine(tasks, evidence, outputs, combiners, options, store)
 
 
 def open_store(
@@ -210,6 +235,7 @@ def report_of(
         names=names,
         test_hash=names_hash(names),
         identity=found.identity.on(CODE),
+        candidate_hits=found.candidates.hits,
     )
 
 

@@ -12,6 +12,7 @@ from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, utility
+from arl_tf.metrics.decisions import calibration_error, undecided
 from arl_tf.metrics.reconstruction import MEASURES
 
 
@@ -136,9 +137,23 @@ def describe_utility(found: Measurements) -> dict[str, Any]:
     """The report's `utility`; undefined without labels or a task head."""
     rows, logits = found.rows.utility, found.utility_logits
     if logits is None or not found.images.attribute_names:
-        means = ("mean_mcc", "mean_mcc_two_classes", "accuracy", "roc_auc")
+        means = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
         nothing = {name: utility.estimate(None) for name in means}
-        return {**nothing, "attributes": {}, "undefined_mcc": [], "one_class": []}
-    return utility.measure_utility(
-        logits, found.images.attributes[rows], found.images.attribute_names, found.weights(rows)
+        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
+        return {**nothing, **lists, "thresholds": {}, "calibration": None}
+    labels, names = found.images.attributes[rows], found.images.attribute_names
+    measured = utility.measure_utility(
+        logits, labels, names, found.weights(rows), found.utility_thresholds
     )
+    chosen = found.decisions or undecided(len(names))
+    return {
+        **measured,
+        "thresholds": chosen.as_json(names)["thresholds"],
+        "calibration": {
+            "temperature": chosen.temperature,
+            "error": calibration_error(chosen.probability(logits), labels),
+            "error_uncalibrated": calibration_error(
+                undecided(len(names)).probability(logits), labels
+            ),
+        },
+    }

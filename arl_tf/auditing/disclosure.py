@@ -7,7 +7,9 @@ import numpy as np
 
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise
+from arl_tf.auditing.candidates import match
 from arl_tf.auditing.measurements import Measurements
+from arl_tf.auditing.remarks import comparable_candidates
 from arl_tf.metrics import linkage, probes, utility
 from arl_tf.models import capacity
 
@@ -28,6 +30,7 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "linkage": linked,
         "attribute_probe": describe_attribute_probe(found),
         "identity_probe": describe_identity_probe(found),
+        "candidate_match": describe_candidates(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
         "noisy": is_noisy(found),
@@ -51,21 +54,29 @@ def is_noisy(found: Measurements) -> bool:
 
 
 def describe_bits(found: Measurements) -> dict[str, Any]:
-    """How many bits a code carries: at most, and as it is used.
+    """How many bits the codes of a photo carry: at most, and as they are used.
 
-    The ceiling is the least of what bounds it: float32's own 32 bits a value, levels, noise.
+    The ceiling is the least of what bounds it: float32's own 32 bits a value, levels, noise. Where
+    attackers get n codes of each photo (--codes_per_photo) it is that of n codes: without noise all
+    n are the same.
     """
     subject, values = found.subject, int(np.prod(found.evidence.target_codes.shape[1:]))
-    ceilings = {"32-bit numbers": 32.0 * values}
-    for levels in filter(None, (subject.levels, subject.channel.levels)):
-        ceilings[f"{levels} levels"] = capacity.quantised_bits(values, levels)
+    codes = found.settings.codes_per_photo
+    # How many of them are different as they leave, and as they come from the encoder.
+    sent = codes if is_noisy(found) else 1
+    encoded = codes if subject.signal_share is not None else 1
+    ceilings = {"32-bit numbers": 32.0 * values * sent}
+    for levels, times in ((subject.channel.levels, sent), (subject.levels, encoded)):
+        if levels:
+            ceilings[f"{levels} levels"] = times * capacity.quantised_bits(values, levels)
     if subject.signal_share is not None:
-        ceilings["noise"] = capacity.noisy_bits(subject.signal_share)
+        ceilings["noise"] = capacity.noisy_bits(subject.signal_share, codes=codes)
     if subject.channel.noise and subject.levels:
         # The channel limits what is noisy already. Levels alone bound the code before its noise.
         share = np.full(values, 1 / (1 + subject.channel.noise**2))
         outermost = capacity.outermost_level(subject.levels)
-        ceilings["the channel's noise"] = capacity.noisy_bits(share, limit=outermost)
+        bits = capacity.noisy_bits(share, outermost, codes // encoded)
+        ceilings["the channel's noise"] = encoded * bits
     bound = min(ceilings, key=ceilings.get)
     return {
         "capacity_bits": ceilings[bound],
@@ -84,7 +95,9 @@ def rate_bits(found: Measurements) -> float | None:
     if subject.signal_share is not None:
         signals = subject.signal(np.asarray(found.images.images[rows]))
         inside = np.clip(signals, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
-        return capacity.gaussian_rate_bits(inside, subject.signal_share)
+        return capacity.gaussian_rate_bits(
+            inside, subject.signal_share, found.settings.codes_per_photo
+        )
     # Noise on its way leaves nothing of a code's levels to count.
     if subject.levels and not subject.channel.noise:
         return capacity.entropy_bits(found.evidence.pairs.codes[: len(rows)])
@@ -145,6 +158,14 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
 def mean_units(noise: CodeNoise, count: int, name: str) -> dict[str, Any]:
     """The first public images' mean codes in units of their noise, and what noise they lack."""
     return {name: noise.in_units(noise.public_means[:count]), "lacking": 1 - noise.remaining}
+
+
+def describe_candidates(found: Measurements) -> dict[str, Any]:
+    """Is a code of this photo? Beside the same from the task output and an unprotected code."""
+    reference = None
+    if found.reference and comparable_candidates(found):
+        reference = found.reference.candidate_hits
+    return match.describe(found.candidates, reference, found.weights(found.rows.target))
 
 
 def describe_attribute_probe(found: Measurements) -> dict[str, Any]:

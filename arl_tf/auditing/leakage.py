@@ -22,6 +22,8 @@ MEASURES_VERSION = 2
 REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
 # What keys of attacks on identity begin with in MEASURES_FILE.
 IDENTITY = "identity_attacks"
+# Before the names of candidates' hits in that file; no attack has such a name.
+CANDIDATES = "candidates:"
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -36,12 +38,14 @@ class Reference:
         code_shape: of its codes.
         identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
             older versions.
+        candidate_hits: see `candidates.match.CandidateMatch`; empty in older audits.
     """
 
     workdir: str
     per_attack: PerImage
     code_shape: tuple[int, ...]
     identity: Mapping[str, PerImage] = dataclasses.field(default_factory=dict)
+    candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def worst_attacks(per_attack: PerImage) -> dict[str, str]:
@@ -217,11 +221,14 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
         }
         code_shape = tuple(saved["code_shape"].tolist())
         identity = identity_measures(saved)
+        candidate_hits = {
+            key.removeprefix(CANDIDATES): saved[key] for key in saved if key.startswith(CANDIDATES)
+        }
     if measured_on != test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape, identity)
+    return Reference(workdir, per_attack, code_shape, identity, candidate_hits)
 
 
 def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
@@ -242,6 +249,7 @@ def save_measures(
     test_hash: str,
     code_shape: Sequence[int],
     identity: Mapping[str, PerImage] | None = None,
+    candidate_hits: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
@@ -255,6 +263,7 @@ def save_measures(
         for attack, measures in attacks.items()
         for measure, values in measures.items()
     }
+    arrays |= {CANDIDATES + name: values for name, values in (candidate_hits or {}).items()}
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
         unfinished,

@@ -9,6 +9,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
+from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.leakage import Reference
@@ -17,6 +18,7 @@ from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import measures
+from arl_tf.metrics.decisions import Decisions, halves_thresholds
 from arl_tf.metrics.reconstruction import Originals
 
 
@@ -43,7 +45,9 @@ class Measurements:
             identity.
         identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
+        candidates: how often the right candidate photo was found.
         provenance: facts for the report.
+        decisions: thresholds and temperature of the task head; None without one.
     """
 
     settings: AuditSettings
@@ -63,7 +67,9 @@ class Measurements:
     public_embeddings: np.ndarray
     identity: IdentityFindings
     fitted_head: bool
+    candidates: CandidateMatch
     provenance: Mapping[str, Any]
+    decisions: Decisions | None = None
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
         """Bootstrap resamples of the people on some rows; float64 [R, n]."""
@@ -79,6 +85,21 @@ class Measurements:
         if self.subject.task_output is None:
             return None
         return self.subject.task_output(self.utility_codes)
+
+    @functools.cached_property
+    def utility_thresholds(self) -> np.ndarray:
+        """Thresholds of `utility_logits`, float32 [A] or [n, A]; 0 where none were chosen.
+
+        On the images that thresholds are chosen on, those of a person are chosen on others.
+        """
+        if self.decisions is None:
+            return np.zeros(self.utility_logits.shape[1], np.float32)
+        if self.settings.audit_split == "test":
+            return self.decisions.thresholds
+        rows = self.rows.utility
+        return halves_thresholds(
+            self.utility_logits, self.images.attributes[rows], self.images.identities[rows]
+        )
 
     def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
         """Attack -> measure -> float64 [N], of those on the code or on the task output alone."""

@@ -54,6 +54,11 @@ def warnings(
             f" {found.evidence.target_codes.shape[1:]}: the leakage compares codes of different"
             " sizes."
         )
+    if reference is not None and not comparable_candidates(found):
+        said.append(
+            "The audit of the reference does not tell how often candidate photos are found by its"
+            " codes. Audit it again for these figures (--stages=audit --overwrite)."
+        )
     count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
         said.append(
@@ -79,6 +84,12 @@ def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
         f"These attackers were not told the noise of the codes, so their figures are too low:"
         f" {', '.join(untold)}."
     ]
+
+
+def comparable_candidates(found: Measurements) -> bool:
+    """Whether the reference's audit compared the same candidate photos with its codes."""
+    hits = found.reference.candidate_hits
+    return bool(hits) and all(len(of) == len(found.candidates.rows) for of in hits.values())
 
 
 def shared_with_test(found: Measurements) -> SharedPhotos:

@@ -58,7 +58,9 @@ def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
     rows = found.rows.utility
     if found.utility_logits is not None and found.images.attribute_names:
         values["mean_mcc"] = utility.resampled_mean_mcc(
-            found.utility_logits, found.images.attributes[rows], found.weights(rows)
+            found.utility_logits - found.utility_thresholds,
+            found.images.attributes[rows],
+            found.weights(rows),
         )
     return values
 

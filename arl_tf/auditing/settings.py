@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.metrics.decisions import Decisions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,8 @@ class AuditContext:
         store_dir: of finished attacks.
         other_images: uint8 [N, S, S, 3] of another data set, for some attackers; None without.
         provenance: facts for the report.
+        decisions: thresholds and temperature of the subject's task head; None: the audit chooses
+            them on X1's validation part.
     """
 
     subject: AuditedEncoder
@@ -67,3 +70,4 @@ class AuditContext:
     store_dir: pathlib.Path
     other_images: np.ndarray | None
     provenance: Mapping[str, Any]
+    decisions: Decisions | None = None

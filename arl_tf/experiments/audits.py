@@ -11,8 +11,10 @@ from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
+from arl_tf.experiments import decisions
 from arl_tf.experiments.experiment import Experiment, load_other_images
 from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.metrics.decisions import Decisions
 from arl_tf.models.pretrained.perceptual import perceptual_features
 from arl_tf.report import report_files, tensorboard
 from arl_tf.utils import revision
@@ -103,7 +105,15 @@ def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: boo
             **revision.provenance(),
             "settings": config.stage_settings("audit"),
         },
+        decisions=own_decisions(experiment, subject),
     )
+
+
+def own_decisions(experiment: Experiment, subject: AuditedEncoder) -> Decisions | None:
+    """The run's decisions; None for other encoders, and behind a channel, which changes logits."""
+    if experiment.config.is_external or not subject.channel.is_identity:
+        return None
+    return decisions.of_run(experiment, subject)
 
 
 def features(config: Config):

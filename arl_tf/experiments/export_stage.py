@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from absl import logging
 
+from arl_tf.auditing.channel import Channel
 from arl_tf.config.conditions import Figures, parse_conditions, report_figures
 from arl_tf.config.settings import Config, comma_separated
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
-from arl_tf.experiments import audits, gate, run_directory
+from arl_tf.experiments import audited_encoders, audits, decisions, gate, run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.exporting import build, manifest
@@ -56,6 +57,9 @@ def run(experiment: Experiment) -> None:
             len(experiment.parts.private_train),
             photographs=audits.photographs(config),
         ),
+        decisions=decisions.of_run(
+            experiment, audited_encoders.trained_subject(config, files, Channel())
+        ),
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 
@@ -95,7 +99,13 @@ def reference_figures(content: Mapping[str, Any] | None) -> Figures | None:
     folder = RunDirectory(pathlib.Path(content["reference"]["workdir"])).audit("test")
     if not (folder / report_files.REPORT_JSON).exists():
         return None
-    return report_figures(report_files.read_content(folder))
+    content = report_files.read_content(folder)
+    if "mean_mcc_at_0" not in content["utility"]:
+        raise ValueError(
+            f"{folder / report_files.REPORT_JSON}: the mean MCC is that of thresholds of 0, by an"
+            " older version of arl_tf; audit the reference again (--overwrite)."
+        )
+    return report_figures(content)
 
 
 def proof_of(images: ImageSet, parts: Splits, calibration_images: int) -> Proof:

@@ -50,6 +50,11 @@ class RunDirectory:
         return self.root / "metrics.jsonl"
 
     @property
+    def decisions(self) -> pathlib.Path:
+        """Thresholds and temperature of the trained task head, and the encoder that they are of."""
+        return self.root / "decisions.json"
+
+    @property
     def checkpoints(self) -> pathlib.Path:
         """Training state, and the trained players as .keras files."""
         return self.root / "checkpoints"

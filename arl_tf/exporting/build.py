@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
+from arl_tf.metrics.decisions import Decisions, undecided
 from arl_tf.metrics.equivalence import ExportError as ExportError
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
@@ -58,6 +59,7 @@ def export_models(
     gate: Mapping[str, Any] | None = None,
     trained_on: Mapping[str, Any] | None = None,
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
+    decisions: Decisions | None = None,
 ) -> ExportResult:
     """Writes the next version of both models.
 
@@ -74,6 +76,7 @@ def export_models(
         gate: what the privacy gate found, for the manifest; None where there was none.
         trained_on: of `manifest.training_data`, for the manifest; None where it is not known.
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
+        decisions: thresholds and temperature of the task head; None: 0 and 1.
 
     Raises:
         ValueError: the models, names, samples or facts don't fit together; nothing was written.
@@ -82,38 +85,65 @@ def export_models(
     """
     check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
-    files = tuple(tflite.file_path(precision) for precision in precisions)
+    decisions = decisions or undecided(len(attribute_names))
     unfinished = publishing.unfinished_folders(export_dir)
     with told_as_export_error(export_dir), unfinished as (built, replaced):
         version = publishing.next_version(export_dir / "saved_model")
         folders = version_folders(version)
         errors = build_saved_models(
-            encoder, task_head, image_size, attribute_names, proof.samples, built, folders
+            encoder,
+            task_head,
+            image_size,
+            attribute_names,
+            proof.samples,
+            built,
+            folders,
+            decisions,
         )
         figures = tflite.write_files(encoder, task_head, proof, built, precisions)
         content = {
             **manifest.describe_models(version, attribute_names, image_size, encoder),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
+            "decisions": decisions.as_json(attribute_names),
             "gate": gate,
             "trained_on": trained_on and dict(trained_on),
             "provenance": dict(provenance),
             "files": publishing.describe_files(built),
         }
         (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-        publishing.publish(
-            [*folders.values(), *files, MANIFEST],
-            gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
-            built=built,
-            replaced=replaced,
-            export_dir=export_dir,
-        )
+        publish(precisions, folders, built, replaced, export_dir)
+    return result_of(export_dir, version, precisions, content["parity"])
+
+
+def publish(
+    precisions: Sequence[str],
+    folders: Mapping[str, pathlib.Path],
+    built: pathlib.Path,
+    replaced: pathlib.Path,
+    export_dir: pathlib.Path,
+) -> None:
+    """Renames all that was built into place; files of other precisions go."""
+    publishing.publish(
+        [*folders.values(), *map(tflite.file_path, precisions), MANIFEST],
+        gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
+        built=built,
+        replaced=replaced,
+        export_dir=export_dir,
+    )
+
+
+def result_of(
+    export_dir: pathlib.Path, version: int, precisions: Sequence[str], parity: dict[str, Any]
+) -> ExportResult:
+    """Where the parts of a finished export lie."""
+    folders = version_folders(version)
     return ExportResult(
         encoder_dir=export_dir / folders["encoder"],
         task_head_dir=export_dir / folders["task_head"],
-        tflite_files=tuple(export_dir / path for path in files),
+        tflite_files=tuple(export_dir / tflite.file_path(name) for name in precisions),
         manifest_path=export_dir / MANIFEST,
         version=version,
-        parity=content["parity"],
+        parity=parity,
     )
 
 
@@ -144,6 +174,7 @@ def build_saved_models(
     samples: np.ndarray,
     built: pathlib.Path,
     folders: Mapping[str, pathlib.Path],
+    decisions: Decisions,
 ) -> dict[str, float]:
     """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
     batches = saved_models.keras_outputs(encoder, task_head, samples)
@@ -154,11 +185,12 @@ def build_saved_models(
         encoder.output_shape[1:],
         attribute_names,
         task_head_dir,
+        decisions=decisions,
         encoder_sha256=weights_hash(encoder),
     )
     errors = {
         **saved_models.encoder_differences(encoder_dir, batches, encoder),
-        **saved_models.task_head_differences(task_head_dir, batches),
+        **saved_models.task_head_differences(task_head_dir, batches, decisions),
     }
     warmup.write_requests(
         encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import tensorflow as tf
 from arl_tf.data import image_sets
 from arl_tf.data.pictures import decoding
 from arl_tf.metrics import equivalence
+from arl_tf.metrics.decisions import Decisions, undecided
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
@@ -163,17 +165,23 @@ def save_task_head(
     attribute_names: Sequence[str],
     path: pathlib.Path,
     *,
+    decisions: Decisions | None = None,
     encoder_sha256: str = "",
 ) -> None:
-    """Writes the task head's SavedModel; its asset attributes.txt has an attribute name a line.
+    """Writes the task head's SavedModel.
 
-    `serving_default`: `code` float32 [N, *code_shape] -> `logits`, `probability` float32 [N, A].
+    Its asset attributes.txt has an attribute name a line; decisions.json has the thresholds and the
+    temperature (`Decisions.as_json`); None: thresholds of 0 and a temperature of 1.
+
+    `serving_default`: `code` float32 [N, *code_shape] -> `logits`, `probability` float32 [N, A],
+    `decision` bool [N, A].
     `read_bytes`: `code_bytes` string [N], as `code_to_bytes` gives them -> the same.
     ENCODER_MARK with `encoder_sha256`, where that is given: the same as `serving_default`; by it
     clients see whose codes the task head reads.
     """
     module = tf.Module(name="task_head")
     module.model_variables = [variable.value for variable in task_head.variables]
+    decisions = decisions or undecided(len(attribute_names))
 
     @tf.function(
         autograph=False,
@@ -181,7 +189,11 @@ def save_task_head(
     )
     def classify(code):
         logits = task_head(code, training=False)
-        return {"logits": logits, "probability": tf.sigmoid(logits)}
+        return {
+            "logits": logits,
+            "probability": tf.sigmoid(logits / decisions.temperature),
+            "decision": logits > decisions.thresholds,
+        }
 
     @tf.function(
         autograph=False, input_signature=[tf.TensorSpec((None,), tf.string, name="code_bytes")]
@@ -190,16 +202,23 @@ def save_task_head(
         return classify(bytes_to_code(code_bytes, code_shape))
 
     module.classify, module.read_bytes = classify, read_bytes
-    asset = path.parent / "attributes.txt"
-    asset.parent.mkdir(parents=True, exist_ok=True)
-    asset.write_text("".join(f"{name}\n" for name in attribute_names), encoding="utf-8")
-    module.attributes = tf.saved_model.Asset(str(asset))
+    assets = {
+        "attributes.txt": "".join(f"{name}\n" for name in attribute_names),
+        "decisions.json": json.dumps(decisions.as_json(attribute_names), indent=2) + "\n",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, text in assets.items():
+        (path.parent / name).write_text(text, encoding="utf-8")
+    module.attributes, module.decisions = (
+        tf.saved_model.Asset(str(path.parent / name)) for name in assets
+    )
     signatures = {"serving_default": classify, "read_bytes": read_bytes}
     if encoder_sha256:
         signatures[f"{ENCODER_MARK}{encoder_sha256}"] = classify
     tf.saved_model.save(module, str(path), signatures=signatures)
-    # The SavedModel has its own copy.
-    asset.unlink()
+    # The SavedModel has its own copies.
+    for name in assets:
+        (path.parent / name).unlink()
 
 
 def save_attacker(attacker: keras.Model, path: pathlib.Path) -> None:
@@ -257,14 +276,20 @@ def encoder_differences(
     return errors
 
 
-def task_head_differences(path: pathlib.Path, batches: Mapping[str, Batch]) -> dict[str, float]:
-    """Compares both signatures of a saved task head with the Keras logits of the same codes."""
+def task_head_differences(
+    path: pathlib.Path, batches: Mapping[str, Batch], decisions: Decisions
+) -> dict[str, float]:
+    """Compares both signatures of a saved task head with the Keras logits of the same codes.
+
+    Decisions are compared with those by the saved model's own logits: one on a threshold may fall
+    to either side by rounding.
+    """
     errors = {}
     with cpu():
         signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             code = tf.constant(batch.codes)
-            probability = tf.sigmoid(batch.logits).numpy()
+            probability = decisions.probability(batch.logits)
             for prefix, outputs in (
                 ("", signatures["serving_default"](code=code)),
                 ("read_bytes_", signatures["read_bytes"](code_bytes=code_to_bytes(code))),
@@ -273,6 +298,11 @@ def task_head_differences(path: pathlib.Path, batches: Mapping[str, Batch]) -> d
                     errors[f"{prefix}{output}_{name}"] = difference(
                         outputs[output], expected, f"task head's {prefix}{output}"
                     )
+                errors[f"{prefix}decision_{name}"] = difference(
+                    tf.cast(outputs["decision"], tf.float32),
+                    decisions.decide(outputs["logits"].numpy()).astype(np.float32),
+                    f"task head's {prefix}decision",
+                )
     return errors
 
 

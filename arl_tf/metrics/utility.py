@@ -18,37 +18,47 @@ def estimate(value: float | None, resampled: np.ndarray | None = None) -> dict[s
 
 
 def measure_utility(
-    logits: np.ndarray, attributes: np.ndarray, names: tuple[str, ...], weights: np.ndarray
+    logits: np.ndarray,
+    attributes: np.ndarray,
+    names: tuple[str, ...],
+    weights: np.ndarray,
+    thresholds: np.ndarray | float = 0.0,
 ) -> dict[str, Any]:
     """The report's `utility` section.
 
     Args:
-        logits: float32 [N, A]; an attribute is predicted where its logit is > 0.
+        logits: float32 [N, A]; an attribute is predicted where its logit is above its threshold.
         attributes: {0, 1} [N, A].
         names: A names.
         weights: float [R, N], bootstrap resamples.
+        thresholds: float [A], or [N, A] where images have thresholds of their own.
 
     Returns:
-        mean_mcc, accuracy and roc_auc, each {"value", "ci95"}; `attributes`: name -> mcc, accuracy,
-        positives; `undefined_mcc`: attributes whose MCC is undefined (actual or predicted values
-        are of one class only) and counts as 0 in mean_mcc; `one_class`: those of them whose actual
-        values are of one class, of which these images can tell nothing; `mean_mcc_two_classes`:
-        mean_mcc without those.
+        mean_mcc, accuracy and roc_auc, each {"value", "ci95"}, and mean_mcc_at_0 with thresholds of
+        0; `attributes`: name -> mcc, mcc_at_0, accuracy, positives; `undefined_mcc`: attributes
+        whose MCC is undefined (actual or predicted values are of one class only) and counts as 0 in
+        mean_mcc; `one_class`: those of them whose actual values are of one class, of which these
+        images can tell nothing; `mean_mcc_two_classes`: mean_mcc without those.
     """
-    counts = measures.confusion_counts(logits > 0, attributes)
-    total = counts.sum(axis=0)
-    per_attribute = measures.matthews_correlation(total)
+    margins = logits - thresholds
+    counts = measures.confusion_counts(margins > 0, attributes)
+    per_attribute = measures.matthews_correlation(counts.sum(axis=0))
+    at_0 = measures.confusion_counts(logits > 0, attributes).sum(axis=0)
+    mcc_at_0 = measures.matthews_correlation(at_0)
     num_images = len(attributes)
     correct = counts[..., 0] + counts[..., 3]
     positives = attributes.sum(axis=0)
-    predicted = (logits > 0).sum(axis=0)
+    predicted = (margins > 0).sum(axis=0)
     one_class = positives % num_images == 0
     undefined = one_class | (predicted % num_images == 0)
     mean_mcc = estimate(
-        float(per_attribute.mean()), resampled_mean_mcc(logits, attributes, weights)
+        float(per_attribute.mean()), resampled_mean_mcc(margins, attributes, weights)
     )
     return {
         "mean_mcc": mean_mcc,
+        "mean_mcc_at_0": estimate(
+            float(mcc_at_0.mean()), resampled_mean_mcc(logits, attributes, weights)
+        ),
         "mean_mcc_two_classes": over_fewer(mean_mcc, len(names), int(one_class.sum())),
         "accuracy": estimate(
             float(correct.mean()), measures.weighted_means(correct.mean(axis=1), weights)
@@ -57,6 +67,7 @@ def measure_utility(
         "attributes": {
             name: {
                 "mcc": float(per_attribute[column]),
+                "mcc_at_0": float(mcc_at_0[column]),
                 "accuracy": float(correct[:, column].mean()),
                 "positives": int(positives[column]),
             }
@@ -85,10 +96,13 @@ def over_fewer(mean: Mapping[str, Any], count: int, zeros: int) -> dict[str, Any
 
 
 def resampled_mean_mcc(
-    logits: np.ndarray, attributes: np.ndarray, weights: np.ndarray
+    margins: np.ndarray, attributes: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Mean MCC in each bootstrap resample, float64 [R]; arguments as of `measure_utility`."""
-    counts = measures.confusion_counts(logits > 0, attributes)
+    """Mean MCC in each bootstrap resample, float64 [R].
+
+    `margins` float [N, A] are logits less their thresholds; the rest is as of `measure_utility`.
+    """
+    counts = measures.confusion_counts(margins > 0, attributes)
     num_images, num_attributes = attributes.shape
     resampled = (weights @ counts.reshape(num_images, -1)).reshape(-1, num_attributes, 4)
     return measures.matthews_correlation(resampled).mean(axis=1)

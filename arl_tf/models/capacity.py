@@ -1,6 +1,7 @@
 """How many bits a code can carry at most, whatever the attacker.
 
 A bound on the information in a code bounds what any attacker, known or unknown, can take from it.
+It is information, not anonymity: 33 bits single out one person among all people.
 """
 
 import math
@@ -38,18 +39,20 @@ def packed_bytes(num_values: int, levels: int) -> int:
     return math.ceil(num_values * math.ceil(math.log2(levels)) / 8)
 
 
-def noisy_bits(signal_share: np.ndarray, limit: float = SIGNAL_LIMIT) -> float:
+def noisy_bits(signal_share: np.ndarray, limit: float = SIGNAL_LIMIT, codes: int = 1) -> float:
     """Bits that pass through Gaussian noise at most, whatever the signal.
 
     The values are limited to +-`limit`, so each one's power is at most limit^2, and the sum of the
     Gaussian channels' capacities, 0.5 log2(1 + power / noise), is above what any code can carry.
+    Of n codes of one photo the mean tells all of the signal, with 1 / n of the noise's variance.
 
     Args:
         signal_share: float in [0, 1) of any shape: the share of the variance that is signal.
         limit: largest absolute value of the signal.
+        codes: n.
     """
     share = np.asarray(signal_share, np.float64)
-    return float((0.5 * np.log2(1 + limit**2 * share / (1 - share))).sum())
+    return float((0.5 * np.log2(1 + codes * limit**2 * share / (1 - share))).sum())
 
 
 def entropy_bits(codes: np.ndarray) -> float:
@@ -69,16 +72,17 @@ def entropy_bits(codes: np.ndarray) -> float:
     return float(total)
 
 
-def gaussian_rate_bits(signals: np.ndarray, signal_share: np.ndarray) -> float:
+def gaussian_rate_bits(signals: np.ndarray, signal_share: np.ndarray, codes: int = 1) -> float:
     """Bits that really pass through the noise, at most, given how signals vary.
 
     Each value's information is below that of a Gaussian of the same variance, and the code's is
-    below the sum over its values.
+    below the sum over its values. Of n codes of one photo as in `noisy_bits`.
 
     Args:
         signals: float [N, ...], codes before the noise.
         signal_share: float in [0, 1) of a code's shape.
+        codes: n.
     """
     share = np.asarray(signal_share, np.float64)
-    ratio = np.asarray(signals, np.float64).var(axis=0) * share / (1 - share)
+    ratio = codes * np.asarray(signals, np.float64).var(axis=0) * share / (1 - share)
     return float((0.5 * np.log2(1 + ratio)).sum())

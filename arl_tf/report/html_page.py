@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import identity_words, plots, summary
+from arl_tf.report import candidates, identity_words, plots, summary
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
-from arl_tf.report.verdict import sentences
+from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
+    PERSON_BITS,
     YARDSTICK_NAMES,
     always_same,
     attack_notes,
@@ -30,6 +31,7 @@ from arl_tf.report.wording import (
     one_class_words,
     percent,
     reading,
+    threshold_words,
     training_gaps,
 )
 
@@ -73,8 +75,13 @@ def render(
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
         mean_mcc=mean_mcc(content["utility"]),
+        thresholds=threshold_words(content["utility"]),
         left_out=one_class_words(content["utility"]),
         always_same=always_same(content["utility"]),
+        codes_words=codes_words(content),
+        person_bits=PERSON_BITS,
+        candidate_rows=list(candidates.table(content)),
+        candidate_columns=candidates.COLUMNS.values(),
         wall=wall,
         attacks_by_reading=attacks_by_reading(content),
         readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),

@@ -15,6 +15,7 @@ from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.report import scale
 from arl_tf.report.wording import (
     MEASURE_NAMES,
+    PERSON_BITS,
     YARDSTICK_NAMES,
     format_estimate,
     percent,
@@ -88,6 +89,7 @@ def bits_scale(content: Mapping[str, Any]) -> str:
         "this code as it is used": codes["rate_bits"],
         "the task output": codes["task_output_bits"],
         "its yes/no decisions": codes["task_decision_bits"],
+        "one person among all people": float(PERSON_BITS),
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))

@@ -66,6 +66,7 @@ def write_report(
         report.test_hash,
         content["codes"]["shape"],
         report.identity,
+        report.candidate_hits,
     )
     save_resamples(report.resamples, folder / RESAMPLES)
     save_reconstructions(report, folder / RECONSTRUCTIONS)

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report import identity_words
+from arl_tf.report import candidates, identity_words
 from arl_tf.report.wording import MISSING, YARDSTICK_NAMES, is_photographs, yardstick
 
 Estimate = Mapping[str, Any]
@@ -37,10 +37,11 @@ class Row:
 
 
 def summary_rows(content: Mapping[str, Any]) -> list[Row]:
-    """The rows in order: picture, person, linkage, known people, other attributes, the task."""
+    """The rows in order: picture, person, photo, linkage, known people, attributes."""
     rows = [picture_row(content), person_row(content)]
     if identity_words.networks(content):
         rows.append(embedding_row(content))
+    rows += candidate_rows(content)
     rows.append(linkage_row(content))
     codes = content["codes"]
     if codes["identity_probe"]:
@@ -108,6 +109,23 @@ def embedding_row(content: Mapping[str, Any]) -> Row:
         "" if chance is None else f"a guess: {100 * chance:.1f} %",
         is_share=True,
     )
+
+
+def candidate_rows(content: Mapping[str, Any]) -> list[Row]:
+    """Whether a code is of a photo at hand; no row where that was not measured."""
+    found = candidates.summary_figures(content)
+    if found is None:
+        return []
+    count = content["codes"]["candidate_match"]["candidates"]
+    return [
+        Row(
+            f"confirm a photo at hand: pick it by a code from {count:,} candidate photos",
+            "share of the cases in which the right photo comes first",
+            *found[0],
+            found[1],
+            is_share=True,
+        )
+    ]
 
 
 def three(content: Mapping[str, Any], measure: str) -> tuple[Estimate, Estimate, Estimate]:

@@ -55,7 +55,9 @@ def utility_lines(utility: Mapping[str, Any]) -> list[str]:
         for key, words in (("accuracy", "accuracy"), ("roc_auc", "ROC AUC"))
     ]
     left_out = one_class_words(utility)
-    return [f"Utility: {', '.join(figures)}", *([left_out] if left_out else [])]
+    at_0 = utility.get("mean_mcc_at_0", {}).get("value")
+    thresholds = [] if at_0 is None else [f"With thresholds of 0: mean MCC {at_0:.3f}"]
+    return [f"Utility: {', '.join(figures)}", *thresholds, *([left_out] if left_out else [])]
 
 
 def width(measure: str) -> int:

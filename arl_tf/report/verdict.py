@@ -6,7 +6,7 @@ from typing import Any
 from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
-from arl_tf.report import scale
+from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
@@ -52,6 +52,7 @@ def verdict(content: Mapping[str, Any]) -> str:
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
     said = [picture_words(content), rank_words(content), finding_words(content)]
+    said.append(candidates.words(content, codes_words(content)))
     said += [leakage_words(content), scale_words(content), judges_words(content)]
     said.append(candidates_missing_words(content))
     said += untold(content)
@@ -197,7 +198,8 @@ def grade_of(content: Mapping[str, Any]) -> str:
 
 def has_candidates(content: Mapping[str, Any]) -> bool:
     """Whether the audit says how well a candidate photo can be confirmed."""
-    return bool(content["codes"].get("candidate_match"))
+    found = candidates.candidate_match(content)
+    return bool(found) and candidates.value_of(found["exact"], "code") is not None
 
 
 def scale_words(content: Mapping[str, Any]) -> str:

@@ -23,6 +23,8 @@ YARDSTICK_NAMES = {
     "blurred_copy": "a photo and its blurred copy",
 }
 RETRIEVAL = "retrieval"
+# 2^33 is more than the 8.2 billion people who live.
+PERSON_BITS = 33
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
@@ -57,6 +59,16 @@ READINGS = {
         "a generated face with nearly the same code",
         "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
         " face.",
+    ),
+    "fused": (
+        "a mean of several attackers' pictures",
+        "Pictures that several attackers made of the {source}, laid over each other with weights"
+        " that suit public images best.",
+    ),
+    "amplified": (
+        "a picture with its features enlarged",
+        "Another attacker's picture, moved away from the mean face. Its colours may look too"
+        " strong; the face is recognised better.",
     ),
     "deep_image_prior": (
         "a picture with nearly the same code",
@@ -136,6 +148,21 @@ def one_class_words(utility: Mapping[str, Any]) -> str:
         f"Left out, because all measured images have the same value: {', '.join(names)}."
         " report.json counts them as 0 in mean_mcc:"
         f" {format_estimate(utility['mean_mcc'])}."
+    )
+
+
+def threshold_words(utility: Mapping[str, Any]) -> str:
+    """What the mean MCC is without thresholds, and how well probabilities are calibrated.
+
+    Empty in a report of an older version, and without a task head.
+    """
+    calibration, at_0 = utility.get("calibration"), utility.get("mean_mcc_at_0", MISSING)
+    if calibration is None:
+        return ""
+    return (
+        "Each attribute has a threshold of its own, chosen on X1's validation part. With thresholds"
+        f" of 0 the mean MCC is {format_estimate(at_0)}. Calibration error of the probabilities:"
+        f" {calibration['error']:.3f} (not calibrated: {calibration['error_uncalibrated']:.3f})."
     )
 
 

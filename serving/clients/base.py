@@ -25,6 +25,8 @@ from serving.clients.contract import (
 from serving.clients.errors import AnswerError, NotFoundError, RejectedError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
+# Of a decision, which comes as 0 or 1, and of a probability where there is no decision.
+DECIDED = 0.5
 # Characters of a hash that a message shows.
 SHOWN = 12
 Path = str | os.PathLike[str]
@@ -199,7 +201,9 @@ class CodeClient(abc.ABC):
                 f"The task head reads {found} attributes, {len(names)} names are known for them:"
                 " names and model are of different exports."
             )
-        return Attributes(names, outputs["logits"], outputs["probability"])
+        probability = outputs["probability"]
+        decision = outputs.get("decision", probability) > DECIDED
+        return Attributes(names, outputs["logits"], probability, decision)
 
     def head_encoder(self) -> str | None:
         """The hash of the encoder that the task head reads codes of; None where it names none.
@@ -227,14 +231,15 @@ class CodeClient(abc.ABC):
         size = max(1, min(self.batch_size, int(self.max_request_bytes / row_bytes)))
         starts = range(0, len(rows), size)
         parts = [self._predict_rows(model, signature, rows[at : at + size]) for at in starts]
-        return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
+        names = self._wanted(model, signature)
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     def _predict_rows(
         self, model: str, signature: Signature, rows: Sequence
     ) -> dict[str, np.ndarray]:
         """One call, its answer checked: a row of finite values for each row."""
         outputs = self._predict(model, signature, rows)
-        for name in signature.outputs:
+        for name in self._wanted(model, signature):
             output = outputs.get(name)
             if output is None or output.ndim < 2 or len(output) != len(rows):
                 shape = None if output is None else list(output.shape)
@@ -275,6 +280,11 @@ class CodeClient(abc.ABC):
                 )
             self._served[model] = found
         return self._served[model]
+
+    def _wanted(self, model: str, signature: Signature) -> tuple[str, ...]:
+        """Names of the outputs that are used: also the optional ones that the model has."""
+        served = self._served_signatures(model, signature)[signature.name].outputs
+        return (*signature.outputs, *(name for name in signature.optional if name in served))
 
     def _input_spec(self, model: str, signature: Signature) -> TensorSpec:
         """The input's type and shape."""

@@ -36,20 +36,23 @@ class Signature:
         input_name: of its one input.
         dtype: of the input, as in TensorSpec.
         outputs: names of the outputs that are used.
+        optional: outputs that are used where the model has them; older exports lack them.
     """
 
     name: str
     input_name: str
     dtype: str
     outputs: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
 
 ENCODE = Signature("encode", "image", "uint8", ("code",))
 ENCODE_BYTES = Signature("encode_bytes", "image_bytes", "bytes", ("code",))
-READ = Signature("serving_default", "code", "float32", ("logits", "probability"))
+READ_OUTPUTS = ("logits", "probability"), ("decision",)
+READ = Signature("serving_default", "code", "float32", *READ_OUTPUTS)
 # The same with codes as bytes, float32 in little-endian order: for REST, where numbers are slow.
 ENCODE_TO_BYTES = Signature("encode_to_bytes", "image_bytes", "bytes", ("code_bytes",))
-READ_BYTES = Signature("read_bytes", "code_bytes", "bytes", ("logits", "probability"))
+READ_BYTES = Signature("read_bytes", "code_bytes", "bytes", *READ_OUTPUTS)
 
 # An exported encoder, and a task head that reads its codes, have a signature of this name with the
 # encoder's hash behind it.
@@ -70,12 +73,19 @@ class Attributes:
         names: A attribute names.
         logits: float32 [N, A].
         probability: float32 [N, A] in [0, 1].
+        decision: bool [N, A]: whether a logit is above its attribute's threshold; of a task head
+            that an older version exported, whether the probability is above 0.5.
     """
 
     names: tuple[str, ...]
     logits: np.ndarray
     probability: np.ndarray
+    decision: np.ndarray
 
     def as_dicts(self) -> list[dict[str, float]]:
         """A dictionary a code: probability by name."""
         return [dict(zip(self.names, row, strict=True)) for row in self.probability.tolist()]
+
+    def decisions_as_dicts(self) -> list[dict[str, bool]]:
+        """A dictionary a code: decision by name."""
+        return [dict(zip(self.names, row, strict=True)) for row in self.decision.tolist()]

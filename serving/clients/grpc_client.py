@@ -80,7 +80,7 @@ class GrpcEncoderClient(CodeClient):
         self, model: str, signature: Signature, rows: Sequence
     ) -> predict_pb2.PredictRequest:
         """The message of a predict call; rows are an array, or byte strings."""
-        request = predict_pb2.PredictRequest(output_filter=signature.outputs)
+        request = predict_pb2.PredictRequest(output_filter=self._wanted(model, signature))
         self._choose(request.model_spec, model)
         request.model_spec.signature_name = signature.name
         dtype = tf.string if signature.dtype == "bytes" else signature.dtype
@@ -116,7 +116,7 @@ class GrpcEncoderClient(CodeClient):
         try:
             return {
                 name: tensor_protos.to_array(answer.outputs[name]).astype(np.float32)
-                for name in signature.outputs
+                for name in self._wanted(model, signature)
             }
         except (KeyError, ValueError, TypeError) as error:
             raise AnswerError(

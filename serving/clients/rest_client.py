@@ -128,7 +128,8 @@ class EncoderClient(CodeClient):
             if sent is ENCODE_TO_BYTES:
                 shape = self._code_shape(model)
                 return {"code": np.stack([code(item, shape) for item in named["code_bytes"]])}
-            return {name: np.asarray(named[name], np.float32) for name in signature.outputs}
+            names = self._wanted(model, signature)
+            return {name: np.asarray(named[name], np.float32) for name in names}
         except (KeyError, ValueError, TypeError) as error:
             raise AnswerError(
                 f"{model} gives no {' and '.join(sent.outputs)} as arrays of numbers: {error}"

@@ -193,7 +193,8 @@ class Demo:
             caller: who waits.
 
         Returns:
-            For JSON: code (picture, shape, bytes), attributes (name, probability), reconstructions
+            For JSON: code (picture, shape, bytes), attributes (name, probability, decision),
+            reconstructions
             (protected, unprotected, task_output). Pictures are data URLs; what there is no attacker
             for is None.
 
@@ -221,6 +222,8 @@ class Demo:
 
     def _found(self, code: np.ndarray, read: Prediction) -> dict[str, Any]:
         probability = read.outputs["probability"][0]
+        # Task heads of older exports give no decision.
+        decision = read.outputs["decision"][0] if "decision" in read.outputs else probability > 0.5
         names = attribute_names(read.servable, len(probability))
         attacker, limits = self._facts.attacker, self._predictor.limits
         pictures = dict.fromkeys(("protected", "unprotected", "task_output"))
@@ -235,8 +238,8 @@ class Demo:
                 "bytes": code[0].nbytes,
             },
             "attributes": [
-                {"name": name, "probability": round(float(value), 4)}
-                for name, value in zip(names, probability, strict=True)
+                {"name": name, "probability": round(float(value), 4), "decision": bool(decided)}
+                for name, value, decided in zip(names, probability, decision, strict=True)
             ],
             "reconstructions": pictures,
         }

@@ -12,17 +12,19 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 SHAPE = (2, 2, 3)
 
 
-def found_of(codes=None, logits=None, channel=None, **facts):
+def found_of(codes=None, logits=None, channel=None, per_photo=1, **facts):
     """As much of an audit's findings as the bits need."""
     channel = channel or Channel()
     subject = AuditedEncoder(words="x", sha256="0", code_shape=SHAPE, channel=channel, **facts)
     codes = np.zeros((4, *SHAPE), np.float32) if codes is None else codes
     return types.SimpleNamespace(
         subject=subject,
+        settings=types.SimpleNamespace(codes_per_photo=per_photo),
         rows=types.SimpleNamespace(attacker=np.arange(4)),
         images=types.SimpleNamespace(images=np.zeros((4, 8, 8, 3), np.uint8)),
         evidence=types.SimpleNamespace(
             target_codes=codes,
+            random_codes=False,
             pairs=types.SimpleNamespace(codes=codes),
             task_outputs=logits and types.SimpleNamespace(target=np.zeros((4, logits))),
         ),
@@ -71,6 +73,33 @@ def test_the_least_of_several_bounds_counts_and_the_channel_bounds_too():
     )
     assert noisy["capacity_bits"] == pytest.approx(6)
     assert noisy["bounded_by"] == "the channel's noise" and noisy["rate_bits"] is None
+
+
+def test_bits_of_several_codes_grow_as_their_noise_averages_out():
+    share = np.full(SHAPE, 0.5, np.float32)
+    signals = np.repeat(np.sqrt(3) * np.array([-1, 1, -1, 1]), 12).reshape(4, *SHAPE)
+    found = found_of(signal_share=share, signal=lambda images: signals, per_photo=5)
+    bits = disclosure.describe_bits(found)
+    # Noise of power 1 / 5 beside a signal of power 4, then of variance 3.
+    assert bits["capacity_bits"] == pytest.approx(12 * 0.5 * np.log2(1 + 20))
+    assert bits["rate_bits"] == pytest.approx(12 * 0.5 * np.log2(1 + 15))
+
+
+def test_bits_of_several_codes_are_those_of_one_where_all_are_the_same():
+    for facts in ({}, {"levels": 2}, {"channel": Channel(clip=1.0, levels=4)}):
+        one, many = (disclosure.describe_bits(found_of(per_photo=n, **facts)) for n in (1, 16))
+        assert one["capacity_bits"] == many["capacity_bits"]
+
+
+def test_levels_bound_each_of_several_noisy_codes():
+    share = np.full(SHAPE, 0.999, np.float32)
+    facts = {"levels": 2, "signal_share": share, "signal": lambda images: np.zeros((4, *SHAPE))}
+    assert disclosure.describe_bits(found_of(per_photo=3, **facts))["capacity_bits"] == 3 * 12
+    # Levels of the encoder are the same each time, and the noise behind them averages out.
+    channel = Channel(noise=1.0)
+    bits = disclosure.describe_bits(found_of(levels=2, channel=channel, per_photo=2))
+    assert bits["capacity_bits"] == pytest.approx(12 * 0.5 * np.log2(1 + 2))
+    assert bits["bounded_by"] == "the channel's noise"
 
 
 def test_limiting_what_is_noisy_already_bounds_no_code_that_may_be_of_any_size():

@@ -28,6 +28,7 @@ def found(**changes):
     facts = {
         "reference": UNPROTECTED,
         "utility_logits": None,
+        "utility_thresholds": np.zeros(1),
         "settings": Config(seed=3),
         "images": types.SimpleNamespace(
             names=NAMES, attributes=np.array([[0], [1], [0], [1]] * 2), attribute_names=("a",)
@@ -91,6 +92,8 @@ def test_mean_mcc_is_that_of_each_resample():
     figures = resamples.resampled(found(utility_logits=right_but_for_the_last)).figures
     # TP, TN, FP, FN: (1, 2, 0, 1), (0, 3, 0, 1), (2, 2, 0, 0).
     np.testing.assert_allclose(figures["mean_mcc"], [2 / np.sqrt(1 * 2 * 2 * 3), 0, 1], atol=1e-9)
+    moved = found(utility_logits=right_but_for_the_last + 2, utility_thresholds=np.array([2.0]))
+    np.testing.assert_allclose(resamples.resampled(moved).figures["mean_mcc"], figures["mean_mcc"])
 
 
 def test_audits_of_the_same_images_and_seed_have_the_same_key():

@@ -21,11 +21,14 @@ from arl_tf.data import image_sets
 from arl_tf.data.pictures import decoding
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
+from arl_tf.metrics.decisions import Decisions, from_json
 from arl_tf.models.code_layers import QuantisedCode
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
 PROVENANCE = {"config_sha256": "00ff", "git_revision": None, "audit": {"reid_rank1": 0.125}}
+
+DECISIONS = Decisions(np.linspace(-1, 1, len(NAMES)).astype(np.float32), 1.5)
 
 
 def run_export(models, export_dir, **changes):
@@ -35,6 +38,7 @@ def run_export(models, export_dir, **changes):
         "proof": proof(),
         "export_dir": export_dir,
         "provenance": PROVENANCE,
+        "decisions": DECISIONS,
     }
     return build.export_models(models.encoder, models.task_head, **(arguments | changes))
 
@@ -150,11 +154,14 @@ def test_task_head_signatures_are_the_contracts(signatures, models):
     assert described(signature.structured_input_signature[1]) == {
         "code": ("float32", models.task_head.input_shape)
     }
-    outputs = ("float32", (None, len(NAMES)))
-    assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
+    outputs = {
+        name: (dtype, (None, len(NAMES)))
+        for name, dtype in (("logits", "float32"), ("probability", "float32"), ("decision", "bool"))
+    }
+    assert described(signature.structured_outputs) == outputs
     signature = signatures.task_head["read_bytes"]
     assert described(signature.structured_input_signature[1]) == {"code_bytes": ("string", (None,))}
-    assert described(signature.structured_outputs) == {"logits": outputs, "probability": outputs}
+    assert described(signature.structured_outputs) == outputs
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -166,7 +173,7 @@ def test_reloaded_models_equal_keras_at_any_batch_size(signatures, models, count
     outputs = signatures.task_head["serving_default"](code=loaded)
     assert np.abs(loaded - code).max() < 1e-5
     assert np.abs(outputs["logits"] - logits).max() < 1e-5
-    assert np.abs(outputs["probability"] - 1 / (1 + np.exp(-logits))).max() < 1e-5
+    assert np.abs(outputs["probability"] - DECISIONS.probability(logits.numpy())).max() < 1e-5
 
 
 def test_encode_bytes_takes_mixed_formats_and_sizes_as_training_does(signatures, models):
@@ -251,6 +258,27 @@ def test_attribute_names_are_an_asset_of_the_task_head(exported, signatures):
     assert os.path.samefile(asset, path)
 
 
+def test_task_head_decides_at_its_thresholds_and_gives_calibrated_probabilities(exported, models):
+    codes = np.random.default_rng(0).normal(size=(20, *models.encoder.output_shape[1:]))
+    head = tf.saved_model.load(str(exported.task_head_dir)).signatures["serving_default"]
+    found = {
+        name: value.numpy() for name, value in head(code=tf.constant(codes, tf.float32)).items()
+    }
+    assert found["decision"].dtype == bool and 0 < found["decision"].mean() < 1
+    np.testing.assert_array_equal(found["decision"], found["logits"] > DECISIONS.thresholds)
+    expected = 1 / (1 + np.exp(-found["logits"] / 1.5))
+    np.testing.assert_allclose(found["probability"], expected, rtol=1e-5)
+
+
+def test_manifest_and_asset_of_the_task_head_hold_thresholds_and_temperature(exported):
+    asset = exported.task_head_dir / "assets" / "decisions.json"
+    manifest = json.loads(exported.manifest_path.read_text())
+    for content in (json.loads(asset.read_text()), manifest["decisions"]):
+        found = from_json(content, NAMES)
+        assert found.temperature == 1.5
+        np.testing.assert_array_equal(found.thresholds, DECISIONS.thresholds)
+
+
 def test_manifest_tells_every_comparison_beside_its_bound(exported):
     manifest = json.loads(exported.manifest_path.read_text())
     found = manifest["parity"]
@@ -261,7 +289,8 @@ def test_manifest_tells_every_comparison_beside_its_bound(exported):
         f"{output}_{batch}"
         for output in (
             *("encode", "encode_bytes", "encode_to_bytes"),
-            *("logits", "probability", "read_bytes_logits", "read_bytes_probability"),
+            *("logits", "probability", "decision"),
+            *("read_bytes_logits", "read_bytes_probability", "read_bytes_decision"),
         )
         for batch in ("one", "all")
     }

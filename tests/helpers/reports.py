@@ -90,6 +90,33 @@ def learning_curve():
     return {"points": points, "last_doubling": gains}
 
 
+def candidate_rates(value):
+    found = {"value": value, "ci95": [value - 0.01, value + 0.01]}
+    ways = dict.fromkeys(("likelihood", "tolerant", "queries_1", "queries_4"), found)
+    return {**ways, "best": {"way": "likelihood", **found}}
+
+
+def candidate_section(code, output, unprotected, chance, **more):
+    sources = {"code": code, "task_output": output, "unprotected": unprotected}
+    return {**more, **{name: candidate_rates(v) for name, v in sources.items()}, "chance": chance}
+
+
+def candidate_match():
+    return {
+        "candidates": COUNT,
+        "people": 4,
+        "with_other_photo": 2,
+        "ways": {},
+        "exact": candidate_section(1.0, 0.6, 0.98, 0.2),
+        "degraded": {
+            "shifted": candidate_section(0.9, 0.5, 0.97, 0.2, words="shifted"),
+            "together": candidate_section(0.8, 0.4, 0.96, 0.2, words="all of it"),
+        },
+        "other_photo": candidate_section(0.3, 0.25, 0.5, 0.24),
+        "missing": "",
+    }
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -98,7 +125,12 @@ def report_content(leakage=None):
             "mean_mcc": {"value": 0.41, "ci95": [0.4, 0.42]},
             "accuracy": utility.estimate(0.9),
             "roc_auc": utility.estimate(None),
-            "attributes": {"Smiling": {"mcc": 0.7, "accuracy": 0.9, "positives": 3}},
+            "attributes": {
+                "Smiling": {"mcc": 0.7, "mcc_at_0": 0.6, "accuracy": 0.9, "positives": 3}
+            },
+            "mean_mcc_at_0": {"value": 0.38, "ci95": [0.37, 0.39]},
+            "thresholds": {"Smiling": -0.5},
+            "calibration": {"temperature": 1.5, "error": 0.02, "error_uncalibrated": 0.06},
             "mean_mcc_two_classes": {"value": 0.41, "ci95": [0.4, 0.42]},
             "undefined_mcc": [],
             "one_class": [],
@@ -125,6 +157,7 @@ def report_content(leakage=None):
                 "task_output_accuracy": {"value": 0.2, "ci95": [0.1, 0.3]},
                 "chance": 0.05,
             },
+            "candidate_match": candidate_match(),
             "shape": [8, 8, 32],
             "bytes": 8192,
             "capacity_bits": 2048.0,

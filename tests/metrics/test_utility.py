@@ -38,10 +38,27 @@ def test_values_are_scikit_learns(sample):
     for name, mcc, accuracy, actual in zip(NAMES, mccs, accuracies, attributes.T, strict=True):
         assert found["attributes"][name] == {
             "mcc": pytest.approx(mcc),
+            "mcc_at_0": pytest.approx(mcc),
             "accuracy": pytest.approx(accuracy),
             "positives": actual.sum(),
         }
     assert found["undefined_mcc"] == []
+
+
+def test_thresholds_are_those_of_moved_logits_and_leave_the_order_of_images(sample):
+    logits, attributes, weights = sample
+    thresholds = np.linspace(-0.5, 0.5, len(NAMES))
+    found = utility.measure_utility(logits, attributes, NAMES, weights, thresholds)
+    moved = utility.measure_utility(logits - thresholds, attributes, NAMES, weights)
+    plain = utility.measure_utility(logits, attributes, NAMES, weights)
+    for measure in ("mean_mcc", "accuracy"):
+        assert found[measure] == moved[measure] != plain[measure]
+    assert found["mean_mcc_at_0"] == plain["mean_mcc"]
+    assert found["roc_auc"] == plain["roc_auc"]
+    each = utility.measure_utility(
+        logits, attributes, NAMES, weights, np.broadcast_to(thresholds, logits.shape)
+    )
+    assert each == found
 
 
 @pytest.mark.parametrize("measure", ["mean_mcc", "accuracy", "roc_auc"])

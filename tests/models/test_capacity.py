@@ -35,6 +35,15 @@ def test_a_value_with_three_times_the_noises_power_carries_one_bit():
     assert capacity.noisy_bits(np.full((2, 2), share), limit=2.0) == pytest.approx(4.0)
 
 
+def test_four_codes_carry_what_one_with_a_quarter_of_the_noise_does():
+    share, quarter = np.array([0.3, 0.8]), np.array([0.3 / 0.475, 0.8 / 0.85])
+    assert capacity.noisy_bits(share, codes=4) == pytest.approx(capacity.noisy_bits(quarter))
+    signals = np.random.default_rng(2).normal(size=(50, 2))
+    assert capacity.gaussian_rate_bits(signals, share, codes=4) == pytest.approx(
+        capacity.gaussian_rate_bits(signals, quarter)
+    )
+
+
 def test_pure_noise_carries_nothing():
     assert capacity.noisy_bits(np.zeros(5)) == 0
 

@@ -213,9 +213,10 @@ def test_page_names_the_attributes_that_the_mean_mcc_leaves_out():
     found = audit_report()
     found.content["utility"] |= {
         "attributes": {
-            name: {"mcc": 0.4, "accuracy": 0.9, "positives": 3}
+            name: {"mcc": 0.4, "mcc_at_0": 0.3, "accuracy": 0.9, "positives": 3}
             for name in ("Smiling", "Male", "Bald")
         },
+        "thresholds": dict.fromkeys(("Smiling", "Male", "Bald"), 0.25),
         "one_class": ["Bald"],
         "undefined_mcc": ["Bald", "Male"],
     }

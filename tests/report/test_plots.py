@@ -77,6 +77,7 @@ def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
     assert "this code at most 2,048" in drawn
     assert "its yes/no decisions 4" in drawn
     assert "the picture itself 98,304" in drawn
+    assert "one person among all people 33" in drawn
     assert "as it is used" not in drawn
 
 

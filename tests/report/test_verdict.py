@@ -8,7 +8,7 @@ from arl_tf.report import verdict
 NOTHING = {"best": {"value": None, "ci95": None}}
 UNMEASURED = {"code": NOTHING, "task_output": NOTHING, "unprotected": NOTHING, "chance": 0.2}
 # As the audit writes it where nothing could be measured.
-CANDIDATES = {
+UNMEASURED_CANDIDATES = {
     "candidates": 5,
     "exact": UNMEASURED,
     "degraded": {"together": UNMEASURED},
@@ -73,7 +73,7 @@ def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
     content["leakage"]["face_similarity"] = {"value": 0.0, "ci95": [0.0, 0.03]}
     said = verdict.verdict(content)
     assert "no more from the code than from the task output computed from it: 0 % (0 to 3" in said
-    assert "This is good protection against these attackers." in said
+    assert "This is strong protection against these attackers." in said
 
 
 @pytest.mark.parametrize(
@@ -102,20 +102,21 @@ def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
     content["codes"]["noisy"] = True
     content["attacks"][1]["knew"] = {"noise": "asked", "words": "much"}
     said = verdict.verdict(content)
-    assert "not told" not in said and "This is good protection against these" in said
+    assert "not told" not in said and "This is strong protection against these" in said
 
 
 def strong(content):
     """The audit with all that the words 'strong protection' ask for but a second judge."""
-    content["codes"]["candidate_match"] = CANDIDATES
     return white_box(content)
 
 
 def test_strong_protection_is_said_beside_the_candidate_match_alone():
     assert verdict.grade_of(strong(report_content(leakage=0.05))).startswith("strong")
-    content = white_box(report_content(leakage=0.05))
-    assert verdict.grade_of(content).startswith("good")
-    assert "not called strong, because nobody measured" in verdict.verdict(content)
+    for missing in (None, UNMEASURED_CANDIDATES):
+        content = white_box(report_content(leakage=0.05))
+        content["codes"]["candidate_match"] = missing
+        assert verdict.grade_of(content).startswith("good")
+        assert "not called strong, because nobody measured" in verdict.verdict(content)
 
 
 @pytest.mark.parametrize(

@@ -266,18 +266,18 @@ function showAttributes(attributes) {
   // The surest first, whether they are there or not.
   const sorted = [...attributes].sort(
     (one, other) => Math.abs(other.probability - 0.5) - Math.abs(one.probability - 0.5));
-  const present = sorted.filter((one) => one.probability >= 0.5);
-  const absent = sorted.filter((one) => one.probability < 0.5);
+  const present = sorted.filter((one) => one.decision);
+  const absent = sorted.filter((one) => !one.decision);
   const expanded = element("more").getAttribute("aria-expanded") === "true";
   element("attributes").replaceChildren(...[...present, ...absent].map(row));
   element("more").hidden = attributes.length <= FIRST;
   expand(expanded);
 }
 
-function row({ name, probability }) {
+function row({ name, probability, decision }) {
   const item = document.createElement("li");
   const label = document.createElement("span");
-  label.textContent = name.replaceAll("_", " ");
+  label.textContent = `${name.replaceAll("_", " ")}: ${decision ? "yes" : "no"}`;
   const meter = document.createElement("meter");
   meter.value = probability;
   meter.setAttribute("aria-label", label.textContent);

@@ -152,6 +152,27 @@ def test_read_attributes_gives_probabilities_by_name(client):
     assert found.as_dicts()[2] == dict(zip(NAMES, found.probability[2].tolist(), strict=True))
 
 
+def test_decision_of_an_older_task_head_is_whether_the_probability_is_above_a_half(client):
+    found = client.read_attributes(codes())
+    np.testing.assert_array_equal(found.decision, found.probability > 0.5)
+
+
+def test_decisions_are_the_task_heads_where_it_gives_them(client, monkeypatch):
+    def read(inputs):
+        answer = serving_stub.read(inputs)
+        decided = [[value > 0.9 for value in row] for row in answer["probability"]]
+        return {**answer, "decision": decided}
+
+    monkeypatch.setitem(serving_stub.ANSWERS, "serving_default", read)
+    spec = serving_stub.SIGNATURES["task_head"]["serving_default"]
+    outputs = {"decision": serving_stub.tensor("DT_BOOL", -1, len(NAMES))}
+    monkeypatch.setitem(spec, "outputs", outputs)
+    found = client.read_attributes(codes())
+    np.testing.assert_array_equal(found.decision, found.probability > 0.9)
+    assert found.decision.dtype == bool
+    assert found.decisions_as_dicts()[1] == dict(zip(NAMES, found.decision[1], strict=True))
+
+
 def test_attributes_without_names_are_numbered(stub):
     with EncoderClient(stub.address) as client:
         assert client.read_attributes(codes(1)).names == ("attribute_0", "attribute_1")

@@ -204,9 +204,10 @@ def test_attributes_and_bytes_are_printed(capfd, stub, tflite_file, photo):
     status, out, _ = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}")
     probability = sigmoid(stub_logits(code_of(tflite_file, photo)))[0]
     ranked = sorted(zip(probability, NAMES, strict=True), reverse=True)
+    words = [f"  {'yes' if p > 0.5 else 'no':3}  {p:6.1%}  {name}" for p, name in ranked]
     lines = out.splitlines()
     assert status == 0
-    assert lines[:3] == [str(photo), *(f"  {value:6.1%}  {name}" for value, name in ranked)]
+    assert lines[:3] == [str(photo), *words]
     body = stub.requests[-1][2]
     assert lines[3] == f"sent {len(body)} bytes, 1 code and no image, to {stub.address}"
     assert len(lines) == 4
@@ -221,6 +222,7 @@ def test_json_holds_the_same(capfd, stub, tflite_file, photo):
     assert [found["photo"] for found in report["photos"]] == [str(photo)] * 2
     for found in report["photos"]:
         np.testing.assert_allclose(list(found["attributes"].values()), probability, rtol=1e-5)
+        assert found["decisions"] == dict(zip(NAMES, (probability > 0.5).tolist(), strict=True))
     assert report["sent_bytes"] == len(stub.requests[-1][2])
     assert (report["unreadable"], report["saved_bytes"]) == ({}, 0)
 

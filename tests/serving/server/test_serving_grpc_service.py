@@ -126,7 +126,7 @@ def test_signature_by_name_takes_picture_files(prediction):
 
 def test_output_filter_returns_only_what_it_names(prediction):
     message = request("task_head", code=np.ones((2, *CODE_SHAPE), np.float32))
-    assert set(prediction.Predict(message).outputs) == {"logits", "probability"}
+    assert set(prediction.Predict(message).outputs) == {"logits", "probability", "decision"}
     message.output_filter.append("probability")
     assert set(prediction.Predict(message).outputs) == {"probability"}
     message.output_filter.append("probability")
@@ -323,7 +323,7 @@ def test_metadata_holds_the_signatures(prediction):
     assert response.metadata["signature_def"].Unpack(signatures)
     serving_default = signatures.signature_def["serving_default"]
     assert list(serving_default.inputs) == ["code"]
-    assert set(serving_default.outputs) == {"logits", "probability"}
+    assert set(serving_default.outputs) == {"logits", "probability", "decision"}
     assert response.model_spec.version.value == 1
     message.metadata_field[:] = ["weights"]
     assert refused(prediction.GetModelMetadata, message, Code.INVALID_ARGUMENT, "weights")

@@ -112,8 +112,9 @@ def test_several_outputs_come_by_name(server):
     codes = np.ones((2, *CODE_SHAPE)).tolist()
     rows = predict(server, "task_head", {"instances": codes})[1]["predictions"]
     columns = predict(server, "task_head", {"inputs": codes})[1]["outputs"]
-    assert [set(row) for row in rows] == [{"logits", "probability"}] * 2
-    assert set(columns) == {"logits", "probability"}
+    assert [set(row) for row in rows] == [{"logits", "probability", "decision"}] * 2
+    assert all(isinstance(value, bool) for row in rows for value in row["decision"])
+    assert set(columns) == {"logits", "probability", "decision"}
     assert columns["logits"] == [row["logits"] for row in rows]
 
 

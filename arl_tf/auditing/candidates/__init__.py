@@ -1,0 +1,1 @@
+"""Is it this photo? Candidate photos compared with one code."""

@@ -1,0 +1,128 @@
+"""What a holder of candidate photos learns of their codes, from the encoder's inside or by asking.
+
+Where the encoder's noise is known it is drawn here: that is what asking the encoder gives, without
+encoding every photo as often as it is asked for.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.evidence_collection import is_random
+from arl_tf.data.image_sets import to_float
+from arl_tf.metrics.candidates import CodeModel, as_gaussian
+from arl_tf.models import capacity
+
+MOST_ANSWERS = 4
+ASKED_IMAGES, ENCODED_AT_ONCE = 8, 128
+# Of a value's variance over photos: less is taken for rounding errors of the encoder.
+LEAST_NOISE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateCodes:
+    """What is known of the codes of N candidate photos.
+
+    Attributes:
+        answers: codes as they leave, float32 [N, K] each, one for each time that every photo was
+            asked for; a single one where all would be alike.
+        model: how codes are distributed; None where the encoder's inside is not at hand, and of
+            codes without noise.
+        noisy: whether the same photo has other codes each time.
+        white_box: whether the encoder's inside is at hand.
+    """
+
+    answers: tuple[np.ndarray, ...]
+    model: CodeModel | None
+    noisy: bool
+    white_box: bool
+
+
+def codes_of(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+    """Asks an encoder for the codes of candidate photos.
+
+    Args:
+        subject: has an encoder.
+        images: uint8 [N, S, S, 3].
+        seed: of the noise that is drawn here and in the channel.
+    """
+    if subject.signal is not None:
+        return of_known_noise(subject, images, seed)
+    if is_random(subject.encoder, images[:ASKED_IMAGES]):
+        return of_unknown_noise(subject, images, seed)
+    codes, channel = subject.encoder(images), subject.channel
+    count = MOST_ANSWERS if channel.noise else 1
+    answers = tuple(flat(channel.send(codes, (seed, number))) for number in range(count))
+    model = None
+    if subject.white_box is not None and channel.noise:
+        model = sent(channel, flat(codes), np.zeros(answers[0].shape[1]))
+    inside = subject.white_box is not None
+    return CandidateCodes(answers, model, noisy=bool(channel.noise), white_box=inside)
+
+
+def of_known_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+    """Of an encoder that mixes its signal with noise of known shares, then may round it."""
+    limit = capacity.SIGNAL_LIMIT
+    share = np.asarray(subject.signal_share, np.float64)
+    means = np.sqrt(share) * np.clip(subject.signal(images), -limit, limit)
+    rounding = Channel()
+    if subject.levels:
+        rounding = Channel(capacity.outermost_level(subject.levels), subject.levels)
+    draw = np.random.default_rng(seed)
+    answers = []
+    for number in range(MOST_ANSWERS):
+        noisy = means + np.sqrt(1 - share) * draw.standard_normal(means.shape)
+        code = rounding.send(noisy.astype(np.float32), 0)
+        answers.append(flat(subject.channel.send(code, (seed, number))))
+    model = CodeModel(
+        flat(means).astype(np.float64), (1 - share).ravel(), rounding.clip, rounding.levels
+    )
+    if rounding.is_identity:
+        model = sent(subject.channel, model.means, model.variances)
+    elif not subject.channel.is_identity:
+        rounded = as_gaussian(model)
+        model = sent(subject.channel, rounded.means, rounded.variances)
+    return CandidateCodes(tuple(answers), model, noisy=True, white_box=True)
+
+
+def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+    """Of an encoder that is random in its own way: the answers tell how much every value varies."""
+    codes = [subject.encoder(images) for _ in range(MOST_ANSWERS)]
+    answers = tuple(
+        flat(subject.channel.send(code, (seed, number))) for number, code in enumerate(codes)
+    )
+    model = None
+    if subject.differentiable is not None:
+        encode = tf.function(subject.differentiable, reduce_retracing=True)
+        means = np.concatenate(
+            [
+                encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
+                for start in range(0, len(images), ENCODED_AT_ONCE)
+            ]
+        )
+        variances = noise_variances(tuple(flat(code) for code in codes))
+        model = sent(subject.channel, flat(means), variances)
+    return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
+
+
+def sent(channel: Channel, means: np.ndarray, variances: np.ndarray) -> CodeModel:
+    """The model of codes of known means [N, K] and variances behind a channel."""
+    return CodeModel(
+        means.astype(np.float64), variances + channel.noise**2, channel.clip, channel.levels
+    )
+
+
+def noise_variances(answers: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The variance of the noise of each value, from several answers [N, K]; float64 [K], > 0."""
+    together = np.stack(answers).astype(np.float64)
+    between = together[0].var(axis=0)
+    least = LEAST_NOISE * np.where(between > 0, between, 1.0)
+    return np.maximum(together.var(axis=0, ddof=1).mean(axis=0), least)
+
+
+def flat(codes: np.ndarray) -> np.ndarray:
+    """Codes [N, ...] as [N, K]."""
+    return codes.reshape(len(codes), -1)

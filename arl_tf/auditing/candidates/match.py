@@ -1,0 +1,233 @@
+"""Is it this photo? What whoever holds candidate photos gets by comparing them with one code.
+
+The candidates are the photos under attack, one of which the code is of; or copies of them; or, for
+the person, the photos without the one that the code is of.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from arl_tf.attacks.evidence import Evidence
+from arl_tf.auditing.candidates import pairs as public_pairs
+from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of, flat
+from arl_tf.auditing.candidates.copies import DEGRADATIONS
+from arl_tf.auditing.candidates.pairs import CodePairs
+from arl_tf.auditing.candidates.scores import Codes, code_scores, output_scores, standardising
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.settings import AuditSettings
+from arl_tf.metrics import candidates, utility
+from arl_tf.metrics.candidates import Score, whitened_score
+
+WAYS = {
+    "likelihood": "by likelihood: the attacker has the encoder and knows its noise",
+    "tolerant": "by likelihood; the attacker has learned from public photos what changes between"
+    " a photo and such a copy, or between photos of a person",
+    "queries_1": "by plain distance to one answer of the encoder for each candidate",
+    "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
+}
+CODE, TASK_OUTPUT = "code", "task_output"
+CANDIDATE_NOISE = 106
+MOST_CANDIDATES = 5000
+Hits = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateMatch:
+    """How often the right candidate was found.
+
+    Attributes:
+        hits: "CASE/SOURCE/WAY" -> float64 [M], NaN where no candidate is right. Cases are exact,
+            other_photo and the keys of DEGRADATIONS; sources are CODE and TASK_OUTPUT.
+        rows: int [M], which of the images under attack were candidates.
+        identities: int [M], of these.
+        missing: why figures are missing; empty where none is.
+    """
+
+    hits: Hits
+    rows: np.ndarray
+    identities: np.ndarray
+    missing: str
+
+
+def match(
+    settings: AuditSettings,
+    subject: AuditedEncoder,
+    evidence: Evidence,
+    images: np.ndarray,
+    identities: np.ndarray,
+    recorded_rows: np.ndarray,
+    public_identities: np.ndarray | None,
+) -> CandidateMatch:
+    """Compares the photos under attack, after all attacks, with each of their codes.
+
+    Args:
+        settings: seed, codes of each photo.
+        subject: the encoder, with its task head.
+        evidence: what attackers had: the codes under attack.
+        images: uint8 [M, S, S, 3], the photos under attack.
+        identities: int [M].
+        recorded_rows: int [M], their rows in the data set.
+        public_identities: int [n] of the public images; None where people are not known.
+    """
+    rows = candidate_rows(identities)
+    outputs = evidence.task_outputs
+    codes = Codes(
+        flat(evidence.target_codes[rows]),
+        evidence.pairs.codes,
+        None if outputs is None else outputs.target[rows],
+        None if outputs is None else outputs.public,
+        settings.codes_per_photo,
+    )
+    people, seed = identities[rows], CANDIDATE_NOISE + settings.seed
+    of_one = None
+    if public_identities is not None:
+        of_one = public_pairs.of_people(evidence, public_identities)
+    if subject.encoder is None:
+        found = of_recorded(subject, recorded_rows[rows], seed, codes, people, of_one)
+        return CandidateMatch(found, rows, people, ONLY_RECORDED)
+
+    def logits_of(flat_codes: np.ndarray) -> np.ndarray:
+        shape = evidence.target_codes.shape[1:]
+        return subject.task_output(flat_codes.reshape(-1, *shape).astype(np.float32))
+
+    known = codes_of(subject, images[rows], seed)
+    found = of_case("exact", known, codes, people, None, logits_of)
+    found |= of_case("other_photo", known, codes, people, of_one, logits_of)
+    for number, (name, (change, _)) in enumerate(DEGRADATIONS.items(), start=1):
+        known = codes_of(subject, change(images[rows]), seed + 1000 * number)
+        copies = public_pairs.of_copies(change, subject, evidence, seed)
+        found |= of_case(name, known, codes, people, copies, logits_of)
+    missing = "" if subject.white_box else f"no likelihood, because {subject.not_white_box}"
+    return CandidateMatch(found, rows, people, missing)
+
+
+ONLY_RECORDED = (
+    "only recorded codes are at hand: one code of each photo, and no encoder to ask for codes of"
+    " candidates; the photos of a person are compared by their recorded codes"
+)
+
+
+def candidate_rows(identities: np.ndarray) -> np.ndarray:
+    """Which of the images under attack are candidates: all, or whole people, MOST_CANDIDATES."""
+    if len(identities) <= MOST_CANDIDATES:
+        return np.arange(len(identities))
+    person = np.unique(identities, return_inverse=True)[1]
+    order = np.random.default_rng(0).permutation(person.max() + 1)[person]
+    return np.sort(np.argsort(order, kind="stable")[:MOST_CANDIDATES])
+
+
+def of_recorded(
+    subject: AuditedEncoder,
+    rows: np.ndarray,
+    seed: int,
+    codes: Codes,
+    identities: np.ndarray,
+    pairs: CodePairs | None,
+) -> dict[str, np.ndarray]:
+    """The hits where only recorded codes are at hand: other photos of the person.
+
+    Whether they are noisy is not known: the one recorded code of a photo is its only answer.
+    """
+    answer = flat(subject.channel.send(subject.recorded[rows], seed))
+    known = CandidateCodes((answer,), None, noisy=True, white_box=False)
+    scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
+    if codes.logits is not None:
+        once = whitened_score(codes.logits, standardising(codes.public_logits))
+        scores[TASK_OUTPUT] = (codes.logits, {"queries_1": once})
+    return hits_of("other_photo", scores, identities)
+
+
+def of_case(
+    case: str,
+    known: CandidateCodes,
+    codes: Codes,
+    identities: np.ndarray,
+    pairs: CodePairs | None,
+    logits_of: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, np.ndarray]:
+    """The hits of one case, by each way from the code and from the task output."""
+    scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
+    if codes.logits is not None:
+        scores[TASK_OUTPUT] = (codes.logits, output_scores(known, codes, pairs, logits_of))
+    return hits_of(case, scores, identities)
+
+
+def hits_of(
+    case: str,
+    scores: Mapping[str, tuple[np.ndarray, Mapping[str, Score]]],
+    identities: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The hits of every source's codes [M, K] by each of its scores."""
+    other = case == "other_photo"
+    right = identities if other else np.arange(len(identities))
+    return {
+        f"{case}/{source}/{way}": candidates.hits(score, compared, right, left_out=other)
+        for source, (compared, ways) in scores.items()
+        for way, score in ways.items()
+    }
+
+
+def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray) -> dict[str, Any]:
+    """The report's `codes.candidate_match`.
+
+    Args:
+        found: the hits.
+        reference: the hits at the unprotected encoder, of the same candidates; None without.
+        weights: float [R, N], bootstrap resamples of all images under attack.
+    """
+    drawn, count = weights[:, found.rows], len(found.rows)
+    person, people = np.unique(found.identities, return_inverse=True, return_counts=True)[1:]
+    others = people[person] - 1
+
+    def section(case: str, chance: float | None) -> dict[str, Any]:
+        output = rates(found.hits, f"{case}/{TASK_OUTPUT}", drawn)
+        unprotected = rates(reference or {}, f"{case}/{TASK_OUTPUT}", drawn)
+        return {
+            CODE: or_better(rates(found.hits, f"{case}/{CODE}", drawn), output),
+            TASK_OUTPUT: output,
+            "unprotected": or_better(rates(reference or {}, f"{case}/{CODE}", drawn), unprotected),
+            "chance": chance,
+        }
+
+    several = others > 0
+    return {
+        "candidates": count,
+        "people": len(people),
+        "with_other_photo": int(several.sum()),
+        "ways": dict(WAYS),
+        "exact": section("exact", 1 / count),
+        "degraded": {
+            name: {"words": words, **section(name, 1 / count)}
+            for name, (_, words) in DEGRADATIONS.items()
+        },
+        "other_photo": section(
+            "other_photo", float(others[several].mean() / (count - 1)) if several.any() else None
+        ),
+        "missing": found.missing,
+    }
+
+
+def or_better(code: dict[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
+    """A code's rates; `best` is the task output's where that is higher, for it can be computed."""
+    of_code, of_output = code["best"], output["best"]
+    if of_output["value"] is not None and of_output["value"] > (of_code["value"] or 0.0):
+        return {**code, "best": {**of_output, "way": f"{TASK_OUTPUT}/{of_output['way']}"}}
+    return code
+
+
+def rates(hits: Hits, prefix: str, weights: np.ndarray) -> dict[str, Any]:
+    """Way -> rank-1 rate, null where it was not tried; `best`: the highest, with its `way`."""
+    tried = {
+        way: candidates.rate(hits[f"{prefix}/{way}"], weights)
+        for way in WAYS
+        if f"{prefix}/{way}" in hits
+    }
+    known = {way: found for way, found in tried.items() if found["value"] is not None}
+    best: dict[str, Any] = {"way": None, **utility.estimate(None)}
+    if known:
+        way = max(known, key=lambda name: known[name]["value"])
+        best = {"way": way, **known[way]}
+    return {**{way: tried.get(way, utility.estimate(None)) for way in WAYS}, "best": best}

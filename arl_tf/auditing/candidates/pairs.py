@@ -1,0 +1,76 @@
+"""What codes of a photo and of its copies differ by, or of two photos of a person: public ones."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from arl_tf.attacks.evidence import Evidence
+from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of, flat
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.metrics.candidates import as_gaussian
+
+MOST_COPIES, MOST_PAIRS = 600, 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class CodePairs:
+    """Codes without their noise of two photos each; float [n, K] both."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+
+def mean_codes(known: CandidateCodes) -> np.ndarray | None:
+    """What codes are on average, float [N, K]; None where that is not known."""
+    if known.model is not None:
+        return as_gaussian(known.model).means
+    return known.answers[0] if len(known.answers) == 1 else None
+
+
+def public_means(evidence: Evidence) -> np.ndarray | None:
+    """The same of the public images; None where that is not known."""
+    if evidence.known_noise is not None:
+        return flat(evidence.known_noise.public_means)
+    return None if evidence.random_codes else flat(evidence.pairs.codes)
+
+
+def of_copies(
+    change: Callable[[np.ndarray], np.ndarray],
+    subject: AuditedEncoder,
+    evidence: Evidence,
+    seed: int,
+) -> CodePairs | None:
+    """Public photos and their copies; None where mean codes are not known.
+
+    Args:
+        change: uint8 [n, S, S, 3] -> copies.
+        subject: has an encoder.
+        evidence: holds the public photos and their codes.
+        seed: of the noise that is drawn.
+    """
+    means = public_means(evidence)
+    if means is None:
+        return None
+    count = min(MOST_COPIES, len(means))
+    rows = np.linspace(0, len(means) - 1, count).astype(np.int64)
+    copies = mean_codes(codes_of(subject, change(evidence.pairs.images[rows]), seed))
+    return None if copies is None else CodePairs(means[rows], copies)
+
+
+def of_people(evidence: Evidence, identities: np.ndarray) -> CodePairs | None:
+    """Two public photos of a person, in both orders; None without such people or mean codes.
+
+    Args:
+        evidence: holds codes of the public photos, the mirrored ones behind.
+        identities: int [n] of the public photos.
+    """
+    means = public_means(evidence)
+    if means is None:
+        return None
+    order = np.argsort(identities, kind="stable")
+    same = np.flatnonzero(identities[order][1:] == identities[order][:-1])[:MOST_PAIRS]
+    if not len(same):
+        return None
+    one, other = means[order[same]], means[order[same + 1]]
+    return CodePairs(np.concatenate([one, other]), np.concatenate([other, one]))

@@ -1,0 +1,117 @@
+"""The ways in which a holder of candidate photos compares them with a code or a task output."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from arl_tf.auditing.candidates.codes import CandidateCodes, noise_variances
+from arl_tf.auditing.candidates.pairs import CodePairs, mean_codes
+from arl_tf.metrics.candidates import (
+    Score,
+    as_gaussian,
+    distance_score,
+    log_likelihood,
+    tolerance_whitening,
+    whitened_score,
+)
+from arl_tf.models.standardisation import channel_moments
+
+# Of the mean variance of logits: keeps the covariance of their noise invertible.
+SHRINKAGE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """The codes that candidates are compared with, and what is public.
+
+    Attributes:
+        target: float32 [M, K], each the mean of `per_photo` codes.
+        public: float32 [N, ...], public codes.
+        logits: float32 [M, A], the task output of single codes; None without a task head.
+        public_logits: float32 [N, A].
+        per_photo: codes behind each of `target`.
+    """
+
+    target: np.ndarray
+    public: np.ndarray
+    logits: np.ndarray | None
+    public_logits: np.ndarray | None
+    per_photo: int
+
+
+def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) -> dict[str, Score]:
+    """Way -> score of codes against candidates."""
+    deviation = channel_moments(codes.public)[1]
+    plain = 1 / np.square(np.broadcast_to(deviation, codes.public.shape[1:])).ravel()
+    once = distance_score(known.answers[0], plain)
+    ways = {"queries_1": once} if known.noisy else every_way(known, once)
+    if known.model is not None:
+        ways["likelihood"] = log_likelihood(known.model, codes.per_photo)
+    if len(known.answers) > 1:
+        mean = np.mean(known.answers, axis=0)
+        ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
+    mean = mean_codes(known)
+    if pairs is not None and mean is not None:
+        noise = np.zeros(mean.shape[1])
+        if known.model is not None:
+            variances = as_gaussian(known.model).variances / codes.per_photo
+            noise = np.broadcast_to(variances, mean.shape).mean(axis=0)
+        differences = pairs.first - pairs.second
+        white = tolerance_whitening(noise, differences)
+        ways["tolerant"] = whitened_score(mean + differences.mean(axis=0), white)
+    return ways
+
+
+def every_way(known: CandidateCodes, score: Score) -> dict[str, Score]:
+    """One score for all ways: of a code without noise they all learn the same."""
+    ways = {"queries_1": score, "queries_4": score}
+    return {**ways, "likelihood": score} if known.white_box else ways
+
+
+def output_scores(
+    known: CandidateCodes,
+    codes: Codes,
+    pairs: CodePairs | None,
+    logits_of: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, Score]:
+    """Way -> score of the task output, logits [M, A], against candidates' logits.
+
+    Logits are standardised by public ones; where several answers tell how noise moves them they
+    are made white by that.
+    """
+    answers = [logits_of(answer) for answer in known.answers]
+    white, noise = standardising(codes.public_logits), np.zeros(answers[0].shape[1])
+    once = whitened_score(answers[0], white)
+    ways = {"queries_1": once} if known.noisy else every_way(known, once)
+    if len(answers) > 1:
+        white = white @ noise_whitening([answer @ white for answer in answers])
+        noise += 1
+        ways["queries_4"] = whitened_score(np.mean(answers, axis=0), white)
+    mean = mean_codes(known)
+    if mean is None:
+        return ways
+    logits = logits_of(mean)
+    if known.model is not None:
+        ways["likelihood"] = whitened_score(logits, white)
+    if pairs is not None:
+        differences = logits_of(pairs.first) - logits_of(pairs.second)
+        tolerant = white @ tolerance_whitening(noise, differences @ white)
+        ways["tolerant"] = whitened_score(logits + differences.mean(axis=0), tolerant)
+    return ways
+
+
+def standardising(public_logits: np.ndarray) -> np.ndarray:
+    """A diagonal matrix [A, A] that gives public logits [N, A] the variance 1."""
+    return np.diag(1 / channel_moments(public_logits)[1])
+
+
+def noise_whitening(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """A matrix [A, A] that makes the noise of answers [N, A] white, with a little shrinkage."""
+    together = np.stack(answers).astype(np.float64)
+    noise = (together - together.mean(axis=0)).reshape(-1, together.shape[-1])
+    covariance = noise.T @ noise / (len(noise) * (1 - 1 / len(answers)))
+    covariance += max(SHRINKAGE * np.trace(covariance) / len(covariance), 1e-12) * np.eye(
+        len(covariance)
+    )
+    return np.linalg.inv(np.linalg.cholesky(covariance)).T

@@ -1,0 +1,38 @@
+"""Thresholds and calibration of what is audited, from codes of X1's validation part."""
+
+import numpy as np
+
+from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.metrics import decisions
+from arl_tf.metrics.decisions import Decisions
+
+
+def fit_decisions(
+    images: ImageSet, rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
+) -> Decisions | None:
+    """Chooses thresholds and temperature on codes as they leave; None without labels or task head.
+
+    Args:
+        images: the data set.
+        rows: X1's validation part.
+        subject: with its task head.
+        cache: of its codes.
+        seed: of the channel's noise.
+    """
+    logits = task_logits(rows, subject, cache, seed)
+    if logits is None or not images.attribute_names or not len(rows):
+        return None
+    return decisions.fit(logits, images.attributes[rows])
+
+
+def task_logits(
+    rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
+) -> np.ndarray | None:
+    """The task output float32 [n, A] for rows of the data set; None without a task head."""
+    if subject.recorded_logits is not None:
+        return subject.recorded_logits[rows]
+    if subject.task_output is None:
+        return None
+    return subject.task_output(cache.codes(rows, seed))

@@ -1,0 +1,50 @@
+"""The decisions of a run: chosen once after training, kept beside the checkpoints."""
+
+from absl import logging
+
+from arl_tf.auditing import decision_fit
+from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.evidence_collection import UTILITY_NOISE
+from arl_tf.auditing.sealed_images import SealedImages, fingerprint
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.metrics import decisions
+from arl_tf.metrics.decisions import Decisions
+from arl_tf.utils import files, run_files
+
+REMEDY = "Delete it: it is made again from X1's validation part."
+
+
+def of_run(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
+    """Thresholds and temperature of a run's task head; chosen and kept if they are not there yet.
+
+    Args:
+        experiment: a run with trained players.
+        subject: its encoder with its task head, without a channel.
+
+    Raises:
+        ValueError: the file is damaged, or of other attributes.
+    """
+    path, names = experiment.run.decisions, experiment.images.attribute_names
+    if path.exists():
+        content = run_files.read_json(path, remedy=REMEDY, keys=("encoder_sha256",))
+        if content["encoder_sha256"] == subject.sha256:
+            try:
+                return decisions.from_json(content, names)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}. {REMEDY}") from error
+        logging.info("%s is of an encoder that was here before; choosing again", path)
+    found = chosen(experiment, subject)
+    files.write_json(path, {"encoder_sha256": subject.sha256, **found.as_json(names)})
+    return found
+
+
+def chosen(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
+    """Chooses thresholds and temperature on X1's validation part."""
+    images, rows = experiment.images, experiment.parts.private_validation
+    # Nothing is sealed: T is not looked at.
+    sealed = SealedImages(images.images, rows[:0], fingerprint(images))
+    cache = CodeCache(experiment.cache, subject, sealed)
+    seed = UTILITY_NOISE + experiment.config.seed
+    found = decision_fit.fit_decisions(images, rows, subject, cache, seed)
+    return found or decisions.undecided(len(images.attribute_names))

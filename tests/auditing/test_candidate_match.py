@@ -1,0 +1,203 @@
+"""Is it this photo? Encoders of which it is known how well candidates are told apart."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.auditing.candidates import match as candidate_match
+from arl_tf.auditing.candidates.copies import DEGRADATIONS
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.metrics import measures
+
+PHOTOS, SIDE, SEED = 24, 16, 3
+RNG = np.random.default_rng(2)
+# Four photos of each of five people, smooth and much alike, and four people with one photo.
+PEOPLE = np.concatenate([np.repeat(np.arange(5), 4), np.arange(5, 9)])
+FACES = RNG.integers(40, 200, (9, 4, 4, 3))
+PHOTOGRAPHED = FACES[PEOPLE] + RNG.normal(0, 20, (PHOTOS, 4, 4, 3))
+PICTURES = np.kron(np.clip(PHOTOGRAPHED, 0, 255), np.ones((1, 4, 4, 1))).astype(np.uint8)
+SETTINGS = types.SimpleNamespace(seed=SEED, codes_per_photo=1)
+ROWS = np.arange(PHOTOS)
+WEIGHTS = measures.identity_weights(PEOPLE, 50, SEED)
+
+
+def pixels(images):
+    return (np.asarray(images, np.float32) - 128) / 64
+
+
+def brightness(codes):
+    """A task output of one logit that tells little: the mean of the code."""
+    return codes.reshape(len(codes), -1).mean(axis=1, keepdims=True).astype(np.float32)
+
+
+def subject_of(**facts):
+    described = {
+        "words": "pixels",
+        "sha256": "0",
+        "code_shape": (SIDE, SIDE, 3),
+        "channel": Channel(),
+        "encoder": pixels,
+        "differentiable": lambda images: images,
+        "task_output": brightness,
+    }
+    return AuditedEncoder(**described | facts)
+
+
+def noisy_subject(share, **facts):
+    shares = np.full((SIDE, SIDE, 3), share, np.float32)
+    return subject_of(
+        encoder=lambda images: (
+            np.sqrt(share) * pixels(images)
+            + np.sqrt(1 - share) * RNG.normal(size=images.shape).astype(np.float32)
+        ),
+        signal=pixels,
+        signal_share=shares,
+        **facts,
+    )
+
+
+def public_pictures():
+    """Two photos each of other people, as the test images are."""
+    faces = np.repeat(RNG.integers(40, 200, (40, 4, 4, 3)), 2, axis=0)
+    grids = np.clip(faces + RNG.normal(0, 20, faces.shape), 0, 255)
+    return np.kron(grids, np.ones((1, 4, 4, 1))).astype(np.uint8)
+
+
+PUBLIC, PUBLIC_PEOPLE = public_pictures(), np.repeat(np.arange(40), 2)
+
+
+def evidence_of(subject):
+    codes = subject.codes_of(ROWS, PICTURES, SEED)
+    public = subject.query(PUBLIC, 0) if subject.encoder else pixels(PUBLIC)
+    noise = None
+    if subject.signal_share is not None:
+        means = np.sqrt(subject.signal_share) * pixels(PUBLIC)
+        noise = CodeNoise(np.sqrt(1 - subject.signal_share), means)
+    outputs = None
+    if subject.task_output is not None:
+        logits = subject.task_output(codes)
+        of_public = subject.task_output(public)
+        outputs = TaskOutputs(of_public, of_public, logits)
+    pairs = PublicPairs(public, PUBLIC, public, PUBLIC)
+    random = noise is not None
+    return Evidence(pairs, codes, None, outputs, noise=noise, random_codes=random)
+
+
+def matched(subject, reference=None, settings=SETTINGS):
+    found = candidate_match.match(
+        settings, subject, evidence_of(subject), PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE
+    )
+    return candidate_match.describe(found, reference, WEIGHTS), found
+
+
+def rate(section, source="code", way="best"):
+    return section[source][way]["value"]
+
+
+def test_codes_without_noise_give_the_photo_and_its_copies_away():
+    section, _ = matched(subject_of())
+    known = [rate(section["exact"], way=way) for way in candidate_match.WAYS]
+    assert known == [1, None, 1, 1]
+    assert section["exact"]["code"]["best"]["ci95"] == [1, 1]
+    assert {rate(section["degraded"][name]) for name in DEGRADATIONS} == {1}
+    assert rate(section["other_photo"]) == 1
+    assert (section["candidates"], section["people"], section["with_other_photo"]) == (24, 9, 20)
+
+
+def test_chance_is_that_of_a_guess_among_the_candidates():
+    section, _ = matched(subject_of())
+    assert section["exact"]["chance"] == section["degraded"]["together"]["chance"] == 1 / 24
+    assert section["other_photo"]["chance"] == pytest.approx(3 / 23)
+
+
+def test_code_that_is_the_same_for_all_photos_finds_them_as_often_as_a_guess():
+    subject = subject_of(encoder=lambda images: np.ones((len(images), SIDE, SIDE, 3), np.float32))
+    section, _ = matched(subject)
+    for case in (section["exact"], section["degraded"]["shifted"], section["other_photo"]):
+        assert rate(case) == pytest.approx(case["chance"])
+        assert rate(case, "task_output") == pytest.approx(case["chance"])
+
+
+def test_likelihood_knows_more_than_one_query_and_the_task_output_tells_less():
+    section, _ = matched(noisy_subject(0.04))
+    code = section["exact"]["code"]
+    assert code["likelihood"]["value"] > code["queries_1"]["value"]
+    assert code["queries_4"]["value"] > code["queries_1"]["value"] > section["exact"]["chance"]
+    assert code["best"]["way"] == "likelihood"
+    assert rate(section["exact"], "task_output") < code["likelihood"]["value"]
+
+
+def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
+    section, _ = matched(noisy_subject(0.05))
+    code = section["degraded"]["shifted"]["code"]
+    assert code["tolerant"]["value"] > code["likelihood"]["value"]
+    assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
+
+
+def test_task_output_that_tells_more_counts_for_the_code():
+    output = {"best": {"way": "queries_1", "value": 0.7, "ci95": None}}
+    code = {"best": {"way": "likelihood", "value": 0.6, "ci95": None}}
+    assert candidate_match.or_better(code, output)["best"] == {
+        "way": "task_output/queries_1",
+        "value": 0.7,
+        "ci95": None,
+    }
+    assert candidate_match.or_better(output, code) is output
+
+
+def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
+    subject = subject_of(differentiable=None, not_white_box="it is a file")
+    section, _ = matched(subject)
+    assert rate(section["exact"], way="likelihood") is None
+    assert rate(section["exact"], way="queries_1") == 1
+    assert "it is a file" in section["missing"]
+
+
+def test_recorded_codes_can_only_be_compared_with_each_other():
+    codes = pixels(PICTURES)
+    subject = subject_of(
+        encoder=None,
+        differentiable=None,
+        recorded=codes,
+        task_output=None,
+        recorded_logits=brightness(codes),
+    )
+    evidence = evidence_of(dataclasses.replace(subject, task_output=brightness))
+    found = candidate_match.match(SETTINGS, subject, evidence, PICTURES, PEOPLE, ROWS, None)
+    section = candidate_match.describe(found, None, WEIGHTS)
+    assert rate(section["exact"]) is None and rate(section["degraded"]["together"]) is None
+    assert rate(section["other_photo"], way="queries_1") == 1
+    assert rate(section["other_photo"], way="queries_4") is None
+    assert 0 < rate(section["other_photo"], "task_output") < 1
+    assert "only recorded codes" in section["missing"]
+
+
+def test_unprotected_rates_are_those_of_the_references_own_audit():
+    _, reference = matched(subject_of())
+    section, _ = matched(noisy_subject(0.02), reference.hits)
+    assert rate(section["exact"], "unprotected") == 1
+    assert rate(section["degraded"]["resized"], "unprotected") == 1
+    without, _ = matched(noisy_subject(0.02))
+    assert rate(without["exact"], "unprotected") is None
+
+
+def test_without_a_task_head_there_is_no_task_output():
+    section, _ = matched(subject_of(task_output=None))
+    assert rate(section["exact"], "task_output") is None
+    assert rate(section["exact"]) == 1
+
+
+def test_very_many_photos_are_cut_to_whole_people(monkeypatch):
+    monkeypatch.setattr(candidate_match, "MOST_CANDIDATES", 9)
+    rows = candidate_match.candidate_rows(PEOPLE)
+    assert len(rows) == 9 and (np.diff(rows) > 0).all()
+    kept, counts = np.unique(PEOPLE[rows], return_counts=True)
+    whole = counts == np.bincount(PEOPLE)[kept]
+    # The last one drawn may be cut.
+    assert whole.sum() >= len(kept) - 1
+    section, _ = matched(subject_of())
+    assert section["candidates"] == 9

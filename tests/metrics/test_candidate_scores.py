@@ -1,0 +1,125 @@
+"""Candidate scores beside likelihoods that are worked out another way."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from arl_tf.metrics import candidates
+from arl_tf.metrics.candidates import CodeModel
+
+RNG = np.random.default_rng(0)
+MEANS = RNG.normal(size=(5, 3))
+VARIANCES = np.array([0.04, 0.5, 2.0])
+DEVIATION = np.sqrt(VARIANCES)
+
+
+def differences(scores):
+    """What is left of scores [M, N] without what all candidates have in common."""
+    return scores - scores[:, :1]
+
+
+def test_gaussian_score_is_the_log_likelihood():
+    codes = RNG.normal(size=(4, 3))
+    expected = stats.norm.logpdf(codes[:, None], MEANS, DEVIATION).sum(axis=-1)
+    found = candidates.log_likelihood(CodeModel(MEANS, VARIANCES)).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+
+
+def test_variances_of_each_photo_count():
+    codes, variances = RNG.normal(size=(4, 3)), RNG.uniform(0.1, 2, (5, 3))
+    expected = stats.norm.logpdf(codes[:, None], MEANS, np.sqrt(variances)).sum(axis=-1)
+    found = candidates.log_likelihood(CodeModel(MEANS, variances)).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4])
+def test_rounded_codes_have_the_probabilities_of_their_levels(levels):
+    wide = DEVIATION + 1
+    model = CodeModel(MEANS, np.square(wide), clip=1.5, levels=levels)
+    grid = np.linspace(-1.5, 1.5, levels)
+    number = RNG.integers(levels, size=(4, 3))
+    thresholds = np.concatenate([[-np.inf], (grid[1:] + grid[:-1]) / 2, [np.inf]])
+    expected = np.log(
+        stats.norm.cdf(thresholds[number + 1][:, None], MEANS, wide)
+        - stats.norm.cdf(thresholds[number][:, None], MEANS, wide)
+    ).sum(axis=-1)
+    found = candidates.log_likelihood(model).of(grid[number])
+    np.testing.assert_allclose(differences(found), differences(expected), rtol=1e-6)
+
+
+def test_limited_codes_lie_on_the_limit_with_the_probability_of_the_tail():
+    codes = np.array([[-1.0, 0.2, 1.0], [0.5, 1.0, -0.3]])
+    inside = stats.norm.logpdf(codes[:, None], MEANS, DEVIATION)
+    low, high = stats.norm.logcdf(-1, MEANS, DEVIATION), stats.norm.logsf(1, MEANS, DEVIATION)
+    each = codes[:, None]
+    expected = np.where(each == -1, low, np.where(each == 1, high, inside)).sum(axis=-1)
+    found = candidates.log_likelihood(CodeModel(MEANS, VARIANCES, clip=1.0)).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+
+
+@pytest.mark.parametrize("levels", [0, 2, 4, 31])
+def test_moments_are_those_of_drawn_codes(levels):
+    model = CodeModel(MEANS, VARIANCES, clip=1.2, levels=levels)
+    drawn = MEANS + DEVIATION * RNG.normal(size=(40_000, 5, 3))
+    drawn = np.clip(drawn, -1.2, 1.2)
+    if levels:
+        drawn = np.round((drawn + 1.2) / model.step) * model.step - 1.2
+    matched = candidates.as_gaussian(model)
+    np.testing.assert_allclose(matched.means, drawn.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(matched.variances, drawn.var(axis=0), atol=0.02)
+
+
+def test_mean_of_four_codes_has_a_quarter_of_the_noise():
+    codes = RNG.normal(size=(4, 3))
+    expected = stats.norm.logpdf(codes[:, None], MEANS, DEVIATION / 2).sum(axis=-1)
+    found = candidates.log_likelihood(CodeModel(MEANS, VARIANCES), 4).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+
+
+def test_mean_of_three_signs_is_binomial():
+    wide = DEVIATION + 1
+    chances = stats.norm.cdf(MEANS / wide)
+    ups = RNG.integers(4, size=(6, 3))
+    expected = stats.binom.logpmf(ups[:, None], 3, chances).sum(axis=-1)
+    model = CodeModel(MEANS, np.square(wide), clip=1.0, levels=2)
+    found = candidates.log_likelihood(model, 3).of(2 * ups / 3 - 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_whitened_distance_is_that_of_mahalanobis():
+    codes, matrix = RNG.normal(size=(4, 3)), RNG.normal(size=(3, 3))
+    offsets = codes[:, None] - MEANS
+    expected = -0.5 * np.einsum("mnk,kl,mnl->mn", offsets, matrix @ matrix.T, offsets)
+    found = candidates.whitened_score(MEANS, matrix).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+
+
+def test_the_photo_itself_is_found_and_left_out_the_other_of_the_person():
+    codes = np.array([[0.0], [1.0], [5.0], [5.2]])
+    people = np.array([0, 0, 1, 2])
+    score = candidates.distance_score(codes)
+    np.testing.assert_array_equal(
+        candidates.hits(score, codes, np.arange(4), left_out=False), np.ones(4)
+    )
+    found = candidates.hits(score, codes, people, left_out=True)
+    # The last two are nearest to each other; nobody has another photo of them.
+    np.testing.assert_array_equal(found, [1, 1, np.nan, np.nan])
+
+
+def test_equal_scores_share_the_hit():
+    codes = np.ones((4, 2))
+    score = candidates.distance_score(codes)
+    found = candidates.hits(score, codes, np.arange(4), left_out=False)
+    np.testing.assert_allclose(found, 0.25)
+    # Three others, one of them of the same person.
+    people = np.array([0, 0, 1, 1])
+    np.testing.assert_allclose(candidates.hits(score, codes, people, left_out=True), 1 / 3)
+
+
+def test_rate_is_over_the_photos_that_have_a_right_candidate():
+    found = np.array([1.0, 0.0, np.nan, 1.0])
+    rate = candidates.rate(found, np.array([[1.0, 1, 9, 1], [3.0, 0, 9, 0], [0.0, 1, 9, 0]]))
+    assert rate["value"] == pytest.approx(2 / 3)
+    assert rate["ci95"][0] < 0.1 and rate["ci95"][1] > 0.9
+    nobody = candidates.rate(np.full(4, np.nan), np.ones((3, 4)))
+    assert nobody == {"value": None, "ci95": None}

@@ -1,0 +1,76 @@
+"""The candidate match in words: who holds what, how often it is found, beside what."""
+
+from reports import audit_report, report_content
+
+from arl_tf.metrics.utility import estimate
+from arl_tf.report import candidates, html_page, summary, verdict
+
+ONE = "one code of a photo"
+
+
+def without_rates(section):
+    return {
+        way: {"way": None, **estimate(None)} if way == "best" else estimate(None)
+        for way in section["code"]
+    }
+
+
+def test_holder_of_the_photo_confirms_it_and_the_sentence_has_all_comparisons():
+    said = candidates.words(report_content(), ONE)
+    assert said.startswith("Whoever has the photo can confirm it from one code of a photo: among 5")
+    assert "comes first in 100 % of the cases" in said
+    assert "(a degraded copy of the photo: 80 %, the task output alone: 60 %, an" in said
+    assert "With another photo of the person instead" in said
+    assert "in 30 % of the cases (the task output alone: 25 %, a guess: 24.0 %)" in said
+
+
+def test_photo_that_is_seldom_found_is_not_called_confirmed():
+    content = report_content()
+    content["codes"]["candidate_match"]["exact"]["code"]["best"]["value"] = 0.3
+    assert "can look for it with 16 codes" in candidates.words(content, "16 codes of a photo")
+
+
+def test_verdict_says_it_and_an_older_report_does_not():
+    content = report_content(leakage=0.37)
+    assert "Whoever has the photo can confirm it" in verdict.verdict(content)
+    del content["codes"]["candidate_match"]
+    assert "Whoever has the photo" not in verdict.verdict(content)
+    assert list(candidates.table(content)) == []
+    assert summary.candidate_rows(content) == []
+
+
+def test_recorded_codes_have_the_sentence_on_the_person_only():
+    content = report_content()
+    found = content["codes"]["candidate_match"]
+    for section in (found["exact"], *found["degraded"].values()):
+        section["code"] = section["task_output"] = without_rates(section)
+    said = candidates.words(content, ONE)
+    assert said.startswith("With another photo of the person") and "confirm" not in said
+    assert [row[0] for row in candidates.table(content)] == [
+        "another photo of the person, not this one"
+    ]
+
+
+def test_table_has_a_row_for_each_case_with_every_way_and_comparison():
+    rows = {name: (cells, chance) for name, cells, chance in candidates.table(report_content())}
+    assert list(rows) == [
+        "the photo itself",
+        "a copy, shifted",
+        "a copy, all of it",
+        "another photo of the person, not this one",
+    ]
+    cells, chance = rows["a copy, shifted"]
+    assert [estimate["value"] for _, estimate in cells] == [0.9, 0.9, 0.9, 0.9, 0.5, 0.97]
+    assert chance == 0.2
+
+
+def test_summary_row_sets_the_photo_beside_copies_and_other_photos():
+    (row,) = summary.candidate_rows(report_content())
+    figures = [found["value"] for found in (row.code, row.task_output, row.unprotected)]
+    assert figures == [1, 0.6, 0.98]
+    assert row.compare.startswith("another photo of the person: 30 %; a degraded copy: 80 %; a ")
+
+
+def test_page_has_the_table():
+    page = html_page.render(audit_report(), embed_originals=True, reference_pictures=None)
+    assert 'id="candidates"' in page and "a copy, shifted" in page
