@@ -34,7 +34,7 @@ class DecoderRecipe:
         words: for readers of the report.
         family: a key of FAMILIES.
         width_factor: times AttackerOptions.width.
-        extra_depth: more than AttackerOptions.depth.
+        extra_depth: more than AttackerOptions.depth, or less where it is negative.
         steps_factor: times AttackerOptions.steps.
         pixel_weight: of the pixel loss.
         perceptual_factor: times AttackerOptions.mu, the weight of the perceptual loss.
@@ -206,7 +206,7 @@ def scaled(settings: AttackerOptions, recipe: DecoderRecipe) -> AttackerOptions:
     return dataclasses.replace(
         settings,
         width=max(1, round(settings.width * recipe.width_factor)),
-        depth=settings.depth + recipe.extra_depth,
+        depth=max(0, settings.depth + recipe.extra_depth),
         steps=max(1, round(settings.steps * recipe.steps_factor)),
     )
 

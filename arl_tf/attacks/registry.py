@@ -165,10 +165,11 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "decoder_dense": decoder(
         DecoderRecipe(
-            "a wider decoder whose first layer is dense over the whole code, trained for pixels"
-            " alone",
+            "a wider, flatter decoder whose first layer is dense over the whole code, trained for"
+            " pixels alone",
             family="dense",
             width_factor=2.0,
+            extra_depth=-1,
             perceptual_factor=0.0,
         ),
         "standard",

@@ -363,3 +363,10 @@ def test_a_decoder_that_is_trained_for_identity_alone_finds_it(pictures):
     # 1 - the mean cosine, which is 1 for unrelated faces.
     assert min(result.held_out_loss) < 0.2
     assert min(result.held_out_loss) < 0.5 * result.held_out_loss[0]
+
+
+def test_a_recipe_may_be_flatter_than_the_settings_but_not_below_nothing():
+    flat = DecoderRecipe("words", extra_depth=-1, width_factor=2)
+    for depth, expected in ((2, 1), (1, 0), (0, 0)):
+        found = decoder_attacks.scaled(dataclasses.replace(SETTINGS, depth=depth), flat)
+        assert (found.depth, found.width) == (expected, 2 * SETTINGS.width)
