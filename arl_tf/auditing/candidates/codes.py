@@ -96,7 +96,7 @@ def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> 
     )
     model = None
     if subject.differentiable is not None:
-        encode = tf.function(subject.differentiable, reduce_retracing=True)
+        encode = tf.function(subject.differentiable, autograph=False, reduce_retracing=True)
         means = np.concatenate(
             [
                 encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
