@@ -183,7 +183,7 @@ def test_summary_says_what_was_not_measured():
     found = audit_report()
     found.content["codes"] |= {"identity_probe": None, "attribute_probe": {}}
     page = page_of(found)
-    assert len(summary_rows(page)) == 4
+    assert len(summary_rows(page)) == 5
     assert "Whether known people can be named from a code was not measured" in page
     assert "attributes outside the task was not measured" in page
 
