@@ -58,8 +58,9 @@ def test_modules_and_configs_that_are_named_exist(path):
 
 
 def flags_that_exist():
-    """Names of arl_tf.main's flags, the server's, the clients', and of tools in the documents."""
-    sources = "".join(path.read_text() for path in (ROOT / "serving").rglob("*.py"))
+    """Names of flags: of main and summary, the server's, the clients', and of tools."""
+    files = [*(ROOT / "serving").rglob("*.py"), ROOT / "arl_tf" / "summary.py"]
+    sources = "".join(path.read_text() for path in files)
     declared = re.findall(r'"(?:--)?(\w+)",', sources)
     return {field.name for field in dataclasses.fields(settings.Config)} | set(declared) | TOOLS
 

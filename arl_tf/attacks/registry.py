@@ -9,7 +9,7 @@ import difflib
 import functools
 from collections.abc import Callable, Collection
 
-from arl_tf.attacks import deep_image_prior, generative, inversion, noise_aware
+from arl_tf.attacks import inversion, noise_aware
 from arl_tf.attacks.closed_form import linear_pictures
 from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_attack, decoder_cost
 from arl_tf.attacks.evidence import (
@@ -19,6 +19,7 @@ from arl_tf.attacks.evidence import (
     AttackResult,
     Evidence,
 )
+from arl_tf.attacks.priors import deep_image_prior, generative
 from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.attacks.views import (
     View,

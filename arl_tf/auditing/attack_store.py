@@ -38,7 +38,8 @@ class AttackStore:
         return self.folder / f"{name}.measures.npz"
 
     def save(self, result: AttackResult) -> None:
-        """Keeps a result, its pictures as 8-bit ones."""
+        """Keeps a result, its pictures as 8-bit ones; measures of an earlier one are forgotten."""
+        self.measures_path(result.name).unlink(missing_ok=True)
         facts = {
             "name": result.name,
             "knowledge": result.knowledge,

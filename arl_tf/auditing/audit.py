@@ -20,10 +20,10 @@ from arl_tf.auditing.evidence_collection import (
     on_task_output,
     with_task_head,
 )
-from arl_tf.auditing.identity import findings
+from arl_tf.auditing.identity import combining, findings
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
-from arl_tf.auditing.identity.spaces import identity_spaces
+from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
 from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
@@ -108,8 +108,8 @@ def audit(
         evidence, identity_features=reconstruction.identity_features(judges)
     )
     store = open_store(settings, images, rows, sealed, context)
-    tasks = attack(settings, evidence, store)
     spaces = identity_spaces(judges, sealed[rows.attacker], photographs=context.photographs)
+    tasks = attack(settings, evidence, store, spaces)
     predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
     curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     sealed.unseal()
@@ -159,15 +159,23 @@ def audit(
 
 
 def attack(
-    settings: AuditSettings, evidence: Evidence, store: AttackStore
+    settings: AuditSettings, evidence: Evidence, store: AttackStore, spaces: IdentitySpaces
 ) -> list[attack_runs.Task]:
-    """Lets the attackers at the codes and at the task output alone; the attacks that were run."""
+    """Lets the attackers at the codes and at the task output alone; the attacks that were run.
+
+    Attackers that combine others' pictures belong to every level; --attackers leaves them out.
+    """
     tasks = attack_runs.planned(
         settings.audit, settings.audit_seeds, settings.seed, evidence, settings.attacker_names
     )
     outputs = evidence.task_outputs and on_task_output(evidence)
     attack_runs.run_attacks(tasks, evidence, outputs, settings.attacker, store)
-    return tasks
+    if settings.attacker_names:
+        return tasks
+    options = dataclasses.replace(settings.attacker, seed=settings.seed)
+    # A network of the attacker's own chooses; with one network it is the judge's, too.
+    combiners = combining.combiners_of(spaces.directions, judged=len(spaces.names) == 1)
+    return tasks + combining.combine(tasks, evidence, outputs, combiners, options, store)
 
 
 def open_store(

@@ -148,6 +148,20 @@ def check_code(config: Any) -> None:
             f"--lambda_rate={config.lambda_rate} is a price on what passes through noise: it needs"
             " --code_noise > 0, got 0."
         )
+    check_price(config)
+
+
+def check_price(config: Any) -> None:
+    """Refuses a price of a bit that would rise longer than the encoder learns at it."""
+    rising = f"--lambda_rate_epochs={config.lambda_rate_epochs}"
+    if config.lambda_rate_epochs and not config.lambda_rate:
+        raise ValueError(f"{rising} raises the price of a bit: it needs --lambda_rate > 0, got 0.")
+    name = "warmup_epochs" if config.warmup_epochs else "epochs"
+    if config.lambda_rate_epochs > getattr(config, name):
+        raise ValueError(
+            f"{rising}: the price must have risen when the phase ends; expected at most"
+            f" --{name}={getattr(config, name)}."
+        )
 
 
 def check_audit(config: Any) -> None:

@@ -52,6 +52,7 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     path: bool = False,
+    paths: bool = False,
     topic: str | None = None,
     **scope: Any,
 ) -> Any:
@@ -65,11 +66,12 @@ def option(
         high: greatest value.
         choices: all values, where there are few.
         path: whether it names a file or folder.
+        paths: whether it names several, comma-separated.
         topic: the part of --helpfull where it stands, if not that of its group.
         **scope: marks of `scopes.Scope`, which say what else the setting decides.
     """
     metadata = {"help": help_text, "group": group, "low": low, "high": high, "choices": choices}
-    shown = {"path": path, "topic": topic or group}
+    shown = {"path": path or paths, "several": paths, "topic": topic or group}
     return dataclasses.field(default=default, metadata=metadata | shown | {"scope": Scope(**scope)})
 
 
@@ -408,6 +410,33 @@ class Config:
         path=True,
         defence=True,
     )
+    lambda_rate_epochs: int = option(
+        0,
+        "Epochs in which the price of a bit rises from 0 to --lambda_rate, from the first epoch in"
+        " which the encoder learns; 0: the whole price at once.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
+    )
+    distil_from: str = option(
+        "",
+        "Run directories of trained encoders (teachers), comma-separated, of the same images and"
+        " attributes. The task learns from their probabilities, too (--distil_weight); empty: from"
+        " the labels alone.",
+        group="train",
+        paths=True,
+        defence=True,
+    )
+    distil_weight: float = option(
+        0.7,
+        "Weight of the teachers' probabilities in the task's loss; the labels have the rest"
+        " (--distil_from).",
+        group="train",
+        low=0,
+        high=1,
+        defence=True,
+    )
     mu: float = option(
         0.1,
         "Weight of the perceptual loss in the adversary's own loss.",
@@ -500,6 +529,14 @@ class Config:
     )
     weight_decay: float = option(
         1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
+    )
+    weight_average: float = option(
+        0.0,
+        "Decay, per step, of a moving average of the weights of encoder and task head. At the end"
+        " of a phase it takes the place of the weights; 0: the weights of the last step.",
+        group="train",
+        low=0,
+        high=0.99999,
     )
     checkpoint_epochs: int = option(
         1, "Epochs between checkpoints.", group="run", topic="train", low=1
@@ -787,7 +824,7 @@ class Config:
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
         for name in path_names():
-            object.__setattr__(self, name, clean_path(name, getattr(self, name)))
+            object.__setattr__(self, name, cleaned(name, getattr(self, name)))
         check_combinations(self, STAGES, TFLITE_PRECISIONS)
 
     @property
@@ -805,6 +842,11 @@ class Config:
     def attacker_names(self) -> tuple[str, ...]:
         """The attackers asked for by name; empty: those of the level."""
         return comma_separated(self.attackers)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The run directories of --distil_from."""
+        return comma_separated(self.distil_from)
 
     @property
     def is_external(self) -> bool:
@@ -900,7 +942,14 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: flag_values[name].value for name in names if flag_values[name].present
     }
-    return given | {name: clean_path(name, given[name]) for name in path_names() if name in given}
+    return given | {name: cleaned(name, given[name]) for name in path_names() if name in given}
+
+
+def cleaned(name: str, value: str) -> str:
+    """A setting's path, or each of its comma-separated paths, as `clean_path` gives it."""
+    if not Config.__dataclass_fields__[name].metadata["several"]:
+        return clean_path(name, value)
+    return ",".join(clean_path(name, path) for path in comma_separated(value))
 
 
 def check_given(given: Mapping[str, Any]) -> None:

@@ -73,12 +73,13 @@ def training_batches(
     decoder_steps: int,
     seed: int,
     first_step: int = 0,
+    targets: np.ndarray | None = None,
     shift_pixels: int = 0,
 ) -> tf.data.Dataset:
     """An endless dataset of training steps.
 
     Each element is ((private_image, attributes), public_images): float32 [B, S, S, 3] in [0, 1],
-    float32 [B, A] in {0, 1}, and float32 [decoder_steps, B, S, S, 3] in [0, 1], a fresh public
+    float32 [B, A] in [0, 1], and float32 [decoder_steps, B, S, S, 3] in [0, 1], a fresh public
     batch for every adversary step.
 
     Args:
@@ -88,8 +89,10 @@ def training_batches(
         decoder_steps: adversary steps in a training step.
         seed: of order and flips.
         first_step: the step to begin with, as if those before it had been taken.
+        targets: float32 [N, A] in [0, 1] in place of the images' attributes; None: the attributes.
         shift_pixels: how far a private image is moved at most, see `shifted`.
     """
+    labels = images.attributes if targets is None else targets
     num_public = batch_size * decoder_steps
 
     def batch(step: np.ndarray):
@@ -103,18 +106,16 @@ def training_batches(
         private = flipped(images.images[private_rows], seed, step, PRIVATE_STREAM)
         private = shifted(private, shift_pixels, seed, step, PRIVATE_STREAM)
         public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM)
-        return private, images.attributes[private_rows], public
+        return private, labels[private_rows], public
 
     size = images.images.shape[1:]
 
     def to_tensors(step):
         private, attributes, public = tf.numpy_function(
-            batch, [step], (tf.uint8, tf.uint8, tf.uint8)
+            batch, [step], (tf.uint8, tf.as_dtype(labels.dtype), tf.uint8)
         )
         private = to_float(tf.ensure_shape(private, (batch_size, *size)))
-        attributes = tf.cast(
-            tf.ensure_shape(attributes, (batch_size, images.attributes.shape[1])), tf.float32
-        )
+        attributes = tf.cast(tf.ensure_shape(attributes, (batch_size, labels.shape[1])), tf.float32)
         public = to_float(tf.reshape(public, (decoder_steps, batch_size, *size)))
         return (private, attributes), public
 

@@ -1,25 +1,31 @@
 """The train stage: trains the players of a run, or goes on training."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from arl_tf.config.settings import Config, subset
+from arl_tf.data import splits
 from arl_tf.experiments.experiment import Experiment
-from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.experiments.run_directory import SPLITS_REMEDY, RunDirectory
 from arl_tf.models.backbones import IMAGENET
 from arl_tf.training import checkpoints, train
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
+from arl_tf.utils import run_files
+
+# Parts that a teacher must not have learned from.
+UNSEEN = ("private_validation", "test")
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before data are read: refuses starts that are not there.
+    """Before data are read: refuses starts and teachers that are not there.
 
     Raises:
-        ValueError: --warm_start holds no trained players, or --weights is no file.
+        ValueError: --warm_start or a teacher holds no trained players, or --weights is no file.
     """
-    if config.warm_start:
-        started = RunDirectory(pathlib.Path(config.warm_start))
+    for folder in filter(None, (config.warm_start, *config.teachers)):
         for name in ("encoder", "task_head"):
-            checkpoints.require_player(started.player(name))
+            checkpoints.require_player(RunDirectory(pathlib.Path(folder)).player(name))
     if config.weights not in ("", IMAGENET) and not pathlib.Path(config.weights).is_file():
         raise ValueError(
             f"--weights={config.weights} is no file; expected {IMAGENET}, or a file of weights of"
@@ -31,12 +37,41 @@ def run(experiment: Experiment) -> None:
     """Trains, or goes on training.
 
     Raises:
+        ValueError: a teacher learned from other parts of the data.
         callbacks.TrainingDiverged: training went wrong.
     """
     config, files = experiment.config, experiment.run
+    if config.teachers:
+        description = splits.describe_splits(experiment.parts, experiment.images)
+        for teacher in config.teachers:
+            check_teacher(RunDirectory(pathlib.Path(teacher)), description)
     train.train(
         subset(config, TrainingSettings),
-        TrainingFiles(files.checkpoints, files.logs, files.metrics),
+        TrainingFiles(files.checkpoints, files.logs, files.metrics, experiment.cache),
         experiment.images,
         experiment.parts,
     )
+
+
+def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
+    """Raises ValueError where a teacher may have seen this run's T, or has another task.
+
+    What a teacher learned from T's labels would reach the student and flatter its figures.
+
+    Args:
+        teacher: its run directory.
+        own: of `splits.describe_splits`, this run's.
+    """
+    recorded = run_files.read_json(teacher.splits, remedy=SPLITS_REMEDY, keys=("parts",))
+    differing = [name for name in UNSEEN if recorded["parts"].get(name) != own["parts"][name]]
+    if differing:
+        raise ValueError(
+            f"--distil_from={teacher.root} has other images than this run in"
+            f" {' and '.join(differing)}: it may have learned from this run's test images. Train"
+            " the teacher with the same data, sizes of the parts and --seed."
+        )
+    if recorded.get("attributes") != own["attributes"]:
+        raise ValueError(
+            f"--distil_from={teacher.root} reads other attributes than this run; train the teacher"
+            " with the same --task_attributes."
+        )

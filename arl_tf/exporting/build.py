@@ -86,7 +86,6 @@ def export_models(
     check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
     decisions = decisions or undecided(len(attribute_names))
-    files = tuple(tflite.file_path(precision) for precision in precisions)
     unfinished = publishing.unfinished_folders(export_dir)
     with told_as_export_error(export_dir), unfinished as (built, replaced):
         version = publishing.next_version(export_dir / "saved_model")
@@ -112,20 +111,39 @@ def export_models(
             "files": publishing.describe_files(built),
         }
         (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-        publishing.publish(
-            [*folders.values(), *files, MANIFEST],
-            gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
-            built=built,
-            replaced=replaced,
-            export_dir=export_dir,
-        )
+        publish(precisions, folders, built, replaced, export_dir)
+    return result_of(export_dir, version, precisions, content["parity"])
+
+
+def publish(
+    precisions: Sequence[str],
+    folders: Mapping[str, pathlib.Path],
+    built: pathlib.Path,
+    replaced: pathlib.Path,
+    export_dir: pathlib.Path,
+) -> None:
+    """Renames all that was built into place; files of other precisions go."""
+    publishing.publish(
+        [*folders.values(), *map(tflite.file_path, precisions), MANIFEST],
+        gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
+        built=built,
+        replaced=replaced,
+        export_dir=export_dir,
+    )
+
+
+def result_of(
+    export_dir: pathlib.Path, version: int, precisions: Sequence[str], parity: dict[str, Any]
+) -> ExportResult:
+    """Where the parts of a finished export lie."""
+    folders = version_folders(version)
     return ExportResult(
         encoder_dir=export_dir / folders["encoder"],
         task_head_dir=export_dir / folders["task_head"],
-        tflite_files=tuple(export_dir / path for path in files),
+        tflite_files=tuple(export_dir / tflite.file_path(name) for name in precisions),
         manifest_path=export_dir / MANIFEST,
         version=version,
-        parity=content["parity"],
+        parity=parity,
     )
 
 

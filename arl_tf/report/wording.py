@@ -60,6 +60,16 @@ READINGS = {
         "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
         " face.",
     ),
+    "fused": (
+        "a mean of several attackers' pictures",
+        "Pictures that several attackers made of the {source}, laid over each other with weights"
+        " that suit public images best.",
+    ),
+    "amplified": (
+        "a picture with its features enlarged",
+        "Another attacker's picture, moved away from the mean face. Its colours may look too"
+        " strong; the face is recognised better.",
+    ),
     "deep_image_prior": (
         "a picture with nearly the same code",
         "An untrained network was changed until the code of its picture was nearly the code under"

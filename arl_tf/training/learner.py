@@ -12,6 +12,7 @@ from arl_tf.data.image_sets import to_float
 from arl_tf.models import losses
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.models.pretrained import perceptual
+from arl_tf.training.averaging import UseAverages, WeightAverage
 
 TASK, ADVERSARY, ADVERSARIAL = "task", "adversary", "adversarial"
 PHASES = (TASK, ADVERSARY, ADVERSARIAL)
@@ -23,6 +24,8 @@ CUSTOM_PERCEPTUAL = "custom"
 PROTECTOR_RATE, ADVERSARY_RATE, WEIGHT_DECAY, CLIP_NORM = 3e-4, 2e-3, 1e-2, 5.0
 DEFAULT_PRIVACY = losses.PrivacyObjective("negative", 0.0, 0.02)
 MEAN_IMAGE_BATCHES = 50
+# Plain arguments of `compile` that `save` keeps; files of older versions lack some.
+COMPILED = ("phase", "mu", "decoder_steps", "lambda_rate", "lambda_rate_steps", "weight_average")
 PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
 
@@ -84,6 +87,7 @@ class AdversarialRepresentationLearner(keras.Model):
             perceptual_features = named_features(perceptual_features, encoder.input_shape[1])
         self.perceptual_features = perceptual_features
         self.mean_image = None if mean_image is None else as_target(mean_image)
+        self.averages: WeightAverage | None = None
         self.loss_trackers = {
             name: keras.metrics.Mean(name=name) for name in PROTECTOR_LOSSES + ADVERSARY_LOSSES
         }
@@ -101,6 +105,8 @@ class AdversarialRepresentationLearner(keras.Model):
         mu: float = 0.1,
         decoder_steps: int = 1,
         lambda_rate: float = 0.0,
+        lambda_rate_steps: int = 0,
+        weight_average: float = 0.0,
     ) -> None:
         """Sets how the players are trained.
 
@@ -115,6 +121,9 @@ class AdversarialRepresentationLearner(keras.Model):
             mu: weight of the perceptual loss in the adversary's own loss, formula (1).
             decoder_steps: adversary steps per encoder step.
             lambda_rate: price of a bit that the code's noise lets through.
+            lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
+            weight_average: decay of a moving average of the weights of encoder and task head, which
+                takes their place when `fit` ends; 0: none.
 
         Raises:
             ValueError: an unknown phase or loss, the adversarial phase without a privacy term, or
@@ -145,6 +154,12 @@ class AdversarialRepresentationLearner(keras.Model):
         self.mu = mu
         self.decoder_steps = decoder_steps
         self.lambda_rate = lambda_rate
+        self.lambda_rate_steps = lambda_rate_steps
+        self.weight_average = weight_average
+        if weight_average:
+            self.averages = self.averages or WeightAverage(self.averaged_variables, weight_average)
+            self.averages.decay = weight_average
+            self.averages.begin(self.averaged_variables)
 
     @property
     def decoders(self) -> list[keras.Model]:
@@ -161,6 +176,11 @@ class AdversarialRepresentationLearner(keras.Model):
     def protector_variables(self) -> list:
         """Trainable variables of the encoder's side of the game."""
         return self.encoder.trainable_variables + self.task_head.trainable_variables
+
+    @property
+    def averaged_variables(self) -> list:
+        """What `weight_average` averages: weights and moving statistics of the encoder's side."""
+        return self.encoder.variables + self.task_head.variables
 
     @property
     def metrics(self) -> list:
@@ -186,6 +206,8 @@ class AdversarialRepresentationLearner(keras.Model):
         if isinstance(x, tf.data.Dataset):
             # It is shuffled already; Keras warns of its own default otherwise.
             kwargs.setdefault("shuffle", False)
+        if self.weight_average and self.phase != ADVERSARY:
+            kwargs["callbacks"] = [UseAverages(), *(kwargs.get("callbacks") or ())]
         return super().fit(x, **kwargs)
 
     def train_step(self, batch) -> dict[str, tf.Tensor]:
@@ -290,12 +312,14 @@ class AdversarialRepresentationLearner(keras.Model):
             "mu": self.mu,
             "decoder_steps": self.decoder_steps,
             "lambda_rate": self.lambda_rate,
+            "lambda_rate_steps": self.lambda_rate_steps,
+            "weight_average": self.weight_average,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as `get_compile_config` described."""
         deserialise = keras.saving.deserialize_keras_object
-        named = {key: config[key] for key in ("phase", "mu", "decoder_steps", "lambda_rate")}
+        named = {key: config[key] for key in COMPILED if key in config}
         self.compile(
             deserialise(config["protector_optimizer"]),
             deserialise(config["adversary_optimizer"]),
@@ -342,10 +366,24 @@ class AdversarialRepresentationLearner(keras.Model):
             logits = self.task_head(code, training=True)
             task_loss = self.task_loss(logits, attributes)
             privacy_loss = self.privacy_loss(code, logits, private_image)
-            loss = task_loss + privacy_loss + self.lambda_rate * rate
+            loss = task_loss + privacy_loss + self.price() * rate
         variables = self.protector_variables
         self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
+        if self.weight_average:
+            self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         self.record(loss=loss, task_loss=task_loss, privacy_loss=privacy_loss, rate_bits=rate)
+
+    def price(self) -> tf.Tensor | float:
+        """The price of a bit in this step; it rises linearly for `lambda_rate_steps` steps."""
+        if not self.lambda_rate_steps:
+            return self.lambda_rate
+        # The optimizer counts the steps of the phase, and is saved with the checkpoint.
+        step = tf.cast(self.protector_optimizer.iterations + 1, tf.float32)
+        return self.lambda_rate * tf.minimum(1.0, step / self.lambda_rate_steps)
+
+    def use_averages(self) -> None:
+        """Gives encoder and task head the averages of their weights."""
+        self.averages.use(self.averaged_variables)
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary."""

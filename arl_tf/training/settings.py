@@ -9,7 +9,8 @@ class TrainingSettings:
     """How the players are built and trained; settings of `Config` by name, described there.
 
     `privacy_weights` is (lambda_pixel, lambda_perceptual) with 0 for a term that is not used;
-    `perceptual_layer_names` is None for the network's default layers.
+    `perceptual_layer_names` is None for the network's default layers. `teachers` are the
+    folders that `distil_from` names.
     """
 
     seed: int
@@ -23,7 +24,10 @@ class TrainingSettings:
     code_noise: float
     code_levels: int
     lambda_rate: float
+    lambda_rate_epochs: int
     warm_start: str
+    teachers: tuple[str, ...]
+    distil_weight: float
     decoders: int
     decoder_width: int
     decoder_depth: int
@@ -47,6 +51,7 @@ class TrainingSettings:
     encoder_learning_rate: float
     decoder_learning_rate: float
     weight_decay: float
+    weight_average: float
     checkpoint_epochs: int
     picture_epochs: int
 
@@ -59,8 +64,10 @@ class TrainingFiles:
         checkpoints: folder of the training state and of the trained players.
         logs: TensorBoard's folder.
         metrics: file of one JSON line an epoch.
+        cache: folder of what can be computed again.
     """
 
     checkpoints: pathlib.Path
     logs: pathlib.Path
     metrics: pathlib.Path
+    cache: pathlib.Path

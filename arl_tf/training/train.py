@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -11,7 +12,7 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import building, callbacks, checkpoints
+from arl_tf.training import building, callbacks, checkpoints, distillation
 from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
@@ -42,6 +43,7 @@ def train(
     done = restore(learner, settings, files, steps)
     callbacks.drop_lines_after(files.metrics, done)
     writer = tf.summary.create_file_writer(str(files.logs))
+    targets = targets_for(settings, files, images, splits)
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -50,7 +52,7 @@ def train(
         if start < end:
             logging.info("Phase '%s': epochs %d to %d, %d steps each", phase, start + 1, end, steps)
             learner.fit(
-                batches_from(start * steps, settings, images, splits),
+                batches_from(start * steps, settings, images, splits, targets),
                 initial_epoch=start,
                 epochs=end,
                 steps_per_epoch=steps,
@@ -90,15 +92,34 @@ def learner_for(
     return building.build_learner(settings, len(images.attribute_names), mean)
 
 
+def targets_for(
+    settings: TrainingSettings, files: TrainingFiles, images: ImageSet, splits: Splits
+) -> np.ndarray | None:
+    """What the task learns instead of the labels, float32 [N, A]; None without teachers."""
+    if not settings.teachers:
+        return None
+    return distillation.distilled_targets(
+        [pathlib.Path(teacher) for teacher in settings.teachers],
+        settings.distil_weight,
+        images,
+        splits.private_train,
+        files.cache,
+    )
+
+
 def fit_verbosity() -> int:
     """Keras' verbosity: a progress bar in a terminal, a line an epoch in a log file."""
     return 1 if sys.stdout.isatty() else 2
 
 
 def batches_from(
-    first_step: int, settings: TrainingSettings, images: ImageSet, splits: Splits
+    first_step: int,
+    settings: TrainingSettings,
+    images: ImageSet,
+    splits: Splits,
+    targets: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """The run's endless batches from `first_step` on."""
+    """The run's endless batches from `first_step` on; `targets` as of `targets_for`."""
     return training_batches(
         images,
         splits,
@@ -106,6 +127,7 @@ def batches_from(
         decoder_steps=settings.decoder_steps,
         seed=settings.seed,
         first_step=first_step,
+        targets=targets,
         shift_pixels=settings.shift_pixels,
     )
 
@@ -136,7 +158,15 @@ def compile_phase(
         mu=settings.mu,
         decoder_steps=settings.decoder_steps,
         lambda_rate=settings.lambda_rate,
+        lambda_rate_steps=rising_steps(settings, phase, num_steps),
+        weight_average=settings.weight_average,
     )
+
+
+def rising_steps(settings: TrainingSettings, phase: str, num_steps: int) -> int:
+    """In how many of a phase's steps the price of a bit rises: of the encoder's first phase."""
+    first, epochs = next(each for each in phases(settings) if each[0] != ADVERSARY)
+    return round(num_steps * settings.lambda_rate_epochs / epochs) if phase == first else 0
 
 
 def restore(

@@ -346,3 +346,20 @@ def test_other_losses_invert_a_code_that_tells_everything(pictures, changes):
     )
     found = measures.psnr(result.reconstructions, unit(pictures[2])).mean()
     assert found > mean_image_psnr(pictures) + 4
+
+
+def test_a_decoder_that_is_trained_for_identity_alone_finds_it(pictures):
+    def identity(image):
+        """The four brightnesses of an image's quarters: what this network calls a face."""
+        quarters = tf.nn.avg_pool2d(tf.reduce_mean(image, -1, keepdims=True), 8, 8, "VALID")
+        flat = tf.reshape(quarters, (-1, 4))
+        return tf.math.l2_normalize(flat - tf.reduce_mean(flat, axis=1, keepdims=True), axis=1)
+
+    recipe = DecoderRecipe("words", pixel_weight=0.0, identity_weight=1.0)
+    held = dataclasses.replace(evidence_of(unit, pictures), identity_features=identity)
+    result = decoder_attacks.decoder_attack(
+        held, dataclasses.replace(SETTINGS, width=8, steps=80), name="decoder", recipe=recipe
+    )
+    # 1 - the mean cosine, which is 1 for unrelated faces.
+    assert min(result.held_out_loss) < 0.2
+    assert min(result.held_out_loss) < 0.5 * result.held_out_loss[0]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf.attacks import code_search, deep_image_prior
+from arl_tf.attacks import code_search
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.attacks.priors import deep_image_prior
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf.attacks import code_search, generative, generator
+from arl_tf.attacks import code_search
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.attacks.priors import generative, generator
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures

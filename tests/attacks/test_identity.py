@@ -112,6 +112,17 @@ def test_perceptron_learns_what_no_linear_map_tells():
     assert curved > linear + 0.15
 
 
+def test_perceptron_is_no_worse_than_the_ridge_regression_it_begins_as():
+    # Forty public codes without noise knowledge: training can only overfit.
+    world = World(1.0, public=40)
+    evidence = dataclasses.replace(world.evidence, noise=None)
+    linear, curved = (
+        mean_cosine(attacked(attack, world, evidence).held_out["net"], world.truth[1])
+        for attack in (ridge, perceptron)
+    )
+    assert curved >= linear - 1e-5
+
+
 def test_perceptron_predicts_for_all_networks_and_the_same_again():
     world = World(1.0, public=200)
     world.faces = PublicFaces(

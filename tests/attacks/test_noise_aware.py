@@ -101,6 +101,30 @@ def test_knowledge_of_the_noise_is_worth_something(attacked):
     assert told < untold
 
 
+def test_another_data_set_beside_few_public_images_brings_them_near_the_optimum(attacked):
+    world, evidence, truth = attacked
+    few, rest = np.arange(100), np.arange(100, PUBLIC)
+    parts = [
+        dataclasses.replace(
+            evidence.pairs, codes=evidence.pairs.codes[rows], images=evidence.pairs.images[rows]
+        )
+        for rows in (few, rest)
+    ]
+    held = dataclasses.replace(
+        evidence, pairs=parts[0], other_domain=parts[1], noise=evidence.noise.of(few)
+    )
+
+    def above_optimum(name, start=None):
+        result = registry.ATTACKERS[name].run(held, OPTIONS, name=name, start=start)
+        return decibels_above_optimum(result, world, evidence.target_codes, truth), result
+
+    alone, _ = above_optimum("wiener")
+    joined, start = above_optimum("wiener_joined")
+    searched, _ = above_optimum("map_joined", start)
+    assert joined < 0.1 < alone
+    assert searched < 0.1
+
+
 def test_without_the_noise_they_are_left_out_and_refuse(attacked):
     _, evidence, _ = attacked
     plain = dataclasses.replace(evidence, noise=None)

@@ -317,7 +317,7 @@ def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
 ):
     held = []
     monkeypatch.setattr(
-        audit, "attack", lambda config, evidence, store: held.append(evidence) or []
+        audit, "attack", lambda config, evidence, store, spaces: held.append(evidence) or []
     )
     monkeypatch.setattr(audit, "Measurements", lambda **facts: facts)
     monkeypatch.setattr(audit, "report_of", lambda found, *_: found)
@@ -374,7 +374,8 @@ def test_noisy_channel_is_told_and_wakes_the_attacker_that_learns_through_noise(
     noisy = run(tmp_path / "noisy", channel=Channel(noise=50.0))[0].content
     assert noisy["codes"]["noisy"] and not silent["codes"]["noisy"]
     assert noisy["codes"]["channel"] == {"clip": 0.0, "levels": 0, "noise": 50.0}
-    assert [attack["name"] for attack in noisy["attacks"]] == ["spy", "through_noise"]
+    names = [attack["name"] for attack in noisy["attacks"]]
+    assert names == ["spy", "through_noise", "fused", "amplified"]
     assert "Every code passes a channel" in " ".join(noisy["assumptions"])
 
 

@@ -97,7 +97,8 @@ def test_every_path_setting_is_cleaned_when_a_config_is_built(here, name):
 def test_settings_whose_names_say_path_are_marked_as_paths():
     endings = ("dir", "_saved_model", "_tflite")
     named = {f.name for f in dataclasses.fields(Config) if f.name.endswith(endings)}
-    assert named | {"codes", "reference", "warm_start", "weights"} == set(settings.path_names())
+    others = {"codes", "reference", "warm_start", "weights", "distil_from"}
+    assert named | others == set(settings.path_names())
 
 
 def test_the_word_auto_is_no_path():

@@ -56,6 +56,12 @@ def assert_same_steps(first: list, second: list) -> None:
         np.testing.assert_array_equal(public, other_public)
 
 
+def test_targets_take_the_place_of_the_attributes_row_by_row():
+    targets = np.random.default_rng(0).random((NUM_IMAGES, 3)).astype(np.float32)
+    for (private, found), _ in steps(3, targets=targets):
+        np.testing.assert_array_equal(found, targets[rows_shown(private)])
+
+
 @pytest.mark.parametrize("piece", [1, 7, 32, 100])
 def test_every_row_is_visited_once_an_epoch_however_the_stream_is_cut(piece):
     rows = np.arange(100, 133)

@@ -53,7 +53,8 @@ def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     assert finished.returncode == 0, finished.stderr[-3000:]
     report = read_report(workdir)
     assert report["codes"]["shape"] == [4, 4, 3]
-    assert {attack["name"] for attack in report["attacks"]} == {"linear", "retrieval", "decoder"}
+    names = {attack["name"] for attack in report["attacks"]}
+    assert names == {"linear", "retrieval", "decoder", "fused", "amplified"}
     assert len(report["utility"]["attributes"]) == len(generation.ATTRIBUTE_NAMES)
     assert any("white-box" in text for text in report["not_tested"])
     assert "Left out" in (workdir / "audit" / "report.html").read_text()
@@ -74,7 +75,7 @@ def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     referenced = read_report(workdir)
     assert referenced["worst"] == report["worst"]
     assert "/reference_" in referenced["reference"]["workdir"]
-    assert {a["name"] for a in referenced["attacks"]} == {"linear", "retrieval", "decoder"}
+    assert {a["name"] for a in referenced["attacks"]} == names
 
 
 def test_recorded_codes_without_labels_and_identities_are_audited(tmp_path):

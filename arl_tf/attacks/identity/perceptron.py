@@ -17,14 +17,15 @@ from arl_tf.attacks.identity.faces import (
     mean_cosine,
     unit,
 )
+from arl_tf.attacks.identity.ridge import best_ridges
 from arl_tf.attacks.knowledge import KNEW
 
 MOST_DIRECTIONS = 512
 HIDDEN, DROPOUT = 512, 0.5
 EPOCHS, PATIENCE, BATCH = 60, 6, 64
+# Of `CodeView.level`: a direction without variance is not divided by 0.
+LEAST_SHARE = 1e-9
 LEARNING_RATE, WEIGHT_DECAY = 5e-4, 1e-2
-# Of the codes' mean variance: what varies by less is not blown up, where the noise is not known.
-FLAT = 1e-3
 
 
 def perceptron(
@@ -32,9 +33,10 @@ def perceptron(
 ) -> IdentityResult:
     """A perceptron with one hidden layer from codes to directions of embeddings.
 
-    It maximises the mean cosine, for all networks together. Each direction of the codes is weighed
-    by its share of signal, and each step draws the noise anew where it is known. The epoch with the
-    best mean cosine on held-out public images counts.
+    It begins as the ridge regression and maximises the mean cosine, for all networks together. Each
+    direction of the codes is weighed by its share of signal, and each step draws the noise anew
+    where it is known. The epoch with the best mean cosine on held-out public images counts; before
+    the first it is the ridge regression along the directions taken.
 
     Args:
         view: the codes.
@@ -43,10 +45,12 @@ def perceptron(
         settings: seed.
     """
     started = time.perf_counter()
-    kept, gain = direction_gains(view)
+    fitted = best_ridges(view, faces)
+    kept, gain = direction_gains(view, float(np.mean([each.penalty for each in fitted.values()])))
     truth = [faces.held_out[network] for network in faces.networks]
     wanted = [faces.public[network][view.rows] for network in faces.networks]
-    model = build(len(kept), [each.shape[1] for each in wanted], settings.seed)
+    linear = [(each.weights[kept] / gain[:, None], each.mean) for each in fitted.values()]
+    model = build(linear, settings.seed)
     held_out, target = (codes[:, kept] * gain for codes in (view.held_out, view.target))
     noise = np.float32(np.sqrt(view.lacking)) * gain
     epochs = train(model, view.public[:, kept] * gain, wanted, noise, held_out, truth, settings)
@@ -66,31 +70,41 @@ def perceptron(
     )
 
 
-def direction_gains(view: CodeView) -> tuple[np.ndarray, np.ndarray]:
+def direction_gains(view: CodeView, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """The directions taken, int64 [R'], and what each is multiplied by, float32 [R'].
 
-    A noisy code then varies along each direction by the direction's share of signal.
+    A code then varies along each direction by the direction's share of signal, the ridge
+    regression's penalty taken for noise; with a deviation of 1 along the clearest.
     """
     kept = np.argsort(view.variances)[::-1][:MOST_DIRECTIONS]
-    variances = view.variances[kept]
-    if view.noise:
-        return kept, (np.sqrt(variances) / (variances + view.noise)).astype(np.float32)
-    return kept, (1 / np.sqrt(variances + FLAT * view.level)).astype(np.float32)
+    variances = np.maximum(view.variances[kept], LEAST_SHARE * view.level)
+    gain = np.sqrt(variances) / (variances + penalty * view.level)
+    deviation = gain * np.sqrt(variances + view.noise)
+    return kept, (gain / deviation.max()).astype(np.float32)
 
 
-def build(num_inputs: int, widths: list[int], seed: int) -> keras.Model:
-    """Code [B, num_inputs] -> a list of embeddings [B, E], one a network: linear plus hidden."""
-    kernels = iter(keras.initializers.GlorotUniform(seed + k) for k in range(1 + 2 * len(widths)))
-    code = keras.Input((num_inputs,), name="code")
-    hidden = layers.Dense(HIDDEN, "silu", kernel_initializer=next(kernels), name="hidden")(code)
+def build(linear: list[tuple[np.ndarray, np.ndarray]], seed: int) -> keras.Model:
+    """Code [B, R'] -> a list of embeddings [B, E], one a network: linear plus hidden.
+
+    Args:
+        linear: kernel float32 [R', E] and bias [E] that each network's linear part begins with; the
+            hidden part begins at 0.
+        seed: draws the hidden layer's weights.
+    """
+    code = keras.Input((len(linear[0][0]),), name="code")
+    kernel = keras.initializers.GlorotUniform(seed)
+    hidden = layers.Dense(HIDDEN, "silu", kernel_initializer=kernel, name="hidden")(code)
     hidden = layers.Dropout(DROPOUT, seed=seed, name="dropout")(hidden)
-    embeddings = []
-    for number, width in enumerate(widths):
-        dense = [
-            layers.Dense(width, kernel_initializer=next(kernels), name=f"{kind}{number}")
-            for kind in ("linear", "curved")
-        ]
-        embeddings.append(layers.Add(name=f"embedding{number}")([dense[0](code), dense[1](hidden)]))
+    embeddings, straight = [], []
+    for number, (_, bias) in enumerate(linear):
+        straight.append(layers.Dense(len(bias), name=f"linear{number}"))
+        curved = layers.Dense(
+            len(bias), use_bias=False, kernel_initializer="zeros", name=f"curved{number}"
+        )
+        add = layers.Add(name=f"embedding{number}")
+        embeddings.append(add([straight[-1](code), curved(hidden)]))
+    for layer, weights in zip(straight, linear, strict=True):
+        layer.set_weights(list(weights))
     return keras.Model(code, embeddings, name="identity_perceptron")
 
 
@@ -110,19 +124,24 @@ def train(
     rng = np.random.default_rng(settings.seed)
     step = training_step(model, noise, settings.seed)
     epochs = max(1, min(EPOCHS, settings.steps * settings.batch_size // max(1, len(codes))))
-    best, weights, number = -np.inf, model.get_weights(), 0
+    best, weights, number = held_out_cosine(model, held_out, truth), model.get_weights(), 0
     for epoch in range(1, epochs + 1):
         order = rng.permutation(len(codes))
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             step(tf.constant(codes[rows]), [tf.constant(each[rows]) for each in wanted])
-        cosine = float(np.mean([*map(mean_cosine, predict(model, held_out), truth)]))
+        cosine = held_out_cosine(model, held_out, truth)
         if cosine > best:
             best, weights, number = cosine, model.get_weights(), epoch
         if epoch - number >= PATIENCE:
             break
     model.set_weights(weights)
     return number
+
+
+def held_out_cosine(model: keras.Model, codes: np.ndarray, truth: list[np.ndarray]) -> float:
+    """The mean cosine over networks and held-out images."""
+    return float(np.mean([*map(mean_cosine, predict(model, codes), truth)]))
 
 
 def training_step(model: keras.Model, noise: np.ndarray, seed: int):

@@ -1,5 +1,6 @@
 """A ridge regression from codes to embeddings, in closed form."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -40,9 +41,9 @@ def ridge(
     """
     started = time.perf_counter()
     penalties, held_out, target = {}, {}, {}
-    for network, wanted in faces.public.items():
-        found = best_ridge(view, wanted[view.rows], faces.held_out[network])
-        penalties[network], held_out[network], target[network] = found
+    for network, fitted in best_ridges(view, faces).items():
+        penalties[network] = fitted.penalty
+        held_out[network], target[network] = fitted(view.held_out), fitted(view.target)
     return IdentityResult(
         name="ridge",
         knowledge=knowledge_of(evidence),
@@ -59,10 +60,35 @@ def ridge(
     )
 
 
-def best_ridge(
-    view: CodeView, wanted: np.ndarray, held_out_truth: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """(penalty, held-out and target predictions of length 1) with the best held-out cosine.
+@dataclasses.dataclass(frozen=True)
+class RidgeMap:
+    """Codes along their principal directions -> directions of embeddings.
+
+    Attributes:
+        penalty: in units of `CodeView.level`.
+        weights: float32 [R, E].
+        mean: float32 [E].
+    """
+
+    penalty: float
+    weights: np.ndarray
+    mean: np.ndarray
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Predictions float32 [n, E] of length 1 for codes float32 [n, R]."""
+        return unit(codes @ self.weights + self.mean)
+
+
+def best_ridges(view: CodeView, faces: PublicFaces) -> dict[str, RidgeMap]:
+    """Network -> the ridge regression with the best held-out cosine."""
+    return {
+        network: best_ridge(view, wanted[view.rows], faces.held_out[network])
+        for network, wanted in faces.public.items()
+    }
+
+
+def best_ridge(view: CodeView, wanted: np.ndarray, held_out_truth: np.ndarray) -> RidgeMap:
+    """The ridge regression with the best held-out cosine.
 
     Args:
         view: the codes.
@@ -73,12 +99,11 @@ def best_ridge(
     projected = view.public.T @ (wanted - mean) / np.float32(len(wanted))
     best = None
     for penalty in NOISE_FACTORS if view.noise else PENALTIES:
-        weights = ridge_weights(view, projected, penalty)
-        cosine = mean_cosine(view.held_out @ weights + mean, held_out_truth)
+        fitted = RidgeMap(penalty, ridge_weights(view, projected, penalty), mean)
+        cosine = mean_cosine(fitted(view.held_out), held_out_truth)
         if best is None or cosine > best[0]:
-            best = (cosine, penalty, weights)
-    _, penalty, weights = best
-    return penalty, *(unit(codes @ weights + mean) for codes in (view.held_out, view.target))
+            best = (cosine, fitted)
+    return best[1]
 
 
 def ridge_weights(view: CodeView, projected: np.ndarray, penalty: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from arl_tf.attacks import registry
+from arl_tf.attacks.combined import CHOOSING_IMAGES
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
 from arl_tf.attacks.identity.code_view import code_view
@@ -17,13 +17,14 @@ from arl_tf.auditing.attack_runs import ATTACK_SEED, Task
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.evidence_collection import on_task_output
 from arl_tf.auditing.identity import kept
+from arl_tf.auditing.identity.combining import combines
 from arl_tf.auditing.identity.spaces import IdentitySpaces, public_faces
 from arl_tf.auditing.settings import AuditSettings
 
 CODE, TASK_OUTPUT = "code", "task_output"
 FUSION = "fusion"
-# Picture attackers whose pictures the fusion sees, and held-out images that choose them.
-FUSED_PICTURES, CHOOSING_IMAGES = 2, 100
+# Picture attackers whose pictures the fusion sees.
+FUSED_PICTURES = 2
 
 Results = dict[str, list[IdentityResult]]
 
@@ -107,14 +108,7 @@ def best_pictures(
 
     Those of one seed, FUSED_PICTURES of them.
     """
-    names = [
-        task.name
-        for task in tasks
-        if task.on_floor is on_floor
-        and "@" not in task.name
-        # Their held-out images are others.
-        and "other_domain" not in registry.ATTACKERS[task.attacker].needs
-    ]
+    names = [task.name for task in tasks if task.on_floor is on_floor and combines(task)]
     scores = {}
     for name in names:
         shown = spaces.directions(store.held_out_pictures(name)[:CHOOSING_IMAGES])

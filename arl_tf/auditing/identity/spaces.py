@@ -1,6 +1,7 @@
 """Identity networks as attackers and judges use them: directions from a mean embedding."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
@@ -24,10 +25,18 @@ class IdentitySpaces:
     judges: MetricNetworks
     names: tuple[str, ...]
     public_embeddings: np.ndarray
+    _seen: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False)
 
     def directions(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Network -> float32 [n, E] of length 1, of images uint8 [n, S, S, 3]."""
-        return {self.names[0]: self._centred(reconstruction.embeddings(self.judges, images))}
+        """Network -> float32 [n, E] of length 1, of images uint8 [n, S, S, 3].
+
+        The networks are slow: what they said of the same images is remembered.
+        """
+        key = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+        if key not in self._seen:
+            found = reconstruction.embeddings(self.judges, images)
+            self._seen[key] = {self.names[0]: self._centred(found)}
+        return self._seen[key]
 
     def public_directions(self) -> dict[str, np.ndarray]:
         """The same of the attackers' images."""

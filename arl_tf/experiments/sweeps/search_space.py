@@ -11,7 +11,7 @@ from arl_tf.config.settings import Config
 
 SWEPT_GROUPS = ("model", "train")
 # A sweep's points start from the encoder that they share.
-NOT_SWEPT = ("warm_start",)
+NOT_SWEPT = ("warm_start", "distil_from")
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 

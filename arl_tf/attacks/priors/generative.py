@@ -9,7 +9,7 @@ import tensorflow as tf
 from arl_tf.attacks.code_maps import best_code_map, squared_error
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
-from arl_tf.attacks.generator import FaceGenerator, train_generator
+from arl_tf.attacks.priors.generator import FaceGenerator, train_generator
 
 ITERATIONS = 15
 LATENT_RATE = 0.2

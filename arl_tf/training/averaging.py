@@ -1,0 +1,64 @@
+"""Averages of the weights over the steps of a phase: they vary less than the last step's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage(keras.layers.Layer):
+    """Exponential moving averages of variables; they are saved with the model that holds them."""
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float, **kwargs: Any):
+        """Takes the variables that are followed, and the share of the old average in a step.
+
+        The variables stay their owners': those that are no floats, such as seeds, are left out.
+        """
+        super().__init__(trainable=False, **kwargs)
+        self.decay = decay
+        self.averages = [
+            self.add_weight(
+                shape=variable.shape, dtype=variable.dtype, initializer="zeros", trainable=False
+            )
+            for variable in floats(variables)
+        ]
+        self.built = True
+
+    def begin(self, variables: Sequence[keras.Variable]) -> None:
+        """Starts again from the variables as they are."""
+        for average, variable in zip(self.averages, floats(variables), strict=True):
+            average.assign(variable)
+
+    def follow(self, variables: Sequence[keras.Variable], step: tf.Tensor) -> None:
+        """Moves the averages towards the variables, after `step` steps (1 after the first).
+
+        The decay is min(decay, step / (step + 9)): in the beginning an average follows quickly, so
+        that it does not hold on to the weights that the phase began with.
+        """
+        step = tf.cast(step, tf.float32)
+        share = 1 - tf.minimum(self.decay, step / (step + 9))
+        for average, variable in zip(self.averages, floats(variables), strict=True):
+            average.assign_add(tf.cast(share, average.dtype) * (variable - average))
+
+    def use(self, variables: Sequence[keras.Variable]) -> None:
+        """Gives the variables the averages' values."""
+        for average, variable in zip(self.averages, floats(variables), strict=True):
+            variable.assign(average)
+
+
+class UseAverages(keras.callbacks.Callback):
+    """After the last epoch, puts the averages in the place of the weights.
+
+    It comes first of the callbacks, so that the others measure and save these weights.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """`epoch` counts from 0."""
+        if epoch + 1 == self.params["epochs"]:
+            self.model.use_averages()
+
+
+def floats(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
+    """Those variables that hold floats."""
+    return [variable for variable in variables if "float" in str(variable.dtype)]

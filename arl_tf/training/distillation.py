@@ -1,0 +1,120 @@
+"""Distillation: what trained teachers say of X1's images becomes a target beside the labels."""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from arl_tf.data.image_sets import ImageSet, to_float
+from arl_tf.data.splits import names_hash
+from arl_tf.models import code_layers
+from arl_tf.models.fingerprint import weights_hash
+from arl_tf.training import checkpoints
+from arl_tf.utils import files, run_files
+
+BATCH = 128
+REMEDY = "The teachers are asked again."
+
+
+def distilled_targets(
+    folders: Sequence[pathlib.Path],
+    weight: float,
+    images: ImageSet,
+    rows: np.ndarray,
+    cache: pathlib.Path,
+) -> np.ndarray:
+    """Targets of the task's loss: (1 - weight) labels + weight times the teachers' probabilities.
+
+    Cross-entropy is linear in its target. So the loss with this target is the mixture of the loss
+    on the labels and of the loss on the probabilities (Hinton et al. 2015, at temperature 1).
+
+    Args:
+        folders: run directories of the teachers; their mean counts.
+        weight: of the probabilities, in [0, 1].
+        images: the data set.
+        rows: int64 [n], those to learn from; other rows keep their labels.
+        cache: folder in which every teacher's answers are kept.
+
+    Returns:
+        float32 [N, A] in [0, 1].
+
+    Raises:
+        ValueError: a folder holds no trained players, or players for other images or attributes.
+    """
+    answers = [soft_labels(folder, images, rows, cache) for folder in folders]
+    targets = images.attributes.astype(np.float32)
+    targets[rows] += weight * (np.mean(answers, axis=0) - targets[rows])
+    return targets
+
+
+def soft_labels(
+    folder: pathlib.Path, images: ImageSet, rows: np.ndarray, cache: pathlib.Path
+) -> np.ndarray:
+    """A teacher's probabilities for some rows, float32 [n, A]; computed once and kept."""
+    path = checkpoints.player_path
+    encoder, task_head = (
+        checkpoints.load_player(path(folder / checkpoints.FOLDER, name))
+        for name in ("encoder", "task_head")
+    )
+    check_teacher(folder, encoder, task_head, images)
+    key = f"{weights_hash(encoder)} {weights_hash(task_head)} {images.images.shape}"
+    key += names_hash([images.names[row] for row in rows])
+    kept = cache / f"soft_labels_{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+    found = read_kept(kept, (len(rows), len(images.attribute_names)))
+    if found is None:
+        logging.info("Asking the teacher %s about %d images", folder, len(rows))
+        found = probabilities(encoder, task_head, images.images, rows)
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = files.aside(kept)
+        np.save(unfinished, found)
+        unfinished.replace(kept)
+    return found
+
+
+def read_kept(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Kept answers of this shape; None where there are none, or damaged ones: with a warning."""
+    if not path.exists():
+        return None
+    try:
+        found = run_files.read_array(path, remedy=REMEDY)
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return None
+    return found if found.shape == shape else None
+
+
+def check_teacher(
+    folder: pathlib.Path, encoder: keras.Model, task_head: keras.Model, images: ImageSet
+) -> None:
+    """Raises ValueError where a teacher takes other images or reads other attributes."""
+    found = (*encoder.input_shape[1:], task_head.output_shape[-1])
+    expected = (*images.images.shape[1:], len(images.attribute_names))
+    if found != expected:
+        raise ValueError(
+            f"--distil_from={folder} takes images {list(found[:3])} and reads {found[3]}"
+            f" attributes; this run has images {list(expected[:3])} and {expected[3]} attributes."
+        )
+
+
+def probabilities(
+    encoder: keras.Model, task_head: keras.Model, images: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Probabilities float32 [n, A] of rows of uint8 images [N, S, S, 3].
+
+    Each is the mean over the image and its mirror image, as training shows both. Noise in a
+    teacher's code is left out.
+    """
+    encode = code_layers.noiseless_encoder(encoder)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def ask(batch):
+        image = to_float(batch)
+        views = (image, tf.reverse(image, axis=[2]))
+        return tf.add_n([tf.sigmoid(task_head(encode(view), training=False)) for view in views]) / 2
+
+    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return np.concatenate([ask(tf.constant(images[part])).numpy() for part in parts])
