@@ -6,7 +6,11 @@ from typing import Any
 
 from arl_tf.report.wording import format_estimate, percent, share
 
-NETWORK_NAMES = {"dlib": "dlib's network", "drawn_faces": "the network for drawn faces"}
+NETWORK_NAMES = {
+    "dlib": "dlib's network",
+    "sface": "SFace",
+    "drawn_faces": "the network for drawn faces",
+}
 SOURCES = {
     "code": "this code",
     "task_output": "the task output alone",
