@@ -40,6 +40,7 @@ from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
+from arl_tf.metrics.decisions import Decisions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +76,37 @@ class AuditReport:
 QUICK_SAMPLE = 250
 
 
-def quick(settings: AuditSettings) -> bool:
-    """Whether the audit is to take minutes only; the second judge is slow."""
-    return settings.audit == attack_registry.LEVELS[0]
+@dataclasses.dataclass(frozen=True)
+class Attacked:
+    """Where an audit stands after its last attack, before anybody reads an image under attack.
+
+    Attributes:
+        rows: who is who.
+        sealed: the images.
+        cache: of codes.
+        subject: what was attacked, with its task head.
+        decisions: of that task head; None without one.
+        evidence: what the attackers had.
+        judges: the judging networks.
+        spaces: the attackers' identity networks.
+        store: of the attacks.
+        tasks: the attacks.
+        predictions: of the attacks on identity.
+        curve: the attacks of the learning curve.
+    """
+
+    rows: Rows
+    sealed: SealedImages
+    cache: CodeCache
+    subject: AuditedEncoder
+    decisions: Decisions | None
+    evidence: Evidence
+    judges: reconstruction.MetricNetworks
+    spaces: IdentitySpaces
+    store: AttackStore
+    tasks: list[attack_runs.Task]
+    predictions: identity_runs.Results
+    curve: list[learning_curve.CurvePoint]
 
 
 def audit(
@@ -99,84 +128,131 @@ def audit(
         context: the subject and what surrounds it.
         reference: the unprotected encoder's audit of the same images; leakage is null without it.
     """
+    attacked = attack_all(settings, images, splits, context)
+    attacked.sealed.unseal()
+    rows = attacked.rows
+    others = baselines(attacked.subject, attacked.evidence, attacked.sealed[rows.attacker])
+    found = measure(settings, images, context, attacked, others, reference)
+    return report_of(found, attacked.store, others, attacked.sealed[rows.target])
+
+
+def attack_all(
+    settings: AuditSettings, images: ImageSet, splits: Splits, context: AuditContext
+) -> Attacked:
+    """Collects what the attackers get, and runs all attacks; arguments as of `audit`."""
     rows = audited_rows(splits, settings.audit_split, images.identities)
     sealed = SealedImages(images.images, rows.target, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
-    decisions = context.decisions or fit_decisions(
-        images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
-    )
-    evidence = collect(
-        settings,
-        images,
-        rows,
-        sealed,
-        cache,
-        subject,
-        context.other_images,
-        context.perceptual_features,
-    )
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
     )
     evidence = dataclasses.replace(
-        evidence, identity_features=reconstruction.identity_features(judges)
+        collect(
+            settings,
+            images,
+            rows,
+            sealed,
+            cache,
+            subject,
+            context.other_images,
+            context.perceptual_features,
+        ),
+        identity_features=reconstruction.identity_features(judges),
     )
     store = open_store(settings, images, rows, sealed, context)
-    spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not quick(settings))
+    spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not is_quick(settings))
     tasks = attack(settings, evidence, store, spaces)
-    predictions = identity_runs.run(settings, evidence, spaces, tasks, store)
-    curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
-    sealed.unseal()
-    people = images.identities[rows.target]
-    sample = judging.sample(people, QUICK_SAMPLE) if quick(settings) else None
-    originals = reconstruction.examine(judges, sealed[rows.target], people, sample=sample)
-    others = baselines(subject, evidence, sealed[rows.attacker])
+    return Attacked(
+        rows=rows,
+        sealed=sealed,
+        cache=cache,
+        subject=subject,
+        decisions=context.decisions
+        or fit_decisions(
+            images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+        ),
+        evidence=evidence,
+        judges=judges,
+        spaces=spaces,
+        store=store,
+        tasks=tasks,
+        predictions=identity_runs.run(settings, evidence, spaces, tasks, store),
+        curve=learning_curve.run(settings, evidence, len(rows.attacker), store),
+    )
+
+
+def is_quick(settings: AuditSettings) -> bool:
+    """Whether the audit is to take minutes only; the second judge is slow."""
+    return settings.audit == attack_registry.LEVELS[0]
+
+
+def measure(
+    settings: AuditSettings,
+    images: ImageSet,
+    context: AuditContext,
+    attacked: Attacked,
+    others: Mapping[str, np.ndarray],
+    reference: Reference | None,
+) -> Measurements:
+    """Measures all attacks, now that the images are unsealed.
+
+    `others` are pictures that nobody had to attack for, see `baselines`; the rest is as of `audit`.
+    """
+    rows, store, judges = attacked.rows, attacked.store, attacked.judges
+    people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
+    originals = reconstruction.examine(
+        judges,
+        attacked.sealed[rows.target],
+        people,
+        sample=judging.sample(people, QUICK_SAMPLE) if is_quick(settings) else None,
+    )
     measured = {
-        **measure_all(judges, originals, [task.name for task in tasks], others, store),
-        **measure_all(judges, originals, [point.name for point in curve], {}, store),
+        **measure_all(judges, originals, names, others, store),
+        **measure_all(judges, originals, [point.name for point in attacked.curve], {}, store),
     }
-    found = Measurements(
+    lengths = yardstick_store(settings.seed, images, rows, attacked.sealed, context)
+    return Measurements(
         settings=settings,
         images=images,
         rows=rows,
-        subject=subject,
-        evidence=evidence,
+        subject=attacked.subject,
+        evidence=attacked.evidence,
         originals=originals,
-        tasks=tuple(tasks),
-        facts={task.name: store.facts(task.name) for task in tasks},
+        tasks=tuple(attacked.tasks),
+        facts={name: store.facts(name) for name in names},
         measured=measured,
-        curve=tuple(curve),
-        yardsticks=measure_yardsticks(
-            judges,
-            originals,
-            yardstick_store(settings.seed, images, rows, sealed, context),
-            settings.seed,
-        ),
-        judged=judge_pairs(judges, originals, tasks, measured, store, settings.seed),
+        curve=tuple(attacked.curve),
+        yardsticks=measure_yardsticks(judges, originals, lengths, settings.seed),
+        judged=judge_pairs(judges, originals, attacked.tasks, measured, store, settings.seed),
         photographs=context.photographs,
         reference=reference,
-        utility_codes=cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
-        public_embeddings=spaces.public_embeddings,
+        utility_codes=attacked.cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
+        public_embeddings=attacked.spaces.public_embeddings,
         identity=findings.measure(
-            predictions, spaces.original_directions(originals), originals.identities
+            attacked.predictions, attacked.spaces.original_directions(originals), people
         ),
-        fitted_head=subject.task_output is not context.subject.task_output,
-        candidates=match.match(
-            settings,
-            subject,
-            evidence,
-            sealed[rows.target],
-            images.identities[rows.target],
-            rows.target,
-            images.identities[rows.attacker] if images.identities_known else None,
-        ),
+        fitted_head=attacked.subject.task_output is not context.subject.task_output,
+        candidates=matched(settings, images, attacked),
         provenance=context.provenance,
-        decisions=decisions,
+        decisions=attacked.decisions,
     )
-    return report_of(found, store, others, sealed[rows.target])
+
+
+def matched(settings: AuditSettings, images: ImageSet, attacked: Attacked) -> match.CandidateMatch:
+    """Whether codes are of candidate photos: the unsealed images under attack."""
+    rows = attacked.rows
+    return match.match(
+        settings,
+        attacked.subject,
+        attacked.evidence,
+        attacked.sealed[rows.target],
+        images.identities[rows.target],
+        rows.target,
+        images.identities[rows.attacker] if images.identities_known else None,
+    )
 
 
 def attack(

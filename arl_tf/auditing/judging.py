@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from arl_tf.auditing import leakage, yardsticks
 from arl_tf.metrics import measures, utility
-from arl_tf.metrics.identity_networks import IdentityNetwork
 from arl_tf.metrics.reconstruction import (
     OTHER_PHOTO,
     RANKS,
@@ -23,7 +21,7 @@ from arl_tf.metrics.reconstruction import (
     best_network,
 )
 
-# Of the images under attack; each costs every network two looks.
+# Of the images under attack; each costs every network two looks: blurred, and as attacked.
 JUDGED_IMAGES = 500
 ORIGINALS, BLURRED, ATTACKED = "originals", "blurred", "attack_pictures"
 # The widest blur that is sought, as a share of the image's side, and how it is sought.
@@ -68,18 +66,23 @@ def judge(
     rows = np.intersect1d(rows, originals.seen_by(judges.identity[-1].name))
     images, pictures = originals.images[rows], np.ascontiguousarray(pictures[rows], np.float32)
     deviation = matching_blur(images, pictures)
-    shown = {ORIGINALS: images, BLURRED: blurred(images, deviation), ATTACKED: pictures}
+    soft = yardsticks.blurred(images, deviation)
     people = originals.identities[rows]
     others = yardsticks.same_person(people), yardsticks.strangers(people, seed)
     found = []
     for network in judges.identity:
-        truth = originals.by_network[network.name][rows]
-        each = {kind: similarities(network, shown[kind], truth, *others) for kind in shown}
-        # An attack's picture is compared with the photo that it was made from, as its figures are.
-        each[ATTACKED][0][:] = measures.face_similarity(
-            network.embeddings(pictures), truth, network.mean_embedding
+        truth, mean = originals.by_network[network.name][rows], network.mean_embedding
+        seen = {
+            ORIGINALS: truth,
+            BLURRED: network.embeddings(soft),
+            ATTACKED: network.embeddings(pictures),
+        }
+        same, two = (
+            {kind: similarities(each, truth, mean, other) for kind, each in seen.items()}
+            for other in others
         )
-        same, two = ({kind: pair[n] for kind, pair in each.items()} for n in (0, 1))
+        # An attack's picture is compared with the photo that it was made from, as its figures are.
+        same[ATTACKED] = measures.face_similarity(seen[ATTACKED], truth, mean)
         found.append(JudgedPairs(network.name, rows, deviation, attack, same, two))
     return tuple(found)
 
@@ -97,27 +100,18 @@ def sample(identities: np.ndarray, count: int) -> np.ndarray:
 
 
 def similarities(
-    network: IdentityNetwork,
-    shown: np.ndarray,
-    truth: np.ndarray,
-    same: np.ndarray,
-    strangers: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Similarity of each photo to another one's picture; float64 [n] each, NaN without a pair.
+    seen: np.ndarray, truth: np.ndarray, mean: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+    """Similarity of each photo to another one's picture; float64 [n], NaN without a pair.
 
     Args:
-        network: the judge.
-        shown: float32 [n, S, S, 3], the photos' pictures.
+        seen: float32 [n, D], embeddings of the photos' pictures.
         truth: float32 [n, D], embeddings of the photos.
-        same: int [n], another photo of the person, or the photo itself where there is none.
-        strangers: likewise, of another person.
+        mean: float32 [D], the network's mean embedding.
+        others: int [n], the other photo; the photo itself where there is none.
     """
-    pictured = network.embeddings(shown)
-    found = []
-    for others in (same, strangers):
-        values = measures.face_similarity(pictured[others], truth, network.mean_embedding)
-        found.append(np.where(others == np.arange(len(others)), np.nan, values))
-    return found[0], found[1]
+    values = measures.face_similarity(seen[others], truth, mean)
+    return np.where(others == np.arange(len(others)), np.nan, values)
 
 
 def matching_blur(images: np.ndarray, pictures: np.ndarray) -> float:
@@ -132,18 +126,17 @@ def matching_blur(images: np.ndarray, pictures: np.ndarray) -> float:
         return 0.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if sharpness(blurred(images, middle)) > wanted else (low, middle)
+        low, high = (
+            (middle, high)
+            if sharpness(yardsticks.blurred(images, middle)) > wanted
+            else (low, middle)
+        )
     return high
 
 
 def sharpness(images: np.ndarray) -> float:
     """Mean squared difference of neighbouring pixels of images [n, S, S, 3]."""
     return float(sum(np.square(np.diff(images, axis=axis)).mean() for axis in (1, 2)))
-
-
-def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
-    """Float32 images [n, S, S, 3], blurred by a Gaussian of `deviation` pixels."""
-    return ndimage.gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
 
 
 def describe(judged: Sequence[JudgedPairs], weights: np.ndarray) -> list[dict[str, Any]]:

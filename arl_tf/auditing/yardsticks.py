@@ -38,7 +38,8 @@ def measure(
         photo: it is left out of the images that are searched.
     """
     if name == BLURRED:
-        return reconstruction.measure(judges, blurred(originals.images), originals)
+        deviation = originals.images.shape[1] * BLUR_SHARE
+        return reconstruction.measure(judges, blurred(originals.images, deviation), originals)
     identities = originals.identities
     others = same_person(identities) if name == SAME_PERSON else strangers(identities, seed)
     alone = others == np.arange(len(others))
@@ -82,9 +83,8 @@ def others_of(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return others
 
 
-def blurred(images: np.ndarray) -> np.ndarray:
-    """Float32 images [N, S, S, 3], blurred by a Gaussian of S * BLUR_SHARE pixels."""
-    deviation = images.shape[1] * BLUR_SHARE
+def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
+    """Float32 images [N, S, S, 3], blurred by a Gaussian of `deviation` pixels."""
     return ndimage.gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
 
 

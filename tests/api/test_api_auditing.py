@@ -56,7 +56,7 @@ def test_a_code_of_pixels_gives_the_picture_away_and_a_task_head_is_fitted(open_
     assert open_code.content["codes"]["shape"] == [8, 8, 3]
     assert len(open_code.content["utility"]["attributes"]) == faces.attributes.shape[1]
     assert open_code.content["measured_on"]["images"] == TARGET
-    count = len(open_code.content["attacks"])
+    count = len(open_code.content["attacks"]) + len(open_code.content["floor_attacks"])
     assert f"worst of {count} attackers" in open_code.summary()
 
 

@@ -66,7 +66,7 @@ def test_pictures_are_judged_against_another_photo_and_an_attack_against_the_ver
 def test_blur_that_was_applied_is_found_again():
     images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
     for deviation in (0.7, 2.0):
-        found = judging.matching_blur(images, judging.blurred(images, deviation))
+        found = judging.matching_blur(images, judging.yardsticks.blurred(images, deviation))
         assert found == pytest.approx(deviation, abs=0.02)
     assert judging.matching_blur(images, images) == 0.0
 

@@ -84,7 +84,7 @@ def test_blurred_copy_is_compared_with_its_own_photo(monkeypatch):
 def test_blur_spreads_within_an_image_and_not_into_its_neighbours_or_channels():
     images = np.zeros((2, 64, 64, 3), np.float32)
     images[0, 32, 32, 1] = 1.0
-    found = yardsticks.blurred(images)
+    found = yardsticks.blurred(images, 64 * yardsticks.BLUR_SHARE)
     assert found[1].max() == 0.0 and found[..., [0, 2]].max() == 0.0
     # The middle of a Gaussian of 4 pixels: 1 / (2 pi 4^2).
     assert found[0, 32, 32, 1] == pytest.approx(1 / (2 * np.pi * 16), rel=1e-3)

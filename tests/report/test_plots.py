@@ -83,7 +83,8 @@ def test_bits_are_said_with_their_names_and_unknown_ones_left_out():
 
 def test_scale_leaves_out_measures_without_a_leakage():
     content = report_content(0.3)
-    content["leakage"]["reid_rank1"] = {"value": None, "ci95": None}
+    for measure in ("reid_rank1", "reid_other_photo_rank1"):
+        content["leakage"][measure] = {"value": None, "ci95": None}
     drawn = plots.leakage_scale(content)
     assert "Rank 1" not in drawn
     assert "Rank 5" in drawn
