@@ -15,7 +15,18 @@ from arl_tf.report.wording import (
 
 # The terminal's labels of the yardsticks, and the width of its labels.
 SHORT = {"same_person": "same person", "blurred_copy": "blurred copy", "two_strangers": "strangers"}
-LABEL = 30
+LABEL = 29
+# Short names: the table fits 110 columns of a terminal.
+COLUMNS = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "feature_similarity": "feat. sim.",
+    "face_similarity": "face sim.",
+    "face_similarity_2": "face sim. 2",
+    "reid_rank1": "rank 1",
+    "reid_rank5": "rank 5",
+    "reid_other_photo_rank1": "other photo",
+}
 
 
 def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -40,7 +51,7 @@ def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, A
 def headline(content: Mapping[str, Any]) -> str:
     """The terminal's summary: utility, attacks beside their floors, warnings, the verdict."""
     shown = shown_measures(content)
-    lines = ["", f"{'':{LABEL}s}" + "".join(f"{name:>{width(name)}s}" for name in shown)]
+    lines = ["", f"{'':{LABEL}s}" + "".join(f"{COLUMNS[name]:>{width(name)}s}" for name in shown)]
     for label, measures in table_rows(content):
         values = {name: measures[name]["value"] for name in shown}
         lines.append(f"{label[:LABEL]:{LABEL}s}" + cells(values))
@@ -68,7 +79,7 @@ def utility_lines(utility: Mapping[str, Any]) -> list[str]:
 
 def width(measure: str) -> int:
     """Characters of a measure's column in the terminal."""
-    return max(len(measure), 6) + 2
+    return max(len(COLUMNS[measure]), 6) + 2
 
 
 def cells(values: Mapping[str, float | None]) -> str:

@@ -51,5 +51,6 @@ def test_headline_reads_an_older_report_without_yardsticks():
 
 
 def test_undefined_figures_are_dashes_in_their_columns():
-    drawn = terminal.cells([None, 0.5, 0.25, None, 0.1, 1.0])
+    values = (None, 0.5, 0.25, None, 0.1, 1.0)
+    drawn = terminal.cells(dict(zip(terminal.COLUMNS, values, strict=False)))
     assert drawn.split() == ["-", "0.500", "0.250", "-", "0.100", "1.000"]
