@@ -138,7 +138,7 @@ def audit(
         **attackers: settings of attackers and intervals by the names of the command's flags:
             attacker_steps, attacker_width, attacker_depth, attacker_batch_size,
             attacker_learning_rate, bootstrap_samples, attackers. At the level quick decoders train
-            a third of attacker_steps.
+            a sixth of attacker_steps.
 
     Returns:
         The result; `save` writes the report.

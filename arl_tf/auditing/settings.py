@@ -14,7 +14,7 @@ from arl_tf.metrics.decisions import Decisions
 
 # An audit of the level quick is to take minutes: about so many images of a run are attacked, and
 # decoders train this share of the steps of other levels.
-QUICK, QUICK_IMAGES, QUICK_STEPS = "quick", 400, 1 / 3
+QUICK, QUICK_IMAGES, QUICK_STEPS = "quick", 200, 1 / 6
 
 
 def target_images_at(level: str) -> int:
