@@ -162,9 +162,10 @@ def attack_all(
     store = open_store(settings, images, rows, sealed, context)
     spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not is_quick(settings))
     tasks = attack(settings, evidence, store, spaces)
-    # Four more linear maps to fit and to measure: too much for an audit of minutes.
+    # Four more linear maps to fit and to measure: too much for an audit of minutes, and nothing
+    # that somebody who names the attackers asked for.
     curve = []
-    if not is_quick(settings):
+    if not is_quick(settings) and not settings.attacker_names:
         curve = learning_curve.run(settings, evidence, len(rows.attacker), store)
     return Attacked(
         rows=rows,
