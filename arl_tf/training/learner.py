@@ -369,7 +369,7 @@ class AdversarialRepresentationLearner(keras.Model):
             loss = task_loss + privacy_loss + self.price() * rate
         variables = self.protector_variables
         self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
-        if self.weight_average:
+        if self.weight_average and self.averages:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         self.record(loss=loss, task_loss=task_loss, privacy_loss=privacy_loss, rate_bits=rate)
 
@@ -382,8 +382,9 @@ class AdversarialRepresentationLearner(keras.Model):
         return self.lambda_rate * tf.minimum(1.0, step / self.lambda_rate_steps)
 
     def use_averages(self) -> None:
-        """Gives encoder and task head the averages of their weights."""
-        self.averages.use(self.averaged_variables)
+        """Gives encoder and task head the averages of their weights, where there are any."""
+        if self.averages:
+            self.averages.use(self.averaged_variables)
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary."""
