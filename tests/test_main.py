@@ -76,7 +76,7 @@ def test_report_keeps_its_contract(smoke_run):
 
 def test_config_json_holds_every_setting_and_the_versions(smoke_run):
     recorded = json.loads((smoke_run[0] / "config.json").read_text())
-    assert recorded["settings"]["attacker_steps"] == 6
+    assert recorded["settings"]["attacker_steps"] == 36
     assert recorded["settings"]["deterministic"] is True
     assert {"tensorflow", "keras"} <= set(recorded["versions"])
     assert "git_revision" in recorded
