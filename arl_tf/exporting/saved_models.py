@@ -361,10 +361,10 @@ def noise_excess(
     noisy, quantised = code_layers.bounding_layers(encoder)
     codes, count = outputs.numpy(), expected.size
     if quantised is None:
-        rest = (codes - expected) / noisy.noise_deviation.numpy()
+        rest = noisy.standardised(codes, expected)
         distances = (
             abs(rest.mean()) * np.sqrt(count),
-            abs(np.square(rest).mean() - 1) * np.sqrt(count / 2),
+            abs(np.square(rest).mean() - 1) * np.sqrt(count / (noisy.kurtosis - 1)),
         )
     else:
         drawn = encoder(image_sets.to_float(images), training=False).numpy()
