@@ -82,6 +82,7 @@ class Defence:
         observe: (step, bound) -> None: takes statistics for the layers in every step of the
             encoder; it has no gradient.
         adversary: whether decoders are trained beside the encoder.
+        describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
     """
 
     source: str
@@ -91,3 +92,4 @@ class Defence:
     loss: Callable[[Step, float], tf.Tensor] | None = None
     observe: Callable[[Step, float], None] | None = None
     adversary: bool = False
+    describe: Callable[[float, tuple[int, ...]], str] | None = None

@@ -119,4 +119,5 @@ LAPLACE_NOISE = Defence(
     "The Laplace mechanism (Dwork et al., TCC 2006) on a limited code",
     Number("Scale of the noise beside a code of variance 1.", 1.0, 1e-3, 100.0),
     layers=lambda strength, bound: [LaplaceCode(strength, name="defence_noise")],
+    describe=described_epsilon,
 )

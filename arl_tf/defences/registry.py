@@ -137,6 +137,12 @@ def layers_of(choice: Choice | None) -> list[keras.Layer]:
     return layers
 
 
+def description(choice: Choice | None, code_shape: tuple[int, ...]) -> str:
+    """What a defence's numbers mean for codes of a shape, in a sentence; "" where it says none."""
+    say = DEFENCES[choice.name].describe if choice else None
+    return say(choice.strength, code_shape) if choice and say else ""
+
+
 def trains_decoders(name: str) -> bool:
     """Whether a training with this defence has an adversary."""
     return name in METHOD or (name != NONE and DEFENCES[name].adversary)

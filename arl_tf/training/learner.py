@@ -386,7 +386,7 @@ class AdversarialRepresentationLearner(keras.Model):
             loss = task_loss + privacy_loss + self.price() * rate
         variables = self.protector_variables
         self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
-        if self.weight_average:
+        if self.weight_average and self.averages is not None:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         if self.defence is not None:
             defending.observe(self.defence, step)
@@ -409,7 +409,8 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def use_averages(self) -> None:
         """Gives encoder and task head the averages of their weights."""
-        self.averages.use(self.averaged_variables)
+        if self.averages is not None:
+            self.averages.use(self.averaged_variables)
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary."""

@@ -93,7 +93,11 @@ def learner_for(
 ) -> AdversarialRepresentationLearner:
     """New players for a data set."""
     mean = building.mean_image(images.images, splits.public_train)
-    return building.build_learner(settings, len(images.attribute_names), mean)
+    learner = building.build_learner(settings, len(images.attribute_names), mean)
+    words = registry.description(settings.defence_choice, learner.encoder.output_shape[1:])
+    if words:
+        logging.info("%s", words)
+    return learner
 
 
 def targets_for(
