@@ -29,7 +29,7 @@ from arl_tf.attacks.evidence import (
 
 COMPONENTS = 500
 ITERATIONS, RATE = 20, 0.1
-PRIOR_FACTORS = (0.3, 1.0, 3.0)
+PRIOR_FACTORS = (0.3, 1.0, 3.0, 10.0)
 
 
 def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:

@@ -17,6 +17,7 @@ DEFENCES = [
     "ssim_hinge",
     "entropy",
     "target_image",
+    "contrastive",
     "pruning",
     "fisher",
     "decomposition",

@@ -372,6 +372,13 @@ class Config:
         low=0,
         defence=True,
     )
+    private_attributes: str = option(
+        "",
+        "Attributes that a defence hides, comma-separated (--defence=contrastive): known in the"
+        " data, and none of the task's. Name the task's with --task_attributes.",
+        group="train",
+        defence=True,
+    )
     objective: str = option(
         "negative",
         "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at"
@@ -579,7 +586,8 @@ class Config:
     )
     audit: str = option(
         "standard",
-        "Which attackers attack the codes: quick (minutes), standard, or full (hours).",
+        "Which attackers attack the codes: quick (minutes; about 200 test images, and decoders"
+        " train a sixth of --attacker_steps), standard, or full (hours).",
         group="audit",
         choices=AUDIT_LEVELS,
         shared="audit",
@@ -859,6 +867,11 @@ class Config:
     def attacker_names(self) -> tuple[str, ...]:
         """The attackers asked for by name; empty: those of the level."""
         return comma_separated(self.attackers)
+
+    @property
+    def private_names(self) -> tuple[str, ...]:
+        """The attributes of --private_attributes."""
+        return comma_separated(self.private_attributes)
 
     @property
     def teachers(self) -> tuple[str, ...]:

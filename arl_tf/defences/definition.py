@@ -56,6 +56,7 @@ class Step:
         pictures: what each of training's decoders makes of the codes, float32 [B, S, S, 3] in
             [0, 1]; empty where none is trained.
         encoder: image -> code.
+        private: private attributes, float32 [B, P] in {0, 1}; None where none are named.
     """
 
     images: tf.Tensor
@@ -65,6 +66,7 @@ class Step:
     logits: tf.Tensor
     pictures: tuple[tf.Tensor, ...]
     encoder: keras.Model
+    private: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Defence:
         observe: (step, bound) -> None: takes statistics for the layers in every step of the
             encoder; it has no gradient.
         adversary: whether decoders are trained beside the encoder.
+        private: whether it hides private attributes, which must be named.
         describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
     """
 
@@ -92,4 +95,5 @@ class Defence:
     loss: Callable[[Step, float], tf.Tensor] | None = None
     observe: Callable[[Step, float], None] | None = None
     adversary: bool = False
+    private: bool = False
     describe: Callable[[float, tuple[int, ...]], str] | None = None

@@ -28,6 +28,15 @@ class DroppedCode(code_layers.DrawnNoise):
         kept = 1 - rate
         self.kurtosis = (kept**3 + rate**3) / (kept * rate)
 
+    def build(self, input_shape):
+        """The rate is a weight, so that the hash of the encoder's weights covers it."""
+        self.kept_rate = self.add_weight(
+            name="drop_rate",
+            shape=(),
+            initializer=keras.initializers.Constant(self.rate),
+            trainable=False,
+        )
+
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """The values that stay; which ones, standard normal numbers of their shape decide."""
         stays = tf.cast(noise >= self.threshold, values.dtype)

@@ -90,10 +90,19 @@ class LaplaceCode(LaplaceNoise):
         super().__init__(**kwargs)
         self.noise_scale = noise_scale
 
+    def build(self, input_shape):
+        """The scale is a weight, so that the hash of the encoder's weights covers it."""
+        self.kept_scale = self.add_weight(
+            name="noise_scale",
+            shape=(),
+            initializer=keras.initializers.Constant(self.noise_scale),
+            trainable=False,
+        )
+
     @property
     def scale(self) -> tf.Tensor:
         """The scale, for every value the same."""
-        return tf.constant(self.noise_scale, tf.float32)
+        return tf.convert_to_tensor(self.kept_scale)
 
     def get_config(self):
         """What the layer is rebuilt from."""

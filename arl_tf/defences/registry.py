@@ -5,6 +5,7 @@ import difflib
 import keras
 
 from arl_tf.defences.bottleneck import BOTTLENECK
+from arl_tf.defences.contrastive import CONTRASTIVE
 from arl_tf.defences.decomposition import DECOMPOSITION
 from arl_tf.defences.definition import LAYER_PREFIX, Choice, Defence, Number
 from arl_tf.defences.dropout import DROPOUT
@@ -31,6 +32,7 @@ DEFENCES: dict[str, Defence] = {
     "ssim_hinge": SSIM_HINGE,
     "entropy": ENTROPY,
     "target_image": TARGET_IMAGE,
+    "contrastive": CONTRASTIVE,
     "pruning": PRUNING,
     "fisher": FISHER,
     "decomposition": DECOMPOSITION,
@@ -115,6 +117,21 @@ def check_code(
         raise ValueError(
             f"--defence={choice.name} adds noise that is not Gaussian, whose mean behind a rounding"
             f" is not known; leave out --code_levels={code_levels}."
+        )
+
+
+def check_private(choice: Choice | None, names: str) -> None:
+    """Raises ValueError where a defence misses its private attributes, or has no use for them."""
+    wanted = bool(choice and DEFENCES[choice.name].private)
+    if wanted and not names:
+        raise ValueError(
+            f"--defence={choice.name} hides private attributes: name them with"
+            " --private_attributes."
+        )
+    if names and not wanted:
+        raise ValueError(
+            f"--private_attributes={names} needs a defence that hides them, got"
+            f" --defence={choice.name if choice else NONE}."
         )
 
 

@@ -38,8 +38,10 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
 
 def check_defence(config: Config) -> None:
     """Raises ValueError where the defence does not take its numbers, or does not fit the code."""
+    choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
+    registry.check_private(choice, config.private_attributes)
     registry.check_code(
-        registry.chosen(config.defence, config.defence_strength, config.defence_bound),
+        choice,
         code_channels=config.code_channels,
         code_noise=config.code_noise,
         code_levels=config.code_levels,

@@ -3,11 +3,15 @@
 Arrays in, numbers out.
 """
 
+import functools
+
 import numpy as np
-import tensorflow as tf
 
 BATCH = 256
 PAIR_BINS = 2000
+# Of SSIM, for values in [0, 1].
+SSIM_WINDOW, SSIM_DEVIATION = 11, 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
 def confusion_counts(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -82,15 +86,39 @@ def ssim(reconstructions: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Structural similarity of each image, mean of channels.
 
     Wang et al. 2004 (doi 10.1109/TIP.2003.819861): Gaussian window of 11 pixels, sigma 1.5. Both
-    float32 [N, H, W, 3] in [0, 1], H and W >= 11; returns float64 [N] in [-1, 1].
+    float32 [N, H, W, 3] in [0, 1], H and W >= 11; returns float64 [N] in [-1, 1]. The window is
+    taken as a product of two, which is much faster than tf.image.ssim.
     """
-    parts = [
-        tf.image.ssim(
-            reconstructions[start : start + BATCH], images[start : start + BATCH], max_val=1.0
-        ).numpy()
-        for start in range(0, len(images), BATCH)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+    parts = []
+    for start in range(0, len(images), BATCH):
+        seen, true = (
+            np.moveaxis(pictures[start : start + BATCH], -1, 1).astype(np.float64)
+            for pictures in (reconstructions, images)
+        )
+        mean, true_mean = windowed(seen), windowed(true)
+        variances = windowed(seen**2 + true**2) - mean**2 - true_mean**2
+        covariance = windowed(seen * true) - mean * true_mean
+        luminance = (2 * mean * true_mean + SSIM_C1) / (mean**2 + true_mean**2 + SSIM_C1)
+        contrast = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
+        parts.append((luminance * contrast).mean(axis=(1, 2, 3)))
+    return np.concatenate(parts)
+
+
+def windowed(values: np.ndarray) -> np.ndarray:
+    """Weighted means of SSIM's windows: float64 [..., H, W] -> [..., H - 10, W - 10]."""
+    down, across = (window_means(side) for side in values.shape[-2:])
+    return down @ values @ across.T
+
+
+@functools.lru_cache(maxsize=8)
+def window_means(side: int) -> np.ndarray:
+    """The matrix of a Gaussian window's means along `side` pixels; float64 [side - 10, side]."""
+    offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+    weights = np.exp(-(offsets**2) / (2 * SSIM_DEVIATION**2))
+    rows = np.arange(side - SSIM_WINDOW + 1)[:, None]
+    means = np.zeros((len(rows), side))
+    means[rows, rows + np.arange(SSIM_WINDOW)] = weights / weights.sum()
+    return means
 
 
 def face_similarity(embeddings: np.ndarray, others: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,9 +1,12 @@
 """A published defence's part in the encoder's step."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from arl_tf.data.image_sets import ImageSet
 from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice, Step
 from arl_tf.training.phases import ADVERSARIAL, DEFENCE, PROTECTING
@@ -13,6 +16,41 @@ def check_phase(phase: str, choice: Choice | None) -> None:
     """Raises ValueError where the phase without decoders gets no defence, or one with them."""
     if phase == DEFENCE and (choice is None or registry.trains_decoders(choice.name)):
         raise ValueError(f"The phase defence needs one without decoders, got {choice}.")
+
+
+def split_labels(labels: tf.Tensor, private: int) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Labels of the task, and the last `private` ones; None where there are none."""
+    if not private:
+        return labels, None
+    return labels[:, :-private], labels[:, -private:]
+
+
+def with_private(
+    images: ImageSet, names: Sequence[str], targets: np.ndarray | None
+) -> np.ndarray | None:
+    """Targets of a training with private attributes behind them; float32 [N, A + P].
+
+    Args:
+        images: the data set.
+        names: of the P private attributes; without any, `targets` are returned as they are.
+        targets: float32 [N, A]; None: the attributes.
+
+    Raises:
+        ValueError: a name that is none of the data's other attributes.
+    """
+    if not names:
+        return targets
+    known = images.other_attribute_names
+    for name in names:
+        if name not in known or images.other_attributes is None:
+            hint = "one of the task's" if name in images.attribute_names else "not in the data"
+            raise ValueError(
+                f"--private_attributes: {name!r} is {hint}; expected some of"
+                f" {', '.join(known) or 'those left out of --task_attributes'}."
+            )
+    columns = [known.index(name) for name in names]
+    labels = images.attributes if targets is None else targets
+    return np.concatenate([labels, images.other_attributes[:, columns]], axis=1, dtype=np.float32)
 
 
 def step_of(

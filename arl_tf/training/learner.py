@@ -28,7 +28,15 @@ PROTECTOR_RATE, ADVERSARY_RATE, WEIGHT_DECAY, CLIP_NORM = 3e-4, 2e-3, 1e-2, 5.0
 DEFAULT_PRIVACY = losses.PrivacyObjective("negative", 0.0, 0.02)
 MEAN_IMAGE_BATCHES = 50
 # Plain arguments of `compile` that `save` keeps; files of older versions lack some.
-COMPILED = ("phase", "mu", "decoder_steps", "lambda_rate", "lambda_rate_steps", "weight_average")
+COMPILED = (
+    "phase",
+    "mu",
+    "decoder_steps",
+    "lambda_rate",
+    "lambda_rate_steps",
+    "weight_average",
+    "private_labels",
+)
 PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
 
@@ -111,6 +119,7 @@ class AdversarialRepresentationLearner(keras.Model):
         lambda_rate_steps: int = 0,
         weight_average: float = 0.0,
         defence: Choice | None = None,
+        private_labels: int = 0,
     ) -> None:
         """Sets how the players are trained.
 
@@ -130,6 +139,8 @@ class AdversarialRepresentationLearner(keras.Model):
                 takes their place when `fit` ends; 0: none.
             defence: a published defence with its numbers, of `defences.registry.chosen`; its layers
                 are the encoder's own. Its loss counts in the phases adversarial and defence.
+            private_labels: how many of the last labels are private attributes, which the defence
+                sees and the task does not.
 
         Raises:
             ValueError: an unknown phase or loss, the adversarial phase without a privacy term, a
@@ -164,6 +175,7 @@ class AdversarialRepresentationLearner(keras.Model):
         self.lambda_rate_steps = lambda_rate_steps
         self.weight_average = weight_average
         self.defence = defence
+        self.private_labels = private_labels
         if defence is not None:
             # A function: Keras would save a model that is an attribute once more.
             self.code_and_mean = code_layers.code_and_mean(self.encoder)
@@ -262,6 +274,7 @@ class AdversarialRepresentationLearner(keras.Model):
             batch: as `train_step`; the adversary is measured on the first step's public images.
         """
         (private_image, attributes), public_images = batch
+        attributes, _ = defending.split_labels(attributes, self.private_labels)
         code = self.encoder(as_float(private_image), training=False)
         task_loss = self.task_loss(self.task_head(code, training=False), attributes)
         public_image = self.by_step(as_float(public_images))[0]
@@ -327,6 +340,7 @@ class AdversarialRepresentationLearner(keras.Model):
             "lambda_rate_steps": self.lambda_rate_steps,
             "weight_average": self.weight_average,
             "defence": self.defence and dataclasses.asdict(self.defence),
+            "private_labels": self.private_labels,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -374,6 +388,7 @@ class AdversarialRepresentationLearner(keras.Model):
             private_image: float32 [B, S, S, 3] in [0, 1].
             attributes: labels as the task's loss takes them; float32 [B, A] in {0, 1} for binary.
         """
+        attributes, private = defending.split_labels(attributes, self.private_labels)
         with tf.GradientTape() as tape:
             code, mean = self.encode(private_image)
             rate = tf.add_n(self.encoder.losses) if self.encoder.losses else tf.zeros(())
@@ -382,11 +397,12 @@ class AdversarialRepresentationLearner(keras.Model):
             privacy_loss = self.privacy_loss(code, logits, private_image)
             if self.defence is not None:
                 step = defending.step_of(self, private_image, code, mean, attributes, logits)
+                step = dataclasses.replace(step, private=private)
                 privacy_loss += defending.weighted_loss(self.defence, self.phase, step)
             loss = task_loss + privacy_loss + self.price() * rate
         variables = self.protector_variables
         self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
-        if self.weight_average and self.averages is not None:
+        if self.weight_average and self.averages:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         if self.defence is not None:
             defending.observe(self.defence, step)
@@ -408,8 +424,8 @@ class AdversarialRepresentationLearner(keras.Model):
         return self.lambda_rate * tf.minimum(1.0, step / self.lambda_rate_steps)
 
     def use_averages(self) -> None:
-        """Gives encoder and task head the averages of their weights."""
-        if self.averages is not None:
+        """Gives encoder and task head the averages of their weights, where there are any."""
+        if self.averages:
             self.averages.use(self.averaged_variables)
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

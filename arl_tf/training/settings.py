@@ -41,6 +41,7 @@ class TrainingSettings:
     defence: str
     defence_strength: float
     defence_bound: float
+    private_names: tuple[str, ...]
     objective: str
     privacy_weights: tuple[float, float]
     hinge_margin_pixel: float

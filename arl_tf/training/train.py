@@ -13,7 +13,7 @@ from arl_tf.data.pipelines import training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import building, callbacks, checkpoints, distillation
+from arl_tf.training import building, callbacks, checkpoints, defending, distillation
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
@@ -45,7 +45,9 @@ def train(
     done = restore(learner, settings, files, steps)
     callbacks.drop_lines_after(files.metrics, done)
     writer = tf.summary.create_file_writer(str(files.logs))
-    targets = targets_for(settings, files, images, splits)
+    targets = defending.with_private(
+        images, settings.private_names, targets_for(settings, files, images, splits)
+    )
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -167,6 +169,7 @@ def compile_phase(
             settings.hinge_margin_perceptual,
         ),
         defence=choice,
+        private_labels=len(settings.private_names),
         mu=settings.mu,
         decoder_steps=settings.decoder_steps,
         lambda_rate=settings.lambda_rate,

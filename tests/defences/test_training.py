@@ -7,53 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tiny_learner import batch, build_learner
 
 import arl_tf
 from arl_tf.config import defences as names
 from arl_tf.config.settings import Config, subset
 from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice
-from arl_tf.models import architectures, code_layers
+from arl_tf.models import code_layers
+from arl_tf.models.fingerprint import weights_hash
 from arl_tf.training import building, checkpoints, phases, train
-from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
 
-SIZE, BATCH, ATTRIBUTES = 8, 6, 2
 SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-def build_learner(choice, phase=None, optimizer=None):
-    """Tiny players around a defence's layers."""
-    keras.utils.set_random_seed(4)
-    image = keras.Input((SIZE, SIZE, 3))
-    features = layers.Conv2D(4, 3, 2, padding="same", use_bias=False)(image)
-    code = layers.BatchNormalization(center=False, scale=False)(features)
-    code = architectures.bounded(code, architectures.CodeBounds(layers=registry.layers_of(choice)))
-    head_code = keras.Input(code.shape[1:])
-    logits = layers.Dense(ATTRIBUTES)(layers.Flatten()(head_code))
-    decoder_code = keras.Input(code.shape[1:])
-    picture = layers.Conv2DTranspose(3, 4, 2, padding="same", activation="sigmoid")(decoder_code)
-    learner = AdversarialRepresentationLearner(
-        keras.Model(image, code),
-        keras.Model(head_code, logits),
-        keras.Model(decoder_code, picture),
-        perceptual_features=lambda pictures: [tf.nn.l2_normalize(pictures, axis=-1)],
-    )
-    adversary = registry.trains_decoders(choice.name)
-    learner.compile(
-        optimizer or keras.optimizers.SGD(0.05),
-        privacy=None,
-        phase=phase or (phases.ADVERSARIAL if adversary else phases.DEFENCE),
-        defence=choice,
-    )
-    return learner
-
-
-def batch():
-    rng = np.random.default_rng(0)
-    private = tf.constant(rng.random((BATCH, SIZE, SIZE, 3), np.float32))
-    labels = tf.constant(rng.integers(0, 2, (BATCH, ATTRIBUTES)), tf.float32)
-    return (private, labels), tf.constant(rng.random((1, BATCH, SIZE, SIZE, 3), np.float32))
 
 
 @pytest.mark.parametrize("name", registry.DEFENCES)
@@ -61,7 +27,7 @@ def test_a_step_moves_the_encoder_and_the_layers_and_logs_the_weighted_loss(name
     choice = registry.chosen(name)
     learner = build_learner(choice)
     before = [variable.numpy() for variable in learner.encoder.trainable_variables]
-    logs = learner.train_step(batch())
+    logs = learner.train_step(batch(learner.private_labels))
     assert all(np.isfinite(float(value)) for value in logs.values())
     assert float(logs["loss"]) == pytest.approx(
         float(logs["task_loss"]) + float(logs["privacy_loss"]), rel=1e-5
@@ -78,7 +44,7 @@ def test_steps_against_the_loss_alone_lower_it(name):
     # The strength drowns the task; a bound of next to nothing keeps the hinge from being met.
     choice = registry.chosen(name, 100.0, 1e-3 if name == "ssim_hinge" else 0.0)
     learner = build_learner(choice, optimizer=keras.optimizers.Adam(0.05))
-    (private, labels), _ = batch()
+    (private, labels), _ = batch(learner.private_labels)
     found = []
     for _ in range(8):
         learner.loss_trackers["privacy_loss"].reset_state()
@@ -131,6 +97,15 @@ def test_an_encoder_with_a_defence_s_layers_comes_back_from_disk(name, tmp_path)
     np.testing.assert_array_equal(
         code_layers.mean_encoder(loaded)(image), code_layers.mean_encoder(encoder)(image)
     )
+
+
+@pytest.mark.parametrize("name", ["noise", "laplace", "dropout", "shredder"])
+def test_the_hash_of_an_encoder_covers_the_size_of_its_noise(name):
+    numbers = ((0.3, 0.0), (0.6, 0.0)) if name != "shredder" else ((1.0, 0.3), (1.0, 0.6))
+    one, other = (
+        weights_hash(build_learner(registry.chosen(name, *each)).encoder) for each in numbers
+    )
+    assert one != other
 
 
 def settings(**changes):

@@ -14,7 +14,7 @@ from arl_tf.models import architectures
 SIZE = 16
 NAMES = ("Smiling", "Eyeglasses", "Wearing Hat")
 # Weights of noise keep their values: a random scale or share would be no noise that is meant.
-OF_NOISE = ("share_logit", "scale_logit", "sensitivity", "steps")
+OF_NOISE = ("share_logit", "scale_logit", "sensitivity", "steps", "noise_scale", "drop_rate")
 
 
 def build_models(seed=0, bounds=None):
