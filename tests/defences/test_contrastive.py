@@ -36,9 +36,9 @@ def test_equal_codes_tell_nothing_and_codes_of_the_attribute_nearly_all():
 
 
 def test_the_gradient_draws_codes_of_different_people_together():
-    codes = tf.Variable(np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32))
-    private = tf.constant((np.arange(12) % 2)[:, None], tf.float32)
-    codes.assign_add(2 * private)
+    private = (np.arange(12, dtype=np.float32) % 2)[:, None]
+    drawn = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    codes, private = tf.Variable(drawn + 2 * private), tf.constant(private)
     before = float(contrastive.neighbour_information(codes, private))
     for _ in range(25):
         with tf.GradientTape() as tape:
