@@ -1,12 +1,17 @@
-"""Attackers and privacy terms of a user's own, without a change to arl_tf."""
+"""Attackers, defences and privacy terms of a user's own, without a change to arl_tf."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackResult
 from arl_tf.attacks.registry import LEVELS, Attacker
+from arl_tf.config import defences as defence_names
+from arl_tf.defences import registry as registry_of_defences
+from arl_tf.defences.definition import Defence, Number, Step
 from arl_tf.models import losses
 
 
@@ -42,17 +47,65 @@ def register_attacker(
     registry.ATTACKERS[name] = Attacker(run, level, knowledge=knowledge, needs=needs, floor=floor)
 
 
-def register_defence(name: str, term: Callable[[tf.Tensor, float], tf.Tensor]) -> None:
-    """Adds a form of the encoder's privacy term, for `PrivacyObjective(form=name, ...)`.
+def register_defence(
+    name: str,
+    term: Callable[[tf.Tensor, float], tf.Tensor] | None = None,
+    *,
+    loss: Callable[[Step, float], tf.Tensor] | None = None,
+    layers: Callable[[float, float], Sequence[keras.Layer]] | None = None,
+    observe: Callable[[Step, float], None] | None = None,
+    strength: float = 1.0,
+    bound: float | None = None,
+    adversary: bool = False,
+) -> None:
+    """Adds a defence for `--defence=NAME`, or with `term` a form of the method's privacy term.
+
+    The defence needs a loss or layers. Its numbers are the settings `defence_strength` and
+    `defence_bound`.
 
     Args:
-        name: of the form.
+        name: of the defence, or of the form.
         term: (distance, margin) -> scalar that the encoder minimises; `distance` is the pixel or
-            perceptual distance between reconstruction and image.
+            perceptual distance between reconstruction and image. Then `name` is one for
+            `PrivacyObjective(form=name, ...)`, and the other arguments are not used.
+        loss: (step, bound) -> scalar that the encoder minimises, with the weight `strength`; `step`
+            is a `defences.definition.Step`.
+        layers: (strength, bound) -> layers at the end of the encoder, also where it is exported.
+            Their names begin with "defence_"; noise is a `models.code_layers.DrawnNoise`.
+        observe: (step, bound) -> None: takes statistics for the layers in every encoder step.
+        strength: default of the first number, > 0.
+        bound: default of the second number, > 0; None: the defence takes none.
+        adversary: whether decoders are trained beside the encoder; then `step.pictures` holds what
+            they make of the codes.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or there is nothing that protects.
     """
-    if name in losses.FORMS:
-        raise ValueError(f"There is a form {name!r} already; choose another name.")
-    losses.FORMS[name] = term
+    if term is not None:
+        if name in losses.FORMS:
+            raise ValueError(f"There is a form {name!r} already; choose another name.")
+        losses.FORMS[name] = term
+        return
+    if name in defence_names.DEFENCES:
+        raise ValueError(f"There is a defence {name!r} already; choose another name.")
+    if loss is None and layers is None:
+        raise ValueError(f"The defence {name!r} needs a loss or layers, got neither.")
+    registry_of_defences.DEFENCES[name] = Defence(
+        "registered by arl_tf.register_defence",
+        positive("strength", strength),
+        None if bound is None else positive("bound", bound),
+        layers=layers,
+        loss=loss,
+        observe=observe,
+        adversary=adversary,
+    )
+    defence_names.DEFENCES.append(name)
+    if adversary:
+        defence_names.WITH_DECODERS.append(name)
+
+
+def positive(words: str, default: float) -> Number:
+    """Any positive number; ValueError where its default is none."""
+    if default <= 0:
+        raise ValueError(f"{words} must be > 0, got {default}.")
+    return Number(words, default, sys.float_info.min)

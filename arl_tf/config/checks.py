@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from arl_tf.config.conditions import parse_conditions
+from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 
 TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
@@ -106,9 +107,10 @@ def check_many(config: Any) -> None:
             f"--target={config.target} exports an encoder, whose audit must be of its codes as they"
             f" are; leave out {' '.join(channel)}."
         )
-    if config.study == "adversary" and "study" in asked and config.defence == "none":
+    if config.study == "adversary" and "study" in asked and config.defence not in WITH_DECODERS:
         raise ValueError(
-            "--study=adversary varies the adversary: it needs a --defence, got --defence=none."
+            "--study=adversary varies the adversary: it needs a --defence that trains one, got"
+            f" --defence={config.defence}."
         )
     if config.target and asked != ("sweep",):
         raise ValueError(
@@ -323,7 +325,14 @@ def check_defence(config: Any) -> None:
             f"--perceptual_layers={config.perceptual_layers!r} names no layer; leave it empty for"
             " the network's default layers."
         )
-    if config.defence == "none":
+    if config.defence in (NONE, *METHOD):
+        for name in ("defence_strength", "defence_bound"):
+            if getattr(config, name):
+                raise ValueError(
+                    f"--{name}={getattr(config, name):g} is of the published defences, got"
+                    f" --defence={config.defence}; see docs/defences.md."
+                )
+    if config.defence == NONE:
         if config.warmup_epochs == 0:
             raise ValueError(
                 "--defence=none trains in warm-up only: --warmup_epochs must be >= 1, got 0."
@@ -334,6 +343,8 @@ def check_defence(config: Any) -> None:
             f"--defence={config.defence} needs --epochs >= 1, got 0; use --defence=none for no"
             " adversary."
         )
+    if config.defence not in METHOD:
+        return
     for name in ("pixel", "perceptual"):
         if config.defence in (name, "both") and getattr(config, f"lambda_{name}") == 0:
             raise ValueError(

@@ -15,6 +15,7 @@ from arl_tf.config.checks import ALONE, check_combinations, check_value
 from arl_tf.config.checks import RESERVED_FACES_SEED as RESERVED_FACES_SEED
 from arl_tf.config.checks import TFDS_PREFIX as TFDS_PREFIX
 from arl_tf.config.checks import comma_separated as comma_separated
+from arl_tf.config.defences import DEFENCES
 from arl_tf.config.path_values import clean_path
 from arl_tf.config.scopes import Scope, marked, unprotected_values
 
@@ -35,7 +36,6 @@ ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
-DEFENCES = ("none", "pixel", "perceptual", "both")
 TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
 STUDIES = ("features", "tasks", "data", "adversary", "defence")
@@ -50,7 +50,7 @@ def option(
     group: str,
     low: float | None = None,
     high: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: Sequence[str] | None = None,
     path: bool = False,
     paths: bool = False,
     topic: str | None = None,
@@ -350,10 +350,34 @@ class Config:
     defence: str = option(
         "perceptual",
         "Which reconstruction losses the encoder works against: none (no adversary), pixel"
-        " (--lambda_pixel), perceptual (--lambda_perceptual) or both.",
+        " (--lambda_pixel), perceptual (--lambda_perceptual) or both. Other names are published"
+        " defences, see docs/defences.md.",
         group="train",
         choices=DEFENCES,
         unprotected="none",
+    )
+    defence_strength: float = option(
+        0.0,
+        "How strong a published defence is; what the number means depends on --defence, see"
+        " docs/defences.md. 0: the defence's own default.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    defence_bound: float = option(
+        0.0,
+        "The second number of a published defence that takes one, see docs/defences.md. 0: the"
+        " defence's own default.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    private_attributes: str = option(
+        "",
+        "Attributes that a defence hides, comma-separated (--defence=contrastive): known in the"
+        " data, and none of the task's. Name the task's with --task_attributes.",
+        group="train",
+        defence=True,
     )
     objective: str = option(
         "negative",
@@ -843,6 +867,11 @@ class Config:
     def attacker_names(self) -> tuple[str, ...]:
         """The attackers asked for by name; empty: those of the level."""
         return comma_separated(self.attackers)
+
+    @property
+    def private_names(self) -> tuple[str, ...]:
+        """The attributes of --private_attributes."""
+        return comma_separated(self.private_attributes)
 
     @property
     def teachers(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from arl_tf.auditing.encoders import audited, external_files
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.encoders.external_files import EncoderFiles
 from arl_tf.config.settings import Config, subset
+from arl_tf.defences import registry
 from arl_tf.experiments.experiment import Experiment, recorded
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
@@ -40,6 +41,7 @@ def load_subject(experiment: Experiment) -> AuditedEncoder:
 def protection(config: Config) -> list[str]:
     """The flags that say what protects a run's code."""
     bounds = {name: getattr(config, name) for name in ("code_noise", "lambda_rate", "code_levels")}
+    bounds |= {name: getattr(config, name) for name in ("defence_strength", "defence_bound")}
     return [
         f"--defence={config.defence}",
         *(f"--{name}={value:g}" for name, value in bounds.items() if value),
@@ -49,7 +51,7 @@ def protection(config: Config) -> list[str]:
 def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> AuditedEncoder:
     """The encoder of a run directory, with training's own adversary where there was one."""
     decoder = None
-    if config.defence != "none" and run.player("decoder").exists():
+    if registry.trains_decoders(config.defence) and run.player("decoder").exists():
         decoder = checkpoints.load_player(run.player("decoder"))
     return audited.trained_subject(
         checkpoints.load_player(run.player("encoder")),

@@ -6,6 +6,7 @@ from typing import Any
 
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
+from arl_tf.defences import registry
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import SPLITS_REMEDY, RunDirectory
 from arl_tf.models.backbones import IMAGENET
@@ -18,11 +19,13 @@ UNSEEN = ("private_validation", "test")
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before data are read: refuses starts and teachers that are not there.
+    """Before data are read: refuses starts and teachers that are not there, and wrong defences.
 
     Raises:
-        ValueError: --warm_start or a teacher holds no trained players, or --weights is no file.
+        ValueError: --warm_start or a teacher holds no trained players, --weights is no file, or
+            the defence does not take its numbers or the code.
     """
+    check_defence(config)
     for folder in filter(None, (config.warm_start, *config.teachers)):
         for name in ("encoder", "task_head"):
             checkpoints.require_player(RunDirectory(pathlib.Path(folder)).player(name))
@@ -31,6 +34,19 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
             f"--weights={config.weights} is no file; expected {IMAGENET}, or a file of weights of"
             f" {config.encoder}."
         )
+
+
+def check_defence(config: Config) -> None:
+    """Raises ValueError where the defence does not take its numbers, or does not fit the code."""
+    choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
+    registry.check_private(choice, config.private_attributes)
+    registry.check_code(
+        choice,
+        code_channels=config.code_channels,
+        code_noise=config.code_noise,
+        code_levels=config.code_levels,
+        deterministic=config.deterministic,
+    )
 
 
 def run(experiment: Experiment) -> None:

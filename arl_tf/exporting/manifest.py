@@ -14,7 +14,7 @@ from arl_tf.models.fingerprint import weights_hash
 
 MANIFEST_FORMAT = 2
 NOISE_WORDS = (
-    "Every code carries Gaussian noise. The SavedModel draws it. The TFLite files take it as a"
+    "Every code carries{kind} noise. The SavedModel draws it. The TFLite files take it as a"
     " second input, noise, float32 of the code's shape: standard normal, new for every code, from a"
     " generator that nobody can predict. Noise of 0 would give the face away."
 )
@@ -82,6 +82,13 @@ def training_data(dataset: str, images: int, *, photographs: bool) -> dict[str, 
     }
 
 
+def noise_words(noisy: code_layers.DrawnNoise | None) -> str | None:
+    """Who draws an encoder's noise, and of what; None where it adds none."""
+    if noisy is None:
+        return None
+    return NOISE_WORDS.format(kind=" Gaussian" if noisy.is_gaussian else "")
+
+
 def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
     """What a client must know of images and codes, for the manifest."""
     code_shape = encoder.output_shape[1:]
@@ -105,6 +112,6 @@ def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
             "bytes": 4 * math.prod(code_shape),
             "levels": quantised.levels if quantised else None,
             "outer": quantised.outermost if quantised else None,
-            "noise": NOISE_WORDS if noisy else None,
+            "noise": noise_words(noisy),
         },
     }

@@ -28,6 +28,8 @@ SAVED_MODEL_BOUND = 1e-5
 ENCODER_MARK = "encoder_sha256_"
 # Of a noisy code's remainder; chance exceeds it once in 1.7 million.
 NOISE_ERRORS = 5.0
+# Variance of the square of standardised noise, at least; 2 where the noise is Gaussian.
+LEAST_SPREAD = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,10 +363,12 @@ def noise_excess(
     noisy, quantised = code_layers.bounding_layers(encoder)
     codes, count = outputs.numpy(), expected.size
     if quantised is None:
-        rest = (codes - expected) / noisy.noise_deviation.numpy()
+        rest = noisy.standardised(codes, expected)
+        # Of some noise the square hardly varies; a rounding is no other noise.
+        spread = max(noisy.kurtosis - 1, LEAST_SPREAD)
         distances = (
             abs(rest.mean()) * np.sqrt(count),
-            abs(np.square(rest).mean() - 1) * np.sqrt(count / 2),
+            abs(np.square(rest).mean() - 1) * np.sqrt(count / spread),
         )
     else:
         drawn = encoder(image_sets.to_float(images), training=False).numpy()

@@ -4,6 +4,7 @@ All are named functional `keras.Model`s of layers that convert to TFLite.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,11 +24,13 @@ class CodeBounds:
         noise: deviation of the Gaussian noise beside a signal of variance 1; 0: none.
         learned_noise: whether training chooses the noise of every position and channel.
         levels: that every value is rounded to after the noise; 0: not rounded.
+        layers: a defence's own, before the others.
     """
 
     noise: float = 0.0
     learned_noise: bool = False
     levels: int = 0
+    layers: Sequence[keras.Layer] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +97,9 @@ def build_encoder_and_task_head(
 
 
 def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
-    """The code through noise and rounding, as far as they are asked for."""
+    """The code through a defence's layers, noise and rounding, as far as they are asked for."""
+    for layer in bounds.layers:
+        code = layer(code)
     if bounds.noise:
         code = NoisyCode(bounds.noise, learned=bounds.learned_noise, name="code_noise")(code)
     if bounds.levels:

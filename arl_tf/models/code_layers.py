@@ -57,9 +57,59 @@ class QuantisedCode(layers.Layer):
         return {**super().get_config(), "levels": self.levels}
 
 
+class DrawnNoise(layers.Layer):
+    """A layer whose noise is drawn anew for every code, trained or not: a base for such layers.
+
+    Its `mix` makes any noise out of standard normal numbers. So a file of the encoder can take
+    those as an input, whatever the noise is.
+
+    Attributes:
+        unpredictable: whether no seed decides the noise.
+        is_gaussian: whether codes are `mean` plus Gaussian noise of `noise_deviation`, and
+            `signal_share` says how much.
+        kurtosis: of `standardised` noise: 3 where it is Gaussian.
+    """
+
+    is_gaussian = False
+    kurtosis = 3.0
+
+    def __init__(self, **kwargs):
+        """Starts with noise that the global seed decides."""
+        super().__init__(**kwargs)
+        self.unpredictable = False
+
+    def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The noisy values."""
+        return self.mix(values, self.draw(tf.shape(values)))
+
+    def draw(self, shape: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise: as the global seed has it, or as nobody can predict."""
+        if not self.unpredictable:
+            return tf.random.normal(shape)
+        # Seeds of 0 have TensorFlow ask the operating system, whatever seed was set before.
+        return tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=0, seed2=0)
+
+    def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """The values with noise made of `noise`, standard normal of their shape."""
+        raise NotImplementedError
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """What a code of these values is on average."""
+        raise NotImplementedError
+
+    @property
+    def noise_deviation(self) -> tf.Tensor:
+        """Deviation of noise that does not depend on the values, float32 of the code's shape."""
+        raise NotImplementedError
+
+    def standardised(self, codes: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """The noise in codes [n, ...] of the mean [n, ...] in units in which its variance is 1."""
+        return (codes - mean) / np.asarray(self.noise_deviation)
+
+
 @keras.saving.register_keras_serializable(package="arl_tf")
-class NoisyCode(layers.Layer):
-    """Mixes every value with Gaussian noise that is drawn anew for every code, trained or not.
+class NoisyCode(DrawnNoise):
+    """Mixes every value with Gaussian noise.
 
     A value u, limited to +-`capacity.SIGNAL_LIMIT`, leaves as sqrt(s) u + sqrt(1 - s) e with e from
     N(0, 1): the mixture keeps the variance 1 of a normalised code. The signal's share s of the
@@ -67,12 +117,13 @@ class NoisyCode(layers.Layer):
     Where it is learned, a price on the code's rate makes the encoder choose what to say at all.
     """
 
+    is_gaussian = True
+
     def __init__(self, deviation: float, learned: bool = False, **kwargs):
         """Takes the noise's deviation beside a signal of variance 1, > 0."""
         super().__init__(**kwargs)
         self.deviation = deviation
         self.learned = learned
-        self.unpredictable = False
 
     def build(self, input_shape):
         """One share for every value of a code."""
@@ -93,14 +144,7 @@ class NoisyCode(layers.Layer):
         """The noisy values; in training the bits let through are added to the layer's losses."""
         if training and self.learned:
             self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
-        return self.mix(values, self.draw(tf.shape(values)))
-
-    def draw(self, shape: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise: as the global seed has it, or as nobody can predict."""
-        if not self.unpredictable:
-            return tf.random.normal(shape)
-        # Seeds of 0 have TensorFlow ask the operating system, whatever seed was set before.
-        return tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=0, seed2=0)
+        return super().call(values)
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """The values with noise that comes from elsewhere; standard normal, of their shape."""
@@ -130,9 +174,9 @@ def rate_bits(share: tf.Tensor) -> tf.Tensor:
     return -0.5 * tf.math.log1p(-share) / tf.math.log(2.0)
 
 
-def bounding_layers(encoder: keras.Model) -> tuple[NoisyCode | None, QuantisedCode | None]:
+def bounding_layers(encoder: keras.Model) -> tuple[DrawnNoise | None, QuantisedCode | None]:
     """The layers of an encoder that bound its code; None for each that it lacks."""
-    noisy = [layer for layer in encoder.layers if isinstance(layer, NoisyCode)]
+    noisy = [layer for layer in encoder.layers if isinstance(layer, DrawnNoise)]
     quantised = [layer for layer in encoder.layers if isinstance(layer, QuantisedCode)]
     return (noisy or [None])[0], (quantised or [None])[0]
 
@@ -184,10 +228,10 @@ def encoder_with_noise_input(encoder: keras.Model) -> keras.Model:
 
 
 class MixedNoise(layers.Layer):
-    """A NoisyCode whose noise is handed in: inputs [values, noise], both float32 [B, ...]."""
+    """A layer of noise that is handed in: inputs [values, noise], both float32 [B, ...]."""
 
-    def __init__(self, noisy: NoisyCode, **kwargs):
-        """Takes the layer whose shares it uses."""
+    def __init__(self, noisy: DrawnNoise, **kwargs):
+        """Takes the layer that mixes them."""
         super().__init__(**kwargs)
         self.noisy = noisy
 
@@ -226,3 +270,25 @@ def without_noise(
         return mean if quantised is None else quantise(noisy, quantised, mean)
 
     return code
+
+
+def code_and_mean(encoder: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """The encoder in training: image float32 [B, S, S, 3] -> (code, code without its noise).
+
+    Rounding is left out of the second, so that it tells how far codes vary beside the noise.
+    """
+    noisy, _ = bounding_layers(encoder)
+    if noisy is None:
+
+        def encode(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            code = encoder(image, training=True)
+            return code, code
+
+        return encode
+    both = keras.Model(encoder.input, [encoder.output, noisy.input])
+
+    def encode_both(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        code, signal = both(image, training=True)
+        return code, noisy.mean(signal)
+
+    return encode_both

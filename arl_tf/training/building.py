@@ -5,6 +5,8 @@ import pathlib
 import keras
 import numpy as np
 
+from arl_tf.defences import registry
+from arl_tf.defences.definition import LAYER_PREFIX
 from arl_tf.models import architectures, losses
 from arl_tf.models.code_layers import NoisyCode, QuantisedCode
 from arl_tf.models.pretrained.perceptual import perceptual_features
@@ -33,7 +35,10 @@ def build_learner(
         code_channels=settings.code_channels,
         num_attributes=num_attributes,
         bounds=architectures.CodeBounds(
-            settings.code_noise, settings.lambda_rate > 0, settings.code_levels
+            settings.code_noise,
+            settings.lambda_rate > 0,
+            settings.code_levels,
+            registry.layers_of(settings.defence_choice),
         ),
         # A warm start replaces them.
         weights="" if settings.warm_start else settings.weights,
@@ -63,9 +68,8 @@ def start_from(settings: TrainingSettings, encoder: keras.Model, task_head: kera
     folder = pathlib.Path(settings.warm_start) / checkpoints.FOLDER
     for player, name in ((encoder, "encoder"), (task_head, "task_head")):
         started = checkpoints.load_player(checkpoints.player_path(folder, name))
-        bounds = [layer for layer in player.layers if isinstance(layer, BOUNDS)]
-        own = sum(len(layer.weights) for layer in bounds)
-        given = sum(len(layer.weights) for layer in started.layers if isinstance(layer, BOUNDS))
+        own = sum(len(layer.weights) for layer in player.layers if is_bound(layer))
+        given = sum(len(layer.weights) for layer in started.layers if is_bound(layer))
         kept = player.get_weights()[len(player.weights) - own :] if own else []
         weights = started.get_weights()[: len(started.weights) - given] + kept
         shapes = [weight.shape for weight in weights]
@@ -76,6 +80,11 @@ def start_from(settings: TrainingSettings, encoder: keras.Model, task_head: kera
                 f" --code_channels={settings.code_channels} with these attributes."
             )
         player.set_weights(weights)
+
+
+def is_bound(layer: keras.Layer) -> bool:
+    """Whether a layer of an encoder bounds its code, or is a defence's own."""
+    return isinstance(layer, BOUNDS) or layer.name.startswith(LAYER_PREFIX)
 
 
 def build_decoder(settings: TrainingSettings, encoder: keras.Model, number: int = 0) -> keras.Model:
@@ -95,7 +104,7 @@ def build_decoder(settings: TrainingSettings, encoder: keras.Model, number: int 
 
 def build_task_decoder(settings: TrainingSettings, task_head: keras.Model) -> keras.Model | None:
     """A decoder of the task output alone; None where no objective needs it."""
-    if settings.defence == "none" or settings.objective != losses.TOWARD_TASK:
+    if settings.defence not in registry.METHOD or settings.objective != losses.TOWARD_TASK:
         return None
     return architectures.build_decoder(
         task_head.output_shape[1:],

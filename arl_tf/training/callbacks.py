@@ -23,9 +23,12 @@ CHECKED_EVERY = 10
 # (losses.py).
 TASK_LOSS_LIMIT = 5.0
 
+# Phases that train no decoder.
+WITHOUT_ADVERSARY = ("task", "defence")
 REMEDIES = {
     "task_loss": "Lower --warmup_learning_rate or --encoder_learning_rate",
-    "privacy_loss": "Lower --lambda_pixel or --lambda_perceptual, or use --objective=hinge",
+    "privacy_loss": "Lower --lambda_pixel, --lambda_perceptual or --defence_strength, or use"
+    " --objective=hinge",
     "reconstruction_loss": "Lower --decoder_learning_rate",
     "pixel_loss": "Lower --decoder_learning_rate",
     "perceptual_loss": "Lower --decoder_learning_rate",
@@ -138,7 +141,7 @@ class Evaluation(keras.callbacks.Callback):
             self.model.adversary_optimizer.learning_rate
         )
         logs["validation_mcc"] = values["eval/mean_mcc"] = self.mean_mcc()
-        if self.model.phase != "task":
+        if self.model.phase not in WITHOUT_ADVERSARY:
             logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()
         with self.writer.as_default(step=epoch + 1):
             for tag, value in values.items():
@@ -181,7 +184,7 @@ class Pictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the grid where there is an adversary to show."""
-        if self.model.phase == "task" or (epoch + 1) % self.every:
+        if self.model.phase in WITHOUT_ADVERSARY or (epoch + 1) % self.every:
             return
         reconstructions = self.model(self.originals, training=False)
         rows = [tf.concat(tf.unstack(row), axis=1) for row in (self.originals, reconstructions)]

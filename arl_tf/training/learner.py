@@ -9,13 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.data.image_sets import to_float
-from arl_tf.models import losses
+from arl_tf.defences.definition import Choice
+from arl_tf.models import code_layers, losses
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.models.pretrained import perceptual
+from arl_tf.training import defending
 from arl_tf.training.averaging import UseAverages, WeightAverage
+from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, PHASES, TASK
 
-TASK, ADVERSARY, ADVERSARIAL = "task", "adversary", "adversarial"
-PHASES = (TASK, ADVERSARY, ADVERSARIAL)
+__all__ = ["ADVERSARIAL", "ADVERSARY", "DEFENCE", "TASK", "AdversarialRepresentationLearner"]
+
 PROTECTOR_LOSSES = ("loss", "task_loss", "privacy_loss", "rate_bits")
 ADVERSARY_LOSSES = ("reconstruction_loss", "pixel_loss", "perceptual_loss")
 DEFAULT_PERCEPTUAL = "efficientnet_lite0"
@@ -25,7 +28,15 @@ PROTECTOR_RATE, ADVERSARY_RATE, WEIGHT_DECAY, CLIP_NORM = 3e-4, 2e-3, 1e-2, 5.0
 DEFAULT_PRIVACY = losses.PrivacyObjective("negative", 0.0, 0.02)
 MEAN_IMAGE_BATCHES = 50
 # Plain arguments of `compile` that `save` keeps; files of older versions lack some.
-COMPILED = ("phase", "mu", "decoder_steps", "lambda_rate", "lambda_rate_steps", "weight_average")
+COMPILED = (
+    "phase",
+    "mu",
+    "decoder_steps",
+    "lambda_rate",
+    "lambda_rate_steps",
+    "weight_average",
+    "private_labels",
+)
 PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
 
@@ -36,9 +47,9 @@ class AdversarialRepresentationLearner(keras.Model):
     Used as any Keras model: `compile()`, `fit(dataset)`, `evaluate(dataset)`, `save(path)` and
     `keras.models.load_model(path)`. `arl_tf.adversarial_dataset` makes the batches.
 
-    Three phases share the code: `task` trains encoder and task head alone (a warm start, and all
+    The phases share the code: `task` trains encoder and task head alone (a warm start, and all
     there is of the unprotected reference), `adversary` the decoders alone, `adversarial` all of
-    them in turn.
+    them in turn, `defence` encoder and task head with a defence that needs no decoder.
     """
 
     def __init__(
@@ -107,6 +118,8 @@ class AdversarialRepresentationLearner(keras.Model):
         lambda_rate: float = 0.0,
         lambda_rate_steps: int = 0,
         weight_average: float = 0.0,
+        defence: Choice | None = None,
+        private_labels: int = 0,
     ) -> None:
         """Sets how the players are trained.
 
@@ -124,15 +137,20 @@ class AdversarialRepresentationLearner(keras.Model):
             lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
             weight_average: decay of a moving average of the weights of encoder and task head, which
                 takes their place when `fit` ends; 0: none.
+            defence: a published defence with its numbers, of `defences.registry.chosen`; its layers
+                are the encoder's own. Its loss counts in the phases adversarial and defence.
+            private_labels: how many of the last labels are private attributes, which the defence
+                sees and the task does not.
 
         Raises:
-            ValueError: an unknown phase or loss, the adversarial phase without a privacy term, or
-                a target without its decoder.
+            ValueError: an unknown phase or loss, the adversarial phase without a privacy term, a
+                defence in a phase that does not suit it, or a target without its decoder.
         """
         if phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}; got {phase!r}.")
-        if phase == ADVERSARIAL and privacy is None:
+        if phase == ADVERSARIAL and privacy is None and defence is None:
             raise ValueError("The adversarial phase needs a privacy objective, got None.")
+        defending.check_phase(phase, defence)
         if privacy and privacy.form == TOWARD_TASK and self.task_decoder is None:
             raise ValueError("The form toward_task needs a task_decoder, got None.")
         super().compile(optimizer=None, loss=None, jit_compile=False)
@@ -156,6 +174,11 @@ class AdversarialRepresentationLearner(keras.Model):
         self.lambda_rate = lambda_rate
         self.lambda_rate_steps = lambda_rate_steps
         self.weight_average = weight_average
+        self.defence = defence
+        self.private_labels = private_labels
+        if defence is not None:
+            # A function: Keras would save a model that is an attribute once more.
+            self.code_and_mean = code_layers.code_and_mean(self.encoder)
         if weight_average:
             self.averages = self.averages or WeightAverage(self.averaged_variables, weight_average)
             self.averages.decay = weight_average
@@ -189,6 +212,7 @@ class AdversarialRepresentationLearner(keras.Model):
             TASK: PROTECTOR_LOSSES,
             ADVERSARY: ("loss", *ADVERSARY_LOSSES),
             ADVERSARIAL: PROTECTOR_LOSSES + ADVERSARY_LOSSES,
+            DEFENCE: PROTECTOR_LOSSES,
         }[getattr(self, "phase", ADVERSARIAL)]
         return [self.loss_trackers[name] for name in names]
 
@@ -224,7 +248,7 @@ class AdversarialRepresentationLearner(keras.Model):
         (private_image, attributes), public_images = batch
         private_image = as_float(private_image)
         public_images = self.by_step(as_float(public_images))
-        if self.phase != TASK:
+        if self.phase in FIGHTS:
             for step in range(self.decoder_steps):
                 self.adversary_step(public_images[step])
         if self.phase != ADVERSARY:
@@ -236,7 +260,7 @@ class AdversarialRepresentationLearner(keras.Model):
         if public_images.shape.rank == 4:
             public_images = public_images[None]
         given = public_images.shape[0]
-        if self.phase != TASK and given is not None and given < self.decoder_steps:
+        if self.phase in FIGHTS and given is not None and given < self.decoder_steps:
             raise ValueError(
                 f"decoder_steps={self.decoder_steps} needs public images of shape"
                 f" [{self.decoder_steps}, B, S, S, 3], got {public_images.shape}."
@@ -250,6 +274,7 @@ class AdversarialRepresentationLearner(keras.Model):
             batch: as `train_step`; the adversary is measured on the first step's public images.
         """
         (private_image, attributes), public_images = batch
+        attributes, _ = defending.split_labels(attributes, self.private_labels)
         code = self.encoder(as_float(private_image), training=False)
         task_loss = self.task_loss(self.task_head(code, training=False), attributes)
         public_image = self.by_step(as_float(public_images))[0]
@@ -314,6 +339,8 @@ class AdversarialRepresentationLearner(keras.Model):
             "lambda_rate": self.lambda_rate,
             "lambda_rate_steps": self.lambda_rate_steps,
             "weight_average": self.weight_average,
+            "defence": self.defence and dataclasses.asdict(self.defence),
+            "private_labels": self.private_labels,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -325,6 +352,7 @@ class AdversarialRepresentationLearner(keras.Model):
             deserialise(config["adversary_optimizer"]),
             loss=deserialise(config["loss"]),
             privacy=config["privacy"] and losses.PrivacyObjective(**config["privacy"]),
+            defence=Choice(**config["defence"]) if config.get("defence") else None,
             **named,
         )
 
@@ -360,18 +388,32 @@ class AdversarialRepresentationLearner(keras.Model):
             private_image: float32 [B, S, S, 3] in [0, 1].
             attributes: labels as the task's loss takes them; float32 [B, A] in {0, 1} for binary.
         """
+        attributes, private = defending.split_labels(attributes, self.private_labels)
         with tf.GradientTape() as tape:
-            code = self.encoder(private_image, training=True)
+            code, mean = self.encode(private_image)
             rate = tf.add_n(self.encoder.losses) if self.encoder.losses else tf.zeros(())
             logits = self.task_head(code, training=True)
             task_loss = self.task_loss(logits, attributes)
             privacy_loss = self.privacy_loss(code, logits, private_image)
+            if self.defence is not None:
+                step = defending.step_of(self, private_image, code, mean, attributes, logits)
+                step = dataclasses.replace(step, private=private)
+                privacy_loss += defending.weighted_loss(self.defence, self.phase, step)
             loss = task_loss + privacy_loss + self.price() * rate
         variables = self.protector_variables
         self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
         if self.weight_average and self.averages:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
+        if self.defence is not None:
+            defending.observe(self.defence, step)
         self.record(loss=loss, task_loss=task_loss, privacy_loss=privacy_loss, rate_bits=rate)
+
+    def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Codes float32 [B, ...] in training, and what a defence sees of them without noise."""
+        if self.defence is not None:
+            return self.code_and_mean(image)
+        code = self.encoder(image, training=True)
+        return code, code
 
     def price(self) -> tf.Tensor | float:
         """The price of a bit in this step; it rises linearly for `lambda_rate_steps` steps."""
@@ -388,7 +430,7 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def privacy_loss(self, code: tf.Tensor, logits: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary."""
-        if self.phase == TASK or self.privacy is None:
+        if self.phase not in FIGHTS or self.privacy is None:
             return tf.zeros(())
         privacy = self.privacy
         target = self.target(privacy.form, logits, image)

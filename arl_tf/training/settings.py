@@ -3,6 +3,9 @@
 import dataclasses
 import pathlib
 
+from arl_tf.defences import registry
+from arl_tf.defences.definition import Choice
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
@@ -36,6 +39,9 @@ class TrainingSettings:
     perceptual: str
     perceptual_layer_names: tuple[str, ...] | None
     defence: str
+    defence_strength: float
+    defence_bound: float
+    private_names: tuple[str, ...]
     objective: str
     privacy_weights: tuple[float, float]
     hinge_margin_pixel: float
@@ -54,6 +60,15 @@ class TrainingSettings:
     weight_average: float
     checkpoint_epochs: int
     picture_epochs: int
+
+    @property
+    def defence_choice(self) -> Choice | None:
+        """The published defence with its numbers; None for none, and for those of the method.
+
+        Raises:
+            ValueError: an unknown one, or numbers that it does not take.
+        """
+        return registry.chosen(self.defence, self.defence_strength, self.defence_bound)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,11 @@ from absl import logging
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import training_batches
 from arl_tf.data.splits import Splits
+from arl_tf.defences import registry
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import building, callbacks, checkpoints, distillation
-from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK, AdversarialRepresentationLearner
+from arl_tf.training import building, callbacks, checkpoints, defending, distillation
+from arl_tf.training.learner import AdversarialRepresentationLearner
+from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
 
@@ -43,7 +45,9 @@ def train(
     done = restore(learner, settings, files, steps)
     callbacks.drop_lines_after(files.metrics, done)
     writer = tf.summary.create_file_writer(str(files.logs))
-    targets = targets_for(settings, files, images, splits)
+    targets = defending.with_private(
+        images, settings.private_names, targets_for(settings, files, images, splits)
+    )
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
@@ -71,11 +75,13 @@ def train(
 def phases(settings: TrainingSettings) -> list[tuple[str, int]]:
     """(phase, epochs) in the order they are trained; phases without epochs are left out."""
     plan = [(TASK, settings.warmup_epochs)]
-    if settings.defence != "none":
+    if registry.trains_decoders(settings.defence):
         plan += [
             (ADVERSARY, settings.decoder_warmup_epochs),
             (ADVERSARIAL, settings.epochs),
         ]
+    elif settings.defence != registry.NONE:
+        plan += [(DEFENCE, settings.epochs)]
     return [(phase, epochs) for phase, epochs in plan if epochs]
 
 
@@ -89,7 +95,11 @@ def learner_for(
 ) -> AdversarialRepresentationLearner:
     """New players for a data set."""
     mean = building.mean_image(images.images, splits.public_train)
-    return building.build_learner(settings, len(images.attribute_names), mean)
+    learner = building.build_learner(settings, len(images.attribute_names), mean)
+    words = registry.description(settings.defence_choice, learner.encoder.output_shape[1:])
+    if words:
+        logging.info("%s", words)
+    return learner
 
 
 def targets_for(
@@ -144,17 +154,22 @@ def compile_phase(
         peak = settings.warmup_learning_rate
     rate = keras.optimizers.schedules.CosineDecay(peak, num_steps, alpha=0.01)
     lambda_pixel, lambda_perceptual = settings.privacy_weights
+    choice = settings.defence_choice
     learner.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, global_clipnorm=CLIP_NORM),
         keras.optimizers.Adam(settings.decoder_learning_rate, global_clipnorm=CLIP_NORM),
         phase=phase,
-        privacy=PrivacyObjective(
+        privacy=None
+        if choice
+        else PrivacyObjective(
             settings.objective,
             lambda_pixel,
             lambda_perceptual,
             settings.hinge_margin_pixel,
             settings.hinge_margin_perceptual,
         ),
+        defence=choice,
+        private_labels=len(settings.private_names),
         mu=settings.mu,
         decoder_steps=settings.decoder_steps,
         lambda_rate=settings.lambda_rate,
@@ -231,7 +246,7 @@ def watchers(
 ) -> list[keras.callbacks.Callback]:
     """What watches a phase; the checkpoint comes last, so that it covers what the others wrote."""
     images_per_step = settings.batch_size * (phase != ADVERSARY) + (
-        settings.batch_size * settings.decoder_steps * (phase != TASK)
+        settings.batch_size * settings.decoder_steps * (phase in FIGHTS)
     )
     watching: list[keras.callbacks.Callback] = [
         callbacks.StopOnDivergence(),

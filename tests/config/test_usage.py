@@ -53,7 +53,8 @@ def test_helpfull_lists_every_setting_once_under_its_topic(flag_values):
 def test_entries_say_range_choices_and_default(flag_values):
     text = " ".join(usage.full_help_text(flag_values).split())
     assert "Range: >= 32 and <= 512. Default: 64." in text
-    assert "One of: none, pixel, perceptual, both. Default: perceptual." in text
+    assert "One of: none, pixel, perceptual, both, noise, laplace," in text
+    assert "One of: negative, hinge, toward_mean, toward_task. Default: negative." in text
     assert "--[no]overwrite" in text
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tiny_models import NAMES, SIZE, build_models, pictures, proof
 
 from arl_tf.auditing.encoders import tflite_encoder
+from arl_tf.defences import registry
 from arl_tf.exporting import build, saved_models, tflite
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import architectures, code_layers
@@ -96,3 +97,31 @@ def test_int8_of_a_noisy_encoder_is_calibrated_with_noise():
     expected = outside({"image": pictures(8).astype(np.float32) / 255, "noise": noise}).numpy()
     similarity = (codes * expected).sum() / np.linalg.norm(codes) / np.linalg.norm(expected)
     assert similarity > 0.98
+
+
+@pytest.mark.parametrize("name", ["laplace", "dropout", "fisher"])
+def test_a_saved_encoder_with_a_defence_s_noise_passes_and_one_without_is_refused(name, tmp_path):
+    layers = registry.layers_of(registry.chosen(name))
+    built = build_models(bounds=architectures.CodeBounds(layers=layers))
+    mean = code_layers.noiseless_encoder(built.encoder)
+    images = pictures(40)
+    codes = built.encoder(images.astype(np.float32) / 255, training=False)
+    expected = np.asarray(mean(images.astype(np.float32) / 255))
+    compare = {"what": "encode", "images": images, "encoder": built.encoder}
+    found = saved_models.noise_excess(tf.constant(codes), expected, **compare)
+    assert found <= saved_models.NOISE_ERRORS
+    with pytest.raises(ExportError, match="standard errors from the encoder's noise"):
+        saved_models.noise_excess(tf.constant(expected), expected, **compare)
+
+
+def test_an_encoder_whose_defence_is_a_layer_is_exported_with_it():
+    made = [registry.layers_of(registry.chosen(name)) for name in ("pruning", "laplace")]
+    built = build_models(bounds=architectures.CodeBounds(layers=[*made[0], *made[1]]))
+    runner = tflite.open_model(tflite.convert(built.encoder, "float32", proof()), "float32")
+    assert set(runner.get_input_details()) == {"image", "noise"}
+    images = pictures(8)
+    outside = code_layers.encoder_with_noise_input(built.encoder)
+    noise = code_layers.fixed_noise(8, built.encoder.output_shape[1:])
+    values = {"image": images.astype(np.float32) / 255, "noise": noise}
+    expected = np.asarray(outside(values, training=False))
+    np.testing.assert_allclose(tflite.run_images(runner, images), expected, rtol=1e-4, atol=1e-4)

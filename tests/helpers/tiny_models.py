@@ -13,6 +13,8 @@ from arl_tf.models import architectures
 
 SIZE = 16
 NAMES = ("Smiling", "Eyeglasses", "Wearing Hat")
+# Weights of noise keep their values: a random scale or share would be no noise that is meant.
+OF_NOISE = ("share_logit", "scale_logit", "sensitivity", "steps", "noise_scale", "drop_rate")
 
 
 def build_models(seed=0, bounds=None):
@@ -37,7 +39,7 @@ def build_models(seed=0, bounds=None):
             values = (
                 rng.normal(0, 0.4, weight.shape) if is_kernel else rng.uniform(0.5, 1, weight.shape)
             )
-            if not weight.path.endswith("share_logit"):
+            if not weight.path.endswith(OF_NOISE):
                 weight.assign(values)
     return types.SimpleNamespace(encoder=encoder, task_head=task_head, decoder=decoder)
 

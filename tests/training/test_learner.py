@@ -371,7 +371,7 @@ def test_protectors_update_does_not_depend_on_public_images_but_through_the_deco
 
 
 def test_unknown_phase_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match=r"task, adversary, adversarial; got 'both'"):
+    with pytest.raises(ValueError, match=r"adversarial, defence; got 'both'"):
         build_learner(phase="both")
 
 

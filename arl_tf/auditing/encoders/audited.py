@@ -98,6 +98,8 @@ def trained_subject(
 ) -> AuditedEncoder:
     """A run's players as the audit's subject; the decoder is training's own adversary."""
     noisy, quantised = code_layers.bounding_layers(encoder)
+    # Other noise has no shares: what attackers know of it is measured.
+    gaussian = noisy if noisy is not None and noisy.is_gaussian else None
     code_layers.make_unpredictable(encoder)
     return AuditedEncoder(
         words=words,
@@ -109,8 +111,8 @@ def trained_subject(
         task_output=predicting(task_head),
         adversary=decoder and predicting(decoder),
         levels=quantised.levels if quantised else 0,
-        signal_share=noisy and np.asarray(noisy.signal_share),
-        signal=noisy and encoding(code_layers.signal_encoder(encoder)),
+        signal_share=gaussian and np.asarray(gaussian.signal_share),
+        signal=gaussian and encoding(code_layers.signal_encoder(encoder)),
         multiply_adds=(costs.multiply_adds(encoder), costs.multiply_adds(task_head)),
     )
 

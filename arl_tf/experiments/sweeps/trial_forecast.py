@@ -11,6 +11,7 @@ from arl_tf.auditing.settings import QUICK, steps_at
 from arl_tf.config.settings import Config, subset
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
+from arl_tf.defences import registry
 from arl_tf.experiments.sweeps.studies import StudyPlace
 from arl_tf.experiments.sweeps.trials import shared_config
 from arl_tf.training import train
@@ -68,8 +69,10 @@ def distinct(settings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def task_epochs(settings: Mapping[str, Any]) -> float:
     """What a point's training costs, in epochs for the task alone."""
-    if settings["defence"] == "none":
+    if settings["defence"] == registry.NONE:
         return settings["point_epochs"]
+    if not registry.trains_decoders(settings["defence"]):
+        return settings["point_epochs"] + settings["epochs"]
     # Every further decoder, and every further step of one, costs the adversary's own part again.
     fights = settings["decoders"] * settings["decoder_steps"]
     adversarial = ADVERSARIAL_STEP + (fights - 1) * ADVERSARY_STEP

@@ -1,0 +1,1 @@
+"""Published defences of codes: layers of the encoder, and terms of its loss."""

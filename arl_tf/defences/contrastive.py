@@ -1,0 +1,75 @@
+"""TIPRDC: codes whose neighbours in the batch do not share private attributes."""
+
+import tensorflow as tf
+
+from arl_tf.defences.definition import Defence, Number, Step
+
+# No probability is below it: a batch without any neighbour of the kind has no finite logarithm.
+LEAST = 1e-6
+
+
+def neighbours(codes: tf.Tensor) -> tf.Tensor:
+    """Weights of a batch's other rows for each row: soft nearest neighbours.
+
+    The softmax of minus the squared distances, in units of their deviation over the batch
+    (neighbourhood components, Goldberger et al. 2004, formula 1, whose scale is learned).
+
+    Args:
+        codes: float32 [B, ...].
+
+    Returns:
+        float32 [B, B], rows of sum 1, 0 on the diagonal.
+    """
+    flat = tf.reshape(codes, (tf.shape(codes)[0], -1))
+    flat -= tf.reduce_mean(flat, axis=0)
+    squares = tf.reduce_sum(tf.square(flat), axis=1)
+    squared = squares[:, None] + squares[None] - 2 * tf.matmul(flat, flat, transpose_b=True)
+    itself = tf.eye(tf.shape(flat)[0])
+    others = tf.boolean_mask(squared, itself == 0)
+    scaled = squared / (tf.math.reduce_std(others) + LEAST)
+    return tf.nn.softmax(-scaled - 1e9 * itself, axis=1)
+
+
+def neighbour_information(codes: tf.Tensor, private: tf.Tensor) -> tf.Tensor:
+    """What a code's neighbours tell of its private attributes, in nats an attribute.
+
+    The entropy of an attribute in the batch less the cross-entropy of its guess, which is the
+    weighted share of the neighbours that have it; a mean over attributes. At least 0.
+
+    Args:
+        codes: float32 [B, ...].
+        private: float32 [B, P] in {0, 1}.
+
+    Returns:
+        Scalar in [0, log 2].
+    """
+    guess = tf.clip_by_value(tf.matmul(neighbours(codes), private), LEAST, 1 - LEAST)
+    share = tf.clip_by_value(tf.reduce_mean(private, axis=0), LEAST, 1 - LEAST)
+    told, known = (cross_entropy(private, each) for each in (guess, share))
+    return tf.reduce_mean(tf.nn.relu(known - told))
+
+
+def cross_entropy(labels: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    """Binary cross-entropy in nats of each attribute, a mean over the batch; float32 [P]."""
+    losses = labels * tf.math.log(probability) + (1 - labels) * tf.math.log(1 - probability)
+    return -tf.reduce_mean(losses, axis=0)
+
+
+def loss(step: Step, bound: float) -> tf.Tensor:
+    """The information that neighbours tell of --private_attributes.
+
+    Li et al. (KDD 2020) train an adversarial classifier of the private attribute, and keep the rest
+    by a term that raises the mutual information of image and code given the attribute. Ours differs
+    in both: the classifier is that of the batch's neighbours, which compares pairs and has no
+    weights, and the rest is kept by the task alone, which is known here.
+    """
+    del bound
+    return neighbour_information(step.codes, step.private)
+
+
+CONTRASTIVE = Defence(
+    "After TIPRDC (Li et al., KDD 2020, arXiv 2005.11480)",
+    Number("Weight of the information on private attributes, in nats.", 1.0, 1e-6),
+    loss=loss,
+    private=True,
+)

@@ -1,0 +1,99 @@
+"""What a defence is: layers of the encoder, a term of its loss, or both."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+# Names of a defence's layers begin so; warm starts know them by it.
+LAYER_PREFIX = "defence_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """One number that a defence takes.
+
+    Attributes:
+        words: what it is, and its unit.
+        default: its value where none is given.
+        low: least value, > 0.
+        high: greatest value.
+    """
+
+    words: str
+    default: float
+    low: float
+    high: float = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A defence with its numbers, as `registry.chosen` resolves them.
+
+    Attributes:
+        name: a key of `registry.DEFENCES`.
+        strength: its first number.
+        bound: its second number; 0 where it has none.
+    """
+
+    name: str
+    strength: float
+    bound: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a defence sees of one step of the encoder.
+
+    Attributes:
+        images: private images, float32 [B, S, S, 3] in [0, 1].
+        codes: float32 [B, ...], as they leave the encoder.
+        means: float32 [B, ...], the same without their noise.
+        labels: of the task, [B, ...].
+        logits: of the task head, float32 [B, A].
+        pictures: what each of training's decoders makes of the codes, float32 [B, S, S, 3] in
+            [0, 1]; empty where none is trained.
+        encoder: image -> code.
+        private: private attributes, float32 [B, P] in {0, 1}; None where none are named.
+    """
+
+    images: tf.Tensor
+    codes: tf.Tensor
+    means: tf.Tensor
+    labels: tf.Tensor
+    logits: tf.Tensor
+    pictures: tuple[tf.Tensor, ...]
+    encoder: keras.Model
+    private: tf.Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Defence:
+    """One way to protect codes.
+
+    Attributes:
+        source: the paper.
+        strength: the number of --defence_strength. Of a defence with a loss it is the weight of
+            that loss; of others, what `layers` takes.
+        bound: the number of --defence_bound; None where it takes no second one.
+        layers: (strength, bound) -> layers at the end of the encoder, also where it is exported.
+            Their names begin with LAYER_PREFIX. Noise is a `code_layers.DrawnNoise`.
+        loss: (step, bound) -> scalar that the encoder's step adds with the weight `strength`.
+        observe: (step, bound) -> None: takes statistics for the layers in every step of the
+            encoder; it has no gradient.
+        adversary: whether decoders are trained beside the encoder.
+        private: whether it hides private attributes, which must be named.
+        describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
+    """
+
+    source: str
+    strength: Number
+    bound: Number | None = None
+    layers: Callable[[float, float], Sequence[keras.Layer]] | None = None
+    loss: Callable[[Step, float], tf.Tensor] | None = None
+    observe: Callable[[Step, float], None] | None = None
+    adversary: bool = False
+    private: bool = False
+    describe: Callable[[float, tuple[int, ...]], str] | None = None
