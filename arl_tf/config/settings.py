@@ -97,6 +97,12 @@ class Config:
     overwrite: bool = option(
         False, "Redo stages that are finished; what they wrote before is replaced.", group="run"
     )
+    dry_run: bool = option(
+        False,
+        "Print what the command would do (settings, data, networks, time and memory) and end."
+        " Nothing is trained or written.",
+        group="run",
+    )
     cache_dir: str = option(
         "",
         "Where prepared images are kept; empty: inside --workdir. Share one to decode once.",
