@@ -147,6 +147,7 @@ def test_audit_with_settings_that_contradict_the_training_is_refused(smoke_copy)
     assert (workdir / "config.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_later_stage_needs_no_flagfile(smoke_copy):
     again = run_main(
         "--stages=export", f"--workdir={smoke_copy}", "--overwrite", "--tflite_precisions=float32"

@@ -19,7 +19,7 @@ from arl_tf.auditing import leakage
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.auditing.settings import AuditContext, AuditSettings, steps_at
 from arl_tf.config.settings import AUDIT_LEVELS, Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
@@ -137,7 +137,8 @@ def audit(
         drawn_faces: whether the faces are procedural: another network judges identity then.
         **attackers: settings of attackers and intervals by the names of the command's flags:
             attacker_steps, attacker_width, attacker_depth, attacker_batch_size,
-            attacker_learning_rate, bootstrap_samples, attackers.
+            attacker_learning_rate, bootstrap_samples, attackers. At the level quick decoders train
+            a third of attacker_steps.
 
     Returns:
         The result; `save` writes the report.
@@ -211,6 +212,7 @@ def settings_of(
         attacker_names=config.attacker_names,
         audit_seeds=1,
         audit_split="test",
+        target_images=0,
         codes_per_photo=1,
         attacker_queries=config.attacker_queries,
         bootstrap_samples=config.bootstrap_samples,
@@ -218,7 +220,7 @@ def settings_of(
         attacker=AttackerOptions(
             width=config.attacker_width,
             depth=config.attacker_depth,
-            steps=config.attacker_steps,
+            steps=steps_at(level, config.attacker_steps),
             batch_size=config.attacker_batch_size,
             learning_rate=config.attacker_learning_rate,
             mu=config.mu,

@@ -14,6 +14,7 @@ import tensorflow as tf
 from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackerOptions
 from arl_tf.attacks.networks import build_patch_critic
 from arl_tf.attacks.objectives import Loss, held_out_loss
+from arl_tf.models.inference import in_batches
 
 STEPS_BETWEEN_CHECKS = 50
 DECODED_AT_ONCE = 128
@@ -161,7 +162,7 @@ def averaged_loss(
 
 def decode(decoder: keras.Model, codes: np.ndarray) -> np.ndarray:
     """Reconstructions float32 [N, S, S, 3] of codes as the decoder sees them."""
-    return decoder.predict(codes, batch_size=DECODED_AT_ONCE, verbose=0)
+    return in_batches(decoder, codes, DECODED_AT_ONCE)
 
 
 def flat(curve: Sequence[float]) -> bool:

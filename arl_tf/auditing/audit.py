@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from arl_tf.attacks import registry as attack_registry
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import (
     attack_runs,
@@ -36,7 +35,7 @@ from arl_tf.auditing.leakage import Reference, worst_attacks
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
-from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
@@ -70,10 +69,6 @@ class AuditReport:
         default_factory=dict
     )
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-# How many images under attack the second judge of identity looks at, in an audit of minutes.
-QUICK_SAMPLE = 250
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +135,10 @@ def attack_all(
     settings: AuditSettings, images: ImageSet, splits: Splits, context: AuditContext
 ) -> Attacked:
     """Collects what the attackers get, and runs all attacks; arguments as of `audit`."""
-    rows = audited_rows(splits, settings.audit_split, images.identities)
-    sealed = SealedImages(images.images, rows.target, fingerprint(images))
+    rows = audited_rows(splits, settings.audit_split, images.identities, settings.target_images)
+    # All of T, also where some of its people are attacked only.
+    hidden = np.union1d(rows.target, splits.test)
+    sealed = SealedImages(images.images, hidden, fingerprint(images))
     cache = CodeCache(context.cache_dir, context.subject, sealed)
     subject = with_task_head(settings.seed, images, splits, context.subject, cache)
     judges = reconstruction.load_metric_networks(
@@ -189,8 +186,8 @@ def attack_all(
 
 
 def is_quick(settings: AuditSettings) -> bool:
-    """Whether the audit is to take minutes only; the second judge is slow."""
-    return settings.audit == attack_registry.LEVELS[0]
+    """Whether the audit is to take minutes only."""
+    return settings.audit == QUICK
 
 
 def measure(
@@ -207,12 +204,7 @@ def measure(
     """
     rows, store, judges = attacked.rows, attacked.store, attacked.judges
     people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
-    originals = reconstruction.examine(
-        judges,
-        attacked.sealed[rows.target],
-        people,
-        sample=judging.sample(people, QUICK_SAMPLE) if is_quick(settings) else None,
-    )
+    originals = reconstruction.examine(judges, attacked.sealed[rows.target], people)
     measured = {
         **measure_all(judges, originals, names, others, store),
         **measure_all(judges, originals, [point.name for point in attacked.curve], {}, store),

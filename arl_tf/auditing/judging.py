@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.auditing import leakage, yardsticks
+from arl_tf.auditing.sealed_images import some_people
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.reconstruction import (
     OTHER_PHOTO,
@@ -62,8 +63,7 @@ def judge(
         attack: its name.
         seed: of the strangers.
     """
-    rows = sample(originals.identities, JUDGED_IMAGES)
-    rows = np.intersect1d(rows, originals.seen_by(judges.identity[-1].name))
+    rows = some_people(np.arange(len(originals.images)), originals.identities, JUDGED_IMAGES)
     images, pictures = originals.images[rows], np.ascontiguousarray(pictures[rows], np.float32)
     deviation = matching_blur(images, pictures)
     soft = yardsticks.blurred(images, deviation)
@@ -85,18 +85,6 @@ def judge(
         same[ATTACKED] = measures.face_similarity(seen[ATTACKED], truth, mean)
         found.append(JudgedPairs(network.name, rows, deviation, attack, same, two))
     return tuple(found)
-
-
-def sample(identities: np.ndarray, count: int) -> np.ndarray:
-    """Rows of at least `count` images, all of each person; sorted int64.
-
-    The people of a smaller sample are among those of a larger one: audits of the same images stay
-    comparable.
-    """
-    people, person, images = np.unique(identities, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(12).permutation(len(people))
-    before = np.cumsum(images[order]) - images[order]
-    return np.flatnonzero(np.isin(person, order[before < count]))
 
 
 def similarities(

@@ -64,22 +64,46 @@ class Rows:
     target: np.ndarray
 
 
-def audited_rows(splits: Splits, audit_split: str, identities: np.ndarray) -> Rows:
+def audited_rows(
+    splits: Splits, audit_split: str, identities: np.ndarray, target_images: int = 0
+) -> Rows:
     """The parts' roles: on T for the final figures, on validation parts where settings are chosen.
 
     Attackers see X2 only, in both cases. On validation, reconstructions are measured on X2's
     validation part, and the attackers' held-out images are people taken from X2's training part.
+    Utility is always measured on the whole part.
+
+    Args:
+        splits: the parts.
+        audit_split: "test" or "validation".
+        identities: int [N], of all images.
+        target_images: about how many images are attacked, all of each person; 0: the whole part.
     """
     if audit_split == "test":
-        return Rows(splits.public_train, splits.public_validation, splits.test, splits.test)
+        target = some_people(splits.test, identities, target_images)
+        return Rows(splits.public_train, splits.public_validation, splits.test, target)
     people = np.unique(identities[splits.public_train])
     held_out = np.isin(identities[splits.public_train], people[::10])
     return Rows(
         splits.public_train[~held_out],
         splits.public_train[held_out],
         splits.private_validation,
-        splits.public_validation,
+        some_people(splits.public_validation, identities, target_images),
     )
+
+
+def some_people(rows: np.ndarray, identities: np.ndarray, count: int) -> np.ndarray:
+    """Those of some people among rows int64 [n]: at least `count`, all of each person; 0: all rows.
+
+    The people of a smaller sample are among those of a larger one, and no seed decides them: audits
+    of the same images stay comparable. `identities` int [N] are those of all images.
+    """
+    if not count:
+        return rows
+    people, person, images = np.unique(identities[rows], return_inverse=True, return_counts=True)
+    order = np.random.default_rng(12).permutation(len(people))
+    before = np.cumsum(images[order]) - images[order]
+    return rows[np.isin(person, order[before < count])]
 
 
 def fingerprint(images: ImageSet) -> str:

@@ -12,6 +12,20 @@ from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics.decisions import Decisions
 
+# An audit of the level quick is to take minutes: about so many images of a run are attacked, and
+# decoders train this share of the steps of other levels.
+QUICK, QUICK_IMAGES, QUICK_STEPS = "quick", 400, 1 / 3
+
+
+def target_images_at(level: str) -> int:
+    """How many images of a run's test part are attacked at an audit's level; 0: all."""
+    return QUICK_IMAGES if level == QUICK else 0
+
+
+def steps_at(level: str, steps: int) -> int:
+    """How many of the attackers' steps a decoder trains at most at an audit's level."""
+    return max(1, round(steps * QUICK_STEPS)) if level == QUICK else steps
+
 
 @dataclasses.dataclass(frozen=True)
 class AuditSettings:
@@ -22,6 +36,7 @@ class AuditSettings:
         attacker_names: attackers instead of the level's; empty: those of the level.
         audit_seeds: how often each trained attacker is repeated.
         audit_split: "test" or "validation".
+        target_images: about how many images of that part are attacked, all of each person; 0: all.
         codes_per_photo: codes of every photo that attackers get and average.
         attacker_queries: answers of a noisy encoder for each public image, from which attackers
             without its inside learn the noise; 1: they learn nothing of it.
@@ -37,6 +52,7 @@ class AuditSettings:
     attacker_names: tuple[str, ...]
     audit_seeds: int
     audit_split: str
+    target_images: int
     codes_per_photo: int
     attacker_queries: int
     bootstrap_samples: int

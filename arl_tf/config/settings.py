@@ -568,7 +568,8 @@ class Config:
     )
     audit: str = option(
         "standard",
-        "Which attackers attack the codes: quick (minutes), standard, or full (hours).",
+        "Which attackers attack the codes: quick (minutes; about 400 test images, and decoders"
+        " train a third of --attacker_steps), standard, or full (hours).",
         group="audit",
         choices=AUDIT_LEVELS,
         shared="audit",

@@ -1,5 +1,6 @@
 """One audit of one encoder, and its files."""
 
+import dataclasses
 import datetime
 import pathlib
 
@@ -7,7 +8,7 @@ from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing import audit
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.leakage import Reference
-from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.auditing.settings import AuditContext, AuditSettings, steps_at, target_images_at
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
@@ -63,13 +64,17 @@ def run_audit(
 
 def audit_settings(config: Config) -> AuditSettings:
     """What an audit takes of the settings."""
+    attacker = attacker_options(config)
+    steps = steps_at(config.audit, attacker.steps)
+    identity = {name: getattr(config, name) for name in marked(config, "attack_identity")}
     return subset(
         config,
         AuditSettings,
-        attacker=attacker_options(config),
+        target_images=target_images_at(config.audit),
+        attacker=dataclasses.replace(attacker, steps=steps),
         drawn_faces=config.dataset == "faces" and not config.codes,
         recorded=bool(config.codes),
-        attack_identity={name: getattr(config, name) for name in marked(config, "attack_identity")},
+        attack_identity=identity | {"attacker_steps": steps},
     )
 
 

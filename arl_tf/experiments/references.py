@@ -11,6 +11,7 @@ from arl_tf.auditing import leakage
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder, as_recorded
 from arl_tf.auditing.sealed_images import audited_rows
+from arl_tf.auditing.settings import target_images_at
 from arl_tf.config.scopes import marked, reference_values, unprotected_values
 from arl_tf.config.settings import CUTS, Config
 from arl_tf.data import splits
@@ -33,7 +34,9 @@ def load_reference(experiment: Experiment) -> leakage.Reference:
         ValueError: as `check_audited`, or it was measured on other images.
     """
     config, images = experiment.config, experiment.images
-    rows = audited_rows(experiment.parts, config.audit_split, images.identities).target
+    rows = audited_rows(
+        experiment.parts, config.audit_split, images.identities, target_images_at(config.audit)
+    ).target
     test_hash = splits.names_hash([images.names[row] for row in rows])
     return leakage.load_measures(check_audited(config), config.reference, test_hash)
 

@@ -40,8 +40,7 @@ class Originals:
     Attributes:
         images: float32 [N, S, S, 3] in [0, 1].
         identities: int64 [N].
-        by_network: identity network -> embeddings float32 [N, D], not centred; NaN in the rows
-            that a later network does not look at. The first network looks at all.
+        by_network: identity network -> embeddings float32 [N, D], not centred.
     """
 
     images: np.ndarray
@@ -58,10 +57,6 @@ class Originals:
         """How many other images there are of each image's person; int64 [N]."""
         _, person, counts = np.unique(self.identities, return_inverse=True, return_counts=True)
         return counts[person] - 1
-
-    def seen_by(self, network: str) -> np.ndarray:
-        """The rows that a network looks at; int64, sorted."""
-        return np.flatnonzero(~np.isnan(self.by_network[network][:, 0]))
 
 
 def load_metric_networks(
@@ -87,27 +82,16 @@ def frozen_feature_network(image_size: int) -> keras.Model:
     return perceptual.feature_similarity_network(image_size)
 
 
-def examine(
-    networks: MetricNetworks,
-    images: np.ndarray,
-    identities: np.ndarray,
-    *,
-    sample: np.ndarray | None = None,
-) -> Originals:
+def examine(networks: MetricNetworks, images: np.ndarray, identities: np.ndarray) -> Originals:
     """Prepares the images under attack.
 
     Args:
         networks: the judging networks.
         images: uint8 [N, S, S, 3].
         identities: int [N].
-        sample: int [n], the rows that the later identity networks look at; None: all.
     """
     pictures = np.asarray(to_float(images))
-    rows = np.arange(len(pictures)) if sample is None else sample
-    found = {}
-    for place, network in enumerate(networks.identity):
-        looked_at = rows if place else np.arange(len(pictures))
-        found[network.name] = on_rows(network.embeddings(pictures[looked_at]), looked_at, pictures)
+    found = {network.name: network.embeddings(pictures) for network in networks.identity}
     return Originals(pictures, identities, found)
 
 
@@ -134,10 +118,9 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Each measure of each reconstruction; name -> float64 [N].
 
-    NaN where a measure is not defined: that of a second judge where there is none, or for an image
-    that it does not look at; `reid_other_photo_rank1` where a person has no other photo. Ranks are
-    by the network that finds most people, of those that look at all images; `NAME/NETWORK` holds
-    each network's own.
+    NaN where a measure is not defined: that of a second judge where there is none;
+    `reid_other_photo_rank1` where a person has no other photo. Ranks are by the network that finds
+    most people; `NAME/NETWORK` holds each network's own.
 
     Args:
         networks: the judging networks.
@@ -147,15 +130,12 @@ def measure(
             searches all.
     """
     found, ranks = {}, {}
+    pictures = np.ascontiguousarray(reconstructions, np.float32)
     for network in networks.identity:
-        rows = originals.seen_by(network.name)
-        pictures = np.ascontiguousarray(reconstructions[rows], np.float32)
         embedded = network.embeddings(pictures)
         truth, mean = originals.by_network[network.name], network.mean_embedding
-        similarity = measures.face_similarity(embedded, truth[rows], mean)
-        found[network.name] = on_rows(similarity, rows, reconstructions)
-        if len(rows) == len(reconstructions):
-            ranks[network.name] = ranks_by(embedded, truth, originals, mean, without)
+        found[network.name] = measures.face_similarity(embedded, truth, mean)
+        ranks[network.name] = ranks_by(embedded, truth, originals, mean, without)
     first, second = [*found.values(), np.full(len(reconstructions), np.nan)][:2]
     return {
         "psnr": measures.psnr(reconstructions, originals.images),
@@ -168,29 +148,13 @@ def measure(
 
 
 def is_complete(measured: Mapping[str, np.ndarray] | None, originals: Originals) -> bool:
-    """Whether measures that were kept are those of all networks, on all images that they see.
-
-    Measures that were kept by an older version, or by an audit whose second judge looked at fewer
-    images, are not.
-    """
+    """Whether measures that were kept are those of all networks; an older version's are not."""
     if measured is None or not set(MEASURES) <= set(measured):
         return False
-    networks = list(originals.by_network)
-    missing = np.isnan(measured[FACE_2])
-    seen = [originals.seen_by(network) for network in networks]
-    ranked = {net for net, rows in zip(networks, seen, strict=True) if len(rows) == len(missing)}
-    return (len(networks) == 1 or not missing[seen[1]].any()) and all(
-        f"{measure}/{network}" in measured for measure in RANKS for network in ranked
+    names = list(originals.by_network)
+    return (len(names) == 1 or not np.isnan(measured[FACE_2]).any()) and all(
+        f"{measure}/{network}" in measured for measure in RANKS for network in names
     )
-
-
-def on_rows(values: np.ndarray, rows: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Values [n, ...] of some rows as those of all rows of `like` [N, ...], NaN elsewhere."""
-    if len(rows) == len(like):
-        return values
-    found = np.full((len(like), *values.shape[1:]), np.nan, values.dtype)
-    found[rows] = values
-    return found
 
 
 def ranks_by(

@@ -99,6 +99,7 @@ def test_result_says_what_was_done(result, pictures):
     assert settings["words"]
 
 
+@pytest.mark.slow
 def test_attack_follows_from_its_seed(evidence):
     short = dataclasses.replace(SETTINGS, steps=2)
     first, same, other = (

@@ -123,6 +123,7 @@ def test_perceptron_is_no_worse_than_the_ridge_regression_it_begins_as():
     assert curved >= linear - 1e-5
 
 
+@pytest.mark.slow
 def test_perceptron_predicts_for_all_networks_and_the_same_again():
     world = World(1.0, public=200)
     world.faces = PublicFaces(

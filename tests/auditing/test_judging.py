@@ -71,14 +71,6 @@ def test_blur_that_was_applied_is_found_again():
     assert judging.matching_blur(images, images) == 0.0
 
 
-def test_sample_holds_whole_people_and_a_smaller_one_is_part_of_a_larger_one():
-    identities = np.arange(300) // 3 % 50
-    small, large = judging.sample(identities, 40), judging.sample(identities, 90)
-    assert len(small) >= 40 and set(small) < set(large)
-    assert len(small) == np.isin(identities, identities[small]).sum()
-    assert len(judging.sample(identities, 10_000)) == 300
-
-
 def test_rank_says_which_network_finds_most_people():
     few, many = np.array([0.0, 1.0]), np.array([1.0, 1.0])
     ranks = ("reid_rank1", "reid_rank5", "reid_other_photo_rank1")

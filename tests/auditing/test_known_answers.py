@@ -153,6 +153,7 @@ def test_constant_code_gives_nothing_away(tmp_path, image_code):
     assert codes["linkage_auc"]["value"] == max(0.5, *outputs)
 
 
+@pytest.mark.slow
 def test_code_of_noise_gives_nothing_away(tmp_path, image_code):
     noise = np.random.default_rng(1).normal(size=(COUNT, 8, 8, 2))
     found = audited(tmp_path, noise, image_code[1])
@@ -161,6 +162,7 @@ def test_code_of_noise_gives_nothing_away(tmp_path, image_code):
         assert abs(metric["code"]["auc"]["value"] - 0.5) < 0.08
 
 
+@pytest.mark.slow
 def test_code_that_is_the_task_output_gives_no_more_than_that_away(tmp_path, image_code):
     found = audited(tmp_path, drawn()[2], image_code[1])
     for measure in DEFINED:
@@ -172,6 +174,7 @@ def downscaled(side):
     return tf.image.resize(pixels(), (side, side), method="area").numpy()
 
 
+@pytest.mark.slow
 def test_leakage_falls_with_the_resolution_of_the_code(tmp_path, image_code):
     # By the map that has one solution: where decoders of few steps end is decided by the order in
     # which threads add, and differs by more than these resolutions do.

@@ -9,7 +9,7 @@ from arl_tf.attacks import evidence
 from arl_tf.auditing import sealed_images
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.auditing.sealed_images import SealedError, SealedImages, audited_rows
+from arl_tf.auditing.sealed_images import SealedError, SealedImages, audited_rows, some_people
 from arl_tf.config.settings import Config
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import ImageSet
@@ -75,6 +75,25 @@ def test_attackers_see_public_images_only_and_never_those_they_are_measured_on(a
     assert seen | held_out <= public
     assert not (seen | held_out) & target
     assert not seen & held_out
+
+
+def test_some_people_are_whole_and_a_smaller_sample_is_part_of_a_larger_one():
+    identities = np.arange(600) // 3 % 50
+    rows = np.arange(0, 600, 2)
+    small, large = (some_people(rows, identities, count) for count in (40, 90))
+    assert 40 <= len(small) < 55 and set(small) < set(large) < set(rows)
+    np.testing.assert_array_equal(small, rows[np.isin(identities[rows], identities[small])])
+    for count in (0, 10_000):
+        np.testing.assert_array_equal(some_people(rows, identities, count), rows)
+
+
+def test_audit_of_some_people_keeps_the_roles_of_the_others():
+    images = image_set()
+    splits = split_by_identity(images.identities, Config())
+    whole, some = (audited_rows(splits, "test", images.identities, n) for n in (0, 20))
+    assert 20 <= len(some.target) < len(whole.target)
+    for part in ("attacker", "held_out", "utility"):
+        np.testing.assert_array_equal(getattr(whole, part), getattr(some, part))
 
 
 def people(images, rows):

@@ -381,6 +381,7 @@ def test_a_cut_off_cache_does_not_count(tmp_path):
     assert_aligned(image_sets.load_images(config, tmp_path / "cache"), list(range(20)))
 
 
+@pytest.mark.slow
 def test_sizes_and_folders_share_a_cache_without_collision(tmp_path):
     first = write_folder(tmp_path / "first")
     second = write_folder(tmp_path / "second", num_images=10)

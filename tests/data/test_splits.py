@@ -315,6 +315,7 @@ def test_a_record_that_is_none_is_refused_by_name(tmp_path, text, fault):
         splits.check_recorded_splits(tmp_path / "splits.json", {"parts": {}, "images": 0})
 
 
+@pytest.mark.slow
 def test_real_photos_are_all_read_and_split_by_person(tmp_path, celeba_folder):
     values = {"image_size": 32, "max_bad_images": 0.0}
     config = Config(dataset="celeba", data_dir=str(celeba_folder), **values)

@@ -78,6 +78,7 @@ def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     assert {a["name"] for a in referenced["attacks"]} == names
 
 
+@pytest.mark.slow
 def test_recorded_codes_without_labels_and_identities_are_audited(tmp_path):
     codes = write_codes(tmp_path / "codes.npz", labels=None, identities=None, names=None)
     workdir = tmp_path / "run"

@@ -51,6 +51,7 @@ def test_missed_requirement_is_refused_by_its_figures_and_leaves_the_earlier_exp
     assert [path.name for path in (run.export / "saved_model" / "encoder").iterdir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_who_exports_all_the_same_is_told_of_in_the_manifest(run):
     exported = export_again(
         run, "--require=psnr<=1", "--allow_unaudited", "--tflite_precisions=float32"
@@ -181,6 +182,7 @@ def test_export_is_redone_after_a_new_audit_of_t_and_of_nothing_else(tmp_path, s
     assert ("export" in run_directory.finished_stages(run)) is (split == "validation")
 
 
+@pytest.mark.slow
 def test_precision_that_is_named_twice_is_exported_once(run):
     exported = export_again(run, "--tflite_precisions=float32,float32", "--calibration_images=16")
     assert exported.returncode == 0, exported.stderr[-2000:]

@@ -398,6 +398,7 @@ def test_failed_conversion_leaves_the_previous_export(models, earlier, monkeypat
     assert contents(earlier) == before
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_tflite):
     leftover = tmp_path / publishing.UNFINISHED / "built" / "saved_model" / "encoder" / "9"
     leftover.mkdir(parents=True)
@@ -440,6 +441,7 @@ def test_codes_that_are_not_numbers_are_refused(tmp_path, fast_tflite):
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_refused_tflite_file_takes_the_whole_export_back(models, tmp_path, monkeypatch):
     monkeypatch.setattr(tflite, "convert", lambda *_: b"tiny")
     with pytest.raises(build.ExportError, match="can't hold"):
@@ -517,6 +519,7 @@ def fill_disk_at_saved_model(monkeypatch):
 @pytest.mark.parametrize(
     "fill", [fill_disk_at_file, fill_disk_at_manifest, fill_disk_at_saved_model]
 )
+@pytest.mark.slow
 def test_full_disk_leaves_the_earlier_version_served_and_nothing_half_written(
     models, earlier, monkeypatch, fill
 ):
@@ -541,6 +544,7 @@ def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, f
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, earlier):
     run_export(models, earlier, precisions=["float32"])
     assert [path.name for path in (earlier / "tflite").iterdir()] == ["encoder_float32.tflite"]
@@ -579,6 +583,7 @@ def two_level_models():
     return types.SimpleNamespace(encoder=encoder, task_head=keras.Model(code, logits))
 
 
+@pytest.mark.slow
 def test_code_of_two_levels_is_compared_value_by_value(tmp_path):
     models = two_level_models()
     # Not all values: int8 rounds before the sign.

@@ -74,6 +74,7 @@ def test_probes_follow_from_the_seed(found):
     assert probed(telling_codes) == found
 
 
+@pytest.mark.slow
 def test_no_label_is_read_from_noise():
     read = probed(lambda part, seed: noise(len(part), seed))
     assert all(abs(mcc) < 4 / np.sqrt(TARGET - 1) for v in read.values() for mcc in v.values())

@@ -55,17 +55,6 @@ def test_each_network_has_its_similarity_and_ranks_are_by_the_better_one(judged)
     np.testing.assert_array_equal(found[OTHER_PHOTO], [1, 1, np.nan, np.nan])
 
 
-def test_second_network_looks_at_the_sample_alone_and_has_no_ranks(judged):
-    originals = reconstruction.examine(
-        judged, images(APART, APART), PEOPLE, sample=np.array([0, 1])
-    )
-    judged.identity[1].asked = 0
-    found = reconstruction.measure(judged, originals.images, originals)
-    assert judged.identity[1].asked == 2
-    np.testing.assert_allclose(found[FACE_2], [1, 1, np.nan, np.nan])
-    assert "reid_rank1/second" not in found and "reid_rank1/first" in found
-
-
 def test_drawn_faces_have_no_second_figure(judged):
     judged.identity = judged.identity[:1]
     originals = reconstruction.examine(judged, images(APART, APART), PEOPLE)
@@ -76,12 +65,10 @@ def test_drawn_faces_have_no_second_figure(judged):
 def test_kept_measures_count_where_all_networks_made_them(judged):
     faces = images(APART, APART)
     whole = reconstruction.examine(judged, faces, PEOPLE)
-    some = reconstruction.examine(judged, faces, PEOPLE, sample=np.array([0, 1]))
     of_all = reconstruction.measure(judged, whole.images, whole)
-    of_some = reconstruction.measure(judged, some.images, some)
-    assert reconstruction.is_complete(of_all, whole) and reconstruction.is_complete(of_all, some)
-    assert reconstruction.is_complete(of_some, some)
-    assert not reconstruction.is_complete(of_some, whole)
+    assert reconstruction.is_complete(of_all, whole)
     older = {name: values for name, values in of_all.items() if name != FACE_2}
-    assert not reconstruction.is_complete(older, whole)
-    assert not reconstruction.is_complete(None, whole)
+    unranked = {name: values for name, values in of_all.items() if "/second" not in name}
+    unseen = of_all | {FACE_2: np.full(4, np.nan)}
+    for kept in (None, older, unranked, unseen):
+        assert not reconstruction.is_complete(kept, whole)

@@ -271,7 +271,13 @@ def assert_tflite_agrees(model, values):
     np.testing.assert_allclose(tflite_output(model, values), expected, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize(("name", "cut"), [("small", "middle"), ("mobilenet_v3_small", "late")])
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("small", "middle"),
+        pytest.param("mobilenet_v3_small", "late", marks=pytest.mark.slow),
+    ],
+)
 def test_tflite_encoder_and_head_compute_what_keras_does(name, cut):
     encoder, task_head = (randomise(part) for part in build.__wrapped__(name, cut, 6))
     image = np.random.default_rng(0).random((1, SIZE, SIZE, 3), np.float32)

@@ -13,6 +13,7 @@ from arl_tf.auditing.encoders.external import ExternalEncoder, RecordedCodes
 from arl_tf.data.image_sets import to_float
 from arl_tf.models import code_layers, costs
 from arl_tf.models.fingerprint import weights_hash
+from arl_tf.models.inference import in_batches
 
 BATCH = 128
 RECORDED = "only recorded codes are at hand"
@@ -176,4 +177,4 @@ def encoding(encoder: keras.Model) -> Encode:
 
 def predicting(model: keras.Model) -> Encode:
     """A Keras model's output in inference mode as a function of float32 arrays."""
-    return lambda values: model.predict(values, batch_size=BATCH, verbose=0)
+    return lambda values: in_batches(model, values, BATCH)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.data.pipelines import without_autotune
+from arl_tf.models.inference import in_batches
 from arl_tf.models.perceptron import build_perceptron
 from arl_tf.models.standardisation import standardisation
 
@@ -76,7 +77,7 @@ def fit_task_head(
     )
     if not np.isfinite(min(history.history["val_loss"])):
         raise ValueError("The task head's fit diverged: its held-out loss was never finite.")
-    return lambda values: head.predict(seen(values), batch_size=BATCH, verbose=0)
+    return lambda values: in_batches(head, seen(values), BATCH)
 
 
 def check_pairs(

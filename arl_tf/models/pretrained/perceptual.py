@@ -89,16 +89,25 @@ def perceptual_features(
     """
     chosen = None if layers is None else tuple(layers)
     # Its variables belong to the strategy that is in force.
-    network = _built_network(name, image_size, chosen, tf.distribute.get_strategy())
-    return lambda image: keras.tree.flatten(network(image, training=False))
+    return _built_features(name, image_size, chosen, tf.distribute.get_strategy())
 
 
 @lru_cache(maxsize=4)
-def _built_network(
+def _built_features(
     name: str, image_size: int, layers: tuple[str, ...] | None, strategy: tf.distribute.Strategy
-) -> keras.Model:
-    """`perceptual_network`, built once for all who use it in a process and under a strategy."""
-    return perceptual_network(name, image_size, layers)
+) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """`perceptual_features`, built once for all who use it in a process and under a strategy.
+
+    A graph of its own: whoever compiles a loss with it does not trace the network again.
+    """
+    network = perceptual_network(name, image_size, layers)
+    image = tf.TensorSpec((None, image_size, image_size, 3), tf.float32)
+
+    @tf.function(autograph=False, input_signature=[image])
+    def features(image):
+        return keras.tree.flatten(network(image, training=False))
+
+    return features
 
 
 def feature_similarity_network(image_size: int) -> keras.Model:

@@ -49,6 +49,7 @@ def test_constant_codes_and_attributes_of_one_class_stay_finite():
     assert np.isfinite(head(codes)).all() and (head(codes) > 0).all()
 
 
+@pytest.mark.slow
 def test_result_is_the_arguments_seeds_and_not_the_global_ones():
     pairs = (*telling_pairs(300, 0), *telling_pairs(100, 1))
     codes = telling_pairs(50, 2)[0]

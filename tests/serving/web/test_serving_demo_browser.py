@@ -101,9 +101,10 @@ def test_drawn_face_is_explained_from_the_start(page):
     )
     assert len(pictures) == 4
     assert all(visible and text for visible, text in pictures)
-    assert {row.text.split("\n")[0] for row in page.find_elements("css selector", "li")} == set(
-        NAMES
-    )
+    rows = [row.text.split("\n")[0] for row in page.find_elements("css selector", "li")]
+    # Each attribute with its decision.
+    assert {row.partition(": ")[0] for row in rows} == set(NAMES)
+    assert {row.partition(": ")[2] for row in rows} <= {"yes", "no"}
     assert "4 × 4 × 3 numbers, 192 bytes" in page.find_element("id", "code_size").text
     original = page.find_element("id", "original")
     assert original.is_displayed()
