@@ -26,7 +26,7 @@ from arl_tf.models.pretrained import perceptual
 from arl_tf.training import building, train
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
-from arl_tf.utils import memory
+from arl_tf.utils.memory import peak_bytes
 from arl_tf.utils.tables import bytes_words, duration_words, sections
 
 Rows = list[tuple[str, ...]]
@@ -151,7 +151,10 @@ def of_networks(
         shown.append(("Training", training_rows(phases)))
     if "audit" in todo:
         shown.append(("Audit", audit_rows(config, learner.encoder.output_shape[1:], speed)))
-    return [*shown, ("Memory of a training", memory_rows(config, learner, network))]
+    return [
+        *shown,
+        ("Memory of a training", memory_rows(config, learner, network, phases[-1].phase)),
+    ]
 
 
 def network_rows(learner: AdversarialRepresentationLearner, network: keras.Model) -> Rows:
@@ -225,12 +228,12 @@ def point_rows(
 
 
 def memory_rows(
-    config: Config, learner: AdversarialRepresentationLearner, network: keras.Model
+    config: Config, learner: AdversarialRepresentationLearner, network: keras.Model, phase: str
 ) -> Rows:
-    """What a training keeps in memory, in parts; the prepared images are read from disk."""
+    """What a training keeps in memory, in parts, in its last phase; images are read from disk."""
     state = estimates.state_bytes(learner)
-    activations = estimates.step_bytes(learner, network, config.batch_size)
-    held = memory.peak_bytes()
+    activations = estimates.step_bytes(learner, network, config.batch_size, phase)
+    held = peak_bytes()
     return [
         ("this process now, with the libraries", bytes_words(held)),
         ("weights, gradients, moments", bytes_words(state)),

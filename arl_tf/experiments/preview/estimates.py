@@ -72,15 +72,18 @@ def count_values(variables: Sequence[keras.Variable]) -> int:
 
 
 def step_bytes(
-    learner: AdversarialRepresentationLearner, perceptual: keras.Model, batch_size: int
+    learner: AdversarialRepresentationLearner,
+    perceptual: keras.Model,
+    batch_size: int,
+    phase: str,
 ) -> int:
-    """Bytes of the largest step's activations: what the backward pass needs of every network.
+    """Bytes of a step's activations: what the backward pass needs of every network.
 
     The frozen network sees originals and reconstructions; of the originals nothing is kept.
     """
     own = activation_bytes(learner.encoder) + activation_bytes(learner.task_head)
     fought = sum(activation_bytes(decoder) for decoder in learner.decoders)
-    if learner.privacy is None or learner.phase == TASK:
+    if phase == TASK:
         return batch_size * own
     return batch_size * (own + fought + len(learner.decoders) * activation_bytes(perceptual))
 

@@ -29,8 +29,6 @@ def learner():
         decoders=[decoder],
         protector_variables=encoder.trainable_variables + task_head.trainable_variables,
         adversary_variables=decoder.trainable_variables,
-        privacy=object(),
-        phase=ADVERSARIAL,
     )
 
 
@@ -69,10 +67,9 @@ def test_activations_of_a_step_grow_with_the_batch_and_with_the_phase(learner):
     own = estimates.activation_bytes(learner.encoder) + estimates.activation_bytes(
         learner.task_head
     )
-    task = types.SimpleNamespace(**{**vars(learner), "phase": TASK})
-    assert estimates.step_bytes(task, network, 10) == 10 * own
+    assert estimates.step_bytes(learner, network, 10, TASK) == 10 * own
     fought = estimates.activation_bytes(learner.decoders[0]) + estimates.activation_bytes(network)
-    assert estimates.step_bytes(learner, network, 10) == 10 * (own + fought)
+    assert estimates.step_bytes(learner, network, 10, ADVERSARIAL) == 10 * (own + fought)
 
 
 def test_a_phase_takes_its_steps():
