@@ -22,6 +22,7 @@ from absl import app, flags, logging
 from arl_tf.config import flagfiles, usage
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
+from arl_tf.experiments.doctor import doctor
 from arl_tf.utils import interruption
 
 # Exit code of everything that the user can mend.
@@ -41,6 +42,9 @@ def main(argv: list[str]) -> None:
         )
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
+        if config.stage_names == ("doctor",):
+            doctor.run(config)
+            return
         # Imported late: wrong flags are answered in a second, not after TensorFlow's start.
         import matplotlib
 

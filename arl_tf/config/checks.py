@@ -14,6 +14,8 @@ from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
 ALONE = ("sweep", "study")
+# Stages that leave the run directory as it is, and run alone, too.
+ASIDE = ("doctor",)
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
 # the judge. The number stands there too, since neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
@@ -85,11 +87,12 @@ def check_export(config: Any, precisions: tuple[str, ...]) -> None:
 def check_many(config: Any) -> None:
     """Refuses a sweep or a study beside other stages, or without what it is to vary."""
     asked = comma_separated(config.stages)
+    for name in (*ALONE, *ASIDE):
+        if name in asked and len(asked) > 1:
+            raise ValueError(f"--stages={name} runs alone, got --stages={config.stages}.")
     for name in ALONE:
         if name not in asked:
             continue
-        if len(asked) > 1:
-            raise ValueError(f"--stages={name} runs alone, got --stages={config.stages}.")
         if not getattr(config, name):
             raise ValueError(f"--stages={name} needs --{name}, got none.")
         if config.warm_start or config.reference:

@@ -30,6 +30,7 @@ STAGE_GROUPS = {
     "attackers": ("data", "model", "train", "audit"),
     "sweep": ("data", "model", "train", "audit", "sweep"),
     "study": ("data", "model", "train", "audit", "sweep"),
+    "doctor": (),
 }
 STAGES = tuple(STAGE_GROUPS)
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
@@ -91,11 +92,17 @@ class Config:
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
         " serving.local_server; or one of these alone: sweep (many operating points, see --sweep),"
-        " study (see --study).",
+        " study (see --study), doctor (checks packages, machine and data, and says what to mend).",
         group="run",
     )
     overwrite: bool = option(
         False, "Redo stages that are finished; what they wrote before is replaced.", group="run"
+    )
+    dry_run: bool = option(
+        False,
+        "Print what the command would do (settings, data, networks, time and memory) and end."
+        " Nothing is trained or written.",
+        group="run",
     )
     cache_dir: str = option(
         "",

@@ -107,9 +107,7 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
     Raises:
         ValueError: the source is missing, malformed, or has more bad images than --max_bad_images.
     """
-    prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
-    source = SOURCES[prefix](settings)
-    check_task(source.attribute_names, settings.task_attributes)
+    source = open_source(settings)
     ready = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
     rows, num_rows = ready.rows, len(source.names)
     bad_rows = np.setdiff1d(np.arange(num_rows), rows).tolist()
@@ -138,6 +136,18 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         turned_images=ready.turned,
     )
     return choose_task(everything, settings.task_attributes)
+
+
+def open_source(settings: DataSettings) -> Source:
+    """Labels and names of the data set that the settings name; no picture is read yet.
+
+    Raises:
+        ValueError: the source is missing or malformed, or lacks an attribute of the task.
+    """
+    prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
+    source = SOURCES[prefix](settings)
+    check_task(source.attribute_names, settings.task_attributes)
+    return source
 
 
 def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:

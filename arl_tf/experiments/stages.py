@@ -17,6 +17,7 @@ from arl_tf.data import shared_photos, splits
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import experiment, run_directory
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
+from arl_tf.experiments.preview import dry_run
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, terminal
@@ -53,6 +54,10 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         check_folders(config, run)
         prepare_tensorflow(config)
         check_prerequisites(config, run, todo)
+    if config.dry_run:
+        print(dry_run.words(config, run, todo))
+        return
+    if todo:
         # Several processes may work through the points of one sweep or study.
         with run_lock.owned(run.root, shared=bool(set(todo) & set(ALONE))):
             do_stages(config, run)

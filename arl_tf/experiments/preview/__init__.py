@@ -1,0 +1,1 @@
+"""What a command would do, told before it does it."""

@@ -1,0 +1,22 @@
+"""The points that a sweep or study would train."""
+
+from collections.abc import Sequence
+
+from arl_tf.config.settings import Config
+from arl_tf.data.image_sets import ImageSet
+
+
+def planned_points(config: Config, images: ImageSet) -> tuple[Sequence, int]:
+    """(points, how many); no points where a sampler chooses them."""
+    # Imported late: a sweep needs packages that other stages do not.
+    from arl_tf.experiments.sweeps import search_space, studies, trials
+
+    if "study" in config.stage_names:
+        names = images.attribute_names + images.other_attribute_names
+        planned = studies.STUDIES[config.study].points(config, names)
+        return planned, len(planned)
+    if config.sweep_trials:
+        return (), config.sweep_trials
+    space = search_space.parse_space(config.sweep)
+    points = [trials.point(config, chosen) for chosen in search_space.grid(space)]
+    return points, len(points)

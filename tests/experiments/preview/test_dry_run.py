@@ -1,0 +1,65 @@
+"""--dry_run tells what a command would do, writes nothing, and refuses what the command would."""
+
+import re
+import types
+
+import numpy as np
+import pytest
+
+from arl_tf.config.settings import Config
+from arl_tf.experiments import stages
+from arl_tf.experiments.preview import dry_run, estimates
+from arl_tf.experiments.run_directory import RunDirectory
+
+TINY = {"num_faces": 240, "image_size": 32, "code_channels": 8, "decoder_width": 4}
+
+
+@pytest.fixture
+def one_phase(monkeypatch):
+    """Steps are not timed: the graph of an adversarial step takes seconds to build."""
+    phases = [estimates.PhaseTime("task", 3, 10, 0.5)]
+    monkeypatch.setattr(estimates, "timed_phases", lambda *_: phases)
+
+
+def run(folder, **values):
+    stages.run_stages(Config(workdir=str(folder), dry_run=True, **values), RunDirectory(folder))
+
+
+def test_a_dry_run_shows_settings_shapes_and_estimates_and_writes_nothing(
+    tmp_path, capsys, one_phase
+):
+    run(tmp_path / "run", **TINY)
+    shown = re.sub(" +", " ", capsys.readouterr().out)
+    assert "--num_faces=240 default 6000" in shown
+    assert "images 240 of 60 people, 32 pixels wide" in shown
+    assert "code 4 x 4 x 8, 512 B in float32" in shown
+    assert "3 epochs of 10 steps 0.500 s a step about 15 s" in shown
+    assert "trainings of the attackers" in shown
+    assert "--dry_run" not in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_refuses_what_the_run_would(tmp_path):
+    with pytest.raises(ValueError, match="--task_attributes names Nose"):
+        run(tmp_path / "run", task_attributes="Nose", num_faces=60)
+    with pytest.raises(ValueError, match="No folder nowhere/img_align_celeba"):
+        run(tmp_path / "run", dataset="celeba", data_dir="nowhere")
+    with pytest.raises(ValueError, match="without an audit of T; add audit"):
+        run(tmp_path / "run", stages="train,export")
+    assert not list(tmp_path.iterdir())
+
+
+def test_points_of_a_sweep_are_counted():
+    images = types.SimpleNamespace(attribute_names=("a",), other_attribute_names=())
+    config = Config(stages="sweep", sweep="mu=0|1;code_noise=0|1|2")
+    planned, count = dry_run.planned_points(config, images)
+    assert count == 6 == len(planned)
+    sampled = Config(stages="sweep", sweep="lambda_pixel=0.1..10", sweep_trials=9)
+    assert dry_run.planned_points(sampled, images) == ((), 9)
+
+
+def test_data_are_counted_without_their_pixels():
+    images, parts = dry_run.counted_data(Config(**TINY))
+    assert images.images.size == 0 and len(images.names) == 240
+    assert sum(map(len, parts.parts().values())) == 240
+    assert np.intersect1d(parts.private_train, parts.test).size == 0
