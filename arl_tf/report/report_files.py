@@ -151,18 +151,27 @@ def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:
 
 
 def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.ndarray:
-    """Originals, the worst attack's, the reference's and the floors' pictures; uint8 [H, W, 3]."""
+    """Originals, the worst attack's, the reference's and the floors' pictures; uint8 [H, W, 3].
+
+    Where the worst attack is one on the task output, the best one on the code itself is beside it.
+    """
     attack = worst_attack(report)
+    own = attack
+    if is_from_output(attack):
+        attacks = report.content["attacks"]
+        own = max(attacks, key=lambda each: each["face_similarity"]["value"])["name"]
     chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
     rows = {
         "original": report.originals,
-        attack_label(report.content, attack): report.pictures[attack],
+        attack_label(report.content, own): report.pictures[own],
     }
     if reference_pictures is not None:
         rows["reference"] = reference_pictures
-    for floor in ("task_output", "mean_image"):
-        if floor in report.pictures:
-            rows[floor] = report.pictures[floor]
+    if own != attack:
+        rows[attack_label(report.content, attack)] = report.pictures[attack]
+    elif "task_output" in report.pictures:
+        rows["task_output"] = report.pictures["task_output"]
+    rows["mean_image"] = report.pictures["mean_image"]
     return image_grid({name: images[chosen] for name, images in rows.items()})
 
 

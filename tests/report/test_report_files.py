@@ -39,6 +39,26 @@ def test_wall_has_the_worst_protected_first_and_a_row_for_every_reconstruction()
     assert with_reference.shape[0] == 5 * image_grid.TILE
 
 
+def test_wall_shows_the_code_s_own_attack_beside_a_worse_one_on_the_task_output():
+    found = audit_report()
+    found.content["worst"]["face_similarity"]["attack"] = "task_output/decoder"
+    wall = report_files.wall_of(found, None)
+    assert wall.shape[0] == 4 * image_grid.TILE
+    own = max(found.content["attacks"], key=lambda each: each["face_similarity"]["value"])["name"]
+    rows = [
+        found.originals,
+        found.pictures[own],
+        found.pictures["task_output/decoder"],
+        found.pictures["mean_image"],
+    ]
+    order = report_files.spread_rows(
+        found.per_image["task_output/decoder"]["face_similarity"], report_files.PICTURED
+    )
+    expected = image_grid.image_grid({str(place): each[order] for place, each in enumerate(rows)})
+    side = image_grid.LABEL_WIDTH
+    np.testing.assert_array_equal(wall[:, side:], expected[:, side:])
+
+
 def test_reconstructions_survive_the_round_trip_to_the_next_report(tmp_path):
     found = audit_report()
     assert report_files.load_reconstructions(tmp_path) is None
