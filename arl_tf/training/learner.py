@@ -12,6 +12,7 @@ from arl_tf.data.image_sets import to_float
 from arl_tf.models import losses
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.models.pretrained import perceptual
+from arl_tf.training import loss_scaling
 from arl_tf.training.averaging import UseAverages, WeightAverage
 
 TASK, ADVERSARY, ADVERSARIAL = "task", "adversary", "adversarial"
@@ -25,7 +26,15 @@ PROTECTOR_RATE, ADVERSARY_RATE, WEIGHT_DECAY, CLIP_NORM = 3e-4, 2e-3, 1e-2, 5.0
 DEFAULT_PRIVACY = losses.PrivacyObjective("negative", 0.0, 0.02)
 MEAN_IMAGE_BATCHES = 50
 # Plain arguments of `compile` that `save` keeps; files of older versions lack some.
-COMPILED = ("phase", "mu", "decoder_steps", "lambda_rate", "lambda_rate_steps", "weight_average")
+COMPILED = (
+    "phase",
+    "mu",
+    "decoder_steps",
+    "lambda_rate",
+    "lambda_rate_steps",
+    "weight_average",
+    "jit_compile",
+)
 PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
 
@@ -107,6 +116,7 @@ class AdversarialRepresentationLearner(keras.Model):
         lambda_rate: float = 0.0,
         lambda_rate_steps: int = 0,
         weight_average: float = 0.0,
+        jit_compile: bool = False,
     ) -> None:
         """Sets how the players are trained.
 
@@ -124,6 +134,7 @@ class AdversarialRepresentationLearner(keras.Model):
             lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
             weight_average: decay of a moving average of the weights of encoder and task head, which
                 takes their place when `fit` ends; 0: none.
+            jit_compile: whether XLA compiles the step.
 
         Raises:
             ValueError: an unknown phase or loss, the adversarial phase without a privacy term, or
@@ -135,13 +146,17 @@ class AdversarialRepresentationLearner(keras.Model):
             raise ValueError("The adversarial phase needs a privacy objective, got None.")
         if privacy and privacy.form == TOWARD_TASK and self.task_decoder is None:
             raise ValueError("The form toward_task needs a task_decoder, got None.")
-        super().compile(optimizer=None, loss=None, jit_compile=False)
+        super().compile(optimizer=None, loss=None, jit_compile=jit_compile)
         protector_optimizer = protector_optimizer or keras.optimizers.AdamW(
             PROTECTOR_RATE, weight_decay=WEIGHT_DECAY, global_clipnorm=CLIP_NORM
         )
         adversary_optimizer = adversary_optimizer or keras.optimizers.Adam(
             ADVERSARY_RATE, global_clipnorm=CLIP_NORM
         )
+        # Either player's gradients pass all networks, whichever of them compute in float16.
+        everyone = [self.encoder, self.task_head, *self.decoders]
+        protector_optimizer = loss_scaling.scaled(protector_optimizer, everyone)
+        adversary_optimizer = loss_scaling.scaled(adversary_optimizer, everyone)
         self.protector_optimizer = protector_optimizer
         self.adversary_optimizer = adversary_optimizer
         self.task_loss_name = loss
@@ -314,6 +329,7 @@ class AdversarialRepresentationLearner(keras.Model):
             "lambda_rate": self.lambda_rate,
             "lambda_rate_steps": self.lambda_rate_steps,
             "weight_average": self.weight_average,
+            "jit_compile": self.jit_compile,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -345,7 +361,7 @@ class AdversarialRepresentationLearner(keras.Model):
                 for decoder, seen in inputs
             ]
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
-            total = tf.add_n(each)
+            total = self.adversary_optimizer.scale_loss(tf.add_n(each))
         variables = self.adversary_variables
         self.adversary_optimizer.apply(tape.gradient(total, variables), variables)
         pixel, perceptual = distances[0]
@@ -367,8 +383,9 @@ class AdversarialRepresentationLearner(keras.Model):
             task_loss = self.task_loss(logits, attributes)
             privacy_loss = self.privacy_loss(code, logits, private_image)
             loss = task_loss + privacy_loss + self.price() * rate
+            scaled_loss = self.protector_optimizer.scale_loss(loss)
         variables = self.protector_variables
-        self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.protector_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
         if self.weight_average:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         self.record(loss=loss, task_loss=task_loss, privacy_loss=privacy_loss, rate_bits=rate)
