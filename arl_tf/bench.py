@@ -1,4 +1,7 @@
-"""Benchmark: python -m arl_tf.bench [--json] [--data_dir=DIR]. The last line is JSON."""
+"""Benchmark: python -m arl_tf.bench [--json] [--repeats=N] [--data_dir=DIR].
+
+The last line is JSON: of every figure the least, the median and the greatest of the repeats.
+"""
 
 import argparse
 import json
@@ -13,20 +16,29 @@ from arl_tf.utils import interruption
 
 def main() -> None:
     """Runs every measurement and prints its figures, readable or as one JSON object."""
-    parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=__doc__)
+    first_line = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=first_line)
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     parser.add_argument(
         "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
     )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="how often everything is measured (default 3)"
+    )
     arguments = parser.parse_args()
+    if arguments.repeats < 1:
+        parser.error(f"--repeats must be >= 1, got {arguments.repeats}.")
     data_dir = clean_path("data_dir", arguments.data_dir or "")
     # Imported late: --help and wrong flags are answered without TensorFlow.
     from arl_tf.experiments import benchmark
 
-    figures = benchmark.measure(data_dir)
+    runs = [benchmark.measure(data_dir) for _ in range(arguments.repeats)]
+    figures = benchmark.spread(runs)
     if not arguments.json:
-        for name, value in figures.items():
-            print(f"{name:45s} {value:10.4f}")
+        print(f"{'':45s} {'median':>10s} {'min':>10s} {'max':>10s}")
+        for name, found in figures.items():
+            shown = [found[key] for key in ("median", "min", "max")]
+            print(f"{name:45s} " + " ".join(f"{value:10.4f}" for value in shown))
     print(json.dumps(figures))
 
 

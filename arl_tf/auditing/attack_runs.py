@@ -9,6 +9,7 @@ from absl import logging
 from arl_tf.attacks import decoder_attacks, knowledge, registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.auditing.attack_store import AttackStore
+from arl_tf.utils import progress
 
 # The audit's seeds are not the training's: no attacker shares an initial weight with its adversary.
 ATTACK_SEED = 1_000_003
@@ -135,34 +136,39 @@ def run_attacks(
     for line in forecast(todo, costs, speed):
         logging.info("%s", line)
     started = time.perf_counter()
-    for number, task in enumerate(todo, start=1):
-        logging.info(
-            "Attack %d of %d: %s (%s so far, about %s to go)",
-            number,
-            len(todo),
-            task.name,
-            minutes(time.perf_counter() - started),
-            minutes(sum(costs[number - 1 :]) / speed),
-        )
-        attacker = registry.ATTACKERS[task.attacker]
-        start = (
-            store.load(with_seed_of(task, attacker.starts_from)) if attacker.starts_from else None
-        )
-        seen = views[task.on_floor].as_seen(attacker.knowledge)
-        result = attacker.run(
-            seen,
-            dataclasses.replace(settings, seed=task.seed, progress=progress_of(task.name)),
-            name=task.name,
-            start=start,
-        )
-        knew = {knowledge.KNEW: knowledge.described(attacker, seen)}
-        store.save(dataclasses.replace(result, settings={**result.settings, **knew}))
-        logging.info(
-            "Attack %s: held-out loss %.4f after %s",
-            task.name,
-            min(result.held_out_loss),
-            minutes(result.seconds),
-        )
+    with progress.bar("Attacks", sum(costs) or len(todo)) as advance:
+        for number, task in enumerate(todo, start=1):
+            logging.info(
+                "Attack %d of %d: %s (%s so far, about %s to go)",
+                number,
+                len(todo),
+                task.name,
+                minutes(time.perf_counter() - started),
+                minutes(sum(costs[number - 1 :]) / speed),
+            )
+            run_task(task, views[task.on_floor], settings, store)
+            advance(costs[number - 1] if sum(costs) else 1)
+
+
+def run_task(task: Task, evidence: Evidence, settings: AttackerOptions, store: AttackStore) -> None:
+    """Runs one attack and keeps its result."""
+    attacker = registry.ATTACKERS[task.attacker]
+    start = store.load(with_seed_of(task, attacker.starts_from)) if attacker.starts_from else None
+    seen = evidence.as_seen(attacker.knowledge)
+    result = attacker.run(
+        seen,
+        dataclasses.replace(settings, seed=task.seed, progress=progress_of(task.name)),
+        name=task.name,
+        start=start,
+    )
+    knew = {knowledge.KNEW: knowledge.described(attacker, seen)}
+    store.save(dataclasses.replace(result, settings={**result.settings, **knew}))
+    logging.info(
+        "Attack %s: held-out loss %.4f after %s",
+        task.name,
+        min(result.held_out_loss),
+        minutes(result.seconds),
+    )
 
 
 def progress_of(name: str) -> Callable[[float, float], None]:

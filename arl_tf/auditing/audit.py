@@ -40,6 +40,7 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.decisions import Decisions
+from arl_tf.utils import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -350,14 +351,16 @@ def measure_all(
 
     What was measured before is read from the store.
     """
-    measured = {}
-    for name in [*names, *others]:
-        measured[name] = store.measures(name)
-        if not reconstruction.is_complete(measured[name], originals):
-            logging.info("Measuring the reconstructions of '%s'", name)
-            pictures = others[name] if name in others else store.pictures(name)
-            measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
-            store.save_measures(name, measured[name])
+    measured, everything = {}, [*names, *others]
+    with progress.bar("Attacks measured", len(everything)) as advance:
+        for name in everything:
+            measured[name] = store.measures(name)
+            if not reconstruction.is_complete(measured[name], originals):
+                logging.info("Measuring the reconstructions of '%s'", name)
+                pictures = others[name] if name in others else store.pictures(name)
+                measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
+                store.save_measures(name, measured[name])
+            advance()
     return measured
 
 

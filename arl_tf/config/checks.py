@@ -15,7 +15,7 @@ TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
 ALONE = ("sweep", "study")
 # Stages that leave the run directory as it is, and run alone, too.
-ASIDE = ("doctor",)
+ASIDE = ("doctor", "encode")
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
 # the judge. The number stands there too, since neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
@@ -69,6 +69,22 @@ def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[s
     check_audit(config)
     check_export(config, precisions)
     check_many(config)
+    check_encode(config)
+
+
+def check_encode(config: Any) -> None:
+    """Refuses an encoding without source or target, and with what it can't use."""
+    if comma_separated(config.stages) != ("encode",):
+        return
+    for name in ("encode_from", "encode_to"):
+        if not getattr(config, name):
+            raise ValueError(f"--stages=encode needs --{name}, got none.")
+    for name in ("codes", "encoder_tflite"):
+        if getattr(config, name):
+            raise ValueError(
+                f"--{name}={getattr(config, name)}: --stages=encode uses the encoder of --workdir"
+                " or --encoder_saved_model."
+            )
 
 
 def check_export(config: Any, precisions: tuple[str, ...]) -> None:
@@ -179,7 +195,7 @@ def check_audit(config: Any) -> None:
             f"--codes={config.codes} and --{external[1]}={getattr(config, external[1])} are two"
             " things to audit; name one."
         )
-    if external and comma_separated(config.stages) != ("audit",):
+    if external and comma_separated(config.stages) not in (("audit",), ("encode",)):
         flag = external[0]
         raise ValueError(
             f"--{flag} is audited, nothing is trained or exported: it needs --stages=audit, got"

@@ -31,12 +31,15 @@ STAGE_GROUPS = {
     "sweep": ("data", "model", "train", "audit", "sweep"),
     "study": ("data", "model", "train", "audit", "sweep"),
     "doctor": (),
+    "encode": (),
 }
 STAGES = tuple(STAGE_GROUPS)
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
+ENCODED_FORMATS = ("tfrecord", "npz")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
 STUDIES = ("features", "tasks", "data", "adversary", "defence")
@@ -92,7 +95,8 @@ class Config:
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
         " serving.local_server; or one of these alone: sweep (many operating points, see --sweep),"
-        " study (see --study), doctor (checks packages, machine and data, and says what to mend).",
+        " study (see --study), doctor (checks packages, machine and data, and says what to mend),"
+        " encode (many photos into codes, see --encode_from).",
         group="run",
     )
     overwrite: bool = option(
@@ -569,6 +573,19 @@ class Config:
         low=0,
         high=0.99999,
     )
+    precision: str = option(
+        "float32",
+        "How the players compute in training. The mixed ones keep weights in float32 and need a"
+        " GPU or CPU that is fast at half precision; mixed_float16 scales each player's loss. The"
+        " code, the audit and the exported files are float32 in any case.",
+        group="train",
+        choices=PRECISIONS,
+    )
+    jit_compile: bool = option(
+        False,
+        "Let XLA compile the training step. It may be faster on a GPU, and is slower on most CPUs.",
+        group="train",
+    )
     checkpoint_epochs: int = option(
         1, "Epochs between checkpoints.", group="run", topic="train", low=1
     )
@@ -849,6 +866,54 @@ class Config:
         " more at a time).",
         group="sweep",
         choices=("", *STUDIES),
+    )
+
+    # Encoding of many photos.
+    encode_from: str = option(
+        "",
+        "Photos that --stages=encode turns into codes: a folder, tfds:NAME, or TFRecord files,"
+        " comma-separated.",
+        group="run",
+        topic="encode",
+        path=True,
+    )
+    encode_to: str = option(
+        "",
+        "Folder of the codes of --stages=encode. A command that was stopped goes on in it.",
+        group="run",
+        topic="encode",
+        path=True,
+    )
+    encode_format: str = option(
+        "tfrecord",
+        "Form of the codes: tfrecord (name and code of each photo), or npz (for --codes). An npz"
+        " file holds the prepared photos, too: an audit needs them.",
+        group="run",
+        topic="encode",
+        choices=ENCODED_FORMATS,
+    )
+    encode_processes: int = option(
+        1,
+        "Processes that encode side by side on this machine; 0: one for each core.",
+        group="run",
+        topic="encode",
+        low=0,
+        high=1024,
+    )
+    noise_key: str = option(
+        "",
+        "File of a secret of 32 bytes that decides the encoder's noise: a photo that is encoded"
+        " twice then has one code; empty: the noise is drawn anew for each photo.",
+        group="run",
+        topic="encode",
+        path=True,
+    )
+    beam_options: str = option(
+        "",
+        "Encode on Apache Beam, with these options of Beam, such as '--runner=DirectRunner"
+        " --direct_num_workers=4 --direct_running_mode=multi_processing'; empty: without Beam.",
+        group="run",
+        topic="encode",
     )
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ TOPICS = {
     "audit": "Audit",
     "export": "Export",
     "sweep": "Sweeps and studies",
+    "encode": "Encoding of many photos",
 }
 OTHERS = "Logging and checks"
 MOST_USED = (

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from arl_tf.utils import run_files
+from arl_tf.utils import progress, run_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +135,9 @@ def write_pixels(
     refused: dict[int, str] = {}
     turned = 0
     try:
-        with path.open("wb") as file:
+        with path.open("wb") as file, progress.bar("Images prepared", len(source.names)) as advance:
             for chunk in source.read():
+                advance(len(chunk.rows) + len(chunk.refused))
                 refused.update(chunk.refused)
                 turned += chunk.turned
                 if len(chunk.rows):

@@ -9,7 +9,7 @@ import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -43,6 +43,17 @@ def measure(data_dir: str) -> dict[str, float]:
             **measure_training(),
             **measure_tflite(),
         }
+
+
+def spread(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Figure -> {"min", "median", "max"} over repeated measurements of the same figures."""
+    return {
+        name: {
+            key: float(of([run[name] for run in runs]))
+            for key, of in (("min", min), ("median", np.median), ("max", max))
+        }
+        for name in runs[0]
+    }
 
 
 def seconds_of(action: Callable[[], object]) -> float:

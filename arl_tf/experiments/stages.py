@@ -17,6 +17,7 @@ from arl_tf.data import shared_photos, splits
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import experiment, run_directory
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
+from arl_tf.experiments.encoding import encode_stage
 from arl_tf.experiments.preview import dry_run
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
@@ -46,6 +47,10 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         ValueError: settings, data or the run directory don't fit together.
         callbacks.TrainingDiverged: training went wrong.
     """
+    if config.stage_names == ("encode",):
+        prepare_tensorflow(config)
+        encode_stage.run(config, run)
+        return
     todo = stages_to_do(config, run)
     for stage in config.stage_names:
         if stage not in todo:

@@ -18,7 +18,7 @@ from arl_tf.exporting import tflite_checks
 from arl_tf.exporting.tflite_checks import Expected, Figures, Proof
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import code_layers
-from arl_tf.utils import saved_model_loading
+from arl_tf.utils import progress, saved_model_loading
 
 Inputs = list[dict[str, np.ndarray]]
 Tensors = dict[str, tuple[str, tuple[int, ...]]]
@@ -92,11 +92,13 @@ def write_files(
     """
     expected = tflite_checks.keras_expectations(encoder, task_head, proof)
     figures = {}
-    for precision in precisions:
-        content, figures[precision] = convert_and_check(encoder, precision, proof, expected)
-        path = folder / file_path(precision)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    with progress.bar("TFLite files", len(precisions)) as advance:
+        for precision in precisions:
+            content, figures[precision] = convert_and_check(encoder, precision, proof, expected)
+            path = folder / file_path(precision)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            advance()
     return figures
 
 

@@ -9,6 +9,7 @@ from arl_tf.defences import registry
 from arl_tf.defences.definition import LAYER_PREFIX
 from arl_tf.models import architectures, losses
 from arl_tf.models.code_layers import NoisyCode, QuantisedCode
+from arl_tf.models.precision import FLOAT32, with_precision
 from arl_tf.models.pretrained.perceptual import perceptual_features
 from arl_tf.training import checkpoints
 from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -46,6 +47,7 @@ def build_learner(
     )
     if settings.warm_start:
         start_from(settings, encoder, task_head)
+    encoder, task_head = (in_precision(settings, player) for player in (encoder, task_head))
     return AdversarialRepresentationLearner(
         encoder,
         task_head,
@@ -57,6 +59,13 @@ def build_learner(
         more_decoders=[build_decoder(settings, encoder, k) for k in range(1, settings.decoders)],
         task_decoder=build_task_decoder(settings, task_head),
     )
+
+
+def in_precision(settings: TrainingSettings, player: keras.Model) -> keras.Model:
+    """A player that computes as --precision says; its output is float32 in any case."""
+    if settings.precision == FLOAT32:
+        return player
+    return with_precision(player, settings.precision)
 
 
 def start_from(settings: TrainingSettings, encoder: keras.Model, task_head: keras.Model) -> None:
@@ -93,26 +102,28 @@ def build_decoder(settings: TrainingSettings, encoder: keras.Model, number: int 
     Others are narrower and deeper, wider and shallower, in turn.
     """
     width, depth = ((1.0, 0), (0.5, 1), (1.5, -1))[number % 3]
-    return architectures.build_decoder(
+    decoder = architectures.build_decoder(
         encoder.output_shape[1:],
         image_size=settings.image_size,
         width=round(settings.decoder_width * width),
         depth=max(0, settings.decoder_depth + depth),
         name=f"decoder{number}" if number else "decoder",
     )
+    return in_precision(settings, decoder)
 
 
 def build_task_decoder(settings: TrainingSettings, task_head: keras.Model) -> keras.Model | None:
     """A decoder of the task output alone; None where no objective needs it."""
     if settings.defence not in registry.METHOD or settings.objective != losses.TOWARD_TASK:
         return None
-    return architectures.build_decoder(
+    decoder = architectures.build_decoder(
         task_head.output_shape[1:],
         image_size=settings.image_size,
         width=settings.decoder_width,
         depth=settings.decoder_depth,
         name="task_decoder",
     )
+    return in_precision(settings, decoder)
 
 
 def restarted_decoder(

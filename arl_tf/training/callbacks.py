@@ -14,6 +14,7 @@ from absl import logging
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits
 from arl_tf.metrics import measures
+from arl_tf.training import loss_scaling
 from arl_tf.utils import files
 
 VALIDATION_IMAGES = 1024
@@ -97,8 +98,10 @@ class DecoderRestart(keras.callbacks.Callback):
             number = (passed // self.every - 1) % len(decoders)
             fresh = self.new_decoder(self.model, epoch, number)
             decoders[number].set_weights(fresh.get_weights())
-            for variable in self.model.adversary_optimizer.variables:
-                if variable is not self.model.adversary_optimizer.learning_rate:
+            # A loss scale stays: it is of the networks and the data, not of these weights.
+            optimizer = loss_scaling.inner(self.model.adversary_optimizer)
+            for variable in optimizer.variables:
+                if variable is not optimizer.learning_rate:
                     variable.assign(tf.zeros_like(variable))
 
 

@@ -13,7 +13,7 @@ from arl_tf.defences.definition import Choice
 from arl_tf.models import code_layers, losses
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.models.pretrained import perceptual
-from arl_tf.training import defending
+from arl_tf.training import defending, loss_scaling
 from arl_tf.training.averaging import UseAverages, WeightAverage
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, PHASES, TASK
 
@@ -36,6 +36,7 @@ COMPILED = (
     "lambda_rate_steps",
     "weight_average",
     "private_labels",
+    "jit_compile",
 )
 PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
@@ -120,6 +121,7 @@ class AdversarialRepresentationLearner(keras.Model):
         weight_average: float = 0.0,
         defence: Choice | None = None,
         private_labels: int = 0,
+        jit_compile: bool = False,
     ) -> None:
         """Sets how the players are trained.
 
@@ -141,6 +143,7 @@ class AdversarialRepresentationLearner(keras.Model):
                 are the encoder's own. Its loss counts in the phases adversarial and defence.
             private_labels: how many of the last labels are private attributes, which the defence
                 sees and the task does not.
+            jit_compile: whether XLA compiles the step.
 
         Raises:
             ValueError: an unknown phase or loss, the adversarial phase without a privacy term, a
@@ -153,13 +156,17 @@ class AdversarialRepresentationLearner(keras.Model):
         defending.check_phase(phase, defence)
         if privacy and privacy.form == TOWARD_TASK and self.task_decoder is None:
             raise ValueError("The form toward_task needs a task_decoder, got None.")
-        super().compile(optimizer=None, loss=None, jit_compile=False)
+        super().compile(optimizer=None, loss=None, jit_compile=jit_compile)
         protector_optimizer = protector_optimizer or keras.optimizers.AdamW(
             PROTECTOR_RATE, weight_decay=WEIGHT_DECAY, global_clipnorm=CLIP_NORM
         )
         adversary_optimizer = adversary_optimizer or keras.optimizers.Adam(
             ADVERSARY_RATE, global_clipnorm=CLIP_NORM
         )
+        # Either player's gradients pass all networks, whichever of them compute in float16.
+        everyone = [self.encoder, self.task_head, *self.decoders]
+        protector_optimizer = loss_scaling.scaled(protector_optimizer, everyone)
+        adversary_optimizer = loss_scaling.scaled(adversary_optimizer, everyone)
         self.protector_optimizer = protector_optimizer
         self.adversary_optimizer = adversary_optimizer
         self.task_loss_name = loss
@@ -341,6 +348,7 @@ class AdversarialRepresentationLearner(keras.Model):
             "weight_average": self.weight_average,
             "defence": self.defence and dataclasses.asdict(self.defence),
             "private_labels": self.private_labels,
+            "jit_compile": self.jit_compile,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -373,7 +381,7 @@ class AdversarialRepresentationLearner(keras.Model):
                 for decoder, seen in inputs
             ]
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
-            total = tf.add_n(each)
+            total = self.adversary_optimizer.scale_loss(tf.add_n(each))
         variables = self.adversary_variables
         self.adversary_optimizer.apply(tape.gradient(total, variables), variables)
         pixel, perceptual = distances[0]
@@ -400,8 +408,9 @@ class AdversarialRepresentationLearner(keras.Model):
                 step = dataclasses.replace(step, private=private)
                 privacy_loss += defending.weighted_loss(self.defence, self.phase, step)
             loss = task_loss + privacy_loss + self.price() * rate
+            scaled_loss = self.protector_optimizer.scale_loss(loss)
         variables = self.protector_variables
-        self.protector_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.protector_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
         if self.weight_average and self.averages:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         if self.defence is not None:

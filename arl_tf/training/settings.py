@@ -58,6 +58,8 @@ class TrainingSettings:
     decoder_learning_rate: float
     weight_decay: float
     weight_average: float
+    precision: str
+    jit_compile: bool
     checkpoint_epochs: int
     picture_epochs: int
 

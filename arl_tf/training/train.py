@@ -12,6 +12,7 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
+from arl_tf.models import precision
 from arl_tf.models.losses import PrivacyObjective
 from arl_tf.training import building, callbacks, checkpoints, defending, distillation
 from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -67,9 +68,9 @@ def train(
         first_epoch = end
     writer.close()
     for name in PLAYERS:
-        checkpoints.save_player(
-            getattr(learner, name), checkpoints.player_path(files.checkpoints, name)
-        )
+        # Audit, export and endpoint compute in float32, however the training did.
+        player = precision.in_float32(getattr(learner, name))
+        checkpoints.save_player(player, checkpoints.player_path(files.checkpoints, name))
 
 
 def phases(settings: TrainingSettings) -> list[tuple[str, int]]:
@@ -175,6 +176,7 @@ def compile_phase(
         lambda_rate=settings.lambda_rate,
         lambda_rate_steps=rising_steps(settings, phase, num_steps),
         weight_average=settings.weight_average,
+        jit_compile=settings.jit_compile,
     )
 
 

@@ -98,6 +98,7 @@ def test_settings_whose_names_say_path_are_marked_as_paths():
     endings = ("dir", "_saved_model", "_tflite")
     named = {f.name for f in dataclasses.fields(Config) if f.name.endswith(endings)}
     others = {"codes", "reference", "warm_start", "weights", "distil_from"}
+    others |= {"encode_from", "encode_to", "noise_key"}
     assert named | others == set(settings.path_names())
 
 

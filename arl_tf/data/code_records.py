@@ -1,0 +1,100 @@
+"""Files of codes: TFRecord shards, and .npz shards that an audit can read; each by rename."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.utils import files
+
+FORMATS = ("tfrecord", "npz")
+INDEX = "encode.json"
+
+
+class RecordWriter:
+    """Writes codes as tf.train.Examples: `name`, and `code`, the values in row-major order."""
+
+    def __init__(self, path: pathlib.Path):
+        """Opens the file; it is not there by its name before `publish`."""
+        self.path, self.unfinished = path, files.aside(path)
+        self.file = tf.io.TFRecordWriter(str(self.unfinished))
+
+    def write(self, names: Sequence[str], codes: np.ndarray, images: np.ndarray) -> None:
+        """Adds codes float32 [n, ...]; the images are not kept."""
+        del images
+        for name, code in zip(names, codes, strict=True):
+            self.file.write(example(name, code).SerializeToString())
+
+    def publish(self) -> None:
+        """Gives the whole file its name."""
+        self.file.close()
+        self.unfinished.replace(self.path)
+
+
+class ArrayWriter:
+    """Keeps codes, images and names of a shard, and writes them as an .npz file for --codes."""
+
+    def __init__(self, path: pathlib.Path):
+        """Takes the file's name."""
+        self.path = path
+        self.parts: list[tuple[Sequence[str], np.ndarray, np.ndarray]] = []
+
+    def write(self, names: Sequence[str], codes: np.ndarray, images: np.ndarray) -> None:
+        """Adds codes float32 [n, ...] and their images uint8 [n, S, S, 3]."""
+        self.parts.append((names, codes, images))
+
+    def publish(self) -> None:
+        """Writes the file, by rename; one without a photo has empty arrays."""
+        arrays: dict[str, Any] = {"codes": [], "images": [], "files": []}
+        if self.parts:
+            names, codes, images = zip(*self.parts, strict=True)
+            arrays = {
+                "codes": np.concatenate(codes),
+                "images": np.concatenate(images),
+                "files": np.array([name for some in names for name in some]),
+            }
+        unfinished = files.aside(self.path)
+        np.savez(unfinished, **arrays)
+        unfinished.replace(self.path)
+
+
+WRITERS = {"tfrecord": RecordWriter, "npz": ArrayWriter}
+
+
+def example(name: str, code: np.ndarray) -> tf.train.Example:
+    """One photo's code as a tf.train.Example."""
+    values = tf.train.FloatList(value=np.asarray(code, np.float32).ravel())
+    named = tf.train.BytesList(value=[name.encode(errors="surrogateescape")])
+    features = {
+        "name": tf.train.Feature(bytes_list=named),
+        "code": tf.train.Feature(float_list=values),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
+    """The TFRecord codes of a folder as (name, code): string, float32 of the code's shape.
+
+    Shards come in their order, photos in that of their source.
+    """
+    shape = json.loads((folder / INDEX).read_text(encoding="utf-8"))["code_shape"]
+    spec = {
+        "name": tf.io.FixedLenFeature((), tf.string),
+        "code": tf.io.FixedLenFeature(shape, tf.float32),
+    }
+
+    def parsed(record):
+        found = tf.io.parse_single_example(record, spec)
+        return found["name"], found["code"]
+
+    shards = sorted(map(str, folder.glob("codes-*.tfrecord")))
+    return tf.data.TFRecordDataset(shards).map(parsed)
+
+
+def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        yield json.loads(line)

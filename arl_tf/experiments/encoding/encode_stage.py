@@ -1,0 +1,142 @@
+"""The stage `encode`: the photos of --encode_from into codes in --encode_to."""
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+
+from arl_tf.config.settings import Config
+from arl_tf.data import code_records
+from arl_tf.experiments.encoding import encoders, engines, sources
+from arl_tf.experiments.encoding.encoders import BulkEncoder, EncoderSpec
+from arl_tf.experiments.encoding.shards import Target
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.training import checkpoints
+from arl_tf.utils import files, progress, run_files, run_lock
+
+INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
+
+
+def run(config: Config, run: RunDirectory) -> None:
+    """Encodes what is not encoded yet, and prints how much that is.
+
+    Args:
+        config: all settings.
+        run: the run whose encoder is used, where --encoder_saved_model names none.
+
+    Raises:
+        ValueError: there is no such source or encoder, or the folder holds other codes.
+    """
+    folder = pathlib.Path(config.encode_to)
+    files.check_can_be_written("encode_to", folder)
+    spec = encoder_spec(config, run)
+    source = sources.open_source(config.encode_from)
+    if config.dry_run:
+        code = " x ".join(map(str, encoders.load(spec).code_shape))
+        print(f"{len(source.shards)} shards of codes {code} would go to {folder}.")
+        return
+    with run_lock.owned(folder):
+        encoder = encoders.load(spec)
+        target = Target(str(folder), config.encode_format, len(source.shards))
+        index = description(config, source, encoder)
+        if config.overwrite:
+            remove_codes(folder)
+        check_same(folder, index)
+        files.write_json(folder / code_records.INDEX, index)
+        for unfinished in folder.glob("unfinished_*"):
+            unfinished.unlink(missing_ok=True)
+        work = [(number, source.shards[number]) for number in target.todo()]
+        done = target.shards - len(work)
+        if done:
+            logging.info("%d of %d shards are encoded already", done, target.shards)
+        started = time.perf_counter()
+        work_through(config, spec, work, target)
+        print(summary(folder, target, len(work), time.perf_counter() - started))
+
+
+def encoder_spec(config: Config, run: RunDirectory) -> EncoderSpec:
+    """Which encoder the settings name; ValueError where a run has none."""
+    if config.encoder_saved_model:
+        return EncoderSpec(
+            saved_model=config.encoder_saved_model,
+            image_size=config.image_size,
+            noise_key=config.noise_key,
+        )
+    player = run.player("encoder")
+    checkpoints.require_player(player)
+    return EncoderSpec(player=str(player.resolve()), noise_key=config.noise_key)
+
+
+def description(
+    config: Config, source: sources.PhotoSource, encoder: BulkEncoder
+) -> dict[str, Any]:
+    """What encode.json holds; codes of another one are not mixed with these."""
+    return {
+        "source": config.encode_from,
+        "source_sha256": source.fingerprint,
+        "encoder_sha256": encoder.sha256,
+        "image_size": encoder.image_size,
+        "code_shape": list(encoder.code_shape),
+        "format": config.encode_format,
+        "noise": "by key" if config.noise_key else "once a photo",
+        "shards": len(source.shards),
+    }
+
+
+def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
+    """Raises ValueError where a folder holds codes of another encoder, source or form."""
+    path = folder / code_records.INDEX
+    if not path.exists():
+        return
+    recorded = run_files.read_json(path, remedy=INDEX_REMEDY, keys=tuple(index))
+    differing = [name for name in index if recorded[name] != index[name]]
+    if differing:
+        raise ValueError(
+            f"--encode_to={folder} holds other codes: {', '.join(differing)} differ. Use another"
+            " folder, or --overwrite to replace them."
+        )
+
+
+def remove_codes(folder: pathlib.Path) -> None:
+    """Removes what an earlier encoding wrote."""
+    for pattern in ("codes-*", "unreadable-*", code_records.INDEX):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def work_through(
+    config: Config, spec: EncoderSpec, work: Sequence[engines.Work], target: Target
+) -> None:
+    """Encodes the shards on the engine that the settings name."""
+    if not work:
+        return
+    if config.beam_options:
+        engines.on_beam(spec, work, target, config.beam_options)
+        return
+    processes = min(config.encode_processes or os.cpu_count() or 1, len(work))
+    if processes == 1:
+        finished = engines.in_this_process(spec, work, target)
+    else:
+        finished = engines.in_processes(spec, work, target, processes)
+    with progress.bar("Shards encoded", len(work)) as advance:
+        for _ in finished:
+            advance()
+
+
+def summary(folder: pathlib.Path, target: Target, encoded: int, seconds: float) -> str:
+    """How many photos could not be read, and where everything lies."""
+    reasons = [
+        json.loads(line)["reason"]
+        for number in range(target.shards)
+        for line in target.unreadable(number).read_text(encoding="utf-8").splitlines()
+    ]
+    lines = [
+        "",
+        f"Codes           {folder} ({target.shards} shards, {encoded} of them in {seconds:.0f} s)",
+        f"Unreadable      {len(reasons)} photos, named in {folder}/unreadable-*.jsonl",
+    ]
+    return "\n".join(lines)
