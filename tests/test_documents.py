@@ -59,8 +59,9 @@ def test_modules_and_configs_that_are_named_exist(path):
 
 
 def flags_that_exist():
-    """Names of flags: of main and summary, the server's, the clients', and of tools."""
-    files = [*(ROOT / "serving").rglob("*.py"), ROOT / "arl_tf" / "summary.py"]
+    """Names of flags: of main, summary and bench, the server's, the clients', and of tools."""
+    own = [ROOT / "arl_tf" / name for name in ("summary.py", "bench.py")]
+    files = [*(ROOT / "serving").rglob("*.py"), *own]
     sources = "".join(path.read_text() for path in files)
     declared = re.findall(r'"(?:--)?(\w+)",', sources)
     return {field.name for field in dataclasses.fields(settings.Config)} | set(declared) | TOOLS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.utils import files
+from arl_tf.utils import files, run_files
 
 FORMATS = ("tfrecord", "npz")
 INDEX = "encode.json"
@@ -80,7 +80,8 @@ def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
 
     Shards come in their order, photos in that of their source.
     """
-    shape = json.loads((folder / INDEX).read_text(encoding="utf-8"))["code_shape"]
+    index = run_files.read_json(folder / INDEX, remedy="Encode again.", keys=("code_shape",))
+    shape = index["code_shape"]
     spec = {
         "name": tf.io.FixedLenFeature((), tf.string),
         "code": tf.io.FixedLenFeature(shape, tf.float32),
