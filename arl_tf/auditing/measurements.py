@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
+from arl_tf.auditing import later_tasks
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -43,6 +44,7 @@ class Measurements:
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
         utility_codes: codes of `rows.utility`.
+        labelled_codes: single codes of `rows.attacker`, then of `rows.held_out`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
         identity: the attacks on identity.
@@ -67,6 +69,7 @@ class Measurements:
     photographs: bool
     reference: Reference | None
     utility_codes: np.ndarray
+    labelled_codes: np.ndarray
     public_embeddings: np.ndarray
     identity: IdentityFindings
     fitted_head: bool
@@ -102,6 +105,19 @@ class Measurements:
         rows = self.rows.utility
         return halves_thresholds(
             self.utility_logits, self.images.attributes[rows], self.images.identities[rows]
+        )
+
+    @functools.cached_property
+    def later_tasks(self) -> later_tasks.LaterTasks | None:
+        """What is learned later of attributes outside the task; None where there are none."""
+        return later_tasks.learn(
+            self.settings,
+            self.images,
+            self.rows,
+            self.evidence,
+            self.labelled_codes,
+            self.utility_codes,
+            self.utility_logits,
         )
 
     def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
