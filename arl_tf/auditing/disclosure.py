@@ -7,8 +7,8 @@ import numpy as np
 
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise
-from arl_tf.auditing import later_tasks
 from arl_tf.auditing.candidates import match
+from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.remarks import comparable_candidates
 from arl_tf.metrics import linkage, probes, utility
@@ -201,7 +201,7 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
 
 def describe_later_tasks(found: Measurements) -> dict[str, Any] | None:
     """Attributes outside the task, learned from few codes and from all; None without any."""
-    return later_tasks.describe(
+    return later_section.describe(
         found.later_tasks,
         found.reference.later_tasks if found.reference else {},
         found.settings.protected_attributes,

@@ -41,7 +41,7 @@ class Reference:
         identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
             older versions.
         candidate_hits: see `candidates.match.CandidateMatch`; empty in older audits.
-        later_tasks: see `later_tasks.LaterTasks.kept`; empty in older audits.
+        later_tasks: see `later_tasks.learning.LaterTasks.kept`; empty in older audits.
     """
 
     workdir: str

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing import later_tasks
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
 from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.judging import JudgedPairs
+from arl_tf.auditing.later_tasks import learning
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.learning_curve import CurvePoint
 from arl_tf.auditing.sealed_images import Rows
@@ -108,9 +108,9 @@ class Measurements:
         )
 
     @functools.cached_property
-    def later_tasks(self) -> later_tasks.LaterTasks | None:
+    def later_tasks(self) -> learning.LaterTasks | None:
         """What is learned later of attributes outside the task; None where there are none."""
-        return later_tasks.learn(
+        return learning.learn(
             self.settings,
             self.images,
             self.rows,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs, TaskOutputs
-from arl_tf.auditing import later_tasks
+from arl_tf.auditing.later_tasks import learning, section
 from arl_tf.config import conditions
 
 PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
@@ -38,7 +38,7 @@ def world(seed=0, others=NAMES, logits=True, noise=None):
 
 
 def learned(**facts):
-    return later_tasks.learn(**vars(world(**facts)))
+    return learning.learn(**vars(world(**facts)))
 
 
 def weights():
@@ -46,7 +46,7 @@ def weights():
 
 
 def described(found, reference=None, protected=()):
-    return later_tasks.describe(found, reference or {}, protected, weights())
+    return section.describe(found, reference or {}, protected, weights())
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_labels_of_the_images_that_are_asked_for_teach_nothing(found):
     changed = world()
     changed.images.other_attributes = changed.images.other_attributes.copy()
     changed.images.other_attributes[changed.rows.utility] ^= 1
-    again = later_tasks.learn(**vars(changed))
+    again = learning.learn(**vars(changed))
     for key, predicted in found.predicted.items():
         np.testing.assert_array_equal(again.predicted[key], predicted)
 
@@ -117,9 +117,9 @@ def test_protected_attribute_is_told_where_its_gain_is_above_0_by_its_interval(f
 
 
 def test_gate_reads_the_largest_gain_by_its_high_end(found):
-    section = described(found, protected=("Kept",))
-    largest = section["protected"]["largest_gain"]
-    assert conditions.protected_gain({"codes": {"later_tasks": section}}) == largest
+    told = described(found, protected=("Kept",))
+    largest = told["protected"]["largest_gain"]
+    assert conditions.protected_gain({"codes": {"later_tasks": told}}) == largest
     for bound, holds in ((largest["value"], False), (largest["ci95"][1] + 0.01, True)):
         condition = conditions.parse_conditions(f"protected_gain<={bound}")
         outcome = conditions.check_conditions(condition, {"protected_gain": largest})[0]
@@ -139,15 +139,15 @@ def test_values_that_are_all_noise_teach_nothing_where_the_noise_is_known():
 
 def test_noise_of_single_codes_is_that_of_means_times_the_root_of_their_number():
     noise = CodeNoise(np.ones(3, np.float32), np.zeros((2, 3), np.float32), 8, remaining=0.5)
-    single = later_tasks.single_noise(noise, 4)
+    single = learning.single_noise(noise, 4)
     np.testing.assert_array_equal(single.deviation, [2, 2, 2])
     # Of the means' variance 1, half: an eighth of 4.
     assert single.remaining == 0.125
-    assert later_tasks.single_noise(None, 4) is None
+    assert learning.single_noise(None, 4) is None
 
 
 def test_protected_attribute_that_the_data_have_not_outside_the_task_is_refused():
     images = types.SimpleNamespace(other_attribute_names=NAMES)
-    later_tasks.check_protected(("Kept",), images)
+    section.check_protected(("Kept",), images)
     with pytest.raises(ValueError, match=r"names Male; .* there are: Kept, Shared"):
-        later_tasks.check_protected(("Kept", "Male"), images)
+        section.check_protected(("Kept", "Male"), images)
