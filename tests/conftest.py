@@ -32,6 +32,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # The longest are begun first: they must not keep one of two processes waiting at the end. The smoke
 # run is made in the first, while the other process has the second, which does not need it.
 FIRST = (
+    "test_packaging.py",
     "test_main.py",
     "test_known_answers.py",
     "test_api_auditing.py",

@@ -76,7 +76,7 @@ def test_report_keeps_its_contract(smoke_run):
 
 def test_config_json_holds_every_setting_and_the_versions(smoke_run):
     recorded = json.loads((smoke_run[0] / "config.json").read_text())
-    assert recorded["settings"]["attacker_steps"] == 6
+    assert recorded["settings"]["attacker_steps"] == 36
     assert recorded["settings"]["deterministic"] is True
     assert {"tensorflow", "keras"} <= set(recorded["versions"])
     assert "git_revision" in recorded
@@ -147,7 +147,6 @@ def test_audit_with_settings_that_contradict_the_training_is_refused(smoke_copy)
     assert (workdir / "config.json").read_text() == before
 
 
-@pytest.mark.slow
 def test_a_later_stage_needs_no_flagfile(smoke_copy):
     again = run_main(
         "--stages=export", f"--workdir={smoke_copy}", "--overwrite", "--tflite_precisions=float32"

@@ -260,14 +260,20 @@ def file_stamp(path: pathlib.Path) -> str:
 
 def read_files(paths: list[str], image_size: int) -> Iterator[Chunk]:
     """Decodes and preprocesses image files in order; rows are positions in `paths`."""
-    return reader.read_files(paths, functools.partial(preprocess, image_size=image_size))
+    return reader.read_files(paths, preprocessing(image_size))
 
 
 def decoded(
     pictures: Iterable[tuple[int, Callable[[], bytes]]], image_size: int
 ) -> Iterator[Chunk]:
     """Decodes and preprocesses (number, a function that gives a file's bytes) in order."""
-    return reader.read_pictures(pictures, functools.partial(preprocess, image_size=image_size))
+    return reader.read_pictures(pictures, preprocessing(image_size))
+
+
+@functools.cache
+def preprocessing(image_size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`preprocess` for one size; the same function for the same size."""
+    return functools.partial(preprocess, image_size=image_size)
 
 
 SOURCES = {

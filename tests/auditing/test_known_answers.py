@@ -20,6 +20,8 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments.audits import audit_settings
 from arl_tf.metrics.reconstruction import FACE_2, MEASURES, OTHER_PHOTO
 
+pytestmark = pytest.mark.slow
+
 # Drawn faces have one judge of identity.
 DEFINED = [measure for measure in MEASURES if measure not in (FACE_2, OTHER_PHOTO)]
 
@@ -34,7 +36,7 @@ CONFIG = Config(
     mu=0.0,
     attacker_width=8,
     attacker_depth=0,
-    attacker_steps=240,
+    attacker_steps=1440,  # of which an audit of the level quick takes a sixth
     attacker_batch_size=16,
     attacker_learning_rate=1e-2,
     bootstrap_samples=200,
@@ -153,7 +155,6 @@ def test_constant_code_gives_nothing_away(tmp_path, image_code):
     assert codes["linkage_auc"]["value"] == max(0.5, *outputs)
 
 
-@pytest.mark.slow
 def test_code_of_noise_gives_nothing_away(tmp_path, image_code):
     noise = np.random.default_rng(1).normal(size=(COUNT, 8, 8, 2))
     found = audited(tmp_path, noise, image_code[1])
@@ -162,7 +163,6 @@ def test_code_of_noise_gives_nothing_away(tmp_path, image_code):
         assert abs(metric["code"]["auc"]["value"] - 0.5) < 0.08
 
 
-@pytest.mark.slow
 def test_code_that_is_the_task_output_gives_no_more_than_that_away(tmp_path, image_code):
     found = audited(tmp_path, drawn()[2], image_code[1])
     for measure in DEFINED:
@@ -174,7 +174,6 @@ def downscaled(side):
     return tf.image.resize(pixels(), (side, side), method="area").numpy()
 
 
-@pytest.mark.slow
 def test_leakage_falls_with_the_resolution_of_the_code(tmp_path, image_code):
     # By the map that has one solution: where decoders of few steps end is decided by the order in
     # which threads add, and differs by more than these resolutions do.
@@ -190,7 +189,6 @@ def rotation():
     return np.linalg.qr(normal)[0].astype(np.float32)
 
 
-@pytest.mark.slow
 def test_rotated_image_hides_nothing(tmp_path, image_code, monkeypatch):
     # A fixed orthogonal mixing of all pixels: no decoder finds it by gradients, a linear map does.
     matrix = rotation()

@@ -33,7 +33,7 @@ def read_files(paths: list[str], preprocess: Preprocess) -> Iterator[Chunk]:
 
     Args:
         paths: of the files.
-        preprocess: from decoded to prepared pixels.
+        preprocess: from decoded to prepared pixels; the same function for the same preprocessing.
 
     Yields:
         Chunks whose rows are positions in `paths`.
@@ -46,11 +46,7 @@ def read_pictures(
     pictures: Iterable[tuple[int, Callable[[], bytes]]], preprocess: Preprocess
 ) -> Iterator[Chunk]:
     """The same for (number, a function that gives a file's bytes)."""
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.string)])
-    def prepare(image_bytes):
-        image, orientation = decode_with_orientation(image_bytes)
-        return preprocess(image), orientation
+    prepare = preparing(preprocess)
 
     def read(numbered):
         number, content = numbered
@@ -63,6 +59,23 @@ def read_pictures(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(itertools.islice(pictures, CHUNK)):
             yield chunk_of(list(pool.map(read, some)))
+
+
+@functools.lru_cache(maxsize=8)
+def preparing(
+    preprocess: Preprocess,
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A file's bytes -> (prepared pixels, orientation) as a graph, kept for the next pictures.
+
+    To trace and optimise it takes longer than to read hundreds of pictures.
+    """
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.string)])
+    def prepare(image_bytes):
+        image, orientation = decode_with_orientation(image_bytes)
+        return preprocess(image), orientation
+
+    return prepare
 
 
 def chunk_of(results: list[tuple[int, np.ndarray | None, bool, str]]) -> Chunk:

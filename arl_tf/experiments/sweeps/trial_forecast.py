@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.auditing.settings import QUICK, steps_at
 from arl_tf.config.settings import Config, subset
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
@@ -43,7 +44,7 @@ def forecast(
         step_seconds: of one task step.
     """
     steps = train.steps_per_epoch(subset(config, TrainingSettings), parts)
-    attacks = TRAINED_ATTACKS * config.attacker_steps * ATTACKER_IMAGE
+    attacks = TRAINED_ATTACKS * steps_at(QUICK, config.attacker_steps) * ATTACKER_IMAGE
     attack_images = config.attacker_batch_size / config.batch_size
     audit = SECONDS_OF_AUDIT + attacks * attack_images * step_seconds
     plain = [shared_config(config, point.overrides) for point in planned]
