@@ -17,6 +17,7 @@ from serving.device import packing, picture_files
 from serving.device.encoder import DeviceEncoder
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
+from serving.device.similar import SimilarPhotos
 from serving.utils.path_argument import path_argument
 
 LONGEST_S = 86400.0
@@ -118,10 +119,21 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         help="a secret of 32 bytes, made where there is none: a photo that is sent again gets the"
         " same noise, which then can't be averaged out (see serving/device/noise_key.py)",
     )
+    add(
+        "--noise_key_by",
+        choices=("photo", "similar"),
+        default="photo",
+        help="what shares its noise by --noise_key: only the same photo, or similar ones, too, such"
+        " as the shots of a burst, copies and crops. The device then remembers a hash of 8 bytes"
+        " for each kind of photo, in the key's file name with .similar behind it (default:"
+        " %(default)s; see docs/threat_model.md)",
+    )
     add("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     if not (options.head or options.save_code):
         command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
+    if options.noise_key_by == "similar" and not options.noise_key:
+        command.error("--noise_key_by=similar needs --noise_key=FILE, the secret that it is about")
     if options.version is not None and options.label is not None:
         command.error("give --version or --label, not both")
     if options.version is not None and options.version < 0:
@@ -138,7 +150,10 @@ def opened(options: argparse.Namespace) -> tuple[DeviceEncoder, Manifest]:
         ValueError, OSError: one is missing or damaged, or they don't belong together.
     """
     key = read_or_make_key(options.noise_key) if options.noise_key else None
-    device = DeviceEncoder(options.tflite, noise_key=key)
+    similar = None
+    if options.noise_key_by == "similar":
+        similar = SimilarPhotos(f"{options.noise_key}.similar")
+    device = DeviceEncoder(options.tflite, noise_key=key, similar=similar)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
     return device, manifest

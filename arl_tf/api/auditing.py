@@ -229,6 +229,7 @@ def settings_of(
         drawn_faces=False,
         recorded=False,
         attack_identity={},
+        protected_attributes=(),
     )
 
 
@@ -443,4 +444,5 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         tuple(content["codes"]["shape"]),
         reference._report.identity,
         reference._report.candidate_hits,
+        reference._report.later_tasks,
     )

@@ -22,6 +22,8 @@ from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import (
+    HELD_OUT_NOISE,
+    PUBLIC_NOISE,
     UTILITY_NOISE,
     collect,
     on_task_output,
@@ -57,6 +59,7 @@ class AuditReport:
         test_hash: of the names.
         identity: network -> attack on identity from the code -> measure -> float64 [N].
         candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
+        later_tasks: what was predicted of attributes outside the task, see LaterTasks.kept.
     """
 
     content: dict[str, Any]
@@ -70,6 +73,7 @@ class AuditReport:
         default_factory=dict
     )
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    later_tasks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,6 +232,12 @@ def measure(
         photographs=context.photographs,
         reference=reference,
         utility_codes=attacked.cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
+        labelled_codes=np.concatenate(
+            [
+                attacked.cache.codes(rows.attacker, PUBLIC_NOISE + settings.seed),
+                attacked.cache.codes(rows.held_out, HELD_OUT_NOISE + settings.seed),
+            ]
+        ),
         public_embeddings=attacked.spaces.public_embeddings,
         identity=findings.measure(
             attacked.predictions, attacked.spaces.original_directions(originals), people
@@ -331,6 +341,7 @@ def report_of(
         test_hash=names_hash(names),
         identity=found.identity.on(CODE),
         candidate_hits=found.candidates.hits,
+        later_tasks=found.later_tasks.kept if found.later_tasks else {},
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise
 from arl_tf.auditing.candidates import match
+from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.remarks import comparable_candidates
 from arl_tf.metrics import linkage, probes, utility
@@ -30,6 +31,7 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "linkage": linked,
         "attribute_probe": describe_attribute_probe(found),
         "identity_probe": describe_identity_probe(found),
+        "later_tasks": describe_later_tasks(found),
         "candidate_match": describe_candidates(found),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
@@ -195,6 +197,16 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
         if on_output:
             described[name] |= {f"task_output_{k}": v for k, v in on_output[name].items()}
     return described
+
+
+def describe_later_tasks(found: Measurements) -> dict[str, Any] | None:
+    """Attributes outside the task, learned from few codes and from all; None without any."""
+    return later_section.describe(
+        found.later_tasks,
+        found.reference.later_tasks if found.reference else {},
+        found.settings.protected_attributes,
+        found.weights(found.rows.utility),
+    )
 
 
 def describe_identity_probe(found: Measurements) -> dict[str, Any] | None:

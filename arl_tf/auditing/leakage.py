@@ -24,6 +24,8 @@ REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit 
 IDENTITY = "identity_attacks"
 # Before the names of candidates' hits in that file; no attack has such a name.
 CANDIDATES = "candidates:"
+# Likewise before what was predicted of attributes outside the task.
+LATER_TASKS = "later_tasks:"
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -39,6 +41,7 @@ class Reference:
         identity: network -> attack on identity -> measure -> float64 [N]; empty in the audits of
             older versions.
         candidate_hits: see `candidates.match.CandidateMatch`; empty in older audits.
+        later_tasks: see `later_tasks.learning.LaterTasks.kept`; empty in older audits.
     """
 
     workdir: str
@@ -46,6 +49,7 @@ class Reference:
     code_shape: tuple[int, ...]
     identity: Mapping[str, PerImage] = dataclasses.field(default_factory=dict)
     candidate_hits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    later_tasks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def worst_attacks(per_attack: PerImage) -> dict[str, str]:
@@ -242,14 +246,15 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
         }
         code_shape = tuple(saved["code_shape"].tolist())
         identity = identity_measures(saved)
-        candidate_hits = {
-            key.removeprefix(CANDIDATES): saved[key] for key in saved if key.startswith(CANDIDATES)
-        }
+        candidate_hits, later_tasks = (
+            {key.removeprefix(kind): saved[key] for key in saved if key.startswith(kind)}
+            for kind in (CANDIDATES, LATER_TASKS)
+        )
     if measured_on != test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape, identity, candidate_hits)
+    return Reference(workdir, per_attack, code_shape, identity, candidate_hits, later_tasks)
 
 
 def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
@@ -271,6 +276,7 @@ def save_measures(
     code_shape: Sequence[int],
     identity: Mapping[str, PerImage] | None = None,
     candidate_hits: Mapping[str, np.ndarray] | None = None,
+    later_tasks: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Writes the per-image measures (no image), by rename, for later audits with this reference."""
     arrays = {
@@ -285,6 +291,7 @@ def save_measures(
         for measure, values in measures.items()
     }
     arrays |= {CANDIDATES + name: values for name, values in (candidate_hits or {}).items()}
+    arrays |= {LATER_TASKS + name: values for name, values in (later_tasks or {}).items()}
     unfinished = path.with_name("unfinished_" + path.name)
     np.savez_compressed(
         unfinished,

@@ -13,6 +13,7 @@ from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.judging import JudgedPairs
+from arl_tf.auditing.later_tasks import learning
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.learning_curve import CurvePoint
 from arl_tf.auditing.sealed_images import Rows
@@ -43,6 +44,7 @@ class Measurements:
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
         utility_codes: codes of `rows.utility`.
+        labelled_codes: single codes of `rows.attacker`, then of `rows.held_out`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity.
         identity: the attacks on identity.
@@ -67,6 +69,7 @@ class Measurements:
     photographs: bool
     reference: Reference | None
     utility_codes: np.ndarray
+    labelled_codes: np.ndarray
     public_embeddings: np.ndarray
     identity: IdentityFindings
     fitted_head: bool
@@ -102,6 +105,19 @@ class Measurements:
         rows = self.rows.utility
         return halves_thresholds(
             self.utility_logits, self.images.attributes[rows], self.images.identities[rows]
+        )
+
+    @functools.cached_property
+    def later_tasks(self) -> learning.LaterTasks | None:
+        """What is learned later of attributes outside the task; None where there are none."""
+        return learning.learn(
+            self.settings,
+            self.images,
+            self.rows,
+            self.evidence,
+            self.labelled_codes,
+            self.utility_codes,
+            self.utility_logits,
         )
 
     def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:

@@ -46,6 +46,7 @@ class AuditSettings:
         drawn_faces: whether more of the images can be drawn.
         recorded: whether the codes were recorded, so that no encoder can be asked.
         attack_identity: what decides an attack's result beside codes and images; names stored ones.
+        protected_attributes: what a code must not tell beyond the task output.
     """
 
     audit: str
@@ -61,6 +62,7 @@ class AuditSettings:
     drawn_faces: bool
     recorded: bool
     attack_identity: Mapping[str, Any]
+    protected_attributes: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -207,6 +207,11 @@ def check_audit(config: Any) -> None:
             " --encoder_saved_model or --encoder_tflite, which is missing."
         )
     check_channel(config)
+    if config.protected_attributes and not config.task_attributes:
+        raise ValueError(
+            f"--protected_attributes={config.protected_attributes} must be outside the task, which"
+            " has all attributes: name those of the task with --task_attributes."
+        )
     if config.codes_per_photo > 1:
         check_codes_per_photo(config)
     if config.attacker_data_dir and not config.attacker_dataset:

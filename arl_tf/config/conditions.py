@@ -31,7 +31,9 @@ SECOND_JUDGE = {
     "leakage.face_similarity": "leakage.face_similarity_2",
 }
 LEAKAGE_MEASURES = tuple(f"leakage.{measure}" for measure in ATTACK_MEASURES)
-PRIVACY_MEASURES = (*ATTACK_MEASURES, *LEAKAGE_MEASURES, "linkage_auc")
+# The most that a code tells of --protected_attributes beyond the task output, as a gain in MCC.
+PROTECTED_GAIN = "protected_gain"
+PRIVACY_MEASURES = (*ATTACK_MEASURES, *LEAKAGE_MEASURES, "linkage_auc", PROTECTED_GAIN)
 DIRECTIONS = {
     **dict.fromkeys(UTILITY_MEASURES, ">="),
     **dict.fromkeys(PRIVACY_MEASURES, "<="),
@@ -219,7 +221,14 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         **{name: worst_figure(content, name) for name in known},
         **{f"leakage.{name}": leakage[name] for name in known},
         "linkage_auc": content["codes"]["linkage_auc"],
+        PROTECTED_GAIN: protected_gain(content),
     }
+
+
+def protected_gain(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The largest gain over --protected_attributes; undefined where it was not measured."""
+    protected = (content["codes"].get("later_tasks") or {}).get("protected")
+    return protected["largest_gain"] if protected else {"value": None, "ci95": None}
 
 
 def worst_figure(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:

@@ -239,8 +239,9 @@ class Config:
     )
     task_attributes: str = option(
         "",
-        "Attributes that the task head reads, comma-separated; empty: all. The audit's probes try"
-        " to read the other attributes from the code.",
+        "Attributes that the task head reads, comma-separated; empty: all. With a minus before each"
+        " name, such as -Male,-Young: all but these. The audit tries to read the attributes outside"
+        " the task from the code: at once (probes), and from few labelled codes (later tasks).",
         group="data",
         attack_identity=True,
         shared="model",
@@ -790,6 +791,15 @@ class Config:
         attack_identity=True,
         shared="audit",
     )
+    protected_attributes: str = option(
+        "",
+        "Attributes outside the task that a code must not tell beyond the task output,"
+        " comma-separated. The report says for each whether it does, and --require takes the"
+        " largest gain in MCC: protected_gain<=0.05. Later tasks are the other way round: what a"
+        " code tells of them is what it is for.",
+        group="audit",
+        defence=True,
+    )
     bootstrap_samples: int = option(
         1000,
         "Bootstrap resamples (of identities) behind each 95 % interval.",
@@ -944,6 +954,11 @@ class Config:
     def private_names(self) -> tuple[str, ...]:
         """The attributes of --private_attributes."""
         return comma_separated(self.private_attributes)
+
+    @property
+    def protected_names(self) -> tuple[str, ...]:
+        """The attributes of --protected_attributes."""
+        return comma_separated(self.protected_attributes)
 
     @property
     def teachers(self) -> tuple[str, ...]:

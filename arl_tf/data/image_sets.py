@@ -27,6 +27,8 @@ from arl_tf.data.tfds_images import tfds_source
 PREPROCESS_VERSION = 2
 CHUNK = 256
 LABEL_SIZE = 16
+# Before the name of an attribute that the task leaves out.
+LEFT_OUT = "-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,7 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         ValueError: the source is missing, malformed, or has more bad images than --max_bad_images.
     """
     source = open_source(settings)
+    task_names(source.attribute_names, settings.task_attributes)
     ready = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
     rows, num_rows = ready.rows, len(source.names)
     bad_rows = np.setdiff1d(np.arange(num_rows), rows).tolist()
@@ -155,15 +158,13 @@ def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
 
     Args:
         images: a data set whose attributes are not parted yet.
-        task_attributes: names, comma-separated.
+        task_attributes: as `task_names` takes them.
 
     Raises:
-        ValueError: the data set has no such attribute.
+        ValueError: as `task_names`.
     """
-    check_task(images.attribute_names, task_attributes)
-    task = comma_separated(task_attributes)
     names = images.attribute_names
-    in_task = np.array([not task or name in task for name in names], bool)
+    in_task = np.isin(names, task_names(names, task_attributes))
     return dataclasses.replace(
         images,
         attributes=images.attributes[:, in_task],
@@ -173,14 +174,34 @@ def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
     )
 
 
-def check_task(names: tuple[str, ...], task_attributes: str) -> None:
-    """Raises ValueError where the data set lacks an attribute of the task."""
-    unknown = [name for name in comma_separated(task_attributes) if name not in names]
+def task_names(names: tuple[str, ...], task_attributes: str) -> tuple[str, ...]:
+    """Which of a data set's attributes are the task's.
+
+    Args:
+        names: of all attributes.
+        task_attributes: names, comma-separated; with a minus before each, all but these; empty:
+            all.
+
+    Raises:
+        ValueError: the data set lacks an attribute that is named, some have a minus and others
+            none, or none is left.
+    """
+    named = comma_separated(task_attributes)
+    left_out = [name.removeprefix(LEFT_OUT) for name in named if name.startswith(LEFT_OUT)]
+    if left_out and len(left_out) < len(named):
+        raise ValueError(
+            f"--task_attributes={task_attributes} names some attributes with a minus and others"
+            " without; name those of the task, or with a minus each those that it leaves out."
+        )
+    unknown = [name for name in left_out or named if name not in names]
     if unknown:
         raise ValueError(
             f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
             f" {', '.join(names)}."
         )
+    if left_out and set(left_out) == set(names):
+        raise ValueError(f"--task_attributes={task_attributes} leaves the task no attribute.")
+    return tuple(n for n in names if (n not in left_out if left_out else not named or n in named))
 
 
 def procedural_source(settings: DataSettings) -> Source:

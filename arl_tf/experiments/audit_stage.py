@@ -3,6 +3,7 @@
 from absl import logging
 
 from arl_tf.auditing.encoders import saved_model_io, tflite_encoder
+from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.config.settings import Config
 from arl_tf.experiments import audited_encoders, audits, references
 from arl_tf.experiments.experiment import Experiment
@@ -29,6 +30,7 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
 def run(experiment: Experiment) -> None:
     """Attacks an encoder and writes the report; with --reference=auto, the reference's first."""
     config = experiment.config
+    later_section.check_protected(config.protected_names, experiment.images)
     subject = audited_encoders.load_subject(experiment)
     reference = None
     unprotected = config.is_unprotected and not config.is_external and subject.channel.is_identity

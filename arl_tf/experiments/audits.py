@@ -74,6 +74,7 @@ def audit_settings(config: Config) -> AuditSettings:
         attacker=dataclasses.replace(attacker, steps=steps),
         drawn_faces=config.dataset == "faces" and not config.codes,
         recorded=bool(config.codes),
+        protected_attributes=config.protected_names,
         attack_identity=identity | {"attacker_steps": steps},
     )
 

@@ -10,7 +10,14 @@ import numpy as np
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.report import candidates, identity_words, judge_words, plots, summary
+from arl_tf.report import (
+    candidates,
+    identity_words,
+    judge_words,
+    later_tasks_words,
+    plots,
+    summary,
+)
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
 from arl_tf.report.verdict import codes_words, sentences
@@ -94,6 +101,8 @@ def render(
         curves=plots.loss_curves(content),
         gaps=training_gaps(content),
         curve_sentence=curve_sentence(content),
+        later_tasks=later_tasks_words.section(content),
+        later_sources=later_tasks_words.SOURCES,
         identity_tables=identity_words.tables(content),
         identity_sources=identity_words.SOURCES,
         identity_measures=identity_words.MEASURES,

@@ -67,6 +67,7 @@ def write_report(
         content["codes"]["shape"],
         report.identity,
         report.candidate_hits,
+        report.later_tasks,
     )
     save_resamples(report.resamples, folder / RESAMPLES)
     save_reconstructions(report, folder / RECONSTRUCTIONS)

@@ -20,6 +20,7 @@ from serving.clients.base import OnUnreadable, Path, log_unreadable
 from serving.clients.errors import EncoderError
 from serving.common import files
 from serving.device.noise_key import check_key, keyed_noise
+from serving.device.similar import SimilarPhotos
 from serving.pictures.pixels import read_pixels
 
 REMEDY = "Expected an exported encoder_*.tflite: fetch or export it again."
@@ -35,7 +36,12 @@ class DeviceEncoder:
     """
 
     def __init__(
-        self, path: Path, *, num_threads: int | None = None, noise_key: bytes | None = None
+        self,
+        path: Path,
+        *,
+        num_threads: int | None = None,
+        noise_key: bytes | None = None,
+        similar: SimilarPhotos | None = None,
     ):
         """Loads the file.
 
@@ -44,10 +50,12 @@ class DeviceEncoder:
             num_threads: None: LiteRT's choice.
             noise_key: a secret of 32 bytes that decides an encoder's noise together with photo and
                 file (serving/device/noise_key.py); None: noise is new for every code.
+            similar: what the device remembers of photos, so that the key gives similar ones the
+                same noise (serving/device/similar.py); None: only a photo itself has its noise.
 
         Raises:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
-                decide; the key has another length.
+                decide; the key has another length, or is missing beside `similar`.
         """
         files.require_whole(path, REMEDY)
         try:
@@ -66,6 +74,9 @@ class DeviceEncoder:
         if noise_key is not None and self._noise is None:
             raise ValueError(f"{path} adds no noise that a key could decide; leave it out.")
         self._key = None if noise_key is None else check_key(noise_key)
+        if similar is not None and noise_key is None:
+            raise ValueError("similar photos share what a noise_key decides, which is missing.")
+        self._similar = similar
         self._sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).digest()
         self.sha256 = self._sha256.hex()
 
@@ -103,7 +114,8 @@ class DeviceEncoder:
     def _noise_of(self, image: np.ndarray) -> np.ndarray:
         """Standard normal noise, float32 [*code_shape]: new, or what the key says."""
         if self._key is not None:
-            return keyed_noise(self._key, self._sha256, image, self.code_shape)
+            seen = image if self._similar is None else self._similar.mark(image)
+            return keyed_noise(self._key, self._sha256, seen, self.code_shape)
         return self._noise.standard_normal(self.code_shape, np.float32)
 
     def encode_files(

@@ -3,9 +3,10 @@
 An encoder's noise is worth less where a photo is encoded again and again: the mean of n codes has
 1 / sqrt(n) of it. With a key a photo sent twice gives one code twice, and nothing averages out.
 The price: whoever sees two such codes sees that they are of one photo. Pictures that differ, if
-only in one prepared pixel, get noise of their own; a burst of almost equal shots still averages.
-So does every encoder file, or the difference of two versions' codes would be free of noise: a photo
-sent by n files is sent n times.
+only in one prepared pixel, get noise of their own; a burst of almost equal shots still averages,
+but where the device remembers what it has seen (serving/device/similar.py). Every encoder file has
+noise of its own, too, or the difference of two versions' codes would be free of noise: a photo sent
+by n files is sent n times.
 """
 
 import contextlib
@@ -65,7 +66,8 @@ def keyed_noise(
     Args:
         key: the device's secret.
         encoder: the SHA-256 of the encoder's file, 32 bytes.
-        image: the prepared image, uint8 [S, S, 3].
+        image: the prepared image, uint8 [S, S, 3]; or the mark of similar ones, uint8 [15]
+            (serving/device/similar.py).
         shape: of the code.
     """
     digest = hmac.digest(key, encoder + np.ascontiguousarray(image).tobytes(), hashlib.sha256)

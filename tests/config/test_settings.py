@@ -108,6 +108,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"defence": "both", "lambda_perceptual": 0.0}, ["both", "--lambda_perceptual"]),
         ({"perceptual_layers": " , "}, ["--perceptual_layers=' , '", "leave it empty"]),
         ({"defence": "none", "perceptual_layers": ","}, ["--perceptual_layers=','"]),
+        ({"protected_attributes": "Male"}, ["--protected_attributes=Male", "--task_attributes"]),
         ({"code_noise": 1e-4}, ["--code_noise", "0.001", "0.0001"]),
         (
             {"stages": "study", "study": "adversary", "defence": "none"},

@@ -543,3 +543,25 @@ def test_attributes_that_are_no_yes_or_no_are_refused(tmp_path):
     config = tfds_config("counted_faces", tmp_path / "tfds", tfds_download=True)
     with pytest.raises(ValueError, match="tfds:counted_faces: attributes must be 0 or 1, got 2"):
         image_sets.load_images(config, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("given", "task"),
+    [("", "abc"), ("c, a", "ac"), ("-b", "ac"), ("-b,-a", "c")],
+)
+def test_task_has_the_attributes_that_are_named_or_all_but_those_with_a_minus(given, task):
+    assert image_sets.task_names(tuple("abc"), given) == tuple(task)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("a,d", "names d, which the data set has not; it has a, b, c"),
+        ("-d", "names d, which the data set has not"),
+        ("-a,b", "some attributes with a minus and others without"),
+        ("-a,-b,-c", "leaves the task no attribute"),
+    ],
+)
+def test_task_that_can_not_be_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        image_sets.task_names(tuple("abc"), given)

@@ -138,6 +138,25 @@ def candidate_match():
     }
 
 
+def later_tasks():
+    """Young, learned from 100 codes and from all 400; it is protected and told."""
+
+    def sources(value):
+        found = {"code": value, "task_output": value - 0.2, "unprotected": value + 0.1, "gain": 0.2}
+        return {name: {"value": v, "ci95": [v - 0.05, v + 0.05]} for name, v in found.items()}
+
+    sizes = [
+        {"labels": n, "draws": d, "mean": sources(v), "attributes": {"Young": sources(v)}}
+        for n, d, v in ((100, 5, 0.3), (400, 1, 0.5))
+    ]
+    gain = sources(0.5)["gain"]
+    protected = {
+        "attributes": {"Young": {"gain": gain, "told": True}},
+        "largest_gain": {"attribute": "Young", **gain},
+    }
+    return {"learned_from": "X2", "images": COUNT, "sizes": sizes, "protected": protected}
+
+
 def report_content(leakage=None):
     leak = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
     return {
@@ -172,6 +191,7 @@ def report_content(leakage=None):
             "linkage_auc": utility.estimate(0.8),
             "linkage": {"cosine": {"code": linkage(0.8), "task_output": linkage(0.6)}},
             "attribute_probe": {"Young": {"mcc": 0.5, "linear": 0.5, "mlp": 0.4}},
+            "later_tasks": later_tasks(),
             "identity_probe": {
                 "people": 20,
                 "images": 60,

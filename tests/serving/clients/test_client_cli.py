@@ -46,6 +46,7 @@ ON_THE_DEVICE = (
     "device.noise_key",
     "device.packing",
     "device.picture_files",
+    "device.similar",
     "pictures.formats",
     "pictures.headers",
     "pictures.orientation",
@@ -162,6 +163,13 @@ def test_key_for_an_encoder_without_noise_is_refused_before_anything_is_sent(
     assert status == 2
     assert "adds no noise that a key could decide" in said
     assert not stub.requests
+
+
+def test_similar_photos_need_the_key_that_they_share_noise_by(capfd, tflite_file, photo, tmp_path):
+    save = f"--save_code={tmp_path / 'code'}"
+    status, _, said = run(capfd, photo, f"--tflite={tflite_file}", save, "--noise_key_by=similar")
+    assert status == 2
+    assert "--noise_key_by=similar needs --noise_key=FILE" in said
 
 
 @pytest.mark.usefixtures("takes_bytes")

@@ -18,6 +18,7 @@ from arl_tf.models import code_layers
 from serving.clients.errors import EncoderError
 from serving.device import encoder as device
 from serving.device.encoder import DeviceEncoder
+from serving.device.similar import SimilarPhotos
 
 SIZE = 16
 
@@ -246,8 +247,25 @@ def test_key_gives_a_photo_the_same_code_each_time_and_others_noise_of_their_own
         assert np.abs(first[:1] - different).mean() > 0.3
 
 
+def test_similar_photos_share_their_noise_and_their_codes_differ_by_their_mean_codes(
+    noisy_file, encoder
+):
+    face = np.asarray(Image.fromarray(noise(1, 4, 4, 3)[0]).resize((SIZE, SIZE)))
+    brighter = (face // 2 + 100).astype(np.uint8)
+    images = np.stack([face // 2, brighter, 255 - face])
+    device = DeviceEncoder(noisy_file, noise_key=bytes(32), similar=SimilarPhotos())
+    codes = device.encode(images)
+    np.testing.assert_array_equal(device.encode(images), codes)
+    signal = np.sqrt(0.5) * np.clip(encoder(images.astype(np.float32) / 255), -2, 2)
+    of_noise = codes - signal
+    np.testing.assert_allclose(of_noise[0], of_noise[1], atol=1e-4)
+    assert np.abs(of_noise[0] - of_noise[2]).mean() > 0.3
+
+
 def test_key_for_an_encoder_without_noise_and_a_short_key_are_refused(tflite_file, noisy_file):
     with pytest.raises(ValueError, match="adds no noise that a key could decide"):
         DeviceEncoder(tflite_file, noise_key=bytes(32))
     with pytest.raises(ValueError, match="The key has 5 bytes; expected a secret of 32"):
         DeviceEncoder(noisy_file, noise_key=b"short")
+    with pytest.raises(ValueError, match="a noise_key decides, which is missing"):
+        DeviceEncoder(noisy_file, similar=SimilarPhotos())

@@ -1,0 +1,1 @@
+"""Tasks that are learned later, from labelled codes, and from the task output instead."""

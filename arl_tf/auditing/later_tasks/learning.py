@@ -1,0 +1,192 @@
+"""What a code buys over the task output: tasks that are learned later, from labelled codes.
+
+Attributes outside the task are learned from codes of public people (X2), who trained no encoder,
+and read from the codes on which utility is measured. The same is learned from the task output
+alone, and from the codes of the unprotected reference.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from arl_tf.attacks import noise_views
+from arl_tf.attacks.evidence import CodeNoise, Evidence
+from arl_tf.auditing.sealed_images import Rows
+from arl_tf.auditing.settings import AuditSettings
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.metrics import few_labels
+from arl_tf.metrics.projection import projected
+from arl_tf.models.standardisation import standardisation
+
+# Labelled codes, beside all that there are; fewer than all are drawn so many times.
+SIZES, DRAWS = (100, 1000), 5
+DRAW_SEED = 211
+# Principal components of codes, and of products of logits.
+COMPONENTS = 512
+CODE, TASK_OUTPUT = "code", "task_output"
+Features = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterTasks:
+    """What was predicted of attributes outside the task.
+
+    Attributes:
+        names: K attributes.
+        truth: {0, 1} [N, K], of the images that utility is measured on.
+        predicted: "SOURCE/LABELS" -> bool [draws, N, K], by source (CODE, TASK_OUTPUT) and number
+            of labelled codes, the fewest first.
+    """
+
+    names: tuple[str, ...]
+    truth: np.ndarray
+    predicted: Mapping[str, np.ndarray]
+
+    @property
+    def kept(self) -> dict[str, np.ndarray]:
+        """What an audit with this one for a reference needs: "LABELS/NAME" -> bool [draws, N]."""
+        return {
+            f"{key.partition('/')[2]}/{name}": predicted[:, :, column]
+            for key, predicted in self.predicted.items()
+            if key.startswith(f"{CODE}/")
+            for column, name in enumerate(self.names)
+        }
+
+
+def learn(
+    settings: AuditSettings,
+    images: ImageSet,
+    rows: Rows,
+    evidence: Evidence,
+    codes: np.ndarray,
+    utility_codes: np.ndarray,
+    utility_logits: np.ndarray | None,
+) -> LaterTasks | None:
+    """Learns the attributes outside the task; None where there are none.
+
+    Args:
+        settings: seed, codes of each photo.
+        images: the data set.
+        rows: who is who.
+        evidence: what is known of the noise in codes, and the task output for public codes.
+        codes: float32 [n, ...], single codes of `rows.attacker`, then of `rows.held_out`.
+        utility_codes: float32 [N, ...] of `rows.utility`.
+        utility_logits: float32 [N, A], the task output for them; None without a task head.
+    """
+    names = images.other_attribute_names
+    if not names:
+        return None
+    public = np.concatenate([rows.attacker, rows.held_out])
+    labels, truth = (images.other_attributes[part] for part in (public, rows.utility))
+    outputs, count = evidence.task_outputs, len(rows.attacker)
+    noise = single_noise(evidence.noise, settings.codes_per_photo)
+    scale = noise_views.seen_codes(evidence.pairs, noise)
+    see = code_view(scale, codes, codes if noise is None else noise.public_means[:count])
+    given = {CODE: tuple({"code": see(each)} for each in (codes, utility_codes))}
+    if outputs is not None and utility_logits is not None:
+        logits = np.concatenate([outputs.public[:count], outputs.held_out])
+        read = logit_view(logits)
+        given[TASK_OUTPUT] = tuple(read(each) for each in (logits, utility_logits))
+        # Whoever has the code can compute the task output.
+        given[CODE] = tuple(map(both, given[CODE], given[TASK_OUTPUT]))
+    predicted = {
+        f"{source}/{size}": learned_from(size, *features, labels, settings.seed)
+        for source, features in given.items()
+        for size in sizes_of(len(public))
+    }
+    return LaterTasks(names, truth, predicted)
+
+
+def sizes_of(count: int) -> list[int]:
+    """Numbers of labelled codes to learn from, of `count` that there are."""
+    return [size for size in SIZES if size < count] + [count]
+
+
+def learned_from(
+    size: int, known: Features, asked: Features, labels: np.ndarray, seed: int
+) -> np.ndarray:
+    """Predictions bool [draws, M, K] by what is learned from `size` of the labelled rows.
+
+    Args:
+        size: number of labelled rows; the draws are the same for every source.
+        known: kind -> features float [N, D] of labelled rows.
+        asked: kind -> features float [M, D] of the others.
+        labels: {0, 1} [N, K].
+        seed: draws rows.
+    """
+    rng = np.random.default_rng([seed, DRAW_SEED, size])
+    draws = []
+    for _ in range(1 if size == len(labels) else DRAWS):
+        drawn = rng.choice(len(labels), size, replace=False)
+        chosen = {kind: features[drawn] for kind, features in known.items()}
+        draws.append(few_labels.predict_best(chosen, labels[drawn], asked))
+    return np.stack(draws)
+
+
+def single_noise(noise: CodeNoise | None, codes_per_photo: int) -> CodeNoise | None:
+    """What is known of the noise in single codes, where attackers get the mean of several."""
+    if noise is None:
+        return None
+    return dataclasses.replace(
+        noise,
+        deviation=noise.deviation * np.float32(np.sqrt(codes_per_photo)),
+        remaining=noise.remaining / codes_per_photo,
+    )
+
+
+def code_view(
+    scale: Callable[[np.ndarray], np.ndarray], public: np.ndarray, clean: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """How codes are seen: scaled, then along principal directions, the largest of deviation 1.
+
+    Args:
+        scale: codes -> codes float32 of the same shape, values weighted by what they tell.
+        public: float32 [N, ...], the codes to learn from.
+        clean: float32 [n, ...], codes that directions are those of: mean codes where there are any.
+
+    Returns:
+        codes float32 [m, ...] -> float64 [m, C].
+    """
+    project = projected(flat(scale(clean)), COMPONENTS)
+    deviation = largest_deviation(project(flat(scale(public))))
+    return lambda codes: project(flat(scale(codes))) / deviation
+
+
+def logit_view(public: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """How task outputs are seen: as they are, and with their squares and products beside them.
+
+    `public` float32 [N, A]; the function gives float64 [m, ...] by kind for logits [m, A].
+    """
+    scale = standardisation(public)
+    project = projected(products(scale(public)), COMPONENTS)
+    deviation = largest_deviation(project(products(scale(public))))
+
+    def see(logits: np.ndarray) -> dict[str, np.ndarray]:
+        plain = scale(logits)
+        curved = [plain, project(products(plain)) / deviation]
+        return {"task_output": plain, "task_output_squared": np.concatenate(curved, axis=1)}
+
+    return see
+
+
+def both(code: Features, output: Features) -> dict[str, np.ndarray]:
+    """The kinds of features of whoever has a code: code, task output, one beside the other."""
+    beside = np.concatenate([code["code"], output["task_output"]], axis=1)
+    return {**code, **output, "beside": beside}
+
+
+def products(values: np.ndarray) -> np.ndarray:
+    """Squares and products of values float [N, A]; float [N, A (A + 1) / 2]."""
+    first, second = np.triu_indices(values.shape[1])
+    return values[:, first] * values[:, second]
+
+
+def flat(codes: np.ndarray) -> np.ndarray:
+    """Codes [n, ...] as rows [n, D]."""
+    return codes.reshape(len(codes), -1)
+
+
+def largest_deviation(features: np.ndarray) -> float:
+    """The largest deviation of features float64 [n, C]; 1 where all are constant."""
+    return float(features.std(axis=0).max()) or 1.0

@@ -1,0 +1,153 @@
+"""Later tasks: what is learned of attributes outside the task, from whose codes, beside what."""
+
+import types
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks.evidence import CodeNoise, PublicPairs, TaskOutputs
+from arl_tf.auditing.later_tasks import learning, section
+from arl_tf.config import conditions
+
+PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
+NAMES = ("Kept", "Shared")
+
+
+def world(seed=0, others=NAMES, logits=True, noise=None):
+    """Codes of which value 0 tells Kept, and value 1 Shared and the task's logit."""
+    rng = np.random.default_rng(seed)
+    codes = rng.normal(size=(PUBLIC + HELD_OUT + ASKED, VALUES)).astype(np.float32)
+    labels = (codes[:, :2] > 0).astype(np.uint8)
+    public, held_out, asked = np.split(codes, [PUBLIC, PUBLIC + HELD_OUT])
+    rows = np.split(np.arange(len(codes)), [PUBLIC, PUBLIC + HELD_OUT])
+    images = types.SimpleNamespace(other_attribute_names=others, other_attributes=labels)
+    # Attackers have the public images' mirror images, too: the mean of nothing here.
+    pairs = PublicPairs(np.concatenate([public, public]), None, held_out, None)
+    outputs = [np.repeat(part[:, 1:2], 2, axis=1) for part in (pairs.codes, held_out, asked)]
+    return types.SimpleNamespace(
+        settings=types.SimpleNamespace(codes_per_photo=1, seed=seed),
+        images=images,
+        rows=types.SimpleNamespace(attacker=rows[0], held_out=rows[1], utility=rows[2]),
+        evidence=types.SimpleNamespace(
+            pairs=pairs, noise=noise, task_outputs=TaskOutputs(*outputs) if logits else None
+        ),
+        codes=codes[: PUBLIC + HELD_OUT],
+        utility_codes=asked,
+        utility_logits=outputs[2] if logits else None,
+    )
+
+
+def learned(**facts):
+    return learning.learn(**vars(world(**facts)))
+
+
+def weights():
+    return np.random.default_rng(1).multinomial(ASKED, [1 / ASKED] * ASKED, 100).astype(float)
+
+
+def described(found, reference=None, protected=()):
+    return section.describe(found, reference or {}, protected, weights())
+
+
+@pytest.fixture(scope="module")
+def found():
+    return learned()
+
+
+def test_code_gains_what_the_task_output_does_not_tell_and_nothing_else(found):
+    sizes = described(found)["sizes"]
+    assert [(size["labels"], size["draws"]) for size in sizes] == [(100, 5), (300, 1)]
+    for size in sizes:
+        kept, shared = (size["attributes"][name] for name in NAMES)
+        assert kept["code"]["value"] > 0.8 and abs(kept["task_output"]["value"]) < 0.3
+        assert kept["gain"]["ci95"][0] > 0.5
+        assert shared["task_output"]["value"] > 0.9
+        assert abs(shared["gain"]["value"]) < 0.1
+    more = [size["mean"]["code"]["value"] for size in sizes]
+    assert more[1] >= more[0]
+
+
+def test_gain_is_the_difference_and_the_mean_that_of_the_attributes(found):
+    size = described(found)["sizes"][-1]
+    for figures in (size["mean"], *size["attributes"].values()):
+        difference = figures["code"]["value"] - figures["task_output"]["value"]
+        assert figures["gain"]["value"] == pytest.approx(difference)
+    mean = np.mean([each["code"]["value"] for each in size["attributes"].values()])
+    assert size["mean"]["code"]["value"] == pytest.approx(mean)
+
+
+def test_labels_of_the_images_that_are_asked_for_teach_nothing(found):
+    changed = world()
+    changed.images.other_attributes = changed.images.other_attributes.copy()
+    changed.images.other_attributes[changed.rows.utility] ^= 1
+    again = learning.learn(**vars(changed))
+    for key, predicted in found.predicted.items():
+        np.testing.assert_array_equal(again.predicted[key], predicted)
+
+
+def test_reference_s_predictions_stand_beside_where_they_are_of_the_same_images(found):
+    kept = found.kept
+    assert set(kept) == {f"{size}/{name}" for size in (100, 300) for name in NAMES}
+    for size in described(found, kept)["sizes"]:
+        assert size["mean"]["unprotected"] == size["mean"]["code"]
+    fewer = {name: predicted[:, :-1] for name, predicted in kept.items()}
+    for reference in (fewer, {}):
+        mean = described(found, reference)["sizes"][0]["mean"]
+        assert mean["unprotected"] == {"value": None, "ci95": None}
+
+
+def test_without_a_task_output_there_is_no_gain_and_nothing_is_said_of_protection():
+    of_code = described(learned(logits=False), protected=("Kept",))
+    assert of_code["sizes"][0]["mean"]["code"]["value"] > 0.5
+    assert of_code["sizes"][0]["mean"]["gain"]["value"] is None
+    assert of_code["protected"] is None
+
+
+def test_task_without_other_attributes_has_no_later_tasks():
+    assert learned(others=()) is None
+    assert described(None) is None
+
+
+def test_protected_attribute_is_told_where_its_gain_is_above_0_by_its_interval(found):
+    protected = described(found, protected=("Shared", "Kept"))["protected"]
+    told = {name: each["told"] for name, each in protected["attributes"].items()}
+    assert told == {"Shared": False, "Kept": True}
+    assert protected["largest_gain"]["attribute"] == "Kept"
+    assert described(found)["protected"] is None
+
+
+def test_gate_reads_the_largest_gain_by_its_high_end(found):
+    told = described(found, protected=("Kept",))
+    largest = told["protected"]["largest_gain"]
+    assert conditions.protected_gain({"codes": {"later_tasks": told}}) == largest
+    for bound, holds in ((largest["value"], False), (largest["ci95"][1] + 0.01, True)):
+        condition = conditions.parse_conditions(f"protected_gain<={bound}")
+        outcome = conditions.check_conditions(condition, {"protected_gain": largest})[0]
+        assert outcome.holds is holds
+    for codes in ({}, {"later_tasks": None}, {"later_tasks": described(found)}):
+        assert conditions.protected_gain({"codes": codes})["value"] is None
+
+
+def test_values_that_are_all_noise_teach_nothing_where_the_noise_is_known():
+    deviation = np.full(VALUES, 1e-3, np.float32)
+    deviation[0] = 100.0
+    noise = CodeNoise(deviation, world().evidence.pairs.codes * (deviation < 1))
+    size = described(learned(noise=noise))["sizes"][-1]["attributes"]
+    assert abs(size["Kept"]["code"]["value"]) < 0.35
+    assert size["Shared"]["code"]["value"] > 0.9
+
+
+def test_noise_of_single_codes_is_that_of_means_times_the_root_of_their_number():
+    noise = CodeNoise(np.ones(3, np.float32), np.zeros((2, 3), np.float32), 8, remaining=0.5)
+    single = learning.single_noise(noise, 4)
+    np.testing.assert_array_equal(single.deviation, [2, 2, 2])
+    # Of the means' variance 1, half: an eighth of 4.
+    assert single.remaining == 0.125
+    assert learning.single_noise(None, 4) is None
+
+
+def test_protected_attribute_that_the_data_have_not_outside_the_task_is_refused():
+    images = types.SimpleNamespace(other_attribute_names=NAMES)
+    section.check_protected(("Kept",), images)
+    with pytest.raises(ValueError, match=r"names Male; .* there are: Kept, Shared"):
+        section.check_protected(("Kept", "Male"), images)
