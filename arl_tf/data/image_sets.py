@@ -110,7 +110,6 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         ValueError: the source is missing, malformed, or has more bad images than --max_bad_images.
     """
     source = open_source(settings)
-    task_names(source.attribute_names, settings.task_attributes)
     ready = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
     rows, num_rows = ready.rows, len(source.names)
     bad_rows = np.setdiff1d(np.arange(num_rows), rows).tolist()
@@ -149,7 +148,7 @@ def open_source(settings: DataSettings) -> Source:
     """
     prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
     source = SOURCES[prefix](settings)
-    check_task(source.attribute_names, settings.task_attributes)
+    task_names(source.attribute_names, settings.task_attributes)
     return source
 
 
