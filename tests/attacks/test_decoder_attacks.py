@@ -198,9 +198,8 @@ def test_asking_again_averages_the_noise_out(pictures):
     assert again > once + 0.1
 
 
-@pytest.mark.parametrize("critic_weight", [pytest.param(0.0, marks=pytest.mark.slow), 0.01])
-def test_attention_decoder_inverts_a_code_that_tells_everything(pictures, critic_weight):
-    recipe = DecoderRecipe("words", family="attention", critic_weight=critic_weight)
+def test_attention_decoder_inverts_a_code_that_tells_everything(pictures):
+    recipe = DecoderRecipe("words", family="attention", critic_weight=0.01)
     result = attack(unit, pictures, recipe, width=8, steps=200, learning_rate=1e-2)
     found = measures.psnr(result.reconstructions, unit(pictures[2])).mean()
     assert found > mean_image_psnr(pictures) + 6

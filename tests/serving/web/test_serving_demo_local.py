@@ -251,7 +251,6 @@ def test_warning_stands_beside_the_users_own_photo_and_not_the_drawn_face(page):
     assert "128 drawn faces, no photographs" in page.find_element("id", "trained").text
 
 
-@pytest.mark.slow
 def test_noise_of_the_encoder_is_drawn_in_the_browser(browser, tmp_path):
     encoder, folder = export_tiny(tmp_path / "export", architectures.CodeBounds(noise=NOISE))
     with serving(folder / "saved_model") as running:
