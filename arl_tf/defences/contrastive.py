@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from arl_tf.defences.definition import Defence, Number, Step
+from arl_tf.defences.distances import squared_distances
 
 # No probability is below it: a batch without any neighbour of the kind has no finite logarithm.
 LEAST = 1e-6
@@ -20,11 +21,8 @@ def neighbours(codes: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 [B, B], rows of sum 1, 0 on the diagonal.
     """
-    flat = tf.reshape(codes, (tf.shape(codes)[0], -1))
-    flat -= tf.reduce_mean(flat, axis=0)
-    squares = tf.reduce_sum(tf.square(flat), axis=1)
-    squared = squares[:, None] + squares[None] - 2 * tf.matmul(flat, flat, transpose_b=True)
-    itself = tf.eye(tf.shape(flat)[0])
+    squared = squared_distances(codes)
+    itself = tf.eye(tf.shape(squared)[0])
     others = tf.boolean_mask(squared, itself == 0)
     scaled = squared / (tf.math.reduce_std(others) + LEAST)
     return tf.nn.softmax(-scaled - 1e9 * itself, axis=1)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from arl_tf.defences.definition import Defence, Number, Step
+from arl_tf.defences.distances import squared_distances
 
 # Added to squared distances: the root has no gradient at 0.
 LEAST_SQUARE = 1e-8
@@ -10,11 +11,7 @@ LEAST_SQUARE = 1e-8
 
 def distances(rows: tf.Tensor) -> tf.Tensor:
     """Euclidean distances of the rows of float32 [B, ...]; float32 [B, B], 0 on the diagonal."""
-    flat = tf.reshape(rows, (tf.shape(rows)[0], -1))
-    # Centred, or the difference of large squares would lose its digits.
-    flat -= tf.reduce_mean(flat, axis=0)
-    squares = tf.reduce_sum(tf.square(flat), axis=1)
-    squared = squares[:, None] + squares[None] - 2 * tf.matmul(flat, flat, transpose_b=True)
+    squared = squared_distances(rows)
     apart = squared > LEAST_SQUARE
     return tf.where(apart, tf.sqrt(tf.where(apart, squared, 1.0)), 0.0)
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 import keras
 from keras import layers
 
-from arl_tf.models.code_layers import NoisyCode, QuantisedCode
+from arl_tf.models.code_layers import DrawnNoise, QuantisedCode
 
 FLOAT32 = "float32"
 # What bounds a code must be exact: rounding would add to its noise, or miss its levels.
-EXACT = (NoisyCode, QuantisedCode)
+EXACT = (DrawnNoise, QuantisedCode)
 
 
 def with_precision(model: keras.Model, policy: str) -> keras.Model:

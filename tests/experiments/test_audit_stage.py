@@ -13,7 +13,7 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.data.faces import generation
-from arl_tf.experiments import audited_encoders, experiment, references, run_directory
+from arl_tf.experiments import audited_encoders, audits, experiment, references, run_directory
 from arl_tf.experiments.experiment import Experiment
 
 SMALL = (
@@ -153,6 +153,17 @@ def test_external_codes_are_not_audited_into_a_trained_run(smoke_copy, tmp_path)
     assert refused.returncode == 2
     assert "another --workdir" in refused.stderr
     assert read_report(smoke_copy) == before
+
+
+def test_a_quick_audit_attacks_some_people_with_a_sixth_of_the_steps_and_keeps_them_apart():
+    quick, standard = (
+        audits.audit_settings(Config(audit=level, attacker_steps=600))
+        for level in ("quick", "standard")
+    )
+    assert (quick.target_images, quick.attacker.steps) == (200, 100)
+    assert (standard.target_images, standard.attacker.steps) == (0, 600)
+    # What is stored of one level's decoders is not taken for the other's.
+    assert quick.attack_identity != standard.attack_identity
 
 
 def subject_of(shape):

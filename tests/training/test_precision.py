@@ -14,6 +14,7 @@ from test_learner import (
     build_players,
 )
 
+from arl_tf.defences.noise import LaplaceCode
 from arl_tf.models import code_layers, losses, precision
 from arl_tf.training import callbacks, loss_scaling
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
@@ -146,12 +147,11 @@ def test_weights_and_outputs_are_float32_and_the_copy_in_float32_has_the_same_we
     assert precision.in_float32(player) is player
 
 
-def test_what_bounds_a_code_stays_exact():
+@pytest.mark.parametrize("noise", [code_layers.NoisyCode, LaplaceCode])
+def test_what_bounds_a_code_stays_exact(noise):
     image = keras.Input((SIZE, SIZE, 3))
     values = layers.Conv2D(4, 1)(image)
-    bounded = code_layers.QuantisedCode(4, name="levels")(
-        code_layers.NoisyCode(0.5, name="noise")(values)
-    )
+    bounded = code_layers.QuantisedCode(4, name="levels")(noise(0.5, name="noise")(values))
     mixed = precision.with_precision(keras.Model(image, bounded), "mixed_float16")
     assert {mixed.get_layer(n).compute_dtype for n in ("levels", "noise")} == {"float32"}
     levels = np.unique(mixed(np.random.default_rng(0).random((2, SIZE, SIZE, 3), np.float32)))

@@ -5,12 +5,11 @@ again as a whole, so no photo is left out or stands twice.
 """
 
 import dataclasses
-import functools
 import json
 import pathlib
 
 from arl_tf.data import code_records
-from arl_tf.data.image_sets import preprocess
+from arl_tf.data.image_sets import preprocessing
 from arl_tf.data.pictures import reader
 from arl_tf.experiments.encoding.encoders import BulkEncoder
 from arl_tf.experiments.encoding.sources import Shard, photos_of
@@ -62,8 +61,8 @@ def encode_shard(encoder: BulkEncoder, shard: Shard, number: int, target: Target
     names: list[str] = []
     writer = code_records.WRITERS[target.file_format](target.codes(number))
     refused: dict[int, str] = {}
-    prepare = functools.partial(preprocess, image_size=encoder.image_size)
-    for chunk in reader.read_pictures(numbered(shard, names), prepare):
+    # The function of all shards, or each would have a graph of its own.
+    for chunk in reader.read_pictures(numbered(shard, names), preprocessing(encoder.image_size)):
         refused.update(chunk.refused)
         if len(chunk.rows):
             codes = encoder.encode(chunk.images)
