@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data import preprocessing
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.metrics.decisions import Decisions, undecided
@@ -60,6 +61,7 @@ def export_models(
     trained_on: Mapping[str, Any] | None = None,
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
     decisions: Decisions | None = None,
+    fit: str = preprocessing.CROP,
 ) -> ExportResult:
     """Writes the next version of both models.
 
@@ -77,6 +79,7 @@ def export_models(
         trained_on: of `manifest.training_data`, for the manifest; None where it is not known.
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
         decisions: thresholds and temperature of the task head; None: 0 and 1.
+        fit: how pictures become square, as --fit of the training.
 
     Raises:
         ValueError: the models, names, samples or facts don't fit together; nothing was written.
@@ -99,10 +102,11 @@ def export_models(
             built,
             folders,
             decisions,
+            fit,
         )
         figures = tflite.write_files(encoder, task_head, proof, built, precisions)
         content = {
-            **manifest.describe_models(version, attribute_names, image_size, encoder),
+            **manifest.describe_models(version, attribute_names, image_size, encoder, fit),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "decisions": decisions.as_json(attribute_names),
             "gate": gate,
@@ -175,11 +179,12 @@ def build_saved_models(
     built: pathlib.Path,
     folders: Mapping[str, pathlib.Path],
     decisions: Decisions,
+    fit: str,
 ) -> dict[str, float]:
     """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
-    saved_models.save_encoder(encoder, image_size, encoder_dir)
+    saved_models.save_encoder(encoder, image_size, encoder_dir, fit)
     saved_models.save_task_head(
         task_head,
         encoder.output_shape[1:],

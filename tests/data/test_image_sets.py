@@ -15,7 +15,7 @@ from absl import logging
 from PIL import Image
 
 from arl_tf.config.settings import Config
-from arl_tf.data import celeba_folder, image_sets
+from arl_tf.data import celeba_folder, image_sets, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk
 from arl_tf.data.pictures import decoding
@@ -52,7 +52,7 @@ def png_of_16_bits(pixels: np.ndarray) -> bytes:
 def seen(image_bytes: bytes, size: int = SIZE) -> np.ndarray:
     image = decoding.decode_image(tf.constant(image_bytes))
     assert image.dtype == tf.uint8
-    result = image_sets.preprocess(image, size).numpy()
+    result = preprocessing.preprocess(image, size).numpy()
     assert (result.shape, result.dtype) == ((size, size, 3), np.uint8)
     return result.astype(int)
 

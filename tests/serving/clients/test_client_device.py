@@ -10,7 +10,7 @@ from keras import layers
 from PIL import Image
 from tiny_models import proof
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.pictures import decoding
 from arl_tf.exporting import tflite
@@ -54,7 +54,7 @@ def face(size=96):
 @pytest.mark.parametrize("image_size", [16, 64])
 def test_crop_and_resize_are_trainings_but_for_ties(height_width, image_size):
     pixels = noise(*height_width, 3)
-    expected = image_sets.preprocess(tf.constant(pixels), image_size).numpy().astype(int)
+    expected = preprocessing.preprocess(tf.constant(pixels), image_size).numpy().astype(int)
     found = device.prepare(Image.fromarray(pixels), image_size)
     assert found.dtype == np.uint8
     difference = np.abs(found - expected)
@@ -83,7 +83,7 @@ def test_photos_are_prepared_as_in_training_but_for_ties(tmp_path, mode, subsamp
     path = tmp_path / "photo.jpg"
     path.write_bytes(as_bytes(mode, "JPEG", subsampling=subsampling))
     decoded = decoding.decode_image(tf.constant(path.read_bytes()))
-    expected = image_sets.preprocess(decoded, 32).numpy().astype(int)
+    expected = preprocessing.preprocess(decoded, 32).numpy().astype(int)
     difference = np.abs(device.load_image(path, 32) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1 / 300
