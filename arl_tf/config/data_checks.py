@@ -17,6 +17,8 @@ PLACES = {
 DATASETS = ("faces", *PLACES)
 # Data sets that labels are read from as --task_kind says, and that are not known to be of faces.
 OWN = ("folder", "numpy")
+# Stages that rank encoders by face similarity.
+RANKED_BY_FACES = ("sweep", "study")
 # What begins the names of measures that identity networks make.
 OF_IDENTITY = ("face_similarity", "reid_")
 
@@ -80,10 +82,18 @@ def check_labels(config: Any) -> None:
 
 
 def check_identity(config: Any) -> None:
-    """Refuses conditions on identity measures that are off."""
+    """Refuses conditions and rankings by identity measures that are off."""
     auto_off = config.identity_measures == "auto" and config.dataset in OWN and not config.codes
     if config.identity_measures != "off" and not auto_off:
         return
+    for stage in RANKED_BY_FACES:
+        if stage in config.stages.split(","):
+            raise ValueError(
+                f"--stages={stage} compares encoders by the leakage of face similarity, which is"
+                f" off (--identity_measures={config.identity_measures},"
+                f" --dataset={config.dataset}); run encoders one by one, or, for photographs of"
+                " faces, use --identity_measures=on."
+            )
     for flag in ("require", "target"):
         try:
             conditions = parse_conditions(getattr(config, flag))

@@ -268,7 +268,8 @@ def test_a_builder_with_a_class_label_gives_classes_and_no_faces(tmp_path):
         config = Config(dataset="tfds:cifar10", data_dir=str(tmp_path / "tfds"), image_size=SIZE)
         images = image_sets.load_images(config, tmp_path / "cache")
     assert images.task_kind == task_kinds.SINGLE_LABEL and not images.has_faces
-    assert images.attribute_names[:2] == ("airplane", "automobile")
+    # Without its files the builder knows its classes by number.
+    assert images.attribute_names == tuple("0123456789")
     np.testing.assert_array_equal(images.attributes.sum(axis=1), 1)
     assert images.attributes.shape[1] == 10 and not images.identities_known
 
