@@ -1,11 +1,11 @@
 """The device's side: photos to codes with TFLite, without TensorFlow; no picture goes anywhere.
 
 Needs numpy, pillow and ai_edge_litert. Photos are decoded and set upright as the exported encoder
-does it (serving/pictures); `prepare` repeats the rest with pillow: a square (the largest centred one, or
-the whole photo on black, as the manifest says), an antialiased bilinear resize in float32, rounding
-to whole numbers. Measured on the same
-pixels, at most one value in 300 differs, and by 1: a tie that rounds the other way. Pillow's own
-8-bit resize, which rounds twice, is off by up to 87 in sharp noise, hence float32.
+does it (serving/pictures); `prepare` repeats the rest with pillow: a square (the largest in the
+centre, or the whole photo on black, as the manifest says), an antialiased bilinear resize in
+float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300 differs,
+and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice, is off by
+up to 87 in sharp noise, hence float32.
 """
 
 import hashlib

@@ -52,8 +52,9 @@ class PageFacts:
         Returns:
             For JSON: encoder (url, version, gpu, bytes) and litert (the packages' address), None
             where the page can't encode, then why_server says why; fit (how photos become square);
-            image_size, trained_on, noise, code (shape, bytes), None where they are not known; attacked (what there are attackers
-            for), unprotected_in_browser; findings (see `attackers.read_findings`);
+            image_size, trained_on, noise, code (shape, bytes), None where they are not known;
+            attacked (what there are attackers for), unprotected_in_browser; findings (see
+            `attackers.read_findings`);
             why_no_attackers, where there are some that do not count, else None; commands that make
             attackers.
         """

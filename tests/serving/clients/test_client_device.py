@@ -51,11 +51,11 @@ def face(size=96):
 
 
 @pytest.mark.parametrize("height_width", [(218, 178), (177, 218), (33, 40), (16, 16), (9, 90)])
-@pytest.mark.parametrize("image_size", [16, 64])
-def test_crop_and_resize_are_trainings_but_for_ties(height_width, image_size):
+@pytest.mark.parametrize(("image_size", "fit"), [(16, "crop"), (64, "crop"), (64, "pad")])
+def test_square_and_resize_are_trainings_but_for_ties(height_width, image_size, fit):
     pixels = noise(*height_width, 3)
-    expected = preprocessing.preprocess(tf.constant(pixels), image_size).numpy().astype(int)
-    found = device.prepare(Image.fromarray(pixels), image_size)
+    expected = preprocessing.preprocess(tf.constant(pixels), image_size, fit).numpy().astype(int)
+    found = device.prepare(Image.fromarray(pixels), image_size, fit)
     assert found.dtype == np.uint8
     difference = np.abs(found - expected)
     assert difference.max() <= 1

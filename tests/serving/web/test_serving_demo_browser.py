@@ -223,11 +223,12 @@ def test_file_that_is_no_picture_is_told_and_the_page_goes_on(page, tmp_path, ph
     settle(page, "Shown: holiday.jpg")
 
 
-def test_page_sees_the_pixels_of_training(page):
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_page_sees_the_pixels_of_training(page, fit):
     wrong = {}
     for name, (content, pixels, most) in picture_files.GOOD.items():
-        expected = preprocessing.preprocess(tf.constant(pixels), 16).numpy()
-        found = demo_browser.prepared(page, content, 16)
+        expected = preprocessing.preprocess(tf.constant(pixels), 16, fit).numpy()
+        found = demo_browser.prepared(page, content, 16, fit)
         difference = np.abs(found.astype(int) - expected).max()
         if difference > max(1, most):
             wrong[name] = difference

@@ -157,10 +157,11 @@ def test_start_asks_no_other_host_and_sends_no_picture(browser, page, server):
     ("height", "width", "size"),
     [(90, 120, 16), (121, 77, 32), (7, 9, 16), (16, 16, 16), (600, 8, 4)],
 )
-def test_page_prepares_pictures_as_training_does(page, height, width, size):
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_page_prepares_pictures_as_training_does(page, height, width, size, fit):
     pixels = picture(height, width)
-    expected = preprocessing.preprocess(tf.constant(pixels), size).numpy()
-    found = prepared(page, file_of(pixels), size)
+    expected = preprocessing.preprocess(tf.constant(pixels), size, fit).numpy()
+    found = prepared(page, file_of(pixels), size, fit)
     difference = np.abs(found.astype(int) - expected)
     # A tie may round the other way.
     assert difference.max() <= 1
