@@ -64,8 +64,22 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def exported(models, tmp_path_factory):
-    return run_export(models, tmp_path_factory.mktemp("run") / "export")
+def differences():
+    """How far the SavedModels of `exported` are from Keras, by comparison."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def exported(models, differences, tmp_path_factory):
+    build_saved_models = build.build_saved_models
+
+    def recording(*arguments):
+        differences.update(build_saved_models(*arguments))
+        return differences
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_saved_models", recording)
+        return run_export(models, tmp_path_factory.mktemp("run") / "export")
 
 
 @pytest.fixture(scope="module")
@@ -84,41 +98,23 @@ def fast_tflite(monkeypatch):
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
 
 
-@pytest.fixture(scope="module")
-def spared_export(models, tmp_path_factory):
-    """An export without the conversions, and how far its SavedModels are from Keras."""
-    folder = tmp_path_factory.mktemp("spared") / "export"
-    errors, build_saved_models = {}, build.build_saved_models
-
-    def recording(*arguments):
-        errors.update(build_saved_models(*arguments))
-        return errors
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
-        patch.setattr(build, "build_saved_models", recording)
-        run_export(models, folder)
-    return folder, errors
-
-
 @pytest.fixture
-def fast_export(spared_export, monkeypatch, fast_tflite):
+def fast_export(exported, differences, monkeypatch, fast_tflite):
     """Spares a test that is about publishing the SavedModels, too: they are copied."""
-    folder, errors = spared_export
 
     def copying(*arguments):
         built, folders = arguments[5:7]
-        for name, destination in folders.items():
-            shutil.copytree(folder / "saved_model" / name / "1", built / destination)
-        return errors
+        shutil.copytree(exported.encoder_dir, built / folders["encoder"])
+        shutil.copytree(exported.task_head_dir, built / folders["task_head"])
+        return differences
 
     monkeypatch.setattr(build, "build_saved_models", copying)
 
 
 @pytest.fixture
-def earlier(spared_export, tmp_path, fast_tflite):
+def earlier(exported, tmp_path, fast_tflite):
     """A folder that holds an export, version 1."""
-    return shutil.copytree(spared_export[0], tmp_path / "export")
+    return shutil.copytree(exported.manifest_path.parent, tmp_path / "export")
 
 
 def test_paths_follow_tf_servings_layout(exported):
