@@ -151,7 +151,7 @@ def assumptions(found: Measurements) -> list[str]:
     """What the figures rest on, in sentences."""
     said = [
         f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
-        " photo of the people under attack.",
+        f" photo of the {'people' if found.images.has_faces else 'groups'} under attack.",
         codes_seen(found.settings.codes_per_photo),
         who_judges(found),
     ]

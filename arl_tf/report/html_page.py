@@ -24,7 +24,6 @@ from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     PERSON_BITS,
-    YARDSTICK_NAMES,
     always_same,
     attack_notes,
     attack_words,
@@ -46,6 +45,7 @@ from arl_tf.report.wording import (
     training_gaps,
     who,
     worst_by_headline,
+    yardstick_names,
 )
 
 SHOWN, PER_PAGE = 96, 12
@@ -145,7 +145,7 @@ def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     measured = content.get("yardsticks", {})
     return [
         (words, measured[name])
-        for name, words in YARDSTICK_NAMES.items()
+        for name, words in yardstick_names(content).items()
         if name in measured and measured[name][headline(content)]["value"] is not None
     ]
 

@@ -17,6 +17,7 @@ from arl_tf.report.wording import (
     PERSON_BITS,
     YARDSTICK_NAMES,
     format_estimate,
+    has_faces,
     headline,
     headline_words,
     percent,
@@ -67,7 +68,8 @@ def similarity_scale(content: Mapping[str, Any]) -> str:
     From the mean image down to two photos of one person; a blurred copy comes last.
     """
     kind, words = headline(content), headline_words(content)
-    similarity = {scale.STEPS[name]: found for name, found in scale.steps(content, kind).items()}
+    names = scale.step_names(content)
+    similarity = {names[name]: found for name, found in scale.steps(content, kind).items()}
     similarity[YARDSTICK_NAMES["blurred_copy"]] = yardstick(content, "blurred_copy", kind)
     known = [(name, found) for name, found in similarity.items() if found["value"] is not None]
     finding = next(row for row, (name, _) in enumerate(known) if name == scale.STEPS["code"])
@@ -92,7 +94,7 @@ def bits_scale(content: Mapping[str, Any]) -> str:
         "this code as it is used": codes["rate_bits"],
         "the task output": codes["task_output_bits"],
         "its yes/no decisions": codes["task_decision_bits"],
-        "one person among all people": float(PERSON_BITS),
+        "one person among all people": float(PERSON_BITS) if has_faces(content) else 0.0,
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))

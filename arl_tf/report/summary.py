@@ -11,13 +11,13 @@ from typing import Any
 from arl_tf.report import candidates, identity_words
 from arl_tf.report.wording import (
     MISSING,
-    YARDSTICK_NAMES,
     has_faces,
     headline,
     headline_words,
     is_photographs,
     who,
     yardstick,
+    yardstick_names,
 )
 
 Estimate = Mapping[str, Any]
@@ -87,7 +87,8 @@ def picture_row(content: Mapping[str, Any]) -> Row:
     """A picture of the face, or of what was photographed."""
     kind = headline(content)
     known = {
-        words: yardstick(content, name, kind)["value"] for name, words in YARDSTICK_NAMES.items()
+        words: yardstick(content, name, kind)["value"]
+        for name, words in yardstick_names(content).items()
     }
     said = [f"{words}: {value:.2f}" for words, value in known.items() if value is not None]
     return Row(

@@ -11,7 +11,6 @@ from arl_tf.report.identity_words import finding_words
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     MISSING,
-    YARDSTICK_NAMES,
     attack_words,
     found_photo,
     has_faces,
@@ -23,6 +22,7 @@ from arl_tf.report.wording import (
     share,
     worst_by_headline,
     yardstick,
+    yardstick_names,
 )
 
 # By the upper end of the leakage's interval: the true leakage may be as high as that. The first is
@@ -71,7 +71,8 @@ def picture_words(content: Mapping[str, Any]) -> str:
     """What the worst attacker shows of the face, beside the yardsticks."""
     worst, kind = worst_by_headline(content), headline(content)
     known = {
-        words: yardstick(content, name, kind)["value"] for name, words in YARDSTICK_NAMES.items()
+        words: yardstick(content, name, kind)["value"]
+        for name, words in yardstick_names(content).items()
     }
     beside = ", ".join(
         f"{words}: {value:.2f}" for words, value in known.items() if value is not None

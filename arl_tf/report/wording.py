@@ -126,6 +126,12 @@ def who(content: Mapping[str, Any], *, several: bool = False) -> str:
     }[has_faces(content), several]
 
 
+def yardstick_names(content: Mapping[str, Any]) -> dict[str, str]:
+    """Yardstick -> words; without faces the two photos are of one group, or of two."""
+    of_groups = {"same_person": "two photos of one group", "two_strangers": "photos of two groups"}
+    return {**YARDSTICK_NAMES, **({} if has_faces(content) else of_groups)}
+
+
 def is_from_output(attack: str) -> bool:
     """Whether an attack was on the task output, which whoever has the code can compute."""
     return attack.startswith(FLOOR_PREFIX)
