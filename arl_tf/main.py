@@ -19,7 +19,7 @@ os.environ["MPLBACKEND"] = "agg"
 
 from absl import app, flags, logging
 
-from arl_tf.config import flagfiles, usage
+from arl_tf.config import choices, flag_definitions, flagfiles, inheritance, usage
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.doctor import doctor
@@ -35,8 +35,8 @@ def main(argv: list[str]) -> None:
         refuse(usage.stray_argument(argv[1]))
     show_only_our_notes()
     try:
-        given = settings.given_flags(flags.FLAGS)
-        settings.check_given(given)
+        given = flag_definitions.given_flags(flags.FLAGS)
+        flag_definitions.check_given(given)
         run = run_directory.RunDirectory(
             pathlib.Path(given.get("workdir", settings.Config.workdir))
         )
@@ -121,7 +121,7 @@ def inherited_settings(run: run_directory.RunDirectory, given: dict) -> dict:
     stages = given.get("stages", settings.Config.stages)
     if given.get("overwrite", False) and "train" in stages:
         return {}
-    return settings.inherited(
+    return inheritance.inherited(
         run_directory.recorded_settings(run), run_directory.finished_stages(run), given
     )
 
@@ -133,7 +133,7 @@ def recorded_codes_settings(given: dict) -> dict:
     from arl_tf.auditing.encoders import external
 
     side = external.codes_image_size(pathlib.Path(given["codes"]))
-    return {**settings.FOR_RECORDED_CODES, **({"image_size": side} if side else {})}
+    return {**choices.FOR_RECORDED_CODES, **({"image_size": side} if side else {})}
 
 
 def console() -> None:
@@ -142,7 +142,7 @@ def console() -> None:
         # A terminal or log that can't show a sign is no reason to lose a run.
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")
-    settings.define_flags(flags.FLAGS)
+    flag_definitions.define_flags(flags.FLAGS)
     flags.FLAGS.set_default("verbosity", logging.INFO)
     without = " without --overwrite" if "--overwrite" in sys.argv else ""
     with interruption.in_one_line("arl_tf", f"the same command{without} goes on from here."):

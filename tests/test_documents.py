@@ -12,7 +12,7 @@ import pytest
 from absl import flags
 from documents import ROOT, anchors, blocks, documents, links, module_commands
 
-from arl_tf.config import settings
+from arl_tf.config import flag_definitions, inheritance, settings
 
 LONGEST_LINE = 100
 SOURCES = (ROOT, ROOT / "arl_tf")
@@ -123,14 +123,14 @@ def parse_main(arguments, recorded):
         recorded: run directory -> settings of the document's earlier commands; updated.
     """
     values = flags.FlagValues()
-    settings.define_flags(values)
+    flag_definitions.define_flags(values)
     shown = [argument for argument in arguments if argument not in ("--help", "--helpfull")]
     if values(["main", *shown]) != ["main"]:
         raise ValueError("an argument is no flag")
-    given = settings.given_flags(values)
-    settings.check_given(given)
+    given = flag_definitions.given_flags(values)
+    flag_definitions.check_given(given)
     workdir = given.get("workdir", "")
-    inherited = settings.inherited(recorded.get(workdir, {}), {}, given)
+    inherited = inheritance.inherited(recorded.get(workdir, {}), {}, given)
     recorded[workdir] = settings.as_dict(settings.from_mapping({**inherited, **given}))
 
 

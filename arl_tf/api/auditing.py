@@ -20,7 +20,8 @@ from arl_tf.auditing.audit import AuditReport
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditContext, AuditSettings, steps_at
-from arl_tf.config.settings import AUDIT_LEVELS, Config
+from arl_tf.config.choices import AUDIT_LEVELS
+from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 from arl_tf.models.architectures import check_decodable

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from arl_tf.config import settings
+from arl_tf.config import inheritance, settings
 from arl_tf.config.path_values import clean_path
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
@@ -75,7 +75,7 @@ def run_stage(workdir: str | pathlib.Path, stage: str, flags: dict[str, Any]) ->
 
     run = run_at(workdir)
     given = {**flags, "stages": stage, "workdir": str(run.root)}
-    inherited = settings.inherited(
+    inherited = inheritance.inherited(
         run_directory.recorded_settings(run), run_directory.finished_stages(run), given
     )
     stages.run_stages(settings.from_mapping({**inherited, **given}), run)

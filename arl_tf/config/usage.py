@@ -12,7 +12,9 @@ from typing import Any
 
 from absl import flags
 
-from arl_tf.config.settings import STAGES, Config, flag_help
+from arl_tf.config.choices import STAGES
+from arl_tf.config.flag_definitions import flag_help
+from arl_tf.config.settings import Config
 
 # In the order of the work.
 TOPICS = {

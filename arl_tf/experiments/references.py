@@ -12,8 +12,9 @@ from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder, as_recorded
 from arl_tf.auditing.sealed_images import audited_rows
 from arl_tf.auditing.settings import target_images_at
+from arl_tf.config.choices import CUTS
 from arl_tf.config.scopes import marked, reference_values, unprotected_values
-from arl_tf.config.settings import CUTS, Config
+from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.experiments import run_directory, train_stage
 from arl_tf.experiments.audited_encoders import trained_subject

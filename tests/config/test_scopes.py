@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from arl_tf.config import scopes
-from arl_tf.config.settings import Config, option
+from arl_tf.config.option import option
+from arl_tf.config.settings import Config
 from arl_tf.experiments import audits
 
 

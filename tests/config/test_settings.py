@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from absl import flags
 
+from arl_tf.config import checks, flag_definitions, inheritance
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
@@ -15,7 +16,7 @@ FIELDS = dataclasses.fields(Config)
 
 def parsed(*arguments: str) -> flags.FlagValues:
     values = flags.FlagValues()
-    settings.define_flags(values)
+    flag_definitions.define_flags(values)
     values(["program", *arguments])
     return values
 
@@ -85,7 +86,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"dataset": "tfds:"}, ["--dataset", "tfds:", "tfds:NAME"]),
         ({"dataset": "celeba"}, ["--dataset=celeba", "--data_dir=DIR", "got none"]),
         ({"data_dir": "photos"}, ["--data_dir", "photos", "add --dataset=celeba"]),
-        ({"seed": settings.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
+        ({"seed": checks.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
         ({"image_size": 100}, ["--image_size", "100", "try 96"]),
         ({"image_size": 33}, ["--image_size", "33", "try 32"]),
         (
@@ -136,7 +137,7 @@ def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values,
     [
         {"private_fraction": 0.053, "public_fraction": 0.937},
         {"private_fraction": 0.98, "public_fraction": 0.98, "public_images": 100},
-        {"dataset": "tfds:celeb_a", "seed": settings.RESERVED_FACES_SEED},
+        {"dataset": "tfds:celeb_a", "seed": checks.RESERVED_FACES_SEED},
         {"dataset": "celeba", "data_dir": "photos", "private_images": 160_000},
         {"defence": "none", "epochs": 0, "lambda_pixel": 0.0, "lambda_perceptual": 0.0},
         {"defence": "pixel", "lambda_perceptual": 0.0},
@@ -178,7 +179,7 @@ def test_a_stage_depends_on_the_groups_before_it_and_never_on_the_run():
     assert {groups[name] for name in export - train} == {"export"} and train < export
     sweep = set(config.stage_settings("sweep"))
     assert {groups[name] for name in sweep - audit} == {"sweep"} and audit < sweep
-    assert set(settings.inheritable_names()) == audit | export | sweep | set(
+    assert set(inheritance.inheritable_names()) == audit | export | sweep | set(
         marked(Config, "compared", value=False)
     )
     assert config.stage_settings("train")["image_size"] == config.image_size
@@ -190,25 +191,25 @@ def recorded(**changes):
 
 def test_audit_takes_over_what_earlier_stages_used_but_not_whom_another_audit_chose():
     of_training = recorded(stages="train", attackers="linear", attacker_steps=9, epochs=7)
-    found = settings.inherited(of_training, {}, {"stages": "audit"})
+    found = inheritance.inherited(of_training, {}, {"stages": "audit"})
     assert (found["attackers"], found["attacker_steps"], found["epochs"]) == ("linear", 9, 7)
     look = recorded(
         stages="audit", audit_split="validation", attackers="linear", channel_noise=2.0, epochs=7
     )
-    found = settings.inherited(look, {}, {"stages": "audit"})
+    found = inheritance.inherited(look, {}, {"stages": "audit"})
     assert not set(marked(Config, "one_audit")) & set(found)
     assert found["epochs"] == 7
     # One that was killed goes on as it was begun.
-    again = settings.inherited(look, {}, {"stages": "audit", "audit_split": "validation"})
+    again = inheritance.inherited(look, {}, {"stages": "audit", "audit_split": "validation"})
     assert again["attackers"] == "linear"
 
 
 def test_finished_audit_is_asked_for_again_with_its_own_settings():
     of_test = Config(attackers="retrieval", attacker_steps=9).stage_settings("audit")
     look = recorded(stages="audit", audit_split="validation", attackers="linear", epochs=7)
-    found = settings.inherited(look, {"audit_test": of_test}, {"stages": "audit"})
+    found = inheritance.inherited(look, {"audit_test": of_test}, {"stages": "audit"})
     assert (found["attackers"], found["attacker_steps"]) == ("retrieval", 9)
-    several = settings.inherited(
+    several = inheritance.inherited(
         look, {"audit_test": of_test}, {"stages": "audit", "codes_per_photo": 4}
     )
     assert "attackers" not in several
@@ -218,8 +219,8 @@ def test_finished_audit_is_asked_for_again_with_its_own_settings():
 def test_what_is_to_be_varied_needs_the_stage_that_varies_it(name):
     value = {"sweep": "code_noise=1|2", "study": "tasks"}[name]
     with pytest.raises(ValueError, match=f"--{name}=.* needs --stages={name}, got --stages=train"):
-        settings.check_given({name: value, "stages": "train"})
-    settings.check_given({name: value, "stages": name})
+        flag_definitions.check_given({name: value, "stages": "train"})
+    flag_definitions.check_given({name: value, "stages": name})
 
 
 def test_a_config_survives_the_way_through_a_mapping():
@@ -257,16 +258,18 @@ def test_flags_carry_config_s_defaults_and_help():
 
 
 def test_given_flags_are_those_that_were_named():
-    given = settings.given_flags(parsed("--epochs=9", "--nooverwrite", "--cut", "late", "--mu=1"))
+    given = flag_definitions.given_flags(
+        parsed("--epochs=9", "--nooverwrite", "--cut", "late", "--mu=1")
+    )
     assert given == {"epochs": 9, "overwrite": False, "cut": "late", "mu": 1.0}
-    assert settings.given_flags(parsed()) == {}
+    assert flag_definitions.given_flags(parsed()) == {}
 
 
 def test_flagfiles_nest_and_the_last_value_wins(tmp_path):
     inner, outer = tmp_path / "inner.cfg", tmp_path / "outer.cfg"
     inner.write_text("# shared\n--epochs=3\n--batch_size=16\n--cut=late\n")
     outer.write_text(f"--flagfile={inner}\n--batch_size=8\n")
-    given = settings.given_flags(parsed(f"--flagfile={outer}", "--cut=early"))
+    given = flag_definitions.given_flags(parsed(f"--flagfile={outer}", "--cut=early"))
     assert given == {"epochs": 3, "batch_size": 8, "cut": "early"}
 
 
@@ -284,13 +287,13 @@ def test_a_flag_of_another_type_is_refused_by_name(argument):
 
 
 def test_flags_that_are_not_a_number_are_refused_by_config():
-    given = settings.given_flags(parsed("--mu=nan"))
+    given = flag_definitions.given_flags(parsed("--mu=nan"))
     with pytest.raises(ValueError, match="--mu must be a finite number, got nan"):
         settings.from_mapping(given)
 
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
-    assert drawn_identity.RESERVED_SEED == settings.RESERVED_FACES_SEED
+    assert drawn_identity.RESERVED_SEED == checks.RESERVED_FACES_SEED
 
 
 def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():

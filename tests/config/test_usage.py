@@ -6,7 +6,7 @@ import pytest
 from absl import app, flags
 
 from arl_tf import main
-from arl_tf.config import settings, usage
+from arl_tf.config import flag_definitions, usage
 from arl_tf.config.settings import Config
 
 FIELDS = dataclasses.fields(Config)
@@ -16,7 +16,7 @@ FIELDS = dataclasses.fields(Config)
 def flag_values(monkeypatch):
     app.define_help_flags()
     values = flags.FlagValues()
-    settings.define_flags(values)
+    flag_definitions.define_flags(values)
     for name in usage.ABSL_FLAGS:
         values[name] = flags.FLAGS[name]
     monkeypatch.setattr(main.flags, "FLAGS", values)

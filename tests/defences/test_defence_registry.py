@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from arl_tf.config import defences as names
-from arl_tf.config.settings import Config, flag_help, inherited
+from arl_tf.config.flag_definitions import flag_help
+from arl_tf.config.inheritance import inherited
+from arl_tf.config.settings import Config
 from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice
 from arl_tf.experiments import audited_encoders, train_stage

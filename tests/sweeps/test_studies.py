@@ -6,8 +6,10 @@ import pathlib
 import pytest
 from absl import flags
 
+from arl_tf.config import flag_definitions
 from arl_tf.config import settings as settings
-from arl_tf.config.settings import CUTS, STUDIES, Config
+from arl_tf.config.choices import CUTS, STUDIES
+from arl_tf.config.settings import Config
 from arl_tf.data.faces import generation
 from arl_tf.experiments.sweeps import studies
 
@@ -150,9 +152,9 @@ def test_ingredients_do_not_depend_on_switches_of_the_base(defence):
 def test_the_study_s_config_file_is_a_whole_command(name, more, monkeypatch):
     monkeypatch.chdir(CONFIGS.parent)
     values = flags.FlagValues()
-    settings.define_flags(values)
+    flag_definitions.define_flags(values)
     values(["arl_tf", f"--flagfile=configs/study_{name}.cfg", *more])
-    given = settings.from_mapping(settings.given_flags(values))
+    given = settings.from_mapping(flag_definitions.given_flags(values))
     assert (given.stages, given.study) == ("study", name)
     header = (CONFIGS / f"study_{name}.cfg").read_text()
     assert f"--flagfile=configs/study_{name}.cfg" in header and "Time: " in header

@@ -7,7 +7,7 @@ import filelock
 import pytest
 from sweeps import audit
 
-from arl_tf.config import settings as config_module
+from arl_tf.config import inheritance
 from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment
@@ -162,7 +162,7 @@ def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_
     done = len(made["audits"])
     found = run_sweep(tmp_path, made, sweep="code_noise=0|1|2", sweep_trials=6)
     assert len(found["points"]) > 1 and len(made["audits"]) > done
-    assert "sweep_trials" in config_module.inheritable_names()
+    assert "sweep_trials" in inheritance.inheritable_names()
 
 
 def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from arl_tf.config.choices import CUTS
 from arl_tf.config.scopes import no_defence_values
-from arl_tf.config.settings import CUTS, Config
+from arl_tf.config.settings import Config
 
 MCC, LEAKAGE, FACE = "mean_mcc", "leakage.face_similarity", "face_similarity"
 DECODER = "decoder.face_similarity"

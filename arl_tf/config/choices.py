@@ -1,0 +1,26 @@
+"""The values that some settings choose from, and the stages with what decides them."""
+
+# A setting belongs to the first stage whose result it changes. A finished stage remembers the
+# settings of its own group and of the groups before it; "run" settings change no result.
+STAGE_GROUPS = {
+    "train": ("data", "model", "train"),
+    "audit": ("data", "model", "train", "audit"),
+    "export": ("data", "model", "train", "export"),
+    "attackers": ("data", "model", "train", "audit"),
+    "sweep": ("data", "model", "train", "audit", "sweep"),
+    "study": ("data", "model", "train", "audit", "sweep"),
+    "doctor": (),
+    "encode": (),
+}
+STAGES = tuple(STAGE_GROUPS)
+ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
+# Recorded codes need no private part but to fit a task head; the attackers get more instead.
+FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
+CUTS = ("early", "middle", "late", "pooled")
+ENCODED_FORMATS = ("tfrecord", "npz")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+TFLITE_PRECISIONS = ("float32", "float16", "int8")
+AUDIT_LEVELS = ("quick", "standard", "full")
+STUDIES = ("features", "tasks", "data", "adversary", "defence")
+OBJECTIVES = ("negative", "hinge", "toward_mean", "toward_task")
+PERCEPTUAL_NETWORKS = ("efficientnet_lite0", "vgg16", "vgg19", "resnet50")

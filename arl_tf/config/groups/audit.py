@@ -1,0 +1,218 @@
+"""Audit: what is audited, by which attackers, against what."""
+
+import dataclasses
+
+from arl_tf.config.choices import AUDIT_LEVELS
+from arl_tf.config.option import option
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditGroup:
+    """Audit: what is audited, by which attackers, against what."""
+
+    audit_split: str = option(
+        "test",
+        "What the audit measures on: test (T), or validation (parts of X1 and X2; choose settings"
+        " there, not on T).",
+        group="run",
+        topic="audit",
+        choices=("test", "validation"),
+        attack_identity=True,
+    )
+    audit: str = option(
+        "standard",
+        "Which attackers attack the codes: quick (minutes; about 200 test images, and decoders"
+        " train a sixth of --attacker_steps), standard, or full (hours).",
+        group="audit",
+        choices=AUDIT_LEVELS,
+        shared="audit",
+    )
+    attackers: str = option(
+        "",
+        "Names of the attackers to run instead of those of --audit, comma-separated. The report"
+        " says which ones were left out.",
+        group="audit",
+        one_audit=True,
+    )
+    audit_seeds: int = option(
+        1,
+        "How many seeds each trained attacker is run with. The one with the best held-out loss"
+        " counts; the report gives the spread.",
+        group="audit",
+        low=1,
+        high=100,
+        shared="audit",
+    )
+    reference: str = option(
+        "",
+        "Run directory of an audited unprotected encoder. The report needs it to compute the"
+        " leakage. 'auto' trains and audits one with the same settings and --defence=none, and"
+        " keeps it in --cache_dir.",
+        group="audit",
+        path=True,
+        subject=True,
+    )
+    codes: str = option(
+        "",
+        "Audit recorded codes instead of a run's encoder: an .npz file with codes, images, and"
+        " optionally labels, names, identities, logits (docs/audit_your_encoder.md).",
+        group="audit",
+        path=True,
+        subject=True,
+    )
+    encoder_saved_model: str = option(
+        "",
+        "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
+        group="audit",
+        path=True,
+        subject=True,
+    )
+    encoder_tflite: str = option(
+        "",
+        "Audit the encoder of this .tflite file (image float32 [1, S, S, 3] -> code) instead of a"
+        " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
+        group="audit",
+        path=True,
+        subject=True,
+    )
+    task_head_saved_model: str = option(
+        "",
+        "The task head that belongs to --encoder_saved_model or --encoder_tflite (code -> logits);"
+        " without it the audit fits one on X1.",
+        group="audit",
+        path=True,
+        subject=True,
+        attack_identity=True,
+    )
+    channel_clip: float = option(
+        0.0,
+        "Audit the code as a deployment sends it: with values limited to this range around 0; 0:"
+        " not limited.",
+        group="audit",
+        low=0,
+        unprotected=0.0,
+        subject=True,
+        one_audit=True,
+    )
+    channel_levels: int = option(
+        0,
+        "Audit the code as a deployment sends it: with values rounded to so many levels within"
+        " --channel_clip; 0: not rounded.",
+        group="audit",
+        low=0,
+        high=65536,
+        unprotected=0,
+        subject=True,
+        one_audit=True,
+    )
+    channel_noise: float = option(
+        0.0,
+        "Audit the code as a deployment sends it: with Gaussian noise of this standard deviation,"
+        " drawn anew for every code; 0: none.",
+        group="audit",
+        low=0,
+        unprotected=0.0,
+        subject=True,
+        one_audit=True,
+    )
+    codes_per_photo: int = option(
+        1,
+        "How many codes of each photo the attackers get. They average the codes, which removes part"
+        " of the noise of --code_noise or --channel_noise. This report has a folder of its own,"
+        " beside that of single codes.",
+        group="run",
+        topic="audit",
+        low=1,
+        high=4096,
+        subject=True,
+    )
+    attacker_queries: int = option(
+        8,
+        "How often attackers without the inside of a noisy encoder ask it for the code of each"
+        " public image. From the answers they estimate mean codes and the noise of every value; 1:"
+        " they learn nothing of the noise.",
+        group="audit",
+        low=1,
+        high=1024,
+        attack_identity=True,
+    )
+    attacker_dataset: str = option(
+        "",
+        "Another data set (as --dataset) for attackers that have public images of another source"
+        " alone, or beside X2; empty: these attackers are not tested.",
+        group="audit",
+        attack_identity=True,
+        shared="audit",
+    )
+    attacker_data_dir: str = option(
+        "",
+        "Folder of --attacker_dataset (as --data_dir).",
+        group="audit",
+        path=True,
+        attack_identity=True,
+    )
+    report_originals: bool = option(
+        False,
+        "Embed original test photos in report.html. Drawn faces are embedded in any case.",
+        group="run",
+        topic="audit",
+    )
+    attacker_width: int = option(
+        64,
+        "Channels of the audit's fresh decoder (see --decoder_width).",
+        group="audit",
+        low=4,
+        attack_identity=True,
+        shared="audit",
+    )
+    attacker_depth: int = option(
+        2,
+        "Residual blocks of the audit's decoder per resolution.",
+        group="audit",
+        low=0,
+        high=8,
+        attack_identity=True,
+        shared="audit",
+    )
+    attacker_steps: int = option(
+        1500,
+        "Most training steps of the audit's decoders. A decoder stops earlier when further steps"
+        " gain less than 1 %.",
+        group="audit",
+        low=1,
+        attack_identity=True,
+        shared="audit",
+    )
+    attacker_batch_size: int = option(
+        32,
+        "Public images in an attacker's step.",
+        group="audit",
+        low=1,
+        attack_identity=True,
+        shared="audit",
+    )
+    attacker_learning_rate: float = option(
+        2e-3,
+        "Learning rate of the attackers' decoders. It is constant until further steps gain less"
+        " than 1 % or run out, and then falls by a cosine.",
+        group="audit",
+        low=1e-8,
+        high=1,
+        attack_identity=True,
+        shared="audit",
+    )
+    protected_attributes: str = option(
+        "",
+        "Attributes outside the task that a code must not tell beyond the task output,"
+        " comma-separated. The report says for each whether it does, and --require takes the"
+        " largest gain in MCC: protected_gain<=0.05. Later tasks are the other way round: what a"
+        " code tells of them is what it is for.",
+        group="audit",
+        defence=True,
+    )
+    bootstrap_samples: int = option(
+        1000,
+        "Bootstrap resamples (of identities) behind each 95 % interval.",
+        group="audit",
+        low=100,
+    )

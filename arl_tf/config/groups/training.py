@@ -1,0 +1,252 @@
+"""Training: the alternating steps, the defences, the task, the stop."""
+
+import dataclasses
+
+from arl_tf.config.choices import OBJECTIVES, PRECISIONS
+from arl_tf.config.defences import DEFENCES
+from arl_tf.config.option import option
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingGroup:
+    """Training: the alternating steps, the defences, the task, the stop."""
+
+    defence: str = option(
+        "perceptual",
+        "Which reconstruction losses the encoder works against: none (no adversary), pixel"
+        " (--lambda_pixel), perceptual (--lambda_perceptual) or both. Other names are published"
+        " defences, see docs/defences.md.",
+        group="train",
+        choices=DEFENCES,
+        unprotected="none",
+    )
+    defence_strength: float = option(
+        0.0,
+        "How strong a published defence is; what the number means depends on --defence, see"
+        " docs/defences.md. 0: the defence's own default.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    defence_bound: float = option(
+        0.0,
+        "The second number of a published defence that takes one, see docs/defences.md. 0: the"
+        " defence's own default.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    private_attributes: str = option(
+        "",
+        "Attributes that a defence hides, comma-separated (--defence=contrastive): known in the"
+        " data, and none of the task's. Name the task's with --task_attributes.",
+        group="train",
+        defence=True,
+    )
+    objective: str = option(
+        "negative",
+        "Form of the encoder's privacy term: negative (the paper's), hinge (the gain stops at"
+        " --hinge_margin_*), toward_mean (pull the decoder's output to the public mean image) or"
+        " toward_task (to what a decoder of the task output alone would show).",
+        group="train",
+        choices=OBJECTIVES,
+        defence=True,
+    )
+    lambda_pixel: float = option(
+        1.0,
+        "Weight of the pixel privacy term (--defence=pixel or both).",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    lambda_perceptual: float = option(
+        0.02,
+        "Weight of the perceptual privacy term (--defence=perceptual or both).",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    hinge_margin_pixel: float = option(
+        0.06,
+        "Pixel loss at which the hinge stops rewarding (mean squared error).",
+        group="train",
+        low=0,
+        high=1,
+        defence=True,
+    )
+    hinge_margin_perceptual: float = option(
+        1.5,
+        "Perceptual loss at which the hinge stops rewarding.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    lambda_rate: float = option(
+        0.0,
+        "Price of a bit of the code, in nats of the task loss. The encoder then learns how much"
+        " noise each position and channel has (needs --code_noise); 0: the same noise everywhere.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
+    )
+    warm_start: str = option(
+        "",
+        "Run directory of a trained encoder of the same shape. Training begins with its encoder and"
+        " task head; empty: random weights.",
+        group="train",
+        path=True,
+        defence=True,
+    )
+    lambda_rate_epochs: int = option(
+        0,
+        "Epochs in which the price of a bit rises from 0 to --lambda_rate, from the first epoch in"
+        " which the encoder learns; 0: the whole price at once.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
+    )
+    distil_from: str = option(
+        "",
+        "Run directories of trained encoders (teachers), comma-separated, of the same images and"
+        " attributes. The task learns from their probabilities, too (--distil_weight); empty: from"
+        " the labels alone.",
+        group="train",
+        paths=True,
+        defence=True,
+    )
+    distil_weight: float = option(
+        0.7,
+        "Weight of the teachers' probabilities in the task's loss; the labels have the rest"
+        " (--distil_from).",
+        group="train",
+        low=0,
+        high=1,
+        defence=True,
+    )
+    mu: float = option(
+        0.1,
+        "Weight of the perceptual loss in the adversary's own loss.",
+        group="train",
+        low=0,
+        attack_identity=True,
+        shared="audit",
+    )
+    decoders: int = option(
+        1,
+        "Number of adversaries that train at once, of different widths and depths. The encoder"
+        " works against the mean of their losses.",
+        group="train",
+        low=1,
+        high=8,
+        defence=True,
+        ingredient=True,
+    )
+    decoder_steps: int = option(
+        1,
+        "Adversary steps (each on fresh public images) per encoder step.",
+        group="train",
+        low=1,
+        high=100,
+        defence=True,
+        ingredient=True,
+    )
+    decoder_restart_epochs: int = option(
+        0,
+        "Give an adversary new weights every so many adversarial epochs; with --decoders one"
+        " adversary after the other; 0: never.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
+    )
+    batch_size: int = option(
+        64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
+    )
+    shift_pixels: int = option(
+        0,
+        "Move each private image of a training step by up to so many pixels in each direction; 0:"
+        " not. Images are mirrored at random in any case.",
+        group="train",
+        low=0,
+        high=31,
+    )
+    steps_per_epoch: int = option(
+        0, "Encoder steps per epoch; 0: one pass over X1.", group="train", low=0
+    )
+    warmup_epochs: int = option(
+        14, "Epochs for the task alone, before the adversary joins.", group="train", low=0
+    )
+    decoder_warmup_epochs: int = option(
+        2,
+        "Epochs in which only the adversary learns, on the warm encoder.",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    epochs: int = option(
+        6,
+        "Adversarial epochs (--defence=none trains none of them).",
+        group="train",
+        low=0,
+        defence=True,
+    )
+    warmup_learning_rate: float = option(
+        2e-3,
+        "Peak rate of encoder and task head in warm-up (cosine decay).",
+        group="train",
+        low=1e-8,
+        high=1,
+    )
+    encoder_learning_rate: float = option(
+        3e-4,
+        "Rate of encoder and task head against the adversary.",
+        group="train",
+        low=1e-8,
+        high=1,
+        defence=True,
+    )
+    decoder_learning_rate: float = option(
+        2e-3,
+        "Rate of the adversary.",
+        group="train",
+        low=1e-8,
+        high=1,
+        defence=True,
+    )
+    weight_decay: float = option(
+        1e-2, "AdamW weight decay of encoder and task head.", group="train", low=0, high=1
+    )
+    weight_average: float = option(
+        0.0,
+        "Decay, per step, of a moving average of the weights of encoder and task head. At the end"
+        " of a phase it takes the place of the weights; 0: the weights of the last step.",
+        group="train",
+        low=0,
+        high=0.99999,
+    )
+    precision: str = option(
+        "float32",
+        "How the players compute in training. The mixed ones keep weights in float32 and need a"
+        " GPU or CPU that is fast at half precision; mixed_float16 scales each player's loss. The"
+        " code, the audit and the exported files are float32 in any case.",
+        group="train",
+        choices=PRECISIONS,
+    )
+    jit_compile: bool = option(
+        False,
+        "Let XLA compile the training step. It may be faster on a GPU, and is slower on most CPUs.",
+        group="train",
+    )
+    checkpoint_epochs: int = option(
+        1, "Epochs between checkpoints.", group="run", topic="train", low=1
+    )
+    picture_epochs: int = option(
+        2, "Epochs between TensorBoard picture grids.", group="run", topic="train", low=1
+    )
+    deterministic: bool = option(
+        False,
+        "Deterministic operations: the same seed gives the same bits (slower).",
+        group="train",
+    )
