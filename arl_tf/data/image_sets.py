@@ -21,6 +21,7 @@ from arl_tf.data import bad_images, celeba_folder
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk, Source, prepared
 from arl_tf.data.pictures import reader
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.data.tfds_images import tfds_source
 
 # Part of the cache key: raise it when `decode_image` or `preprocess` changes what it returns.
@@ -62,6 +63,7 @@ class ImageSet:
         identities_known: whether the identities come from the source.
         other_attributes: uint8 [N, K] in {0, 1}, known but not in the task.
         other_attribute_names: K names.
+        task_kind: one of task_kinds.TASK_KINDS, what `attributes` are.
     """
 
     images: np.ndarray
@@ -75,6 +77,7 @@ class ImageSet:
     other_attribute_names: tuple[str, ...] = ()
     bad_reasons: tuple[str, ...] = ()
     turned_images: int = 0
+    task_kind: str = MULTI_LABEL
 
 
 def preprocess(image: tf.Tensor, image_size: int) -> tf.Tensor:
