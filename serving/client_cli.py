@@ -160,6 +160,7 @@ def opened(options: argparse.Namespace) -> tuple[DeviceEncoder, Manifest]:
     device = DeviceEncoder(options.tflite, noise_key=key, similar=similar)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
+    device.fit = manifest.fit
     return device, manifest
 
 

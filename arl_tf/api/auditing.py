@@ -109,6 +109,7 @@ def audit(
     reference: AuditResult | None = None,
     seed: int = 0,
     drawn_faces: bool = False,
+    faces: bool = True,
     **attackers: Any,
 ) -> AuditResult:
     """Lets fresh attackers at the codes of an encoder, whatever made it.
@@ -136,6 +137,8 @@ def audit(
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
         drawn_faces: whether the faces are procedural: another network judges identity then.
+        faces: whether the images are of faces; False: nobody judges identity, and the verdict goes
+            by feature similarity.
         **attackers: settings of attackers and intervals by the names of the command's flags:
             attacker_steps, attacker_width, attacker_depth, attacker_batch_size,
             attacker_learning_rate, bootstrap_samples, attackers. At the level quick decoders train
@@ -157,6 +160,7 @@ def audit(
     images, parts = image_set(
         public, target, public_identities, target_identities, public_labels, target_labels, seed
     )
+    images = dataclasses.replace(images, has_faces=faces)
     subject = subject_of(encode, images, task_output, differentiable)
     settings = settings_of(level, seed, drawn_faces, attackers)
     unprotected = None if reference is None else reference_of(reference, target)

@@ -32,7 +32,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
     reference = None
     if found.reference:
         reference = leakage.describe_reference(found.reference, every, weights)
-    tail_attack = worst["face_similarity"]["attack"]
+    tail_attack = leakage.headline_attack(every)
     return {
         "level": found.settings.audit,
         "utility": found.task.section(found.utility),
@@ -68,10 +68,17 @@ def assemble(found: Measurements) -> dict[str, Any]:
             "attacker_images": len(found.rows.attacker),
             "chance_rank1": chance_of_rank1(found.originals.identities),
             "identities_known": found.images.identities_known,
-            "faces": "photographs" if found.photographs else "drawn",
+            "faces": faces_words(found),
         },
         "provenance": dict(found.provenance),
     }
+
+
+def faces_words(found: Measurements) -> str:
+    """Which faces identity networks judged: "photographs", "drawn", or "none"."""
+    if not found.images.has_faces:
+        return "none"
+    return "photographs" if found.photographs else "drawn"
 
 
 def chance_of_rank1(identities: np.ndarray) -> float:
@@ -93,8 +100,8 @@ def best_floor(
     if not on_output:
         return {name: utility.estimate(None) for name in (*MEASURES, "tail")}
     described = {measure: worst_estimate(measure, on_output, weights) for measure in MEASURES}
-    by_face = described["face_similarity"]["attack"]
-    return {**described, "tail": tail_estimate(on_output[by_face], weights)}
+    tail = tail_estimate(on_output[leakage.headline_attack(on_output)], weights)
+    return {**described, "tail": tail}
 
 
 def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Measurements:
         utility_codes: codes of `rows.utility`.
         labelled_codes: single codes of `rows.attacker`, then of `rows.held_out`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
-            identity.
+            identity; None without one.
         identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
         candidates: how often the right candidate photo was found.
@@ -72,7 +72,7 @@ class Measurements:
     reference: Reference | None
     utility_codes: np.ndarray
     labelled_codes: np.ndarray
-    public_embeddings: np.ndarray
+    public_embeddings: np.ndarray | None
     identity: IdentityFindings
     fitted_head: bool
     candidates: CandidateMatch

@@ -62,6 +62,7 @@ def run(experiment: Experiment) -> None:
         decisions=decisions.of_run(
             experiment, audited_encoders.trained_subject(config, files, Channel())
         ),
+        fit=config.fit,
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data import preprocessing
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
@@ -63,6 +64,7 @@ def export_models(
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
     task_kind: str = MULTI_LABEL,
     decisions: TaskDecisions | None = None,
+    fit: str = preprocessing.CROP,
 ) -> ExportResult:
     """Writes the next version of both models.
 
@@ -81,6 +83,7 @@ def export_models(
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
         task_kind: one of data.task_kinds.TASK_KINDS: what the task head's outputs are.
         decisions: of the task head, such as thresholds and a temperature; None: 0 and 1.
+        fit: how pictures become square, as --fit of the training.
 
     Raises:
         ValueError: the models, names, samples or facts don't fit together; nothing was written.
@@ -105,10 +108,11 @@ def export_models(
             folders,
             task,
             decisions,
+            fit,
         )
         figures = tflite.write_files(encoder, task_head, proof, built, precisions, task)
         content = {
-            **manifest.describe_models(version, attribute_names, image_size, encoder),
+            **manifest.describe_models(version, attribute_names, image_size, encoder, fit),
             **manifest.describe_task(task, task_head, attribute_names),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "decisions": decisions.as_json(attribute_names),
@@ -183,11 +187,12 @@ def build_saved_models(
     folders: Mapping[str, pathlib.Path],
     task: Task,
     decisions: TaskDecisions,
+    fit: str,
 ) -> dict[str, float]:
     """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
-    saved_models.save_encoder(encoder, image_size, encoder_dir)
+    saved_models.save_encoder(encoder, image_size, encoder_dir, fit)
     saved_models.save_task_head(
         task_head,
         encoder.output_shape[1:],

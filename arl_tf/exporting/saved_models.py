@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.data.pictures import decoding
 from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
@@ -75,7 +75,9 @@ def cpu() -> contextlib.AbstractContextManager:
     return tf.device("/CPU:0")
 
 
-def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> None:
+def save_encoder(
+    encoder: keras.Model, image_size: int, path: pathlib.Path, fit: str = preprocessing.CROP
+) -> None:
     """Writes the encoder's SavedModel.
 
     `serving_default` (= `encode`): `image` uint8 [N, S, S, 3] -> `code` float32 [N, ...].
@@ -84,12 +86,15 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
     ENCODER_MARK with the encoder's hash: the same as `encode`.
 
+    `fit` says how pictures become square, as --fit of the training does.
+
     The module holds the variables and not the Keras model, which would store every weight twice.
     """
     code_layers.make_unpredictable(encoder)
     module = tf.Module(name="encoder")
     module.model_variables = [variable.value for variable in encoder.variables]
     image_shape = (image_size, image_size, 3)
+    prepare = preprocessing.preprocessing(image_size, fit)
 
     @tf.function(
         autograph=False,
@@ -103,7 +108,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     )
     def encode_bytes(image_bytes):
         image = tf.map_fn(
-            lambda one: image_sets.preprocess(decoding.decode_image(one), image_size),
+            lambda one: prepare(decoding.decode_image(one)),
             image_bytes,
             fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
         )

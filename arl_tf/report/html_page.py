@@ -31,6 +31,9 @@ from arl_tf.report.wording import (
     converged,
     format_estimate,
     format_figure,
+    has_faces,
+    headline,
+    headline_words,
     is_from_output,
     is_photographs,
     is_retrieval,
@@ -38,6 +41,8 @@ from arl_tf.report.wording import (
     reading,
     shown_measures,
     training_gaps,
+    who,
+    worst_by_headline,
 )
 
 SHOWN, PER_PAGE = 96, 12
@@ -71,7 +76,11 @@ def render(
         captions={name: caption for name, (caption, _) in captions_of(content).items()},
         sentences=sentences(content),
         # The measure that the verdict is about comes first.
-        measures=sorted(shown_measures(content), key=lambda name: "face_similarity" not in name),
+        measures=sorted(shown_measures(content), key=lambda name: headline(content) not in name),
+        headline=headline(content),
+        headline_words=headline_words(content),
+        has_faces=has_faces(content),
+        who=who(content),
         judges=judge_words.rows(content),
         summary=summary.summary_rows(content),
         not_measured=summary.not_measured(content),
@@ -131,7 +140,7 @@ def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     return [
         (words, measured[name])
         for name, words in YARDSTICK_NAMES.items()
-        if name in measured and measured[name]["face_similarity"]["value"] is not None
+        if name in measured and measured[name][headline(content)]["value"] is not None
     ]
 
 
@@ -139,8 +148,8 @@ def wall_entries(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> list[dict[str, Any]]:
     """What the wall shows of each image, the worst protected first."""
-    attack = report.content["worst"]["face_similarity"]["attack"]
-    similarity = report.per_image[attack]["face_similarity"]
+    attack = worst_by_headline(report.content)["attack"]
+    similarity = report.per_image[attack][headline(report.content)]
     columns = wall_columns(report, embed_originals, reference_pictures)
     photographs = retrieved(report.content)
     notes = {name: words for name, (words, _) in readings(report.content, columns).items()}
@@ -171,7 +180,7 @@ def wall_columns(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
     """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
-    attack = report.content["worst"]["face_similarity"]["attack"]
+    attack = worst_by_headline(report.content)["attack"]
     # The best attack on the task output may be the worst of all: it is shown once.
     has_floor = "task_output" in report.pictures and not is_from_output(attack)
     floor = "task_output" if has_floor else "mean_image"
@@ -186,10 +195,11 @@ def wall_columns(
 
 def column_attacks(content: Mapping[str, Any]) -> dict[str, str]:
     """The attack whose pictures a column shows; empty where that is not known."""
+    kind = headline(content)
     worst = {
-        "attack": content["worst"]["face_similarity"],
-        "task_output": content["floors"]["task_output"]["face_similarity"],
-        "reference": (content["reference"] or content)["worst"]["face_similarity"],
+        "attack": content["worst"][kind],
+        "task_output": content["floors"]["task_output"][kind],
+        "reference": (content["reference"] or content)["worst"][kind],
     }
     return {name: best.get("attack", "") for name, best in worst.items()}
 
@@ -224,7 +234,7 @@ def attacks_by_reading(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def captions_of(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """CAPTIONS, where the worst attack may be one on the task output."""
-    if is_from_output(content["worst"]["face_similarity"]["attack"]):
+    if is_from_output(worst_by_headline(content)["attack"]):
         return CAPTIONS | {"attack": CAPTIONS["task_output"]}
     return CAPTIONS
 

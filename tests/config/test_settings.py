@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from absl import flags
 
-from arl_tf.config import checks, flag_definitions, inheritance
+from arl_tf.config import data_checks, flag_definitions, inheritance
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
@@ -86,7 +86,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"dataset": "tfds:"}, ["--dataset", "tfds:", "tfds:NAME"]),
         ({"dataset": "celeba"}, ["--dataset=celeba", "--data_dir=DIR", "got none"]),
         ({"data_dir": "photos"}, ["--data_dir", "photos", "add --dataset=celeba"]),
-        ({"seed": checks.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
+        ({"seed": data_checks.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
         ({"image_size": 100}, ["--image_size", "100", "try 96"]),
         ({"image_size": 33}, ["--image_size", "33", "try 32"]),
         (
@@ -137,7 +137,7 @@ def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values,
     [
         {"private_fraction": 0.053, "public_fraction": 0.937},
         {"private_fraction": 0.98, "public_fraction": 0.98, "public_images": 100},
-        {"dataset": "tfds:celeb_a", "seed": checks.RESERVED_FACES_SEED},
+        {"dataset": "tfds:celeb_a", "seed": data_checks.RESERVED_FACES_SEED},
         {"dataset": "celeba", "data_dir": "photos", "private_images": 160_000},
         {"defence": "none", "epochs": 0, "lambda_pixel": 0.0, "lambda_perceptual": 0.0},
         {"defence": "pixel", "lambda_perceptual": 0.0},
@@ -293,7 +293,7 @@ def test_flags_that_are_not_a_number_are_refused_by_config():
 
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
-    assert drawn_identity.RESERVED_SEED == checks.RESERVED_FACES_SEED
+    assert drawn_identity.RESERVED_SEED == data_checks.RESERVED_FACES_SEED
 
 
 def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():

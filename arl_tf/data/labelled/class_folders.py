@@ -94,5 +94,3 @@ def images_among(names: Sequence[str], folder: pathlib.Path) -> list[str]:
 def numbered(groups: Sequence[str]) -> np.ndarray:
     """Names of groups as numbers, int64 [N]; the same name has the same number."""
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1].astype(np.int64)
-
-

@@ -162,9 +162,7 @@ def first_strange(texts: Sequence[str], read: Callable[[Sequence[str]], object])
     return low
 
 
-def of_array(
-    labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where: str
-) -> Labels:
+def of_array(labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where: str) -> Labels:
     """Labels from an array.
 
     Args:

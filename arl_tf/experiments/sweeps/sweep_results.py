@@ -10,6 +10,7 @@ from arl_tf.config.conditions import UTILITY, report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.verdict import untold
+from arl_tf.report.wording import worst_by_headline
 
 LEAKAGE = "leakage.face_similarity"
 # Hypervolume counts from a useless code that is not protected at all.
@@ -82,7 +83,7 @@ def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
         "on_front": False,
         "surely_dominated": False,
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
-        "worst_attack": audit["worst"]["face_similarity"]["attack"],
+        "worst_attack": worst_by_headline(audit)["attack"],
         "codes": {name: codes[name] for name in CODE_FACTS if name in codes},
     }
 
@@ -114,11 +115,12 @@ def reference_facts(audit: Mapping[str, Any]) -> Record:
     }
     unprotected = audit["worst"]["face_similarity"]["value"]
     lowest = floors["mean_image"]["face_similarity"]
-    highest = max(lowest, floors["task_output"]["face_similarity"])
+    known = None not in (unprotected, lowest, floors["task_output"]["face_similarity"])
+    highest = max(lowest, floors["task_output"]["face_similarity"]) if known else None
     return {
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
         "floors": floors,
-        "mean_image_leakage": share(lowest - highest, unprotected - highest),
+        "mean_image_leakage": share(lowest - highest, unprotected - highest) if known else None,
         "task_output_bits": audit["codes"].get("task_output_bits"),
         "shape": audit["codes"]["shape"],
     }

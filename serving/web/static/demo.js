@@ -163,19 +163,21 @@ async function json(response) {
 
 // --- A photo.
 
-// The centred square, as the encoder would cut it, small enough to be shown.
+// The square that the encoder takes, small enough to be shown.
 function draw(source, width, height) {
-  const { side, left, top } = centredSquare(width, height);
+  const { side, left, top } = centredSquare(width, height, facts.fit);
   const photo = element("photo");
   photo.width = photo.height = Math.min(side, LARGEST);
-  photo.getContext("2d").drawImage(
+  const context = photo.getContext("2d");
+  context.fillRect(0, 0, photo.width, photo.height);
+  context.drawImage(
     source, left, top, side, side, 0, 0, photo.width, photo.height);
 }
 
 // `own`: whether it is the user's; else it is this page's drawn face.
 function take(source, width, height, what, own) {
   const size = facts.image_size ?? LARGEST;
-  current = { pixels: prepare(source, width, height, size), size, what, own };
+  current = { pixels: prepare(source, width, height, size, facts.fit), size, what, own };
   draw(source, width, height);
   paint(element("original"), current.pixels, size);
   element("photo").setAttribute("aria-label", what);
