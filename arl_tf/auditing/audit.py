@@ -41,7 +41,7 @@ from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
 from arl_tf.utils import progress
 
 
@@ -99,7 +99,7 @@ class Attacked:
     sealed: SealedImages
     cache: CodeCache
     subject: AuditedEncoder
-    decisions: Decisions | None
+    decisions: TaskDecisions | None
     evidence: Evidence
     judges: reconstruction.MetricNetworks
     spaces: IdentitySpaces

@@ -12,7 +12,6 @@ from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, measures, utility
-from arl_tf.metrics.decisions import calibration_error, undecided
 from arl_tf.metrics.reconstruction import MEASURES
 
 
@@ -36,7 +35,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
     tail_attack = leakage.headline_attack(every)
     return {
         "level": found.settings.audit,
-        "utility": describe_utility(found),
+        "utility": found.task.section(found.utility),
         "floors": {
             "mean_image": estimates(found.measured["mean_image"], weights),
             "task_output": best_floor(on_output, weights),
@@ -145,29 +144,3 @@ def describe_adversary(found: Measurements, weights: np.ndarray) -> dict[str, An
     if "training_adversary" not in found.measured:
         return None
     return estimates(found.measured["training_adversary"], weights)
-
-
-def describe_utility(found: Measurements) -> dict[str, Any]:
-    """The report's `utility`; undefined without labels or a task head."""
-    rows, logits = found.rows.utility, found.utility_logits
-    if logits is None or not found.images.attribute_names:
-        means = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
-        nothing = {name: utility.estimate(None) for name in means}
-        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
-        return {**nothing, **lists, "thresholds": {}, "calibration": None}
-    labels, names = found.images.attributes[rows], found.images.attribute_names
-    measured = utility.measure_utility(
-        logits, labels, names, found.weights(rows), found.utility_thresholds
-    )
-    chosen = found.decisions or undecided(len(names))
-    return {
-        **measured,
-        "thresholds": chosen.as_json(names)["thresholds"],
-        "calibration": {
-            "temperature": chosen.temperature,
-            "error": calibration_error(chosen.probability(logits), labels),
-            "error_uncalibrated": calibration_error(
-                undecided(len(names)).probability(logits), labels
-            ),
-        },
-    }

@@ -45,6 +45,7 @@ def run(experiment: Experiment) -> None:
         checkpoints.load_player(files.player("task_head")),
         image_size=config.image_size,
         attribute_names=images.attribute_names,
+        task_kind=images.task_kind,
         proof=proof_of(images, experiment.parts, config.calibration_images),
         export_dir=files.export,
         provenance={

@@ -8,7 +8,9 @@ import keras
 import tensorflow as tf
 
 from arl_tf.data import preprocessing
+from arl_tf.data.task_kinds import REGRESSION, SINGLE_LABEL
 from arl_tf.exporting import saved_models, tflite
+from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 
@@ -18,6 +20,7 @@ NOISE_WORDS = (
     " second input, noise, float32 of the code's shape: standard normal, new for every code, from a"
     " generator that nobody can predict. Noise of 0 would give the face away."
 )
+UNIT_WORDS = "that of the labels the task head was trained on"
 FIT_WORDS = {
     preprocessing.CROP: "Cut out the largest centred square (an odd pixel stays right or below)",
     preprocessing.PAD: "Put the whole picture in the centre of a black square of its longer side"
@@ -47,6 +50,31 @@ def describe_models(
         **describe_interface(image_size, encoder, fit),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
+
+
+def describe_task(task: Task, task_head: keras.Model, names: Sequence[str]) -> dict[str, Any]:
+    """The manifest's facts about the task head's answers: their kind, their names, their units.
+
+    `attribute_names` holds the same names, for older clients.
+    """
+    values = None
+    if task.kind == REGRESSION:
+        values = {name: value_words(task_head, place) for place, name in enumerate(names)}
+    return {
+        "task_kind": task.kind,
+        "class_names": list(names) if task.kind == SINGLE_LABEL else None,
+        "values": values,
+        "task_head_outputs": list(task.outputs),
+    }
+
+
+def value_words(task_head: keras.Model, place: int) -> dict[str, Any]:
+    """Of a regression's target: in what units its value is, and how the training labels were."""
+    found: dict[str, Any] = {"unit": UNIT_WORDS}
+    last = task_head.layers[-1]
+    if isinstance(last, keras.layers.Rescaling):
+        found |= {"mean": last.offset[place], "deviation": last.scale[place]}
+    return found
 
 
 def describe_comparisons(

@@ -17,6 +17,7 @@ from arl_tf.report import (
     later_tasks_words,
     plots,
     summary,
+    utility_words,
 )
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
@@ -24,7 +25,6 @@ from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     PERSON_BITS,
-    always_same,
     attack_notes,
     attack_words,
     converged,
@@ -36,12 +36,9 @@ from arl_tf.report.wording import (
     is_from_output,
     is_photographs,
     is_retrieval,
-    mean_mcc,
-    one_class_words,
     percent,
     reading,
     shown_measures,
-    threshold_words,
     training_gaps,
     who,
     worst_by_headline,
@@ -89,10 +86,7 @@ def render(
         not_measured=summary.not_measured(content),
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
-        mean_mcc=mean_mcc(content["utility"]),
-        thresholds=threshold_words(content["utility"]),
-        left_out=one_class_words(content["utility"]),
-        always_same=always_same(content["utility"]),
+        utility=utility_words,
         codes_words=codes_words(content),
         person_bits=PERSON_BITS,
         candidate_rows=list(candidates.table(content)),

@@ -105,6 +105,7 @@ def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
     return {
         "verdict": content["verdict"],
         "mean_mcc": content["utility"]["mean_mcc"],
+        "utility": content["utility"].get("headline"),
         "worst": content["worst"],
         "leakage": content["leakage"],
     }

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report import candidates, identity_words
+from arl_tf.report import candidates, identity_words, utility_words
 from arl_tf.report.wording import (
     MISSING,
     has_faces,
@@ -21,6 +21,8 @@ from arl_tf.report.wording import (
 )
 
 Estimate = Mapping[str, Any]
+# How the task leaves attributes out, where it is of attributes.
+FURTHER = {utility_words.MULTI_LABEL: "--task_attributes names those of the task"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +78,11 @@ def not_measured(content: Mapping[str, Any]) -> list[str]:
             " not known, or too few of them have several public images."
         )
     if not content["codes"]["attribute_probe"]:
+        kind = utility_words.kind_of(content["utility"])
+        further = FURTHER.get(kind, "--label_columns names the columns of the task")
         said.append(
             "Whether a code tells attributes outside the task was not measured: the data have no"
-            " further attributes (--task_attributes names those of the task)."
+            f" further attributes ({further})."
         )
     return said
 

@@ -8,6 +8,7 @@ from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
+from arl_tf.report.utility_words import headline as utility_headline
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     MISSING,
@@ -17,7 +18,6 @@ from arl_tf.report.wording import (
     headline,
     headline_words,
     is_retrieval,
-    mean_mcc,
     percent,
     share,
     worst_by_headline,
@@ -299,5 +299,5 @@ def is_noisy(content: Mapping[str, Any]) -> bool:
 
 def utility_words(content: Mapping[str, Any]) -> str:
     """What the task keeps, in a sentence; empty without labels."""
-    name, mcc = mean_mcc(content["utility"])
-    return "" if mcc["value"] is None else f"The task reaches a {name} of {mcc['value']:.3f}"
+    name, found = utility_headline(content["utility"])
+    return "" if found["value"] is None else f"The task reaches a {name} of {found['value']:.3f}"

@@ -178,52 +178,6 @@ def yardstick(content: Mapping[str, Any], name: str, measure: str = "face_simila
     return content.get("yardsticks", {}).get(name, {}).get(measure, MISSING)
 
 
-def mean_mcc(utility: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The mean MCC and what it is a mean over.
-
-    Attributes of one class in the measured images are left out, since MCC is undefined there;
-    report.json's `mean_mcc`, which conditions read, counts them as 0.
-    """
-    count, left_out = len(utility["attributes"]), len(utility.get("one_class", ()))
-    if not left_out:
-        return "mean MCC", utility["mean_mcc"]
-    name = f"mean MCC over {count - left_out} of {count} attributes"
-    return name, utility["mean_mcc_two_classes"]
-
-
-def one_class_words(utility: Mapping[str, Any]) -> str:
-    """Which attributes the mean MCC leaves out, in a sentence; empty where it takes all."""
-    names = utility.get("one_class", ())
-    if not names:
-        return ""
-    return (
-        f"Left out, because all measured images have the same value: {', '.join(names)}."
-        " report.json counts them as 0 in mean_mcc:"
-        f" {format_estimate(utility['mean_mcc'])}."
-    )
-
-
-def threshold_words(utility: Mapping[str, Any]) -> str:
-    """What the mean MCC is without thresholds, and how well probabilities are calibrated.
-
-    Empty in a report of an older version, and without a task head.
-    """
-    calibration, at_0 = utility.get("calibration"), utility.get("mean_mcc_at_0", MISSING)
-    if calibration is None:
-        return ""
-    return (
-        "Each attribute has a threshold of its own, chosen on X1's validation part. With thresholds"
-        f" of 0 the mean MCC is {format_estimate(at_0)}. Calibration error of the probabilities:"
-        f" {calibration['error']:.3f} (not calibrated: {calibration['error_uncalibrated']:.3f})."
-    )
-
-
-def always_same(utility: Mapping[str, Any]) -> list[str]:
-    """The attributes for which the task head gives the same answer for all measured images."""
-    one_class = utility.get("one_class", ())
-    return [name for name in utility["undefined_mcc"] if name not in one_class]
-
-
 def share(value: float) -> str:
     """A share as "9 %"."""
     return f"{100 * value:.0f} %"

@@ -27,6 +27,8 @@ class Manifest:
         version: of the exported models; None where the manifest does not tell.
         encoder_sha256: of the encoder's weights, which a task head names too; None likewise.
         file_hashes: sha256 of the exported .tflite files; empty likewise.
+        task_kind: whether these are names of attributes, of classes or of values: multi_label,
+            single_label or regression; older exports are of attributes.
         fit: how photos become square: CROP or PAD.
     """
 
@@ -38,6 +40,7 @@ class Manifest:
     version: int | None = None
     encoder_sha256: str | None = None
     file_hashes: frozenset[str] = frozenset()
+    task_kind: str = "multi_label"
     fit: str = CROP
 
 
@@ -60,6 +63,7 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             version=None if content.get("version") is None else int(content["version"]),
             encoder_sha256=None if encoder is None else str(encoder),
             file_hashes=tflite_hashes(content.get("files") or {}),
+            task_kind=str(content.get("task_kind") or "multi_label"),
             fit=fit_of(content),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.conditions import report_figures
+from arl_tf.config.conditions import UTILITY, report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.verdict import untold
 from arl_tf.report.wording import worst_by_headline
 
-UTILITY, LEAKAGE = "mean_mcc", "leakage.face_similarity"
+LEAKAGE = "leakage.face_similarity"
 # Hypervolume counts from a useless code that is not protected at all.
 WORST_POINT = (0.0, 1.0)
 AUDIT = "audit_validation"
+MCC = "mean MCC"
 FLOOR_MEASURES = ("face_similarity", "reid_rank1")
 Record = dict[str, Any]
 CODE_FACTS = (
@@ -46,6 +47,7 @@ def assemble(
     mark_front(known)
     return {
         "measured_on": "validation",
+        "utility_name": utility_name(audits),
         "attackers": attackers_of(audits),
         "untold": untold_of(audits),
         "points": points,
@@ -53,6 +55,12 @@ def assemble(
         "hypervolume": hypervolume(known),
         "cost": cost(finished),
     }
+
+
+def utility_name(audits: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the points' `utility` is, such as "mean MCC": the points have one task."""
+    names = [audit["utility"].get("headline", {}).get("name", MCC) for audit in audits.values()]
+    return names[0] if names else MCC
 
 
 def attackers_of(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
