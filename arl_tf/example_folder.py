@@ -122,6 +122,7 @@ def lay_out(source: pathlib.Path, label: str, folder: pathlib.Path) -> int:
         raise ValueError(f"{source} has no attribute {label!r}; it has {index.attribute_names}.")
     if index.identities is None:
         raise ValueError(f"{source} holds no {celeba_folder.IDENTITY_FILE}; expected one.")
+    count = 0
     has_label = index.attributes[:, index.attribute_names.index(label)]
     for name, yes, person in zip(index.files, has_label, index.identities, strict=True):
         photo = index.image_folder / name
@@ -130,7 +131,8 @@ def lay_out(source: pathlib.Path, label: str, folder: pathlib.Path) -> int:
             place = folder / kind / f"person_{person}" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(photo, place)
-    return len(index.files)
+            count += 1
+    return count
 
 
 def link_or_copy(photo: pathlib.Path, place: pathlib.Path) -> None:
