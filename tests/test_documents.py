@@ -193,7 +193,8 @@ PARSERS = {
 def test_every_config_is_named_in_a_document():
     pages = "".join(path.read_text() for path in documents())
     missing = [p.name for p in (ROOT / "configs").glob("*.cfg") if f"configs/{p.name}" not in pages]
-    assert missing == ["base.cfg"]  # It holds what the others share.
+    # It holds what the others share.
+    assert set(missing) <= {"base.cfg"}
 
 
 def test_the_test_line_of_readme_is_found_by_the_ci_script():

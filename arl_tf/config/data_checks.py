@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from arl_tf.config.conditions import parse_conditions
+from arl_tf.config.conditions import Condition, parse_conditions
 
 TFDS_PREFIX = "tfds:"
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
@@ -17,6 +17,8 @@ PLACES = {
 DATASETS = ("faces", *PLACES)
 # Data sets that labels are read from as --task_kind says, and that are not known to be of faces.
 OWN = ("folder", "numpy")
+# Figures of utility that only some kinds of task have.
+OF_CLASSES, OF_VALUES = ("mean_mcc", "accuracy", "roc_auc"), ("mean_r2", "mae")
 # Stages that rank encoders by face similarity.
 RANKED_BY_FACES = ("sweep", "study")
 # What begins the names of measures that identity networks make.
@@ -67,6 +69,7 @@ def check_data(config: Any) -> None:
         )
     check_labels(config)
     check_identity(config)
+    check_kind(config)
 
 
 def check_labels(config: Any) -> None:
@@ -94,16 +97,39 @@ def check_identity(config: Any) -> None:
                 f" --dataset={config.dataset}); run encoders one by one, or, for photographs of"
                 " faces, use --identity_measures=on."
             )
+    for flag, condition in conditions_of(config):
+        if condition.measure.removeprefix("leakage.").startswith(OF_IDENTITY):
+            raise ValueError(
+                f"--{flag}={getattr(config, flag)}: {condition.measure} needs identity"
+                f" networks, which are off (--identity_measures={config.identity_measures},"
+                f" --dataset={config.dataset}). Use feature_similarity, or, for photographs of"
+                " faces, --identity_measures=on."
+            )
+
+
+def check_kind(config: Any) -> None:
+    """Refuses conditions on figures that the kind of task has not, and studies of regressions."""
+    if config.task_kind == "regression" and "study" in config.stages.split(","):
+        raise ValueError(
+            "--stages=study compares mean MCCs, which --task_kind=regression has not; use"
+            " --stages=sweep, which compares the mean R²."
+        )
+    foreign = OF_CLASSES if config.task_kind == "regression" else OF_VALUES
+    for flag, condition in conditions_of(config):
+        if config.task_kind != "auto" and condition.measure in foreign:
+            raise ValueError(
+                f"--{flag}={getattr(config, flag)}: --task_kind={config.task_kind} has no"
+                f" {condition.measure}; utility is the one number of every kind."
+            )
+
+
+def conditions_of(config: Any) -> list[tuple[str, Condition]]:
+    """(flag, condition) of --require and --target; those that can't be read are refused later."""
+    found = []
     for flag in ("require", "target"):
         try:
             conditions = parse_conditions(getattr(config, flag))
         except ValueError:
             continue  # Refused elsewhere, with the flag's name.
-        for condition in conditions:
-            if condition.measure.removeprefix("leakage.").startswith(OF_IDENTITY):
-                raise ValueError(
-                    f"--{flag}={getattr(config, flag)}: {condition.measure} needs identity"
-                    f" networks, which are off (--identity_measures={config.identity_measures},"
-                    f" --dataset={config.dataset}). Use feature_similarity, or, for photographs of"
-                    " faces, --identity_measures=on."
-                )
+        found += [(flag, condition) for condition in conditions]
+    return found

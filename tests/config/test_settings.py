@@ -11,6 +11,9 @@ from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
 
+OWN = {"dataset": "folder", "data_dir": "shapes"}
+STUDY = {"stages": "study", "study": "data"}
+
 FIELDS = dataclasses.fields(Config)
 
 
@@ -123,6 +126,18 @@ def test_a_whole_number_is_taken_for_a_float():
                 "channel_noise": 0.5,
             },
             ["--target=mean_mcc>=0.4", "--channel_noise=0.5"],
+        ),
+        (
+            {**OWN, "task_kind": "regression", "require": "mean_mcc>=0.3"},
+            ["--require=mean_mcc>=0.3", "--task_kind=regression", "utility"],
+        ),
+        (
+            {**OWN, "task_kind": "single_label", "require": "mae<=3"},
+            ["--require=mae<=3", "--task_kind=single_label", "utility"],
+        ),
+        (
+            {**OWN, "task_kind": "regression", "identity_measures": "on", **STUDY},
+            ["--stages=study", "--task_kind=regression", "--stages=sweep"],
         ),
     ],
 )

@@ -139,13 +139,13 @@ def test_mean_error_of_several_targets_is_undefined_and_each_has_its_own():
 def test_regression_learns_standardised_targets_and_its_finished_head_gives_values():
     scale = task_of("regression").scale(AGES)
     learned = scale.learned(AGES)
-    assert (learned.mean(), learned.std()) == (pytest.approx(0), pytest.approx(1))
-    np.testing.assert_allclose(scale.values(learned), AGES, rtol=1e-6)
+    np.testing.assert_allclose((learned.mean(), learned.std()), (0, 1), atol=1e-6)
+    np.testing.assert_allclose(scale.values(learned), AGES, rtol=1e-5)
     code = keras.Input((1,))
     head = keras.Model(code, keras.layers.Activation("linear")(code), name="task_head")
     finished = scale.finished(head)
     assert finished.name == "task_head" and len(finished.get_weights()) == 0
-    np.testing.assert_allclose(finished(learned), AGES, rtol=1e-6)
+    np.testing.assert_allclose(finished(learned), AGES, rtol=1e-5)
 
 
 def test_a_target_that_never_varies_is_neither_divided_by_0_nor_told():

@@ -81,7 +81,7 @@ def test_a_teacher_is_asked_once_and_again_where_its_answers_are_damaged(tmp_pat
     folder = teacher(tmp_path / "teacher", (0.0, 1.0))
     first = distillation.soft_labels(folder, images, rows, cache)
     asked = []
-    monkeypatch.setattr(distillation, "probabilities", lambda *given: asked.append(1) or first)
+    monkeypatch.setattr(distillation, "answers", lambda *given: asked.append(1) or first)
     np.testing.assert_array_equal(distillation.soft_labels(folder, images, rows, cache), first)
     assert not asked
     distillation.soft_labels(folder, images, rows[:3], cache)

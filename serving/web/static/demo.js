@@ -288,7 +288,7 @@ function valueRow({ name, value }) {
   const label = document.createElement("span");
   label.textContent = name.replaceAll("_", " ");
   const number = document.createElement("span");
-  number.className = "number";
+  number.className = "number value";
   number.textContent = valueFormat.format(value);
   item.append(label, number);
   return item;
