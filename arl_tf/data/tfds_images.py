@@ -104,7 +104,11 @@ def tfds_rows(
 
     batches = list(encoded.map(labels).batch(LABEL_BATCH).as_numpy_iterator())
     values, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
-    found = classes_of(values, classes) if classes else yes_or_no(dataset, attribute_names, values)
+    found = (
+        classes_of(dataset, classes, values)
+        if classes
+        else yes_or_no(dataset, attribute_names, values)
+    )
 
     def read() -> Iterator[Chunk]:
         files = encoded.map(lambda example: example["image"]).as_numpy_iterator()
@@ -125,8 +129,18 @@ def tfds_rows(
     )
 
 
-def classes_of(values: np.ndarray, classes: tuple[str, ...]) -> Labels:
-    """One-hot labels of class numbers int64 [N, 1], columns in the order of the sorted names."""
+def classes_of(dataset: str, classes: tuple[str, ...], values: np.ndarray) -> Labels:
+    """One-hot labels of class numbers int64 [N, 1], columns in the order of the sorted names.
+
+    Raises:
+        ValueError: an image without a label (some builders say -1), or what `of_classes` refuses.
+    """
+    unlabelled = np.count_nonzero((values < 0) | (values >= len(classes)))
+    if unlabelled:
+        raise ValueError(
+            f"--dataset={dataset}: {unlabelled} of {len(values)} images have no label; expected one"
+            f" of the {len(classes)} classes for each."
+        )
     names = np.array(classes)
     return of_classes(names[values[:, 0]].tolist(), classes)
 

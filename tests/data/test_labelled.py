@@ -9,7 +9,7 @@ from PIL import Image
 
 from arl_tf.config import choices, data_checks
 from arl_tf.config.settings import Config
-from arl_tf.data import image_sets, preprocessing, splits, task_kinds
+from arl_tf.data import image_sets, preprocessing, splits, task_kinds, tfds_images
 from arl_tf.data.labelled import labels
 
 SIZE = 32
@@ -281,6 +281,15 @@ def test_cats_vs_dogs_of_tfds_are_two_classes(tmp_path):
         )
         images = image_sets.load_images(config, tmp_path / "cache")
     assert images.attribute_names == ("cat", "dog") and len(images.names) == 12
+
+
+def test_a_builder_with_images_without_a_label_is_refused():
+    classes, numbers = ("b", "a"), np.array([[0], [1], [0], [1]])
+    found = tfds_images.classes_of("tfds:x", classes, numbers)
+    assert found.names == ("a", "b")
+    np.testing.assert_array_equal(found.values, [[0, 1], [1, 0], [0, 1], [1, 0]])
+    with pytest.raises(ValueError, match="--dataset=tfds:x: 1 of 4 images have no label"):
+        tfds_images.classes_of("tfds:x", classes, np.array([[0], [1], [0], [-1]]))
 
 
 @pytest.mark.parametrize(("fit", "is_black"), [("crop", False), ("pad", True)])
