@@ -8,11 +8,13 @@ from arl_tf.report import utility_words
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     FLOOR_NAMES,
+    has_faces,
     shown_measures,
 )
 
-# The terminal's labels of the yardsticks, and the width of its labels.
+# The terminal's labels of the yardsticks, with faces and without, and the width of its labels.
 SHORT = {"same_person": "same person", "blurred_copy": "blurred copy", "two_strangers": "strangers"}
+OF_GROUPS = {**SHORT, "same_person": "same group", "two_strangers": "two groups"}
 LABEL = 29
 # Short names: the table fits 110 columns of a terminal.
 COLUMNS = {
@@ -40,9 +42,8 @@ def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, A
         rows.append(("training's own decoder", content["training_adversary"]))
     rows += [(f"floor: {FLOOR_NAMES[name]}", content["floors"][name]) for name in reversed(FLOORS)]
     measured = content.get("yardsticks", {})
-    rows += [
-        (f"compare: {words}", measured[name]) for name, words in SHORT.items() if name in measured
-    ]
+    labels = SHORT if has_faces(content) else OF_GROUPS
+    rows += [(f"compare: {labels[name]}", measured[name]) for name in labels if name in measured]
     return rows
 
 

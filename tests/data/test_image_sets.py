@@ -351,12 +351,12 @@ def test_a_repaired_image_comes_back(tmp_path):
 def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, monkeypatch, error):
     config = folder_config(write_folder(tmp_path / "set"))
 
-    def stopped(paths, image_size):
+    def stopped(paths, preprocess):
         yield Chunk(np.arange(2), np.zeros((2, SIZE, SIZE, 3), np.uint8))
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_sets, "read_files", stopped)
+        patch.setattr(reader, "read_files", stopped)
         with pytest.raises(type(error)):
             image_sets.load_images(config, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -61,6 +61,7 @@ def test_page_and_pictures_are_made_and_speak_of_images_and_groups(report):
 
 def test_the_terminal_and_tensorboard_have_the_figures_that_there_are(report):
     shown = terminal.headline(report.content)
+    assert "compare: same group" in shown and "person" not in shown.partition("Warning")[0]
     assert "feat. sim." in shown and "face sim." not in shown and "rank 1" not in shown
     figures = tensorboard.compared_figures(report.content)
     assert figures["under_attack/worst_face_similarity"] is None
