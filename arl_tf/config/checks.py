@@ -13,7 +13,9 @@ from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 
 TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
-ALONE = ("sweep", "study")
+ALONE = ("sweep", "study", "bench")
+# Those of them that a setting of the same name tells what to do.
+NAMED = ("sweep", "study")
 # Stages that leave the run directory as it is, and run alone, too.
 ASIDE = ("doctor", "encode")
 # identity.py fits its network on the procedural faces of this seed: as data they would be known to
@@ -101,7 +103,7 @@ def check_export(config: Any, precisions: tuple[str, ...]) -> None:
 
 
 def check_many(config: Any) -> None:
-    """Refuses a sweep or a study beside other stages, or without what it is to vary."""
+    """Refuses a sweep, study or bench beside other stages, or without what it is to vary."""
     asked = comma_separated(config.stages)
     for name in (*ALONE, *ASIDE):
         if name in asked and len(asked) > 1:
@@ -109,7 +111,7 @@ def check_many(config: Any) -> None:
     for name in ALONE:
         if name not in asked:
             continue
-        if not getattr(config, name):
+        if name in NAMED and not getattr(config, name):
             raise ValueError(f"--stages={name} needs --{name}, got none.")
         if config.warm_start or config.reference:
             raise ValueError(

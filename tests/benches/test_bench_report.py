@@ -1,0 +1,57 @@
+"""A bench's page: what it says of a finished and of an unfinished bench."""
+
+import pytest
+from bench_examples import FakeBench
+
+from arl_tf.experiments.benches import bench_report
+
+write_page = bench_report.write_page
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    return FakeBench(monkeypatch)(tmp_path, bench_utility="0.97,0.6")
+
+
+def page(results, folder):
+    write_page(results, folder)
+    return (folder / "report.html").read_text()
+
+
+def test_the_page_has_the_answer_a_plot_and_a_table_for_each_utility(results, tmp_path):
+    # What a defence says of itself is text, not markup.
+    results["defences"][1]["source"] = "<b>nobody</b>"
+    results["defences"][2]["trials"][0]["message"] = "ValueError: no & why"
+    results["progress"]["is_complete"] = False
+    text = page(results, tmp_path)
+    assert results["answers"][0]["words"] in text.replace("&#39;", "'")
+    assert text.count("<table") >= 2 and "<svg" in text
+    assert "Chosen to keep 97&nbsp;%" in text and "Chosen to keep 60&nbsp;%" in text
+    assert "&lt;b&gt;nobody" in text and "laplace 1.0: ValueError: no &amp; why" in text
+    assert "The bench is not complete" in text and "contrastive" in text
+    assert {path.name for path in tmp_path.iterdir()} >= {"bench.svg", "bench.png"}
+
+
+def test_rows_are_ordered_by_leakage_and_those_without_figures_come_last(results):
+    results["defences"][1]["finals"]["0.97"]["figures"] = {}
+    names = [row["name"] for row in bench_report.table(results, 0.97)]
+    assert names == ["laplace", "none", "noise"]
+    # Numbers are those of the plot, in the order of the bench.
+    assert [row["number"] for row in bench_report.table(results, 0.97)] == [3, 1, 2]
+
+
+def test_drawn_faces_have_no_column_and_no_panel_of_a_second_judge(results):
+    assert "leakage.face_similarity_2" not in bench_report.shown_columns(results)
+    panels = bench_report.bench_figure(results, "black").axes
+    assert [axes.get_xlabel() for axes in panels] == [
+        bench_report.PANELS[name]
+        for name in ("leakage.face_similarity", "leakage.reid_rank1", "candidate_match")
+    ]
+
+
+def test_a_bench_that_has_just_begun_has_a_page(results, tmp_path):
+    for entry in results["defences"]:
+        for final in entry["finals"].values():
+            final |= {"figures": {}, "runs": [], "state": "not kept", "kept_on_validation": None}
+    results["reference"]["figures"] = {}
+    assert "No trial kept the utility" in page(results, tmp_path)
