@@ -64,8 +64,22 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def exported(models, tmp_path_factory):
-    return run_export(models, tmp_path_factory.mktemp("run") / "export")
+def differences():
+    """How far the SavedModels of `exported` are from Keras, by comparison."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def exported(models, differences, tmp_path_factory):
+    build_saved_models = build.build_saved_models
+
+    def recording(*arguments):
+        differences.update(build_saved_models(*arguments))
+        return differences
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_saved_models", recording)
+        return run_export(models, tmp_path_factory.mktemp("run") / "export")
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +98,23 @@ def fast_tflite(monkeypatch):
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
 
 
-@pytest.fixture(scope="module")
-def spared_export(models, tmp_path_factory):
-    """An export without the conversions; for `earlier` to copy."""
-    folder = tmp_path_factory.mktemp("spared") / "export"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite, "convert_and_check", lambda *_: (b"not converted", {}))
-        run_export(models, folder)
-    return folder
+@pytest.fixture
+def fast_export(exported, differences, monkeypatch, fast_tflite):
+    """Spares a test that is about publishing the SavedModels, too: they are copied."""
+
+    def copying(*arguments):
+        built, folders = arguments[5:7]
+        shutil.copytree(exported.encoder_dir, built / folders["encoder"])
+        shutil.copytree(exported.task_head_dir, built / folders["task_head"])
+        return differences
+
+    monkeypatch.setattr(build, "build_saved_models", copying)
 
 
 @pytest.fixture
-def earlier(spared_export, tmp_path, fast_tflite):
+def earlier(exported, tmp_path, fast_tflite):
     """A folder that holds an export, version 1."""
-    return shutil.copytree(spared_export, tmp_path / "export")
+    return shutil.copytree(exported.manifest_path.parent, tmp_path / "export")
 
 
 def test_paths_follow_tf_servings_layout(exported):
@@ -344,7 +361,9 @@ def test_manifest_lists_every_file_with_its_hash_and_size(exported):
     assert files == expected
 
 
-def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(models, earlier):
+def test_version_grows_past_the_highest_of_both_models_and_old_ones_stay(
+    models, earlier, fast_export
+):
     first = earlier / "saved_model" / "encoder" / "1"
     before = contents(first)
     (earlier / "saved_model" / "task_head" / "7").mkdir()
@@ -368,7 +387,9 @@ def fail_once_at(monkeypatch, target):
     monkeypatch.setattr(publishing.os, "replace", failing_replace)
 
 
-def test_export_that_fails_at_its_last_step_leaves_the_previous_one(models, earlier, monkeypatch):
+def test_export_that_fails_at_its_last_step_leaves_the_previous_one(
+    models, earlier, fast_export, monkeypatch
+):
     before = contents(earlier)
     monkeypatch.setattr(tflite, "convert_and_check", lambda *_: (b"newer", {}))
     fail_once_at(monkeypatch, earlier / "manifest.json")
@@ -378,7 +399,7 @@ def test_export_that_fails_at_its_last_step_leaves_the_previous_one(models, earl
 
 
 def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
-    models, tmp_path, fast_tflite, monkeypatch
+    models, tmp_path, fast_export, monkeypatch
 ):
     fail_once_at(monkeypatch, tmp_path / "export" / "manifest.json")
     with pytest.raises(build.ExportError, match="as it was: injected"):
@@ -386,7 +407,7 @@ def test_first_export_that_fails_at_its_last_step_leaves_no_folder(
     assert contents(tmp_path) == {}
 
 
-def test_failed_conversion_leaves_the_previous_export(models, earlier, monkeypatch):
+def test_failed_conversion_leaves_the_previous_export(models, earlier, fast_export, monkeypatch):
     before = contents(earlier)
 
     def interrupted(*_):
@@ -398,8 +419,7 @@ def test_failed_conversion_leaves_the_previous_export(models, earlier, monkeypat
     assert contents(earlier) == before
 
 
-@pytest.mark.slow
-def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_tflite):
+def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_export):
     leftover = tmp_path / publishing.UNFINISHED / "built" / "saved_model" / "encoder" / "9"
     leftover.mkdir(parents=True)
     assert run_export(models, tmp_path).version == 1
@@ -516,13 +536,21 @@ def fill_disk_at_saved_model(monkeypatch):
     monkeypatch.setattr(tf.saved_model, "save", fails)
 
 
-@pytest.mark.parametrize(
-    "fill", [fill_disk_at_file, fill_disk_at_manifest, fill_disk_at_saved_model]
-)
-@pytest.mark.slow
+@pytest.mark.parametrize("fill", [fill_disk_at_file, fill_disk_at_manifest])
 def test_full_disk_leaves_the_earlier_version_served_and_nothing_half_written(
-    models, earlier, monkeypatch, fill
+    models, earlier, fast_export, monkeypatch, fill
 ):
+    check_full_disk(models, earlier, monkeypatch, fill)
+
+
+@pytest.mark.slow
+def test_disk_that_fills_up_in_a_saved_model_leaves_the_earlier_version_served(
+    models, earlier, monkeypatch
+):
+    check_full_disk(models, earlier, monkeypatch, fill_disk_at_saved_model)
+
+
+def check_full_disk(models, earlier, monkeypatch, fill):
     before = contents(earlier)
     with monkeypatch.context() as patch:
         fill(patch)
@@ -544,8 +572,7 @@ def test_write_that_the_kernel_refuses_leaves_nothing_behind(models, tmp_path, f
     assert contents(tmp_path) == {}
 
 
-@pytest.mark.slow
-def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, earlier):
+def test_precision_that_is_no_longer_asked_for_is_withdrawn(models, earlier, fast_export):
     run_export(models, earlier, precisions=["float32"])
     assert [path.name for path in (earlier / "tflite").iterdir()] == ["encoder_float32.tflite"]
     files = json.loads((earlier / "manifest.json").read_text())["files"]

@@ -130,7 +130,9 @@ def test_a_model_in_a_folder_of_any_name_is_served(tmp_path):
 def test_ctrl_c_while_the_server_is_starting_ends_with_one_line():
     # The import that takes longest stands in for TensorFlow's.
     code = (
-        "import runpy, sys, threading, types\n"
+        "import runpy, signal, sys, threading, types\n"
+        # Tests that a shell runs in the background would hand on that Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Waits:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'serving.server':\n"

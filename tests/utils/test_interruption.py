@@ -10,6 +10,8 @@ import pytest
 COMMAND = """
 import pathlib, signal, sys, threading, types
 from arl_tf import main
+# Tests that a shell runs in the background would hand on that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 stages = types.ModuleType("arl_tf.experiments.stages")
 
 def run_stages(config, run):
