@@ -61,4 +61,6 @@ def test_one_alone_wins_nothing_and_nobody_is_no_answer():
 
 def test_the_order_of_the_defences_does_not_matter():
     entries = [entry("noise", 0.4), entry("priced", 0.2), entry("nopeek", 0.9)]
-    assert asked(*entries)["words"] == asked(*entries[::-1])["words"]
+    assert asked(*entries) == asked(*entries[::-1])
+    equal = [entry("b", 0.4), entry("a", 0.4), entry("c", 0.4, kept=False), entry("d", 0.1)]
+    assert asked(*equal) == asked(*equal[::-1])

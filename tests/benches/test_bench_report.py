@@ -1,5 +1,7 @@
 """A bench's page: what it says of a finished and of an unfinished bench."""
 
+import copy
+
 import pytest
 from bench_examples import FakeBench
 
@@ -8,9 +10,15 @@ from arl_tf.experiments.benches import bench_report
 write_page = bench_report.write_page
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        return FakeBench(patched)(tmp_path_factory.mktemp("bench"), bench_utility="0.97,0.6")
+
+
 @pytest.fixture
-def results(monkeypatch, tmp_path):
-    return FakeBench(monkeypatch)(tmp_path, bench_utility="0.97,0.6")
+def results(finished):
+    return copy.deepcopy(finished)
 
 
 def page(results, folder):

@@ -21,7 +21,7 @@ def test_the_interval_is_halved_toward_the_strongest_that_keeps_the_utility():
 
 def test_two_utilities_are_served_in_turn():
     # 0.5 keeps .93: enough for .9, too little for .97.
-    found = tried(0.93, 0.98, 0.85, utilities=(0.97, 0.9))
+    found = tried(0.93, 0.85, 0.98, utilities=(0.97, 0.9))
     assert [t.position for t in found] == [0.5, 0.75, 0.25]
     assert next_position(found, (0.97, 0.9)) == 0.625
 

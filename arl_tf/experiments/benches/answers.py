@@ -26,13 +26,13 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
     """
     key = f"{utility:g}"
     finals = {entry["name"]: entry["finals"][key] for entry in entries if key in entry["finals"]}
-    missed = [name for name, found in finals.items() if not in_contest(found)]
+    missed = sorted(name for name, found in finals.items() if not in_contest(found))
     known = {
         name: found["figures"][figure]
         for name, found in finals.items()
         if in_contest(found) and found["figures"][figure]["value"] is not None
     }
-    order = sorted(known, key=lambda name: known[name]["value"])
+    order = sorted(known, key=lambda name: (known[name]["value"], name))
     overlapping = [name for name in order[1:] if overlap(known[order[0]], known[name])]
     sure = len(order) > 1 and not overlapping
     return {

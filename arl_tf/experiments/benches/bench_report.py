@@ -158,4 +158,3 @@ def draw_choice(
     axes.plot([x, x], kept["ci95"] or [y, y], color=color, lw=1, alpha=0.5)
     axes.plot(x, y, mark, color=color, ms=5)
     sweep_plot.annotate(axes, number, (x, y), (4, 3), color)
-
