@@ -56,7 +56,8 @@ def test_one_alone_wins_nothing_and_nobody_is_no_answer():
     assert "only noise kept it" in asked(entry("noise", 0.4))["words"]
     assert not asked(entry("noise", 0.4))["is_sure"]
     found = asked(entry("noise", None))
-    assert found["least"] is None and "there is no answer" in found["words"]
+    assert found["least"] is None and "there is no answer:" in found["words"]
+    assert "there is no answer yet" in asked(entry("noise", None, state="waiting"))["words"]
 
 
 def test_the_order_of_the_defences_does_not_matter():

@@ -57,9 +57,22 @@ def test_drawn_faces_have_no_column_and_no_panel_of_a_second_judge(results):
     ]
 
 
-def test_a_bench_that_has_just_begun_has_a_page(results, tmp_path):
-    for entry in results["defences"]:
-        for final in entry["finals"].values():
-            final |= {"figures": {}, "runs": [], "state": "not kept", "kept_on_validation": None}
-    results["reference"]["figures"] = {}
-    assert "No trial kept the utility" in page(results, tmp_path)
+def test_a_bench_that_was_killed_at_any_point_has_a_page(monkeypatch, tmp_path):
+    bench = FakeBench(monkeypatch)
+    monkeypatch.setattr(bench_report, "write_page", write_page)
+    for place in ("noise 5.48", "none", "laplace 2.34"):
+        # The trial of 'none' is done by then: that is its audit on T, as the last one is.
+        bench.killed_at = place
+        with pytest.raises(KeyboardInterrupt):
+            bench(tmp_path, bench_utility="0.97")
+    assert "The bench is not complete" in (tmp_path / "bench" / "report.html").read_text()
+    bench(tmp_path, bench_utility="0.97")
+    assert "The bench is not complete" not in (tmp_path / "bench" / "report.html").read_text()
+
+
+def test_a_page_without_any_figure_says_so(monkeypatch, tmp_path):
+    bench = FakeBench(monkeypatch)
+    bench.fails = ("noise 1",)
+    results = bench(tmp_path, bench_defences="noise", bench_trials=1)
+    text = page(results, tmp_path)
+    assert "No trial kept the utility." in text and "noise 1.0: ValueError: no" in text

@@ -10,6 +10,8 @@ QUESTIONS = {
     "leakage.reid_rank1": "the leakage of rank 1",
     "candidate_match": "the share of codes whose photo is found among candidates",
 }
+# States of a choice that is not measured yet.
+PENDING = ("waiting", "unfinished")
 
 
 def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, Any]:
@@ -35,6 +37,10 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
     order = sorted(known, key=lambda name: (known[name]["value"], name))
     overlapping = [name for name in order[1:] if overlap(known[order[0]], known[name])]
     sure = len(order) > 1 and not overlapping
+    pending = any(found["state"] in PENDING for found in finals.values())
+    said = words(utility, figure, known, order, overlapping)
+    if pending and not order:
+        said = f"{beginning(utility)} there is no answer yet: {QUESTIONS[figure]} is not measured."
     return {
         "utility": utility,
         "figure": figure,
@@ -42,8 +48,13 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
         "is_sure": sure,
         "overlapping": overlapping,
         "missed": missed,
-        "words": words(utility, figure, known, order, overlapping),
+        "words": said,
     }
+
+
+def beginning(utility: float) -> str:
+    """How each sentence begins."""
+    return f"At {100 * utility:g} % of the unprotected utility"
 
 
 def in_contest(final: Record) -> bool:
@@ -66,7 +77,7 @@ def words(
     overlapping: Sequence[str],
 ) -> str:
     """The answer in one sentence."""
-    start = f"At {100 * utility:g} % of the unprotected utility"
+    start = beginning(utility)
     what = QUESTIONS[figure]
     if not order:
         return f"{start} there is no answer: no defence kept it and has a figure for {what}."

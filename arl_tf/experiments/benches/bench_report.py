@@ -49,9 +49,16 @@ def write_page(results: Mapping[str, Any], folder: pathlib.Path) -> None:
         tables={f"{u:g}": table(results, u) for u in results["protocol"]["utility"]},
         columns=shown_columns(results),
         failed=failed_trials(results),
-        plot=study_report.page_plot(bench_figure(results, INK), question),
+        plot=plot(results, question),
     )
     files.write_text(folder / PAGE, page)
+
+
+def plot(results: Mapping[str, Any], question: str) -> str:
+    """The plot as an element of the page; empty where nothing is measured yet."""
+    if not shown_columns(results):
+        return ""
+    return study_report.page_plot(bench_figure(results, INK), question)
 
 
 def table(results: Mapping[str, Any], utility: float) -> list[dict[str, Any]]:

@@ -92,8 +92,7 @@ def replay(
     results alone: not on the order of the work, on who did it, or on an interruption.
     """
     rows: list[TrialRow] = []
-    # Nothing differs between trials of a contestant without a strength.
-    for _ in range(config.bench_trials if contestant.setting else 1):
+    for _ in range(trials_of(config, contestant)):
         tried = [Tried(row.position, row.kept) for row in rows]
         position = search.next_position(tried, utilities(config))
         point = trial_point(config, contestant, position, config.seed)
@@ -102,6 +101,11 @@ def replay(
             return rows, point
         rows.append(read_row(root, contestant, position, point, record))
     return rows, None
+
+
+def trials_of(config: Config, contestant: Contestant) -> int:
+    """How many trials a contestant has; without a strength they would all be the same."""
+    return config.bench_trials if contestant.setting else 1
 
 
 def read_row(

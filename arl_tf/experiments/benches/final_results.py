@@ -17,6 +17,14 @@ from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.report import report_files
 
 Record = dict[str, Any]
+# What a choice has while none of its trainings is audited.
+UNMEASURED = {
+    "figures": {},
+    "kept_on_test": False,
+    "training_seconds": None,
+    "codes": None,
+    "meaning": "",
+}
 
 
 def final(
@@ -29,7 +37,8 @@ def final(
     """A defence's choice at one utility, with its figures on T."""
     row = choice.choose(rows, utility)
     if row is None:
-        return not_kept(rows)
+        done = len(rows) == choice.trials_of(config, contestant)
+        return not_kept(rows, "not kept" if done else "waiting")
     runs = [
         final_run(config, root, point, seed)
         for seed, point in zip(
@@ -48,7 +57,7 @@ def final(
         "runs": runs,
     }
     if not done:
-        return {**found, "figures": {}, "kept_on_test": False}
+        return {**found, **UNMEASURED}
     figures = combined([run["figures"] for run in done])
     return {
         **found,
@@ -60,18 +69,17 @@ def final(
     }
 
 
-def not_kept(rows: Sequence[TrialRow]) -> Record:
-    """What stands for a choice where no trial kept the utility."""
+def not_kept(rows: Sequence[TrialRow], state: str) -> Record:
+    """What stands for a choice where no trial has kept the utility: that of the nearest trial."""
     best = choice.nearest(rows)
     return {
-        "state": "not kept",
+        "state": state,
         "strength": best.strength if best else None,
         "kept_on_validation": best.kept if best else None,
         "leakage_on_validation": best.leakage if best else None,
         "is_open": False,
         "runs": [],
-        "figures": {},
-        "kept_on_test": False,
+        **UNMEASURED,
     }
 
 

@@ -99,7 +99,7 @@ def progress(
     entries: Sequence[Mapping[str, Any]],
 ) -> Record:
     """How far the bench is: trials, and audits on T of the choices that are known by now."""
-    wanted = [config.bench_trials if c.setting else 1 for c, _ in chosen.values()]
+    wanted = [choice.trials_of(config, contestant) for contestant, _ in chosen.values()]
     tried = sum(len(e["trials"]) for e in entries)
     planned = finals.planned(config, chosen)
     records = [finals.read_record(config, root, point.name) for point in planned]

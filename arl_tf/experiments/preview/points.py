@@ -29,6 +29,6 @@ def planned_bench(config: Config) -> int:
     from arl_tf.experiments.benches import choice, contestants
 
     found = contestants.chosen(config)
-    tried = [config.bench_trials if contestant.setting else 1 for contestant in found]
+    tried = [choice.trials_of(config, contestant) for contestant in found]
     chosen = [min(number, len(choice.utilities(config))) for number in tried]
     return sum(tried) + sum(chosen) * (config.bench_seeds - 1)
