@@ -1,6 +1,7 @@
 """A bench made up for tests: what strengths keep and leak is a formula instead of a training."""
 
 import contextlib
+import functools
 import json
 import types
 from typing import ClassVar
@@ -98,14 +99,13 @@ class FakeBench:
         audited: labels of the audits on T, in order.
         fails: labels of trials that fail.
         killed_at: a label at which the process is killed.
-        half: half width of a leakage's interval.
     """
 
     def __init__(self, monkeypatch, *, real_queue=False):
         if not real_queue:
             monkeypatch.setattr(stage, "TrialQueue", MemoryQueue)
             monkeypatch.setattr(MemoryQueue, "kept", {})
-        self.done, self.audited, self.fails, self.killed_at, self.half = [], [], (), "", 0.02
+        self.done, self.audited, self.fails, self.killed_at = [], [], (), ""
         self.images = images()
         monkeypatch.setattr(bench_report, "write_page", lambda results, folder: None)
         monkeypatch.setattr(trials, "run_trial", self.run_trial)
@@ -147,11 +147,17 @@ class FakeBench:
         return self.record(point)
 
     def read_content(self, folder):
-        return sweeps.audit(*figures(settings_of(folder)), half=self.half)
+        return content_of(*figures(settings_of(folder)))
 
     def load_resamples(self, folder):
         mcc, _ = figures(settings_of(folder))
         return Resamples("same", {"mean_mcc": np.linspace(mcc - 0.01, mcc + 0.01, 5)})
+
+
+@functools.lru_cache
+def content_of(mcc, leakage):
+    """report.json's content: made once, for it draws faces."""
+    return sweeps.audit(mcc, leakage)
 
 
 def settings_of(folder):
