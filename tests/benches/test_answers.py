@@ -29,8 +29,8 @@ def test_overlapping_intervals_have_no_winner():
     assert (found["least"], found["is_sure"], found["overlapping"]) == ("priced", False, ["noise"])
     assert found["words"] == (
         "At 97 % of the unprotected utility there is no winner: the leakage of face similarity is"
-        " lowest for priced, 0.20 (0.15 to 0.25), but its interval overlaps that of noise 0.28"
-        " (0.23 to 0.33)."
+        " lowest for priced, 0.20 (0.15 to 0.25), which can't be told from noise 0.28 (0.23 to"
+        " 0.33): the intervals overlap."
     )
 
 
@@ -39,7 +39,8 @@ def test_intervals_that_touch_overlap_and_one_without_interval_is_never_beaten()
     bare = entry("b", 0.9)
     bare["finals"]["0.97"]["figures"]["leakage"] = {"value": 0.9, "ci95": None}
     found = asked(entry("a", 0.2), bare)
-    assert not found["is_sure"] and "b 0.90 (no interval)" in found["words"]
+    assert not found["is_sure"]
+    assert "b 0.90 (no interval): intervals overlap or are not known" in found["words"]
 
 
 def test_who_missed_the_utility_on_t_or_is_not_done_can_not_win():

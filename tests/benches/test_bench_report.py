@@ -57,6 +57,7 @@ def test_drawn_faces_have_no_column_and_no_panel_of_a_second_judge(results):
     ]
 
 
+@pytest.mark.slow
 def test_a_bench_that_was_killed_at_any_point_has_a_page(monkeypatch, tmp_path):
     bench = FakeBench(monkeypatch)
     monkeypatch.setattr(bench_report, "write_page", write_page)

@@ -89,10 +89,11 @@ def words(
         )
     if overlapping:
         names = ", ".join(f"{name} {estimate_words(known[name])}" for name in overlapping)
-        verb = "overlaps those" if len(overlapping) > 1 else "overlaps that"
+        bounded = all(known[name]["ci95"] for name in (least, *overlapping))
+        why = "the intervals overlap" if bounded else "intervals overlap or are not known"
         return (
-            f"{start} there is no winner: {what} is lowest for {least}, {value}, but its interval"
-            f" {verb} of {names}."
+            f"{start} there is no winner: {what} is lowest for {least}, {value}, which can't be"
+            f" told from {names}: {why}."
         )
     return (
         f"{start} {least} leaks least: {what} is {value}; next is {others[0]} with"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.config.settings import Config
-from arl_tf.experiments.benches import answers, choice, contestants, final_results, finals
+from arl_tf.experiments.benches import answers, choice, final_results, finals
 from arl_tf.experiments.benches.choice import TrialRow
 from arl_tf.experiments.benches.contestants import Contestant
 from arl_tf.experiments.sweeps import sweep_results
@@ -14,13 +14,16 @@ from arl_tf.experiments.sweeps.trials import FINISHED
 Record = dict[str, Any]
 
 
-def assemble(config: Config, root: pathlib.Path, chosen: finals.Chosen) -> Record:
+def assemble(
+    config: Config, root: pathlib.Path, chosen: finals.Chosen, left_out: Mapping[str, str]
+) -> Record:
     """The content of bench.json, as far as the bench has come.
 
     Args:
         config: the bench's settings.
         root: its directory.
         chosen: name -> contestant and the trials that it has had.
+        left_out: defence that the settings do not allow -> why.
     """
     entries = [entry(config, root, contestant, rows) for contestant, rows in chosen.values()]
     runs = [run for e in entries for found in e["finals"].values() for run in found["runs"]]
@@ -39,7 +42,7 @@ def assemble(config: Config, root: pathlib.Path, chosen: finals.Chosen) -> Recor
         ],
         "defences": entries,
         "reference": final_results.unprotected(root, runs),
-        "left_out": contestants.left_out(config),
+        "left_out": dict(left_out),
         "progress": progress(config, root, chosen, entries),
     }
 

@@ -7,7 +7,7 @@ seeds and audited on T. Nobody looks at T before.
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -37,8 +37,8 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
 def run(experiment: Experiment) -> None:
     """Works on the bench until all of it is done, beside other processes that do the same."""
     config, root = experiment.config, experiment.run.root
-    bench = Bench(experiment, contestants.chosen(config))
-    for name, reason in contestants.left_out(config).items():
+    bench = Bench(experiment, contestants.chosen(config), contestants.left_out(config))
+    for name, reason in bench.left_out.items():
         logging.info("Left out: %s. %s", name, reason)
     bench.work(
         "trials",
@@ -69,10 +69,12 @@ class Bench:
     Attributes:
         experiment: what all points have.
         contestants: who takes part.
+        left_out: defence that the settings do not allow -> why.
     """
 
     experiment: Experiment
     contestants: Sequence[Contestant]
+    left_out: Mapping[str, str]
 
     @property
     def root(self) -> pathlib.Path:
@@ -155,6 +157,8 @@ class Bench:
     def write(self) -> None:
         """Writes bench.json and its page as far as the bench has come."""
         with self.queue("trials").guard():
-            found = results.assemble(self.experiment.config, self.root, self.chosen())
+            found = results.assemble(
+                self.experiment.config, self.root, self.chosen(), self.left_out
+            )
             files.write_json(self.root / FOLDER / RESULTS, found)
             bench_report.write_page(found, self.root / FOLDER)
