@@ -13,7 +13,9 @@ from arl_tf.config.data_checks import check_data, check_dataset
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 
 # Stages that train many encoders, each a run of its own.
-ALONE = ("sweep", "study")
+ALONE = ("sweep", "study", "bench")
+# Those of them that a setting of the same name tells what to do.
+NAMED = ("sweep", "study")
 # Stages that leave the run directory as it is, and run alone, too.
 ASIDE = ("doctor", "encode")
 FEWEST_IDENTITIES = 5
@@ -98,7 +100,7 @@ def check_export(config: Any, precisions: tuple[str, ...]) -> None:
 
 
 def check_many(config: Any) -> None:
-    """Refuses a sweep or a study beside other stages, or without what it is to vary."""
+    """Refuses a sweep, study or bench beside other stages, or without what it is to vary."""
     asked = comma_separated(config.stages)
     for name in (*ALONE, *ASIDE):
         if name in asked and len(asked) > 1:
@@ -106,7 +108,7 @@ def check_many(config: Any) -> None:
     for name in ALONE:
         if name not in asked:
             continue
-        if not getattr(config, name):
+        if name in NAMED and not getattr(config, name):
             raise ValueError(f"--stages={name} needs --{name}, got none.")
         if config.warm_start or config.reference:
             raise ValueError(

@@ -9,6 +9,7 @@ STAGE_GROUPS = {
     "attackers": ("data", "model", "train", "audit"),
     "sweep": ("data", "model", "train", "audit", "sweep"),
     "study": ("data", "model", "train", "audit", "sweep"),
+    "bench": ("data", "model", "train", "audit", "sweep", "bench"),
     "doctor": (),
     "encode": (),
 }

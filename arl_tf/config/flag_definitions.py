@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from arl_tf.config.checks import ALONE, comma_separated
+from arl_tf.config.checks import NAMED, comma_separated
 from arl_tf.config.settings import Config, cleaned, path_names
 
 
@@ -63,7 +63,7 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
 def check_given(given: Mapping[str, Any]) -> None:
     """Raises ValueError where the command line says what to vary, but no stage would vary it."""
     stages = given.get("stages", Config.stages)
-    for name in ALONE:
+    for name in NAMED:
         if given.get(name) and name not in comma_separated(stages):
             raise ValueError(
                 f"--{name}={given[name]} needs --stages={name}, got --stages={stages}."

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from arl_tf.config.checks import check_combinations, check_value, comma_separated
 from arl_tf.config.choices import STAGE_GROUPS, STAGES, TFLITE_PRECISIONS
 from arl_tf.config.groups.audit import AuditGroup
+from arl_tf.config.groups.bench import BenchGroup
 from arl_tf.config.groups.data import DataGroup
 from arl_tf.config.groups.encode import EncodeGroup
 from arl_tf.config.groups.export import ExportGroup
@@ -24,6 +25,7 @@ Values = TypeVar("Values")
 @dataclasses.dataclass(frozen=True)
 class Config(
     EncodeGroup,
+    BenchGroup,
     SweepGroup,
     ExportGroup,
     AuditGroup,

@@ -25,6 +25,7 @@ TOPICS = {
     "audit": "Audit",
     "export": "Export",
     "sweep": "Sweeps and studies",
+    "bench": "Bench of defences",
     "encode": "Encoding of many photos",
 }
 OTHERS = "Logging and checks"

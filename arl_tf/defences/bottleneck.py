@@ -52,6 +52,6 @@ class ProjectedCode(keras.layers.Layer):
 # is sent has their shape. Here the shape stays, see `ProjectedCode`.
 BOTTLENECK = Defence(
     "The bottleneck of ResSFL (Li et al., CVPR 2022, section 4)",
-    Number("How many times fewer channels carry the code.", 4.0, 1.0, 4096.0),
+    Number("How many times fewer channels carry the code.", 4.0, 1.0, 4096.0, (1.0, 64.0)),
     layers=lambda strength, bound: [ProjectedCode(1 / strength, name="defence_projection")],
 )

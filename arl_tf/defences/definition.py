@@ -9,6 +9,8 @@ import tensorflow as tf
 
 # Names of a defence's layers begin so; warm starts know them by it.
 LAYER_PREFIX = "defence_"
+# A bench looks for a number's best value within this factor of its default.
+SEARCHED = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +22,21 @@ class Number:
         default: its value where none is given.
         low: least value, > 0.
         high: greatest value.
+        searched: the weakest and the strongest value that a bench tries; None: SEARCHED times
+            less and more than the default, within low and high.
     """
 
     words: str
     default: float
     low: float
     high: float = math.inf
+    searched: tuple[float, float] | None = None
+
+    @property
+    def search_range(self) -> tuple[float, float]:
+        """The weakest and the strongest value that a bench tries."""
+        around = (self.default / SEARCHED, self.default * SEARCHED)
+        return self.searched or (max(self.low, around[0]), min(self.high, around[1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Defence:
     Attributes:
         source: the paper.
         strength: the number of --defence_strength. Of a defence with a loss it is the weight of
-            that loss; of others, what `layers` takes.
+            that loss; of others, what `layers` takes. More of it protects more.
         bound: the number of --defence_bound; None where it takes no second one.
         layers: (strength, bound) -> layers at the end of the encoder, also where it is exported.
             Their names begin with LAYER_PREFIX. Noise is a `code_layers.DrawnNoise`.

@@ -35,9 +35,10 @@ STAGES = {
     "attackers": "arl_tf.experiments.attackers_stage",
     "sweep": "arl_tf.experiments.sweeps.sweep",
     "study": "arl_tf.experiments.sweeps.study",
+    "bench": "arl_tf.experiments.benches.stage",
 }
 # Pages of the stages that run alone.
-PAGES = {"Sweep": "sweep/sweep.html", "Study": "study/report.html"}
+PAGES = {"Sweep": "sweep/sweep.html", "Study": "study/report.html", "Bench": "bench/report.html"}
 
 
 def run_stages(config: Config, run: RunDirectory) -> None:

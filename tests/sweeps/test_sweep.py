@@ -12,7 +12,7 @@ from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import sweep, target, trials
+from arl_tf.experiments.sweeps import final_audits, sweep, target, trials
 from arl_tf.report import report_files
 from arl_tf.utils import files
 
@@ -177,6 +177,6 @@ def test_export_takes_the_gate_s_settings_from_the_present_command(tmp_path):
     old = Config(require="mean_mcc>=0.1", code_noise=2.0)
     run_directory.write_config(run, old)
     now = Config(require="face_similarity<=0.3", allow_unaudited=True, code_noise=0.0)
-    found = sweep.recorded_config(run, **sweep.export_settings(now))
+    found = final_audits.recorded_config(run, **sweep.export_settings(now))
     assert (found.require, found.allow_unaudited) == ("face_similarity<=0.3", True)
     assert found.code_noise == 2.0

@@ -16,8 +16,9 @@ class RunGroup:
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
         " serving.local_server; or one of these alone: sweep (many operating points, see --sweep),"
-        " study (see --study), doctor (checks packages, machine and data, and says what to mend),"
-        " encode (many photos into codes, see --encode_from).",
+        " study (see --study), bench (compares defences, see --bench_defences), doctor (checks"
+        " packages, machine and data, and says what to mend), encode (many photos into codes, see"
+        " --encode_from).",
         group="run",
     )
     overwrite: bool = option(

@@ -1,4 +1,4 @@
-"""The points that a sweep or study would train."""
+"""The points that a sweep, study or bench would train."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,20 @@ def planned_points(config: Config, images: ImageSet) -> tuple[Sequence, int]:
         names = images.attribute_names + images.other_attribute_names
         planned = studies.STUDIES[config.study].points(config, names)
         return planned, len(planned)
+    if "bench" in config.stage_names:
+        return (), planned_bench(config)
     if config.sweep_trials:
         return (), config.sweep_trials
     space = search_space.parse_space(config.sweep)
     points = [trials.point(config, chosen) for chosen in search_space.grid(space)]
     return points, len(points)
+
+
+def planned_bench(config: Config) -> int:
+    """How many points a bench trains at most: every trial, and every choice with further seeds."""
+    from arl_tf.experiments.benches import choice, contestants
+
+    found = contestants.chosen(config)
+    tried = [choice.trials_of(config, contestant) for contestant in found]
+    chosen = [min(number, len(choice.utilities(config))) for number in tried]
+    return sum(tried) + sum(chosen) * (config.bench_seeds - 1)

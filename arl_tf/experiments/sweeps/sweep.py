@@ -9,15 +9,22 @@ import optuna
 from absl import logging
 
 from arl_tf.config import conditions
-from arl_tf.config.settings import Config, from_mapping
+from arl_tf.config.settings import Config
 from arl_tf.experiments import export_stage, run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import search_space, sweep_report, sweep_results, target, trials
+from arl_tf.experiments.sweeps import (
+    final_audits,
+    search_space,
+    sweep_report,
+    sweep_results,
+    target,
+    trials,
+)
 from arl_tf.experiments.sweeps.trial_queue import TrialQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
 from arl_tf.report import report_files
-from arl_tf.utils import files, run_files, run_lock
+from arl_tf.utils import files, run_files
 
 FOLDER, RESULTS, CHOSEN = "sweep", "sweep.json", "chosen.json"
 DELIVERY = "delivery.lock"
@@ -161,7 +168,7 @@ def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
         },
     )
     print(f"\nChosen by --target={config.target}: {choice.point['label']}\n{words}")
-    settings = recorded_config(chosen, **export_settings(config))
+    settings = final_audits.recorded_config(chosen, **export_settings(config))
     export_stage.run(dataclasses.replace(experiment, config=settings, run=chosen))
 
 
@@ -176,19 +183,12 @@ def test_outcomes(
     reference = RunDirectory(root / "references" / choice.point["reference"])
     figures = []
     # The sweep may have been moved since the point was audited: its reference has moved with it.
+    level, data = experiment.config.audit, (experiment.images, experiment.parts)
     for directory, named in ((reference, ""), (chosen, str(reference.root))):
-        changes = {"audit": experiment.config.audit, "audit_split": "test", "reference": named}
-        settings = recorded_config(directory, **changes)
-        with run_lock.owned(directory.root, wait=True):
-            trials.ensure_audited(dataclasses.replace(experiment, config=settings, run=directory))
+        final_audits.ensure(directory, *data, audit=level, reference=named)
         content = report_files.read_content(directory.audit("test"))
         figures.append(conditions.report_figures(content))
     return conditions.check_conditions(asked, target.certain(figures[1]), figures[0])
-
-
-def recorded_config(run: RunDirectory, **changes: Any) -> Config:
-    """A run's settings with changes."""
-    return from_mapping(run_directory.recorded_settings(run) | changes)
 
 
 def export_settings(config: Config) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class TrialQueue:
         """
         self._queue_again(
             lambda trial: (
-                trial.state == TrialState.COMPLETE
+                trial.state in (TrialState.COMPLETE, TrialState.FAIL)
                 and POINT in trial.user_attrs
                 and is_gone(trial.user_attrs[POINT])
             )

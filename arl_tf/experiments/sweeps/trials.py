@@ -30,6 +30,8 @@ from arl_tf.utils import files, interruption, run_files, run_lock
 FINISHED, FAILED = "finished", "failed"
 SECONDS, RECORD = "seconds.json", "point.json"
 VALIDATION = "validation"
+# In place of a path: the point learns from the encoder that it starts from.
+SHARED_TEACHER = "shared"
 FAILURES = (ValueError, RuntimeError, OSError, ArithmeticError, tf.errors.OpError)
 # The images and parts that a config asks for; the same objects while it asks for the same.
 Loader = Callable[[Config], tuple[ImageSet, Splits]]
@@ -116,14 +118,7 @@ def finished_record(
     base: Config, root: pathlib.Path, chosen: Trial, run: RunDirectory, load: Loader
 ) -> dict[str, Any]:
     """Trains and audits a point; raises one of FAILURES where that can't be done."""
-    plain = shared_config(base, chosen.overrides)
-    config = trial_config(base, chosen.overrides, run)
-    images, parts = load(config)
-    shared = ensure_shared(plain, root, images, parts)
-    config = dataclasses.replace(
-        config, warm_start=str(shared.trained.root), reference=str(shared.audited.root)
-    )
-    experiment = Experiment(config, run, images, parts)
+    experiment, shared = prepared(base, root, chosen, run, load)
     ensure_trained(experiment, root)
     ensure_audited(experiment)
     return trial_facts(chosen, run) | {
@@ -135,6 +130,21 @@ def finished_record(
         "shared_seconds": read_seconds(shared.trained),
         "reference_seconds": read_seconds(shared.audited),
     }
+
+
+def prepared(
+    base: Config, root: pathlib.Path, chosen: Trial, run: RunDirectory, load: Loader
+) -> tuple[Experiment, Shared]:
+    """A point with its images, and the encoder that it starts from, which is made if missing."""
+    plain = shared_config(base, chosen.overrides)
+    config = trial_config(base, chosen.overrides, run)
+    images, parts = load(config)
+    shared = ensure_shared(plain, root, images, parts)
+    start = str(shared.trained.root)
+    changes = {"warm_start": start, "reference": str(shared.audited.root)}
+    if chosen.overrides.get("distil_from") == SHARED_TEACHER:
+        changes["distil_from"] = start
+    return Experiment(dataclasses.replace(config, **changes), run, images, parts), shared
 
 
 def trial_facts(chosen: Trial, run: RunDirectory) -> dict[str, Any]:

@@ -58,6 +58,12 @@ def test_points_of_a_sweep_are_counted():
     assert dry_run.planned_points(sampled, images) == ((), 9)
 
 
+def test_points_of_a_bench_are_its_trials_and_its_choices_with_further_seeds():
+    config = Config(stages="bench", bench_defences="none,noise", bench_trials=4, bench_seeds=3)
+    # 1 + 4 trials; two choices of noise and the one of none, each with two more seeds.
+    assert dry_run.planned_points(config, None) == ((), 5 + 3 * 2)
+
+
 def test_data_are_counted_without_their_pixels():
     images, parts = dry_run.counted_data(Config(**TINY))
     assert images.images.size == 0 and len(images.names) == 240

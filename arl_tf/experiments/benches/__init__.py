@@ -1,0 +1,1 @@
+"""The bench: defences compared by one protocol."""

@@ -1,0 +1,174 @@
+"""What a bench's choices leak on T: the figures of all trainings, put together."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arl_tf.config import conditions
+from arl_tf.config.settings import Config
+from arl_tf.defences import registry
+from arl_tf.experiments.benches import choice, estimates, finals, search
+from arl_tf.experiments.benches.choice import TrialRow
+from arl_tf.experiments.benches.contestants import Contestant
+from arl_tf.experiments.benches.search import Tried
+from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.experiments.sweeps import sweep_results, trials
+from arl_tf.experiments.sweeps.trials import FINISHED, Trial
+from arl_tf.report import report_files
+
+Record = dict[str, Any]
+# What a choice has while none of its trainings is audited.
+UNMEASURED = {
+    "figures": {},
+    "kept_on_test": False,
+    "training_seconds": None,
+    "codes": None,
+    "meaning": "",
+}
+
+
+def final(
+    config: Config,
+    root: pathlib.Path,
+    contestant: Contestant,
+    rows: Sequence[TrialRow],
+    utility: float,
+) -> Record:
+    """A defence's choice at one utility, with its figures on T."""
+    row = choice.choose(rows, utility)
+    if row is None:
+        done = len(rows) == choice.trials_of(config, contestant)
+        return not_kept(rows, "not kept" if done else "waiting")
+    runs = [
+        final_run(config, root, point, seed)
+        for seed, point in zip(
+            finals.seeds(config), finals.points_of(config, contestant, row), strict=True
+        )
+    ]
+    done = [run for run in runs if run["state"] == FINISHED]
+    whole = len(done) == len(runs)
+    found = {
+        "state": FINISHED if whole else "unfinished",
+        "strength": row.strength,
+        "kept_on_validation": row.kept,
+        "leakage_on_validation": row.leakage,
+        "is_open": bool(contestant.setting)
+        and search.is_open([Tried(r.position, r.kept) for r in rows], utility),
+        "runs": runs,
+    }
+    if not done:
+        return {**found, **UNMEASURED}
+    figures = combined([run["figures"] for run in done])
+    return {
+        **found,
+        "figures": figures,
+        "kept_on_test": reaches(figures["kept"], utility),
+        "training_seconds": mean_seconds(done),
+        "codes": done[0]["codes"],
+        "meaning": meaning(row.point, tuple(done[0]["codes"]["shape"])),
+    }
+
+
+def not_kept(rows: Sequence[TrialRow], state: str) -> Record:
+    """What stands for a choice where no trial has kept the utility: that of the nearest trial."""
+    best = choice.nearest(rows)
+    return {
+        "state": state,
+        "strength": best.strength if best else None,
+        "kept_on_validation": best.kept if best else None,
+        "leakage_on_validation": best.leakage if best else None,
+        "is_open": False,
+        "runs": [],
+        **UNMEASURED,
+    }
+
+
+def final_run(config: Config, root: pathlib.Path, point: Trial, seed: int) -> Record:
+    """One training of a choice, with its audit on T where that is done."""
+    record = finals.read_record(config, root, point.name)
+    run = trials.directory(root, point.name)
+    facts = {"seed": seed, "point": point.name, "directory": f"points/{run.root.name}"}
+    state = record.get("state", "waiting")
+    facts |= {"state": state, "message": record.get("message", "")}
+    if state != FINISHED:
+        return facts
+    audit, beside = run.audit("test"), choice.reference(root, record).audit("test")
+    content, unprotected_content = map(report_files.read_content, (audit, beside))
+    figures = figures_of(content)
+    figures["kept"] = estimates.share(
+        figures["mean_mcc"],
+        unprotected_content["utility"]["mean_mcc"],
+        "mean_mcc",
+        (report_files.load_resamples(audit), report_files.load_resamples(beside)),
+    )
+    codes = content["codes"]
+    return {
+        **facts,
+        "figures": figures,
+        "worst_attack": content["worst"]["face_similarity"]["attack"],
+        "reference": record["reference"],
+        "training_seconds": record["seconds"].get("train"),
+        "codes": {name: codes[name] for name in sweep_results.CODE_FACTS if name in codes},
+        "audit": content,
+    }
+
+
+def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit's figures that a bench compares: name -> value and interval."""
+    figures = {
+        name: sweep_results.interval_of(found)
+        for name, found in conditions.report_figures(content).items()
+    }
+    match = content["codes"].get("candidate_match")
+    best = match["exact"]["code"]["best"] if match else estimates.UNKNOWN
+    return {**figures, "candidate_match": sweep_results.interval_of(best)}
+
+
+def combined(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures over all trainings; 'leakage' is that of the judge that sees more."""
+    figures = over_all(runs)
+    judges = [figures[name] for name in choice.JUDGES if name in figures]
+    known = [found for found in judges if found["value"] is not None]
+    worse = max(known, key=lambda found: found["value"], default=judges[0])
+    return {**figures, "leakage": worse}
+
+
+def over_all(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each figure over all trainings; empty without any."""
+    names = list(runs[0]) if runs else []
+    return {
+        name: estimates.over_trainings([run.get(name, estimates.UNKNOWN) for run in runs])
+        for name in names
+    }
+
+
+def reaches(kept: Mapping[str, Any], utility: float) -> bool:
+    """Whether a share of the utility is not surely below the wanted one."""
+    if kept["value"] is None:
+        return False
+    return bool((kept["ci95"][1] if kept["ci95"] else kept["value"]) >= utility)
+
+
+def mean_seconds(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean time of the trainings that were not interrupted."""
+    known = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
+    return sum(known) / len(known) if known else None
+
+
+def meaning(point: Trial, code_shape: tuple[int, ...]) -> str:
+    """What a published defence's number means, such as an epsilon; "" where it says nothing."""
+    settings = point.overrides
+    found = registry.chosen(
+        settings["defence"], settings["defence_strength"], settings["defence_bound"]
+    )
+    return registry.description(found, code_shape)
+
+
+def unprotected(root: pathlib.Path, runs: Sequence[Mapping[str, Any]]) -> Record:
+    """The unprotected encoders' figures on T, over all seeds that have been audited."""
+    names = dict.fromkeys(run["reference"] for run in runs if run["state"] == FINISHED)
+    audits = [
+        report_files.read_content(RunDirectory(root / "references" / name).audit("test"))
+        for name in names
+    ]
+    return {"trainings": len(audits), "figures": over_all([figures_of(found) for found in audits])}
