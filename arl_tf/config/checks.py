@@ -10,6 +10,8 @@ from typing import Any
 
 from arl_tf.config.conditions import parse_conditions
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
+from arl_tf.config.storage import check_storage
+from arl_tf.config.strategies import check_strategy
 
 TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
@@ -70,6 +72,8 @@ def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[s
     check_export(config, precisions)
     check_many(config)
     check_encode(config)
+    check_strategy(config)
+    check_storage(config)
 
 
 def check_encode(config: Any) -> None:

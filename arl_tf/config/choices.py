@@ -19,6 +19,7 @@ FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 CUTS = ("early", "middle", "late", "pooled")
 ENCODED_FORMATS = ("tfrecord", "npz")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STRATEGIES = ("default", "mirrored", "multi_worker", "tpu")
 TFLITE_PRECISIONS = ("float32", "float16", "int8")
 AUDIT_LEVELS = ("quick", "standard", "full")
 STUDIES = ("features", "tasks", "data", "adversary", "defence")
