@@ -21,6 +21,8 @@ from serving.device.similar import SimilarPhotos
 from serving.utils.path_argument import path_argument
 
 LONGEST_S = 86400.0
+# Of many classes only the likeliest are printed for people.
+MOST_CLASSES = 5
 # Digits of a hash that a message shows.
 SHOWN = 12
 
@@ -35,6 +37,7 @@ class Outcome:
         attributes: of the N codes; None where nothing was sent.
         sent_bytes: bytes of the bodies that were sent.
         saved_bytes: bytes of the file that was written.
+        task_kind: of the manifest: what the attributes are.
     """
 
     photos: list[pathlib.Path]
@@ -42,6 +45,7 @@ class Outcome:
     attributes: Attributes | None = None
     sent_bytes: int = 0
     saved_bytes: int = 0
+    task_kind: str = "multi_label"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,7 +76,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         allow_abbrev=False,
         help="encode photos on this device, send only their codes",
         description="Encodes photos on this device with TFLite, sends only the codes to the task"
-        " head, and prints the attributes it reads from them.",
+        " head, and prints the attributes, the class or the values it reads from them.",
     )
     add = command.add_argument
     add(
@@ -156,6 +160,7 @@ def opened(options: argparse.Namespace) -> tuple[DeviceEncoder, Manifest]:
     device = DeviceEncoder(options.tflite, noise_key=key, similar=similar)
     manifest = read_manifest(options.manifest or manifest_of(options.tflite))
     check_same_export(device, manifest)
+    device.fit = manifest.fit
     return device, manifest
 
 
@@ -166,7 +171,7 @@ def encode(options: argparse.Namespace, device: DeviceEncoder, manifest: Manifes
         ValueError, OSError, EncoderError: it can't be done at all.
     """
     photos, codes, unreadable = encode_photos(device, picture_files.expanded(options.photos))
-    outcome = Outcome(photos, unreadable)
+    outcome = Outcome(photos, unreadable, task_kind=manifest.task_kind)
     if options.save_code:
         content = code_bytes(codes, manifest)
         write_aside(pathlib.Path(options.save_code), content)
@@ -290,13 +295,9 @@ def write_aside(path: pathlib.Path, content: bytes) -> None:
 
 
 def print_text(outcome: Outcome, options: argparse.Namespace) -> None:
-    """Prints attributes for people: those decided to be there first, the likeliest first."""
-    found = outcome.attributes.as_dicts() if outcome.attributes else []
-    decided = outcome.attributes.decisions_as_dicts() if outcome.attributes else []
-    for path, attributes, decision in zip(outcome.photos, found, decided, strict=False):
-        print(path)
-        for name in sorted(attributes, key=lambda name: (not decision[name], -attributes[name])):
-            print(f"  {'yes' if decision[name] else 'no':3}  {attributes[name]:6.1%}  {name}")
+    """Prints what the task head read, for people, then what was written and sent."""
+    for path, lines in zip(outcome.photos, answer_lines(outcome), strict=False):
+        print(path, *lines, sep="\n")
     what = f"{len(outcome.photos)} code{'s' if len(outcome.photos) > 1 else ''}"
     if options.save_code:
         print(f"wrote {outcome.saved_bytes} bytes, {what}, to {options.save_code}")
@@ -304,15 +305,41 @@ def print_text(outcome: Outcome, options: argparse.Namespace) -> None:
         print(f"sent {outcome.sent_bytes} bytes, {what} and no image, to {options.head}")
 
 
+def answer_lines(outcome: Outcome) -> list[list[str]]:
+    """Lines for each photo: what is decided to be there first, the likeliest first; or values."""
+    if outcome.attributes is None:
+        return []
+    found, decided = outcome.attributes.as_dicts(), outcome.attributes.decisions_as_dicts()
+    if outcome.attributes.value is not None:
+        return [[f"  {value:12.3f}  {name}" for name, value in each.items()] for each in found]
+    most = MOST_CLASSES if outcome.task_kind == "single_label" else None
+    answers = []
+    for attributes, decision in zip(found, decided, strict=True):
+        order = sorted(attributes, key=lambda name: (not decision[name], -attributes[name]))
+        lines = [
+            f"  {'yes' if decision[name] else 'no':3}  {attributes[name]:6.1%}  {name}"
+            for name in order
+        ]
+        answers.append(lines[:most])
+    return answers
+
+
 def print_json(outcome: Outcome) -> None:
     """Prints the same as one JSON object."""
     nothing = [None] * len(outcome.photos)
     found = outcome.attributes.as_dicts() if outcome.attributes else nothing
     decided = outcome.attributes.decisions_as_dicts() if outcome.attributes else nothing
+    read_values = outcome.attributes is not None and outcome.attributes.value is not None
     report = {
+        "task_kind": outcome.task_kind,
         "photos": [
-            {"photo": str(path), "attributes": attributes, "decisions": decisions}
-            for path, attributes, decisions in zip(outcome.photos, found, decided, strict=True)
+            {
+                "photo": str(path),
+                "attributes": None if read_values else answers,
+                "decisions": None if read_values else decisions,
+                "values": answers if read_values else None,
+            }
+            for path, answers, decisions in zip(outcome.photos, found, decided, strict=True)
         ],
         "unreadable": outcome.unreadable,
         "sent_bytes": outcome.sent_bytes,

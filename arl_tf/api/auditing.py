@@ -24,11 +24,17 @@ from arl_tf.config.choices import AUDIT_LEVELS
 from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
+from arl_tf.data.task_kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL, TASK_KINDS
 from arl_tf.models.architectures import check_decodable
 from arl_tf.models.pretrained.perceptual import perceptual_features
 from arl_tf.report import report_files, terminal, verdict, wording
 
 Encode = Callable[[np.ndarray], np.ndarray]
+LABEL_WORDS = {
+    MULTI_LABEL: "0 or 1",
+    SINGLE_LABEL: "0 or 1, with one 1 a row,",
+    REGRESSION: "finite numbers",
+}
 # Of the public people, whose images stop and choose attackers.
 HELD_OUT_SHARE = 0.1
 FEWEST_PUBLIC, FEWEST_TARGET = 40, 8
@@ -109,6 +115,8 @@ def audit(
     reference: AuditResult | None = None,
     seed: int = 0,
     drawn_faces: bool = False,
+    faces: bool = True,
+    task_kind: str = MULTI_LABEL,
     **attackers: Any,
 ) -> AuditResult:
     """Lets fresh attackers at the codes of an encoder, whatever made it.
@@ -123,9 +131,11 @@ def audit(
         target: uint8 [T, S, S, 3], the images under attack, of other people.
         public_identities: int [P], who is on each image; None: every image is another person.
         target_identities: int [T], likewise; the same number is the same person in both.
-        public_labels: {0, 1} [P, A], attributes; they fit a task head where `task_output` is None.
-        target_labels: {0, 1} [T, A], what utility is measured on.
-        task_output: codes [n, ...] -> logits [n, A], what the code is for: the floor.
+        public_labels: {0, 1} [P, A], or as `task_kind` says; they fit a task head where
+            `task_output` is None.
+        target_labels: likewise [T, A], what utility is measured on.
+        task_output: codes [n, ...] -> logits [n, A], or the values of a regression, what the code
+            is for: the floor.
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor: lets white-box
             attackers in. Loops and conditions on tensors are `tf.while_loop` and `tf.cond` in it,
             for Python's own `for` and `if` are not rewritten.
@@ -136,6 +146,10 @@ def audit(
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
         drawn_faces: whether the faces are procedural: another network judges identity then.
+        faces: whether the images are of faces; False: nobody judges identity, and the verdict goes
+            by feature similarity.
+        task_kind: what labels are: "multi_label" ({0, 1}), "single_label" (one-hot, a column a
+            class) or "regression" (floats).
         **attackers: settings of attackers and intervals by the names of the command's flags:
             attacker_steps, attacker_width, attacker_depth, attacker_batch_size,
             attacker_learning_rate, bootstrap_samples, attackers. At the level quick decoders train
@@ -154,9 +168,9 @@ def audit(
         )
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
-    images, parts = image_set(
-        public, target, public_identities, target_identities, public_labels, target_labels, seed
-    )
+    labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
+    images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
+    images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
     subject = subject_of(encode, images, task_output, differentiable)
     settings = settings_of(level, seed, drawn_faces, attackers)
     unprotected = None if reference is None else reference_of(reference, target)
@@ -239,8 +253,7 @@ def image_set(
     target: np.ndarray,
     public_identities: np.ndarray | None,
     target_identities: np.ndarray | None,
-    public_labels: np.ndarray | None,
-    target_labels: np.ndarray | None,
+    labels: np.ndarray,
     seed: int,
 ) -> tuple[ImageSet, Splits]:
     """Both sets of images as one, with their parts: X2 public, T target."""
@@ -248,7 +261,6 @@ def image_set(
     identities, known = joined_identities(
         public_identities, target_identities, len(public), len(target)
     )
-    labels = joined_labels(public_labels, target_labels, len(public), len(target))
     numbers = range(labels.shape[1])
     images = ImageSet(
         images=np.concatenate([public, target]),
@@ -324,25 +336,41 @@ def joined_identities(
 
 
 def joined_labels(
-    public: np.ndarray | None, target: np.ndarray | None, num_public: int, num_target: int
+    public: np.ndarray | None,
+    target: np.ndarray | None,
+    num_public: int,
+    num_target: int,
+    task_kind: str = MULTI_LABEL,
 ) -> np.ndarray:
-    """Labels uint8 [P + T, A]; A is 0 without labels.
+    """Labels [P + T, A], uint8 or of a regression float32; A is 0 without labels.
 
     Raises:
-        ValueError: labels of one set alone, of a wrong shape, or other than 0 and 1.
+        ValueError: labels of one set alone, of a wrong shape, or not of their kind.
     """
+    if task_kind not in TASK_KINDS:
+        raise ValueError(f"task_kind must be one of {', '.join(TASK_KINDS)}; got {task_kind!r}.")
     if public is None and target is None:
         return np.zeros((num_public + num_target, 0), np.uint8)
     if public is None or target is None:
         raise ValueError("Give both public_labels and target_labels, or none of them.")
     for name, given, count in (("public", public, num_public), ("target", target, num_target)):
         given = np.asarray(given)
-        if given.ndim != 2 or len(given) != count or not np.isin(given, (0, 1)).all():
+        if given.ndim != 2 or len(given) != count or not is_of_kind(given, task_kind):
             raise ValueError(
-                f"{name}_labels must be 0 or 1 [{count}, A], got {given.dtype} {list(given.shape)}"
+                f"{name}_labels must be {LABEL_WORDS[task_kind]} [{count}, A], got {given.dtype}"
+                f" {list(given.shape)}"
                 f"{'; for one attribute use labels[:, None]' if given.ndim == 1 else ''}."
             )
-    return np.concatenate([public, target]).astype(np.uint8)
+    dtype = np.float32 if task_kind == REGRESSION else np.uint8
+    return np.concatenate([public, target]).astype(dtype)
+
+
+def is_of_kind(labels: np.ndarray, task_kind: str) -> bool:
+    """Whether labels [N, A] are of this kind of task."""
+    if task_kind == REGRESSION:
+        return labels.dtype.kind in "fiu" and bool(np.isfinite(labels).all())
+    is_binary = bool(np.isin(labels, (0, 1)).all())
+    return is_binary and (task_kind == MULTI_LABEL or bool((labels.sum(axis=1) == 1).all()))
 
 
 def parts_of(identities: np.ndarray, num_public: int, seed: int) -> Splits:

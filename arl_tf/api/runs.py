@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from arl_tf.config import inheritance, settings
 from arl_tf.config.path_values import clean_path
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
@@ -21,11 +22,12 @@ class Run:
     Attributes:
         folder: the run directory.
         encoder: image float32 [B, S, S, 3] in [0, 1] -> code.
-        task_head: code -> logits float32 [B, A].
+        task_head: code -> logits, or the values of a regression, float32 [B, A].
         attributes: A names of the task's attributes; empty where the run is older than their
-            record.
+            record; or names of its classes or targets.
         settings: every setting as used.
         report: report.json of the audit of T; None where there is none.
+        task_kind: multi_label, single_label or regression.
     """
 
     folder: pathlib.Path
@@ -34,6 +36,7 @@ class Run:
     attributes: tuple[str, ...]
     settings: dict[str, Any]
     report: dict[str, Any] | None
+    task_kind: str = MULTI_LABEL
 
 
 def train(workdir: str | pathlib.Path, **flags: Any) -> Run:
@@ -100,6 +103,7 @@ def load_run(folder: str | pathlib.Path) -> Run:
         report=report_files.read_content(audit)
         if (audit / report_files.REPORT_JSON).exists()
         else None,
+        task_kind=run_directory.recorded_task_kind(run),
     )
 
 

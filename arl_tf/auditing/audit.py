@@ -33,7 +33,7 @@ from arl_tf.auditing.identity import combining, findings
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
-from arl_tf.auditing.leakage import Reference, worst_attacks
+from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
@@ -41,7 +41,7 @@ from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
 from arl_tf.utils import progress
 
 
@@ -99,7 +99,7 @@ class Attacked:
     sealed: SealedImages
     cache: CodeCache
     subject: AuditedEncoder
-    decisions: Decisions | None
+    decisions: TaskDecisions | None
     evidence: Evidence
     judges: reconstruction.MetricNetworks
     spaces: IdentitySpaces
@@ -150,6 +150,7 @@ def attack_all(
         images.images.shape[1],
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
+        has_faces=images.has_faces,
     )
     evidence = dataclasses.replace(
         collect(
@@ -279,7 +280,8 @@ def attack(
         return tasks
     options = dataclasses.replace(settings.attacker, seed=settings.seed)
     # A network of the attacker's own chooses; with one network it is the judge's, too.
-    combiners = combining.combiners_of(spaces.directions, judged=len(spaces.names) == 1)
+    faces = spaces.directions if spaces.names else None
+    combiners = combining.combiners_of(faces, judged=len(spaces.names) == 1)
     return tasks + combining.combine(tasks, evidence, outputs, combiners, options, store)
 
 
@@ -323,12 +325,12 @@ def baselines(
 def report_of(
     found: Measurements, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
 ) -> AuditReport:
-    """The report of all that was found; the best floor attack by face similarity stands for all."""
+    """The report of all that was found; the best floor attack by the headline measure counts."""
     chosen = chosen_tasks(found)
     paths = dict(chosen)
     floors = {task: found.measured[task] for name, task in chosen.items() if is_floor(name)}
     if floors:
-        paths["task_output"] = worst_attacks(floors)["face_similarity"]
+        paths["task_output"] = headline_attack(floors)
     names = tuple(found.images.names[row] for row in found.rows.target)
     return AuditReport(
         content=content.assemble(found),
@@ -384,7 +386,9 @@ def judge_pairs(
     seed: int,
 ) -> tuple[judging.JudgedPairs, ...]:
     """How well the judges tell people apart, in photos and in the worst attack's pictures."""
-    worst = worst_attacks({task.name: measured[task.name] for task in tasks})["face_similarity"]
+    if not judges.identity:
+        return ()
+    worst = headline_attack({task.name: measured[task.name] for task in tasks})
     pictures = to_unit(store.pictures(worst))
     return judging.judge(judges, originals, pictures, worst.partition("@")[0], seed)
 

@@ -12,7 +12,6 @@ from arl_tf.auditing.identity import section as identity_section
 from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, measures, utility
-from arl_tf.metrics.decisions import calibration_error, undecided
 from arl_tf.metrics.reconstruction import MEASURES
 
 
@@ -33,10 +32,10 @@ def assemble(found: Measurements) -> dict[str, Any]:
     reference = None
     if found.reference:
         reference = leakage.describe_reference(found.reference, every, weights)
-    tail_attack = worst["face_similarity"]["attack"]
+    tail_attack = leakage.headline_attack(every)
     return {
         "level": found.settings.audit,
-        "utility": describe_utility(found),
+        "utility": found.task.section(found.utility),
         "floors": {
             "mean_image": estimates(found.measured["mean_image"], weights),
             "task_output": best_floor(on_output, weights),
@@ -69,10 +68,17 @@ def assemble(found: Measurements) -> dict[str, Any]:
             "attacker_images": len(found.rows.attacker),
             "chance_rank1": chance_of_rank1(found.originals.identities),
             "identities_known": found.images.identities_known,
-            "faces": "photographs" if found.photographs else "drawn",
+            "faces": faces_words(found),
         },
         "provenance": dict(found.provenance),
     }
+
+
+def faces_words(found: Measurements) -> str:
+    """Which faces identity networks judged: "photographs", "drawn", or "none"."""
+    if not found.images.has_faces:
+        return "none"
+    return "photographs" if found.photographs else "drawn"
 
 
 def chance_of_rank1(identities: np.ndarray) -> float:
@@ -94,8 +100,8 @@ def best_floor(
     if not on_output:
         return {name: utility.estimate(None) for name in (*MEASURES, "tail")}
     described = {measure: worst_estimate(measure, on_output, weights) for measure in MEASURES}
-    by_face = described["face_similarity"]["attack"]
-    return {**described, "tail": tail_estimate(on_output[by_face], weights)}
+    tail = tail_estimate(on_output[leakage.headline_attack(on_output)], weights)
+    return {**described, "tail": tail}
 
 
 def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict[str, Any]:
@@ -138,29 +144,3 @@ def describe_adversary(found: Measurements, weights: np.ndarray) -> dict[str, An
     if "training_adversary" not in found.measured:
         return None
     return estimates(found.measured["training_adversary"], weights)
-
-
-def describe_utility(found: Measurements) -> dict[str, Any]:
-    """The report's `utility`; undefined without labels or a task head."""
-    rows, logits = found.rows.utility, found.utility_logits
-    if logits is None or not found.images.attribute_names:
-        means = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
-        nothing = {name: utility.estimate(None) for name in means}
-        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
-        return {**nothing, **lists, "thresholds": {}, "calibration": None}
-    labels, names = found.images.attributes[rows], found.images.attribute_names
-    measured = utility.measure_utility(
-        logits, labels, names, found.weights(rows), found.utility_thresholds
-    )
-    chosen = found.decisions or undecided(len(names))
-    return {
-        **measured,
-        "thresholds": chosen.as_json(names)["thresholds"],
-        "calibration": {
-            "temperature": chosen.temperature,
-            "error": calibration_error(chosen.probability(logits), labels),
-            "error_uncalibrated": calibration_error(
-                undecided(len(names)).probability(logits), labels
-            ),
-        },
-    }

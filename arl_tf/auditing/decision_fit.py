@@ -1,18 +1,18 @@
-"""Thresholds and calibration of what is audited, from codes of X1's validation part."""
+"""Decisions of what is audited, such as thresholds, from codes of X1's validation part."""
 
 import numpy as np
 
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.metrics import decisions
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
+from arl_tf.metrics.tasks.registry import task_of
 
 
 def fit_decisions(
     images: ImageSet, rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
-) -> Decisions | None:
-    """Chooses thresholds and temperature on codes as they leave; None without labels or task head.
+) -> TaskDecisions | None:
+    """Chooses the task's decisions on codes as they leave; None without labels or task head.
 
     Args:
         images: the data set.
@@ -24,7 +24,7 @@ def fit_decisions(
     logits = task_logits(rows, subject, cache, seed)
     if logits is None or not images.attribute_names or not len(rows):
         return None
-    return decisions.fit(logits, images.attributes[rows])
+    return task_of(images.task_kind).fit(logits, images.attributes[rows])
 
 
 def task_logits(

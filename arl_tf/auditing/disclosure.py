@@ -117,7 +117,7 @@ def describe_task_output(found: Measurements) -> dict[str, Any]:
         "encoder_multiply_adds": costs and costs[0],
         "task_head_multiply_adds": costs and costs[1],
         "task_output_bits": logits and 32 * logits.target.shape[1],
-        "task_decision_bits": logits and logits.target.shape[1],
+        "task_decision_bits": logits and found.task.decision_bits(logits.target.shape[1]),
     }
 
 

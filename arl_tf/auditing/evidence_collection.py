@@ -16,6 +16,7 @@ from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mi
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
+from arl_tf.metrics.tasks.registry import task_of
 
 # Noise of the channel is drawn anew for every set of codes.
 PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
@@ -39,6 +40,7 @@ def with_task_head(
         codes[1],
         images.attributes[parts[1]],
         seed=seed,
+        task=task_of(images.task_kind),
     )
     return dataclasses.replace(subject, task_output=head)
 

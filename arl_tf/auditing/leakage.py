@@ -12,7 +12,7 @@ import numpy as np
 
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics import intervals, measures, utility
-from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.metrics.reconstruction import MEASURES, headline, headline_values
 from arl_tf.utils import run_files
 
 FLOORS = ("mean_image", "task_output")
@@ -64,6 +64,12 @@ def worst_attacks(per_attack: PerImage) -> dict[str, str]:
     }
 
 
+def headline_attack(per_attack: PerImage) -> str:
+    """The worst attack by face similarity, or by feature similarity where no faces are judged."""
+    worst = worst_attacks(per_attack)
+    return worst[headline(worst)]
+
+
 def is_defined(measure: str, per_attack: PerImage) -> bool:
     """Whether every attack has the measure of some image; drawn faces have no second judge."""
     return all(not np.isnan(found[measure]).all() for found in per_attack.values())
@@ -77,8 +83,8 @@ def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
 
 
 def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
-    """Mean face similarity of the worst-protected images, with its bootstrap interval."""
-    values = measures["face_similarity"]
+    """Mean headline measure of the worst-protected images, with its bootstrap interval."""
+    values = headline_values(measures)
     return utility.estimate(
         intervals.tail_mean(values), intervals.resampled_tail_means(values, weights)
     )
@@ -207,11 +213,11 @@ def describe_reference(
 ) -> dict[str, Any]:
     """The report's `reference` section: its worst attacks among the shared ones."""
     shared = comparable(reference, names)
-    by_face = worst_attacks(shared)["face_similarity"]
+    by_headline = headline_attack(shared)
     return {
         "workdir": reference.workdir,
         "worst": {measure: worst_estimate(measure, shared, weights) for measure in MEASURES},
-        "tail": tail_estimate(shared[by_face], weights),
+        "tail": tail_estimate(shared[by_headline], weights),
     }
 
 

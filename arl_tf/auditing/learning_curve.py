@@ -20,7 +20,7 @@ from arl_tf.auditing.settings import AuditSettings
 # One in so many public images.
 PARTS = (8, 4, 2, 1)
 LEAST_IMAGES = 8
-CURVE_MEASURES = ("psnr", "face_similarity")
+CURVE_MEASURES = ("psnr", "feature_similarity", "face_similarity")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing.attack_runs import FLOOR_PREFIX, Task
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX
+from arl_tf.auditing.attack_runs import Task as AttackTask
 from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
@@ -20,8 +21,9 @@ from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import measures
-from arl_tf.metrics.decisions import Decisions, halves_thresholds
 from arl_tf.metrics.reconstruction import Originals
+from arl_tf.metrics.tasks.definition import Measured, Task, TaskDecisions
+from arl_tf.metrics.tasks.registry import task_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +48,12 @@ class Measurements:
         utility_codes: codes of `rows.utility`.
         labelled_codes: single codes of `rows.attacker`, then of `rows.held_out`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
-            identity.
+            identity; None without one.
         identity: the attacks on identity.
         fitted_head: whether the audit had to fit the task head.
         candidates: how often the right candidate photo was found.
         provenance: facts for the report.
-        decisions: thresholds and temperature of the task head; None without one.
+        decisions: of the task head, such as thresholds and a temperature; None without one.
     """
 
     settings: AuditSettings
@@ -60,7 +62,7 @@ class Measurements:
     subject: AuditedEncoder
     evidence: Evidence
     originals: Originals
-    tasks: tuple[Task, ...]
+    tasks: tuple[AttackTask, ...]
     facts: Mapping[str, Mapping[str, Any]]
     measured: Mapping[str, Mapping[str, np.ndarray]]
     curve: tuple[CurvePoint, ...]
@@ -70,12 +72,12 @@ class Measurements:
     reference: Reference | None
     utility_codes: np.ndarray
     labelled_codes: np.ndarray
-    public_embeddings: np.ndarray
+    public_embeddings: np.ndarray | None
     identity: IdentityFindings
     fitted_head: bool
     candidates: CandidateMatch
     provenance: Mapping[str, Any]
-    decisions: Decisions | None = None
+    decisions: TaskDecisions | None = None
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
         """Bootstrap resamples of the people on some rows; float64 [R, n]."""
@@ -92,19 +94,30 @@ class Measurements:
             return None
         return self.subject.task_output(self.utility_codes)
 
+    @property
+    def task(self) -> Task:
+        """The kind of task that the codes are for."""
+        return task_of(self.images.task_kind)
+
     @functools.cached_property
-    def utility_thresholds(self) -> np.ndarray:
-        """Thresholds of `utility_logits`, float32 [A] or [n, A]; 0 where none were chosen.
+    def utility(self) -> Measured | None:
+        """The task output beside the labels, with what decides; None without either.
 
         On the images that thresholds are chosen on, those of a person are chosen on others.
         """
-        if self.decisions is None:
-            return np.zeros(self.utility_logits.shape[1], np.float32)
-        if self.settings.audit_split == "test":
-            return self.decisions.thresholds
-        rows = self.rows.utility
-        return halves_thresholds(
-            self.utility_logits, self.images.attributes[rows], self.images.identities[rows]
+        if self.utility_logits is None or not self.images.attribute_names:
+            return None
+        rows, outputs = self.rows.utility, self.utility_logits
+        labels, labelled = self.images.attributes[rows], None
+        if self.settings.audit_split != "test":
+            labelled = (outputs, labels, self.images.identities[rows])
+        return Measured(
+            outputs=outputs,
+            labels=labels,
+            names=self.images.attribute_names,
+            weights=self.weights(rows),
+            thresholds=self.task.thresholds(self.decisions, labelled),
+            decisions=self.decisions,
         )
 
     @functools.cached_property

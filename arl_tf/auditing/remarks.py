@@ -10,6 +10,7 @@ from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
+from arl_tf.metrics.reconstruction import headline
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
@@ -65,10 +66,7 @@ def warnings(
             f"A photo has the same code each time, so {count} of them tell no more than one."
         )
     if not found.images.identities_known:
-        said.append(
-            "The data name no people: photos of one person may be among the public and among the"
-            " test images."
-        )
+        said.append(unknown_groups(found))
     shared = shared_with_test(found).sentence()
     return [*said, shared] if shared else said
 
@@ -131,13 +129,14 @@ def weak_attackers(
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:
     """The train-versus-audit gap in words, where it is large."""
-    gaps = {m: worst[m]["value"] - adversary[m]["value"] for m in ("psnr", "face_similarity")}
-    if gaps["psnr"] < PSNR_GAP and gaps["face_similarity"] < FACE_GAP:
+    judged = headline([name for name, found in worst.items() if found["value"] is not None])
+    gaps = {m: worst[m]["value"] - adversary[m]["value"] for m in ("psnr", judged)}
+    if gaps["psnr"] < PSNR_GAP and gaps[judged] < FACE_GAP:
         return []
     figures = ", ".join(
         f"{words} {worst[m]['value']:.{digits}f} against {adversary[m]['value']:.{digits}f}"
         for m, words, digits in (
-            ("face_similarity", "face similarity", 3),
+            (judged, judged.replace("_", " "), 3),
             ("psnr", "PSNR in dB", 1),
         )
     )
@@ -152,10 +151,9 @@ def assumptions(found: Measurements) -> list[str]:
     """What the figures rest on, in sentences."""
     said = [
         f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
-        " photo of the people under attack.",
+        f" photo of the {'people' if found.images.has_faces else 'groups'} under attack.",
         codes_seen(found.settings.codes_per_photo),
-        "Identity networks compare the faces. They may judge groups of people worse that they were"
-        " not trained on.",
+        who_judges(found),
     ]
     if found.settings.recorded:
         said.append(
@@ -173,6 +171,33 @@ def assumptions(found: Measurements) -> list[str]:
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
     return said
+
+
+def who_judges(found: Measurements) -> str:
+    """What compares the pictures with the originals, in sentences."""
+    if found.images.has_faces:
+        return (
+            "Identity networks compare the faces. They may judge groups of people worse that they"
+            " were not trained on."
+        )
+    return (
+        "The images are not taken to be of faces, so no identity network judges them: face"
+        " similarity, ranks and attacks on identity are off (--identity_measures). Feature"
+        " similarity, by a network that was trained on ImageNet, stands in their place."
+    )
+
+
+def unknown_groups(found: Measurements) -> str:
+    """That nobody knows which images belong together, in a sentence."""
+    if found.images.has_faces:
+        return (
+            "The data name no people: photos of one person may be among the public and among the"
+            " test images."
+        )
+    return (
+        "The data name no groups: images of one patient, room or person may be among the public"
+        " and among the test images."
+    )
 
 
 def codes_seen(per_photo: int) -> str:

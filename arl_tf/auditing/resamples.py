@@ -8,7 +8,7 @@ import numpy as np
 from arl_tf.auditing import leakage
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.data.splits import names_hash
-from arl_tf.metrics import measures, utility
+from arl_tf.metrics import measures
 from arl_tf.metrics.reconstruction import MEASURES
 
 
@@ -21,7 +21,8 @@ class Resamples:
 
     Attributes:
         key: of images and seed; the same key, the same resamples.
-        figures: "mean_mcc", each of MEASURES for the worst attack, ATTACK.MEASURE for every attack,
+        figures: "utility", also by its own name such as "mean_mcc", each of MEASURES for the worst
+            attack, ATTACK.MEASURE for every attack,
             leakage.MEASURE where it is defined -> float64 [R]. The worst attack, the floor and the
             reference's worst are chosen anew in each resample.
     """
@@ -56,13 +57,8 @@ def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
         shares = leakage.attack_shares(measure, attacks, found.floors, found.reference, weights)
         if shares is not None:
             values[f"leakage.{measure}"] = np.maximum(0.0, shares[1].max(axis=1))
-    rows = found.rows.utility
-    if found.utility_logits is not None and found.images.attribute_names:
-        values["mean_mcc"] = utility.resampled_mean_mcc(
-            found.utility_logits - found.utility_thresholds,
-            found.images.attributes[rows],
-            found.weights(rows),
-        )
+    if found.utility is not None:
+        values["utility"] = values[found.task.headline] = found.task.resampled(found.utility)
     return values
 
 

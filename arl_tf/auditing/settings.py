@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
 
 # An audit of the level quick is to take minutes: about so many images of a run are attacked, and
 # decoders train this share of the steps of other levels.
@@ -77,8 +77,8 @@ class AuditContext:
         store_dir: of finished attacks.
         other_images: uint8 [N, S, S, 3] of another data set, for some attackers; None without.
         provenance: facts for the report.
-        decisions: thresholds and temperature of the subject's task head; None: the audit chooses
-            them on X1's validation part.
+        decisions: of the subject's task head, such as thresholds and a temperature; None: the audit
+            chooses them on X1's validation part.
     """
 
     subject: AuditedEncoder
@@ -88,4 +88,4 @@ class AuditContext:
     store_dir: pathlib.Path
     other_images: np.ndarray | None
     provenance: Mapping[str, Any]
-    decisions: Decisions | None = None
+    decisions: TaskDecisions | None = None

@@ -9,18 +9,15 @@ import math
 from typing import Any
 
 from arl_tf.config.conditions import parse_conditions
+from arl_tf.config.data_checks import check_data, check_dataset
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 from arl_tf.config.storage import check_storage
 from arl_tf.config.strategies import check_strategy
 
-TFDS_PREFIX = "tfds:"
 # Stages that train many encoders, each a run of its own.
 ALONE = ("sweep", "study")
 # Stages that leave the run directory as it is, and run alone, too.
 ASIDE = ("doctor", "encode")
-# identity.py fits its network on the procedural faces of this seed: as data they would be known to
-# the judge. The number stands there too, since neither module may import the other.
-RESERVED_FACES_SEED = 730_515_811
 FEWEST_IDENTITIES = 5
 # Backbones of our own, of which nobody has published weights.
 UNPUBLISHED = ("small", "resnet18")
@@ -211,10 +208,11 @@ def check_audit(config: Any) -> None:
             " --encoder_saved_model or --encoder_tflite, which is missing."
         )
     check_channel(config)
-    if config.protected_attributes and not config.task_attributes:
+    if config.protected_attributes and not (config.task_attributes or config.label_columns):
         raise ValueError(
             f"--protected_attributes={config.protected_attributes} must be outside the task, which"
-            " has all attributes: name those of the task with --task_attributes."
+            " has all attributes: name those of the task with --task_attributes or, of a"
+            " metadata.csv, with --label_columns."
         )
     if config.codes_per_photo > 1:
         check_codes_per_photo(config)
@@ -255,18 +253,6 @@ def check_channel(config: Any) -> None:
         )
 
 
-def check_dataset(dataset: str, data_dir: str, prefix: str = "") -> None:
-    """Refuses an unknown data set, and one without its folder."""
-    known = dataset in ("faces", "celeba") or dataset.startswith(TFDS_PREFIX)
-    if not known or dataset == TFDS_PREFIX:
-        raise ValueError(f"--{prefix}dataset must be faces, celeba or tfds:NAME; got {dataset!r}.")
-    if dataset == "celeba" and not data_dir:
-        raise ValueError(
-            f"--{prefix}dataset=celeba needs --{prefix}data_dir=DIR, the folder that holds"
-            " list_attr_celeba.txt; got none."
-        )
-
-
 def check_run(config: Any, stages: tuple[str, ...]) -> None:
     """Refuses unknown stages, an empty list of them, and a run directory without a name."""
     asked = comma_separated(config.stages)
@@ -276,37 +262,6 @@ def check_run(config: Any, stages: tuple[str, ...]) -> None:
     if not config.workdir.strip():
         raise ValueError(
             f"--workdir={config.workdir!r} names no folder; name the one that the run shall write."
-        )
-
-
-def check_data(config: Any) -> None:
-    """Refuses an unknown data set, one without its folder, and what the judge of identity knows."""
-    check_dataset(config.dataset, config.data_dir)
-    if config.public_data_dir and not config.public_dataset:
-        raise ValueError(
-            f"--public_data_dir={config.public_data_dir} needs --public_dataset (celeba for a"
-            " folder in CelebA's layout)."
-        )
-    if config.public_dataset:
-        check_dataset(config.public_dataset, config.public_data_dir, "public_")
-        if (config.public_dataset, config.public_data_dir) == (config.dataset, config.data_dir):
-            raise ValueError(
-                f"--public_dataset={config.public_dataset} is --dataset itself, T included: name"
-                " another data set, or use --public_share and --public_overlap."
-            )
-    if config.dataset == "faces" and config.data_dir:
-        raise ValueError(
-            f"--data_dir={config.data_dir!r} is not read with --dataset=faces, which draws its"
-            " images; add --dataset=celeba, or leave --data_dir out."
-        )
-    if config.dataset == "faces" and config.seed == RESERVED_FACES_SEED:
-        raise ValueError(
-            f"--seed={config.seed} is reserved for the network that judges identity; take another."
-        )
-    if config.image_size % 32:
-        near = max(32, round(config.image_size / 32) * 32)
-        raise ValueError(
-            f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
         )
 
 

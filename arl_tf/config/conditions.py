@@ -12,8 +12,12 @@ from typing import Any
 # An estimate as reports hold it: {"value": float | None, "ci95": [low, high] | None}.
 Figures = Mapping[str, Mapping[str, Any]]
 
-# What a code is good for: more is better.
-UTILITY_MEASURES = ("mean_mcc", "accuracy", "roc_auc")
+# What a code is good for: more is better. `utility` is the one number of the task's kind: the mean
+# MCC of attributes or of classes, the mean R² of a regression.
+UTILITY = "utility"
+UTILITY_MEASURES = (UTILITY, "mean_mcc", "accuracy", "roc_auc", "mean_r2")
+# Of a regression with one target: its mean absolute error, in the target's unit.
+MAE = "mae"
 # What an attacker gains: less is better. The same names as reconstruction.MEASURES.
 ATTACK_MEASURES = (
     "psnr",
@@ -36,8 +40,10 @@ PROTECTED_GAIN = "protected_gain"
 PRIVACY_MEASURES = (*ATTACK_MEASURES, *LEAKAGE_MEASURES, "linkage_auc", PROTECTED_GAIN)
 DIRECTIONS = {
     **dict.fromkeys(UTILITY_MEASURES, ">="),
+    MAE: "<=",
     **dict.fromkeys(PRIVACY_MEASURES, "<="),
 }
+UNKNOWN: Mapping[str, Any] = {"value": None, "ci95": None}
 REFERENCE = "reference"
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 CONDITION = re.compile(
@@ -217,7 +223,8 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     leakage = content["leakage"]
     known = [name for name in ATTACK_MEASURES if name in leakage]
     return {
-        **{name: content["utility"][name] for name in UTILITY_MEASURES},
+        **{name: content["utility"].get(name, UNKNOWN) for name in (*UTILITY_MEASURES, MAE)},
+        UTILITY: utility_figure(content),
         **{name: worst_figure(content, name) for name in known},
         **{f"leakage.{name}": leakage[name] for name in known},
         "linkage_auc": content["codes"]["linkage_auc"],
@@ -225,10 +232,16 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
+def utility_figure(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one number of the task's kind; older reports are of attributes."""
+    found = content["utility"].get("headline") or content["utility"]["mean_mcc"]
+    return {"value": found["value"], "ci95": found["ci95"]}
+
+
 def protected_gain(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The largest gain over --protected_attributes; undefined where it was not measured."""
     protected = (content["codes"].get("later_tasks") or {}).get("protected")
-    return protected["largest_gain"] if protected else {"value": None, "ci95": None}
+    return protected["largest_gain"] if protected else UNKNOWN
 
 
 def worst_figure(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:

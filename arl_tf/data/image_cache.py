@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.utils import progress, run_files
 
 
@@ -56,7 +57,17 @@ class Prepared:
 class Source:
     """A data set before its images are prepared: the rows, and a way to read their images in order.
 
-    `read` yields chunks; every row is in one of them, read or refused.
+    Attributes:
+        fingerprint: changes when the images do.
+        names: N names of images.
+        attribute_names: K names: attributes, classes or targets.
+        attributes: [N, K], the labels; see `task_kinds`.
+        identities: int64 [N], who or what is on the images; None: not known.
+        read: yields chunks; every row is in one of them, read or refused.
+        task_kind: one of TASK_KINDS.
+        has_faces: whether the images are of faces, so that networks can judge identity.
+        other_attributes: uint8 [N, M] in {0, 1}, known but not for the task; None without.
+        other_attribute_names: M names.
     """
 
     fingerprint: str
@@ -65,9 +76,13 @@ class Source:
     attributes: np.ndarray
     identities: np.ndarray | None
     read: Callable[[], Iterator[Chunk]]
+    task_kind: str = MULTI_LABEL
+    has_faces: bool = True
+    other_attributes: np.ndarray | None = None
+    other_attribute_names: tuple[str, ...] = ()
 
 
-def prepared(source: Source, image_size: int, version: int, cache_dir: pathlib.Path) -> Prepared:
+def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.Path) -> Prepared:
     """Maps the prepared images from the cache; prepares them first where it does not hold them.
 
     Args:

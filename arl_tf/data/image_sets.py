@@ -1,6 +1,6 @@
-"""Data sets as arrays of prepared images: procedural faces, a CelebA-layout folder, or tfds.
+"""Data sets as arrays of prepared images: drawn faces, folders, an .npz file, or tfds.
 
-Every image is decoded, cropped and resized once, by `preprocess`, into a file of raw uint8 rows
+Every image is decoded, made square and resized once, by `preprocess`, into a file of raw uint8 rows
 that is mapped into memory: training, audit and calibration read the same bytes, and no epoch
 decodes a JPEG again.
 """
@@ -10,21 +10,23 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf.config.checks import TFDS_PREFIX, comma_separated
+from arl_tf.config.checks import comma_separated
+from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.data import bad_images, celeba_folder
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk, Source, prepared
+from arl_tf.data.labelled import arrays, folder
 from arl_tf.data.pictures import reader
+from arl_tf.data.preprocessing import cache_version, preprocessing
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.data.tfds_images import tfds_source
 
-# Part of the cache key: raise it when `decode_image` or `preprocess` changes what it returns.
-PREPROCESS_VERSION = 2
 CHUNK = 256
 LABEL_SIZE = 16
 # Before the name of an attribute that the task leaves out.
@@ -44,6 +46,11 @@ class DataSettings:
     images_per_identity: int
     task_attributes: str
     max_bad_images: float
+    task_kind: str
+    label_columns: str
+    group_column: str
+    fit: str
+    identity_measures: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +59,11 @@ class ImageSet:
 
     Attributes:
         images: uint8 [N, S, S, 3], RGB; memory-mapped, read-only.
-        attributes: uint8 [N, A] in {0, 1}.
-        identities: int64 [N]; where the source knows none, every image is its own.
-        attribute_names: A names.
+        attributes: [N, A], the task's labels: uint8 in {0, 1}, one-hot where an image has one
+            class; float32 for REGRESSION.
+        identities: int64 [N], of people, or of other groups; where the source knows none, every
+            image is its own.
+        attribute_names: A names: attributes, classes in order, or targets.
         names: N names of images, for splits.json and messages.
         bad_images: names of images that could not be used and were skipped.
         bad_reasons: why not, of each.
@@ -62,6 +71,8 @@ class ImageSet:
         identities_known: whether the identities come from the source.
         other_attributes: uint8 [N, K] in {0, 1}, known but not in the task.
         other_attribute_names: K names.
+        task_kind: one of TASK_KINDS: what `attributes` are.
+        has_faces: whether networks judge identity: the images are of faces, or the user says so.
     """
 
     images: np.ndarray
@@ -75,27 +86,8 @@ class ImageSet:
     other_attribute_names: tuple[str, ...] = ()
     bad_reasons: tuple[str, ...] = ()
     turned_images: int = 0
-
-
-def preprocess(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """The one way from a picture to what the networks see.
-
-    Takes the largest square in the centre, resizes it bilinearly with antialiasing, and rounds.
-
-    Args:
-        image: uint8 [h, w, 3], RGB.
-        image_size: side of the result, pixels.
-
-    Returns:
-        uint8 [image_size, image_size, 3].
-    """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    side = tf.minimum(height, width)
-    square = tf.image.crop_to_bounding_box(
-        image, (height - side) // 2, (width - side) // 2, side, side
-    )
-    resized = tf.image.resize(square, (image_size, image_size), method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    task_kind: str = MULTI_LABEL
+    has_faces: bool = True
 
 
 def to_float(image: tf.Tensor) -> tf.Tensor:
@@ -110,7 +102,7 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         ValueError: the source is missing, malformed, or has more bad images than --max_bad_images.
     """
     source = open_source(settings)
-    ready = prepared(source, settings.image_size, PREPROCESS_VERSION, cache_dir)
+    ready = prepared(source, settings.image_size, cache_version(settings.fit), cache_dir)
     rows, num_rows = ready.rows, len(source.names)
     bad_rows = np.setdiff1d(np.arange(num_rows), rows).tolist()
     bad = tuple(source.names[row] for row in bad_rows)
@@ -125,19 +117,36 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         )
     if source.identities is None:
         logging.warning("No identities are known: every image counts as a person of its own")
-    identities = np.arange(num_rows) if source.identities is None else source.identities
-    everything = ImageSet(
+    everything = dataclasses.replace(
+        labels_of(source, rows, settings.identity_measures),
         images=ready.images,
-        attributes=source.attributes[rows],
-        identities=identities[rows],
-        attribute_names=source.attribute_names,
-        names=tuple(source.names[row] for row in rows),
         bad_images=bad,
-        identities_known=source.identities is not None,
         bad_reasons=reasons,
         turned_images=ready.turned,
     )
     return choose_task(everything, settings.task_attributes)
+
+
+def labels_of(source: Source, rows: np.ndarray, identity_measures: str) -> ImageSet:
+    """What a source knows of some rows int64 [n], without pixels: images uint8 [n, 0, 0, 3].
+
+    `identity_measures` is "on", "off" or, as the source says, "auto".
+    """
+    known, others = source.identities, source.other_attributes
+    identities = np.arange(len(source.names)) if known is None else known
+    return ImageSet(
+        images=np.empty((len(rows), 0, 0, 3), np.uint8),
+        attributes=source.attributes[rows],
+        identities=identities[rows],
+        attribute_names=source.attribute_names,
+        names=tuple(source.names[row] for row in rows),
+        bad_images=(),
+        identities_known=known is not None,
+        other_attributes=None if others is None else others[rows],
+        other_attribute_names=source.other_attribute_names,
+        task_kind=source.task_kind,
+        has_faces=source.has_faces if identity_measures == "auto" else identity_measures == "on",
+    )
 
 
 def open_source(settings: DataSettings) -> Source:
@@ -148,7 +157,8 @@ def open_source(settings: DataSettings) -> Source:
     """
     prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
     source = SOURCES[prefix](settings)
-    task_names(source.attribute_names, settings.task_attributes)
+    if source.task_kind == MULTI_LABEL:
+        task_names(source.attribute_names, settings.task_attributes)
     return source
 
 
@@ -162,14 +172,23 @@ def choose_task(images: ImageSet, task_attributes: str) -> ImageSet:
     Raises:
         ValueError: as `task_names`.
     """
-    names = images.attribute_names
+    names, others = images.attribute_names, images.other_attributes
+    others = np.zeros((len(images.names), 0), np.uint8) if others is None else others
+    if images.task_kind != MULTI_LABEL:
+        if task_attributes:
+            raise ValueError(
+                f"--task_attributes={task_attributes} chooses among yes-or-no attributes; this"
+                f" task is {images.task_kind}. --label_columns chooses columns of a table."
+            )
+        return dataclasses.replace(images, other_attributes=others)
     in_task = np.isin(names, task_names(names, task_attributes))
+    left_out = tuple(np.array(names)[~in_task].tolist())
     return dataclasses.replace(
         images,
         attributes=images.attributes[:, in_task],
         attribute_names=tuple(np.array(names)[in_task].tolist()),
-        other_attributes=images.attributes[:, ~in_task],
-        other_attribute_names=tuple(np.array(names)[~in_task].tolist()),
+        other_attributes=np.concatenate([images.attributes[:, ~in_task], others], axis=1),
+        other_attribute_names=(*left_out, *images.other_attribute_names),
     )
 
 
@@ -232,10 +251,10 @@ def procedural_source(settings: DataSettings) -> Source:
     )
 
 
-def folder_source(settings: DataSettings) -> Source:
+def celeba_source(settings: DataSettings) -> Source:
     """A folder in CelebA's layout."""
-    folder = pathlib.Path(settings.data_dir)
-    index = celeba_folder.read_folder_index(folder)
+    root = pathlib.Path(settings.data_dir)
+    index = celeba_folder.read_folder_index(root)
     image_folder = index.image_folder
     paths = [image_folder / name for name in index.files]
     missing = [name for name, path in zip(index.files, paths, strict=True) if not path.exists()]
@@ -248,14 +267,14 @@ def folder_source(settings: DataSettings) -> Source:
             image_folder,
             index.attribute_file.name,
         )
-    stamps = [str(folder.resolve()), *map(file_stamp, paths)]
+    stamps = [str(root.resolve()), *map(file_stamp, paths)]
     return Source(
         fingerprint=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
         names=index.files,
         attribute_names=index.attribute_names,
         attributes=index.attributes,
         identities=index.identities,
-        read=lambda: read_files([str(path) for path in paths], settings.image_size),
+        read=lambda: file_reader(settings)([str(path) for path in paths]),
     )
 
 
@@ -268,26 +287,33 @@ def file_stamp(path: pathlib.Path) -> str:
     return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def read_files(paths: list[str], image_size: int) -> Iterator[Chunk]:
-    """Decodes and preprocesses image files in order; rows are positions in `paths`."""
-    return reader.read_files(paths, preprocessing(image_size))
+def file_reader(settings: DataSettings) -> folder.ReadFiles:
+    """Paths of files -> their images, decoded and prepared, in order; rows are positions."""
+    preprocess = preprocessing(settings.image_size, settings.fit)
+    return functools.partial(reader.read_files, preprocess=preprocess)
 
 
-def decoded(
-    pictures: Iterable[tuple[int, Callable[[], bytes]]], image_size: int
-) -> Iterator[Chunk]:
-    """Decodes and preprocesses (number, a function that gives a file's bytes) in order."""
-    return reader.read_pictures(pictures, preprocessing(image_size))
+def own_folder_source(settings: DataSettings) -> Source:
+    """Class folders, or a folder with a metadata.csv."""
+    return folder.folder_source(settings, file_reader(settings))
 
 
-@functools.cache
-def preprocessing(image_size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`preprocess` for one size; the same function for the same size."""
-    return functools.partial(preprocess, image_size=image_size)
+def arrays_source(settings: DataSettings) -> Source:
+    """An .npz file of images and labels."""
+    preprocess = preprocessing(settings.image_size, settings.fit)
+    return arrays.arrays_source(settings, lambda image: preprocess(tf.constant(image)).numpy())
+
+
+def builder_source(settings: DataSettings) -> Source:
+    """A tensorflow-datasets builder."""
+    preprocess = preprocessing(settings.image_size, settings.fit)
+    return tfds_source(settings, functools.partial(reader.read_pictures, preprocess=preprocess))
 
 
 SOURCES = {
     "faces": procedural_source,
-    "celeba": folder_source,
-    TFDS_PREFIX: functools.partial(tfds_source, decoded=decoded),
+    "celeba": celeba_source,
+    "folder": own_folder_source,
+    "numpy": arrays_source,
+    TFDS_PREFIX: builder_source,
 }

@@ -154,6 +154,7 @@ def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
         "bad_reasons": list(images.bad_reasons),
         "turned_images": images.turned_images,
         "attributes": list(images.attribute_names),
+        "task_kind": images.task_kind,
         "parts": parts,
     }
 

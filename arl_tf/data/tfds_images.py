@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.config.checks import TFDS_PREFIX
+from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.data.image_cache import Chunk, Source
+from arl_tf.data.labelled.labels import Labels, of_classes
+from arl_tf.data.task_kinds import MULTI_LABEL
 
-# (number, a function that gives a file's bytes) and the image size -> prepared images in order.
-Decoder = Callable[[Iterable[tuple[int, Callable[[], bytes]]], int], Iterator[Chunk]]
+# (number, a function that gives a file's bytes) -> prepared images in order.
+Decoder = Callable[[Iterable[tuple[int, Callable[[], bytes]]]], Iterator[Chunk]]
 LABEL_BATCH = 256
 
 
 def tfds_source(settings: Any, decoded: Decoder) -> Source:
-    """A tensorflow-datasets builder: `image` (8 bits), `attributes` (a dictionary of booleans).
+    """A tensorflow-datasets builder: `image` (8 bits) and `attributes` (a dictionary of booleans).
 
-    All its splits are taken, in their order. Where it has a feature `identity`, an integer or a
-    dictionary of one, people are told apart by it.
+    Or, instead of attributes, `label`: a class. All its splits are taken, in their order. Where it
+    has a feature `identity`, an integer or a dictionary of one, people are told apart by it.
 
     Args:
         settings: an `image_sets.DataSettings`, which module can't be imported here.
@@ -41,7 +43,8 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
             f"--dataset={settings.dataset}: tensorflow-datasets has no such builder ({first_line});"
             " expected a name such as tfds:celeb_a."
         ) from None
-    check_features(settings.dataset, dict(builder.info.features.items()))
+    features = dict(builder.info.features.items())
+    check_features(settings.dataset, features)
     if settings.tfds_download:
         builder.download_and_prepare()
     try:
@@ -53,61 +56,99 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
             " or name its folder with --data_dir."
         ) from None
     return tfds_rows(
-        settings.dataset, settings.image_size, builder.info.full_name, encoded, decoded
+        settings.dataset, builder.info.full_name, encoded, decoded, class_names(features)
     )
 
 
 def check_features(dataset: str, features: Mapping[str, Any]) -> None:
-    """Raises ValueError when a builder's features are not an 8-bit image with attributes."""
+    """Raises ValueError when a builder's features are no 8-bit image with attributes or a class."""
     image, attributes = features.get("image"), features.get("attributes")
-    if getattr(image, "np_dtype", None) != np.uint8 or not hasattr(attributes, "keys"):
+    is_image = getattr(image, "np_dtype", None) == np.uint8
+    if not is_image or not (hasattr(attributes, "keys") or class_names(features)):
         raise ValueError(
             f"--dataset={dataset} must have the features 'image' (8 bits) and 'attributes' (a"
-            f" dictionary of booleans); it has {', '.join(features)}."
+            f" dictionary of booleans) or 'label' (a class); it has {', '.join(features)}."
         )
 
 
+def class_names(features: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes of a builder with a label, by number; empty where it has attributes or none."""
+    if hasattr(features.get("attributes"), "keys"):
+        return ()
+    return tuple(getattr(features.get("label"), "names", None) or ())
+
+
 def tfds_rows(
-    dataset: str, image_size: int, full_name: str, encoded: tf.data.Dataset, decoded: Decoder
+    dataset: str,
+    full_name: str,
+    encoded: tf.data.Dataset,
+    decoded: Decoder,
+    classes: tuple[str, ...] = (),
 ) -> Source:
     """Reads the labels of a builder's examples once, and gives their images as a Source.
 
     Args:
         dataset: as --dataset names it.
-        image_size: side of the prepared images, pixels.
         full_name: name, configuration and version of the builder.
         encoded: its examples in a fixed order, with `image` not yet decoded.
         decoded: the way from numbered files to preprocessed images.
+        classes: names of the classes, by number; empty: the builder has attributes.
     """
-    attribute_names = tuple(sorted(encoded.element_spec["attributes"]))
+    attribute_names = () if classes else tuple(sorted(encoded.element_spec["attributes"]))
     has_identity = "identity" in encoded.element_spec
 
     def labels(example):
-        attributes = [tf.cast(example["attributes"][name], tf.int64) for name in attribute_names]
+        values = [example["attributes"][name] for name in attribute_names] or [example["label"]]
         identity = tf.nest.flatten(example["identity"])[0] if has_identity else 0
-        return tf.stack(attributes), tf.cast(identity, tf.int64)
+        return tf.stack([tf.cast(each, tf.int64) for each in values]), tf.cast(identity, tf.int64)
 
     batches = list(encoded.map(labels).batch(LABEL_BATCH).as_numpy_iterator())
-    attributes, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
-    if np.any((attributes != 0) & (attributes != 1)):
-        raise ValueError(
-            f"--dataset={dataset}: attributes must be 0 or 1, got {attributes.min()} to"
-            f" {attributes.max()}."
-        )
+    values, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
+    found = (
+        classes_of(dataset, classes, values)
+        if classes
+        else yes_or_no(dataset, attribute_names, values)
+    )
 
     def read() -> Iterator[Chunk]:
         files = encoded.map(lambda example: example["image"]).as_numpy_iterator()
         # `file` is bound now: the next one takes its name before this one is read.
-        images = ((number, lambda file=file: file) for number, file in enumerate(files))
-        return decoded(images, image_size)
+        return decoded((number, lambda file=file: file) for number, file in enumerate(files))
 
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)
-    label_hash = hashlib.sha256(attributes.tobytes() + identities.tobytes()).hexdigest()
+    label_hash = hashlib.sha256(values.tobytes() + identities.tobytes()).hexdigest()
     return Source(
-        fingerprint=f"{full_name} {len(attributes)} {label_hash}",
-        names=tuple(f"{stem}_{row:06d}" for row in range(len(attributes))),
-        attribute_names=attribute_names,
-        attributes=attributes.astype(np.uint8),
+        fingerprint=f"{full_name} {len(values)} {label_hash}",
+        names=tuple(f"{stem}_{row:06d}" for row in range(len(values))),
+        attribute_names=found.names,
+        attributes=found.values,
         identities=identities if has_identity else None,
         read=read,
+        task_kind=found.kind,
+        has_faces=not classes,
     )
+
+
+def classes_of(dataset: str, classes: tuple[str, ...], values: np.ndarray) -> Labels:
+    """One-hot labels of class numbers int64 [N, 1], columns in the order of the sorted names.
+
+    Raises:
+        ValueError: an image without a label (some builders say -1), or what `of_classes` refuses.
+    """
+    unlabelled = np.count_nonzero((values < 0) | (values >= len(classes)))
+    if unlabelled:
+        raise ValueError(
+            f"--dataset={dataset}: {unlabelled} of {len(values)} images have no label; expected one"
+            f" of the {len(classes)} classes for each."
+        )
+    names = np.array(classes)
+    return of_classes(names[values[:, 0]].tolist(), classes)
+
+
+def yes_or_no(dataset: str, names: tuple[str, ...], values: np.ndarray) -> Labels:
+    """Attributes int64 [N, A]; ValueError where they are not 0 or 1."""
+    if np.any((values != 0) & (values != 1)):
+        raise ValueError(
+            f"--dataset={dataset}: attributes must be 0 or 1, got {values.min()} to {values.max()}."
+        )
+    return Labels(MULTI_LABEL, names, values.astype(np.uint8))

@@ -72,6 +72,8 @@ def measured_leakage(
     """
     if content is None:
         return None, NOT_AUDITED
+    if content["worst"][MEASURE]["value"] is None:
+        return None, "the images are not taken to be of faces, so face similarity is not measured"
     if content["leakage"][MEASURE]["value"] is not None:
         return content["leakage"][MEASURE], ""
     if reference is None:

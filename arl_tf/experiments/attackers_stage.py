@@ -99,7 +99,7 @@ def run(experiment: Experiment) -> None:
         for name, each in chosen.items():
             save(each, built / FOLDER / name / VERSION)
         if reference is not None:
-            save_unprotected(reference, chosen[UNPROTECTED], public, built / FOLDER)
+            save_unprotected(reference, chosen[UNPROTECTED], public, built / FOLDER, config.fit)
         facts = describe(experiment, targets, chosen, built / FOLDER)
         files.write_json(built / FOLDER / FACTS, facts)
         publishing.publish(
@@ -270,7 +270,7 @@ def save(chosen: Chosen, path: pathlib.Path) -> None:
 
 
 def save_unprotected(
-    run: RunDirectory, chosen: Chosen, public: PublicImages, folder: pathlib.Path
+    run: RunDirectory, chosen: Chosen, public: PublicImages, folder: pathlib.Path, fit: str
 ) -> None:
     """Writes the unprotected encoder as the protected one is exported, and the file for browsers.
 
@@ -280,7 +280,7 @@ def save_unprotected(
         checkpoints.load_player(run.player(name)) for name in ("encoder", "task_head")
     )
     path = folder / UNPROTECTED_ENCODER / VERSION
-    saved_models.save_encoder(encoder, encoder.input_shape[1], path)
+    saved_models.save_encoder(encoder, encoder.input_shape[1], path, fit)
     samples = public.sealed[public.rows.held_out[:SAMPLES]]
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     saved_models.encoder_differences(path, batches, encoder)

@@ -15,7 +15,7 @@ from arl_tf.data import splits
 from arl_tf.experiments import decisions
 from arl_tf.experiments.experiment import Experiment, load_other_images
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
 from arl_tf.models.pretrained.perceptual import perceptual_features
 from arl_tf.report import report_files, tensorboard
 from arl_tf.utils import revision
@@ -115,7 +115,7 @@ def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: boo
     )
 
 
-def own_decisions(experiment: Experiment, subject: AuditedEncoder) -> Decisions | None:
+def own_decisions(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions | None:
     """The run's decisions; None for other encoders, and behind a channel, which changes logits."""
     if experiment.config.is_external or not subject.channel.is_identity:
         return None

@@ -17,9 +17,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from arl_tf.config.settings import Config, subset
-from arl_tf.data import celeba_folder, image_sets, splits
+from arl_tf.data import celeba_folder, image_sets, preprocessing, splits
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import DataSettings
+from arl_tf.data.pictures import reader
 from arl_tf.data.splits import SplitSettings
 from arl_tf.exporting import tflite
 from arl_tf.exporting.tflite_checks import Proof
@@ -117,12 +118,13 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
     paths = [str(folder / celeba_folder.IMAGE_FOLDER / name) for name in index.files]
 
     def read_plain():
-        return sum(len(chunk.rows) for chunk in image_sets.read_files(paths, 64))
+        chunks = reader.read_files(paths, preprocessing.preprocessing(64))
+        return sum(len(chunk.rows) for chunk in chunks)
 
     def read_builder():
         dataset = builder.as_dataset(split="train")
         dataset = dataset.map(
-            lambda example: image_sets.preprocess(example["image"], 64),
+            lambda example: preprocessing.preprocess(example["image"], 64),
             num_parallel_calls=os.cpu_count(),
         )
         return sum(len(images) for images in dataset.batch(256).as_numpy_iterator())

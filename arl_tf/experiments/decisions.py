@@ -8,15 +8,15 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import UTILITY_NOISE
 from arl_tf.auditing.sealed_images import SealedImages, fingerprint
 from arl_tf.experiments.experiment import Experiment
-from arl_tf.metrics import decisions
-from arl_tf.metrics.decisions import Decisions
+from arl_tf.metrics.tasks.definition import TaskDecisions
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.utils import files, run_files
 
 REMEDY = "Delete it: it is made again from X1's validation part."
 
 
-def of_run(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
-    """Thresholds and temperature of a run's task head; chosen and kept if they are not there yet.
+def of_run(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
+    """Decisions of a run's task head, such as thresholds; chosen and kept if not there yet.
 
     Args:
         experiment: a run with trained players.
@@ -26,11 +26,12 @@ def of_run(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
         ValueError: the file is damaged, or of other attributes.
     """
     path, names = experiment.run.decisions, experiment.images.attribute_names
+    task = task_of(experiment.images.task_kind)
     if path.exists():
         content = run_files.read_json(path, remedy=REMEDY, keys=("encoder_sha256",))
         if content["encoder_sha256"] == subject.sha256:
             try:
-                return decisions.from_json(content, names)
+                return task.read(content, names)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}. {REMEDY}") from error
         logging.info("%s is of an encoder that was here before; choosing again", path)
@@ -39,12 +40,12 @@ def of_run(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
     return found
 
 
-def chosen(experiment: Experiment, subject: AuditedEncoder) -> Decisions:
-    """Chooses thresholds and temperature on X1's validation part."""
+def chosen(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
+    """Chooses the decisions on X1's validation part."""
     images, rows = experiment.images, experiment.parts.private_validation
     # Nothing is sealed: T is not looked at.
     sealed = SealedImages(images.images, rows[:0], fingerprint(images))
     cache = CodeCache(experiment.cache, subject, sealed)
     seed = UTILITY_NOISE + experiment.config.seed
     found = decision_fit.fit_decisions(images, rows, subject, cache, seed)
-    return found or decisions.undecided(len(images.attribute_names))
+    return found or task_of(images.task_kind).undecided(len(images.attribute_names))

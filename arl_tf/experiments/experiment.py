@@ -70,7 +70,10 @@ def split(config: Config, images: ImageSet, cache: pathlib.Path) -> tuple[ImageS
 def load_audited_images(config: Config, cache: pathlib.Path) -> ImageSet:
     """The images that belong to recorded codes, or else the data set that the settings name."""
     if config.codes:
-        return image_sets.choose_task(recorded(config).images, config.task_attributes)
+        images = dataclasses.replace(
+            recorded(config).images, has_faces=config.identity_measures != "off"
+        )
+        return image_sets.choose_task(images, config.task_attributes)
     return image_sets.load_images(subset(config, DataSettings), cache)
 
 
@@ -97,10 +100,10 @@ def load_other_images(experiment: Experiment) -> np.ndarray | None:
 
 def recorded(config: Config) -> recorded_codes.RecordedCodes:
     """What --codes holds."""
-    return read_once(config.codes, config.image_size)
+    return read_once(config.codes, config.image_size, config.fit)
 
 
 @functools.lru_cache(maxsize=1)
-def read_once(path: str, image_size: int) -> recorded_codes.RecordedCodes:
+def read_once(path: str, image_size: int, fit: str) -> recorded_codes.RecordedCodes:
     """Images and codes lie in one file; it is read once."""
-    return recorded_codes.read_codes(path, image_size=image_size)
+    return recorded_codes.read_codes(path, image_size=image_size, fit=fit)

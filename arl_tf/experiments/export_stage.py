@@ -45,6 +45,7 @@ def run(experiment: Experiment) -> None:
         checkpoints.load_player(files.player("task_head")),
         image_size=config.image_size,
         attribute_names=images.attribute_names,
+        task_kind=images.task_kind,
         proof=proof_of(images, experiment.parts, config.calibration_images),
         export_dir=files.export,
         provenance={
@@ -61,6 +62,7 @@ def run(experiment: Experiment) -> None:
         decisions=decisions.of_run(
             experiment, audited_encoders.trained_subject(config, files, Channel())
         ),
+        fit=config.fit,
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),
     )
 

@@ -186,8 +186,10 @@ def in_a_process(action: str, side: int, count: int, cache: str) -> Row:
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """X of the power law values = c * sizes ** x, by least squares of the logarithms."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+    """The power x of values = c * sizes ** x, to 2 places; least squares of the logarithms."""
+    found = round(float(np.polyfit(np.log(sizes), np.log(values), 1)[0]), 2)
+    # 0 has no sign.
+    return found or 0.0
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from arl_tf.config import checks
 from arl_tf.config.settings import Config, as_dict
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.utils import files, revision, run_files
 
 CONFIG_REMEDY = (
@@ -130,6 +131,13 @@ def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
     if not run.splits.exists():
         return ()
     return tuple(run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("attributes", ()))
+
+
+def recorded_task_kind(run: RunDirectory) -> str:
+    """The kind of the run's task in splits.json; older runs are of attributes."""
+    if not run.splits.exists():
+        return MULTI_LABEL
+    return run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("task_kind", MULTI_LABEL)
 
 
 def finished_stages(run: RunDirectory) -> dict[str, Any]:

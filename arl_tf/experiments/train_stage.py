@@ -6,6 +6,7 @@ from typing import Any
 
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.defences import registry
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import SPLITS_REMEDY, RunDirectory
@@ -91,4 +92,9 @@ def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--distil_from={teacher.root} reads other attributes than this run; train the teacher"
             " with the same --task_attributes."
+        )
+    if recorded.get("task_kind", MULTI_LABEL) != own["task_kind"]:
+        raise ValueError(
+            f"--distil_from={teacher.root} has a task of the kind {recorded['task_kind']}, this run"
+            f" {own['task_kind']}; train the teacher with the same data."
         )

@@ -15,10 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data import preprocessing
+from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.exporting import manifest, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
-from arl_tf.metrics.decisions import Decisions, undecided
 from arl_tf.metrics.equivalence import ExportError as ExportError
+from arl_tf.metrics.tasks.definition import Task, TaskDecisions
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import publishing
 
@@ -59,7 +62,9 @@ def export_models(
     gate: Mapping[str, Any] | None = None,
     trained_on: Mapping[str, Any] | None = None,
     precisions: Sequence[str] = tuple(tflite.PRECISIONS),
-    decisions: Decisions | None = None,
+    task_kind: str = MULTI_LABEL,
+    decisions: TaskDecisions | None = None,
+    fit: str = preprocessing.CROP,
 ) -> ExportResult:
     """Writes the next version of both models.
 
@@ -76,7 +81,9 @@ def export_models(
         gate: what the privacy gate found, for the manifest; None where there was none.
         trained_on: of `manifest.training_data`, for the manifest; None where it is not known.
         precisions: of the TFLite files, keys of tflite.PRECISIONS.
-        decisions: thresholds and temperature of the task head; None: 0 and 1.
+        task_kind: one of data.task_kinds.TASK_KINDS: what the task head's outputs are.
+        decisions: of the task head, such as thresholds and a temperature; None: 0 and 1.
+        fit: how pictures become square, as --fit of the training.
 
     Raises:
         ValueError: the models, names, samples or facts don't fit together; nothing was written.
@@ -85,7 +92,8 @@ def export_models(
     """
     check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
     export_dir = pathlib.Path(export_dir)
-    decisions = decisions or undecided(len(attribute_names))
+    task = task_of(task_kind)
+    decisions = decisions or task.undecided(len(attribute_names))
     unfinished = publishing.unfinished_folders(export_dir)
     with told_as_export_error(export_dir), unfinished as (built, replaced):
         version = publishing.next_version(export_dir / "saved_model")
@@ -98,11 +106,14 @@ def export_models(
             proof.samples,
             built,
             folders,
+            task,
             decisions,
+            fit,
         )
-        figures = tflite.write_files(encoder, task_head, proof, built, precisions)
+        figures = tflite.write_files(encoder, task_head, proof, built, precisions, task)
         content = {
-            **manifest.describe_models(version, attribute_names, image_size, encoder),
+            **manifest.describe_models(version, attribute_names, image_size, encoder, fit),
+            **manifest.describe_task(task, task_head, attribute_names),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
             "decisions": decisions.as_json(attribute_names),
             "gate": gate,
@@ -174,23 +185,26 @@ def build_saved_models(
     samples: np.ndarray,
     built: pathlib.Path,
     folders: Mapping[str, pathlib.Path],
-    decisions: Decisions,
+    task: Task,
+    decisions: TaskDecisions,
+    fit: str,
 ) -> dict[str, float]:
     """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
     batches = saved_models.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
-    saved_models.save_encoder(encoder, image_size, encoder_dir)
+    saved_models.save_encoder(encoder, image_size, encoder_dir, fit)
     saved_models.save_task_head(
         task_head,
         encoder.output_shape[1:],
         attribute_names,
         task_head_dir,
+        task=task,
         decisions=decisions,
         encoder_sha256=weights_hash(encoder),
     )
     errors = {
         **saved_models.encoder_differences(encoder_dir, batches, encoder),
-        **saved_models.task_head_differences(task_head_dir, batches, decisions),
+        **saved_models.task_head_differences(task_head_dir, batches, task, decisions),
     }
     warmup.write_requests(
         encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))

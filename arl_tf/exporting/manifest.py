@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from arl_tf.data import image_sets
+from arl_tf.data import preprocessing
+from arl_tf.data.task_kinds import REGRESSION, SINGLE_LABEL
 from arl_tf.exporting import saved_models, tflite
+from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 
@@ -18,12 +20,26 @@ NOISE_WORDS = (
     " second input, noise, float32 of the code's shape: standard normal, new for every code, from a"
     " generator that nobody can predict. Noise of 0 would give the face away."
 )
+UNIT_WORDS = "that of the labels the task head was trained on"
+FIT_WORDS = {
+    preprocessing.CROP: "Cut out the largest centred square (an odd pixel stays right or below)",
+    preprocessing.PAD: "Put the whole picture in the centre of a black square of its longer side"
+    " (the odd pixel of a margin is right or below)",
+}
+FIT_FACTS = {
+    preprocessing.CROP: {
+        "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]}
+    },
+    preprocessing.PAD: {
+        "pad": {"shape": "square", "share_of_longer_side": 1.0, "colour": [0, 0, 0]}
+    },
+}
 # An int8 file computes other codes on LiteRT's GPU accelerator (see serving/check_gpu.py).
 DELEGATES = {"float32": ("cpu", "gpu"), "float16": ("cpu", "gpu"), "int8": ("cpu",)}
 
 
 def describe_models(
-    version: int, attribute_names: Sequence[str], image_size: int, encoder: keras.Model
+    version: int, attribute_names: Sequence[str], image_size: int, encoder: keras.Model, fit: str
 ) -> dict[str, Any]:
     """The manifest's facts about the models and what made them."""
     return {
@@ -31,9 +47,34 @@ def describe_models(
         "version": version,
         "encoder_sha256": weights_hash(encoder),
         "attribute_names": list(attribute_names),
-        **describe_interface(image_size, encoder),
+        **describe_interface(image_size, encoder, fit),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
+
+
+def describe_task(task: Task, task_head: keras.Model, names: Sequence[str]) -> dict[str, Any]:
+    """The manifest's facts about the task head's answers: their kind, their names, their units.
+
+    `attribute_names` holds the same names, for older clients.
+    """
+    values = None
+    if task.kind == REGRESSION:
+        values = {name: value_words(task_head, place) for place, name in enumerate(names)}
+    return {
+        "task_kind": task.kind,
+        "class_names": list(names) if task.kind == SINGLE_LABEL else None,
+        "values": values,
+        "task_head_outputs": list(task.outputs),
+    }
+
+
+def value_words(task_head: keras.Model, place: int) -> dict[str, Any]:
+    """Of a regression's target: in what units its value is, and how the training labels were."""
+    found: dict[str, Any] = {"unit": UNIT_WORDS}
+    last = task_head.layers[-1]
+    if isinstance(last, keras.layers.Rescaling):
+        found |= {"mean": last.offset[place], "deviation": last.scale[place]}
+    return found
 
 
 def describe_comparisons(
@@ -89,20 +130,20 @@ def noise_words(noisy: code_layers.DrawnNoise | None) -> str | None:
     return NOISE_WORDS.format(kind=" Gaussian" if noisy.is_gaussian else "")
 
 
-def describe_interface(image_size: int, encoder: keras.Model) -> dict[str, Any]:
+def describe_interface(image_size: int, encoder: keras.Model, fit: str) -> dict[str, Any]:
     """What a client must know of images and codes, for the manifest."""
     code_shape = encoder.output_shape[1:]
     noisy, quantised = code_layers.bounding_layers(encoder)
     return {
         "image_size": image_size,
         "preprocessing": {
-            "version": image_sets.PREPROCESS_VERSION,
+            "version": preprocessing.PREPROCESS_VERSION,
             "words": "Decode JPEG, PNG, BMP, GIF (first frame) or WebP to 8-bit RGB, turn it"
-            " upright by EXIF, put transparent parts on black. Cut out the largest centred square"
-            " (an odd pixel stays right or below), resize it with an antialiased bilinear filter,"
-            " round to whole numbers. encode_bytes does all of it, encode and TFLite take the"
-            " result; TFLite takes it divided by 255.",
-            "crop": {"shape": "square", "share_of_shorter_side": 1.0, "centre": [0.5, 0.5]},
+            f" upright by EXIF, put transparent parts on black. {FIT_WORDS[fit]}, resize it with an"
+            " antialiased bilinear filter, round to whole numbers. encode_bytes does all of it,"
+            " encode and TFLite take the result; TFLite takes it divided by 255.",
+            "fit": fit,
+            **FIT_FACTS[fit],
             "resize": {"size": [image_size, image_size], "method": "bilinear", "antialias": True},
             "tflite_scale": 1 / 255,
         },

@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.data.pictures import decoding
 from arl_tf.metrics import equivalence
-from arl_tf.metrics.decisions import Decisions, undecided
 from arl_tf.metrics.equivalence import LEVEL_WIDTH, ExportError
+from arl_tf.metrics.tasks.definition import Task, TaskDecisions
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.utils import saved_model_loading
@@ -74,7 +75,9 @@ def cpu() -> contextlib.AbstractContextManager:
     return tf.device("/CPU:0")
 
 
-def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> None:
+def save_encoder(
+    encoder: keras.Model, image_size: int, path: pathlib.Path, fit: str = preprocessing.CROP
+) -> None:
     """Writes the encoder's SavedModel.
 
     `serving_default` (= `encode`): `image` uint8 [N, S, S, 3] -> `code` float32 [N, ...].
@@ -83,12 +86,15 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     which writes bytes in base64, half as long as decimal numbers and far faster to write and read.
     ENCODER_MARK with the encoder's hash: the same as `encode`.
 
+    `fit` says how pictures become square, as --fit of the training does.
+
     The module holds the variables and not the Keras model, which would store every weight twice.
     """
     code_layers.make_unpredictable(encoder)
     module = tf.Module(name="encoder")
     module.model_variables = [variable.value for variable in encoder.variables]
     image_shape = (image_size, image_size, 3)
+    prepare = preprocessing.preprocessing(image_size, fit)
 
     @tf.function(
         autograph=False,
@@ -102,7 +108,7 @@ def save_encoder(encoder: keras.Model, image_size: int, path: pathlib.Path) -> N
     )
     def encode_bytes(image_bytes):
         image = tf.map_fn(
-            lambda one: image_sets.preprocess(decoding.decode_image(one), image_size),
+            lambda one: prepare(decoding.decode_image(one)),
             image_bytes,
             fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
         )
@@ -167,35 +173,33 @@ def save_task_head(
     attribute_names: Sequence[str],
     path: pathlib.Path,
     *,
-    decisions: Decisions | None = None,
+    task: Task | None = None,
+    decisions: TaskDecisions | None = None,
     encoder_sha256: str = "",
 ) -> None:
     """Writes the task head's SavedModel.
 
-    Its asset attributes.txt has an attribute name a line; decisions.json has the thresholds and the
-    temperature (`Decisions.as_json`); None: thresholds of 0 and a temperature of 1.
+    Its asset attributes.txt has a name of an attribute, class or target a line; decisions.json has
+    what decides (`as_json`), of several attributes thresholds and a temperature; None: of none.
+    `task` None: several attributes, each {0, 1}.
 
     `serving_default`: `code` float32 [N, *code_shape] -> `logits`, `probability` float32 [N, A],
-    `decision` bool [N, A].
+    `decision` bool [N, A]; of a regression `value` float32 [N, A].
     `read_bytes`: `code_bytes` string [N], as `code_to_bytes` gives them -> the same.
     ENCODER_MARK with `encoder_sha256`, where that is given: the same as `serving_default`; by it
     clients see whose codes the task head reads.
     """
     module = tf.Module(name="task_head")
     module.model_variables = [variable.value for variable in task_head.variables]
-    decisions = decisions or undecided(len(attribute_names))
+    task = task or MultiLabel()
+    decisions = decisions or task.undecided(len(attribute_names))
 
     @tf.function(
         autograph=False,
         input_signature=[tf.TensorSpec((None, *code_shape), tf.float32, name="code")],
     )
     def classify(code):
-        logits = task_head(code, training=False)
-        return {
-            "logits": logits,
-            "probability": tf.sigmoid(logits / decisions.temperature),
-            "decision": logits > decisions.thresholds,
-        }
+        return task.serve(task_head(code, training=False), decisions)
 
     @tf.function(
         autograph=False, input_signature=[tf.TensorSpec((None,), tf.string, name="code_bytes")]
@@ -279,33 +283,40 @@ def encoder_differences(
 
 
 def task_head_differences(
-    path: pathlib.Path, batches: Mapping[str, Batch], decisions: Decisions
+    path: pathlib.Path, batches: Mapping[str, Batch], task: Task, decisions: TaskDecisions
 ) -> dict[str, float]:
-    """Compares both signatures of a saved task head with the Keras logits of the same codes.
-
-    Decisions are compared with those by the saved model's own logits: one on a threshold may fall
-    to either side by rounding.
-    """
+    """Compares both signatures of a saved task head with what Keras makes of the same codes."""
     errors = {}
     with cpu():
         signatures = saved_model_loading.load(path).signatures
         for name, batch in batches.items():
             code = tf.constant(batch.codes)
-            probability = decisions.probability(batch.logits)
             for prefix, outputs in (
                 ("", signatures["serving_default"](code=code)),
                 ("read_bytes_", signatures["read_bytes"](code_bytes=code_to_bytes(code))),
             ):
-                for output, expected in (("logits", batch.logits), ("probability", probability)):
+                for output, expected in expected_outputs(task, decisions, batch, outputs).items():
+                    unit = np.float32(task.unit(expected))
                     errors[f"{prefix}{output}_{name}"] = difference(
-                        outputs[output], expected, f"task head's {prefix}{output}"
+                        tf.cast(outputs[output], tf.float32) / unit,
+                        expected.astype(np.float32) / unit,
+                        f"task head's {prefix}{output}",
                     )
-                errors[f"{prefix}decision_{name}"] = difference(
-                    tf.cast(outputs["decision"], tf.float32),
-                    decisions.decide(outputs["logits"].numpy()).astype(np.float32),
-                    f"task head's {prefix}decision",
-                )
     return errors
+
+
+def expected_outputs(
+    task: Task, decisions: TaskDecisions, batch: Batch, outputs: Mapping[str, tf.Tensor]
+) -> dict[str, np.ndarray]:
+    """What a saved task head should give, by name.
+
+    Decisions are those by the saved model's own logits: one on a threshold may fall to either side
+    by rounding.
+    """
+    expected = task.served(batch.logits, decisions)
+    if "decision" in expected:
+        expected["decision"] = task.served(outputs["logits"].numpy(), decisions)["decision"]
+    return expected
 
 
 def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:

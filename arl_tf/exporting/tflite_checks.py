@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.data import image_sets
-from arl_tf.metrics import equivalence, measures
+from arl_tf.metrics import equivalence
 from arl_tf.metrics.equivalence import ExportError
+from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import code_layers
 
 Figures = dict[str, float]
@@ -20,7 +21,7 @@ RELATIVE_ERROR = {"float32": 1e-5, "float16": 1e-3}
 # Measured in 16 untrained encoders and 3 trained ones: 0.0005 to 0.002, and 1.0 to 1.4.
 ROUNDING_SHARE = {"float32": 4e-3, "float16": 2.0}
 INT8_COSINE = 0.95
-INT8_MCC_LOSS = 0.05
+INT8_UTILITY_LOSS = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Proof:
     Attributes:
         samples: public images that every file is compared with Keras on.
         calibration: public images from which int8 learns the ranges of its tensors.
-        validation: images for the task head's MCC on int8 codes.
-        attributes: {0, 1} [n, A], of `validation`.
+        validation: images for what the task head reads from int8 codes.
+        attributes: labels [n, A] of `validation`.
     """
 
     samples: np.ndarray
@@ -48,8 +49,9 @@ class Expected:
         codes: float32 [n, ...], of the samples.
         rounded: relative change of `codes` where the encoder's kernels are rounded to float16.
         levels: values that the code can take; 0: any.
-        task_head: code -> logits.
-        mean_mcc: the task head's on the validation images.
+        task_head: code -> logits or values.
+        task: what those are.
+        utility: the task head's on the validation images, by the task's headline.
         validation_codes: float32 [n, ...], of the validation images.
     """
 
@@ -57,11 +59,14 @@ class Expected:
     rounded: float
     levels: int
     task_head: keras.Model
-    mean_mcc: float
+    task: Task
+    utility: float
     validation_codes: np.ndarray
 
 
-def keras_expectations(encoder: keras.Model, task_head: keras.Model, proof: Proof) -> Expected:
+def keras_expectations(
+    encoder: keras.Model, task_head: keras.Model, proof: Proof, task: Task
+) -> Expected:
     """Runs the Keras models, compiled and on the CPU as their files will be."""
     _, quantised = code_layers.bounding_layers(encoder)
     rounded = keras.models.clone_model(encoder)
@@ -73,7 +78,8 @@ def keras_expectations(encoder: keras.Model, task_head: keras.Model, proof: Proo
         rounded=equivalence.relative_error(keras_codes(rounded, proof.samples), codes),
         levels=quantised.levels if quantised else 0,
         task_head=task_head,
-        mean_mcc=mean_mcc(task_head, validation_codes, proof.attributes),
+        task=task,
+        utility=task.score(task_head.predict(validation_codes, verbose=0), proof.attributes),
         validation_codes=validation_codes,
     )
 
@@ -94,13 +100,6 @@ def keras_codes(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
         )
     with tf.device("/CPU:0"):
         return encoder.predict(inputs, verbose=0)
-
-
-def mean_mcc(task_head: keras.Model, codes: np.ndarray, attributes: np.ndarray) -> float:
-    """Mean Matthews correlation of what the task head reads from codes; 0 where undefined."""
-    logits = task_head.predict(codes, verbose=0)
-    counts = measures.confusion_counts(logits > 0, attributes).sum(axis=0)
-    return float(measures.matthews_correlation(counts).mean())
 
 
 def judge_float(encode: Encode, precision: str, proof: Proof, expected: Expected) -> Figures:
@@ -134,16 +133,17 @@ def judge_int8(encode: Encode, precision: str, proof: Proof, expected: Expected)
     cosines = equivalence.cosines(codes, expected.validation_codes)
     cosine = float(cosines.mean())
     require(cosine >= INT8_COSINE, precision, "mean cosine of the codes", cosine, ">=", INT8_COSINE)
-    mcc = mean_mcc(expected.task_head, codes, proof.attributes)
-    loss = expected.mean_mcc - mcc
-    require(loss <= INT8_MCC_LOSS, precision, "loss of mean MCC", loss, "<=", INT8_MCC_LOSS)
+    task = expected.task
+    utility = task.score(expected.task_head.predict(codes, verbose=0), proof.attributes)
+    loss, words = expected.utility - utility, f"loss of {task.headline_name}"
+    require(loss <= INT8_UTILITY_LOSS, precision, words, loss, "<=", INT8_UTILITY_LOSS)
     figures = {
         "cosine": cosine,
         "cosine_bound": INT8_COSINE,
         "least_cosine": float(cosines.min()),
-        "mean_mcc": mcc,
-        "mean_mcc_of_keras": expected.mean_mcc,
-        "mean_mcc_loss_bound": INT8_MCC_LOSS,
+        task.headline: utility,
+        f"{task.headline}_of_keras": expected.utility,
+        f"{task.headline}_loss_bound": INT8_UTILITY_LOSS,
         "validation_images": len(codes),
         "calibration_images": len(proof.calibration),
     }

@@ -12,7 +12,7 @@ from arl_tf.data.pipelines import without_autotune
 from arl_tf.metrics import measures
 from arl_tf.metrics.projection import projected
 from arl_tf.metrics.utility import estimate
-from arl_tf.models.perceptron import build_perceptron
+from arl_tf.models.perceptron import build_perceptron, log_odds
 from arl_tf.models.standardisation import standardisation
 
 HIDDEN = {"linear": 0, "mlp": 256}
@@ -127,7 +127,7 @@ def build_probe(
     """Code [B, D] -> logits [B, K], linear or with one hidden layer; compiled."""
     return build_perceptron(
         num_values,
-        labels,
+        log_odds(labels),
         hidden=hidden,
         code_dropout=code_dropout,
         hidden_dropout=HIDDEN_DROPOUT,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import keras
 import numpy as np
@@ -14,10 +14,10 @@ from arl_tf.metrics.identity_networks import IdentityNetwork, load_identity_netw
 from arl_tf.models.pretrained import perceptual
 
 BATCH = 64
-FACE, FACE_2 = "face_similarity", "face_similarity_2"
+FEATURE, FACE, FACE_2 = "feature_similarity", "face_similarity", "face_similarity_2"
 OTHER_PHOTO = "reid_other_photo_rank1"
 RANKS = {"reid_rank1": 1, "reid_rank5": 5}
-MEASURES = ("psnr", "ssim", "feature_similarity", FACE, FACE_2, *RANKS, OTHER_PHOTO)
+MEASURES = ("psnr", "ssim", FEATURE, FACE, FACE_2, *RANKS, OTHER_PHOTO)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,8 @@ class MetricNetworks:
     """Frozen networks that judge reconstructions; the attackers are not trained with them.
 
     Attributes:
-        identity: the judges of identity, the first and, for photographs, a second.
+        identity: the judges of identity, the first and, for photographs, a second; none where the
+            images are of no faces.
         feature_network: image -> features for `perceptual.feature_similarity`.
     """
 
@@ -59,8 +60,21 @@ class Originals:
         return counts[person] - 1
 
 
+def headline(defined: Container[str]) -> str:
+    """The measure that verdicts go by: face similarity, or feature similarity without faces.
+
+    `defined` holds the names of the measures that are defined.
+    """
+    return FACE if FACE in defined else FEATURE
+
+
+def headline_values(measured: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The values float64 [N] of the headline measure; measure -> float64 [N]."""
+    return measured[FEATURE if np.isnan(measured[FACE]).all() else FACE]
+
+
 def load_metric_networks(
-    image_size: int, *, procedural: bool, public_images: np.ndarray
+    image_size: int, *, procedural: bool, public_images: np.ndarray, has_faces: bool = True
 ) -> MetricNetworks:
     """Builds the judging networks.
 
@@ -69,10 +83,13 @@ def load_metric_networks(
         procedural: whether faces are drawn (identity is then judged by a network fitted to the
             drawn truth) or photographed (dlib's network and SFace).
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
+        has_faces: whether identity is judged at all.
     """
-    identity = load_identity_networks(
-        image_size, procedural=procedural, public_images=public_images
-    )
+    identity = ()
+    if has_faces:
+        identity = load_identity_networks(
+            image_size, procedural=procedural, public_images=public_images
+        )
     return MetricNetworks(identity, frozen_feature_network(image_size))
 
 
@@ -100,11 +117,14 @@ def embeddings(networks: MetricNetworks, images: np.ndarray) -> np.ndarray:
     return networks.identity[0].embeddings(np.asarray(to_float(images)))
 
 
-def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tensor]:
+def identity_features(networks: MetricNetworks) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """The first judge as a differentiable function, for attackers that train for identity.
 
     Image float32 [B, S, S, 3] in [0, 1] -> embedding less the mean one, float32 [B, D] of length 1.
+    None without a judge.
     """
+    if not networks.identity:
+        return None
     first = networks.identity[0]
     mean = tf.constant(first.mean_embedding, tf.float32)
     return lambda image: tf.math.l2_normalize(first.network(image, training=False) - mean, axis=-1)
@@ -118,7 +138,7 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Each measure of each reconstruction; name -> float64 [N].
 
-    NaN where a measure is not defined: that of a second judge where there is none;
+    NaN where a measure is not defined: those of judges that there are not;
     `reid_other_photo_rank1` where a person has no other photo. Ranks are by the network that finds
     most people; `NAME/NETWORK` holds each network's own.
 
@@ -136,14 +156,15 @@ def measure(
         truth, mean = originals.by_network[network.name], network.mean_embedding
         found[network.name] = measures.face_similarity(embedded, truth, mean)
         ranks[network.name] = ranks_by(embedded, truth, originals, mean, without)
-    first, second = [*found.values(), np.full(len(reconstructions), np.nan)][:2]
+    unknown = np.full(len(reconstructions), np.nan)
+    first, second = [*found.values(), unknown, unknown][:2]
     return {
         "psnr": measures.psnr(reconstructions, originals.images),
         "ssim": measures.ssim(reconstructions, originals.images),
-        "feature_similarity": feature_similarities(networks, reconstructions, originals.images),
+        FEATURE: feature_similarities(networks, reconstructions, originals.images),
         FACE: first,
         FACE_2: second,
-        **best_ranks(ranks),
+        **(best_ranks(ranks) or dict.fromkeys((*RANKS, OTHER_PHOTO), unknown)),
     }
 
 
@@ -152,6 +173,8 @@ def is_complete(measured: Mapping[str, np.ndarray] | None, originals: Originals)
     if measured is None or not set(MEASURES) <= set(measured):
         return False
     names = list(originals.by_network)
+    if not names:
+        return bool(np.isnan(measured[FACE]).all())
     return (len(names) == 1 or not np.isnan(measured[FACE_2]).any()) and all(
         f"{measure}/{network}" in measured for measure in RANKS for network in names
     )
@@ -186,10 +209,10 @@ def ranks_by(
 def best_ranks(by_network: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Each rank by the network that finds most people, and NAME/NETWORK by each.
 
-    An attacker may choose its ruler. Network -> measure -> float64 [N].
+    An attacker may choose its ruler. Network -> measure -> float64 [N]. Empty without networks.
     """
-    best = {}
-    for measure in (*RANKS, OTHER_PHOTO):
+    best: dict[str, np.ndarray] = {}
+    for measure in (*RANKS, OTHER_PHOTO) if by_network else ():
         own = {name: found[measure] for name, found in by_network.items()}
         best[measure] = own[best_network(own)]
         best |= {f"{measure}/{name}": values for name, values in own.items()}

@@ -7,7 +7,7 @@ from keras import layers
 
 def build_perceptron(
     num_values: int,
-    labels: np.ndarray,
+    bias: np.ndarray,
     *,
     hidden: int,
     code_dropout: float,
@@ -16,12 +16,13 @@ def build_perceptron(
     weight_decay: float,
     seed: int,
     name: str,
+    loss: keras.losses.Loss | None = None,
 ) -> keras.Model:
-    """A compiled model: code [B, num_values] -> logits [B, K]; it begins at the frequencies.
+    """A compiled model: code [B, num_values] -> outputs [B, K].
 
     Args:
         num_values: values of a flattened code.
-        labels: {0, 1} [N, K] of the training codes.
+        bias: float [K], the outputs that it begins with, such as `log_odds`.
         hidden: units of the one hidden layer; 0: linear.
         code_dropout: share of the code's values that training leaves out.
         hidden_dropout: likewise of the hidden units.
@@ -29,6 +30,7 @@ def build_perceptron(
         weight_decay: likewise.
         seed: draws weights and dropout.
         name: of the model.
+        loss: None: binary cross-entropy of logits.
     """
     kernels = [keras.initializers.GlorotUniform(seed + k) for k in (0, 1)]
     code = keras.Input((num_values,), name="code")
@@ -38,14 +40,21 @@ def build_perceptron(
         features = layers.Dropout(hidden_dropout, seed=seed + 3, name="hidden_dropout")(
             dense(features)
         )
-    logits = layers.Dense(labels.shape[1], kernel_initializer=kernels[1], name="logits")
+    logits = layers.Dense(len(bias), kernel_initializer=kernels[1], name="logits")
     model = keras.Model(code, logits(features), name=name)
-    # One count of each class more than there are: an attribute of one class has finite odds.
-    positives = labels.sum(axis=0, dtype=np.float64) + 1
-    logits.bias.assign(np.log(positives / (len(labels) + 2 - positives)))
+    logits.bias.assign(bias)
     model.compile(
         keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
-        keras.losses.BinaryCrossentropy(from_logits=True),
+        loss or keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=False,
     )
     return model
+
+
+def log_odds(labels: np.ndarray) -> np.ndarray:
+    """Log odds float64 [K] of attributes {0, 1} [N, K].
+
+    One count of each class more than there are: an attribute of one class has finite odds.
+    """
+    positives = labels.sum(axis=0, dtype=np.float64) + 1
+    return np.log(positives / (len(labels) + 2 - positives))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from arl_tf.report.wording import MISSING, share
+from arl_tf.report.wording import MISSING, share, who
 
 # From this share on, one code is taken to confirm a photo.
 CONFIRMED = 0.5
@@ -33,7 +33,8 @@ def words(content: Mapping[str, Any], codes: str) -> str:
         return ""
     exact = value_of(found["exact"], "code")
     if exact is None:
-        return "" if value_of(found["other_photo"], "code") is None else person_words(found)
+        other = value_of(found["other_photo"], "code")
+        return "" if other is None else person_words(found, who(content))
     does = "can confirm it from" if exact >= CONFIRMED else "can look for it with"
     beside = [
         f"{name}: {share(value)}"
@@ -49,12 +50,15 @@ def words(content: Mapping[str, Any], codes: str) -> str:
         f"Whoever has the photo {does} {codes}: among {found['candidates']:,} candidate photos the"
         f" right one comes first in {share(exact)} of the cases ({', '.join([*beside, guess])})"
     )
-    other = person_words(found)
+    other = person_words(found, who(content))
     return f"{said}. {other}" if other else said
 
 
-def person_words(found: Section) -> str:
-    """What somebody with another photo of the person can do; empty where nobody has two photos."""
+def person_words(found: Section, person: str) -> str:
+    """What somebody with another photo of the person can do; empty where nobody has two photos.
+
+    `person` is "person" or "group".
+    """
     section = found["other_photo"]
     value = value_of(section, "code")
     if value is None:
@@ -63,8 +67,8 @@ def person_words(found: Section) -> str:
     beside = [] if output is None else [f"the task output alone: {share(output)}"]
     beside.append(f"a guess: {100 * section['chance']:.1f} %")
     return (
-        "With another photo of the person instead, compared in the same way, the person comes first"
-        f" in {share(value)} of the cases ({', '.join(beside)})"
+        f"With another photo of the {person} instead, compared in the same way, the {person} comes"
+        f" first in {share(value)} of the cases ({', '.join(beside)})"
     )
 
 
@@ -81,7 +85,7 @@ def table(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Sec
     rows = {"the photo itself": found["exact"]}
     for case in found["degraded"].values():
         rows[f"a copy, {case['words']}"] = case
-    rows["another photo of the person, not this one"] = found["other_photo"]
+    rows[f"another photo of the {who(content)}, not this one"] = found["other_photo"]
     for name, section in rows.items():
         if any(value_of(section, source) is not None for source in ("code", "task_output")):
             cells = [(words, section["code"][way]) for way, words in COLUMNS.items()]
@@ -100,7 +104,7 @@ def summary_figures(content: Mapping[str, Any]) -> tuple[list[Section], str] | N
     beside = [f"a guess: {100 * exact['chance']:.1f} %"]
     for name, section in (
         ("a degraded copy", found["degraded"]["together"]),
-        ("another photo of the person", found["other_photo"]),
+        (f"another photo of the {who(content)}", found["other_photo"]),
     ):
         value = value_of(section, "code")
         if value is not None:

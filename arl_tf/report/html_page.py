@@ -17,6 +17,7 @@ from arl_tf.report import (
     later_tasks_words,
     plots,
     summary,
+    utility_words,
 )
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
@@ -24,23 +25,24 @@ from arl_tf.report.verdict import codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     PERSON_BITS,
-    YARDSTICK_NAMES,
-    always_same,
     attack_notes,
     attack_words,
     converged,
     format_estimate,
     format_figure,
+    has_faces,
+    headline,
+    headline_words,
     is_from_output,
     is_photographs,
     is_retrieval,
-    mean_mcc,
-    one_class_words,
     percent,
     reading,
     shown_measures,
-    threshold_words,
     training_gaps,
+    who,
+    worst_by_headline,
+    yardstick_names,
 )
 
 SHOWN, PER_PAGE = 96, 12
@@ -74,16 +76,17 @@ def render(
         captions={name: caption for name, (caption, _) in captions_of(content).items()},
         sentences=sentences(content),
         # The measure that the verdict is about comes first.
-        measures=sorted(shown_measures(content), key=lambda name: "face_similarity" not in name),
+        measures=sorted(shown_measures(content), key=lambda name: headline(content) not in name),
+        headline=headline(content),
+        headline_words=headline_words(content),
+        has_faces=has_faces(content),
+        who=who(content),
         judges=judge_words.rows(content),
         summary=summary.summary_rows(content),
         not_measured=summary.not_measured(content),
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
-        mean_mcc=mean_mcc(content["utility"]),
-        thresholds=threshold_words(content["utility"]),
-        left_out=one_class_words(content["utility"]),
-        always_same=always_same(content["utility"]),
+        utility=utility_words,
         codes_words=codes_words(content),
         person_bits=PERSON_BITS,
         candidate_rows=list(candidates.table(content)),
@@ -136,8 +139,8 @@ def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     measured = content.get("yardsticks", {})
     return [
         (words, measured[name])
-        for name, words in YARDSTICK_NAMES.items()
-        if name in measured and measured[name]["face_similarity"]["value"] is not None
+        for name, words in yardstick_names(content).items()
+        if name in measured and measured[name][headline(content)]["value"] is not None
     ]
 
 
@@ -145,8 +148,8 @@ def wall_entries(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> list[dict[str, Any]]:
     """What the wall shows of each image, the worst protected first."""
-    attack = report.content["worst"]["face_similarity"]["attack"]
-    similarity = report.per_image[attack]["face_similarity"]
+    attack = worst_by_headline(report.content)["attack"]
+    similarity = report.per_image[attack][headline(report.content)]
     columns = wall_columns(report, embed_originals, reference_pictures)
     photographs = retrieved(report.content)
     notes = {name: words for name, (words, _) in readings(report.content, columns).items()}
@@ -177,7 +180,7 @@ def wall_columns(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
     """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
-    attack = report.content["worst"]["face_similarity"]["attack"]
+    attack = worst_by_headline(report.content)["attack"]
     # The best attack on the task output may be the worst of all: it is shown once.
     has_floor = "task_output" in report.pictures and not is_from_output(attack)
     floor = "task_output" if has_floor else "mean_image"
@@ -192,10 +195,11 @@ def wall_columns(
 
 def column_attacks(content: Mapping[str, Any]) -> dict[str, str]:
     """The attack whose pictures a column shows; empty where that is not known."""
+    kind = headline(content)
     worst = {
-        "attack": content["worst"]["face_similarity"],
-        "task_output": content["floors"]["task_output"]["face_similarity"],
-        "reference": (content["reference"] or content)["worst"]["face_similarity"],
+        "attack": content["worst"][kind],
+        "task_output": content["floors"]["task_output"][kind],
+        "reference": (content["reference"] or content)["worst"][kind],
     }
     return {name: best.get("attack", "") for name, best in worst.items()}
 
@@ -230,7 +234,7 @@ def attacks_by_reading(content: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def captions_of(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """CAPTIONS, where the worst attack may be one on the task output."""
-    if is_from_output(content["worst"]["face_similarity"]["attack"]):
+    if is_from_output(worst_by_headline(content)["attack"]):
         return CAPTIONS | {"attack": CAPTIONS["task_output"]}
     return CAPTIONS
 

@@ -17,6 +17,9 @@ from arl_tf.report.wording import (
     PERSON_BITS,
     YARDSTICK_NAMES,
     format_estimate,
+    has_faces,
+    headline,
+    headline_words,
     percent,
     shown_measures,
     yardstick,
@@ -35,13 +38,13 @@ WIDTH = 5.4
 def leakage_scale(content: Mapping[str, Any]) -> str:
     """From 'no more than the task tells' to 'unprotected', with this encoder on it.
 
-    Empty where the leakage of face similarity is not known.
+    Empty where the leakage of the headline measure is not known.
     """
-    leakage = content["leakage"]
-    if leakage["face_similarity"]["value"] is None:
+    leakage, kind = content["leakage"], headline(content)
+    if leakage[kind]["value"] is None:
         return ""
-    others = [name for name in shown_measures(content) if name != "face_similarity"]
-    names = ["face_similarity"] + [name for name in others if leakage[name]["value"] is not None]
+    others = [name for name in shown_measures(content) if name != kind]
+    names = [kind] + [name for name in others if leakage[name]["value"] is not None]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.26 * len(names)))
     axes = figure.add_axes((0.3, 0.3, 0.64, 0.68))
     draw_estimates(axes, [(MEASURE_NAMES[name], leakage[name]) for name in names])
@@ -54,18 +57,20 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
     return svg(
         figure,
         axes,
-        f"Leakage by face similarity: {percent(leakage['face_similarity'])}, on a scale from 0, no"
+        f"Leakage by {headline_words(content)}: {percent(leakage[kind])}, on a scale from 0, no"
         " more than the task tells, to 1, unprotected; the other measures below it",
     )
 
 
 def similarity_scale(content: Mapping[str, Any]) -> str:
-    """Face similarity of the worst attack among floors, reference and yardsticks, on one scale.
+    """The headline measure of the worst attack among floors, reference and yardsticks.
 
     From the mean image down to two photos of one person; a blurred copy comes last.
     """
-    similarity = {scale.STEPS[name]: found for name, found in scale.steps(content).items()}
-    similarity[YARDSTICK_NAMES["blurred_copy"]] = yardstick(content, "blurred_copy")
+    kind, words = headline(content), headline_words(content)
+    names = scale.step_names(content)
+    similarity = {names[name]: found for name, found in scale.steps(content, kind).items()}
+    similarity[YARDSTICK_NAMES["blurred_copy"]] = yardstick(content, "blurred_copy", kind)
     known = [(name, found) for name, found in similarity.items() if found["value"] is not None]
     finding = next(row for row, (name, _) in enumerate(known) if name == scale.STEPS["code"])
     height = 0.7 + 0.26 * len(known)
@@ -74,9 +79,9 @@ def similarity_scale(content: Mapping[str, Any]) -> str:
     draw_estimates(axes, known, finding)
     lowest, _ = axes.get_xlim()
     axes.set_xlim(min(-0.05, lowest), 1.03)
-    axes.set_xlabel("face similarity (1: the same picture)")
+    axes.set_xlabel(f"{words} (1: the same picture)")
     said = ", ".join(f"{name} {format_estimate(found)}" for name, found in known)
-    return svg(figure, axes, f"Face similarity: {said}")
+    return svg(figure, axes, f"{words.capitalize()}: {said}")
 
 
 def bits_scale(content: Mapping[str, Any]) -> str:
@@ -89,7 +94,7 @@ def bits_scale(content: Mapping[str, Any]) -> str:
         "this code as it is used": codes["rate_bits"],
         "the task output": codes["task_output_bits"],
         "its yes/no decisions": codes["task_decision_bits"],
-        "one person among all people": float(PERSON_BITS),
+        "one person among all people": float(PERSON_BITS) if has_faces(content) else 0.0,
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))

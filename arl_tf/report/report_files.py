@@ -14,7 +14,14 @@ from arl_tf.auditing.resamples import Resamples
 from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, image_grid, spread_rows
 from arl_tf.report.verdict import untold, verdict
-from arl_tf.report.wording import FLOOR_PREFIX, is_from_output, is_retrieval, reading
+from arl_tf.report.wording import (
+    FLOOR_PREFIX,
+    headline,
+    is_from_output,
+    is_retrieval,
+    reading,
+    worst_by_headline,
+)
 from arl_tf.utils import files, run_files
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
@@ -98,14 +105,15 @@ def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
     return {
         "verdict": content["verdict"],
         "mean_mcc": content["utility"]["mean_mcc"],
+        "utility": content["utility"].get("headline"),
         "worst": content["worst"],
         "leakage": content["leakage"],
     }
 
 
 def worst_attack(report: AuditReport) -> str:
-    """The worst attack by face similarity."""
-    return report.content["worst"]["face_similarity"]["attack"]
+    """The worst attack by the headline measure."""
+    return worst_by_headline(report.content)["attack"]
 
 
 def save_resamples(resamples: Resamples, path: pathlib.Path) -> None:
@@ -156,12 +164,12 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
 
     Where the worst attack is one on the task output, the best one on the code itself is beside it.
     """
-    attack = worst_attack(report)
+    attack, kind = worst_attack(report), headline(report.content)
     own = attack
     if is_from_output(attack):
         attacks = report.content["attacks"]
-        own = max(attacks, key=lambda each: each["face_similarity"]["value"])["name"]
-    chosen = spread_rows(report.per_image[attack]["face_similarity"], PICTURED)
+        own = max(attacks, key=lambda each: each[kind]["value"])["name"]
+    chosen = spread_rows(report.per_image[attack][kind], PICTURED)
     rows = {
         "original": report.originals,
         attack_label(report.content, own): report.pictures[own],

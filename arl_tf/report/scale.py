@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report.wording import MISSING, yardstick
+from arl_tf.report.wording import MISSING, yardstick, yardstick_names
 
 Estimate = Mapping[str, Any]
 # Key -> words; from what shows nothing of the person to what shows all of it.
@@ -34,10 +34,17 @@ def steps(content: Mapping[str, Any], measure: str = "face_similarity") -> dict[
     }
 
 
+def step_names(content: Mapping[str, Any]) -> dict[str, str]:
+    """STEPS, with the words that yardsticks have in this report."""
+    known = yardstick_names(content)
+    return {name: known.get(name, said) for name, said in STEPS.items()}
+
+
 def words(content: Mapping[str, Any], measure: str = "face_similarity") -> str:
     """The steps that are known, as "the mean image 0.14, two strangers 0.02, ..."."""
+    names = step_names(content)
     return ", ".join(
-        f"{STEPS[name]} {found['value']:.2f}"
+        f"{names[name]} {found['value']:.2f}"
         for name, found in steps(content, measure).items()
         if found["value"] is not None
     )

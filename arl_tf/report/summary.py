@@ -8,10 +8,21 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report import candidates, identity_words
-from arl_tf.report.wording import MISSING, YARDSTICK_NAMES, is_photographs, yardstick
+from arl_tf.report import candidates, identity_words, utility_words
+from arl_tf.report.wording import (
+    MISSING,
+    has_faces,
+    headline,
+    headline_words,
+    is_photographs,
+    who,
+    yardstick,
+    yardstick_names,
+)
 
 Estimate = Mapping[str, Any]
+# How the task leaves attributes out, where it is of attributes.
+FURTHER = {utility_words.MULTI_LABEL: "--task_attributes names those of the task"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +49,16 @@ class Row:
 
 def summary_rows(content: Mapping[str, Any]) -> list[Row]:
     """The rows in order: picture, person, photo, linkage, known people, attributes."""
-    rows = [picture_row(content), person_row(content)]
+    rows = [picture_row(content)]
+    if content["worst"]["reid_rank1"]["value"] is not None:
+        rows.append(person_row(content))
     if identity_words.networks(content):
         rows.append(embedding_row(content))
     rows += candidate_rows(content)
     rows.append(linkage_row(content))
     codes = content["codes"]
     if codes["identity_probe"]:
-        rows.append(identity_row(codes["identity_probe"]))
+        rows.append(identity_row(codes["identity_probe"], who(content, several=True)))
     if codes["attribute_probe"]:
         rows.append(attribute_row(codes["attribute_probe"]))
     return rows
@@ -53,28 +66,39 @@ def summary_rows(content: Mapping[str, Any]) -> list[Row]:
 
 def not_measured(content: Mapping[str, Any]) -> list[str]:
     """What the summary has no row for, in sentences."""
-    said = []
+    said, people = [], who(content, several=True)
+    if not has_faces(content):
+        said.append(
+            "Whether a face can be recognised was not measured: the images are not taken to be of"
+            " faces (--identity_measures=on for photographs of faces)."
+        )
     if not content["codes"]["identity_probe"]:
         said.append(
-            "Whether known people can be named from a code was not measured: the people are not"
-            " known, or too few of them have several public images."
+            f"Whether known {people} can be named from a code was not measured: the {people} are"
+            " not known, or too few of them have several public images."
         )
     if not content["codes"]["attribute_probe"]:
+        kind = utility_words.kind_of(content["utility"])
+        further = FURTHER.get(kind, "--label_columns names the columns of the task")
         said.append(
             "Whether a code tells attributes outside the task was not measured: the data have no"
-            " further attributes (--task_attributes names those of the task)."
+            f" further attributes ({further})."
         )
     return said
 
 
 def picture_row(content: Mapping[str, Any]) -> Row:
-    """A picture of the face."""
-    known = {words: yardstick(content, name)["value"] for name, words in YARDSTICK_NAMES.items()}
+    """A picture of the face, or of what was photographed."""
+    kind = headline(content)
+    known = {
+        words: yardstick(content, name, kind)["value"]
+        for name, words in yardstick_names(content).items()
+    }
     said = [f"{words}: {value:.2f}" for words, value in known.items() if value is not None]
     return Row(
-        "make a picture of the face",
-        "face similarity: 1 is the same picture",
-        *three(content, "face_similarity"),
+        "make a picture of the face" if has_faces(content) else "make a picture like the original",
+        f"{headline_words(content)}: 1 is the same picture",
+        *three(content, kind),
         "; ".join(said),
     )
 
@@ -145,8 +169,8 @@ def linkage_row(content: Mapping[str, Any]) -> Row:
     ]
     known = [auc for auc in output if auc["value"] is not None]
     return Row(
-        "tell whether two codes are of the same person",
-        "ROC AUC: how often a pair of one person is rated above a pair of two",
+        f"tell whether two codes are of the same {who(content)}",
+        f"ROC AUC: how often a pair of one {who(content)} is rated above a pair of two",
         content["codes"]["linkage_auc"],
         max(known, key=lambda auc: auc["value"], default=MISSING),
         MISSING,
@@ -154,10 +178,10 @@ def linkage_row(content: Mapping[str, Any]) -> Row:
     )
 
 
-def identity_row(probe: Mapping[str, Any]) -> Row:
-    """Which of the known people it is."""
+def identity_row(probe: Mapping[str, Any], people: str) -> Row:
+    """Which of the known people (or groups) it is."""
     return Row(
-        f"name which of {probe['people']:,} known people it is",
+        f"name which of {probe['people']:,} known {people} it is",
         "share of the cases in which the name is right",
         probe["accuracy"],
         probe.get("task_output_accuracy") or MISSING,
@@ -186,12 +210,15 @@ def attribute_row(probes: Mapping[str, Mapping[str, float]]) -> Row:
 def data_words(content: Mapping[str, Any]) -> str:
     """What the data were, in a sentence."""
     measured = content["measured_on"]
-    people = f" of {measured['identities']:,} people" if measured.get("identities_known") else ""
+    people = ""
+    if measured.get("identities_known"):
+        people = f" of {measured['identities']:,} {who(content, several=True)}"
     images = f"{measured['images']:,} {measured['split']} images{people}"
     if is_photographs(content):
         settings = content["provenance"].get("settings", {})
         dataset = "recorded codes" if settings.get("codes") else settings.get("dataset")
-        return f"Data: photographs{f' ({dataset})' if dataset else ''}, {images}."
+        kind = "photographs" if has_faces(content) else "images"
+        return f"Data: {kind}{f' ({dataset})' if dataset else ''}, {images}."
     return (
         f"Data: faces drawn by arl_tf, no photographs, {images}. The figures say nothing about"
         " photographs of people."

@@ -16,12 +16,12 @@ from arl_tf.auditing.audit import AuditReport
 from arl_tf.report import identity_words, scale
 from arl_tf.report.report_files import wall_of
 from arl_tf.report.terminal import table_rows
+from arl_tf.report.utility_words import headline, one_class_words
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     MISSING,
     format_figure,
-    one_class_words,
     shown_measures,
 )
 
@@ -37,6 +37,7 @@ COMPARED = {
     "under_attack/worst_reid_rank1": "worst rank 1",
     "under_attack/worst_ssim": "worst SSIM",
     "under_attack/mean_mcc": "mean MCC (test images)",
+    "under_attack/utility": "utility: mean MCC, macro MCC or mean R² (test images)",
 }
 
 
@@ -93,6 +94,7 @@ def compared_figures(content: Mapping[str, Any]) -> dict[str, float | None]:
         worst["reid_rank1"],
         worst["ssim"],
         content["utility"]["mean_mcc"],
+        headline(content["utility"])[1],
     )
     return {tag: found["value"] for tag, found in zip(COMPARED, values, strict=True)}
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.auditing.leakage import FLOORS
+from arl_tf.report import utility_words
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
     FLOOR_NAMES,
-    format_estimate,
-    mean_mcc,
-    one_class_words,
     shown_measures,
 )
 
@@ -65,16 +63,11 @@ def headline(content: Mapping[str, Any]) -> str:
 
 def utility_lines(utility: Mapping[str, Any]) -> list[str]:
     """Utility for the terminal, and which attributes it leaves out."""
-    name, mcc = mean_mcc(utility)
-    figures = [f"{name} {format_estimate(mcc)}"]
-    figures += [
-        f"{words} {format_estimate(utility[key])}"
-        for key, words in (("accuracy", "accuracy"), ("roc_auc", "ROC AUC"))
-    ]
-    left_out = one_class_words(utility)
+    left_out = utility_words.one_class_words(utility)
     at_0 = utility.get("mean_mcc_at_0", {}).get("value")
     thresholds = [] if at_0 is None else [f"With thresholds of 0: mean MCC {at_0:.3f}"]
-    return [f"Utility: {', '.join(figures)}", *thresholds, *([left_out] if left_out else [])]
+    found = f"Utility: {utility_words.figures(utility)}"
+    return [found, *thresholds, *([left_out] if left_out else [])]
 
 
 def width(measure: str) -> int:

@@ -18,6 +18,7 @@ ENOUGH = 3
 # (section of report.json, measure) -> words, and which end is the worst.
 FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {
     ("utility", "mean_mcc"): ("mean MCC of the task", min),
+    ("utility", "mean_r2"): ("mean R² of the task", min),
     ("worst", "face_similarity"): ("face similarity, worst attack", max),
     ("worst", "face_similarity_2"): ("face similarity by the second judge", max),
     ("worst", "reid_rank1"): ("rank 1, worst attack", max),

@@ -8,17 +8,21 @@ from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
+from arl_tf.report.utility_words import headline as utility_headline
 from arl_tf.report.wording import (
     FLOOR_WORDS,
     MISSING,
-    YARDSTICK_NAMES,
     attack_words,
     found_photo,
+    has_faces,
+    headline,
+    headline_words,
     is_retrieval,
-    mean_mcc,
     percent,
     share,
+    worst_by_headline,
     yardstick,
+    yardstick_names,
 )
 
 # By the upper end of the leakage's interval: the true leakage may be as high as that. The first is
@@ -52,6 +56,7 @@ def verdict(content: Mapping[str, Any]) -> str:
 def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
     said = [picture_words(content), rank_words(content), finding_words(content)]
+    said.append(no_faces_words(content))
     said.append(candidates.words(content, codes_words(content)))
     said += [leakage_words(content), scale_words(content), judges_words(content)]
     said.append(candidates_missing_words(content))
@@ -64,19 +69,40 @@ def sentences(content: Mapping[str, Any]) -> list[str]:
 
 def picture_words(content: Mapping[str, Any]) -> str:
     """What the worst attacker shows of the face, beside the yardsticks."""
-    worst = content["worst"]["face_similarity"]
-    does = "can make a picture of the face with"
-    if is_retrieval(worst["attack"]):
-        does = f"can find a {found_photo(content)} whose face has"
-    known = {words: yardstick(content, name)["value"] for name, words in YARDSTICK_NAMES.items()}
+    worst, kind = worst_by_headline(content), headline(content)
+    known = {
+        words: yardstick(content, name, kind)["value"]
+        for name, words in yardstick_names(content).items()
+    }
     beside = ", ".join(
         f"{words}: {value:.2f}" for words, value in known.items() if value is not None
     )
     beside = f" ({beside})" if beside else ""
     return (
         f"In the worst case ({attackers_words(content)}), whoever gets {codes_words(content)}"
-        f" {access_words(content)} {does} a similarity of {worst['value']:.2f} to the"
+        f" {access_words(content)} {deed_words(content)} of {worst['value']:.2f} to the"
         f" original{beside}"
+    )
+
+
+def deed_words(content: Mapping[str, Any]) -> str:
+    """What the worst attacker can do, up to the figure of its similarity."""
+    is_found = is_retrieval(worst_by_headline(content)["attack"])
+    if has_faces(content):
+        if is_found:
+            return f"can find a {found_photo(content)} whose face has a similarity"
+        return "can make a picture of the face with a similarity"
+    deed = f"can find a {found_photo(content)}" if is_found else "can make a picture"
+    return f"{deed} with a feature similarity"
+
+
+def no_faces_words(content: Mapping[str, Any]) -> str:
+    """That nobody judged identity, where the images are of no faces."""
+    if has_faces(content):
+        return ""
+    return (
+        "The images are not taken to be of faces, so the measures of identity are off and feature"
+        " similarity stands in their place"
     )
 
 
@@ -87,8 +113,8 @@ def codes_words(content: Mapping[str, Any]) -> str:
 
 
 def access_words(content: Mapping[str, Any]) -> str:
-    """What the worst attacker by face similarity had besides the code."""
-    worst = content["worst"]["face_similarity"]["attack"]
+    """What the worst attacker had besides the code."""
+    worst = worst_by_headline(content)["attack"]
     knowledge = {attack["name"]: attack["knowledge"] for attack in all_attacks(content)}
     if knowledge.get(worst) == WHITE_BOX:
         return "and has the encoder"
@@ -96,8 +122,8 @@ def access_words(content: Mapping[str, Any]) -> str:
 
 
 def attackers_words(content: Mapping[str, Any]) -> str:
-    """Who the worst attacker by face similarity is, and of how many."""
-    name = attack_words(content["worst"]["face_similarity"]["attack"])
+    """Who the worst attacker is, and of how many."""
+    name = attack_words(worst_by_headline(content)["attack"])
     count = len(all_attacks(content))
     return f"the only attacker: {name}" if count == 1 else f"worst of {count} attackers: {name}"
 
@@ -108,8 +134,13 @@ def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def rank_words(content: Mapping[str, Any]) -> str:
-    """How often an attacker's picture finds the person among the test images, at worst."""
+    """How often an attacker's picture finds the person among the test images, at worst.
+
+    Empty where nobody judged identity.
+    """
     measured = content["measured_on"]
+    if content["worst"]["reid_rank1"]["value"] is None:
+        return ""
     floor = content["floors"]["task_output"]["reid_rank1"]["value"]
     beside = [] if floor is None else [f"the task output alone: {share(floor)}"]
     if "chance_rank1" in measured:
@@ -122,27 +153,28 @@ def rank_words(content: Mapping[str, Any]) -> str:
 
 
 def leakage_words(content: Mapping[str, Any]) -> str:
-    """The leakage of face similarity with its grade, or why it is not known."""
-    leakage = content["leakage"]["face_similarity"]
+    """The leakage of the headline measure with its grade, or why it is not known."""
+    leakage = content["leakage"][headline(content)]
     if leakage["value"] is None:
         return unknown_leakage_words(content)
     if leakage["value"] <= 0:
         return (
             "These attackers got no more from the code than from the task output computed from it:"
-            f" {percent(leakage)} (leakage of face similarity){grade_words(content)}"
+            f" {percent(leakage)} (leakage of {headline_words(content)}){grade_words(content)}"
         )
     return (
         f"The code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
-        f" task output (leakage of face similarity){grade_words(content)}"
+        f" task output (leakage of {headline_words(content)}){grade_words(content)}"
     )
 
 
 def unknown_leakage_words(content: Mapping[str, Any]) -> str:
-    """The best floor's face similarity, and why there is no leakage."""
+    """The best floor's headline measure, and why there is no leakage."""
+    kind = headline(content)
     similarity = {
-        name: content["floors"][name]["face_similarity"]["value"]
+        name: content["floors"][name][kind]["value"]
         for name in FLOORS
-        if content["floors"][name]["face_similarity"]["value"] is not None
+        if content["floors"][name][kind]["value"] is not None
     }
     floor = max(similarity, key=similarity.get)
     why = "there is no audit of an unprotected encoder to compare with"
@@ -173,8 +205,9 @@ def claims_protection(content: Mapping[str, Any]) -> bool:
 
 
 def judged_leakages(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The leakage of face similarity by each judge that knows it."""
-    found = [content["leakage"].get(name) for name in JUDGES]
+    """The leakage of face similarity by each judge that knows it; without faces, of features."""
+    names = JUDGES if has_faces(content) else (headline(content),)
+    found = [content["leakage"].get(name) for name in names]
     return [leakage for leakage in found if leakage and leakage["value"] is not None]
 
 
@@ -204,14 +237,17 @@ def has_candidates(content: Mapping[str, Any]) -> bool:
 
 def scale_words(content: Mapping[str, Any]) -> str:
     """The absolute figures beside the leakage; empty where it is not known."""
-    if content["leakage"]["face_similarity"]["value"] is None:
+    kind = headline(content)
+    if content["leakage"][kind]["value"] is None:
         return ""
-    return f"In absolute figures, face similarity on one scale: {scale.words(content)}"
+    return (
+        f"In absolute figures, {headline_words(content)} on one scale: {scale.words(content, kind)}"
+    )
 
 
 def judges_words(content: Mapping[str, Any]) -> str:
     """What a second judge of identity finds, or that there was none."""
-    if content["leakage"]["face_similarity"]["value"] is None:
+    if not has_faces(content) or content["leakage"]["face_similarity"]["value"] is None:
         return ""
     second = content["leakage"].get(JUDGES[1])
     if not second or second["value"] is None:
@@ -263,5 +299,5 @@ def is_noisy(content: Mapping[str, Any]) -> bool:
 
 def utility_words(content: Mapping[str, Any]) -> str:
     """What the task keeps, in a sentence; empty without labels."""
-    name, mcc = mean_mcc(content["utility"])
-    return "" if mcc["value"] is None else f"The task reaches a {name} of {mcc['value']:.3f}"
+    name, found = utility_headline(content["utility"])
+    return "" if found["value"] is None else f"The task reaches a {name} of {found['value']:.3f}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
+from arl_tf.metrics import reconstruction
 from arl_tf.metrics.reconstruction import MEASURES
 
 MEASURE_NAMES = {
@@ -35,11 +36,11 @@ READINGS = {
     "retrieval": (
         "{found}",
         "Nothing is reconstructed: this is the {found} whose {source} is nearest. A high"
-        " similarity means that the {source} tells which faces look alike.",
+        " similarity means that the {source} tells which {faces} look alike.",
     ),
     "linear": (
         "a linear map's picture",
-        "A weighted sum of the numbers of the {source}. What it shows of the face is open to"
+        "A weighted sum of the numbers of the {source}. What it shows of the {face} is open to"
         " everybody with simple means.",
     ),
     "wiener": (
@@ -50,7 +51,7 @@ READINGS = {
     "map": (
         "the likeliest picture for the code",
         "The picture was changed until it was the likeliest one for the code under attack, given"
-        " the known noise. Parts that the code does not tell are what is usual in faces.",
+        " the known noise. Parts that the code does not tell are what is usual in {faces}.",
     ),
     "optimisation": (
         "a picture with nearly the same code",
@@ -58,9 +59,9 @@ READINGS = {
         " change the code stay as they were at the start.",
     ),
     "generative_prior": (
-        "a generated face with nearly the same code",
-        "A generator can only draw faces. Judge whether it is the same person, not whether it is a"
-        " face.",
+        "a generated {face} with nearly the same code",
+        "A generator can only draw {faces}. Judge whether it is the same {who}, not whether it is a"
+        " {face}.",
     ),
     "fused": (
         "a mean of several attackers' pictures",
@@ -69,8 +70,8 @@ READINGS = {
     ),
     "amplified": (
         "a picture with its features enlarged",
-        "Another attacker's picture, moved away from the mean face. Its colours may look too"
-        " strong; the face is recognised better.",
+        "Another attacker's picture, moved away from the mean {face}. Its colours may look too"
+        " strong; the {face} is recognised better.",
     ),
     "deep_image_prior": (
         "a picture with nearly the same code",
@@ -80,7 +81,7 @@ READINGS = {
     "": (
         "a decoder's picture",
         "A network learned from public images to draw the picture from the {source}. Where the"
-        " {source} says nothing, it draws what is usual in faces.",
+        " {source} says nothing, it draws what is usual in {faces}.",
     ),
 }
 
@@ -93,6 +94,42 @@ def shown_measures(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         name for name in MEASURES if content["worst"].get(name, MISSING)["value"] is not None
     )
+
+
+def headline(content: Mapping[str, Any]) -> str:
+    """The measure that the verdict goes by: face similarity, or feature similarity without it."""
+    return reconstruction.headline(shown_measures(content))
+
+
+def headline_words(content: Mapping[str, Any]) -> str:
+    """The same in words: "face similarity"."""
+    return headline(content).replace("_", " ")
+
+
+def worst_by_headline(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The worst attack by that measure: {"attack", "value", "ci95"}."""
+    return content["worst"][headline(content)]
+
+
+def has_faces(content: Mapping[str, Any]) -> bool:
+    """Whether identity networks judged the images, as faces."""
+    return content["measured_on"].get("faces") != "none"
+
+
+def who(content: Mapping[str, Any], *, several: bool = False) -> str:
+    """What images of one identity are of: a "person", or, without faces, a "group"."""
+    return {
+        (True, False): "person",
+        (True, True): "people",
+        (False, False): "group",
+        (False, True): "groups",
+    }[has_faces(content), several]
+
+
+def yardstick_names(content: Mapping[str, Any]) -> dict[str, str]:
+    """Yardstick -> words; without faces the two photos are of one group, or of two."""
+    of_groups = {"same_person": "two photos of one group", "two_strangers": "photos of two groups"}
+    return {**YARDSTICK_NAMES, **({} if has_faces(content) else of_groups)}
 
 
 def is_from_output(attack: str) -> bool:
@@ -116,7 +153,8 @@ def found_photo(content: Mapping[str, Any]) -> str:
     """What `retrieval` finds: where people are known, public photos are of other people."""
     known = content["measured_on"].get("identities_known", False)
     photo = "public photo" if is_photographs(content) else "public picture"
-    return f"{photo} of somebody else" if known else photo
+    other = "of somebody else" if has_faces(content) else "of another group"
+    return f"{photo} {other}" if known else photo
 
 
 def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
@@ -124,64 +162,20 @@ def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
     name = attack.removeprefix(FLOOR_PREFIX)
     source = "code" if name == attack else "task output"
     found = next(words for start, words in READINGS.items() if name.startswith(start))
-    short, long = (text.format(found=found_photo(content), source=source) for text in found)
+    face, faces = ("face", "faces") if has_faces(content) else ("image", "such images")
+    values = {"found": found_photo(content), "source": source, "face": face, "faces": faces}
+    short, long = (text.format(**values, who=who(content)) for text in found)
     return short, long
 
 
 def is_photographs(content: Mapping[str, Any]) -> bool:
-    """Whether the test images are photographs; else they are drawn faces."""
-    return content["measured_on"].get("faces", "photographs") == "photographs"
+    """Whether the test images are photographs, or taken to be; else they are drawn faces."""
+    return content["measured_on"].get("faces", "photographs") != "drawn"
 
 
 def yardstick(content: Mapping[str, Any], name: str, measure: str = "face_similarity"):
     """A yardstick's {"value", "ci95"}; undefined in an audit that did not measure it."""
     return content.get("yardsticks", {}).get(name, {}).get(measure, MISSING)
-
-
-def mean_mcc(utility: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The mean MCC and what it is a mean over.
-
-    Attributes of one class in the measured images are left out, since MCC is undefined there;
-    report.json's `mean_mcc`, which conditions read, counts them as 0.
-    """
-    count, left_out = len(utility["attributes"]), len(utility.get("one_class", ()))
-    if not left_out:
-        return "mean MCC", utility["mean_mcc"]
-    name = f"mean MCC over {count - left_out} of {count} attributes"
-    return name, utility["mean_mcc_two_classes"]
-
-
-def one_class_words(utility: Mapping[str, Any]) -> str:
-    """Which attributes the mean MCC leaves out, in a sentence; empty where it takes all."""
-    names = utility.get("one_class", ())
-    if not names:
-        return ""
-    return (
-        f"Left out, because all measured images have the same value: {', '.join(names)}."
-        " report.json counts them as 0 in mean_mcc:"
-        f" {format_estimate(utility['mean_mcc'])}."
-    )
-
-
-def threshold_words(utility: Mapping[str, Any]) -> str:
-    """What the mean MCC is without thresholds, and how well probabilities are calibrated.
-
-    Empty in a report of an older version, and without a task head.
-    """
-    calibration, at_0 = utility.get("calibration"), utility.get("mean_mcc_at_0", MISSING)
-    if calibration is None:
-        return ""
-    return (
-        "Each attribute has a threshold of its own, chosen on X1's validation part. With thresholds"
-        f" of 0 the mean MCC is {format_estimate(at_0)}. Calibration error of the probabilities:"
-        f" {calibration['error']:.3f} (not calibrated: {calibration['error_uncalibrated']:.3f})."
-    )
-
-
-def always_same(utility: Mapping[str, Any]) -> list[str]:
-    """The attributes for which the task head gives the same answer for all measured images."""
-    one_class = utility.get("one_class", ())
-    return [name for name in utility["undefined_mcc"] if name not in one_class]
 
 
 def share(value: float) -> str:
@@ -227,9 +221,10 @@ def attack_notes(attack: Mapping[str, Any]) -> str:
     if "knew" in attack:
         notes.append(f"it knew {attack['knew']['words']}")
     if "seeds" in attack:
-        spread = attack["seeds"]["face_similarity"]
+        name = reconstruction.headline(attack["seeds"])
+        spread = attack["seeds"][name]
         notes.append(
-            f"{attack['seeds']['count']} seeds: face similarity {spread['lowest']:.3f} to"
+            f"{attack['seeds']['count']} seeds: {name.replace('_', ' ')} {spread['lowest']:.3f} to"
             f" {spread['highest']:.3f}"
         )
     return "; ".join(notes)

@@ -14,7 +14,10 @@ from absl import logging
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits
 from arl_tf.metrics import measures
+from arl_tf.metrics.tasks.definition import LOSS_LIMIT
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.training import loss_scaling
+from arl_tf.training.targets import scale_of
 from arl_tf.utils import files
 
 VALIDATION_IMAGES = 1024
@@ -22,8 +25,10 @@ PICTURES = 8
 CHECKED_EVERY = 10
 # What a loss can be at most in a healthy run; a reconstruction's losses are bounded by construction
 # (losses.py).
-TASK_LOSS_LIMIT = 5.0
+TASK_LOSS_LIMIT = LOSS_LIMIT
 
+# The task's headline -> its name in an epoch's logs.
+LOGGED = {"mean_mcc": "validation_mcc", "mean_r2": "validation_r2"}
 # Phases that train no decoder.
 WITHOUT_ADVERSARY = ("task", "defence")
 REMEDIES = {
@@ -44,21 +49,28 @@ class TrainingDiverged(RuntimeError):
 class StopOnDivergence(keras.callbacks.Callback):
     """Raises TrainingDiverged instead of training on with ruined weights."""
 
+    def __init__(self, task_loss_limit: float = TASK_LOSS_LIMIT):
+        """Takes what the task's loss can be at most in a healthy run."""
+        super().__init__()
+        self.limit = task_loss_limit
+
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the running means; NaN stays in them, so every tenth batch is enough."""
         if batch % CHECKED_EVERY == 0:
-            check_losses(logs or {}, f"step {batch + 1} of the epoch")
+            check_losses(logs or {}, f"step {batch + 1} of the epoch", self.limit)
 
     def on_epoch_end(self, epoch, logs=None):
         """Looks before the checkpoint is written, so that a ruined state is never saved."""
-        check_losses(logs or {}, f"epoch {epoch + 1}")
+        check_losses(logs or {}, f"epoch {epoch + 1}", self.limit)
 
 
-def check_losses(logs: dict[str, float], where: str) -> None:
+def check_losses(
+    logs: dict[str, float], where: str, task_loss_limit: float = TASK_LOSS_LIMIT
+) -> None:
     """Raises TrainingDiverged for a loss that is not finite, or a task loss beyond reason."""
     for name in REMEDIES:
         value = float(logs.get(name, 0.0))
-        too_large = name == "task_loss" and value > TASK_LOSS_LIMIT
+        too_large = name == "task_loss" and value > task_loss_limit
         if not math.isfinite(value) or too_large:
             raise TrainingDiverged(
                 f"{name} is {value:g} at {where}: training diverged."
@@ -123,6 +135,8 @@ class Evaluation(keras.callbacks.Callback):
         super().__init__()
         self.images = images
         self.private_rows = splits.private_validation[:VALIDATION_IMAGES]
+        self.task = task_of(images.task_kind)
+        self.labels = scale_of(images, splits).learned(images.attributes[self.private_rows])
         self.public_rows = splits.public_validation[:VALIDATION_IMAGES]
         self.writer = writer
         self.metrics_path = metrics_path
@@ -141,7 +155,7 @@ class Evaluation(keras.callbacks.Callback):
             rate = getattr(self.model, f"{player}_optimizer").learning_rate
             # Of several devices a variable is no number, but its value is.
             values[f"train/{player}_learning_rate"] = float(tf.convert_to_tensor(rate))
-        logs["validation_mcc"] = values["eval/mean_mcc"] = self.mean_mcc()
+        logs[LOGGED[self.task.headline]] = values[f"eval/{self.task.headline}"] = self.utility()
         if self.model.phase not in WITHOUT_ADVERSARY:
             logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()
         with self.writer.as_default(step=epoch + 1):
@@ -152,15 +166,13 @@ class Evaluation(keras.callbacks.Callback):
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def mean_mcc(self) -> float:
-        """Mean Matthews correlation over attributes on X1's validation part."""
-        logits = [
+    def utility(self) -> float:
+        """The task's headline, such as the mean MCC, on X1's validation part."""
+        outputs = [
             self.model.task_head(self.model.encoder(batch, training=False), training=False)
             for batch in float_batches(self.images.images, self.private_rows)
         ]
-        predicted = np.concatenate(logits) > 0
-        counts = measures.confusion_counts(predicted, self.images.attributes[self.private_rows])
-        return float(measures.matthews_correlation(counts.sum(axis=0)).mean())
+        return self.task.score(np.concatenate(outputs), self.labels)
 
     def adversary_psnr(self) -> float:
         """Mean PSNR (dB) of the training adversary's reconstructions on X2's validation part."""

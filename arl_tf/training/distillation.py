@@ -11,6 +11,9 @@ from absl import logging
 
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import names_hash
+from arl_tf.data.task_kinds import MULTI_LABEL
+from arl_tf.metrics.tasks.definition import Task
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.training import checkpoints
@@ -27,34 +30,35 @@ def distilled_targets(
     rows: np.ndarray,
     cache: pathlib.Path,
 ) -> np.ndarray:
-    """Targets of the task's loss: (1 - weight) labels + weight times the teachers' probabilities.
+    """Targets of the task's loss: (1 - weight) labels + weight times the teachers' answers.
 
     Cross-entropy is linear in its target. So the loss with this target is the mixture of the loss
-    on the labels and of the loss on the probabilities (Hinton et al. 2015, at temperature 1).
+    on the labels and of the loss on the probabilities (Hinton et al. 2015, at temperature 1). Of a
+    regression the teachers' values count, and the student learns their mean with the labels.
 
     Args:
         folders: run directories of the teachers; their mean counts.
-        weight: of the probabilities, in [0, 1].
+        weight: of the answers, in [0, 1].
         images: the data set.
         rows: int64 [n], those to learn from; other rows keep their labels.
         cache: folder in which every teacher's answers are kept.
 
     Returns:
-        float32 [N, A] in [0, 1].
+        float32 [N, A]: probabilities, or values in the labels' units.
 
     Raises:
         ValueError: a folder holds no trained players, or players for other images or attributes.
     """
-    answers = [soft_labels(folder, images, rows, cache) for folder in folders]
+    told = [soft_labels(folder, images, rows, cache) for folder in folders]
     targets = images.attributes.astype(np.float32)
-    targets[rows] += weight * (np.mean(answers, axis=0) - targets[rows])
+    targets[rows] += weight * (np.mean(told, axis=0) - targets[rows])
     return targets
 
 
 def soft_labels(
     folder: pathlib.Path, images: ImageSet, rows: np.ndarray, cache: pathlib.Path
 ) -> np.ndarray:
-    """A teacher's probabilities for some rows, float32 [n, A]; computed once and kept."""
+    """A teacher's answers for some rows, float32 [n, A]; computed once and kept."""
     path = checkpoints.player_path
     encoder, task_head = (
         checkpoints.load_player(path(folder / checkpoints.FOLDER, name))
@@ -62,12 +66,15 @@ def soft_labels(
     )
     check_teacher(folder, encoder, task_head, images)
     key = f"{weights_hash(encoder)} {weights_hash(task_head)} {images.images.shape}"
+    if images.task_kind != MULTI_LABEL:
+        key += images.task_kind
     key += names_hash([images.names[row] for row in rows])
     kept = cache / f"soft_labels_{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
     found = read_kept(kept, (len(rows), len(images.attribute_names)))
     if found is None:
         logging.info("Asking the teacher %s about %d images", folder, len(rows))
-        found = probabilities(encoder, task_head, images.images, rows)
+        task = task_of(images.task_kind)
+        found = answers(encoder, task_head, images.images, rows, task)
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = files.aside(kept)
         np.save(unfinished, found)
@@ -100,10 +107,14 @@ def check_teacher(
         )
 
 
-def probabilities(
-    encoder: keras.Model, task_head: keras.Model, images: np.ndarray, rows: np.ndarray
+def answers(
+    encoder: keras.Model,
+    task_head: keras.Model,
+    images: np.ndarray,
+    rows: np.ndarray,
+    task: Task,
 ) -> np.ndarray:
-    """Probabilities float32 [n, A] of rows of uint8 images [N, S, S, 3].
+    """Probabilities, or values, float32 [n, A] of rows of uint8 images [N, S, S, 3].
 
     Each is the mean over the image and its mirror image, as training shows both. Noise in a
     teacher's code is left out.
@@ -114,7 +125,8 @@ def probabilities(
     def ask(batch):
         image = to_float(batch)
         views = (image, tf.reverse(image, axis=[2]))
-        return tf.add_n([tf.sigmoid(task_head(encode(view), training=False)) for view in views]) / 2
+        outputs = [task_head(encode(view), training=False) for view in views]
+        return tf.add_n([task.answers(each) for each in outputs]) / 2
 
     parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     return np.concatenate([ask(tf.constant(images[part])).numpy() for part in parts])

@@ -13,17 +13,12 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.pipelines import WHOLE, Shares, training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
+from arl_tf.metrics.tasks.definition import Task
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import precision
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import (
-    building,
-    callbacks,
-    checkpoints,
-    defending,
-    distillation,
-    replicas,
-    strategies,
-)
+from arl_tf.training import building, callbacks, checkpoints, defending, replicas, strategies
+from arl_tf.training import targets as target_values
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
@@ -60,7 +55,7 @@ def train(
         with strategy.scope():
             learner = learner_for(settings, images, splits)
             steps = steps_per_epoch(settings, splits)
-            done = restore(learner, settings, files, steps)
+            done = restore(learner, settings, files, steps, task_of(images.task_kind))
         strategies.meet(strategy, done)
         is_chief = strategies.is_chief(strategy)
         if is_chief:
@@ -68,7 +63,7 @@ def train(
         strategies.draw_apart(strategy, settings.seed)
         train_phases(learner, settings, files, images, splits, strategy, done)
         if is_chief:
-            save_players(learner, files)
+            save_players(learner, files, images, splits)
         strategies.meet(strategy)
 
 
@@ -82,7 +77,7 @@ def train_phases(
     done: int,
 ) -> None:
     """Trains the phases' epochs after the first `done` ones."""
-    steps = steps_per_epoch(settings, splits)
+    steps, task = steps_per_epoch(settings, splits), task_of(images.task_kind)
     is_chief = strategies.is_chief(strategy)
     writer = (
         tf.summary.create_file_writer(str(files.logs))
@@ -90,14 +85,14 @@ def train_phases(
         else tf.summary.create_noop_writer()
     )
     targets = defending.with_private(
-        images, settings.private_names, targets_for(settings, files, images, splits)
+        images, settings.private_names, target_values.targets_for(settings, files, images, splits)
     )
     first_epoch = 0
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
         if start == first_epoch:
             with strategy.scope():
-                compile_phase(learner, settings, phase, epochs * steps)
+                compile_phase(learner, settings, phase, epochs * steps, task)
         if start < end:
             logging.info("Phase '%s': epochs %d to %d, %d steps each", phase, start + 1, end, steps)
             batches = functools.partial(
@@ -117,13 +112,20 @@ def train_phases(
     writer.close()
 
 
-def save_players(learner: AdversarialRepresentationLearner, files: TrainingFiles) -> None:
+def save_players(
+    learner: AdversarialRepresentationLearner,
+    files: TrainingFiles,
+    images: ImageSet,
+    splits: Splits,
+) -> None:
     """Saves the players as .keras files of one device.
 
     Audit, export and endpoint compute in float32, however the training did.
     """
     for name in PLAYERS:
         player = replicas.with_own_moments(precision.in_float32(getattr(learner, name)))
+        if name == "task_head":
+            player = target_values.scale_of(images, splits).finished(player)
         checkpoints.save_player(player, checkpoints.player_path(files.checkpoints, name))
 
 
@@ -157,21 +159,6 @@ def learner_for(
     return learner
 
 
-def targets_for(
-    settings: TrainingSettings, files: TrainingFiles, images: ImageSet, splits: Splits
-) -> np.ndarray | None:
-    """What the task learns instead of the labels, float32 [N, A]; None without teachers."""
-    if not settings.teachers:
-        return None
-    return distillation.distilled_targets(
-        [pathlib.Path(teacher) for teacher in settings.teachers],
-        settings.distil_weight,
-        images,
-        splits.private_train,
-        files.cache,
-    )
-
-
 def fit_verbosity() -> int:
     """Keras' verbosity: a progress bar in a terminal, a line an epoch in a log file."""
     return 1 if sys.stdout.isatty() else 2
@@ -185,7 +172,7 @@ def batches_from(
     targets: np.ndarray | None = None,
     shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
-    """The run's endless batches from `first_step` on; `targets` as of `targets_for`."""
+    """The run's endless batches from `first_step` on; `targets` as of `targets.targets_for`."""
     return training_batches(
         images,
         splits,
@@ -204,6 +191,7 @@ def compile_phase(
     settings: TrainingSettings,
     phase: str,
     num_steps: int,
+    task: Task,
 ) -> None:
     """Gives the learner fresh optimizers for a phase of `num_steps` encoder steps."""
     peak = settings.encoder_learning_rate
@@ -215,6 +203,7 @@ def compile_phase(
     learner.compile(
         keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, global_clipnorm=CLIP_NORM),
         keras.optimizers.Adam(settings.decoder_learning_rate, global_clipnorm=CLIP_NORM),
+        loss=task.loss,
         phase=phase,
         privacy=None
         if choice
@@ -247,6 +236,7 @@ def restore(
     settings: TrainingSettings,
     files: TrainingFiles,
     steps: int,
+    task: Task,
 ) -> int:
     """Loads the newest checkpoint that can be read.
 
@@ -259,7 +249,7 @@ def restore(
     found = checkpoints.newest_first(files.checkpoints)
     for checkpoint in found:
         try:
-            epoch = load_checkpoint(learner, settings, checkpoint, steps)
+            epoch = load_checkpoint(learner, settings, checkpoint, steps, task)
         except run_files.UnreadableFileError as error:
             logging.warning("%s", error)
             continue
@@ -279,6 +269,7 @@ def load_checkpoint(
     settings: TrainingSettings,
     checkpoint: pathlib.Path,
     steps: int,
+    task: Task,
 ) -> int:
     """Loads one checkpoint, optimizers included; returns how many epochs lie behind it."""
     state, epochs = checkpoints.read_state(checkpoint), dict(phases(settings))
@@ -288,7 +279,7 @@ def load_checkpoint(
             f"is of no phase of this training: {dict(state)}",
             checkpoints.CHECKPOINT_REMEDY,
         )
-    compile_phase(learner, settings, state["phase"], epochs[state["phase"]] * steps)
+    compile_phase(learner, settings, state["phase"], epochs[state["phase"]] * steps, task)
     checkpoints.load_weights(learner, checkpoint)
     return state["epoch"]
 
@@ -307,7 +298,9 @@ def watchers(
         settings.batch_size * settings.decoder_steps * (phase in FIGHTS)
     )
     watching: list[keras.callbacks.Callback] = [
-        callbacks.StopOnDivergence(),
+        callbacks.StopOnDivergence(
+            task_of(images.task_kind).loss_limit(len(images.attribute_names))
+        ),
         callbacks.Evaluation(images, splits, writer, files.metrics, images_per_step),
         callbacks.Pictures(
             images.images, splits.public_validation, writer, settings.picture_epochs

@@ -176,9 +176,9 @@ class CodeClient(abc.ABC):
         return self.encode_files(paths, on_unreadable=on_unreadable)
 
     def read_attributes(self, codes: np.ndarray) -> Attributes:
-        """Has the task head read attributes from codes.
+        """Has the task head read attributes, classes or values from codes.
 
-        Without `attribute_names` the attributes are called attribute_0, attribute_1, ...
+        Without `attribute_names` they are called attribute_0, attribute_1, ...
 
         Args:
             codes: floats [N, ...], N >= 1.
@@ -194,13 +194,16 @@ class CodeClient(abc.ABC):
             raise ValueError("codes hold NaN or inf, expected finite values.")
         self._check_pairing()
         outputs = self._predict_array(self.task_head, READ, codes.astype(np.float32))
-        found = outputs["probability"].shape[1]
+        values = outputs.get("value")
+        found = (outputs["probability"] if values is None else values).shape[1]
         names = self.attribute_names or tuple(f"attribute_{place}" for place in range(found))
         if len(names) != found:
             raise AnswerError(
                 f"The task head reads {found} attributes, {len(names)} names are known for them:"
                 " names and model are of different exports."
             )
+        if values is not None:
+            return Attributes(names, None, None, None, values)
         probability = outputs["probability"]
         decision = outputs.get("decision", probability) > DECIDED
         return Attributes(names, outputs["logits"], probability, decision)
@@ -284,6 +287,8 @@ class CodeClient(abc.ABC):
     def _wanted(self, model: str, signature: Signature) -> tuple[str, ...]:
         """Names of the outputs that are used: also the optional ones that the model has."""
         served = self._served_signatures(model, signature)[signature.name].outputs
+        if signature.instead and set(signature.instead) <= set(served):
+            return signature.instead
         return (*signature.outputs, *(name for name in signature.optional if name in served))
 
     def _input_spec(self, model: str, signature: Signature) -> TensorSpec:

@@ -37,6 +37,7 @@ class Signature:
         dtype: of the input, as in TensorSpec.
         outputs: names of the outputs that are used.
         optional: outputs that are used where the model has them; older exports lack them.
+        instead: outputs that are used in the place of all others where the model has them.
     """
 
     name: str
@@ -44,11 +45,13 @@ class Signature:
     dtype: str
     outputs: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
 
 ENCODE = Signature("encode", "image", "uint8", ("code",))
 ENCODE_BYTES = Signature("encode_bytes", "image_bytes", "bytes", ("code",))
-READ_OUTPUTS = ("logits", "probability"), ("decision",)
+# A task head that reads numbers in units, such as an age, gives values, and decides nothing.
+READ_OUTPUTS = ("logits", "probability"), ("decision",), ("value",)
 READ = Signature("serving_default", "code", "float32", *READ_OUTPUTS)
 # The same with codes as bytes, float32 in little-endian order: for REST, where numbers are slow.
 ENCODE_TO_BYTES = Signature("encode_to_bytes", "image_bytes", "bytes", ("code_bytes",))
@@ -70,22 +73,29 @@ class Attributes:
     """What the task head reads from codes.
 
     Attributes:
-        names: A attribute names.
-        logits: float32 [N, A].
-        probability: float32 [N, A] in [0, 1].
-        decision: bool [N, A]: whether a logit is above its attribute's threshold; of a task head
-            that an older version exported, whether the probability is above 0.5.
+        names: A names of attributes, classes or values.
+        logits: float32 [N, A]; None where the task head reads values.
+        probability: float32 [N, A] in [0, 1]; None likewise.
+        decision: bool [N, A]: whether a logit is above its attribute's threshold, or which class is
+            the likeliest; of a task head that an older version exported, whether the probability is
+            above 0.5. None likewise.
+        value: float32 [N, A], in the units that the task head was trained on; None of attributes
+            and classes.
     """
 
     names: tuple[str, ...]
-    logits: np.ndarray
-    probability: np.ndarray
-    decision: np.ndarray
+    logits: np.ndarray | None
+    probability: np.ndarray | None
+    decision: np.ndarray | None
+    value: np.ndarray | None = None
 
     def as_dicts(self) -> list[dict[str, float]]:
-        """A dictionary a code: probability by name."""
-        return [dict(zip(self.names, row, strict=True)) for row in self.probability.tolist()]
+        """A dictionary a code: probability by name, or value by name."""
+        found = self.value if self.probability is None else self.probability
+        return [dict(zip(self.names, row, strict=True)) for row in found.tolist()]
 
     def decisions_as_dicts(self) -> list[dict[str, bool]]:
-        """A dictionary a code: decision by name."""
+        """A dictionary a code: decision by name; empty ones where nothing is decided."""
+        if self.decision is None:
+            return [{} for _ in self.value]
         return [dict(zip(self.names, row, strict=True)) for row in self.decision.tolist()]

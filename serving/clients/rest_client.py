@@ -123,7 +123,7 @@ class EncoderClient(CodeClient):
         answer = self.call("POST", f"{self.model_path(model)}:predict", content)
         outputs = answer.get("outputs", {})
         # A model's only output comes without its name.
-        named = outputs if isinstance(outputs, dict) else {sent.outputs[0]: outputs}
+        named = outputs if isinstance(outputs, dict) else {self._wanted(model, sent)[0]: outputs}
         try:
             if sent is ENCODE_TO_BYTES:
                 shape = self._code_shape(model)

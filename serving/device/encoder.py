@@ -1,10 +1,11 @@
 """The device's side: photos to codes with TFLite, without TensorFlow; no picture goes anywhere.
 
 Needs numpy, pillow and ai_edge_litert. Photos are decoded and set upright as the exported encoder
-does it (serving/pictures); `prepare` repeats its crop and resize with pillow: the largest centred
-square, an antialiased bilinear resize in float32, rounding to whole numbers. Measured on the same
-pixels, at most one value in 300 differs, and by 1: a tie that rounds the other way. Pillow's own
-8-bit resize, which rounds twice, is off by up to 87 in sharp noise, hence float32.
+does it (serving/pictures); `prepare` repeats the rest with pillow: a square (the largest in the
+centre, or the whole photo on black, as the manifest says), an antialiased bilinear resize in
+float32, rounding to whole numbers. Measured on the same pixels, at most one value in 300 differs,
+and by 1: a tie that rounds the other way. Pillow's own 8-bit resize, which rounds twice, is off by
+up to 87 in sharp noise, hence float32.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from PIL import Image
 from serving.clients.base import OnUnreadable, Path, log_unreadable
 from serving.clients.errors import EncoderError
 from serving.common import files
+from serving.device.manifest import CROP, manifest_of, read_manifest
 from serving.device.noise_key import check_key, keyed_noise
 from serving.device.similar import SimilarPhotos
 from serving.pictures.pixels import read_pixels
@@ -33,6 +35,8 @@ class DeviceEncoder:
         image_size: side of its images, pixels.
         code_shape: of one code.
         sha256: of the file, in hexadecimal digits.
+        fit: how photos become square, "crop" or "pad": as the manifest of the file's export says;
+            "crop" where there is none beside it.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class DeviceEncoder:
         self._similar = similar
         self._sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).digest()
         self.sha256 = self._sha256.hex()
+        self.fit = fit_of(path, self.sha256)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Encodes prepared images one by one.
@@ -132,7 +137,7 @@ class DeviceEncoder:
         """
         for path in map(pathlib.Path, paths):
             try:
-                image = load_image(path, self.image_size)
+                image = load_image(path, self.image_size, self.fit)
             except ValueError as error:
                 on_unreadable(path, str(error))
             else:
@@ -161,7 +166,20 @@ def described(inputs: dict, outputs: dict, path: Path) -> tuple[tuple[int, ...],
     )
 
 
-def load_image(path: Path, image_size: int) -> np.ndarray:
+def fit_of(path: Path, sha256: str) -> str:
+    """How photos become square for a .tflite file: as the manifest of its own export says.
+
+    Raises:
+        ValueError: the manifest can't be read.
+    """
+    manifest_path = manifest_of(path)
+    if not manifest_path.is_file():
+        return CROP
+    manifest = read_manifest(manifest_path)
+    return manifest.fit if sha256 in manifest.file_hashes else CROP
+
+
+def load_image(path: Path, image_size: int, fit: str = CROP) -> np.ndarray:
     """Reads a photo as the encoder sees it, upright: uint8 [image_size, image_size, 3].
 
     Raises:
@@ -173,14 +191,23 @@ def load_image(path: Path, image_size: int) -> np.ndarray:
     except OSError as error:
         raise ValueError(f"can't be opened: {error.strerror or error}") from error
     pixels = read_pixels(content, Image.MAX_IMAGE_PIXELS)
-    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), image_size)
+    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), image_size, fit)
 
 
-def prepare(image: Image.Image, image_size: int) -> np.ndarray:
-    """Crops and resizes an RGB picture as in training; uint8 [image_size, image_size, 3]."""
+def prepare(image: Image.Image, image_size: int, fit: str = CROP) -> np.ndarray:
+    """Makes an RGB picture square and resizes it as in training; uint8 [S, S, 3], S = image_size.
+
+    `fit` is CROP (the largest square in the centre) or PAD (all of it on a black square). The odd
+    pixel of a margin is right or below.
+    """
     width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
+    if fit == CROP:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+    else:
+        side = max(width, height)
+        left, top = -((side - width) // 2), -((side - height) // 2)
+    # Outside of the picture pillow's crop is black.
     square = image.crop((left, top, left + side, top + side))
     size = (image_size, image_size)
     channels = [

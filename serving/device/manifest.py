@@ -10,6 +10,9 @@ from serving.device.packing import outermost_level
 
 REMEDY = "The export writes it, as export/manifest.json; take it along with the .tflite file."
 
+# How a photo that is not square becomes so, as arl_tf's --fit.
+CROP, PAD = "crop", "pad"
+
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
@@ -24,6 +27,9 @@ class Manifest:
         version: of the exported models; None where the manifest does not tell.
         encoder_sha256: of the encoder's weights, which a task head names too; None likewise.
         file_hashes: sha256 of the exported .tflite files; empty likewise.
+        task_kind: whether these are names of attributes, of classes or of values: multi_label,
+            single_label or regression; older exports are of attributes.
+        fit: how photos become square: CROP or PAD.
     """
 
     attribute_names: tuple[str, ...]
@@ -34,6 +40,8 @@ class Manifest:
     version: int | None = None
     encoder_sha256: str | None = None
     file_hashes: frozenset[str] = frozenset()
+    task_kind: str = "multi_label"
+    fit: str = CROP
 
 
 def read_manifest(path: str | pathlib.Path) -> Manifest:
@@ -55,12 +63,22 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             version=None if content.get("version") is None else int(content["version"]),
             encoder_sha256=None if encoder is None else str(encoder),
             file_hashes=tflite_hashes(content.get("files") or {}),
+            task_kind=str(content.get("task_kind") or "multi_label"),
+            fit=fit_of(content),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no manifest of an export ({type(error).__name__}: {error}); expected"
             f" attribute_names, image_size and code. {REMEDY}"
         ) from error
+
+
+def fit_of(content: Mapping[str, Any]) -> str:
+    """How the photos of an export become square; ValueError for a way that is not known here."""
+    fit = (content.get("preprocessing") or {}).get("fit", CROP)
+    if fit not in (CROP, PAD):
+        raise ValueError(f"preprocessing.fit is {fit!r}; expected {CROP} or {PAD}")
+    return fit
 
 
 def tflite_hashes(described: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:

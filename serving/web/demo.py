@@ -20,9 +20,9 @@ from serving.server import validation
 from serving.server.errors import invalid
 from serving.server.predict import Caller, ModelSpec, Prediction, Predictor
 from serving.server.rest.rest_app import RestApi
-from serving.server.servable import Servable
 from serving.server.signature import Signature
 from serving.web import browser_files
+from serving.web.answers import task_answers, task_output
 from serving.web.attackers import DemoAttacker, attack, load_attacker
 from serving.web.facts import PageFacts
 from serving.web.pictures import code_picture, data_url
@@ -193,8 +193,8 @@ class Demo:
             caller: who waits.
 
         Returns:
-            For JSON: code (picture, shape, bytes), attributes (name, probability, decision),
-            reconstructions
+            For JSON: code (picture, shape, bytes), task_kind, attributes (name,
+            probability, decision; or name, value), reconstructions
             (protected, unprotected, task_output). Pictures are data URLs; what there is no attacker
             for is None.
 
@@ -221,26 +221,21 @@ class Demo:
         return self._predictor.predict(spec, read_inputs, caller=caller)
 
     def _found(self, code: np.ndarray, read: Prediction) -> dict[str, Any]:
-        probability = read.outputs["probability"][0]
-        # Task heads of older exports give no decision.
-        decision = read.outputs["decision"][0] if "decision" in read.outputs else probability > 0.5
-        names = attribute_names(read.servable, len(probability))
+        kind, answers = task_answers(read)
         attacker, limits = self._facts.attacker, self._predictor.limits
         pictures = dict.fromkeys(("protected", "unprotected", "task_output"))
         if attacker.protected is not None:
             pictures["protected"] = attack(attacker.protected, code, limits)
         if attacker.task_output is not None:
-            pictures["task_output"] = attack(attacker.task_output, read.outputs["logits"], limits)
+            pictures["task_output"] = attack(attacker.task_output, task_output(read), limits)
         return {
             "code": {
                 "picture": data_url(code_picture(code[0])),
                 "shape": code.shape[1:],
                 "bytes": code[0].nbytes,
             },
-            "attributes": [
-                {"name": name, "probability": round(float(value), 4), "decision": bool(decided)}
-                for name, value, decided in zip(names, probability, decision, strict=True)
-            ],
+            "task_kind": kind,
+            "attributes": answers,
             "reconstructions": pictures,
         }
 
@@ -278,12 +273,3 @@ def code_inputs(body: bytes, signature: Signature) -> dict[str, np.ndarray]:
             f"The body has {len(body)} bytes; expected float32 {list(shape)}, {expected} bytes."
         )
     return {"code": np.frombuffer(body, "<f4").astype(np.float32).reshape(1, *shape)}
-
-
-def attribute_names(task_head: Servable, count: int) -> list[str]:
-    """The attributes' names, which the task head's SavedModel has as an asset; else numbers."""
-    path = task_head.path / "assets" / "attributes.txt"
-    # Damaged names are of another number, most likely; the page then shows numbers.
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    names = text.splitlines()
-    return names if len(names) == count else [f"attribute {index}" for index in range(count)]

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from serving.device.manifest import CROP
 from serving.server.errors import ServingError
 from serving.server.model_store import ModelStore
 from serving.web import browser_files
@@ -50,9 +51,10 @@ class PageFacts:
 
         Returns:
             For JSON: encoder (url, version, gpu, bytes) and litert (the packages' address), None
-            where the page can't encode, then why_server says why; image_size, trained_on, noise,
-            code (shape, bytes), None where they are not known; attacked (what there are attackers
-            for), unprotected_in_browser; findings (see `attackers.read_findings`);
+            where the page can't encode, then why_server says why; fit (how photos become square);
+            image_size, trained_on, noise, code (shape, bytes), None where they are not known;
+            attacked (what there are attackers for), unprotected_in_browser; findings (see
+            `attackers.read_findings`);
             why_no_attackers, where there are some that do not count, else None; commands that make
             attackers.
         """
@@ -101,6 +103,7 @@ class PageFacts:
         code = manifest.get("code")
         return {
             "image_size": manifest.get("image_size") or self._served_size(),
+            "fit": (manifest.get("preprocessing") or {}).get("fit", CROP),
             "trained_on": manifest.get("trained_on") or self.attacker.findings.get("trained_on"),
             "noise": code and bool(code.get("noise")),
             "code": code and {name: code[name] for name in ("shape", "bytes")},

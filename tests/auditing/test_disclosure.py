@@ -8,6 +8,7 @@ import pytest
 from arl_tf.auditing import disclosure
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 
 SHAPE = (2, 2, 3)
 
@@ -22,6 +23,7 @@ def found_of(codes=None, logits=None, channel=None, per_photo=1, **facts):
         settings=types.SimpleNamespace(codes_per_photo=per_photo),
         rows=types.SimpleNamespace(attacker=np.arange(4)),
         images=types.SimpleNamespace(images=np.zeros((4, 8, 8, 3), np.uint8)),
+        task=MultiLabel(),
         evidence=types.SimpleNamespace(
             target_codes=codes,
             random_codes=False,

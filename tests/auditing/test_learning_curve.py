@@ -77,7 +77,11 @@ def test_more_images_help_where_there_is_more_to_learn_and_nothing_is_done_twice
 def test_the_last_doubling_is_the_difference_of_the_same_images():
     points = learning_curve.points_of(16)
     half, whole = (
-        {"psnr": np.array([1.0, 9.0]) + gain, "face_similarity": np.array([0.1, 0.8])}
+        {
+            "psnr": np.array([1.0, 9.0]) + gain,
+            "feature_similarity": np.array([0.3, 0.5]),
+            "face_similarity": np.array([0.1, 0.8]),
+        }
         for gain in (0, 2)
     )
     weights = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]]) / 2

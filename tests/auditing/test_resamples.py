@@ -10,6 +10,8 @@ from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.config.settings import Config
 from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.metrics.tasks.definition import Measured
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 
 NAMES = tuple(f"image_{row}" for row in range(8))
 WEIGHTS = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 2, 0]])
@@ -27,8 +29,8 @@ def found(**changes):
     """What `resampled` reads of an audit's findings: four images, three resamples."""
     facts = {
         "reference": UNPROTECTED,
-        "utility_logits": None,
-        "utility_thresholds": np.zeros(1),
+        "utility": None,
+        "task": MultiLabel(),
         "settings": Config(seed=3),
         "images": types.SimpleNamespace(
             names=NAMES, attributes=np.array([[0], [1], [0], [1]] * 2), attribute_names=("a",)
@@ -39,6 +41,12 @@ def found(**changes):
         "attacks": {"weak": WEAK, "worst": WORST},
     }
     return types.SimpleNamespace(**facts | changes)
+
+
+def utility(logits, thresholds=0.0):
+    """Logits of the four images beside their labels."""
+    labels = np.array([[0], [1], [0], [1]])
+    return Measured(logits, labels, ("a",), WEIGHTS, thresholds)
 
 
 def test_figures_are_weighted_means_of_the_worst_attack():
@@ -89,10 +97,11 @@ def test_figures_that_are_not_defined_are_left_out():
 
 def test_mean_mcc_is_that_of_each_resample():
     right_but_for_the_last = np.array([[-1.0], [1.0], [-1.0], [-1.0]])
-    figures = resamples.resampled(found(utility_logits=right_but_for_the_last)).figures
+    figures = resamples.resampled(found(utility=utility(right_but_for_the_last))).figures
     # TP, TN, FP, FN: (1, 2, 0, 1), (0, 3, 0, 1), (2, 2, 0, 0).
     np.testing.assert_allclose(figures["mean_mcc"], [2 / np.sqrt(1 * 2 * 2 * 3), 0, 1], atol=1e-9)
-    moved = found(utility_logits=right_but_for_the_last + 2, utility_thresholds=np.array([2.0]))
+    np.testing.assert_array_equal(figures["utility"], figures["mean_mcc"])
+    moved = found(utility=utility(right_but_for_the_last + 2, np.array([2.0])))
     np.testing.assert_allclose(resamples.resampled(moved).figures["mean_mcc"], figures["mean_mcc"])
 
 

@@ -5,11 +5,14 @@ import dataclasses
 import pytest
 from absl import flags
 
-from arl_tf.config import checks, flag_definitions, inheritance
+from arl_tf.config import data_checks, flag_definitions, inheritance
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.models.pretrained import drawn_identity
+
+OWN = {"dataset": "folder", "data_dir": "shapes"}
+STUDY = {"stages": "study", "study": "data"}
 
 FIELDS = dataclasses.fields(Config)
 
@@ -86,7 +89,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"dataset": "tfds:"}, ["--dataset", "tfds:", "tfds:NAME"]),
         ({"dataset": "celeba"}, ["--dataset=celeba", "--data_dir=DIR", "got none"]),
         ({"data_dir": "photos"}, ["--data_dir", "photos", "add --dataset=celeba"]),
-        ({"seed": checks.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
+        ({"seed": data_checks.RESERVED_FACES_SEED}, ["--seed=730515811", "take another"]),
         ({"image_size": 100}, ["--image_size", "100", "try 96"]),
         ({"image_size": 33}, ["--image_size", "33", "try 32"]),
         (
@@ -124,6 +127,18 @@ def test_a_whole_number_is_taken_for_a_float():
             },
             ["--target=mean_mcc>=0.4", "--channel_noise=0.5"],
         ),
+        (
+            {**OWN, "task_kind": "regression", "require": "mean_mcc>=0.3"},
+            ["--require=mean_mcc>=0.3", "--task_kind=regression", "utility"],
+        ),
+        (
+            {**OWN, "task_kind": "single_label", "require": "mae<=3"},
+            ["--require=mae<=3", "--task_kind=single_label", "utility"],
+        ),
+        (
+            {**OWN, "task_kind": "regression", "identity_measures": "on", **STUDY},
+            ["--stages=study", "--task_kind=regression", "--stages=sweep"],
+        ),
     ],
 )
 def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values, named):
@@ -137,7 +152,7 @@ def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values,
     [
         {"private_fraction": 0.053, "public_fraction": 0.937},
         {"private_fraction": 0.98, "public_fraction": 0.98, "public_images": 100},
-        {"dataset": "tfds:celeb_a", "seed": checks.RESERVED_FACES_SEED},
+        {"dataset": "tfds:celeb_a", "seed": data_checks.RESERVED_FACES_SEED},
         {"dataset": "celeba", "data_dir": "photos", "private_images": 160_000},
         {"defence": "none", "epochs": 0, "lambda_pixel": 0.0, "lambda_perceptual": 0.0},
         {"defence": "pixel", "lambda_perceptual": 0.0},
@@ -293,7 +308,7 @@ def test_flags_that_are_not_a_number_are_refused_by_config():
 
 
 def test_the_reserved_seed_is_the_one_that_the_judge_of_identity_is_fitted_on():
-    assert drawn_identity.RESERVED_SEED == checks.RESERVED_FACES_SEED
+    assert drawn_identity.RESERVED_SEED == data_checks.RESERVED_FACES_SEED
 
 
 def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():

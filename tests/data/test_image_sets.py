@@ -15,10 +15,10 @@ from absl import logging
 from PIL import Image
 
 from arl_tf.config.settings import Config
-from arl_tf.data import celeba_folder, image_sets
+from arl_tf.data import celeba_folder, image_sets, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk
-from arl_tf.data.pictures import decoding
+from arl_tf.data.pictures import decoding, reader
 
 RED = (220, 30, 20)
 SIZE = 32
@@ -52,7 +52,7 @@ def png_of_16_bits(pixels: np.ndarray) -> bytes:
 def seen(image_bytes: bytes, size: int = SIZE) -> np.ndarray:
     image = decoding.decode_image(tf.constant(image_bytes))
     assert image.dtype == tf.uint8
-    result = image_sets.preprocess(image, size).numpy()
+    result = preprocessing.preprocess(image, size).numpy()
     assert (result.shape, result.dtype) == ((size, size, 3), np.uint8)
     return result.astype(int)
 
@@ -305,13 +305,13 @@ def test_files_without_a_row_are_not_used(tmp_path):
 
 def count_reads(monkeypatch) -> list[int]:
     """The number of files that each preparation from now on is asked to read."""
-    calls, read_files = [], image_sets.read_files
+    calls, read_files = [], reader.read_files
 
-    def counted(paths, image_size):
+    def counted(paths, preprocess):
         calls.append(len(paths))
-        return read_files(paths, image_size)
+        return read_files(paths, preprocess)
 
-    monkeypatch.setattr(image_sets, "read_files", counted)
+    monkeypatch.setattr(reader, "read_files", counted)
     return calls
 
 
@@ -399,7 +399,8 @@ def test_sizes_and_folders_share_a_cache_without_collision(tmp_path):
 def test_a_source_that_gives_the_wrong_shape_is_refused(tmp_path, monkeypatch):
     config = folder_config(write_folder(tmp_path / "set"))
     grey = np.zeros((20, SIZE, SIZE, 1), np.uint8)
-    monkeypatch.setattr(image_sets, "read_files", lambda *_: iter([Chunk(np.arange(20), grey)]))
+    chunk = Chunk(np.arange(20), grey)
+    monkeypatch.setattr(reader, "read_files", lambda *_, **__: iter([chunk]))
     with pytest.raises(ValueError, match=r"\(20, 32, 32, 1\) for 20 rows; expected uint8"):
         image_sets.load_images(config, tmp_path / "cache")
 
@@ -531,7 +532,7 @@ def test_celeb_a_of_tfds_has_its_attributes_and_identities(tmp_path):
         ("not a name", "no such builder"),
         ("celeb_a/nonsense", "no such builder .*nonsense"),
         ("huggingface:someone/something", "no such builder"),
-        ("mnist", "must have the features 'image' .*it has image, label"),
+        ("div2k", "must have the features 'image' .*it has (hr, lr|lr, hr)"),
     ],
 )
 def test_a_builder_that_is_unknown_or_unfit_is_refused_by_name(tmp_path, name, named):

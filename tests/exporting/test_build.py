@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras import layers
 from tiny_models import NAMES, SIZE, as_bytes, attributes, build_models, contents, pictures, proof
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.data.pictures import decoding
 from arl_tf.exporting import build, saved_models, tflite, warmup
 from arl_tf.metrics import equivalence
@@ -204,7 +204,7 @@ def test_encode_bytes_takes_mixed_formats_and_sizes_as_training_does(signatures,
         as_bytes(exact, "PNG"),
         as_bytes(exact[:5, :5], "PNG"),
     ]
-    prepared = [image_sets.preprocess(decoding.decode_image(file), SIZE) for file in files]
+    prepared = [preprocessing.preprocess(decoding.decode_image(file), SIZE) for file in files]
     by_hand = models.encoder(image_sets.to_float(tf.stack(prepared)), training=False)
     code = signatures.encoder["encode_bytes"](image_bytes=tf.constant(files))["code"]
     assert np.abs(code - by_hand).max() < 1e-5

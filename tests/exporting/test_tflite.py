@@ -13,6 +13,7 @@ from tiny_models import SIZE, attributes, build_models, contents, pictures, proo
 
 from arl_tf.exporting import tflite, tflite_checks
 from arl_tf.metrics.equivalence import ExportError
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_int8_figures_tell_the_task_heads_mcc_on_both_codes(written, models):
         ("mean_mcc_of_keras", codes),
         ("mean_mcc", run_file(path, pictures(20))),
     ):
-        by_hand = tflite_checks.mean_mcc(models.task_head, values, attributes(20))
+        by_hand = MultiLabel().score(models.task_head.predict(values, verbose=0), attributes(20))
         assert figures[name] == pytest.approx(by_hand, abs=1e-6)
     assert figures["validation_images"] == 20
     assert figures["calibration_images"] == 16
@@ -102,7 +103,9 @@ def test_files_are_made_where_temporary_files_lie_in_a_folder_that_is_a_pattern(
 
 def test_int8_learns_its_ranges_from_the_calibration_images_alone(models, tmp_path):
     dark = proof(calibration=pictures(16) // 64)
-    expected = tflite_checks.keras_expectations(models.encoder, models.task_head, dark)
+    expected = tflite_checks.keras_expectations(
+        models.encoder, models.task_head, dark, MultiLabel()
+    )
     content = tflite.convert(models.encoder, "int8", dark)
     codes = tflite.run_images(tflite.open_model(content, "int8"), dark.validation)
     # Ranges of nearly black images clip everything else.

@@ -84,18 +84,19 @@ def drop(browser, content, name, kind):
     )
 
 
-def prepared(browser, content, size):
+def prepared(browser, content, size, fit="crop"):
     """What the page makes of a picture file for the encoder: uint8 [size, size, 3]."""
     values = browser.execute_async_script(
         """
-        const [content, size, done] = arguments;
+        const [content, size, fit, done] = arguments;
         const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
         import('/demo/picture.js').then(async ({decode, prepare}) => {
           const bitmap = await decode(new Blob([bytes]));
-          done([...prepare(bitmap, bitmap.width, bitmap.height, size)]);
+          done([...prepare(bitmap, bitmap.width, bitmap.height, size, fit)]);
         }).catch((error) => done(`failed: ${error.message}`));""",
         base64.b64encode(content).decode(),
         size,
+        fit,
     )
     assert not isinstance(values, str), values
     return np.array(values, np.uint8).reshape(size, size, 3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf.config import checks
+from arl_tf.config import data_checks
 from arl_tf.data.faces import generation
 from arl_tf.models.pretrained import drawn_identity
 
@@ -81,7 +81,7 @@ def test_the_fit_depends_on_the_seed_of_its_faces_and_on_nothing_else(monkeypatc
 
 
 def test_the_reserved_seed_is_the_one_the_config_refuses():
-    assert drawn_identity.RESERVED_SEED == checks.RESERVED_FACES_SEED
+    assert drawn_identity.RESERVED_SEED == data_checks.RESERVED_FACES_SEED
 
 
 @pytest.mark.parametrize("size", [-1, 15])

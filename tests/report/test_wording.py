@@ -4,7 +4,7 @@ import pytest
 from reports import report_content
 
 from arl_tf.attacks import registry
-from arl_tf.report import wording
+from arl_tf.report import utility_words, wording
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_mean_mcc_names_how_many_attributes_it_is_over_and_which_are_left_out():
         "mean_mcc_two_classes": {"value": 0.45, "ci95": [0.3, 0.6]},
         "one_class": ["Bald"],
     }
-    name, found = wording.mean_mcc(utility)
+    name, found = utility_words.headline(utility)
     assert (name, found["value"]) == ("mean MCC over 2 of 3 attributes", 0.45)
-    said = wording.one_class_words(utility)
+    said = utility_words.one_class_words(utility)
     assert "Bald" in said and "in mean_mcc: 0.300 [0.200, 0.400]" in said
     utility["one_class"] = []
-    assert wording.mean_mcc(utility) == ("mean MCC", utility["mean_mcc"])
-    assert wording.one_class_words(utility) == ""
+    assert utility_words.headline(utility) == ("mean MCC", utility["mean_mcc"])
+    assert utility_words.one_class_words(utility) == ""
 
 
 @pytest.mark.parametrize("attack", [*registry.ATTACKERS, "task_output/retrieval", "a user's own"])

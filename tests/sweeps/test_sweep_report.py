@@ -85,8 +85,8 @@ def test_hyper_parameters_hold_a_run_for_each_point_and_no_value_for_an_unknown(
     folders = {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
     assert folders == {"useful", "safe", "beaten", "unknown"}
     for name, tags in (
-        ("safe", {"sweep/mean_mcc", "sweep/leakage"}),
-        ("unknown", {"sweep/mean_mcc"}),
+        ("safe", {"sweep/utility", "sweep/leakage"}),
+        ("unknown", {"sweep/utility"}),
     ):
         events = EventAccumulator(str(tmp_path / "sweep" / name))
         events.Reload()

@@ -12,6 +12,7 @@ def estimate(value, half=0.02):
 
 def point(label, mcc, leakage, *, face=0.3, half=0.02, state="finished"):
     figures = {
+        "utility": estimate(mcc, 0.01),
         "mean_mcc": estimate(mcc, 0.01),
         "leakage.face_similarity": estimate(leakage, half),
         "face_similarity": estimate(face),

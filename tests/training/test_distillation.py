@@ -1,6 +1,7 @@
 """Distillation: targets by hand, teachers asked once, teachers that do not fit are refused."""
 
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from keras import layers
 
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.training import checkpoints, distillation
+from arl_tf.training import checkpoints, distillation, targets
 
 SIZE, COUNT = 4, 6
 KERAS_SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -50,6 +51,17 @@ def by_hand(images, bias):
     return np.mean([1 / (1 + np.exp(-each)) for each in logits], axis=0)
 
 
+def test_numbers_are_learned_standardised_by_those_of_x1s_training_part(tmp_path):
+    labels = np.float32([[1, 100], [3, 300], [5, 500], [7, 700]] + [[50, 9]] * (COUNT - 4))
+    images = dataclasses.replace(some_images(), attributes=labels, task_kind="regression")
+    parts = types.SimpleNamespace(private_train=np.arange(4))
+    plain = types.SimpleNamespace(teachers=())
+    found = targets.targets_for(plain, None, images, parts)
+    np.testing.assert_allclose(found[:4].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(found[:4].std(axis=0), 1, rtol=1e-6)
+    assert found[0, 0] == found[0, 1]
+
+
 @KERAS_SAVES
 def test_targets_mix_labels_with_the_mean_of_the_teachers_probabilities(tmp_path):
     images, rows = some_images(), np.array([0, 2, 5])
@@ -69,7 +81,7 @@ def test_a_teacher_is_asked_once_and_again_where_its_answers_are_damaged(tmp_pat
     folder = teacher(tmp_path / "teacher", (0.0, 1.0))
     first = distillation.soft_labels(folder, images, rows, cache)
     asked = []
-    monkeypatch.setattr(distillation, "probabilities", lambda *given: asked.append(1) or first)
+    monkeypatch.setattr(distillation, "answers", lambda *given: asked.append(1) or first)
     np.testing.assert_array_equal(distillation.soft_labels(folder, images, rows, cache), first)
     assert not asked
     distillation.soft_labels(folder, images, rows[:3], cache)

@@ -12,6 +12,7 @@ from conftest import run_main
 
 from arl_tf.config.settings import Config
 from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 from arl_tf.training import building, callbacks, checkpoints, learner, train
 from arl_tf.utils import run_files
 
@@ -158,7 +159,7 @@ def test_older_checkpoint_is_used_where_the_newest_is_damaged(
     run = RunDirectory(tmp_path)
     saved_twice(run.checkpoints, model)
     broken(run.checkpoints / "epoch_00004" / name, damage)
-    assert train.restore(model, config, run, 1) == 3
+    assert train.restore(model, config, run, 1, MultiLabel()) == 3
     np.testing.assert_array_equal(model.get_weights()[0], np.full((2, 1), 3))
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 1 and f"epoch_00004/{name}" in warned[0]
@@ -170,19 +171,19 @@ def test_checkpoint_of_another_phase_plan_is_not_used(tmp_path, monkeypatch):
     run = RunDirectory(tmp_path)
     saved_twice(run.checkpoints, model)
     (run.checkpoints / "epoch_00004" / checkpoints.STATE).write_text('{"epoch": 4, "phase": "x"}')
-    assert train.restore(model, config, run, 1) == 3
+    assert train.restore(model, config, run, 1, MultiLabel()) == 3
 
 
 @KERAS_SAVES
 def test_training_does_not_begin_anew_where_no_checkpoint_can_be_read(tmp_path, monkeypatch):
     model, config = small_learner(monkeypatch)
     run = RunDirectory(tmp_path)
-    assert train.restore(model, config, run, 1) == 0
+    assert train.restore(model, config, run, 1, MultiLabel()) == 0
     saved_twice(run.checkpoints, model)
     for checkpoint in checkpoints.newest_first(run.checkpoints):
         (checkpoint / checkpoints.WEIGHTS).unlink()
     with pytest.raises(ValueError, match=r"can be read \(epoch_00004, epoch_00003\).*--overwrite"):
-        train.restore(model, config, run, 1)
+        train.restore(model, config, run, 1, MultiLabel())
 
 
 @KERAS_SAVES

@@ -47,6 +47,7 @@ PROBED_IMAGES = 2
 RANDOM_SHARE = 1e-3
 ENCODER_SIGNATURES = ("serving_default", "encode")
 TASK_HEAD_SIGNATURES = ("serving_default",)
+TASK_OUTPUTS = ("logits", "value")
 ATTRIBUTE_FILE = pathlib.Path("assets") / "attributes.txt"
 
 
@@ -125,10 +126,10 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
 
 
 def load_task_head(path: str | pathlib.Path) -> ExternalTaskHead:
-    """Loads a task head that takes codes and gives logits.
+    """Loads a task head that takes codes and gives logits or values.
 
     Its signature serving_default has the one input `code`, float32 [N, ...], and among its outputs
-    `logits`, floats [N, A].
+    `logits`, or the `value` of a regression, floats [N, A].
 
     Args:
         path: as in `load_saved_model`.
@@ -137,8 +138,8 @@ def load_task_head(path: str | pathlib.Path) -> ExternalTaskHead:
         ValueError: there is no such SavedModel, or it takes or gives something else.
     """
     folder = version_folder(path)
-    signature = load_signature(folder, TASK_HEAD_SIGNATURES, "code", tf.float32, "logits")
-    logits_shape = signature.function.structured_outputs["logits"].shape
+    signature = load_signature(folder, TASK_HEAD_SIGNATURES, "code", tf.float32, *TASK_OUTPUTS)
+    logits_shape = signature.function.structured_outputs[signature.output_name].shape
     if logits_shape.rank not in (None, 2):
         raise ValueError(f"{folder}: logits are {logits_shape}; expected [N, A].")
     names = read_attribute_names(folder)

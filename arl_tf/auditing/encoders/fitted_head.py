@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.data.pipelines import without_autotune
+from arl_tf.metrics.tasks.definition import Task
+from arl_tf.metrics.tasks.multi_label import MultiLabel
 from arl_tf.models.inference import in_batches
 from arl_tf.models.perceptron import build_perceptron
 from arl_tf.models.standardisation import standardisation
@@ -28,28 +30,33 @@ def fit_task_head(
     held_out_labels: np.ndarray,
     *,
     seed: int,
+    task: Task | None = None,
     verbose: int = 0,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fits a perceptron with one hidden layer on standardised, flattened codes.
 
-    The epoch of the lowest held-out cross-entropy counts. A lower bound of the codes' utility: a
+    The epoch of the lowest held-out loss counts. A lower bound of the codes' utility: a
     head trained together with its encoder would do better.
 
     Args:
         codes: float32 [N, ...] of X1's training part.
-        labels: {0, 1} [N, A].
+        labels: [N, A], as the task has them.
         held_out_codes: float32 [M, ...] of X1's validation part.
-        held_out_labels: {0, 1} [M, A].
+        held_out_labels: likewise [M, A].
         seed: draws weights, order and dropout.
+        task: what the labels are; None: several attributes, each {0, 1}.
         verbose: Keras' verbosity.
 
     Returns:
-        codes float32 [n, ...] -> logits float32 [n, A].
+        codes float32 [n, ...] -> logits, or values in the labels' units, float32 [n, A].
 
     Raises:
         ValueError: codes and labels don't fit together, or the fit diverged.
     """
     check_pairs(codes, labels, held_out_codes, held_out_labels)
+    task = task or MultiLabel()
+    targets = task.scale(labels)
+    labels, held_out_labels = targets.learned(labels), targets.learned(held_out_labels)
     scale = standardisation(flattened(codes))
 
     def seen(values: np.ndarray) -> np.ndarray:
@@ -57,7 +64,7 @@ def fit_task_head(
 
     head = build_perceptron(
         seen(codes[:1]).shape[1],
-        labels,
+        task.first_outputs(labels),
         hidden=HIDDEN,
         code_dropout=DROPOUT,
         hidden_dropout=DROPOUT,
@@ -65,6 +72,7 @@ def fit_task_head(
         weight_decay=WEIGHT_DECAY,
         seed=seed,
         name="fitted_task_head",
+        loss=task.keras_loss(),
     )
     history = head.fit(
         shuffled_batches(seen(codes), labels, seed),
@@ -77,7 +85,7 @@ def fit_task_head(
     )
     if not np.isfinite(min(history.history["val_loss"])):
         raise ValueError("The task head's fit diverged: its held-out loss was never finite.")
-    return lambda values: in_batches(head, seen(values), BATCH)
+    return lambda values: targets.values(in_batches(head, seen(values), BATCH))
 
 
 def check_pairs(

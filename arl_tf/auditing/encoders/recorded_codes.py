@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.auditing.encoders import recorded_arrays
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.models import architectures
 from arl_tf.utils import run_files
 
@@ -63,7 +63,9 @@ class RecordedCodes:
     code_shape: tuple[int, ...]
 
 
-def read_codes(path: str | pathlib.Path, image_size: int) -> RecordedCodes:
+def read_codes(
+    path: str | pathlib.Path, image_size: int, fit: str = preprocessing.CROP
+) -> RecordedCodes:
     """Reads an .npz file of recorded codes.
 
     It holds `codes`, floats [N, ...], and `images`, uint8 [N, H, W, 3], RGB; and may hold `labels`,
@@ -72,14 +74,15 @@ def read_codes(path: str | pathlib.Path, image_size: int) -> RecordedCodes:
 
     Args:
         path: of the file.
-        image_size: S, pixels; images of another size go through `data.preprocess`.
+        image_size: S, pixels; images of another size go through `preprocessing.preprocess`.
+        fit: how it makes them square.
 
     Raises:
         ValueError: the file is missing or damaged, or its arrays are not as they should be.
     """
     arrays = read_arrays(path)
     try:
-        return checked(arrays, image_size)
+        return checked(arrays, image_size, fit)
     except ValueError as error:
         raise ValueError(f"--codes={path}: {error}") from error
 
@@ -161,7 +164,7 @@ def read_array(path: str | pathlib.Path, file: np.lib.npyio.NpzFile, name: str) 
         ) from error
 
 
-def checked(arrays: Mapping[str, np.ndarray], image_size: int) -> RecordedCodes:
+def checked(arrays: Mapping[str, np.ndarray], image_size: int, fit: str) -> RecordedCodes:
     """Checks all arrays and puts them together."""
     read = {name: READERS[name](array) for name, array in arrays.items() if name in READERS}
     check_lengths(read)
@@ -169,7 +172,7 @@ def checked(arrays: Mapping[str, np.ndarray], image_size: int) -> RecordedCodes:
     codes, code_shape = read["codes"], read["codes"].shape[1:]
     return RecordedCodes(
         codes=codes if is_decodable(code_shape, image_size) else codes.reshape(len(codes), -1),
-        images=image_set(read, names, image_size),
+        images=image_set(read, names, image_size, fit),
         logits=read.get("logits"),
         labels_known="labels" in read,
         code_shape=code_shape,
@@ -225,12 +228,12 @@ def attribute_names(names: np.ndarray | None, arrays: Mapping[str, np.ndarray]) 
 
 
 def image_set(
-    arrays: Mapping[str, np.ndarray], names: tuple[str, ...], image_size: int
+    arrays: Mapping[str, np.ndarray], names: tuple[str, ...], image_size: int, fit: str
 ) -> image_sets.ImageSet:
     """The images, prepared, with what is known of them."""
     count = len(arrays["images"])
     return image_sets.ImageSet(
-        images=prepared(arrays["images"], image_size),
+        images=prepared(arrays["images"], image_size, fit),
         attributes=arrays.get("labels", np.zeros((count, 0), np.uint8)),
         identities=arrays.get("identities", np.arange(count, dtype=np.int64)),
         attribute_names=names,
@@ -240,13 +243,13 @@ def image_set(
     )
 
 
-def prepared(images: np.ndarray, image_size: int) -> np.ndarray:
+def prepared(images: np.ndarray, image_size: int, fit: str) -> np.ndarray:
     """uint8 [N, H, W, 3] -> [N, S, S, 3]; images of that size stay as they are."""
     if images.shape[1:3] == (image_size, image_size):
         return images
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec(images.shape[1:], tf.uint8)])
     def prepare(image):
-        return image_sets.preprocess(image, image_size)
+        return preprocessing.preprocess(image, image_size, fit)
 
     return np.stack([prepare(image).numpy() for image in images])

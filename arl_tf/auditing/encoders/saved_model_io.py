@@ -116,9 +116,9 @@ def load_signature(
     names: tuple[str, ...],
     input_name: str,
     dtype: tf.DType,
-    output_name: str,
+    *output_names: str,
 ) -> Signature:
-    """The first of the named signatures that has this one input and gives that output.
+    """The first of the named signatures that has this one input and gives such an output.
 
     Raises:
         ValueError: the folder can't be loaded, or has no such signature.
@@ -134,13 +134,14 @@ def load_signature(
             continue
         inputs, outputs = function.structured_input_signature[1], function.structured_outputs
         takes = list(inputs) == [input_name] and fits(inputs[input_name], dtype)
-        if takes and output_name in outputs and outputs[output_name].dtype.is_floating:
+        given = [one for one in output_names if one in outputs and outputs[one].dtype.is_floating]
+        if takes and given:
             shape = tuple(inputs[input_name].shape)
-            return Signature(model, function, input_name, output_name, shape)
+            return Signature(model, function, input_name, given[0], shape)
     raise ValueError(
         f"{folder} has {signature_words(model)}; expected a signature {' or '.join(names)} with the"
         f" one input {input_name}, {dtype.name} [N, ...], and an output"
-        f" {output_name} of floats."
+        f" {' or '.join(output_names)} of floats."
     )
 
 

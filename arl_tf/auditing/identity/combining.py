@@ -102,13 +102,15 @@ def told(knew: Sequence[dict[str, str] | None]) -> str:
     return min(states, key=BY_KNOWLEDGE.index, default=NO_NOISE)
 
 
-def combiners_of(faces: combined.Faces, *, judged: bool) -> dict[str, Combiner]:
+def combiners_of(faces: combined.Faces | None, *, judged: bool) -> dict[str, Combiner]:
     """The combiners by name.
 
     Args:
-        faces: the attacker's own identity networks.
+        faces: the attacker's own identity networks; None where the images are of no faces.
         judged: whether the last of them judges pictures, too.
     """
+    if faces is None:
+        return {FUSED: combined.fused_attack}
     return {
         FUSED: combined.fused_attack,
         AMPLIFIED: functools.partial(combined.amplified_attack, faces=faces, judged=judged),

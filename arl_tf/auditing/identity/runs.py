@@ -38,6 +38,8 @@ def run(
 ) -> Results:
     """Source (CODE, TASK_OUTPUT) -> what the attacks on it predict; no image under attack is read.
 
+    Empty where the images are of no faces.
+
     Args:
         settings: level, seed, sizes.
         evidence: on the codes.
@@ -45,6 +47,8 @@ def run(
         tasks: attacks that have made pictures.
         store: of results.
     """
+    if not spaces.names:
+        return {}
     faces = public_faces(spaces, len(evidence.pairs.images), evidence.pairs.held_out_images)
     views = {TASK_OUTPUT: on_task_output(evidence)} if evidence.task_outputs else {}
     views[CODE] = evidence

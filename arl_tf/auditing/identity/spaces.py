@@ -18,7 +18,8 @@ class IdentitySpaces:
     """Identity networks by name, with what they say of the public images.
 
     Attributes:
-        networks: the attackers'; the first is the first judge, too.
+        networks: the attackers'; the first is the first judge, too; none where the images are of
+            no faces.
         public_images: float32 [n, S, S, 3] in [0, 1], the attackers'.
     """
 
@@ -32,8 +33,13 @@ class IdentitySpaces:
         return tuple(network.name for network in self.networks)
 
     @functools.cached_property
-    def public_embeddings(self) -> np.ndarray:
-        """The public images' embeddings by the first network, not centred; float32 [n, D]."""
+    def public_embeddings(self) -> np.ndarray | None:
+        """The public images' embeddings by the first network, not centred; float32 [n, D].
+
+        None without a network.
+        """
+        if not self.networks:
+            return None
         return self.networks[0].embeddings(self.public_images)
 
     def directions(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ def check_protected(protected: tuple[str, ...], images: ImageSet) -> None:
         raise ValueError(
             f"--protected_attributes names {', '.join(unknown)}; expected attributes of the data"
             f" set that the task leaves out, of which there are: {others}. --task_attributes names"
-            " those of the task."
+            " those of the task; of a metadata.csv --label_columns names those of the task."
         )
 
 

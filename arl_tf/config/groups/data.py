@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from arl_tf.config.choices import FITS, TASK_KINDS
 from arl_tf.config.option import option
 
 
@@ -12,15 +13,18 @@ class DataGroup:
     dataset: str = option(
         "faces",
         "Data: 'faces' (procedural, embedded), 'celeba' (a folder in CelebA's file layout, see"
-        " --data_dir) or 'tfds:NAME' (a TensorFlow Datasets builder with an attribute dictionary,"
-        " such as tfds:celeb_a).",
+        " --data_dir), 'folder' (a folder of images for each class, or one with a metadata.csv),"
+        " 'numpy' (an .npz file of images and labels) or 'tfds:NAME' (a TensorFlow Datasets builder"
+        " with an attribute dictionary, such as tfds:celeb_a, or with a class label, such as"
+        " tfds:cifar10). docs/train_on_your_images.md describes the layouts.",
         group="data",
         attack_identity=True,
         shared="model",
     )
     data_dir: str = option(
         "",
-        "Folder of the data: CelebA layout, or tfds' data_dir.",
+        "Folder of the data: CelebA layout, class folders or a metadata.csv, or tfds' data_dir;"
+        " the file itself for --dataset=numpy.",
         group="data",
         path=True,
         compared=False,
@@ -37,6 +41,15 @@ class DataGroup:
         group="data",
         low=32,
         high=512,
+        shared="model",
+    )
+    fit: str = option(
+        "crop",
+        "How an image that is not square becomes so: crop takes the largest square in the centre,"
+        " pad puts the whole image on a black square. Training, audit, export and devices do the"
+        " same.",
+        group="data",
+        choices=FITS,
         shared="model",
     )
     num_faces: int = option(
@@ -123,6 +136,43 @@ class DataGroup:
         group="data",
         attack_identity=True,
         shared="model",
+    )
+    task_kind: str = option(
+        "auto",
+        "What the labels of --dataset=folder or numpy are: multi_label (yes or no for each"
+        " attribute), single_label (one class), regression (numbers); auto: what they show. Whole"
+        " numbers in one column of a table may be classes or amounts: say which.",
+        group="data",
+        choices=("auto", *TASK_KINDS),
+        attack_identity=True,
+        shared="model",
+    )
+    label_columns: str = option(
+        "",
+        "Columns of metadata.csv that hold the task's labels, comma-separated; empty: all but"
+        " file_name and the group. Other columns of yes or no are attributes outside the task,"
+        " which the audit tries to read from the code.",
+        group="data",
+        attack_identity=True,
+        shared="model",
+    )
+    group_column: str = option(
+        "",
+        "Column of metadata.csv that says who or what is on the image: a person, a patient, a room."
+        " No group is in two parts of the data. Empty: the column 'group', where there is one.",
+        group="data",
+        attack_identity=True,
+        shared="model",
+    )
+    identity_measures: str = option(
+        "auto",
+        "Whether identity networks compare faces in the audit: on, off, or auto: where the data"
+        " set is known to be of faces (faces, celeba, tfds with attributes, recorded codes). Switch"
+        " it on for photographs of faces in a folder of your own.",
+        group="data",
+        choices=("auto", "on", "off"),
+        attack_identity=True,
+        shared="audit",
     )
     max_bad_images: float = option(
         0.01,

@@ -11,6 +11,7 @@ from absl import logging
 
 from arl_tf.config.settings import Config
 from arl_tf.data import code_records
+from arl_tf.data.preprocessing import CROP
 from arl_tf.experiments.encoding import encoders, engines, sources
 from arl_tf.experiments.encoding.encoders import BulkEncoder, EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
@@ -65,10 +66,11 @@ def encoder_spec(config: Config, run: RunDirectory) -> EncoderSpec:
             saved_model=config.encoder_saved_model,
             image_size=config.image_size,
             noise_key=config.noise_key,
+            fit=config.fit,
         )
     player = run.player("encoder")
     checkpoints.require_player(player)
-    return EncoderSpec(player=str(player.resolve()), noise_key=config.noise_key)
+    return EncoderSpec(player=str(player.resolve()), noise_key=config.noise_key, fit=config.fit)
 
 
 def description(
@@ -84,6 +86,8 @@ def description(
         "format": config.encode_format,
         "noise": "by key" if config.noise_key else "once a photo",
         "shards": len(source.shards),
+        # Folders of before there was a choice hold no word of it.
+        **({} if config.fit == CROP else {"fit": config.fit}),
     }
 
 

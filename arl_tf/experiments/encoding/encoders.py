@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from arl_tf.auditing.encoders import audited, external
 from arl_tf.data.image_sets import to_float
+from arl_tf.data.preprocessing import CROP
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.training import checkpoints
@@ -24,12 +25,14 @@ class EncoderSpec:
         saved_model: its folder; "" for a run's encoder.
         image_size: S of a SavedModel that leaves the sides free, pixels.
         noise_key: file of the secret that decides the noise; "": it is drawn.
+        fit: how photos become square, as --fit of the training.
     """
 
     player: str = ""
     saved_model: str = ""
     image_size: int = 64
     noise_key: str = ""
+    fit: str = CROP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +44,14 @@ class BulkEncoder:
         image_size: S, pixels.
         code_shape: of a code.
         sha256: tells the encoder from others.
+        fit: how photos become square.
     """
 
     encode: Callable[[np.ndarray], np.ndarray]
     image_size: int
     code_shape: tuple[int, ...]
     sha256: str
+    fit: str = CROP
 
 
 def load(spec: EncoderSpec) -> BulkEncoder:
@@ -62,7 +67,7 @@ def load(spec: EncoderSpec) -> BulkEncoder:
                 " --noise_key or --encoder_saved_model out."
             )
         found = external.load_saved_model(spec.saved_model, spec.image_size)
-        return BulkEncoder(found.encode, found.image_size, found.code_shape, found.sha256)
+        return BulkEncoder(found.encode, found.image_size, found.code_shape, found.sha256, spec.fit)
     encoder = checkpoints.load_player(pathlib.Path(spec.player))
     sha256 = weights_hash(encoder)
     if spec.noise_key:
@@ -71,7 +76,8 @@ def load(spec: EncoderSpec) -> BulkEncoder:
         # One that a seed decides could be taken off again.
         code_layers.make_unpredictable(encoder)
         encode = audited.encoding(encoder)
-    return BulkEncoder(encode, encoder.input_shape[1], tuple(encoder.output_shape[1:]), sha256)
+    image_size, code_shape = encoder.input_shape[1], tuple(encoder.output_shape[1:])
+    return BulkEncoder(encode, image_size, code_shape, sha256, spec.fit)
 
 
 def with_key(encoder, key: bytes, sha256: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -9,8 +9,8 @@ import json
 import pathlib
 
 from arl_tf.data import code_records
-from arl_tf.data.image_sets import preprocessing
 from arl_tf.data.pictures import reader
+from arl_tf.data.preprocessing import preprocessing
 from arl_tf.experiments.encoding.encoders import BulkEncoder
 from arl_tf.experiments.encoding.sources import Shard, photos_of
 from arl_tf.utils import files
@@ -62,7 +62,8 @@ def encode_shard(encoder: BulkEncoder, shard: Shard, number: int, target: Target
     writer = code_records.WRITERS[target.file_format](target.codes(number))
     refused: dict[int, str] = {}
     # The function of all shards, or each would have a graph of its own.
-    for chunk in reader.read_pictures(numbered(shard, names), preprocessing(encoder.image_size)):
+    preprocess = preprocessing(encoder.image_size, encoder.fit)
+    for chunk in reader.read_pictures(numbered(shard, names), preprocess):
         refused.update(chunk.refused)
         if len(chunk.rows):
             codes = encoder.encode(chunk.images)

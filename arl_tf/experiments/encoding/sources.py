@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from arl_tf.config.checks import TFDS_PREFIX, comma_separated
+from arl_tf.config.checks import comma_separated
+from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.data.image_sets import file_stamp
 from arl_tf.data.pictures import reader
 

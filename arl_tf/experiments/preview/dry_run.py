@@ -95,16 +95,7 @@ def counted(config: Config, dataset: str, data_dir: str, task_attributes: str) -
     )
     source = image_sets.open_source(settings)
     rows = np.arange(len(source.names))
-    known = source.identities is not None
-    everything = ImageSet(
-        images=np.empty((len(rows), 0, 0, 3), np.uint8),
-        attributes=source.attributes,
-        identities=source.identities if known else rows,
-        attribute_names=source.attribute_names,
-        names=source.names,
-        bad_images=(),
-        identities_known=known,
-    )
+    everything = image_sets.labels_of(source, rows, settings.identity_measures)
     return image_sets.choose_task(everything, task_attributes)
 
 

@@ -1,4 +1,4 @@
-"""The trade-off as a plot: mean MCC against leakage, with front, floors and reference."""
+"""The trade-off as a plot: utility against leakage, with front, floors and reference."""
 
 import dataclasses
 import io
@@ -45,13 +45,18 @@ def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
         draw_point(axes, number, point, colors)
     draw_front(axes, [point for point in points.values() if point["on_front"]], colors)
     axes.set_xlabel("leakage of face similarity (validation)")
-    axes.set_ylabel("mean MCC (validation)")
+    axes.set_ylabel(f"{name_of(results)} (validation)")
     axes.margins(0.06)
     for row, (number, point) in enumerate(points.items(), 1):
         words = f"{number}  {point['label']}{'  (on the front)' if point['on_front'] else ''}"
         at = (0.11, (below - 0.55 - LINE * row) / height)
         figure.text(*at, words, fontsize=FINE, color=colors.ink, va="bottom")
     return figure
+
+
+def name_of(results: Mapping[str, Any]) -> str:
+    """What the points' utility is; results of older versions are of attributes."""
+    return results.get("utility_name", "mean MCC")
 
 
 def plotted(results: Mapping[str, Any]) -> dict[int, Trial]:
@@ -125,7 +130,10 @@ def inline_svg(results: Mapping[str, Any]) -> str:
     figure = front_figure(results, Colors())
     best = [point["label"] for point in results["points"] if point.get("on_front")]
     words = "; ".join(best) or "no point is finished"
-    description = f"Mean MCC against leakage of face similarity. On the front: {words}"
+    name = name_of(results)
+    description = (
+        f"{name[0].upper()}{name[1:]} against leakage of face similarity. On the front: {words}"
+    )
     return plots.svg(figure, figure.axes[0], description)
 
 

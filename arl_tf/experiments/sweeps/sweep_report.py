@@ -15,9 +15,8 @@ from arl_tf.report.html_page import page_template
 from arl_tf.utils import files
 
 PAGE = "sweep.html"
-METRICS = {"sweep/mean_mcc": UTILITY, "sweep/leakage": LEAKAGE}
+METRICS = {"sweep/utility": UTILITY, "sweep/leakage": LEAKAGE}
 COLUMNS = {
-    UTILITY: "Mean MCC",
     LEAKAGE: "Leakage of face similarity",
     "leakage.reid_rank1": "Leakage of rank 1",
     "face_similarity": "Face similarity",
@@ -42,7 +41,8 @@ def write_page(
         summary=summary(results),
         finished=finished,
         unfinished=[point for point in results["points"] if point["state"] != FINISHED],
-        columns=COLUMNS,
+        columns={UTILITY: capital(sweep_plot.name_of(results)), **COLUMNS},
+        utility_name=sweep_plot.name_of(results),
         plot=sweep_plot.inline_svg(results),
         choice=choice,
     )
@@ -61,19 +61,25 @@ def summary(results: Mapping[str, Any]) -> str:
         return f"{words}."
     least = min(front, key=lambda point: point["figures"][LEAKAGE]["value"])
     most = max(front, key=lambda point: point["figures"][UTILITY]["value"])
-    reach = place(least)
+    name = sweep_plot.name_of(results)
+    reach = place(least, name)
     if len(front) > 1:
-        reach = f"from {reach} to {place(most)}"
+        reach = f"from {reach} to {place(most, name)}"
     on_front = "1 point is" if len(front) == 1 else f"{len(front)} points are"
     return f"{words}. {on_front} on the front: {reach}. {cost_words(results['cost'])}".strip()
 
 
-def place(point: Mapping[str, Any]) -> str:
+def place(point: Mapping[str, Any], utility_name: str) -> str:
     """A point's place on the plot."""
     return (
         f"a leakage of {figure(point, LEAKAGE)} (face similarity"
-        f" {figure(point, 'face_similarity')}, mean MCC {figure(point, UTILITY)})"
+        f" {figure(point, 'face_similarity')}, {utility_name} {figure(point, UTILITY)})"
     )
+
+
+def capital(words: str) -> str:
+    """Words with a capital in front."""
+    return words[0].upper() + words[1:]
 
 
 def cost_words(cost: Mapping[str, Any]) -> str:
@@ -101,7 +107,7 @@ def write_hyper_parameters(results: Mapping[str, Any], logs: pathlib.Path) -> No
         hparams.hparams_config(
             hparams=[hparams.HParam(name) for name in names],
             metrics=[
-                hparams.Metric("sweep/mean_mcc", display_name="mean MCC (validation)"),
+                hparams.Metric("sweep/utility", display_name="utility (validation)"),
                 hparams.Metric("sweep/leakage", display_name="leakage of face similarity"),
             ],
         )

@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.conditions import report_figures
+from arl_tf.config.conditions import UTILITY, report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.verdict import untold
+from arl_tf.report.wording import worst_by_headline
 
-UTILITY, LEAKAGE = "mean_mcc", "leakage.face_similarity"
+LEAKAGE = "leakage.face_similarity"
 # Hypervolume counts from a useless code that is not protected at all.
 WORST_POINT = (0.0, 1.0)
 AUDIT = "audit_validation"
+MCC = "mean MCC"
 FLOOR_MEASURES = ("face_similarity", "reid_rank1")
 Record = dict[str, Any]
 CODE_FACTS = (
@@ -45,6 +47,7 @@ def assemble(
     mark_front(known)
     return {
         "measured_on": "validation",
+        "utility_name": utility_name(audits),
         "attackers": attackers_of(audits),
         "untold": untold_of(audits),
         "points": points,
@@ -52,6 +55,12 @@ def assemble(
         "hypervolume": hypervolume(known),
         "cost": cost(finished),
     }
+
+
+def utility_name(audits: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the points' `utility` is, such as "mean MCC": the points have one task."""
+    names = [audit["utility"].get("headline", {}).get("name", MCC) for audit in audits.values()]
+    return names[0] if names else MCC
 
 
 def attackers_of(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -74,7 +83,7 @@ def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
         "on_front": False,
         "surely_dominated": False,
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
-        "worst_attack": audit["worst"]["face_similarity"]["attack"],
+        "worst_attack": worst_by_headline(audit)["attack"],
         "codes": {name: codes[name] for name in CODE_FACTS if name in codes},
     }
 
@@ -106,11 +115,12 @@ def reference_facts(audit: Mapping[str, Any]) -> Record:
     }
     unprotected = audit["worst"]["face_similarity"]["value"]
     lowest = floors["mean_image"]["face_similarity"]
-    highest = max(lowest, floors["task_output"]["face_similarity"])
+    known = None not in (unprotected, lowest, floors["task_output"]["face_similarity"])
+    highest = max(lowest, floors["task_output"]["face_similarity"]) if known else None
     return {
         "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
         "floors": floors,
-        "mean_image_leakage": share(lowest - highest, unprotected - highest),
+        "mean_image_leakage": share(lowest - highest, unprotected - highest) if known else None,
         "task_output_bits": audit["codes"].get("task_output_bits"),
         "shape": audit["codes"]["shape"],
     }

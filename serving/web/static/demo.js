@@ -5,6 +5,7 @@ import { load } from "/demo/encoder.js";
 import { centredSquare, decode, paint, prepare } from "/demo/picture.js";
 
 const LARGEST = 512; // side of the square that is shown, pixels
+const valueFormat = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const FIRST = 8; // attributes shown before "Show all"
 const element = (name) => document.getElementById(name);
 const attacked = {
@@ -162,19 +163,21 @@ async function json(response) {
 
 // --- A photo.
 
-// The centred square, as the encoder would cut it, small enough to be shown.
+// The square that the encoder takes, small enough to be shown.
 function draw(source, width, height) {
-  const { side, left, top } = centredSquare(width, height);
+  const { side, left, top } = centredSquare(width, height, facts.fit);
   const photo = element("photo");
   photo.width = photo.height = Math.min(side, LARGEST);
-  photo.getContext("2d").drawImage(
+  const context = photo.getContext("2d");
+  context.fillRect(0, 0, photo.width, photo.height);
+  context.drawImage(
     source, left, top, side, side, 0, 0, photo.width, photo.height);
 }
 
 // `own`: whether it is the user's; else it is this page's drawn face.
 function take(source, width, height, what, own) {
   const size = facts.image_size ?? LARGEST;
-  current = { pixels: prepare(source, width, height, size), size, what, own };
+  current = { pixels: prepare(source, width, height, size, facts.fit), size, what, own };
   draw(source, width, height);
   paint(element("original"), current.pixels, size);
   element("photo").setAttribute("aria-label", what);
@@ -243,7 +246,7 @@ function clear() {
   element("attributes").replaceChildren();
 }
 
-function show({ code, attributes, reconstructions, stays }) {
+function show({ code, task_kind, attributes, reconstructions, stays }) {
   element("stays").textContent = stays;
   element("code").src = code.picture;
   element("code").alt = `The code’s channels as ${code.shape.join(" × ")} grey values`;
@@ -251,7 +254,7 @@ function show({ code, attributes, reconstructions, stays }) {
   element("code_size").textContent =
     `${sent}: ${numbers(code.shape)}, ${code.bytes.toLocaleString("en")} bytes. Shown as grey ` +
     "values.";
-  showAttributes(attributes);
+  showAttributes(attributes, task_kind);
   for (const name of Object.keys(attacked)) showAttack(name, reconstructions[name]);
 }
 
@@ -262,16 +265,33 @@ function showAttack(name, picture) {
   else element(name).removeAttribute("src");
 }
 
-function showAttributes(attributes) {
-  // The surest first, whether they are there or not.
-  const sorted = [...attributes].sort(
-    (one, other) => Math.abs(other.probability - 0.5) - Math.abs(one.probability - 0.5));
-  const present = sorted.filter((one) => one.decision);
-  const absent = sorted.filter((one) => !one.decision);
+function showAttributes(attributes, kind) {
   const expanded = element("more").getAttribute("aria-expanded") === "true";
-  element("attributes").replaceChildren(...[...present, ...absent].map(row));
+  const items = kind === "regression" ? attributes.map(valueRow) : ordered(attributes, kind).map(row);
+  element("attributes").replaceChildren(...items);
   element("more").hidden = attributes.length <= FIRST;
   expand(expanded);
+}
+
+function ordered(attributes, kind) {
+  // Of classes the likeliest first; of attributes the surest, whether they are there or not.
+  const rank = kind === "single_label"
+    ? (one) => one.probability
+    : (one) => Math.abs(one.probability - 0.5);
+  const sorted = [...attributes].sort((one, other) => rank(other) - rank(one));
+  const present = sorted.filter((one) => one.decision);
+  return [...present, ...sorted.filter((one) => !one.decision)];
+}
+
+function valueRow({ name, value }) {
+  const item = document.createElement("li");
+  const label = document.createElement("span");
+  label.textContent = name.replaceAll("_", " ");
+  const number = document.createElement("span");
+  number.className = "number value";
+  number.textContent = valueFormat.format(value);
+  item.append(label, number);
+  return item;
 }
 
 function row({ name, probability, decision }) {

@@ -20,10 +20,14 @@ export async function decode(file) {
   }
 }
 
-/** The largest square in the centre; an odd pixel stays right or below. */
-export function centredSquare(width, height) {
-  const side = Math.min(width, height);
-  return { side, left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2) };
+/**
+ * The square that is taken of a picture: the largest in its centre, or, with the fit "pad", that of
+ * its longer side, which reaches beyond the picture. An odd pixel is right or below.
+ */
+export function centredSquare(width, height, fit = "crop") {
+  const side = fit === "pad" ? Math.max(width, height) : Math.min(width, height);
+  const [left, top] = [width, height].map((length) => Math.trunc((length - side) / 2));
+  return { side, left, top, width, height };
 }
 
 /**
@@ -60,9 +64,22 @@ function rowsOf(source, square, first, count) {
   context.imageSmoothingEnabled = false;
   context.drawImage(
     source, square.left, square.top + first, square.side, count, 0, 0, square.side, count);
+  blackMargins(context, square, first, count);
   const { data } = context.getImageData(0, 0, square.side, count);
   for (let alpha = 3; alpha < data.length; alpha += 4) if (data[alpha] < 255) return null;
   return data;
+}
+
+// Makes rows of the square black where they lie beyond the picture; where they don't, the
+// rectangles lie outside of the canvas.
+function blackMargins(context, square, first, count) {
+  const [left, top] = [-square.left, -square.top - first];
+  const [right, bottom] = [left + square.width, top + square.height];
+  context.fillStyle = "black";
+  context.fillRect(0, 0, left, count);
+  context.fillRect(right, 0, square.side - right, count);
+  context.fillRect(0, 0, square.side, top);
+  context.fillRect(0, bottom, square.side, count - bottom);
 }
 
 // Reads rows of a picture with transparent parts, which lie over black as in training.
@@ -108,10 +125,11 @@ function resizeRow(pixels, offset, across, target, start) {
 
 /**
  * What the encoder sees of a picture: Uint8ClampedArray [size * size * 3], RGB.
- * `source` is an ImageBitmap, a canvas or a video of width x height pixels.
+ * `source` is an ImageBitmap, a canvas or a video of width x height pixels. `fit` is "crop" or
+ * "pad", as the encoder's manifest says.
  */
-export function prepare(source, width, height, size) {
-  const square = centredSquare(width, height);
+export function prepare(source, width, height, size, fit = "crop") {
+  const square = centredSquare(width, height, fit);
   const weights = triangles(square.side, size);
   const rows = new Float32Array(square.side * size * 3);
   let transparent = null;

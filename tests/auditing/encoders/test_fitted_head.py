@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from arl_tf.auditing.encoders.fitted_head import fit_task_head
+from arl_tf.metrics.tasks.registry import task_of
 
 
 def telling_pairs(count, seed, scale=1.0, shift=0.0):
@@ -47,6 +48,15 @@ def test_constant_codes_and_attributes_of_one_class_stay_finite():
     codes, labels = np.full((100, 4), 2.5, np.float32), np.ones((100, 2), np.uint8)
     head = fit_task_head(codes, labels, codes[:20], labels[:20], seed=0)
     assert np.isfinite(head(codes)).all() and (head(codes) > 0).all()
+
+
+def test_values_are_fitted_and_given_in_the_labels_units():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(500, 4)).astype(np.float32)
+    labels = (1000 + 50 * codes[:, :1]).astype(np.float32)
+    task = task_of("regression")
+    head = fit_task_head(codes[:400], labels[:400], codes[400:], labels[400:], seed=0, task=task)
+    assert task.score(head(codes[400:]), labels[400:]) > 0.8
 
 
 @pytest.mark.slow

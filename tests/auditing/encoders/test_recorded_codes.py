@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.auditing.encoders.recorded_codes import codes_image_size, read_codes
-from arl_tf.data import image_sets
+from arl_tf.data import preprocessing
 
 SIZE, COUNT = 32, 64
 
@@ -159,7 +159,7 @@ def test_arrays_without_names_are_told_how_to_be_saved(tmp_path, arrays, read):
 def test_images_of_another_size_go_through_the_one_preprocessing(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (COUNT, 50, 40, 3), np.uint8)
     recorded = read_codes(saved(tmp_path, images=images), image_size=SIZE)
-    expected = [image_sets.preprocess(tf.constant(image), SIZE).numpy() for image in images]
+    expected = [preprocessing.preprocess(tf.constant(image), SIZE).numpy() for image in images]
     np.testing.assert_array_equal(recorded.images.images, expected)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from arl_tf.auditing.encoders import audited, recorded_codes
 from arl_tf.config.settings import Config
-from arl_tf.data import code_records, image_sets
+from arl_tf.data import code_records, preprocessing
 from arl_tf.experiments.encoding import encode_stage, encoders, engines, shards, sources
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
@@ -81,7 +81,7 @@ def expected_codes(run, photos):
     encode = audited.encoding(keras.models.load_model(run.player("encoder")))
     files = sorted(photos.rglob("*.png"))
     prepared = [
-        image_sets.preprocess(np.asarray(Image.open(file)), tiny_models.SIZE).numpy()
+        preprocessing.preprocess(np.asarray(Image.open(file)), tiny_models.SIZE).numpy()
         for file in files
     ]
     names = [str(file.relative_to(photos)) for file in files]

@@ -173,6 +173,19 @@ def test_decisions_are_the_task_heads_where_it_gives_them(client, monkeypatch):
     assert found.decisions_as_dicts()[1] == dict(zip(NAMES, found.decision[1], strict=True))
 
 
+def test_values_are_read_where_the_task_head_gives_them_instead(client, monkeypatch):
+    read = {"value": [[20.5, 1.75]] * 5}
+    # A server gives an only output without its name.
+    monkeypatch.setitem(serving_stub.ANSWERS, "serving_default", lambda inputs: read["value"])
+    spec = serving_stub.SIGNATURES["task_head"]["serving_default"]
+    monkeypatch.setitem(spec, "outputs", {"value": serving_stub.tensor("DT_FLOAT", -1, 2)})
+    found = client.read_attributes(codes())
+    np.testing.assert_allclose(found.value, read["value"])
+    assert (found.logits, found.probability, found.decision) == (None, None, None)
+    assert found.as_dicts()[1] == dict(zip(NAMES, (20.5, 1.75), strict=True))
+    assert found.decisions_as_dicts() == [{}] * 5
+
+
 def test_attributes_without_names_are_numbered(stub):
     with EncoderClient(stub.address) as client:
         assert client.read_attributes(codes(1)).names == ("attribute_0", "attribute_1")

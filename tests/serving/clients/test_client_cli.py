@@ -28,7 +28,7 @@ from waiting import LONG, OF_A_PROCESS
 from arl_tf.data.faces import generation
 from arl_tf.exporting import tflite
 from serving import client_cli
-from serving.clients.contract import ENCODER_MARK
+from serving.clients.contract import ENCODER_MARK, Attributes
 from serving.device import packing
 from serving.device.encoder import DeviceEncoder, load_image
 
@@ -645,3 +645,31 @@ def test_encode_runs_in_a_virtual_environment_without_tensorflow(
     attributes = json.loads(finished.stdout)["photos"][0]["attributes"]
     expected = sigmoid(stub_logits(code_of(tflite_file, photo)))[0]
     np.testing.assert_allclose(list(attributes.values()), expected, rtol=1e-5)
+
+
+def outcome(attributes, kind):
+    return client_cli.Outcome([pathlib.Path("a.jpg")], {}, attributes, task_kind=kind)
+
+
+def test_of_many_classes_the_likeliest_are_printed_the_answer_first():
+    probability = np.float32([[0.02, 0.5, 0.1, 0.3, 0.05, 0.03]])
+    decision = np.arange(6) == [[1]]
+    names = tuple("abcdef")
+    found = Attributes(names, probability, probability, decision)
+    (lines,) = client_cli.answer_lines(outcome(found, "single_label"))
+    assert [line.split() for line in lines[:2]] == [["yes", "50.0%", "b"], ["no", "30.0%", "d"]]
+    assert len(lines) == client_cli.MOST_CLASSES
+    assert len(client_cli.answer_lines(outcome(found, "multi_label"))[0]) == 6
+
+
+def test_values_are_printed_and_given_as_values(capfd):
+    value = np.float32([[31.25, 1.5]])
+    found = outcome(Attributes(("age", "height"), None, None, None, value), "regression")
+    assert [line.split() for line in client_cli.answer_lines(found)[0]] == [
+        ["31.250", "age"],
+        ["1.500", "height"],
+    ]
+    client_cli.print_json(found)
+    (photo,) = json.loads(capfd.readouterr().out)["photos"]
+    assert photo["values"] == {"age": 31.25, "height": 1.5}
+    assert photo["attributes"] is photo["decisions"] is None

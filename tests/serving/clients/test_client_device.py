@@ -10,7 +10,7 @@ from keras import layers
 from PIL import Image
 from tiny_models import proof
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.pictures import decoding
 from arl_tf.exporting import tflite
@@ -51,11 +51,11 @@ def face(size=96):
 
 
 @pytest.mark.parametrize("height_width", [(218, 178), (177, 218), (33, 40), (16, 16), (9, 90)])
-@pytest.mark.parametrize("image_size", [16, 64])
-def test_crop_and_resize_are_trainings_but_for_ties(height_width, image_size):
+@pytest.mark.parametrize(("image_size", "fit"), [(16, "crop"), (64, "crop"), (64, "pad")])
+def test_square_and_resize_are_trainings_but_for_ties(height_width, image_size, fit):
     pixels = noise(*height_width, 3)
-    expected = image_sets.preprocess(tf.constant(pixels), image_size).numpy().astype(int)
-    found = device.prepare(Image.fromarray(pixels), image_size)
+    expected = preprocessing.preprocess(tf.constant(pixels), image_size, fit).numpy().astype(int)
+    found = device.prepare(Image.fromarray(pixels), image_size, fit)
     assert found.dtype == np.uint8
     difference = np.abs(found - expected)
     assert difference.max() <= 1
@@ -83,7 +83,7 @@ def test_photos_are_prepared_as_in_training_but_for_ties(tmp_path, mode, subsamp
     path = tmp_path / "photo.jpg"
     path.write_bytes(as_bytes(mode, "JPEG", subsampling=subsampling))
     decoded = decoding.decode_image(tf.constant(path.read_bytes()))
-    expected = image_sets.preprocess(decoded, 32).numpy().astype(int)
+    expected = preprocessing.preprocess(decoded, 32).numpy().astype(int)
     difference = np.abs(device.load_image(path, 32) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1 / 300

@@ -16,7 +16,7 @@ from saved_models import save_function
 from serving_models import CODE_SHAPE, NAMES, SIZE, save_models, serving
 from waiting import LONG
 
-from arl_tf.data import image_sets
+from arl_tf.data import preprocessing
 
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
@@ -155,7 +155,7 @@ def test_of_a_photo_no_more_is_sent_than_the_encoder_sees(page, photo):
     ((method, url, body),) = [each for each in demo_browser.requests(page) if "/demo/" in each[1]]
     assert (method, url.rpartition("/")[2]) == ("POST", "explain")
     sent = np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
-    expected = image_sets.preprocess(tf.constant(np.asarray(Image.open(photo))), SIZE).numpy()
+    expected = preprocessing.preprocess(tf.constant(np.asarray(Image.open(photo))), SIZE).numpy()
     assert sent.shape == (SIZE, SIZE, 3)
     np.testing.assert_allclose(sent.astype(int), expected, atol=4)
 
@@ -223,11 +223,12 @@ def test_file_that_is_no_picture_is_told_and_the_page_goes_on(page, tmp_path, ph
     settle(page, "Shown: holiday.jpg")
 
 
-def test_page_sees_the_pixels_of_training(page):
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_page_sees_the_pixels_of_training(page, fit):
     wrong = {}
     for name, (content, pixels, most) in picture_files.GOOD.items():
-        expected = image_sets.preprocess(tf.constant(pixels), 16).numpy()
-        found = demo_browser.prepared(page, content, 16)
+        expected = preprocessing.preprocess(tf.constant(pixels), 16, fit).numpy()
+        found = demo_browser.prepared(page, content, 16, fit)
         difference = np.abs(found.astype(int) - expected).max()
         if difference > max(1, most):
             wrong[name] = difference

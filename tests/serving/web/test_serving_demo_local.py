@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 from serving_models import serving
 from waiting import LONG
 
-from arl_tf.data import image_sets
+from arl_tf.data import image_sets, preprocessing
 from arl_tf.exporting import build, manifest
 from arl_tf.models import architectures, code_layers
 from serving.web import browser_files
@@ -89,7 +89,7 @@ def file_of(pixels, kind="PNG", **options):
 
 
 def code_of(encoder, pixels):
-    image = image_sets.preprocess(tf.constant(pixels), tiny_models.SIZE)
+    image = preprocessing.preprocess(tf.constant(pixels), tiny_models.SIZE)
     return encoder(image_sets.to_float(image[None]), training=False).numpy()[0]
 
 
@@ -157,10 +157,11 @@ def test_start_asks_no_other_host_and_sends_no_picture(browser, page, server):
     ("height", "width", "size"),
     [(90, 120, 16), (121, 77, 32), (7, 9, 16), (16, 16, 16), (600, 8, 4)],
 )
-def test_page_prepares_pictures_as_training_does(page, height, width, size):
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_page_prepares_pictures_as_training_does(page, height, width, size, fit):
     pixels = picture(height, width)
-    expected = image_sets.preprocess(tf.constant(pixels), size).numpy()
-    found = prepared(page, file_of(pixels), size)
+    expected = preprocessing.preprocess(tf.constant(pixels), size, fit).numpy()
+    found = prepared(page, file_of(pixels), size, fit)
     difference = np.abs(found.astype(int) - expected)
     # A tie may round the other way.
     assert difference.max() <= 1
@@ -180,7 +181,7 @@ def test_page_prepares_pictures_as_training_does(page, height, width, size):
 def test_page_reads_the_formats_of_training(page, kind, options):
     content = file_of(picture(40, 40), kind, **options)
     decoded = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    expected = image_sets.preprocess(tf.constant(decoded), 16).numpy()
+    expected = preprocessing.preprocess(tf.constant(decoded), 16).numpy()
     difference = np.abs(prepared(page, content, 16).astype(int) - expected)
     assert difference.max() <= (4 if kind == "JPEG" else 1)
 
@@ -194,7 +195,7 @@ def test_page_turns_photos_upright(page, orientation):
     content = file_of(pixels, "JPEG", quality=95, exif=exif, subsampling=0)
     image = Image.open(io.BytesIO(content))
     upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    expected = image_sets.preprocess(tf.constant(upright), 8).numpy()
+    expected = preprocessing.preprocess(tf.constant(upright), 8).numpy()
     np.testing.assert_allclose(prepared(page, content, 8), expected, atol=4)
 
 

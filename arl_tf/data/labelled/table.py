@@ -1,0 +1,156 @@
+"""metadata.csv: a row an image with its file, its labels and the group that it belongs to."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from arl_tf.data.index_files import Row, delimiter_of, read_lines, refuse_duplicates, table_rows
+from arl_tf.data.labelled import labels
+from arl_tf.data.labelled.labels import Labels
+
+TABLE = "metadata.csv"
+FILE_COLUMN, GROUP_COLUMN = "file_name", "group"
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The images of a folder with what is known of them.
+
+    Attributes:
+        files: N paths below the folder, with "/".
+        labels: of the task.
+        groups: int64 [N], the same number is the same person, patient, room; None: not known.
+        others: uint8 [N, M] in {0, 1}, known but not the task's; None without.
+        other_names: M names.
+    """
+
+    files: tuple[str, ...]
+    labels: Labels
+    groups: np.ndarray | None
+    others: np.ndarray | None = None
+    other_names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        path: of its file.
+        columns: names of the columns.
+        rows: each with its line's number and a text for each column.
+    """
+
+    path: pathlib.Path
+    columns: tuple[str, ...]
+    rows: list[Row]
+
+    def column(self, name: str, flag: str) -> list[str]:
+        """The texts of a column; ValueError that names the flag where there is none."""
+        if name not in self.columns:
+            raise ValueError(
+                f"{flag} names the column {name!r}, which {self.path} has not; it has"
+                f" {', '.join(self.columns)}."
+            )
+        place = self.columns.index(name)
+        return [row.values[place] for row in self.rows]
+
+    def where(self, row: int) -> str:
+        """Where a row stands."""
+        return f"{self.path}, line {self.rows[row].number}"
+
+
+def read(
+    folder: pathlib.Path, label_columns: Sequence[str], group_column: str, kind: str
+) -> Listing:
+    """Files, labels and groups of DIR/metadata.csv.
+
+    Args:
+        folder: DIR.
+        label_columns: the task's; empty: all that hold neither files nor groups.
+        group_column: whose texts tell groups apart; empty: "group", where there is such a column.
+        kind: one of TASK_KINDS, or "auto".
+
+    Raises:
+        ValueError: a table that is malformed, lacks a column, names a file twice or one outside the
+            folder, or has labels that `labels.of_columns` refuses.
+    """
+    table = read_table(folder / TABLE)
+    files = table.column(FILE_COLUMN, "The layout")
+    check_files(table, files)
+    group = group_column or (GROUP_COLUMN if GROUP_COLUMN in table.columns else "")
+    rest = [name for name in table.columns if name not in (FILE_COLUMN, group)]
+    wanted = list(label_columns) or rest
+    if not wanted:
+        raise ValueError(f"{table.path} has no column of labels beside {', '.join(table.columns)}.")
+    columns = {name: table.column(name, "--label_columns") for name in wanted}
+    check_filled(table, columns)
+    read_labels = labels.of_columns(columns, kind, table.where)
+    others = {name: table.column(name, "") for name in rest if name not in wanted}
+    known = {name: labels.yes_or_no(texts) for name, texts in others.items()}
+    known = {name: values for name, values in known.items() if values is not None}
+    return Listing(
+        files=tuple(name.replace("\\", "/") for name in files),
+        labels=read_labels,
+        groups=groups_of(table, group) if group else None,
+        others=np.stack(list(known.values()), axis=1) if known else None,
+        other_names=tuple(known),
+    )
+
+
+def read_table(path: pathlib.Path) -> Table:
+    """The rows of a table whose first line names the columns; ValueError where it is none."""
+    lines = read_lines(path)
+    if len(lines) < 2:
+        raise ValueError(f"{path} has {len(lines)} lines with text; expected a header and rows.")
+    header, *rows = table_rows(path, lines, delimiter_of(lines[0][1]) or ",")
+    names = tuple(header.values)
+    if "" in names or len(set(names)) != len(names):
+        raise ValueError(
+            f"{path}, line {header.number}: expected distinct names of columns, got"
+            f" {', '.join(names)[:80]!r}."
+        )
+    for row in rows:
+        if len(row.values) != len(names):
+            raise ValueError(
+                f"{path}, line {row.number}: expected {len(names)} values, as the header has, got"
+                f" {len(row.values)}."
+            )
+    return Table(path, names, rows)
+
+
+def check_files(table: Table, files: Sequence[str]) -> None:
+    """Raises ValueError for a file that is named twice, not at all, or outside the folder."""
+    for number, name in enumerate(files):
+        parts = pathlib.PurePosixPath(name.replace("\\", "/"))
+        if not name or parts.is_absolute() or ".." in parts.parts:
+            raise ValueError(
+                f"{table.where(number)}: {FILE_COLUMN} must be a path below {table.path.parent},"
+                f" got {name!r}."
+            )
+    refuse_duplicates(
+        table.path, ((row.number, name) for row, name in zip(table.rows, files, strict=True))
+    )
+
+
+def check_filled(table: Table, columns: dict[str, list[str]]) -> None:
+    """Raises ValueError for an image without a label."""
+    for name, texts in columns.items():
+        if "" in texts:
+            raise ValueError(
+                f"{table.where(texts.index(''))}: the column {name} is empty; every image needs a"
+                " label. Leave the row out, or choose other columns with --label_columns."
+            )
+
+
+def groups_of(table: Table, name: str) -> np.ndarray:
+    """The group of each image, int64 [N]; ValueError for an image without one."""
+    texts = table.column(name, "--group_column")
+    if "" in texts:
+        raise ValueError(
+            f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
+            " group, or photos of one group could be in two parts of the data."
+        )
+    return np.unique(texts, return_inverse=True)[1].astype(np.int64)

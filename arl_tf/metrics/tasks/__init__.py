@@ -1,0 +1,1 @@
+"""What depends on the kind of task: loss, decisions, utility and served outputs, an object each."""

@@ -1,0 +1,113 @@
+"""Several attributes, each there or not: the task of face attributes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from arl_tf.data.task_kinds import MULTI_LABEL
+from arl_tf.metrics import decisions as rules
+from arl_tf.metrics import measures, utility
+from arl_tf.metrics.decisions import Decisions, calibration_error
+from arl_tf.metrics.tasks.definition import Measured, Task
+from arl_tf.models.perceptron import log_odds
+
+MEANS = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
+
+
+class MultiLabel(Task):
+    """Labels {0, 1} [N, A], a logit an attribute; thresholds and a temperature are chosen."""
+
+    kind: ClassVar[str] = MULTI_LABEL
+    loss: ClassVar[str] = "binary"
+    headline: ClassVar[str] = "mean_mcc"
+    headline_name: ClassVar[str] = "mean MCC"
+    outputs: ClassVar[tuple[str, ...]] = ("logits", "probability", "decision")
+
+    def keras_loss(self) -> keras.losses.Loss:
+        """Binary cross-entropy of logits."""
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def first_outputs(self, labels: np.ndarray) -> np.ndarray:
+        """Log odds of each attribute; one count of each class more than there are."""
+        return log_odds(labels)
+
+    def answers(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Probabilities."""
+        return tf.sigmoid(outputs)
+
+    def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
+        """Mean MCC over attributes at thresholds of 0."""
+        counts = measures.confusion_counts(outputs > 0, labels).sum(axis=0)
+        return float(measures.matthews_correlation(counts).mean())
+
+    def undecided(self, count: int) -> Decisions:
+        """Thresholds of 0 and a temperature of 1."""
+        return rules.undecided(count)
+
+    def fit(self, outputs: np.ndarray, labels: np.ndarray) -> Decisions:
+        """Thresholds and a temperature."""
+        return rules.fit(outputs, labels)
+
+    def read(self, content: Mapping[str, Any], names: Sequence[str]) -> Decisions:
+        """As `decisions.from_json`."""
+        return rules.from_json(content, names)
+
+    def thresholds(
+        self, decisions: Any, labelled: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+    ) -> np.ndarray | float:
+        """Chosen ones; on the images they were chosen on, those that other people chose."""
+        if decisions is None:
+            return 0.0
+        return decisions.thresholds if labelled is None else rules.halves_thresholds(*labelled)
+
+    def serve(self, outputs: tf.Tensor, decisions: Decisions) -> dict[str, tf.Tensor]:
+        """`logits`, calibrated `probability`, and `decision` at the thresholds."""
+        return {
+            "logits": outputs,
+            "probability": tf.sigmoid(outputs / decisions.temperature),
+            "decision": outputs > decisions.thresholds,
+        }
+
+    def served(self, outputs: np.ndarray, decisions: Decisions) -> dict[str, np.ndarray]:
+        """The same of arrays."""
+        return {
+            "logits": outputs,
+            "probability": decisions.probability(outputs),
+            "decision": decisions.decide(outputs),
+        }
+
+    def measure(self, measured: Measured) -> dict[str, Any]:
+        """Mean MCC, accuracy, ROC AUC, each attribute, thresholds and calibration."""
+        labels, outputs = measured.labels, measured.outputs
+        plain = self.undecided(len(measured.names))
+        chosen = measured.decisions or plain
+        return {
+            **utility.measure_utility(
+                outputs, labels, measured.names, measured.weights, measured.thresholds
+            ),
+            "thresholds": chosen.as_json(measured.names)["thresholds"],
+            "calibration": {
+                "temperature": chosen.temperature,
+                "error": calibration_error(chosen.probability(outputs), labels),
+                "error_uncalibrated": calibration_error(plain.probability(outputs), labels),
+            },
+        }
+
+    def nothing(self) -> dict[str, Any]:
+        """Every figure undefined."""
+        undefined = {name: utility.estimate(None) for name in MEANS}
+        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
+        return {**undefined, **lists, "thresholds": {}, "calibration": None}
+
+    def resampled(self, measured: Measured) -> np.ndarray:
+        """Mean MCC in each resample."""
+        return utility.resampled_mean_mcc(
+            measured.outputs - measured.thresholds, measured.labels, measured.weights
+        )
+
+    def decision_bits(self, count: int) -> int:
+        """A bit an attribute."""
+        return count
