@@ -1,9 +1,10 @@
-"""Benchmark: python -m arl_tf.bench [--json] [--repeats=N] [--data_dir=DIR].
+"""Benchmark: python -m arl_tf.bench [--json] [--repeats=N] [--data_dir=DIR] [--growth].
 
 The last line is JSON: of every figure the least, the median and the greatest of the repeats.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -25,10 +26,19 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=3, help="how often everything is measured (default 3)"
     )
+    parser.add_argument(
+        "--growth",
+        action="store_true",
+        help="measure memory and time at several resolutions and numbers of drawn faces instead;"
+        " the last line is one JSON object of its rows",
+    )
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error(f"--repeats must be >= 1, got {arguments.repeats}.")
     data_dir = clean_path("data_dir", arguments.data_dir or "")
+    if arguments.growth:
+        print_growth(arguments.json)
+        return
     # Imported late: --help and wrong flags are answered without TensorFlow.
     from arl_tf.experiments import benchmark
 
@@ -42,12 +52,22 @@ def main() -> None:
     print(json.dumps(figures))
 
 
+def print_growth(only_json: bool) -> None:
+    """Measures growth, once, and prints a table with exponents, and the rows as JSON."""
+    from arl_tf.experiments import growth
+
+    rows = growth.measure()
+    if not only_json:
+        print("\n".join(growth.table(rows)))
+    print(json.dumps({"rows": [dataclasses.asdict(row) for row in rows]}))
+
+
 def console() -> None:
     """Runs `main`; what the user can mend, and Ctrl-C, end it with a line."""
     with interruption.in_one_line("arl_tf.bench", "nothing is kept; start it again."):
         try:
             main()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             print(f"arl_tf.bench: {error}", file=sys.stderr)
             sys.exit(2)
 

@@ -19,6 +19,7 @@ SOURCES = (ROOT, ROOT / "arl_tf")
 # Flags of absl, of pytest, mkdocs and other tools.
 TOOLS = {"flagfile", "help", "helpfull", "strict", "dist", "no", "prefix", "logdir", "flag", "name"}
 TOOLS |= {"model_config_file_poll_wait_seconds"}  # TF Serving's
+TOOLS |= {"disable", "output"}  # pip-audit's and CycloneDX's
 TOOLS |= {"direct_num_workers", "direct_running_mode"}  # Apache Beam's
 DOCUMENTS = pytest.mark.parametrize(
     "path", documents(), ids=lambda path: str(path.relative_to(ROOT))

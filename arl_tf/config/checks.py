@@ -11,6 +11,8 @@ from typing import Any
 from arl_tf.config.conditions import parse_conditions
 from arl_tf.config.data_checks import check_data, check_dataset
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
+from arl_tf.config.storage import check_storage
+from arl_tf.config.strategies import check_strategy
 
 # Stages that train many encoders, each a run of its own.
 ALONE = ("sweep", "study", "bench")
@@ -69,6 +71,8 @@ def check_combinations(config: Any, stages: tuple[str, ...], precisions: tuple[s
     check_export(config, precisions)
     check_many(config)
     check_encode(config)
+    check_strategy(config)
+    check_storage(config)
 
 
 def check_encode(config: Any) -> None:

@@ -3,6 +3,8 @@
 Every batch is a function of (seed, step), so a run can resume anywhere.
 """
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -34,13 +36,64 @@ def epoch_rows(rows: np.ndarray, first: int, count: int, seed: int, stream: int)
     return taken
 
 
-def flipped(images: np.ndarray, seed: int, step: int, stream: int) -> np.ndarray:
-    """Mirrors a random half of the images left to right; [n, H, W, 3]."""
-    mirror = np.random.default_rng([seed, FLIP_STREAM, stream, step]).random(len(images)) < 0.5
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """The equal parts of every batch that one process prepares, for as many devices.
+
+    Attributes:
+        first: number of the first part.
+        here: parts that this process prepares, one after the other.
+        count: parts of a batch in all.
+    """
+
+    first: int = 0
+    here: int = 1
+    count: int = 1
+
+    def step_and_places(self, element: int, batch_size: int) -> tuple[int, np.ndarray]:
+        """The step that an element of the data set is of, and its images' places in the batch."""
+        step, number = divmod(element, self.here)
+        size = batch_size // self.count
+        return step, np.arange(size) + (self.first + number) * size
+
+
+WHOLE = Shares()
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where images stand in a batch: what is drawn for one depends on nothing else.
+
+    Attributes:
+        numbers: int64 [n].
+        total: images of the batch.
+    """
+
+    numbers: np.ndarray
+    total: int
+
+
+def flipped(
+    images: np.ndarray, seed: int, step: int, stream: int, places: Places | None = None
+) -> np.ndarray:
+    """Mirrors a random half of the images left to right; [n, H, W, 3].
+
+    `places` is None where the images are the whole batch.
+    """
+    places = places or Places(np.arange(len(images)), len(images))
+    drawn = np.random.default_rng([seed, FLIP_STREAM, stream, step]).random(places.total)
+    mirror = drawn[places.numbers] < 0.5
     return np.where(mirror[:, None, None, None], images[:, :, ::-1], images)
 
 
-def shifted(images: np.ndarray, pixels: int, seed: int, step: int, stream: int) -> np.ndarray:
+def shifted(
+    images: np.ndarray,
+    pixels: int,
+    seed: int,
+    step: int,
+    stream: int,
+    places: Places | None = None,
+) -> np.ndarray:
     """Moves each image by up to `pixels` in each direction; what comes in mirrors the border.
 
     Args:
@@ -49,14 +102,16 @@ def shifted(images: np.ndarray, pixels: int, seed: int, step: int, stream: int) 
         seed: of the run.
         step: of the training.
         stream: of the images.
+        places: of the images in the batch; None where they are the whole batch.
     """
     if not pixels:
         return images
+    places = places or Places(np.arange(len(images)), len(images))
     height, width = images.shape[1:3]
     around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
     padded = np.pad(images, around, mode="reflect")
     drawn = np.random.default_rng([seed, SHIFT_STREAM, stream, step])
-    corners = drawn.integers(0, 2 * pixels + 1, (len(images), 2))
+    corners = drawn.integers(0, 2 * pixels + 1, (places.total, 2))[places.numbers]
     return np.stack(
         [
             image[top : top + height, left : left + width]
@@ -75,6 +130,7 @@ def training_batches(
     first_step: int = 0,
     targets: np.ndarray | None = None,
     shift_pixels: int = 0,
+    shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
     """An endless dataset of training steps.
 
@@ -91,35 +147,41 @@ def training_batches(
         first_step: the step to begin with, as if those before it had been taken.
         targets: float32 [N, A] in [0, 1] in place of the images' attributes; None: the attributes.
         shift_pixels: how far a private image is moved at most, see `shifted`.
+        shares: the parts of each batch to prepare; each is an element with B // count images. Only
+            the images of these parts are read, augmented and batched.
     """
     labels = images.attributes if targets is None else targets
     num_public = batch_size * decoder_steps
 
-    def batch(step: np.ndarray):
-        step = int(step)
+    def batch(element: np.ndarray):
+        step, places = shares.step_and_places(int(element), batch_size)
+        step += first_step
         private_rows = epoch_rows(
             splits.private_train, step * batch_size, batch_size, seed, PRIVATE_STREAM
-        )
+        )[places]
+        public_places = (places + batch_size * np.arange(decoder_steps)[:, None]).ravel()
         public_rows = epoch_rows(
             splits.public_train, step * num_public, num_public, seed, PUBLIC_STREAM
-        )
-        private = flipped(images.images[private_rows], seed, step, PRIVATE_STREAM)
-        private = shifted(private, shift_pixels, seed, step, PRIVATE_STREAM)
-        public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM)
+        )[public_places]
+        here, there = Places(places, batch_size), Places(public_places, num_public)
+        private = flipped(images.images[private_rows], seed, step, PRIVATE_STREAM, here)
+        private = shifted(private, shift_pixels, seed, step, PRIVATE_STREAM, here)
+        public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM, there)
         return private, labels[private_rows], public
 
     size = images.images.shape[1:]
+    count = batch_size // shares.count
 
-    def to_tensors(step):
+    def to_tensors(element):
         private, attributes, public = tf.numpy_function(
-            batch, [step], (tf.uint8, tf.as_dtype(labels.dtype), tf.uint8)
+            batch, [element], (tf.uint8, tf.as_dtype(labels.dtype), tf.uint8)
         )
-        private = to_float(tf.ensure_shape(private, (batch_size, *size)))
-        attributes = tf.cast(tf.ensure_shape(attributes, (batch_size, labels.shape[1])), tf.float32)
-        public = to_float(tf.reshape(public, (decoder_steps, batch_size, *size)))
+        private = to_float(tf.ensure_shape(private, (count, *size)))
+        attributes = tf.cast(tf.ensure_shape(attributes, (count, labels.shape[1])), tf.float32)
+        public = to_float(tf.reshape(public, (decoder_steps, count, *size)))
         return (private, attributes), public
 
-    dataset = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    dataset = tf.data.Dataset.range(np.iinfo(np.int64).max)
     dataset = dataset.map(to_tensors, num_parallel_calls=2, deterministic=True).prefetch(4)
     return without_autotune(dataset)
 

@@ -15,14 +15,14 @@ from arl_tf.config.checks import ALONE
 from arl_tf.config.settings import Config
 from arl_tf.data import shared_photos, splits
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.experiments import experiment, run_directory
+from arl_tf.experiments import experiment, run_directory, train_stage
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.encoding import encode_stage
 from arl_tf.experiments.preview import dry_run
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, terminal
-from arl_tf.training import checkpoints
+from arl_tf.training import checkpoints, strategies
 from arl_tf.utils import files, run_lock
 
 # What builds on the audit of T.
@@ -59,6 +59,9 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     if todo:
         check_folders(config, run)
         prepare_tensorflow(config)
+        if trains_elsewhere(config):
+            follow(config, run, todo)
+            return
         check_prerequisites(config, run, todo)
     if config.dry_run:
         print(dry_run.words(config, run, todo))
@@ -78,10 +81,35 @@ def do_stages(config: Config, run: RunDirectory) -> None:
     forget(config, run, todo)
     record_splits(run, whole.parts, whole.images)
     run_directory.write_config(run, config)
+    if "train" in todo:
+        meet_workers(config)
     for stage in todo:
         logging.info("Stage '%s' begins", stage)
         stage_module(stage).run(whole)
         run_directory.mark_finished(run, stage_key(config, stage), config.stage_settings(stage))
+
+
+def trains_elsewhere(config: Config) -> bool:
+    """Whether this process only helps another one, the chief, which owns the run directory."""
+    return config.strategy == strategies.MULTI_WORKER and not strategies.is_chief(
+        strategies.start(config.strategy, config.devices)
+    )
+
+
+def meet_workers(config: Config) -> None:
+    """Waits for the other workers of the training, where there are any."""
+    strategy = strategies.start(config.strategy, config.devices)
+    with strategies.others_may_go(strategy):
+        strategies.meet(strategy)
+
+
+def follow(config: Config, run: RunDirectory, todo: list[str]) -> None:
+    """Trains beside the chief; writes nothing into the run directory."""
+    check_prerequisites(config, run, todo)
+    # The chief prepares images and removes what is to be replaced.
+    meet_workers(config)
+    train_stage.run(experiment.load(config, run))
+    logging.info("This worker is done; the chief wrote %s", run.root)
 
 
 def check_folders(config: Config, run: RunDirectory) -> None:
@@ -124,6 +152,8 @@ def prepare_tensorflow(config: Config) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    if config.stage_names == ("train",) or config.strategy == strategies.MIRRORED:
+        strategies.start(config.strategy, config.devices)
 
 
 def stage_key(config: Config, stage: str) -> str:

@@ -11,7 +11,7 @@ from arl_tf.defences import registry
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import SPLITS_REMEDY, RunDirectory
 from arl_tf.models.backbones import IMAGENET
-from arl_tf.training import checkpoints, train
+from arl_tf.training import checkpoints, strategies, train
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
 
@@ -67,6 +67,7 @@ def run(experiment: Experiment) -> None:
         TrainingFiles(files.checkpoints, files.logs, files.metrics, experiment.cache),
         experiment.images,
         experiment.parts,
+        strategies.start(config.strategy, config.devices),
     )
 
 

@@ -174,6 +174,14 @@ def rate_bits(share: tf.Tensor) -> tf.Tensor:
     return -0.5 * tf.math.log1p(-share) / tf.math.log(2.0)
 
 
+def learned_rate(encoder: keras.Model) -> tf.Tensor:
+    """Bits that an encoder's learned noise lets through, a scalar >= 0; 0 without such noise."""
+    noisy, _ = bounding_layers(encoder)
+    if isinstance(noisy, NoisyCode) and noisy.learned:
+        return tf.reduce_sum(rate_bits(noisy.signal_share))
+    return tf.zeros(())
+
+
 def bounding_layers(encoder: keras.Model) -> tuple[DrawnNoise | None, QuantisedCode | None]:
     """The layers of an encoder that bound its code; None for each that it lacks."""
     noisy = [layer for layer in encoder.layers if isinstance(layer, DrawnNoise)]

@@ -76,7 +76,16 @@ def named_task_loss(
             f"loss must be one of {', '.join(TASK_LOSSES)}, a loss of Keras, or a function; got"
             f" {loss!r}."
         ) from None
-    return lambda logits, labels: tf.reduce_mean(of_keras(labels, logits))
+    if not isinstance(of_keras, keras.losses.Loss):
+        return lambda logits, labels: tf.reduce_mean(of_keras(labels, logits))
+
+    def undivided(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        # Keras divides its losses by the number of replicas, and knows nothing of the other terms:
+        # left so, it would multiply their weights.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.reduce_mean(of_keras(labels, logits)) * replicas
+
+    return undivided
 
 
 def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import keras
 from keras import layers
 
+from arl_tf.models import rebuilding
 from arl_tf.models.code_layers import DrawnNoise, QuantisedCode
 
 FLOAT32 = "float32"
@@ -25,39 +26,33 @@ def with_precision(model: keras.Model, policy: str) -> keras.Model:
     Returns:
         A model of the same name and shapes, float32 -> float32.
     """
-    last = {tensor._keras_history.operation for tensor in keras.tree.flatten(model.outputs)}
+    last = {
+        tensor._keras_history.operation
+        for each in models_inside(model)
+        for tensor in keras.tree.flatten(each.outputs)
+    }
 
-    def copied(layer: keras.Operation) -> keras.Operation:
-        if isinstance(layer, keras.Model):
-            return with_precision(layer, policy)
-        if not isinstance(layer, layers.Layer):
-            # An operation such as a sum holds nothing, and computes in what it is given.
-            return layer
+    def changes(layer: layers.Layer) -> dict[str, str]:
         exact = layer in last or isinstance(layer, EXACT)
-        config = {**layer.get_config(), "dtype": FLOAT32 if exact else policy}
-        return type(layer).from_config(config)
+        return {"dtype": FLOAT32 if exact else policy}
 
-    copy = keras.models.clone_model(model, clone_function=copied)
-    copy.set_weights(model.get_weights())
-    return copy
+    return rebuilding.rebuilt(model, changes)
+
+
+def models_inside(model: keras.Model) -> Iterator[keras.Model]:
+    """A model and those among its layers, at any depth."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from models_inside(layer)
 
 
 def in_float32(model: keras.Model) -> keras.Model:
     """The model in float32: itself where it computes in nothing else."""
-    dtypes = {layer.compute_dtype for layer in all_layers([model])}
+    dtypes = {layer.compute_dtype for layer in rebuilding.all_layers([model])}
     return model if dtypes <= {FLOAT32} else with_precision(model, FLOAT32)
-
-
-def all_layers(models: Iterable[keras.Model]) -> Iterator[layers.Layer]:
-    """The layers of models, those of models inside included."""
-    for model in models:
-        for layer in model.layers:
-            if isinstance(layer, keras.Model):
-                yield from all_layers([layer])
-            else:
-                yield layer
 
 
 def needs_loss_scale(models: Iterable[keras.Model]) -> bool:
     """Whether a layer computes in float16, whose small gradients would become 0."""
-    return any(layer.compute_dtype == "float16" for layer in all_layers(models))
+    return any(layer.compute_dtype == "float16" for layer in rebuilding.all_layers(models))

@@ -11,7 +11,7 @@ from arl_tf.models import architectures, losses
 from arl_tf.models.code_layers import NoisyCode, QuantisedCode
 from arl_tf.models.precision import FLOAT32, with_precision
 from arl_tf.models.pretrained.perceptual import perceptual_features
-from arl_tf.training import checkpoints
+from arl_tf.training import checkpoints, replicas
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
 
@@ -48,16 +48,22 @@ def build_learner(
     if settings.warm_start:
         start_from(settings, encoder, task_head)
     encoder, task_head = (in_precision(settings, player) for player in (encoder, task_head))
+    decoders = [build_decoder(settings, encoder, k) for k in range(settings.decoders)]
+    task_decoder = build_task_decoder(settings, task_head)
+    # Copied last: a copy draws initial weights, and those after it would be others on one device.
+    encoder, task_head, *decoders = (
+        replicas.on_replicas(player) for player in (encoder, task_head, *decoders)
+    )
     return AdversarialRepresentationLearner(
         encoder,
         task_head,
-        build_decoder(settings, encoder),
+        decoders[0],
         perceptual_features=perceptual_features(
             settings.perceptual, settings.image_size, settings.perceptual_layer_names
         ),
         mean_image=mean_image,
-        more_decoders=[build_decoder(settings, encoder, k) for k in range(1, settings.decoders)],
-        task_decoder=build_task_decoder(settings, task_head),
+        more_decoders=decoders[1:],
+        task_decoder=task_decoder and replicas.on_replicas(task_decoder),
     )
 
 

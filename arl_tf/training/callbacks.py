@@ -151,12 +151,10 @@ class Evaluation(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         values = {f"train/{name}": float(value) for name, value in logs.items()}
         values["train/images_per_second"] = self.params["steps"] * self.images_per_step / seconds
-        values["train/protector_learning_rate"] = float(
-            self.model.protector_optimizer.learning_rate
-        )
-        values["train/adversary_learning_rate"] = float(
-            self.model.adversary_optimizer.learning_rate
-        )
+        for player in ("protector", "adversary"):
+            rate = getattr(self.model, f"{player}_optimizer").learning_rate
+            # Of several devices a variable is no number, but its value is.
+            values[f"train/{player}_learning_rate"] = float(tf.convert_to_tensor(rate))
         logs[LOGGED[self.task.headline]] = values[f"eval/{self.task.headline}"] = self.utility()
         if self.model.phase not in WITHOUT_ADVERSARY:
             logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()

@@ -13,7 +13,7 @@ from arl_tf.defences.definition import Choice
 from arl_tf.models import code_layers, losses
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.models.pretrained import perceptual
-from arl_tf.training import defending, loss_scaling
+from arl_tf.training import defending, loss_scaling, replicas
 from arl_tf.training.averaging import UseAverages, WeightAverage
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, PHASES, TASK
 
@@ -241,6 +241,9 @@ class AdversarialRepresentationLearner(keras.Model):
             kwargs["callbacks"] = [UseAverages(), *(kwargs.get("callbacks") or ())]
         return super().fit(x, **kwargs)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: the players are built, and Keras fails here with batches of several machines."""
+
     def train_step(self, batch) -> dict[str, tf.Tensor]:
         """One alternation: `decoder_steps` adversary steps on X2, then a protector step on X1.
 
@@ -260,7 +263,7 @@ class AdversarialRepresentationLearner(keras.Model):
                 self.adversary_step(public_images[step])
         if self.phase != ADVERSARY:
             self.protector_step(private_image, attributes)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return replicas.logs({metric.name: metric.result() for metric in self.metrics})
 
     def by_step(self, public_images: tf.Tensor) -> tf.Tensor:
         """Public images with an axis of decoder steps; ValueError where there are too few steps."""
@@ -383,7 +386,7 @@ class AdversarialRepresentationLearner(keras.Model):
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
             total = self.adversary_optimizer.scale_loss(tf.add_n(each))
         variables = self.adversary_variables
-        self.adversary_optimizer.apply(tape.gradient(total, variables), variables)
+        self.move(self.adversary_optimizer, tape.gradient(total, variables), variables)
         pixel, perceptual = distances[0]
         self.record(reconstruction_loss=each[0], pixel_loss=pixel, perceptual_loss=perceptual)
         if self.phase == ADVERSARY:
@@ -399,7 +402,7 @@ class AdversarialRepresentationLearner(keras.Model):
         attributes, private = defending.split_labels(attributes, self.private_labels)
         with tf.GradientTape() as tape:
             code, mean = self.encode(private_image)
-            rate = tf.add_n(self.encoder.losses) if self.encoder.losses else tf.zeros(())
+            rate = self.rate()
             logits = self.task_head(code, training=True)
             task_loss = self.task_loss(logits, attributes)
             privacy_loss = self.privacy_loss(code, logits, private_image)
@@ -410,7 +413,7 @@ class AdversarialRepresentationLearner(keras.Model):
             loss = task_loss + privacy_loss + self.price() * rate
             scaled_loss = self.protector_optimizer.scale_loss(loss)
         variables = self.protector_variables
-        self.protector_optimizer.apply(tape.gradient(scaled_loss, variables), variables)
+        self.move(self.protector_optimizer, tape.gradient(scaled_loss, variables), variables)
         if self.weight_average and self.averages:
             self.averages.follow(self.averaged_variables, self.protector_optimizer.iterations)
         if self.defence is not None:
@@ -423,6 +426,22 @@ class AdversarialRepresentationLearner(keras.Model):
             return self.code_and_mean(image)
         code = self.encoder(image, training=True)
         return code, code
+
+    def rate(self) -> tf.Tensor:
+        """Bits that the code's noise lets through, as the encoder's last call in training found."""
+        if replicas.count() > 1:
+            # Replicas share the list of a layer's losses, and fill it in turn.
+            return code_layers.learned_rate(self.encoder)
+        return tf.add_n(self.encoder.losses) if self.encoder.losses else tf.zeros(())
+
+    def move(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[tf.Tensor],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Takes an optimizer's step along the gradients, the same one on all replicas."""
+        optimizer.apply(replicas.shared_gradients(gradients, optimizer), variables)
 
     def price(self) -> tf.Tensor | float:
         """The price of a bit in this step; it rises linearly for `lambda_rate_steps` steps."""
@@ -445,7 +464,8 @@ class AdversarialRepresentationLearner(keras.Model):
         target = self.target(privacy.form, logits, image)
         # Decoders as an adversary would use them: their statistics must not move in this step.
         terms = [
-            privacy.loss(*self.distances(decoder(code, training=False), target))
+            # A hinge bends at the batch's distance, not at that of a replica's share.
+            privacy.loss(*replicas.mean(self.distances(decoder(code, training=False), target)))
             for decoder in self.decoders
         ]
         return tf.add_n(terms) / len(terms)

@@ -6,6 +6,7 @@ lambda, the weight between them.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -28,3 +29,8 @@ def scaled(
 def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer that moves the weights: without the loss scale around it."""
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def scale(optimizer: keras.optimizers.Optimizer) -> Any:
+    """By how much the loss is multiplied, float32 scalar; 1 without a loss scale."""
+    return getattr(optimizer, "dynamic_scale", 1.0)

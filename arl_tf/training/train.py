@@ -1,5 +1,6 @@
 """Trains the players phase by phase and saves them. Resumes where it was killed."""
 
+import functools
 import pathlib
 import sys
 
@@ -9,14 +10,14 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.pipelines import training_batches
+from arl_tf.data.pipelines import WHOLE, Shares, training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
 from arl_tf.metrics.tasks.definition import Task
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import precision
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import building, callbacks, checkpoints, defending
+from arl_tf.training import building, callbacks, checkpoints, defending, replicas, strategies
 from arl_tf.training import targets as target_values
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, TASK
@@ -32,6 +33,7 @@ def train(
     files: TrainingFiles,
     images: ImageSet,
     splits: Splits,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> None:
     """Trains the players, from their last checkpoint if there is one; saves them as .keras files.
 
@@ -40,15 +42,48 @@ def train(
         files: where they are written.
         images: the data set.
         splits: its parts.
+        strategy: of `strategies.start`, the devices that share the steps; None: one device.
 
     Raises:
         callbacks.TrainingDiverged: a loss is not finite, or far beyond what its term can be.
+        ValueError: the devices can't share a batch equally.
+        RuntimeError: another worker is gone.
     """
-    learner, task = learner_for(settings, images, splits), task_of(images.task_kind)
-    steps = steps_per_epoch(settings, splits)
-    done = restore(learner, settings, files, steps, task)
-    callbacks.drop_lines_after(files.metrics, done)
-    writer = tf.summary.create_file_writer(str(files.logs))
+    strategy = strategy or tf.distribute.get_strategy()
+    strategies.check_batch(strategy, settings.batch_size)
+    with strategies.others_may_go(strategy):
+        with strategy.scope():
+            learner = learner_for(settings, images, splits)
+            steps = steps_per_epoch(settings, splits)
+            done = restore(learner, settings, files, steps, task_of(images.task_kind))
+        strategies.meet(strategy, done)
+        is_chief = strategies.is_chief(strategy)
+        if is_chief:
+            callbacks.drop_lines_after(files.metrics, done)
+        strategies.draw_apart(strategy, settings.seed)
+        train_phases(learner, settings, files, images, splits, strategy, done)
+        if is_chief:
+            save_players(learner, files, images, splits)
+        strategies.meet(strategy)
+
+
+def train_phases(
+    learner: AdversarialRepresentationLearner,
+    settings: TrainingSettings,
+    files: TrainingFiles,
+    images: ImageSet,
+    splits: Splits,
+    strategy: tf.distribute.Strategy,
+    done: int,
+) -> None:
+    """Trains the phases' epochs after the first `done` ones."""
+    steps, task = steps_per_epoch(settings, splits), task_of(images.task_kind)
+    is_chief = strategies.is_chief(strategy)
+    writer = (
+        tf.summary.create_file_writer(str(files.logs))
+        if is_chief
+        else tf.summary.create_noop_writer()
+    )
     targets = defending.with_private(
         images, settings.private_names, target_values.targets_for(settings, files, images, splits)
     )
@@ -56,23 +91,39 @@ def train(
     for phase, epochs in phases(settings):
         start, end = max(first_epoch, done), first_epoch + epochs
         if start == first_epoch:
-            compile_phase(learner, settings, phase, epochs * steps, task)
+            with strategy.scope():
+                compile_phase(learner, settings, phase, epochs * steps, task)
         if start < end:
             logging.info("Phase '%s': epochs %d to %d, %d steps each", phase, start + 1, end, steps)
+            batches = functools.partial(
+                batches_from, start * steps, settings, images, splits, targets
+            )
+            watch = watchers if is_chief else followers
             learner.fit(
-                batches_from(start * steps, settings, images, splits, targets),
+                strategies.distributed_batches(strategy, batches),
                 initial_epoch=start,
                 epochs=end,
                 steps_per_epoch=steps,
                 shuffle=False,
-                verbose=fit_verbosity(),
-                callbacks=watchers(settings, files, images, splits, writer, phase, first_epoch),
+                verbose=fit_verbosity() if is_chief else 0,
+                callbacks=watch(settings, files, images, splits, writer, phase, first_epoch),
             )
         first_epoch = end
     writer.close()
+
+
+def save_players(
+    learner: AdversarialRepresentationLearner,
+    files: TrainingFiles,
+    images: ImageSet,
+    splits: Splits,
+) -> None:
+    """Saves the players as .keras files of one device.
+
+    Audit, export and endpoint compute in float32, however the training did.
+    """
     for name in PLAYERS:
-        # Audit, export and endpoint compute in float32, however the training did.
-        player = precision.in_float32(getattr(learner, name))
+        player = replicas.with_own_moments(precision.in_float32(getattr(learner, name)))
         if name == "task_head":
             player = target_values.scale_of(images, splits).finished(player)
         checkpoints.save_player(player, checkpoints.player_path(files.checkpoints, name))
@@ -119,6 +170,7 @@ def batches_from(
     images: ImageSet,
     splits: Splits,
     targets: np.ndarray | None = None,
+    shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
     """The run's endless batches from `first_step` on; `targets` as of `targets.targets_for`."""
     return training_batches(
@@ -130,6 +182,7 @@ def batches_from(
         first_step=first_step,
         targets=targets,
         shift_pixels=settings.shift_pixels,
+        shares=shares,
     )
 
 
@@ -257,13 +310,42 @@ def watchers(
             settings.checkpoint_epochs,
         ),
     ]
-    if phase == ADVERSARIAL and settings.decoder_restart_epochs:
-        restart = callbacks.DecoderRestart(
+    return restarts(settings, phase, first_epoch) + watching
+
+
+def followers(
+    settings: TrainingSettings,
+    files: TrainingFiles,
+    images: ImageSet,
+    splits: Splits,
+    writer: tf.summary.SummaryWriter,
+    phase: str,
+    first_epoch: int,
+) -> list[keras.callbacks.Callback]:
+    """What watches a phase in a worker that is not the chief: what it must do likewise.
+
+    All workers take part in a checkpoint, because the losses' running means are summed over them.
+    What this one writes is thrown away.
+    """
+    return [
+        *restarts(settings, phase, first_epoch),
+        callbacks.StopOnDivergence(),
+        callbacks.Checkpoint(checkpoints.save_nowhere, settings.checkpoint_epochs),
+    ]
+
+
+def restarts(
+    settings: TrainingSettings, phase: str, first_epoch: int
+) -> list[keras.callbacks.Callback]:
+    """The restarts of decoders that a phase has."""
+    if phase != ADVERSARIAL or not settings.decoder_restart_epochs:
+        return []
+    return [
+        callbacks.DecoderRestart(
             lambda learner, epoch, number: building.restarted_decoder(
                 settings, learner.encoder, epoch, number
             ),
             settings.decoder_restart_epochs,
             first_epoch,
         )
-        watching.insert(0, restart)
-    return watching
+    ]

@@ -1,5 +1,6 @@
 """Training batches: the right rows, each once an epoch, and the same again from any step."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -202,3 +203,47 @@ def test_shifts_move_private_images_and_leave_public_ones():
     assert not np.array_equal(plain[0][0], moved[0][0])
     np.testing.assert_array_equal(plain[1], moved[1])
     np.testing.assert_array_equal(plain[0][1], moved[0][1])
+
+
+@pytest.mark.parametrize("here", [1, 2])
+def test_shares_of_a_batch_are_together_the_batch_of_one_process(here):
+    settings = {"decoder_steps": 2, "shift_pixels": 1, "seed": 3, "first_step": 5}
+    whole = steps(2, **settings)
+    processes = [
+        steps(2 * here, **settings, shares=pipelines.Shares(first, here, 4))
+        for first in range(0, 4, here)
+    ]
+    joined = []
+    for step in range(2):
+        parts = [part for own in processes for part in own[step * here : (step + 1) * here]]
+        images, labels, public = zip(*[(*private, shown) for private, shown in parts], strict=True)
+        joined.append(
+            ((np.concatenate(images), np.concatenate(labels)), np.concatenate(public, axis=1))
+        )
+    assert_same_steps(joined, whole)
+
+
+def test_process_reads_the_images_of_its_own_shares_alone():
+    class Recorded:
+        """Images that note how many are read at once."""
+
+        def __init__(self, images):
+            self.images, self.shape, self.read = images, images.shape, []
+
+        def __getitem__(self, rows):
+            self.read.append(len(rows))
+            return self.images[rows]
+
+    images = numbered_images()
+    recorded = Recorded(images.images)
+    batches = pipelines.training_batches(
+        dataclasses.replace(images, images=recorded),
+        PARTS,
+        batch_size=8,
+        decoder_steps=1,
+        seed=0,
+        shares=pipelines.Shares(1, 1, 4),
+    )
+    next(batches.take(1).as_numpy_iterator())
+    # Private and public ones; the pipeline prepares further steps ahead.
+    assert len(recorded.read) >= 2 and set(recorded.read) == {2}

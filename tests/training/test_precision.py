@@ -15,7 +15,7 @@ from test_learner import (
 )
 
 from arl_tf.defences.noise import LaplaceCode
-from arl_tf.models import code_layers, losses, precision
+from arl_tf.models import code_layers, losses, precision, rebuilding
 from arl_tf.training import callbacks, loss_scaling
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
 
@@ -141,7 +141,7 @@ def test_weights_and_outputs_are_float32_and_the_copy_in_float32_has_the_same_we
         assert all(output.dtype == "float32" for output in mixed.outputs)
         assert policy.removeprefix("mixed_") in {layer.compute_dtype for layer in mixed.layers}
         back = precision.in_float32(mixed)
-        assert {layer.compute_dtype for layer in precision.all_layers([back])} == {"float32"}
+        assert {layer.compute_dtype for layer in rebuilding.all_layers([back])} == {"float32"}
         for one, other in zip(player.get_weights(), back.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
     assert precision.in_float32(player) is player

@@ -42,6 +42,15 @@ class SweepGroup:
         group="run",
         topic="sweep",
     )
+    storage: str = option(
+        "",
+        "Database of the list of points of a sweep or study, such as"
+        " postgresql://user@host/database, for processes on several machines; empty: a file in"
+        " --workdir, for processes of one machine. All processes share --workdir. The password"
+        " comes from PGPASSWORD or ~/.pgpass, never from this setting.",
+        group="run",
+        topic="sweep",
+    )
     study: str = option(
         "",
         "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1,"

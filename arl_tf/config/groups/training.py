@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from arl_tf.config.choices import OBJECTIVES, PRECISIONS
+from arl_tf.config.choices import OBJECTIVES, PRECISIONS, STRATEGIES
 from arl_tf.config.defences import DEFENCES
 from arl_tf.config.option import option
 
@@ -238,6 +238,25 @@ class TrainingGroup:
         False,
         "Let XLA compile the training step. It may be faster on a GPU, and is slower on most CPUs.",
         group="train",
+    )
+    strategy: str = option(
+        "default",
+        "Devices that share each training step: default (one), mirrored (all GPUs of this machine,"
+        " or --devices), multi_worker (several machines; each runs this command with its own"
+        " TF_CONFIG, and --workdir is the same folder). --batch_size is that of all devices"
+        " together. tpu is not supported.",
+        group="run",
+        topic="train",
+        choices=STRATEGIES,
+    )
+    devices: int = option(
+        0,
+        "How many devices --strategy=mirrored takes; 0: all GPUs. Without a GPU, so many logical"
+        " CPUs.",
+        group="run",
+        topic="train",
+        low=0,
+        high=64,
     )
     checkpoint_epochs: int = option(
         1, "Epochs between checkpoints.", group="run", topic="train", low=1

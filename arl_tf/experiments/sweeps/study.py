@@ -42,7 +42,8 @@ def run(experiment: Experiment) -> None:
     planned = study.points(config, names)
     named = named_points(config, planned)
     settings = run_directory.settings_hash(config.stage_settings("study") | {"audit": "quick"})
-    queue = TrialQueue(root / FOLDER, f"{config.study}_{settings}", config.seed)
+    name = f"{config.study}_{settings}"
+    queue = TrialQueue(root / FOLDER, name, config.seed, config.storage)
     queue.enqueue(list({point.name: point for point in named}.values()))
     queue.redo(lambda name: not trials.read_record(trials.directory(root, name)))
     if config.overwrite:

@@ -83,7 +83,7 @@ def open_queue(config: Config, run: RunDirectory) -> TrialQueue:
     kind = "sampled" if config.sweep_trials else "grid"
     # --audit is the level of the final audit on T.
     settings = run_directory.settings_hash(config.stage_settings("sweep") | {"audit": "quick"})
-    return TrialQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed)
+    return TrialQueue(run.root / FOLDER, f"{kind}_{settings}", config.seed, config.storage)
 
 
 def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import functools
 import pathlib
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,10 @@ from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from arl_tf.experiments.sweeps import databases
 from arl_tf.experiments.sweeps.search_space import Choices, Range
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
-from arl_tf.utils import run_files
+from arl_tf.utils import files, run_files
 
 STORAGE = "optuna.db"
 STORAGE_ERRORS = (OptunaError, SQLAlchemyError, RuntimeError, KeyError, ValueError)
@@ -52,6 +54,8 @@ class TrialQueue:
         folder: of the storage and its locks.
         name: of the study: another list of points has another name.
         seed: of the sampler.
+        url: of a database that holds the study instead of a file in the folder; "": the file. The
+            locks stay in the folder, which all processes share.
 
     Every method raises UnreadableFileError where the storage is damaged.
     """
@@ -59,6 +63,7 @@ class TrialQueue:
     folder: pathlib.Path
     name: str
     seed: int
+    url: str = ""
 
     def study(self) -> optuna.Study:
         """The study: it maximises mean MCC and minimises leakage.
@@ -67,25 +72,48 @@ class TrialQueue:
         another process nor a later one repeats its draws.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = self._in_database() if self.url else self._in_file()
+        number = len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(
+            seed=(self.seed * 1_000_003 + number) % 2**32, n_startup_trials=STARTUP_TRIALS
+        )
+        return study
+
+    def _in_file(self) -> optuna.Study:
+        """The study in the folder's own file."""
         path = self.folder.resolve() / STORAGE
         try:
-            study = optuna.create_study(
-                storage=storage(path),
-                study_name=self.name,
-                directions=["maximize", "minimize"],
-                load_if_exists=True,
-            )
-            number = len(study.get_trials(deepcopy=False))
+            study = self._opened(storage(path), self.name)
+            study.get_trials(deepcopy=False)
         except STORAGE_ERRORS as error:
             # Sound, but another program holds it.
             if "database is locked" in str(error):
                 raise
             found = run_files.flaw(path) or f"can't be read: {run_files.one_line(error)}"
             raise run_files.refusal(path, found, REMEDY) from error
-        study.sampler = optuna.samplers.TPESampler(
-            seed=(self.seed * 1_000_003 + number) % 2**32, n_startup_trials=STARTUP_TRIALS
-        )
         return study
+
+    def _in_database(self) -> optuna.Study:
+        """The study in the database of `url`, which may hold those of other folders, too."""
+        with databases.saying_what_to_do(self.url):
+            return self._opened(databases.opened(self.url), f"{self.name}_{self._folder_name()}")
+
+    def _opened(self, stored: optuna.storages.BaseStorage, name: str) -> optuna.Study:
+        """The study of a name, made where the storage has none."""
+        return optuna.create_study(
+            storage=stored,
+            study_name=name,
+            directions=["maximize", "minimize"],
+            load_if_exists=True,
+        )
+
+    def _folder_name(self) -> str:
+        """What tells this folder from others in a database; it stays when the folder is moved."""
+        path = self.folder / "database_name"
+        with self.guard():
+            if not path.exists():
+                files.write_text(path, uuid.uuid4().hex[:12])
+            return path.read_text(encoding="utf-8")
 
     def guard(self) -> filelock.BaseFileLock:
         """One process at a time looks through the list; within it, the lock may be taken again."""
