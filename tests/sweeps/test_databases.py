@@ -86,7 +86,7 @@ def test_four_processes_share_a_postgresql_and_one_is_killed(tmp_path):
     queue.enqueue(points)
     killed = run_module("tests.helpers.claim_and_die", tmp_path, POSTGRES)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    command = [sys.executable, "-m", "tests.helpers.claim_all", str(tmp_path), POSTGRES]
+    command = [sys.executable, "-m", "tests.helpers.processes.claim_all", str(tmp_path), POSTGRES]
     others = [
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
