@@ -20,7 +20,7 @@ OWN = ("folder", "numpy")
 # Figures of utility that only some kinds of task have.
 OF_CLASSES, OF_VALUES = ("mean_mcc", "accuracy", "roc_auc"), ("mean_r2", "mae")
 # Stages that rank encoders by face similarity.
-RANKED_BY_FACES = ("sweep", "study")
+RANKED_BY_FACES = ("sweep", "study", "bench")
 # What begins the names of measures that identity networks make.
 OF_IDENTITY = ("face_similarity", "reid_")
 
@@ -89,14 +89,7 @@ def check_identity(config: Any) -> None:
     auto_off = config.identity_measures == "auto" and config.dataset in OWN and not config.codes
     if config.identity_measures != "off" and not auto_off:
         return
-    for stage in RANKED_BY_FACES:
-        if stage in config.stages.split(","):
-            raise ValueError(
-                f"--stages={stage} compares encoders by the leakage of face similarity, which is"
-                f" off (--identity_measures={config.identity_measures},"
-                f" --dataset={config.dataset}); run encoders one by one, or, for photographs of"
-                " faces, use --identity_measures=on."
-            )
+    check_ranking(config)
     for flag, condition in conditions_of(config):
         if condition.measure.removeprefix("leakage.").startswith(OF_IDENTITY):
             raise ValueError(
@@ -107,13 +100,26 @@ def check_identity(config: Any) -> None:
             )
 
 
+def check_ranking(config: Any) -> None:
+    """Refuses stages that rank encoders by face similarity; called where it is not measured."""
+    for stage in RANKED_BY_FACES:
+        if stage in config.stages.split(","):
+            raise ValueError(
+                f"--stages={stage} compares encoders by the leakage of face similarity, which is"
+                f" off (--identity_measures={config.identity_measures},"
+                f" --dataset={config.dataset}); run encoders one by one, or, for photographs of"
+                " faces, use --identity_measures=on."
+            )
+
+
 def check_kind(config: Any) -> None:
     """Refuses conditions on figures that the kind of task has not, and studies of regressions."""
-    if config.task_kind == "regression" and "study" in config.stages.split(","):
-        raise ValueError(
-            "--stages=study compares mean MCCs, which --task_kind=regression has not; use"
-            " --stages=sweep, which compares the mean R²."
-        )
+    for stage in ("study", "bench"):
+        if config.task_kind == "regression" and stage in config.stages.split(","):
+            raise ValueError(
+                f"--stages={stage} compares mean MCCs, which --task_kind=regression has not; use"
+                " --stages=sweep, which compares the mean R²."
+            )
     foreign = OF_CLASSES if config.task_kind == "regression" else OF_VALUES
     for flag, condition in conditions_of(config):
         if config.task_kind != "auto" and condition.measure in foreign:

@@ -12,6 +12,7 @@ from absl import logging
 
 from arl_tf.attacks import registry
 from arl_tf.config.checks import ALONE
+from arl_tf.config.data_checks import check_ranking
 from arl_tf.config.settings import Config
 from arl_tf.data import shared_photos, splits
 from arl_tf.data.image_sets import ImageSet
@@ -78,6 +79,9 @@ def do_stages(config: Config, run: RunDirectory) -> None:
     # Looked at again: another process may have held it until now.
     todo = stages_to_do(config, run)
     whole = experiment.load(config, run)
+    # A data set may say only now that it is of no faces.
+    if not whole.images.has_faces:
+        check_ranking(config)
     forget(config, run, todo)
     record_splits(run, whole.parts, whole.images)
     run_directory.write_config(run, config)

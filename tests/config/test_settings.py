@@ -139,6 +139,14 @@ def test_a_whole_number_is_taken_for_a_float():
             {**OWN, "task_kind": "regression", "identity_measures": "on", **STUDY},
             ["--stages=study", "--task_kind=regression", "--stages=sweep"],
         ),
+        (
+            {**OWN, "task_kind": "regression", "identity_measures": "on", "stages": "bench"},
+            ["--stages=bench", "--task_kind=regression", "--stages=sweep"],
+        ),
+        (
+            {**OWN, "stages": "bench"},
+            ["--stages=bench", "--identity_measures=auto", "--dataset=folder", "one by one"],
+        ),
     ],
 )
 def test_an_impossible_combination_is_refused_with_flag_value_and_remedy(values, named):
