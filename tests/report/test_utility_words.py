@@ -24,6 +24,9 @@ def ages(names=("age",)):
 def report_with(utility):
     found = audit_report(leakage=0.37)
     found.content["utility"] = utility
+    # As an audit has it: nothing is decided where there are values.
+    decided = task_of(utility["task_kind"]).decision_bits(40)
+    found.content["codes"] |= {"task_output_bits": 1280, "task_decision_bits": decided}
     return found
 
 
@@ -56,6 +59,7 @@ def test_a_regression_is_told_by_r2_and_its_error_in_the_targets_unit():
     assert terminal.headline(content).splitlines()[0] == f"Utility: {expected}"
     assert "The task reaches a mean R² of 0.968" in verdict.verdict(content)
     page = page_of(report_with(utility))
+    assert "the task output instead of a code: 40 numbers, with" in page
     assert f"Mean R²{expected.removeprefix('mean R²')}." in page and "MCC at 0" not in page
 
 
