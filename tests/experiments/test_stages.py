@@ -89,7 +89,7 @@ def test_a_run_whose_data_can_not_be_read_leaves_nothing(tmp_path, no_data):
 def test_data_that_turn_out_to_be_of_no_faces_are_not_ranked_by_faces(tmp_path, monkeypatch):
     opened = types.SimpleNamespace(images=types.SimpleNamespace(has_faces=False))
     monkeypatch.setattr(stages.experiment, "load", lambda *_: opened)
-    with pytest.raises(ValueError, match="--stages=sweep compares.*--dataset=tfds:cifar10"):
+    with pytest.raises(ValueError, match=r"--stages=sweep compares.*--dataset=tfds:cifar10"):
         run(tmp_path, dataset="tfds:cifar10", **SWEEP)
     assert not (tmp_path / "run" / "config.json").exists()
 
