@@ -166,7 +166,7 @@ def test_a_later_stage_needs_no_flagfile(smoke_copy):
         (["--dataset=celeba", "--data_dir=nowhere"], "No folder nowhere/img_align_celeba"),
         (
             ["--stages=trian"],
-            "train, audit, export, attackers, sweep, study, doctor, encode; got 'trian'",
+            "train, audit, export, attackers, sweep, study, bench, doctor, encode; got 'trian'",
         ),
         (["--image_size=50"], "--image_size must be a multiple of 32, got 50; try 64"),
         (["stray"], "Unexpected argument 'stray'"),

@@ -93,8 +93,9 @@ def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
             f"--distil_from={teacher.root} reads other attributes than this run; train the teacher"
             " with the same --task_attributes."
         )
-    if recorded.get("task_kind", MULTI_LABEL) != own["task_kind"]:
+    kind = recorded.get("task_kind", MULTI_LABEL)
+    if kind != own["task_kind"]:
         raise ValueError(
-            f"--distil_from={teacher.root} has a task of the kind {recorded['task_kind']}, this run"
+            f"--distil_from={teacher.root} has a task of the kind {kind}, this run"
             f" {own['task_kind']}; train the teacher with the same data."
         )

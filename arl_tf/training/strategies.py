@@ -123,7 +123,7 @@ def meet(strategy: tf.distribute.Strategy, number: int = 0) -> None:
     if not is_clustered(strategy):
         return
 
-    @tf.function
+    @tf.function(autograph=False)
     def numbers() -> tf.Tensor:
         def of_all() -> tf.Tensor:
             return tf.distribute.get_replica_context().all_gather(tf.constant([number]), axis=0)

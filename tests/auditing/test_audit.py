@@ -418,7 +418,8 @@ def test_other_data_set_holds_every_tenth_image_out():
 def test_encoder_without_a_head_gets_one_fitted_on_private_codes(spy, tmp_path, monkeypatch):
     seen = []
 
-    def fit(codes, labels, held_out_codes, held_out_labels, *, seed):
+    def fit(codes, labels, held_out_codes, held_out_labels, *, seed, task):
+        assert task.kind == "multi_label"
         seen.append((len(codes), len(held_out_codes), labels.shape[1]))
         return lambda values: np.zeros((len(values), 2), np.float32)
 

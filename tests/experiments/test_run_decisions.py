@@ -28,6 +28,7 @@ class Stand:
 
     decisions: object = None
     attribute_names: tuple = ("a", "b")
+    task_kind: str = "multi_label"
     sha256: str = "one"
     run: object = None
     images: object = None

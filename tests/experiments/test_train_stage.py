@@ -13,6 +13,7 @@ from arl_tf.training import train
 
 OWN = {
     "attributes": ["Male", "Smiling"],
+    "task_kind": "multi_label",
     "parts": {
         name: {"images": 3, "files_sha256": name}
         for name in ("private_train", "private_validation", "public_train", "test")
@@ -46,6 +47,14 @@ def test_a_teacher_of_other_attributes_is_refused(tmp_path):
     teacher = teacher_of(tmp_path, lambda recorded: recorded["attributes"].reverse())
     with pytest.raises(ValueError, match="reads other attributes than this run"):
         train_stage.check_teacher(teacher, OWN)
+
+
+def test_a_teacher_of_another_kind_of_task_is_refused(tmp_path):
+    # Runs of before there were kinds do not say theirs.
+    older = teacher_of(tmp_path, lambda recorded: recorded.pop("task_kind"))
+    train_stage.check_teacher(older, OWN)
+    with pytest.raises(ValueError, match="kind multi_label, this run single_label"):
+        train_stage.check_teacher(older, OWN | {"task_kind": "single_label"})
 
 
 def test_a_teacher_that_is_not_trained_is_refused_before_data_are_read(tmp_path):
