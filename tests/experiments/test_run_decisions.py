@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from arl_tf.experiments import decisions
+from arl_tf.metrics.decisions import Decisions
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def calls(monkeypatch):
 
     def chosen(experiment, subject):
         made.append(subject.sha256)
-        return decisions.Decisions(np.array([len(made), 0.5], np.float32), 2.0)
+        return Decisions(np.array([len(made), 0.5], np.float32), 2.0)
 
     monkeypatch.setattr(decisions, "chosen", chosen)
     return made
