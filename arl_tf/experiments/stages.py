@@ -60,7 +60,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
     if todo:
         check_folders(config, run)
         prepare_tensorflow(config)
-        if trains_elsewhere(config):
+        if not config.dry_run and trains_elsewhere(config):
             follow(config, run, todo)
             return
         check_prerequisites(config, run, todo)
@@ -156,7 +156,8 @@ def prepare_tensorflow(config: Config) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if config.stage_names == ("train",) or config.strategy == strategies.MIRRORED:
+    # Workers wait for each other as soon as they start; a dry run is of one process.
+    if config.strategy != strategies.MULTI_WORKER or not config.dry_run:
         strategies.start(config.strategy, config.devices)
 
 

@@ -17,10 +17,18 @@ from arl_tf.metrics.tasks.definition import Task
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import precision
 from arl_tf.models.losses import PrivacyObjective
-from arl_tf.training import building, callbacks, checkpoints, defending, replicas, strategies
+from arl_tf.training import (
+    building,
+    callbacks,
+    checkpoints,
+    defending,
+    phase_callbacks,
+    replicas,
+    strategies,
+)
 from arl_tf.training import targets as target_values
 from arl_tf.training.learner import AdversarialRepresentationLearner
-from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, TASK
+from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
 
@@ -98,7 +106,11 @@ def train_phases(
             batches = functools.partial(
                 batches_from, start * steps, settings, images, splits, targets
             )
-            watch = watchers if is_chief else followers
+            watching = phase_callbacks.of_all(settings, images, phase, first_epoch)
+            if is_chief:
+                watching += phase_callbacks.of_chief(settings, files, images, splits, writer, phase)
+            else:
+                watching += phase_callbacks.of_follower(settings)
             learner.fit(
                 strategies.distributed_batches(strategy, batches),
                 initial_epoch=start,
@@ -106,7 +118,7 @@ def train_phases(
                 steps_per_epoch=steps,
                 shuffle=False,
                 verbose=fit_verbosity() if is_chief else 0,
-                callbacks=watch(settings, files, images, splits, writer, phase, first_epoch),
+                callbacks=watching,
             )
         first_epoch = end
     writer.close()
@@ -282,70 +294,3 @@ def load_checkpoint(
     compile_phase(learner, settings, state["phase"], epochs[state["phase"]] * steps, task)
     checkpoints.load_weights(learner, checkpoint)
     return state["epoch"]
-
-
-def watchers(
-    settings: TrainingSettings,
-    files: TrainingFiles,
-    images: ImageSet,
-    splits: Splits,
-    writer: tf.summary.SummaryWriter,
-    phase: str,
-    first_epoch: int,
-) -> list[keras.callbacks.Callback]:
-    """What watches a phase; the checkpoint comes last, so that it covers what the others wrote."""
-    images_per_step = settings.batch_size * (phase != ADVERSARY) + (
-        settings.batch_size * settings.decoder_steps * (phase in FIGHTS)
-    )
-    watching: list[keras.callbacks.Callback] = [
-        callbacks.StopOnDivergence(
-            task_of(images.task_kind).loss_limit(len(images.attribute_names))
-        ),
-        callbacks.Evaluation(images, splits, writer, files.metrics, images_per_step),
-        callbacks.Pictures(
-            images.images, splits.public_validation, writer, settings.picture_epochs
-        ),
-        callbacks.Checkpoint(
-            lambda learner, epoch: checkpoints.save(files.checkpoints, learner, epoch=epoch),
-            settings.checkpoint_epochs,
-        ),
-    ]
-    return restarts(settings, phase, first_epoch) + watching
-
-
-def followers(
-    settings: TrainingSettings,
-    files: TrainingFiles,
-    images: ImageSet,
-    splits: Splits,
-    writer: tf.summary.SummaryWriter,
-    phase: str,
-    first_epoch: int,
-) -> list[keras.callbacks.Callback]:
-    """What watches a phase in a worker that is not the chief: what it must do likewise.
-
-    All workers take part in a checkpoint, because the losses' running means are summed over them.
-    What this one writes is thrown away.
-    """
-    return [
-        *restarts(settings, phase, first_epoch),
-        callbacks.StopOnDivergence(),
-        callbacks.Checkpoint(checkpoints.save_nowhere, settings.checkpoint_epochs),
-    ]
-
-
-def restarts(
-    settings: TrainingSettings, phase: str, first_epoch: int
-) -> list[keras.callbacks.Callback]:
-    """The restarts of decoders that a phase has."""
-    if phase != ADVERSARIAL or not settings.decoder_restart_epochs:
-        return []
-    return [
-        callbacks.DecoderRestart(
-            lambda learner, epoch, number: building.restarted_decoder(
-                settings, learner.encoder, epoch, number
-            ),
-            settings.decoder_restart_epochs,
-            first_epoch,
-        )
-    ]

@@ -94,6 +94,18 @@ def test_data_that_turn_out_to_be_of_no_faces_are_not_ranked_by_faces(tmp_path, 
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+def test_a_dry_run_of_several_workers_waits_for_none_and_trains_nothing(
+    tmp_path, no_data, monkeypatch, capsys
+):
+    def wait(*_):
+        raise AssertionError("this process would wait for the others")
+
+    monkeypatch.setattr(stages.strategies, "start", wait)
+    monkeypatch.setattr(stages.dry_run, "words", lambda *_: "what would be done")
+    run(tmp_path, stages="train", strategy="multi_worker", dry_run=True)
+    assert capsys.readouterr().out == "what would be done\n"
+
+
 @pytest.mark.parametrize("flag", ["workdir", "cache_dir"])
 def test_a_file_in_place_of_a_folder_is_refused_before_data_are_read(tmp_path, no_data, flag):
     file = tmp_path / "file"
