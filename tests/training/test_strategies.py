@@ -180,10 +180,11 @@ def start_worker(index, ports, workdir, module="arl_tf.main"):
 
 
 def start_training(workdir, module="arl_tf.main", *flags, **variables):
-    """A process that trains the smoke run."""
+    """A process that trains the smoke run, with less of the perceptual network to trace."""
     command = [sys.executable, "-m", module, "--flagfile=configs/smoke.cfg", "--stages=train"]
+    settings = [f"--workdir={workdir}", "--deterministic", "--perceptual_layers=block1"]
     return subprocess.Popen(
-        [*command, f"--workdir={workdir}", "--deterministic", *flags],
+        [*command, *settings, *flags],
         cwd=ROOT,
         env=os.environ | ONE_THREAD | variables,
         stdout=subprocess.PIPE,
