@@ -215,6 +215,9 @@ def test_rotated_image_hides_nothing(tmp_path, image_code, monkeypatch):
     )
     assert leaks(found)["value"] > 0.9
     assert found.content["worst"]["reid_rank1"]["value"] > 0.9
+    similarity = {a["name"]: a["face_similarity"]["value"] for a in found.content["attacks"]}
+    assert min(similarity["linear"], similarity["optimisation"]) > 0.9
+    assert similarity["decoder"] < 0.5
 
 
 def test_identity_stamped_into_a_channel_links_all_codes(tmp_path):
