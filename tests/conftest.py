@@ -126,6 +126,16 @@ def readouts_are_fitted_once(made_once):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def plots_are_drawn_once():
+    """In this process."""
+    import kept_plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        kept_plots.keep(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def serving_is_patient():
     """Limits of clients and connections that a test doesn't set are LONG, for faults alone."""
     from serving.clients.grpc_client import GrpcEncoderClient
