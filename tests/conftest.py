@@ -199,3 +199,11 @@ def exported_models(made_once):
     import serving_models
 
     return made_once("exported", serving_models.save_models)
+
+
+@pytest.fixture(scope="session")
+def other_models(made_once):
+    """The same with other weights."""
+    import serving_models
+
+    return made_once("other_models", lambda folder: serving_models.save_models(folder, seed=3))
