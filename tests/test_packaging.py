@@ -70,7 +70,7 @@ def test_the_wheel_runs_outside_the_checkout_with_help_smoke_run_and_report(inst
         "--epochs=1",
         "--steps_per_epoch=1",
         "--attackers=linear,decoder",
-        "--attacker_steps=2",
+        "--attacker_steps=8",
         "--tflite_precisions=float32",
         cwd=folder,
     )

@@ -180,11 +180,10 @@ def start_worker(index, ports, workdir, module="arl_tf.main"):
 
 
 def start_training(workdir, module="arl_tf.main", *flags, **variables):
-    """A process that trains the smoke run, with less of the perceptual network to trace."""
+    """A process that trains the smoke run."""
     command = [sys.executable, "-m", module, "--flagfile=configs/smoke.cfg", "--stages=train"]
-    settings = [f"--workdir={workdir}", "--deterministic", "--perceptual_layers=block1"]
     return subprocess.Popen(
-        [*command, *settings, *flags],
+        [*command, f"--workdir={workdir}", "--deterministic", *flags],
         cwd=ROOT,
         env=os.environ | ONE_THREAD | variables,
         stdout=subprocess.PIPE,
