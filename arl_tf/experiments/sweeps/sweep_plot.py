@@ -42,8 +42,12 @@ def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.11, below / height, 0.86, (PLOT_HEIGHT - 0.1) / height))
     draw_references(axes, results["references"], colors)
+    by_leakage = sorted(points, key=lambda number: value_of(points[number], LEAKAGE))
+    beaten = [number for number in by_leakage if not points[number]["on_front"]]
     for number, point in points.items():
-        draw_point(axes, labels[number], point, colors)
+        # The front's labels stand above, those of neighbours below it on two sides: fewer meet.
+        offset = (5, -9) if number in beaten[1::2] else (5, 4)
+        draw_point(axes, labels[number], point, colors, offset)
     draw_front(axes, [point for point in points.values() if point["on_front"]], colors)
     axes.set_xlabel("leakage of face similarity, by the worse judge (validation)")
     axes.set_ylabel(f"{name_of(results)} (validation)")
@@ -87,14 +91,16 @@ def value_of(point: Trial, name: str) -> float:
     return point["figures"][name]["value"]
 
 
-def draw_point(axes: Axes, label: str, point: Trial, colors: Colors) -> None:
+def draw_point(
+    axes: Axes, label: str, point: Trial, colors: Colors, offset: tuple[int, int]
+) -> None:
     """A point with its 95 % intervals: filled on the front, open elsewhere."""
     x, y = value_of(point, LEAKAGE), value_of(point, UTILITY)
     color = colors.accent if point["on_front"] else colors.ink
     axes.plot(estimate_ends(point, LEAKAGE), [y, y], color=color, lw=1, alpha=0.5)
     axes.plot([x, x], estimate_ends(point, UTILITY), color=color, lw=1, alpha=0.5)
     axes.plot(x, y, "o", color=color, ms=6, fillstyle="full" if point["on_front"] else "none")
-    annotate(axes, label, (x, y), (5, 4), color)
+    annotate(axes, label, (x, y), offset, color)
 
 
 def draw_front(axes: Axes, front: Sequence[Trial], colors: Colors) -> None:
