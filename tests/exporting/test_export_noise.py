@@ -48,13 +48,20 @@ def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds
     assert set(runner.get_input_details()) == {"image", "noise"}
 
 
-def test_a_seed_set_before_the_export_does_not_decide_the_noise(tmp_path):
+@pytest.fixture(scope="module")
+def saved_with_noise(tmp_path_factory):
+    """(models, folder) of a noisy encoder as a SavedModel, made after a seed was set."""
     tf.random.set_seed(11)
-    saved_models.save_encoder(build_models(bounds=NOISE).encoder, SIZE, tmp_path / "1")
+    built, folder = build_models(bounds=NOISE), tmp_path_factory.mktemp("noisy") / "1"
+    saved_models.save_encoder(built.encoder, SIZE, folder)
+    return built, folder
+
+
+def test_a_seed_set_before_the_export_does_not_decide_the_noise(saved_with_noise):
     codes = []
     for _ in range(2):
         tf.random.set_seed(11)
-        codes.append(saved_codes(tmp_path / "1", pictures(2)))
+        codes.append(saved_codes(saved_with_noise[1], pictures(2)))
     assert np.abs(codes[0] - codes[1]).mean() > 0.2
 
 
@@ -68,11 +75,10 @@ def test_a_saved_encoder_that_lost_its_noise_is_refused(tmp_path):
         saved_model_checks.encoder_differences(tmp_path / "1", batches, built.encoder)
 
 
-def test_a_saved_encoder_with_its_noise_passes(tmp_path):
-    built = build_models(bounds=NOISE)
+def test_a_saved_encoder_with_its_noise_passes(saved_with_noise):
+    built, folder = saved_with_noise
     batches = saved_model_checks.keras_outputs(built.encoder, built.task_head, pictures(40))
-    saved_models.save_encoder(built.encoder, SIZE, tmp_path / "1")
-    errors = saved_model_checks.encoder_differences(tmp_path / "1", batches, built.encoder)
+    errors = saved_model_checks.encoder_differences(folder, batches, built.encoder)
     assert max(errors.values()) <= saved_model_checks.NOISE_ERRORS
 
 
