@@ -27,6 +27,7 @@ from arl_tf.report.wording import (
     PERSON_BITS,
     attack_notes,
     attack_words,
+    bounded,
     converged,
     format_estimate,
     format_figure,
@@ -122,7 +123,7 @@ def page_template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"estimate": format_estimate, "percent": percent}
+    environment.filters |= {"estimate": format_estimate, "percent": percent, "bounded": bounded}
     environment.globals |= {
         "attack_words": attack_words,
         "attack_notes": attack_notes,

@@ -203,8 +203,9 @@ class AuditGroup:
     )
     protected_attributes: str = option(
         "",
-        "Attributes outside the task that a code must not tell beyond the task output,"
-        " comma-separated. The report says for each whether it does, and --require takes the"
+        "What the audit checks: attributes outside the task, comma-separated, that a code must not"
+        " tell beyond the task output. It changes no training; what the training hides is"
+        " --private_attributes. The report says for each whether it does, and --require takes the"
         " largest gain in MCC: protected_gain<=0.05. Later tasks are the other way round: what a"
         " code tells of them is what it is for.",
         group="audit",
