@@ -34,6 +34,7 @@ from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
+from arl_tf.auditing.near_duplicates import section as near_duplicates
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
@@ -249,6 +250,13 @@ def measure(
         candidates=matched(settings, images, attacked),
         provenance=context.provenance,
         decisions=attacked.decisions,
+        near_duplicates=near_duplicates.measure(
+            attacked.subject,
+            tuple(attacked.sealed[part] for part in (rows.attacker, rows.held_out, rows.target)),
+            lambda pictures: reconstruction.measure(judges, pictures, originals),
+            count=settings.near_duplicates,
+            seed=settings.seed,
+        ),
     )
 
 

@@ -211,6 +211,17 @@ class AuditGroup:
         group="audit",
         defence=True,
     )
+    near_duplicates: int = option(
+        0,
+        "Attack so many shots of each photo together: cut, shifted, lit and recompressed a little"
+        " differently. The report compares shots with noise of their own and shots that share it,"
+        " as --noise_key_by=similar of the device makes them. 0: none. Needs a noisy encoder whose"
+        " inside is at hand.",
+        group="audit",
+        low=0,
+        high=64,
+        defence=True,
+    )
     bootstrap_samples: int = option(
         1000,
         "Bootstrap resamples (of identities) behind each 95 % interval.",
