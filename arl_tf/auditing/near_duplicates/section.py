@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from arl_tf.auditing import leakage
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -55,6 +56,7 @@ def measure(
     missing = attack.missing(subject) if count else ""
     if missing or not count:
         return MeasuredShots(count, missing=missing)
+    logging.info("Encoding and attacking %d shots of each photo", count)
     found = attack.attack(subject, *images, count=count, seed=seed)
     measured = {way: judge(pictures) for way, pictures in found.pictures.items()}
     return MeasuredShots(count, measured, found.errors, found.public_images)
