@@ -108,7 +108,6 @@ def test_a_failed_point_does_not_stop_the_others_and_is_named_on_the_page(work, 
     }
 
 
-@pytest.mark.slow
 def test_the_same_command_again_does_nothing_again(work, tmp_path):
     work.fails = ("attributes: 1",)
     first = work(tmp_path, study="tasks")
@@ -117,7 +116,6 @@ def test_the_same_command_again_does_nothing_again(work, tmp_path):
     assert len(work.done) == done
 
 
-@pytest.mark.slow
 def test_overwrite_tries_the_failed_points_alone(work, tmp_path):
     work.fails = ("attributes: 1",)
     work(tmp_path, study="tasks")
@@ -152,7 +150,6 @@ def test_another_study_in_the_same_directory_is_refused_and_nothing_lost(work, t
     assert (tmp_path / "study" / "study.json").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_places_of_the_same_settings_are_one_point(work, tmp_path):
     results = work(tmp_path, study="data")
     names = {row["label"]: row["name"] for row in results["points"]}
@@ -161,7 +158,6 @@ def test_places_of_the_same_settings_are_one_point(work, tmp_path):
     assert len(set(names.values())) == len(names) - 3 == len(work.done)
 
 
-@pytest.mark.slow
 def test_a_point_may_have_task_epochs_of_its_own(work, tmp_path):
     work(tmp_path, study="defence", point_epochs=4, epochs=6)
     epochs = dict(work.done)

@@ -170,7 +170,6 @@ def test_sampled_sweep_has_as_many_points_as_asked(tmp_path, made):
     assert {point["state"] for point in found["points"]} == {"finished"}
 
 
-@pytest.mark.slow
 def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_number(
     tmp_path, made
 ):
