@@ -183,6 +183,7 @@ class AdversarialRepresentationLearner(keras.Model):
         self.weight_average = weight_average
         self.defence = defence
         self.private_labels = private_labels
+        self.defence_memory = defending.memory_of(defence, self)
         if defence is not None:
             # A function: Keras would save a model that is an attribute once more.
             self.code_and_mean = code_layers.code_and_mean(self.encoder)
