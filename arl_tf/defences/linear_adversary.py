@@ -18,6 +18,13 @@ FREQUENCIES = 8
 NETWORK, LAYERS, DIRECTIONS, SEED = "efficientnet_lite0", ("block15",), 128, 17
 
 
+class Last:
+    """The step that was seen last, and its rows: its loss and its statistics share them."""
+
+    step: Step | None = None
+    rows: Rows | None = None
+
+
 class LinearAdversary(Moments):
     """The moments of an encoder's codes and of the adversary's targets, and how these are made."""
 
@@ -32,6 +39,7 @@ class LinearAdversary(Moments):
         self.pixels = pixels
         self.components = components
         self.embed = embedding(size)
+        self.last = Last()
 
     def targets(self, images: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, S, S, 3] -> [B, K]: their cosine components, then an embedding."""
@@ -75,6 +83,13 @@ def rows_of(step: Step) -> Rows:
 
     The task output is that of the code without its noise: what the codes tell of it costs nothing.
     """
+    if step.memory.last.step is not step:
+        step.memory.last.step, step.memory.last.rows = step, new_rows(step)
+    return step.memory.last.rows
+
+
+def new_rows(step: Step) -> Rows:
+    """`rows_of` a step that was not asked for yet."""
     codes, deviation = step.means, moments.code_deviation(step.encoder)
     if deviation is not None:
         codes = codes / deviation
@@ -88,33 +103,27 @@ def rows_of(step: Step) -> Rows:
     )
 
 
-def explained(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
-    """The share of squared errors [K] that is gone, a scalar <= 1."""
-    return 1 - tf.reduce_sum(after) / (tf.reduce_sum(before) + moments.LEAST)
-
-
 def loss(step: Step, bound: float) -> tf.Tensor:
-    """What codes tell an exact linear adversary beyond the task output; a share, 1 at most.
+    """What codes tell an exact linear adversary beyond the task output; a share >= 0.
 
     With t = (1, task output), code z in units of its noise, targets y, and their residuals of a
     ridge regression on t, z_t and y_t:
 
-        W = (Cov(z_t) + I)^-1 Cov(z_t, y_t)
-        loss = 1 - (E |y_t - W' z_t|^2 + |W|^2) / E |y_t|^2
+        W = (Cov(z_t) + I)^-1 Cov(z_t, y_t),  g = W' z_t
+        loss = sum_k E[y_tk g_k]^2 / (E[g_k^2] + |w_k|^2)  /  sum_k E[y_tk^2]
 
     W is the Wiener filter (Wiener 1949), the inner optimum of formula (2) for a linear decoder, and
-    |W|^2 what new noise in each code adds to its error. Covariances are running ones, of steps
-    before this one: so the batch was not fitted to. Since W minimises the error, the gradient of
-    the minimum is the error's gradient with W held (Danskin 1967), and none passes the solve.
+    |w_k|^2 what new noise in each code adds to the variance of its guess. For the W of the batch's
+    own covariances the loss is the share of variance that W explains. Since W is the best map, the
+    gradient of that share is the one with W held (Danskin 1967), and none passes the solve. The
+    covariances are running ones, of steps before this one: so the batch was not fitted to.
 
     Cosine components and embedding have a share each; `bound` is the weight of the second.
     """
-    rows = rows_of(step)
-    maps = step.memory.maps()
-    before, after = moments.error(maps, rows)
+    parts = moments.explained(step.memory.maps(), rows_of(step))
     pixels = step.memory.pixels
-    of_pixels = explained(before[:pixels], after[:pixels])
-    return (1 - bound) * of_pixels + bound * explained(before[pixels:], after[pixels:])
+    of_pixels = moments.share(*(part[:pixels] for part in parts))
+    return (1 - bound) * of_pixels + bound * moments.share(*(part[pixels:] for part in parts))
 
 
 def observe(step: Step, bound: float) -> None:

@@ -136,17 +136,22 @@ def values_of(encoder: keras.Model) -> int:
     return math.prod(encoder.output_shape[1:])
 
 
-def error(maps: Maps, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
-    """Squared errors of the targets: of the condition alone, and with the codes; both [K].
+def explained(maps: Maps, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the maps explain of the targets beyond the condition, and their variance; both [K].
 
-    The second is the mean over the batch and over the codes' noise, which is not drawn: noise of
-    variance v adds v |W|^2 to the error of a map W.
+    Of a guess g of what the condition leaves of a target y, the best multiple explains
+    E[y g]^2 / E[g^2] of E[y^2]. Of the best map that is g itself. Of the map of earlier steps it is
+    never below 0: whoever turns the sign of what the map reads hides nothing. The noise of codes is
+    not drawn: of variance v, it adds v |w|^2 to E[g^2] for a column w of the map.
     """
     known = rows.targets - tf.matmul(rows.condition, maps.targets)
-    codes = rows.codes - tf.matmul(rows.condition, maps.codes)
-    unknown = known - tf.matmul(codes, maps.rest)
-    noise = maps.noise * tf.reduce_sum(tf.square(maps.rest), axis=0)
-    return (
-        tf.reduce_mean(tf.square(known), axis=0),
-        tf.reduce_mean(tf.square(unknown), axis=0) + noise,
-    )
+    guess = tf.matmul(rows.codes - tf.matmul(rows.condition, maps.codes), maps.rest)
+    shared = tf.reduce_mean(known * guess, axis=0)
+    power = tf.reduce_mean(tf.square(guess), axis=0)
+    power += maps.noise * tf.reduce_sum(tf.square(maps.rest), axis=0)
+    return tf.square(shared) / (power + LEAST), tf.reduce_mean(tf.square(known), axis=0)
+
+
+def share(explained_part: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    """The share of variances [K] that is explained, a scalar >= 0."""
+    return tf.reduce_sum(explained_part) / (tf.reduce_sum(variance) + LEAST)

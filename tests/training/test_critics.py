@@ -68,7 +68,7 @@ def test_without_a_weight_there_is_no_critic_and_training_is_the_same_to_the_las
     plain, without = build_learner(), with_critic(weight=0.0)
     assert without.critic is None
     for learner in (plain, without):
-        learner.train_step(batch_of())
+        learner.adversary_step(batch_of()[1][0])
     for one, other in zip(plain.variables, without.variables, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -82,14 +82,14 @@ def test_its_loss_is_logged_where_decoders_learn(phase, logged):
 @SAVES_WEIGHTS
 def test_a_resumed_training_has_the_critic_and_its_optimizer(tmp_path):
     whole = with_critic(dropout=0.0)
-    whole.train_step(batch_of(0))
+    whole.adversary_step(batch_of(0)[1][0])
     whole.save_weights(tmp_path / "learner.weights.h5")
     resumed = with_critic(seed=1, dropout=0.0)
     resumed.load_weights(tmp_path / "learner.weights.h5")
     # The perceptual network isn't saved: a run builds it again from its package.
     resumed.perceptual_features = whole.perceptual_features
     for learner in (whole, resumed):
-        learner.train_step(batch_of(1))
+        learner.adversary_step(batch_of(1)[1][0])
     assert int(resumed.critic.optimizer.iterations) == 2
     pairs = [
         (whole.critic.network.variables, resumed.critic.network.variables),
