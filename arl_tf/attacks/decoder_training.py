@@ -55,6 +55,15 @@ def train_decoder(
 
     At a constant rate until more of it gains less than ENOUGH_GAIN or the steps run out, then with
     a rate that decays to nothing.
+
+    Args:
+        decoder: codes float32 [B, ...] -> images float32 [B, S, S, 3] in [0, 1].
+        draw: gives a batch: codes float32 [B, ...] and their images uint8 [B, S, S, 3].
+        held_out: codes and images likewise, which stop the training.
+        settings: steps, rate and sizes.
+        loss: of reconstructions and images.
+        critic_weight: of the critic's loss; 0: no critic.
+        name: of the attacker, for the log.
     """
     optimizer = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=CLIP_NORM)
     optimizer.build(decoder.trainable_variables)
@@ -135,7 +144,10 @@ def critic_step(
     real: tf.Tensor,
     reconstruction: tf.Tensor,
 ) -> tf.Tensor:
-    """A step on the critic's loss, which is returned."""
+    """A step on the critic's hinge loss (Lim and Ye 2017): real above 1, reconstructed below -1.
+
+    Pictures are float32 [B, S, S, 3] in [0, 1]; returns the loss, a scalar.
+    """
     with tf.GradientTape() as tape:
         hinge = patch_critic.critic_loss(
             critic(real, training=True), critic(reconstruction, training=True)

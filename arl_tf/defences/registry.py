@@ -128,12 +128,13 @@ def check_private(choice: Choice | None, names: str) -> None:
     if wanted and not names:
         raise ValueError(
             f"--defence={choice.name} hides private attributes: name them with"
-            " --private_attributes."
+            " --private_attributes (--protected_attributes only has the audit check them)."
         )
     if names and not wanted:
         raise ValueError(
             f"--private_attributes={names} needs a defence that hides them, got"
-            f" --defence={choice.name if choice else NONE}."
+            f" --defence={choice.name if choice else NONE}. To have the audit check what a code"
+            " tells of them, use --protected_attributes."
         )
 
 

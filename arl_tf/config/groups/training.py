@@ -38,8 +38,9 @@ class TrainingGroup:
     )
     private_attributes: str = option(
         "",
-        "Attributes that a defence hides, comma-separated (--defence=contrastive): known in the"
-        " data, and none of the task's. Name the task's with --task_attributes.",
+        "What the training hides: attributes, comma-separated, that a defence works against"
+        " (--defence=contrastive). They are known in the data, and none of the task's, which"
+        " --task_attributes names. What the audit checks is --protected_attributes.",
         group="train",
         defence=True,
     )
