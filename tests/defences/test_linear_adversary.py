@@ -158,7 +158,7 @@ def test_steps_against_the_share_take_the_target_out_of_the_code_and_leave_the_r
     told, other = tf.Variable([[1.0, 0.5]]), tf.Variable([[0.5, -1.0]])
     memory = Moments([2, 2, 1], True)
     before = other.numpy()
-    for _ in range(60):
+    for _ in range(120):
         hidden, noise, condition = (rng.normal(size=(64, 1)).astype(np.float32) for _ in range(3))
         with tf.GradientTape() as tape:
             given = rows(condition, hidden * told + noise * other, hidden)
@@ -166,7 +166,7 @@ def test_steps_against_the_share_take_the_target_out_of_the_code_and_leave_the_r
         for variable, gradient in zip(
             (told, other), tape.gradient(loss, (told, other)), strict=True
         ):
-            variable.assign_sub(0.2 * gradient)
+            variable.assign_sub(0.1 * gradient)
         memory.take(given)
     # What is left of the target is in the direction that the rest of the code drowns.
     assert share(learned(given), given) < 0.05
