@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackerOptions
-from arl_tf.attacks.networks import build_patch_critic
 from arl_tf.attacks.objectives import Loss, held_out_loss
+from arl_tf.models import patch_critic
 from arl_tf.models.inference import in_batches
 
 STEPS_BETWEEN_CHECKS = 50
@@ -112,7 +112,7 @@ def decoder_step(
     """One step of the decoder, and of its critic if it has one, as a tf.function."""
     critic, critic_optimizer = None, None
     if critic_weight:
-        critic = build_patch_critic(decoder.output_shape[1], width=32)
+        critic = patch_critic.build_patch_critic(decoder.output_shape[1], width=32)
         critic_optimizer = keras.optimizers.Adam(CRITIC_RATE, beta_1=0.5)
         critic_optimizer.build(critic.trainable_variables)
 
@@ -122,7 +122,8 @@ def decoder_step(
             reconstruction = decoder(codes, training=True)
             total = loss(images, reconstruction)
             if critic is not None:
-                total -= critic_weight * tf.reduce_mean(critic(reconstruction, training=True))
+                judged = critic(reconstruction, training=True)
+                total += critic_weight * patch_critic.decoder_loss(judged)
         variables = decoder.trainable_variables
         optimizer.apply(tape.gradient(total, variables), variables)
         # Short at first: a long average would hold on to the random start.
@@ -148,8 +149,8 @@ def critic_step(
     Pictures are float32 [B, S, S, 3] in [0, 1]; returns the loss, a scalar.
     """
     with tf.GradientTape() as tape:
-        hinge = tf.reduce_mean(tf.nn.relu(1.0 - critic(real, training=True))) + tf.reduce_mean(
-            tf.nn.relu(1.0 + critic(reconstruction, training=True))
+        hinge = patch_critic.critic_loss(
+            critic(real, training=True), critic(reconstruction, training=True)
         )
     variables = critic.trainable_variables
     optimizer.apply(tape.gradient(hinge, variables), variables)

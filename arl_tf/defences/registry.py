@@ -11,6 +11,7 @@ from arl_tf.defences.definition import LAYER_PREFIX, Choice, Defence, Number
 from arl_tf.defences.dropout import DROPOUT
 from arl_tf.defences.entropy import ENTROPY
 from arl_tf.defences.fisher import FISHER
+from arl_tf.defences.linear_adversary import LINEAR_ADVERSARY
 from arl_tf.defences.noise import GAUSSIAN_NOISE, LAPLACE_NOISE
 from arl_tf.defences.nopeek import NOPEEK
 from arl_tf.defences.pruning import PRUNING
@@ -36,6 +37,7 @@ DEFENCES: dict[str, Defence] = {
     "pruning": PRUNING,
     "fisher": FISHER,
     "decomposition": DECOMPOSITION,
+    "linear_adversary": LINEAR_ADVERSARY,
 }
 
 

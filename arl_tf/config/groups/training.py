@@ -134,6 +134,16 @@ class TrainingGroup:
         attack_identity=True,
         shared="audit",
     )
+    adversary_critic_weight: float = option(
+        0.0,
+        "Weight gamma of L_gan in the adversary's own loss: a critic learns to tell patches of"
+        " images from those of reconstructions, and the decoders learn to please it, too; 0: no"
+        " critic.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
+    )
     decoders: int = option(
         1,
         "Number of adversaries that train at once, of different widths and depths. The encoder"
