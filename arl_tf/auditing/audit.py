@@ -211,12 +211,9 @@ def measure(
     rows, store, judges = attacked.rows, attacked.store, attacked.judges
     people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
     originals = reconstruction.examine(judges, attacked.sealed[rows.target], people)
-    measured = {
-        **attack_store.measure_all(judges, originals, names, others, store),
-        **attack_store.measure_all(
-            judges, originals, [point.name for point in attacked.curve], {}, store
-        ),
-    }
+    points = [point.name for point in attacked.curve]
+    measured = attack_store.measure_all(judges, originals, names, others, store)
+    measured |= attack_store.measure_all(judges, originals, points, {}, store)
     photos = attack_store.yardstick_store(settings.seed, images, rows, attacked.sealed, context)
     return Measurements(
         settings=settings,

@@ -49,8 +49,13 @@ class WeightAverage(keras.layers.Layer):
 
 def begun(
     averages: WeightAverage | None, variables: Sequence[keras.Variable], decay: float
-) -> WeightAverage:
-    """Averages that start from the variables as they are: those of a phase before, or new ones."""
+) -> WeightAverage | None:
+    """Averages that start from the variables as they are: those of a phase before, or new ones.
+
+    With a decay of 0 nothing is averaged: what there was of a phase before stays as it is.
+    """
+    if not decay:
+        return averages
     averages = averages or WeightAverage(variables, decay)
     averages.decay = decay
     averages.begin(variables)

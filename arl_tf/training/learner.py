@@ -127,22 +127,19 @@ class AdversarialRepresentationLearner(keras.Model):
         rules.check(phase, privacy, defence, self.task_decoder)
         super().compile(optimizer=None, loss=None, jit_compile=jit_compile)
         self.task_loss_name, self.task_loss = loss, losses.named_task_loss(loss)
-        self.phase, self.privacy, self.defence = phase, privacy, defence
-        self.private_labels = private_labels
-        self.mu, self.decoder_steps = mu, decoder_steps
-        self.adversary_critic_weight = adversary_critic_weight
+        self.phase, self.privacy = phase, privacy
+        self.defence, self.private_labels = defence, private_labels
+        self.mu, self.adversary_critic_weight = mu, adversary_critic_weight
         self.critic = rules.critic_of(self, adversary_critic_weight)
         self.lambda_rate, self.lambda_rate_steps = lambda_rate, lambda_rate_steps
-        self.weight_average = weight_average
+        self.decoder_steps, self.weight_average = decoder_steps, weight_average
         self.protector_optimizer, self.adversary_optimizer = rules.optimizers(
             self, protector_optimizer, adversary_optimizer
         )
-        if weight_average:
-            self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
+        self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
         self.defence_memory = defending.memory_of(defence, self)
-        if defence is not None:
-            # A function: Keras would save a model that is an attribute once more.
-            self.code_and_mean = code_layers.code_and_mean(self.encoder)
+        # A function: Keras would save a model that is an attribute once more.
+        self.code_and_mean = defence and code_layers.code_and_mean(self.encoder)
 
     def train_step(self, batch) -> dict[str, tf.Tensor]:
         """One alternation: `decoder_steps` adversary steps on X2, then a protector step on X1.
@@ -255,7 +252,7 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes float32 [B, ...] in training, and what a defence sees of them without noise."""
-        if self.defence is not None:
+        if self.code_and_mean is not None:
             return self.code_and_mean(image)
         code = self.encoder(image, training=True)
         return code, code
