@@ -21,4 +21,5 @@ DEFENCES = [
     "pruning",
     "fisher",
     "decomposition",
+    "distributed",
 ]

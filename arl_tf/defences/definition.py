@@ -24,6 +24,7 @@ class Number:
         high: greatest value.
         searched: the weakest and the strongest value that a bench tries; None: SEARCHED times
             less and more than the default, within low and high.
+        whole: whether it is a whole number.
     """
 
     words: str
@@ -31,6 +32,7 @@ class Number:
     low: float
     high: float = math.inf
     searched: tuple[float, float] | None = None
+    whole: bool = False
 
     @property
     def search_range(self) -> tuple[float, float]:
@@ -82,7 +84,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Defence:
-    """One way to protect codes.
+    """One way to protect codes: by layers, a loss, or shares.
 
     Attributes:
         source: the paper.
@@ -96,6 +98,8 @@ class Defence:
             encoder; it has no gradient.
         adversary: whether decoders are trained beside the encoder.
         private: whether it hides private attributes, which must be named.
+        shares: strength -> into how many shares codes are divided, each for a server of its own
+            with its own task head (`models.shares`).
         describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
     """
 
@@ -107,4 +111,5 @@ class Defence:
     observe: Callable[[Step, float], None] | None = None
     adversary: bool = False
     private: bool = False
+    shares: Callable[[float], int] | None = None
     describe: Callable[[float, tuple[int, ...]], str] | None = None
