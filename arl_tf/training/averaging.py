@@ -47,6 +47,16 @@ class WeightAverage(keras.layers.Layer):
             variable.assign(average)
 
 
+def begun(
+    averages: WeightAverage | None, variables: Sequence[keras.Variable], decay: float
+) -> WeightAverage:
+    """Averages that start from the variables as they are: those of a phase before, or new ones."""
+    averages = averages or WeightAverage(variables, decay)
+    averages.decay = decay
+    averages.begin(variables)
+    return averages
+
+
 class UseAverages(keras.callbacks.Callback):
     """After the last epoch, puts the averages in the place of the weights.
 

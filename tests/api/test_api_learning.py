@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import arl_tf
 from arl_tf.models import losses
-from arl_tf.training.learner import mean_public_image
+from arl_tf.training.step_images import mean_public_image
 
 SIZE, LABELS, COUNT = 32, 3, 24
 

@@ -57,3 +57,17 @@ def test_files_are_whole_and_nothing_else_is_left(tmp_path):
     assert ElementTree.parse(tmp_path / "front.svg").getroot().tag.endswith("svg")
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.width > 600
+
+
+def test_points_that_differ_in_one_setting_are_labelled_by_its_values():
+    points = {
+        1: {"label": "lambda_rate=0.1", "settings": {"lambda_rate": 0.1}, "on_front": True},
+        2: {"label": "lambda_rate=0.2", "settings": {"lambda_rate": 0.2}, "on_front": False},
+    }
+    labels, lines = sweep_plot.labelling(points)
+    assert labels == {1: "0.1", 2: "0.2"}
+    assert lines == ["labels: lambda_rate; filled: on the front; lines: 95 % intervals"]
+    points[2]["settings"]["code_noise"] = 1.0
+    labels, lines = sweep_plot.labelling(points)
+    assert labels == {1: "1", 2: "2"}
+    assert lines == ["1  lambda_rate=0.1  (on the front)", "2  lambda_rate=0.2"]

@@ -66,3 +66,17 @@ def test_mean_image_lies_below_the_task_output_on_the_scale_of_leakage():
     # The unprotected encoder's worst is 0.5, the task output's 0.2, the mean image's 0.1.
     assert facts["mean_image_leakage"] == pytest.approx((0.1 - 0.2) / (0.5 - 0.2))
     assert facts["task_output_bits"] == 128
+
+
+def test_points_are_ranked_by_the_judge_who_sees_more():
+    def judged(first, second):
+        return sweep_results.by_worse_judge(
+            {"leakage.face_similarity": first, "leakage.face_similarity_2": second}
+        )
+
+    low, high = ({"value": value, "ci95": [value - 0.1, value + 0.1]} for value in (0.1, 0.2))
+    unknown = {"value": None, "ci95": None}
+    assert judged(low, high) == judged(high, low) == high
+    assert judged(low, unknown) == low
+    assert judged(unknown, high) == unknown
+    assert sweep_results.by_worse_judge({"leakage.face_similarity": low}) == low

@@ -15,6 +15,7 @@ def point(label, mcc, leakage, *, face=0.3, half=0.02, state="finished"):
         "utility": estimate(mcc, 0.01),
         "mean_mcc": estimate(mcc, 0.01),
         "leakage.face_similarity": estimate(leakage, half),
+        "leakage.worse_judge": estimate(leakage, half),
         "face_similarity": estimate(face),
     }
     return {"label": label, "state": state, "reference": "plain", "figures": figures}
@@ -63,11 +64,13 @@ def test_figure_without_interval_meets_no_condition():
 
 def test_unknown_leakage_comes_after_every_known_one():
     unknown = point("unknown", 0.59, 0.1)
-    unknown["figures"]["leakage.face_similarity"] = {"value": None, "ci95": None}
+    for judged in ("face_similarity", "worse_judge"):
+        unknown["figures"][f"leakage.{judged}"] = {"value": None, "ci95": None}
     assert chosen("mean_mcc>=0.5", unknown, point("known", 0.55, 0.9)) == "known"
     assert chosen("mean_mcc>=0.5", unknown) == "unknown"
     # A value that has no interval may be anything.
-    unknown["figures"]["leakage.face_similarity"] = estimate(-40.0, None)
+    for judged in ("face_similarity", "worse_judge"):
+        unknown["figures"][f"leakage.{judged}"] = estimate(-40.0, None)
     assert chosen("mean_mcc>=0.5", unknown, point("known", 0.55, 0.9)) == "known"
 
 

@@ -88,7 +88,7 @@ def open_queue(config: Config, run: RunDirectory) -> TrialQueue:
 
 def objectives(root: pathlib.Path, record: dict[str, Any]) -> tuple[float, ...]:
     """(mean MCC, leakage) of a finished point; empty where its leakage is not known."""
-    point = {"figures": conditions.report_figures(audit_of(root, record))}
+    point = {"figures": sweep_results.figures_of_audit(audit_of(root, record))}
     if not sweep_results.is_known(point):
         return ()
     return tuple(

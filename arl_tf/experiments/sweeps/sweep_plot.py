@@ -34,21 +34,25 @@ OF_FILES = Colors("#1a1a1a", "#0b5cad")
 
 
 def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
-    """Every point whose leakage is known, with its intervals; numbered as in the list below."""
+    """Every point whose leakage is known, with its intervals, labelled as `labelling` says."""
     points = plotted(results)
-    below = LINE * (len(points) + 1) + 0.55
+    labels, lines = labelling(points)
+    below = LINE * (len(lines) + 1) + 0.55
     height = PLOT_HEIGHT + below
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.11, below / height, 0.86, (PLOT_HEIGHT - 0.1) / height))
     draw_references(axes, results["references"], colors)
+    by_leakage = sorted(points, key=lambda number: value_of(points[number], LEAKAGE))
+    beaten = [number for number in by_leakage if not points[number]["on_front"]]
     for number, point in points.items():
-        draw_point(axes, number, point, colors)
+        # The front's labels stand above, those of neighbours below it on two sides: fewer meet.
+        offset = (5, -9) if number in beaten[1::2] else (5, 4)
+        draw_point(axes, labels[number], point, colors, offset)
     draw_front(axes, [point for point in points.values() if point["on_front"]], colors)
-    axes.set_xlabel("leakage of face similarity (validation)")
+    axes.set_xlabel("leakage of face similarity, by the worse judge (validation)")
     axes.set_ylabel(f"{name_of(results)} (validation)")
     axes.margins(0.06)
-    for row, (number, point) in enumerate(points.items(), 1):
-        words = f"{number}  {point['label']}{'  (on the front)' if point['on_front'] else ''}"
+    for row, words in enumerate(lines, 1):
         at = (0.11, (below - 0.55 - LINE * row) / height)
         figure.text(*at, words, fontsize=FINE, color=colors.ink, va="bottom")
     return figure
@@ -65,19 +69,38 @@ def plotted(results: Mapping[str, Any]) -> dict[int, Trial]:
     return {number: point for number, point in enumerate(finished, 1) if is_known(point)}
 
 
+def labelling(points: Mapping[int, Trial]) -> tuple[dict[int, str], list[str]]:
+    """What stands at each point, by its number, and the lines below the plot that explain it.
+
+    Points that differ in one setting have its values as labels. Others have their numbers, and a
+    line each.
+    """
+    varied = {name for point in points.values() for name in point["settings"]}
+    if len(varied) == 1:
+        (name,) = varied
+        values = {number: f"{point['settings'].get(name)}" for number, point in points.items()}
+        return values, [f"labels: {name}; filled: on the front; lines: 95 % intervals"]
+    return {number: str(number) for number in points}, [
+        f"{number}  {point['label']}{'  (on the front)' if point['on_front'] else ''}"
+        for number, point in points.items()
+    ]
+
+
 def value_of(point: Trial, name: str) -> float:
     """A figure of a point, or of a reference."""
     return point["figures"][name]["value"]
 
 
-def draw_point(axes: Axes, number: int, point: Trial, colors: Colors) -> None:
+def draw_point(
+    axes: Axes, label: str, point: Trial, colors: Colors, offset: tuple[int, int]
+) -> None:
     """A point with its 95 % intervals: filled on the front, open elsewhere."""
     x, y = value_of(point, LEAKAGE), value_of(point, UTILITY)
     color = colors.accent if point["on_front"] else colors.ink
     axes.plot(estimate_ends(point, LEAKAGE), [y, y], color=color, lw=1, alpha=0.5)
     axes.plot([x, x], estimate_ends(point, UTILITY), color=color, lw=1, alpha=0.5)
     axes.plot(x, y, "o", color=color, ms=6, fillstyle="full" if point["on_front"] else "none")
-    annotate(axes, str(number), (x, y), (5, 4), color)
+    annotate(axes, label, (x, y), offset, color)
 
 
 def draw_front(axes: Axes, front: Sequence[Trial], colors: Colors) -> None:

@@ -17,7 +17,7 @@ from arl_tf.utils import files
 PAGE = "sweep.html"
 METRICS = {"sweep/utility": UTILITY, "sweep/leakage": LEAKAGE}
 COLUMNS = {
-    LEAKAGE: "Leakage of face similarity",
+    LEAKAGE: "Leakage of face similarity, by the worse judge",
     "leakage.reid_rank1": "Leakage of rank 1",
     "face_similarity": "Face similarity",
     "reid_rank1": "Rank 1",

@@ -12,13 +12,16 @@ from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.verdict import untold
 from arl_tf.report.wording import worst_by_headline
 
-LEAKAGE = "leakage.face_similarity"
+# By which points are ranked: the leakage of face similarity by the judge who sees more of it.
+LEAKAGE = "leakage.worse_judge"
+JUDGES = ("leakage.face_similarity", "leakage.face_similarity_2")
 # Hypervolume counts from a useless code that is not protected at all.
 WORST_POINT = (0.0, 1.0)
 AUDIT = "audit_validation"
 MCC = "mean MCC"
 FLOOR_MEASURES = ("face_similarity", "reid_rank1")
 Record = dict[str, Any]
+UNKNOWN = {"value": None, "ci95": None}
 CODE_FACTS = (
     "shape",
     "bytes",
@@ -82,10 +85,24 @@ def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
         **record,
         "on_front": False,
         "surely_dominated": False,
-        "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
+        "figures": figures_of_audit(audit),
         "worst_attack": worst_by_headline(audit)["attack"],
         "codes": {name: codes[name] for name in CODE_FACTS if name in codes},
     }
+
+
+def figures_of_audit(audit: Mapping[str, Any]) -> Record:
+    """An audit's estimates by name, and the leakage by the worse judge."""
+    figures = {name: interval_of(found) for name, found in report_figures(audit).items()}
+    return figures | {LEAKAGE: by_worse_judge(figures)}
+
+
+def by_worse_judge(figures: Mapping[str, Record]) -> Record:
+    """The larger of the judges' leakages; the first judge's where the second's is not known."""
+    first, second = (figures.get(name) or UNKNOWN for name in JUDGES)
+    if not first["ci95"] or not second["ci95"] or first["value"] >= second["value"]:
+        return dict(first)
+    return dict(second)
 
 
 def is_known(point: Mapping[str, Any]) -> bool:
@@ -118,7 +135,7 @@ def reference_facts(audit: Mapping[str, Any]) -> Record:
     known = None not in (unprotected, lowest, floors["task_output"]["face_similarity"])
     highest = max(lowest, floors["task_output"]["face_similarity"]) if known else None
     return {
-        "figures": {name: interval_of(found) for name, found in report_figures(audit).items()},
+        "figures": figures_of_audit(audit),
         "floors": floors,
         "mean_image_leakage": share(lowest - highest, unprotected - highest) if known else None,
         "task_output_bits": audit["codes"].get("task_output_bits"),

@@ -1,0 +1,79 @@
+"""What the encoder minimises beside its task's loss: terms of formula (2), and the price of bits.
+
+A learner holds the players and rules that these terms are of. The adversary's loss, formula (1),
+is in the learner's `adversary_step`.
+"""
+
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from arl_tf.models import code_layers
+from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
+from arl_tf.training import replicas
+from arl_tf.training.phases import FIGHTS
+
+if TYPE_CHECKING:
+    from arl_tf.training.learner import AdversarialRepresentationLearner
+
+
+def privacy_loss(
+    learner: "AdversarialRepresentationLearner",
+    code: tf.Tensor,
+    logits: tf.Tensor,
+    image: tf.Tensor,
+) -> tf.Tensor:
+    """The privacy term of formula (2), a mean over decoders; 0 while there is no adversary.
+
+    Args:
+        learner: has `phase`, `privacy`, `decoders` and `distances`.
+        code: float32 [B, ...] of the private images.
+        logits: float32 [B, A] of the task head.
+        image: private images, float32 [B, S, S, 3] in [0, 1].
+
+    Returns:
+        A scalar.
+    """
+    privacy = learner.privacy
+    if learner.phase not in FIGHTS or privacy is None:
+        return tf.zeros(())
+    target = target_of(learner, privacy.form, logits, image)
+    # Decoders as an adversary would use them: their statistics must not move in this step.
+    pictures = [decoder(code, training=False) for decoder in learner.decoders]
+    # A hinge bends at the batch's distance, not at that of a replica's share.
+    terms = [privacy.loss(*replicas.mean(learner.distances(each, target))) for each in pictures]
+    return tf.add_n(terms) / len(terms)
+
+
+def target_of(
+    learner: "AdversarialRepresentationLearner", form: str, logits: tf.Tensor, image: tf.Tensor
+) -> tf.Tensor:
+    """What the privacy term compares reconstructions with; float32 [B or 1, S, S, 3] in [0, 1]."""
+    if form == TOWARD_MEAN:
+        return learner.mean_image
+    if form == TOWARD_TASK and learner.task_decoder is not None:
+        # The target is what it is: the task must not be spoiled in order to change it.
+        return tf.stop_gradient(learner.task_decoder(logits, training=False))
+    return image
+
+
+def rate(encoder: keras.Model) -> tf.Tensor:
+    """Bits that the code's noise lets through, as the encoder's last call in training found."""
+    if replicas.count() > 1:
+        # Replicas share the list of a layer's losses, and fill it in turn.
+        return code_layers.learned_rate(encoder)
+    return tf.add_n(encoder.losses) if encoder.losses else tf.zeros(())
+
+
+def price(
+    lambda_rate: float, rising_steps: int, optimizer: keras.optimizers.Optimizer
+) -> tf.Tensor | float:
+    """The price of a bit in the step that comes; it rises linearly for `rising_steps` steps.
+
+    `optimizer` is the encoder's: it counts the steps of the phase, and a checkpoint holds it.
+    """
+    if not rising_steps:
+        return lambda_rate
+    step = tf.cast(optimizer.iterations + 1, tf.float32)
+    return lambda_rate * tf.minimum(1.0, step / rising_steps)
