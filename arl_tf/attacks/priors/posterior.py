@@ -5,7 +5,7 @@ steps of DDIM (Song, Meng and Ermon 2021, arXiv 2010.02502, equation 12, without
 ours differs: the denoising starts from another attack's picture, made noisy, and the guidance is a
 step of a set length, so that its size can be chosen on held-out images for any encoder.
 
-Cost: a pass of the network is as many multiply-adds as `diffusion.multiply_adds` says, 0.32 billion
+Cost: a pass of the network is as many multiply-adds as `diffusion.multiply_adds` says, 0.21 billion
 at 64 pixels and --attacker_width=64. Its training takes 3 passes for each image of 4
 --attacker_steps batches. A picture takes STEPS steps, each of 3 passes of the network and of the
 encoder; for CHOOSING_IMAGES held-out images that is done for each of START_TIMES and LENGTHS.
