@@ -19,7 +19,8 @@ environment.prepare()
 
 if TYPE_CHECKING:
     from arl_tf.api import datasets
-    from arl_tf.api.auditing import AuditResult, audit
+    from arl_tf.api.audit_result import AuditResult
+    from arl_tf.api.auditing import audit
     from arl_tf.api.learning import adversarial_dataset
     from arl_tf.api.registration import register_attacker, register_defence
     from arl_tf.api.runs import Run, export, load_run, train
@@ -40,7 +41,7 @@ __all__ = [
 ]
 _HOMES = {
     "AdversarialRepresentationLearner": "arl_tf.training.learner",
-    "AuditResult": "arl_tf.api.auditing",
+    "AuditResult": "arl_tf.api.audit_result",
     "Run": "arl_tf.api.runs",
     "adversarial_dataset": "arl_tf.api.learning",
     "audit": "arl_tf.api.auditing",

@@ -10,6 +10,7 @@ import tempfile
 
 import numpy as np
 
+from serving.client_flags import parse
 from serving.clients.contract import Attributes
 from serving.clients.errors import EncoderError, NotFoundError
 from serving.clients.rest_client import EncoderClient
@@ -18,9 +19,7 @@ from serving.device.encoder import DeviceEncoder
 from serving.device.manifest import Manifest, manifest_of, read_manifest
 from serving.device.noise_key import read_or_make_key
 from serving.device.similar import SimilarPhotos
-from serving.utils.path_argument import path_argument
 
-LONGEST_S = 86400.0
 # Of many classes only the likeliest are printed for people.
 MOST_CLASSES = 5
 # Digits of a hash that a message shows.
@@ -65,86 +64,6 @@ def main(arguments: list[str] | None = None) -> None:
         print_text(outcome, options)
     if outcome.unreadable:
         parser.exit(1)
-
-
-def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Reads the command line; exits with 2 where it can't be meant."""
-    parser = argparse.ArgumentParser(prog="python -m serving.client", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    command = commands.add_parser(
-        "encode",
-        allow_abbrev=False,
-        help="encode photos on this device, send only their codes",
-        description="Encodes photos on this device with TFLite, sends only the codes to the task"
-        " head, and prints the attributes, the class or the values it reads from them.",
-    )
-    add = command.add_argument
-    add(
-        "photos",
-        nargs="+",
-        metavar="PHOTO",
-        help="a picture of any size, a folder (with its subfolders), or a pattern such as"
-        " 'album/*.jpg' in quotes",
-    )
-    add(
-        "--tflite",
-        required=True,
-        type=path_argument("tflite"),
-        metavar="FILE",
-        help="the exported encoder_*.tflite",
-    )
-    add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
-    add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
-    add(
-        "--version",
-        type=int,
-        metavar="N",
-        help="the task head's version; default: that of the manifest, whose codes it reads",
-    )
-    add("--label", metavar="NAME", help="a label of the task head instead, such as canary")
-    add(
-        "--manifest",
-        type=path_argument("manifest"),
-        metavar="FILE",
-        help="the export's manifest.json; default: beside the TFLite file or in the folder above",
-    )
-    add("--timeout", type=float, default=10.0, metavar="SECONDS", help="default: %(default)g")
-    add(
-        "--save_code",
-        type=path_argument("save_code"),
-        metavar="FILE",
-        help="write the codes: packed, ceil(log2 levels) bits a value, where the encoder has"
-        " levels (see serving/device/packing.py), else little-endian float32",
-    )
-    add(
-        "--noise_key",
-        type=path_argument("noise_key"),
-        metavar="FILE",
-        help="a secret of 32 bytes, made where there is none: a photo that is sent again gets the"
-        " same noise, which then can't be averaged out (see serving/device/noise_key.py)",
-    )
-    add(
-        "--noise_key_by",
-        choices=("photo", "similar"),
-        default="photo",
-        help="what shares its noise by --noise_key: only the same photo, or similar ones, too, such"
-        " as the shots of a burst, copies and crops. The device then remembers a hash of 8 bytes"
-        " for each kind of photo, in the key's file name with .similar behind it (default:"
-        " %(default)s; see docs/threat_model.md)",
-    )
-    add("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
-    if not (options.head or options.save_code):
-        command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
-    if options.noise_key_by == "similar" and not options.noise_key:
-        command.error("--noise_key_by=similar needs --noise_key=FILE, the secret that it is about")
-    if options.version is not None and options.label is not None:
-        command.error("give --version or --label, not both")
-    if options.version is not None and options.version < 0:
-        command.error(f"--version must be >= 0, got {options.version}")
-    if not 0 < options.timeout <= LONGEST_S:
-        command.error(f"--timeout must be > 0 and <= {LONGEST_S:g}, got {options.timeout:g}")
-    return parser, options
 
 
 def opened(options: argparse.Namespace) -> tuple[DeviceEncoder, Manifest]:

@@ -30,25 +30,52 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 # The longest are begun first: they must not keep one of two processes waiting at the end. The smoke
-# run is made in the first, while the other process has the second, which does not need it.
+# run is made in the first, while the other process has the next ones, which do not need it.
 FIRST = (
-    "test_packaging.py",
     "test_main.py",
-    "test_known_answers.py",
-    "test_api_auditing.py",
-    "test_api_learning.py",
+    "test_build.py",
     "test_decoder_attacks.py",
-    "test_export_stage.py",
-    "test_demo_attackers.py",
-    "test_serving_demo.py",
     "test_serving_demo_browser.py",
+    "test_serving_demo_local.py",
+    "test_api_auditing.py",
+    "test_architectures.py",
+    "test_export_stage.py",
+    "test_check_gpu.py",
+    "test_report_browser.py",
+    "test_serving_demo.py",
+    "test_serving_server.py",
+    "test_tflite.py",
+    "test_probes.py",
+    "test_learner.py",
     "test_serving_local_server.py",
+    "test_perceptual.py",
+    "test_code_layers.py",
+    "test_fitted_head.py",
+    "test_drawn_identity.py",
+    "test_tflite_encoder.py",
+    "test_generative.py",
+    "test_demo_attackers.py",
+    "test_document_commands.py",
+)
+# Of the tests that are slow; .ci/run has their smoke run made by the others.
+FIRST_OF_SLOW = (
+    "test_audit_stage.py",
+    "test_known_answers.py",
+    "test_strategies.py",
+    "test_packaging.py",
+    "test_demo_attackers.py",
+    "test_build.py",
+    "test_train.py",
+    "test_export_noise.py",
+    "test_document_commands.py",
+    "test_splits.py",
 )
 
 
-def pytest_collection_modifyitems(items):
-    order = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
+def pytest_collection_modifyitems(config, items):
+    first = FIRST_OF_SLOW if config.option.markexpr == "slow" else FIRST
+    order = {name: place for place, name in enumerate(first)}
+    items.sort(key=lambda item: order.get(item.path.name, len(first)))
 
 
 def pytest_collection_finish(session):
@@ -95,6 +122,16 @@ def readouts_are_fitted_once(made_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(kept_readouts.FOLDER, str(made_once("readouts", lambda folder: None)))
         kept_readouts.keep()
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plots_are_drawn_once():
+    """In this process."""
+    import kept_plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        kept_plots.keep(patch)
         yield
 
 
@@ -162,3 +199,11 @@ def exported_models(made_once):
     import serving_models
 
     return made_once("exported", serving_models.save_models)
+
+
+@pytest.fixture(scope="session")
+def other_models(made_once):
+    """The same with other weights."""
+    import serving_models
+
+    return made_once("other_models", lambda folder: serving_models.save_models(folder, seed=3))

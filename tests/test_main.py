@@ -147,16 +147,6 @@ def test_audit_with_settings_that_contradict_the_training_is_refused(smoke_copy)
     assert (workdir / "config.json").read_text() == before
 
 
-def test_a_later_stage_needs_no_flagfile(smoke_copy):
-    again = run_main(
-        "--stages=export", f"--workdir={smoke_copy}", "--overwrite", "--tflite_precisions=float32"
-    )
-    assert again.returncode == 0, again.stderr[-2000:]
-    encoders = smoke_copy / "export" / "saved_model" / "encoder"
-    assert (encoders / "2" / "saved_model.pb").exists()
-    assert (encoders / "1" / "saved_model.pb").exists()
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

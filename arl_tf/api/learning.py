@@ -56,7 +56,7 @@ def adversarial_dataset(
 
 
 def check_images(name: str, images: np.ndarray, fewest: int) -> None:
-    """Raises ValueError for arrays that are no images, or fewer than are needed."""
+    """Raises ValueError for arrays other than [N, S, S, 3], or fewer images than are needed."""
     shape = np.shape(images)
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"{name} images must have the shape [N, S, S, 3], got {list(shape)}.")

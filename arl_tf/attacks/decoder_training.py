@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import ENOUGH_GAIN, AttackerOptions
-from arl_tf.attacks.networks import build_patch_critic
 from arl_tf.attacks.objectives import Loss, held_out_loss
+from arl_tf.models import patch_critic
 from arl_tf.models.inference import in_batches
 
 STEPS_BETWEEN_CHECKS = 50
@@ -55,6 +55,15 @@ def train_decoder(
 
     At a constant rate until more of it gains less than ENOUGH_GAIN or the steps run out, then with
     a rate that decays to nothing.
+
+    Args:
+        decoder: codes float32 [B, ...] -> images float32 [B, S, S, 3] in [0, 1].
+        draw: gives a batch: codes float32 [B, ...] and their images uint8 [B, S, S, 3].
+        held_out: codes and images likewise, which stop the training.
+        settings: steps, rate and sizes.
+        loss: of reconstructions and images.
+        critic_weight: of the critic's loss; 0: no critic.
+        name: of the attacker, for the log.
     """
     optimizer = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=CLIP_NORM)
     optimizer.build(decoder.trainable_variables)
@@ -103,7 +112,7 @@ def decoder_step(
     """One step of the decoder, and of its critic if it has one, as a tf.function."""
     critic, critic_optimizer = None, None
     if critic_weight:
-        critic = build_patch_critic(decoder.output_shape[1], width=32)
+        critic = patch_critic.build_patch_critic(decoder.output_shape[1], width=32)
         critic_optimizer = keras.optimizers.Adam(CRITIC_RATE, beta_1=0.5)
         critic_optimizer.build(critic.trainable_variables)
 
@@ -113,7 +122,8 @@ def decoder_step(
             reconstruction = decoder(codes, training=True)
             total = loss(images, reconstruction)
             if critic is not None:
-                total -= critic_weight * tf.reduce_mean(critic(reconstruction, training=True))
+                judged = critic(reconstruction, training=True)
+                total += critic_weight * patch_critic.decoder_loss(judged)
         variables = decoder.trainable_variables
         optimizer.apply(tape.gradient(total, variables), variables)
         # Short at first: a long average would hold on to the random start.
@@ -134,10 +144,13 @@ def critic_step(
     real: tf.Tensor,
     reconstruction: tf.Tensor,
 ) -> tf.Tensor:
-    """A step on the critic's hinge loss (Lim and Ye 2017): real above 1, reconstructed below -1."""
+    """A step on the critic's hinge loss (Lim and Ye 2017): real above 1, reconstructed below -1.
+
+    Pictures are float32 [B, S, S, 3] in [0, 1]; returns the loss, a scalar.
+    """
     with tf.GradientTape() as tape:
-        hinge = tf.reduce_mean(tf.nn.relu(1.0 - critic(real, training=True))) + tf.reduce_mean(
-            tf.nn.relu(1.0 + critic(reconstruction, training=True))
+        hinge = patch_critic.critic_loss(
+            critic(real, training=True), critic(reconstruction, training=True)
         )
     variables = critic.trainable_variables
     optimizer.apply(tape.gradient(hinge, variables), variables)

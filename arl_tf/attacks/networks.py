@@ -1,7 +1,4 @@
-"""Networks of the audit's attackers that training's adversary has nothing like.
-
-A decoder of another family, and the critic it may be trained against; named functional models.
-"""
+"""Decoders of the audit's attackers that training's adversary has nothing like; named models."""
 
 import keras
 from keras import layers
@@ -138,25 +135,3 @@ def attention_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor
     branch = layers.Dense(channels, name=f"{name}_project")(branch)
     tokens = layers.Add(name=f"{name}_add2")([tokens, branch])
     return layers.Reshape((side, side, channels), name=f"{name}_grid")(tokens)
-
-
-def build_patch_critic(image_size: int, *, width: int, name: str = "patch_critic") -> keras.Model:
-    """Tells real patches from reconstructed ones (Isola et al. 2017): image -> scores.
-
-    Args:
-        image_size: S, pixels; a multiple of 8.
-        width: channels after the first convolution.
-        name: of the model.
-
-    Returns:
-        A model: image float32 [B, S, S, 3] in [0, 1] -> scores float32 [B, S/8, S/8, 1], high for
-        real ones.
-    """
-    image = keras.Input((image_size, image_size, 3), name="image")
-    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    for stage in range(3):
-        features = layers.Conv2D(
-            width << stage, 4, 2, padding="same", activation="silu", name=f"stage{stage}"
-        )(features)
-    scores = layers.Conv2D(1, 3, padding="same", name="scores")(features)
-    return keras.Model(image, scores, name=name)

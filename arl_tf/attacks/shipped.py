@@ -201,6 +201,6 @@ def run(model: keras.Model, codes: np.ndarray) -> np.ndarray:
 
 
 def loss_of(reconstructions: np.ndarray, evidence: Evidence, settings: AttackerOptions) -> float:
-    """Formula (1) on the held-out public images."""
+    """Formula (1) of reconstructions float32 [N, S, S, 3] of the held-out public images."""
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
     return held_out_loss(reconstructions, evidence.pairs.held_out_images, loss)

@@ -4,14 +4,19 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from arl_tf.attacks.evidence import AttackResult
-from arl_tf.utils import run_files
+from arl_tf.auditing.sealed_images import Rows, SealedImages
+from arl_tf.auditing.settings import AuditContext, AuditSettings
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import names_hash
+from arl_tf.metrics import reconstruction
+from arl_tf.utils import progress, run_files
 
 # Raise it when attacks or measures change what they would find for the same settings.
 STORE_VERSION = 3
@@ -146,3 +151,63 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
 def to_unit(images: np.ndarray) -> np.ndarray:
     """uint8 images as float32 in [0, 1]; any shape."""
     return images.astype(np.float32) / np.float32(255)
+
+
+def open_store(
+    settings: AuditSettings,
+    images: ImageSet,
+    rows: Rows,
+    sealed: SealedImages,
+    context: AuditContext,
+) -> AttackStore:
+    """The store of this encoder's attacks: others' there count as not there."""
+    identity = dict(settings.attack_identity)
+    # Single codes' attacks keep the key they had before there was a choice.
+    if settings.codes_per_photo > 1:
+        identity["codes_per_photo"] = settings.codes_per_photo
+    key = store_key(
+        context.subject.sha256,
+        dataclasses.asdict(context.subject.channel),
+        identity,
+        sealed.fingerprint,
+        *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),
+    )
+    return AttackStore(context.store_dir, key)
+
+
+def yardstick_store(
+    seed: int, images: ImageSet, rows: Rows, sealed: SealedImages, context: AuditContext
+) -> AttackStore:
+    """Where the yardsticks are kept; all encoders share those of the same images."""
+    key = store_key(
+        "yardsticks",
+        sealed.fingerprint,
+        names_hash([images.names[row] for row in rows.target]),
+        context.photographs,
+        seed,
+    )
+    return AttackStore(context.cache_dir / f"yardsticks_{key[:16]}", key)
+
+
+def measure_all(
+    judges: reconstruction.MetricNetworks,
+    originals: reconstruction.Originals,
+    names: Sequence[str],
+    others: Mapping[str, np.ndarray],
+    store: AttackStore,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measures of the pictures of stored attacks and of others; name -> measure -> float64 [N].
+
+    What was measured before is read from the store.
+    """
+    measured, everything = {}, [*names, *others]
+    with progress.bar("Attacks measured", len(everything)) as advance:
+        for name in everything:
+            measured[name] = store.measures(name)
+            if not reconstruction.is_complete(measured[name], originals):
+                logging.info("Measuring the reconstructions of '%s'", name)
+                pictures = others[name] if name in others else store.pictures(name)
+                measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
+                store.save_measures(name, measured[name])
+            advance()
+    return measured

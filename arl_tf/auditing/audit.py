@@ -1,11 +1,10 @@
 """audit(...): freezes an encoder, lets fresh attackers at its codes, measures their gains on T."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import (
@@ -16,7 +15,7 @@ from arl_tf.auditing import (
     learning_curve,
     yardsticks,
 )
-from arl_tf.auditing.attack_store import AttackStore, StoredPictures, to_unit
+from arl_tf.auditing.attack_store import AttackStore, StoredPictures
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.decision_fit import fit_decisions
@@ -35,6 +34,7 @@ from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
+from arl_tf.auditing.near_duplicates import section as near_duplicates
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
@@ -42,7 +42,6 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.tasks.definition import TaskDecisions
-from arl_tf.utils import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +164,7 @@ def attack_all(
         ),
         identity_features=reconstruction.identity_features(judges),
     )
-    store = open_store(settings, images, rows, sealed, context)
+    store = attack_store.open_store(settings, images, rows, sealed, context)
     spaces = identity_spaces(judges, sealed[rows.attacker], all_networks=not is_quick(settings))
     tasks = attack(settings, evidence, store, spaces)
     # Four more linear maps to fit and to measure: too much for an audit of minutes, and nothing
@@ -213,10 +212,12 @@ def measure(
     people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
     originals = reconstruction.examine(judges, attacked.sealed[rows.target], people)
     measured = {
-        **measure_all(judges, originals, names, others, store),
-        **measure_all(judges, originals, [point.name for point in attacked.curve], {}, store),
+        **attack_store.measure_all(judges, originals, names, others, store),
+        **attack_store.measure_all(
+            judges, originals, [point.name for point in attacked.curve], {}, store
+        ),
     }
-    lengths = yardstick_store(settings.seed, images, rows, attacked.sealed, context)
+    photos = attack_store.yardstick_store(settings.seed, images, rows, attacked.sealed, context)
     return Measurements(
         settings=settings,
         images=images,
@@ -228,8 +229,10 @@ def measure(
         facts={name: store.facts(name) for name in names},
         measured=measured,
         curve=tuple(attacked.curve),
-        yardsticks=measure_yardsticks(judges, originals, lengths, settings.seed),
-        judged=judge_pairs(judges, originals, attacked.tasks, measured, store, settings.seed),
+        yardsticks=yardsticks.measure_all(judges, originals, photos, settings.seed),
+        judged=judging.judge_worst(
+            judges, originals, {name: measured[name] for name in names}, store, settings.seed
+        ),
         photographs=context.photographs,
         reference=reference,
         utility_codes=attacked.cache.codes(rows.utility, UTILITY_NOISE + settings.seed),
@@ -247,6 +250,13 @@ def measure(
         candidates=matched(settings, images, attacked),
         provenance=context.provenance,
         decisions=attacked.decisions,
+        near_duplicates=near_duplicates.measure(
+            attacked.subject,
+            tuple(attacked.sealed[part] for part in (rows.attacker, rows.held_out, rows.target)),
+            lambda pictures: reconstruction.measure(judges, pictures, originals),
+            count=settings.near_duplicates,
+            seed=settings.seed,
+        ),
     )
 
 
@@ -283,28 +293,6 @@ def attack(
     faces = spaces.directions if spaces.names else None
     combiners = combining.combiners_of(faces, judged=len(spaces.names) == 1)
     return tasks + combining.combine(tasks, evidence, outputs, combiners, options, store)
-
-
-def open_store(
-    settings: AuditSettings,
-    images: ImageSet,
-    rows: Rows,
-    sealed: SealedImages,
-    context: AuditContext,
-) -> AttackStore:
-    """The store of this encoder's attacks: others' there count as not there."""
-    identity = dict(settings.attack_identity)
-    # Single codes' attacks keep the key they had before there was a choice.
-    if settings.codes_per_photo > 1:
-        identity["codes_per_photo"] = settings.codes_per_photo
-    key = attack_store.store_key(
-        context.subject.sha256,
-        dataclasses.asdict(context.subject.channel),
-        identity,
-        sealed.fingerprint,
-        *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),
-    )
-    return AttackStore(context.store_dir, key)
 
 
 def baselines(
@@ -351,76 +339,3 @@ def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
     """X2's mean image `count` times, the floor without any code: uint8 [count, S, S, 3]."""
     mean = attack_store.to_bytes(public_images.mean(axis=0, dtype=np.float64) / 255.0)
     return np.broadcast_to(mean, (count, *mean.shape))
-
-
-def measure_all(
-    judges: reconstruction.MetricNetworks,
-    originals: reconstruction.Originals,
-    names: Sequence[str],
-    others: Mapping[str, np.ndarray],
-    store: AttackStore,
-) -> dict[str, dict[str, np.ndarray]]:
-    """Measures of the pictures of stored attacks and of others; name -> measure -> float64 [N].
-
-    What was measured before is read from the store.
-    """
-    measured, everything = {}, [*names, *others]
-    with progress.bar("Attacks measured", len(everything)) as advance:
-        for name in everything:
-            measured[name] = store.measures(name)
-            if not reconstruction.is_complete(measured[name], originals):
-                logging.info("Measuring the reconstructions of '%s'", name)
-                pictures = others[name] if name in others else store.pictures(name)
-                measured[name] = reconstruction.measure(judges, to_unit(pictures), originals)
-                store.save_measures(name, measured[name])
-            advance()
-    return measured
-
-
-def judge_pairs(
-    judges: reconstruction.MetricNetworks,
-    originals: reconstruction.Originals,
-    tasks: Sequence[attack_runs.Task],
-    measured: Mapping[str, Mapping[str, np.ndarray]],
-    store: AttackStore,
-    seed: int,
-) -> tuple[judging.JudgedPairs, ...]:
-    """How well the judges tell people apart, in photos and in the worst attack's pictures."""
-    if not judges.identity:
-        return ()
-    worst = headline_attack({task.name: measured[task.name] for task in tasks})
-    pictures = to_unit(store.pictures(worst))
-    return judging.judge(judges, originals, pictures, worst.partition("@")[0], seed)
-
-
-def yardstick_store(
-    seed: int, images: ImageSet, rows: Rows, sealed: SealedImages, context: AuditContext
-) -> AttackStore:
-    """Where the yardsticks are kept; all encoders share those of the same images."""
-    key = attack_store.store_key(
-        "yardsticks",
-        sealed.fingerprint,
-        names_hash([images.names[row] for row in rows.target]),
-        context.photographs,
-        seed,
-    )
-    return AttackStore(context.cache_dir / f"yardsticks_{key[:16]}", key)
-
-
-def measure_yardsticks(
-    judges: reconstruction.MetricNetworks,
-    originals: reconstruction.Originals,
-    store: AttackStore,
-    seed: int,
-) -> dict[str, dict[str, np.ndarray]]:
-    """The yardsticks that these images have; name -> measure -> float64 [N]. Kept in the store."""
-    found = {}
-    for name in yardsticks.YARDSTICKS:
-        measured = store.measures(name)
-        if not reconstruction.is_complete(measured, originals):
-            measured = yardsticks.measure(judges, originals, name, seed)
-            if measured is None:
-                continue
-            store.save_measures(name, measured)
-        found[name] = measured
-    return found

@@ -10,6 +10,7 @@ from arl_tf.attacks.evidence import CodeNoise
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
+from arl_tf.auditing.near_duplicates import section as near_duplicates
 from arl_tf.auditing.remarks import comparable_candidates
 from arl_tf.metrics import linkage, probes, utility
 from arl_tf.models import capacity
@@ -33,6 +34,13 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "identity_probe": describe_identity_probe(found),
         "later_tasks": describe_later_tasks(found),
         "candidate_match": describe_candidates(found),
+        "near_duplicates": near_duplicates.describe(
+            found.near_duplicates,
+            found.attacks,
+            found.floors,
+            found.reference,
+            found.weights(rows.target),
+        ),
         "shape": list(target.shape[1:]),
         "bytes": int(target[0].nbytes),
         "noisy": is_noisy(found),
@@ -203,10 +211,7 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
 def describe_later_tasks(found: Measurements) -> dict[str, Any] | None:
     """Attributes outside the task, learned from few codes and from all; None without any."""
     return later_section.describe(
-        found.later_tasks,
-        found.reference.later_tasks if found.reference else {},
-        found.settings.protected_attributes,
-        found.weights(found.rows.utility),
+        found.later_tasks, found.later_mcc, found.settings.protected_attributes
     )
 
 

@@ -78,15 +78,6 @@ def collect(
         pairs, target_codes = seen_codes(rows, sealed, means, subject, settings.seed)
     if subject.encoder is not None:
         query = NoisyQueries(subject, QUERY_NOISE + settings.seed, settings.codes_per_photo)
-    outputs = None
-    if subject.recorded_logits is not None:
-        logits = subject.recorded_logits
-        parts = (rows.attacker, rows.held_out, rows.target)
-        outputs = TaskOutputs(*(logits[part] for part in parts))
-    elif subject.task_output is not None:
-        of_public, of_target = single
-        codes = (of_public.codes, of_public.held_out_codes, of_target)
-        outputs = TaskOutputs(*(subject.task_output(c) for c in codes))
     random_codes = bool(subject.channel.noise)
     if query is not None:
         random_codes = is_random(query, pairs.images[:STABILITY_IMAGES])
@@ -99,7 +90,7 @@ def collect(
         noise=known or asked,
         asked_noise=asked,
         perceptual_features=perceptual_features,
-        task_outputs=outputs,
+        task_outputs=outputs_of(rows, subject, single),
         query=query,
         encode=subject.white_box,
         random_codes=random_codes,
@@ -109,6 +100,20 @@ def collect(
             images, sealed[rows.attacker], drawn_faces=settings.drawn_faces, seed=settings.seed
         ),
     )
+
+
+def outputs_of(
+    rows: Rows, subject: AuditedEncoder, single: tuple[PublicPairs, np.ndarray]
+) -> TaskOutputs | None:
+    """The task head's outputs [n, A], recorded or of single codes; None without a task head."""
+    if subject.recorded_logits is not None:
+        parts = (rows.attacker, rows.held_out, rows.target)
+        return TaskOutputs(*(subject.recorded_logits[part] for part in parts))
+    if subject.task_output is None:
+        return None
+    of_public, of_target = single
+    codes = (of_public.codes, of_public.held_out_codes, of_target)
+    return TaskOutputs(*(subject.task_output(each) for each in codes))
 
 
 def told_noise(

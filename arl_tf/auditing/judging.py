@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.auditing import leakage, yardsticks
+from arl_tf.auditing.attack_store import AttackStore, to_unit
 from arl_tf.auditing.sealed_images import some_people
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.reconstruction import (
@@ -49,6 +50,29 @@ class JudgedPairs:
     attack: str
     same: Mapping[str, np.ndarray]
     strangers: Mapping[str, np.ndarray]
+
+
+def judge_worst(
+    judges: MetricNetworks,
+    originals: Originals,
+    measured: Mapping[str, Mapping[str, np.ndarray]],
+    store: AttackStore,
+    seed: int,
+) -> tuple[JudgedPairs, ...]:
+    """How well the judges tell people apart, in photos and in the worst attack's pictures.
+
+    Args:
+        judges: the networks; without any there is nothing to judge.
+        originals: the images under attack.
+        measured: attack -> measure -> float64 [N].
+        store: has the attacks' pictures.
+        seed: of the strangers.
+    """
+    if not judges.identity:
+        return ()
+    worst = leakage.headline_attack(measured)
+    pictures = to_unit(store.pictures(worst))
+    return judge(judges, originals, pictures, worst.partition("@")[0], seed)
 
 
 def judge(

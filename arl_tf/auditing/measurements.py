@@ -15,8 +15,10 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity.findings import IdentityFindings
 from arl_tf.auditing.judging import JudgedPairs
 from arl_tf.auditing.later_tasks import learning
+from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.learning_curve import CurvePoint
+from arl_tf.auditing.near_duplicates.section import MeasuredShots
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
@@ -54,6 +56,7 @@ class Measurements:
         candidates: how often the right candidate photo was found.
         provenance: facts for the report.
         decisions: of the task head, such as thresholds and a temperature; None without one.
+        near_duplicates: what several shots of a photo gave away.
     """
 
     settings: AuditSettings
@@ -78,6 +81,7 @@ class Measurements:
     candidates: CandidateMatch
     provenance: Mapping[str, Any]
     decisions: TaskDecisions | None = None
+    near_duplicates: MeasuredShots = dataclasses.field(default_factory=MeasuredShots)
 
     def weights(self, rows: np.ndarray) -> np.ndarray:
         """Bootstrap resamples of the people on some rows; float64 [R, n]."""
@@ -132,6 +136,13 @@ class Measurements:
             self.utility_codes,
             self.utility_logits,
         )
+
+    @functools.cached_property
+    def later_mcc(self) -> later_section.MccBySize:
+        """The MCC of `later_tasks`, as `later_tasks.section.mcc_by_size` gives it."""
+        reference = self.reference.later_tasks if self.reference else {}
+        weights = self.weights(self.rows.utility)
+        return later_section.mcc_by_size(self.later_tasks, reference, weights)
 
     def attacks_on(self, *, floor: bool) -> dict[str, Mapping[str, np.ndarray]]:
         """Attack -> measure -> float64 [N], of those on the code or on the task output alone."""

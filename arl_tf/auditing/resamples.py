@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from arl_tf.auditing import leakage
+from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.data.splits import names_hash
 from arl_tf.metrics import measures
@@ -23,8 +24,8 @@ class Resamples:
         key: of images and seed; the same key, the same resamples.
         figures: "utility", also by its own name such as "mean_mcc", each of MEASURES for the worst
             attack, ATTACK.MEASURE for every attack,
-            leakage.MEASURE where it is defined -> float64 [R]. The worst attack, the floor and the
-            reference's worst are chosen anew in each resample.
+            leakage.MEASURE where it is defined, KIND.SOURCE/LABELS of later tasks -> float64 [R].
+            The worst attack, the floor and the reference's worst are chosen anew in each resample.
     """
 
     key: str
@@ -59,6 +60,10 @@ def resampled_figures(found: Measurements) -> dict[str, np.ndarray]:
             values[f"leakage.{measure}"] = np.maximum(0.0, shares[1].max(axis=1))
     if found.utility is not None:
         values["utility"] = values[found.task.headline] = found.task.resampled(found.utility)
+    if found.later_tasks is not None:
+        values |= later_section.resampled_figures(
+            found.later_tasks.names, found.later_mcc, found.settings.protected_attributes
+        )
     return values
 
 

@@ -47,6 +47,7 @@ class AuditSettings:
         recorded: whether the codes were recorded, so that no encoder can be asked.
         attack_identity: what decides an attack's result beside codes and images; names stored ones.
         protected_attributes: what a code must not tell beyond the task output.
+        near_duplicates: shots of each photo whose codes are attacked together; 0: none.
     """
 
     audit: str
@@ -63,6 +64,7 @@ class AuditSettings:
     recorded: bool
     attack_identity: Mapping[str, Any]
     protected_attributes: tuple[str, ...]
+    near_duplicates: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

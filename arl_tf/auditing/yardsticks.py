@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from arl_tf.auditing import leakage
+from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.metrics import reconstruction, utility
 from arl_tf.metrics.reconstruction import MEASURES, MetricNetworks, Originals
 
@@ -19,6 +20,25 @@ SAME_PERSON, STRANGERS, BLURRED = "same_person", "two_strangers", "blurred_copy"
 YARDSTICKS = (SAME_PERSON, STRANGERS, BLURRED)
 # Deviation of the blur as a share of the image's side: 4 of 64 pixels.
 BLUR_SHARE = 1 / 16
+
+
+def measure_all(
+    judges: MetricNetworks,
+    originals: Originals,
+    store: AttackStore,
+    seed: int,
+) -> dict[str, dict[str, np.ndarray]]:
+    """The yardsticks that these images have; name -> measure -> float64 [N]. Kept in the store."""
+    found = {}
+    for name in YARDSTICKS:
+        measured = store.measures(name)
+        if not reconstruction.is_complete(measured, originals):
+            measured = measure(judges, originals, name, seed)
+            if measured is None:
+                continue
+            store.save_measures(name, measured)
+        found[name] = measured
+    return found
 
 
 def measure(

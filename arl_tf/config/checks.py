@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from arl_tf.config.conditions import parse_conditions
-from arl_tf.config.data_checks import check_data, check_dataset
+from arl_tf.config.data_checks import check_data, check_dataset, comma_separated
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 from arl_tf.config.storage import check_storage
 from arl_tf.config.strategies import check_strategy
@@ -25,11 +25,6 @@ FEWEST_IDENTITIES = 5
 UNPUBLISHED = ("small", "resnet18")
 # Below, 1 - signal_share rounds to 0 in float32.
 LEAST_NOISE = 1e-3
-
-
-def comma_separated(text: str) -> tuple[str, ...]:
-    """The non-empty names in a comma-separated list."""
-    return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
 def check_value(field: dataclasses.Field, value: Any) -> None:
@@ -210,12 +205,6 @@ def check_audit(config: Any) -> None:
             " --encoder_saved_model or --encoder_tflite, which is missing."
         )
     check_channel(config)
-    if config.protected_attributes and not (config.task_attributes or config.label_columns):
-        raise ValueError(
-            f"--protected_attributes={config.protected_attributes} must be outside the task, which"
-            " has all attributes: name those of the task with --task_attributes or, of a"
-            " metadata.csv, with --label_columns."
-        )
     if config.codes_per_photo > 1 or config.audit_share:
         check_special_audit(config)
     if config.attacker_data_dir and not config.attacker_dataset:

@@ -25,6 +25,11 @@ RANKED_BY_FACES = ("sweep", "study", "bench")
 OF_IDENTITY = ("face_similarity", "reid_")
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The non-empty names in a comma-separated list."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
 def check_dataset(dataset: str, data_dir: str, prefix: str = "") -> None:
     """Refuses an unknown data set, and one without its folder or file."""
     known = dataset in DATASETS or dataset.startswith(TFDS_PREFIX)
@@ -68,6 +73,7 @@ def check_data(config: Any) -> None:
             f"--image_size must be a multiple of 32, got {config.image_size}; try {near}."
         )
     check_labels(config)
+    check_outside_task(config)
     check_identity(config)
     check_kind(config)
 
@@ -81,6 +87,27 @@ def check_labels(config: Any) -> None:
             raise ValueError(
                 f"--{name}={getattr(config, name)} is for --dataset={' or '.join(OWN)}, got"
                 f" --dataset={config.dataset}; --task_attributes chooses among attributes."
+            )
+
+
+def check_outside_task(config: Any) -> None:
+    """Refuses attributes to hide, or to check, that are the task's."""
+    if config.protected_attributes and not (config.task_attributes or config.label_columns):
+        raise ValueError(
+            f"--protected_attributes={config.protected_attributes} must be outside the task, which"
+            " has all attributes: name those of the task with --task_attributes or, of a"
+            " metadata.csv, with --label_columns."
+        )
+    task = set(comma_separated(config.task_attributes))
+    for flag, deed in (
+        ("private_attributes", "the training can't hide what the task reads"),
+        ("protected_attributes", "a code is there to tell what the task reads"),
+    ):
+        shared = [name for name in comma_separated(getattr(config, flag)) if name in task]
+        if shared:
+            raise ValueError(
+                f"--{flag} and --task_attributes both name {', '.join(shared)}: {deed}; leave it"
+                " out of one of them."
             )
 
 

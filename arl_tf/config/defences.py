@@ -22,4 +22,5 @@ DEFENCES = [
     "fisher",
     "decomposition",
     "distributed",
+    "linear_adversary",
 ]

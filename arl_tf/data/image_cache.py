@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import filelock
 import numpy as np
 from absl import logging
 
@@ -100,16 +101,10 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
     image_shape = (image_size, image_size, 3)
     if not is_whole(index_path, pixel_path, math.prod(image_shape)):
         cache_dir.mkdir(parents=True, exist_ok=True)
-        logging.info(
-            "Preparing %d images, %d pixels wide, in %s", len(source.names), image_size, cache_dir
-        )
-        unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
-        index = write_pixels(source, image_shape, unfinished)
-        # The index appears last: pixels without it count as not there.
-        index_path.unlink(missing_ok=True)
-        unfinished.replace(pixel_path)
-        unfinished.write_text(json.dumps(index))
-        unfinished.replace(index_path)
+        # One process prepares the images, others that want them wait: nobody's index vanishes.
+        with filelock.FileLock(stem.with_suffix(".lock")):
+            if not is_whole(index_path, pixel_path, math.prod(image_shape)):
+                prepare(source, image_shape, index_path, pixel_path)
     index = read_index(index_path)
     rows = np.array(index["rows"], np.int64).reshape(-1)
     images = (
@@ -119,6 +114,28 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
     )
     refused = {int(row): reason for row, reason in index["refused"].items()}
     return Prepared(images, rows, refused, index["turned"])
+
+
+def prepare(
+    source: Source,
+    image_shape: tuple[int, ...],
+    index_path: pathlib.Path,
+    pixel_path: pathlib.Path,
+) -> None:
+    """Writes pixels and index of a source's images, of `image_shape` each."""
+    logging.info(
+        "Preparing %d images, %d pixels wide, in %s",
+        len(source.names),
+        image_shape[0],
+        pixel_path.parent,
+    )
+    unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
+    index = write_pixels(source, image_shape, unfinished)
+    # The index appears last: pixels without it count as not there.
+    index_path.unlink(missing_ok=True)
+    unfinished.replace(pixel_path)
+    unfinished.write_text(json.dumps(index))
+    unfinished.replace(index_path)
 
 
 def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: int) -> bool:

@@ -4,6 +4,7 @@ Every batch is a function of (seed, step), so a run can resume anywhere.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -169,17 +170,32 @@ def training_batches(
         public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM, there)
         return private, labels[private_rows], public
 
-    size = images.images.shape[1:]
-    count = batch_size // shares.count
+    shape = (decoder_steps, batch_size // shares.count, *images.images.shape[1:])
+    return steps_of(batch, shape, labels)
+
+
+def steps_of(
+    batch: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    public_shape: tuple[int, ...],
+    labels: np.ndarray,
+) -> tf.data.Dataset:
+    """A dataset of training steps, see `training_batches`.
+
+    Args:
+        batch: number of an element -> private images uint8 [B, S, S, 3], labels [B, A], and public
+            images uint8 [decoder_steps * B, S, S, 3].
+        public_shape: (decoder_steps, B, S, S, 3).
+        labels: [N, A], of all images.
+    """
+    types = (tf.uint8, tf.as_dtype(labels.dtype), tf.uint8)
 
     def to_tensors(element):
-        private, attributes, public = tf.numpy_function(
-            batch, [element], (tf.uint8, tf.as_dtype(labels.dtype), tf.uint8)
+        private, attributes, public = tf.numpy_function(batch, [element], types)
+        private = to_float(tf.ensure_shape(private, public_shape[1:]))
+        attributes = tf.ensure_shape(attributes, (public_shape[1], labels.shape[1]))
+        return (private, tf.cast(attributes, tf.float32)), to_float(
+            tf.reshape(public, public_shape)
         )
-        private = to_float(tf.ensure_shape(private, (count, *size)))
-        attributes = tf.cast(tf.ensure_shape(attributes, (count, labels.shape[1])), tf.float32)
-        public = to_float(tf.reshape(public, (decoder_steps, count, *size)))
-        return (private, attributes), public
 
     dataset = tf.data.Dataset.range(np.iinfo(np.int64).max)
     dataset = dataset.map(to_tensors, num_parallel_calls=2, deterministic=True).prefetch(4)

@@ -33,16 +33,7 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
     """
     import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
 
-    name = settings.dataset.removeprefix(TFDS_PREFIX)
-    try:
-        builder = tfds.builder(name, data_dir=settings.data_dir or None)
-    # ImportError: names such as huggingface:NAME ask for packages that are not required here.
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"--dataset={settings.dataset}: tensorflow-datasets has no such builder ({first_line});"
-            " expected a name such as tfds:celeb_a."
-        ) from None
+    builder = builder_of(settings.dataset, settings.data_dir)
     features = dict(builder.info.features.items())
     check_features(settings.dataset, features)
     if settings.tfds_download:
@@ -58,6 +49,26 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
     return tfds_rows(
         settings.dataset, builder.info.full_name, encoded, decoded, class_names(features)
     )
+
+
+def builder_of(dataset: str, data_dir: str) -> Any:
+    """The tensorflow-datasets builder that --dataset=tfds:NAME names; ValueError for none."""
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(dataset.removeprefix(TFDS_PREFIX), data_dir=data_dir or None)
+    # ImportError: names such as huggingface:NAME ask for packages that are not required here.
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"--dataset={dataset}: tensorflow-datasets has no such builder ({first_line});"
+            " expected a name such as tfds:celeb_a."
+        ) from None
+
+
+def is_of_classes(dataset: str, data_dir: str) -> bool:
+    """Whether a builder's labels are classes, by its description alone: no data are read."""
+    return bool(class_names(dict(builder_of(dataset, data_dir).info.features.items())))
 
 
 def check_features(dataset: str, features: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -70,6 +71,8 @@ class Step:
             [0, 1]; empty where none is trained.
         encoder: image -> code.
         private: private attributes, float32 [B, P] in {0, 1}; None where none are named.
+        task_head: code -> logits; None where no defence asks it.
+        memory: what the defence's `memory` made; None for a defence without one.
     """
 
     images: tf.Tensor
@@ -80,6 +83,8 @@ class Step:
     pictures: tuple[tf.Tensor, ...]
     encoder: keras.Model
     private: tf.Tensor | None = None
+    task_head: keras.Model | None = None
+    memory: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +99,10 @@ class Defence:
         layers: (strength, bound) -> layers at the end of the encoder, also where it is exported.
             Their names begin with LAYER_PREFIX. Noise is a `code_layers.DrawnNoise`.
         loss: (step, bound) -> scalar that the encoder's step adds with the weight `strength`.
-        observe: (step, bound) -> None: takes statistics for the layers in every step of the
+        observe: (step, bound) -> None: takes statistics for layers or memory in every step of the
             encoder; it has no gradient.
+        memory: (encoder, task head) -> a layer with the statistics of training that `loss` needs.
+            Checkpoints have it; exported files do not.
         adversary: whether decoders are trained beside the encoder.
         private: whether it hides private attributes, which must be named.
         shares: strength -> into how many shares codes are divided, each for a server of its own
@@ -109,6 +116,7 @@ class Defence:
     layers: Callable[[float, float], Sequence[keras.Layer]] | None = None
     loss: Callable[[Step, float], tf.Tensor] | None = None
     observe: Callable[[Step, float], None] | None = None
+    memory: Callable[[keras.Model, keras.Model], keras.layers.Layer] | None = None
     adversary: bool = False
     private: bool = False
     shares: Callable[[float], int] | None = None

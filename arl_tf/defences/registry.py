@@ -12,6 +12,7 @@ from arl_tf.defences.distributed import DISTRIBUTED
 from arl_tf.defences.dropout import DROPOUT
 from arl_tf.defences.entropy import ENTROPY
 from arl_tf.defences.fisher import FISHER
+from arl_tf.defences.linear_adversary import LINEAR_ADVERSARY
 from arl_tf.defences.noise import GAUSSIAN_NOISE, LAPLACE_NOISE
 from arl_tf.defences.nopeek import NOPEEK
 from arl_tf.defences.pruning import PRUNING
@@ -38,6 +39,7 @@ DEFENCES: dict[str, Defence] = {
     "fisher": FISHER,
     "decomposition": DECOMPOSITION,
     "distributed": DISTRIBUTED,
+    "linear_adversary": LINEAR_ADVERSARY,
 }
 
 
@@ -140,12 +142,13 @@ def check_private(choice: Choice | None, names: str) -> None:
     if wanted and not names:
         raise ValueError(
             f"--defence={choice.name} hides private attributes: name them with"
-            " --private_attributes."
+            " --private_attributes (--protected_attributes only has the audit check them)."
         )
     if names and not wanted:
         raise ValueError(
             f"--private_attributes={names} needs a defence that hides them, got"
-            f" --defence={choice.name if choice else NONE}."
+            f" --defence={choice.name if choice else NONE}. To have the audit check what a code"
+            " tells of them, use --protected_attributes."
         )
 
 

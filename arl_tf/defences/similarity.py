@@ -57,5 +57,5 @@ def window(picture: tf.Tensor) -> int:
 
 
 def same_batch(one: tf.Tensor, other: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both pictures with the larger batch of the two."""
+    """Both pictures [B or 1, S, S, 3] with the larger batch of the two."""
     return one + tf.zeros_like(other), other + tf.zeros_like(one)

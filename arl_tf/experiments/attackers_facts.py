@@ -149,7 +149,7 @@ def words(facts: Mapping[str, Any]) -> list[str]:
     share = facts["leakage"]
     known = share is not None and share["value"] is not None
     lines.append(
-        f"Leakage by face similarity: {wording.percent(share)}"
+        f"Leakage by face similarity: {wording.leakage_figure(share)}"
         if known
         else f"Leakage is not known: {facts.get('why_no_leakage') or NO_REFERENCE}"
     )

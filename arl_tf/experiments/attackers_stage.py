@@ -29,7 +29,7 @@ from arl_tf.experiments.audited_encoders import trained_subject
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.exporting import build, manifest, saved_models, tflite_attack
+from arl_tf.exporting import build, manifest, saved_model_checks, saved_models, tflite_attack
 from arl_tf.training import checkpoints
 from arl_tf.utils import files, publishing, revision, run_files
 
@@ -264,9 +264,9 @@ def load_subject(run: RunDirectory, image_size: int) -> AuditedEncoder:
 def save(chosen: Chosen, path: pathlib.Path) -> None:
     """Writes an attacker's SavedModel, reads it back and compares it with what was fitted."""
     saved_models.save_attacker(chosen.attacker.model, path)
-    with saved_models.cpu():
+    with saved_model_checks.cpu():
         expected = shipped.run(chosen.attacker.model, chosen.sample_codes)
-    saved_models.attacker_difference(path, chosen.sample_codes, expected)
+    saved_model_checks.attacker_difference(path, chosen.sample_codes, expected)
 
 
 def save_unprotected(
@@ -282,8 +282,8 @@ def save_unprotected(
     path = folder / UNPROTECTED_ENCODER / VERSION
     saved_models.save_encoder(encoder, encoder.input_shape[1], path, fit)
     samples = public.sealed[public.rows.held_out[:SAMPLES]]
-    batches = saved_models.keras_outputs(encoder, task_head, samples)
-    saved_models.encoder_differences(path, batches, encoder)
+    batches = saved_model_checks.keras_outputs(encoder, task_head, samples)
+    saved_model_checks.encoder_differences(path, batches, encoder)
     content = tflite_attack.convert_and_check(encoder, chosen.attacker.model, samples)
     (folder / UNPROTECTED_FILE).write_bytes(content)
 

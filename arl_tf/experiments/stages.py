@@ -12,9 +12,9 @@ from absl import logging
 
 from arl_tf.attacks import registry
 from arl_tf.config.checks import ALONE
-from arl_tf.config.data_checks import check_ranking
+from arl_tf.config.data_checks import RANKED_BY_FACES, TFDS_PREFIX, check_ranking
 from arl_tf.config.settings import Config
-from arl_tf.data import shared_photos, splits
+from arl_tf.data import shared_photos, splits, tfds_images
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import experiment, run_directory, train_stage
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
@@ -204,6 +204,7 @@ def refuse_other_settings(recorded: dict, config: Config, stage: str, found: str
 def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for what a stage would only miss hours later."""
     check_names(config)
+    check_faces(config, todo)
     if not set(todo) & set(ALONE):
         check_training_settings(config, run, todo)
         if "train" not in todo and not config.is_external:
@@ -223,6 +224,15 @@ def check_names(config: Config) -> None:
                 f"--perceptual_layers: {config.perceptual} has no layer {layer!r}; one of"
                 f" {', '.join(known)}."
             )
+
+
+def check_faces(config: Config, todo: list[str]) -> None:
+    """Refuses to rank encoders by faces where a tfds builder says that it is of classes."""
+    if config.identity_measures != "auto" or not config.dataset.startswith(TFDS_PREFIX):
+        return
+    is_ranked = set(todo) & set(RANKED_BY_FACES)
+    if is_ranked and tfds_images.is_of_classes(config.dataset, config.data_dir):
+        check_ranking(config)
 
 
 def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:

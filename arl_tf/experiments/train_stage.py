@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
+
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import splits
 from arl_tf.data.task_kinds import MULTI_LABEL
@@ -41,6 +43,14 @@ def check_defence(config: Config) -> None:
     """Raises ValueError where the defence does not take its numbers, or does not fit the code."""
     choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
     registry.check_private(choice, config.private_attributes)
+    unchecked = sorted(set(config.private_names) - set(config.protected_names))
+    if config.protected_names and unchecked:
+        logging.warning(
+            "The training hides %s (--private_attributes), which the audit does not check"
+            " (--protected_attributes=%s)",
+            ", ".join(unchecked),
+            config.protected_attributes,
+        )
     registry.check_code(
         choice,
         code_channels=config.code_channels,

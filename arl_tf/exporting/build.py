@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from arl_tf.data import preprocessing
 from arl_tf.data.task_kinds import MULTI_LABEL
-from arl_tf.exporting import manifest, saved_models, tflite, warmup
+from arl_tf.exporting import manifest, saved_model_checks, saved_models, tflite, warmup
 from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.metrics.equivalence import ExportError as ExportError
 from arl_tf.metrics.tasks.definition import Task, TaskDecisions
@@ -48,6 +48,19 @@ class ExportResult:
     manifest_path: pathlib.Path
     version: int
     parity: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """Both Keras models and what is known of them; described at `export_models`."""
+
+    encoder: keras.Model
+    task_head: keras.Model
+    image_size: int
+    attribute_names: Sequence[str]
+    task: Task
+    decisions: TaskDecisions
+    fit: str
 
 
 def export_models(
@@ -90,35 +103,41 @@ def export_models(
         ExportError: an artefact computes something else than its Keras model, or can't be written;
             what was there before is as it was.
     """
-    check_arguments(encoder, task_head, image_size, attribute_names, proof, provenance)
-    export_dir = pathlib.Path(export_dir)
     task = task_of(task_kind)
     decisions = decisions or task.undecided(len(attribute_names))
+    models = Models(encoder, task_head, image_size, attribute_names, task, decisions, fit)
+    check_arguments(models, proof, provenance)
+    facts = {
+        "gate": gate,
+        "trained_on": trained_on and dict(trained_on),
+        "provenance": dict(provenance),
+    }
+    return ship(models, proof, pathlib.Path(export_dir), facts, precisions)
+
+
+def ship(
+    models: Models,
+    proof: Proof,
+    export_dir: pathlib.Path,
+    facts: Mapping[str, Any],
+    precisions: Sequence[str],
+) -> ExportResult:
+    """Builds, compares and publishes all files; arguments as of `export_models`."""
     unfinished = publishing.unfinished_folders(export_dir)
     with told_as_export_error(export_dir), unfinished as (built, replaced):
         version = publishing.next_version(export_dir / "saved_model")
         folders = version_folders(version)
-        errors = build_saved_models(
-            encoder,
-            task_head,
-            image_size,
-            attribute_names,
-            proof.samples,
-            built,
-            folders,
-            task,
-            decisions,
-            fit,
+        errors = build_saved_models(models, proof.samples, built, folders)
+        figures = tflite.write_files(
+            models.encoder, models.task_head, proof, built, precisions, models.task
         )
-        figures = tflite.write_files(encoder, task_head, proof, built, precisions, task)
+        names, encoder = models.attribute_names, models.encoder
         content = {
-            **manifest.describe_models(version, attribute_names, image_size, encoder, fit),
-            **manifest.describe_task(task, task_head, attribute_names),
+            **manifest.describe_models(version, names, models.image_size, encoder, models.fit),
+            **manifest.describe_task(models.task, models.task_head, names),
             **manifest.describe_comparisons(errors, figures, len(proof.samples), encoder),
-            "decisions": decisions.as_json(attribute_names),
-            "gate": gate,
-            "trained_on": trained_on and dict(trained_on),
-            "provenance": dict(provenance),
+            "decisions": models.decisions.as_json(names),
+            **facts,
             "files": publishing.describe_files(built),
         }
         (built / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -178,36 +197,40 @@ def told_as_export_error(export_dir: pathlib.Path) -> Iterator[None]:
 
 
 def build_saved_models(
-    encoder: keras.Model,
-    task_head: keras.Model,
-    image_size: int,
-    attribute_names: Sequence[str],
-    samples: np.ndarray,
-    built: pathlib.Path,
-    folders: Mapping[str, pathlib.Path],
-    task: Task,
-    decisions: TaskDecisions,
-    fit: str,
+    models: Models, samples: np.ndarray, built: pathlib.Path, folders: Mapping[str, pathlib.Path]
 ) -> dict[str, float]:
-    """Writes both SavedModels with their warm-up requests; how far each is from Keras."""
-    batches = saved_models.keras_outputs(encoder, task_head, samples)
+    """Writes both SavedModels with their warm-up requests; how far each is from Keras.
+
+    Args:
+        models: the Keras models.
+        samples: uint8 [n, S, S, 3], what the comparison runs on.
+        built: the folder that is filled.
+        folders: of either model, below it.
+
+    Returns:
+        Signature and batch -> largest difference.
+    """
+    encoder, task_head = models.encoder, models.task_head
+    batches = saved_model_checks.keras_outputs(encoder, task_head, samples)
     encoder_dir, task_head_dir = built / folders["encoder"], built / folders["task_head"]
-    saved_models.save_encoder(encoder, image_size, encoder_dir, fit)
+    saved_models.save_encoder(encoder, models.image_size, encoder_dir, models.fit)
     saved_models.save_task_head(
         task_head,
         encoder.output_shape[1:],
-        attribute_names,
+        models.attribute_names,
         task_head_dir,
-        task=task,
-        decisions=decisions,
+        task=models.task,
+        decisions=models.decisions,
         encoder_sha256=weights_hash(encoder),
     )
     errors = {
-        **saved_models.encoder_differences(encoder_dir, batches, encoder),
-        **saved_models.task_head_differences(task_head_dir, batches, task, decisions),
+        **saved_model_checks.encoder_differences(encoder_dir, batches, encoder),
+        **saved_model_checks.task_head_differences(
+            task_head_dir, batches, models.task, models.decisions
+        ),
     }
     warmup.write_requests(
-        encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(image_size))
+        encoder_dir, "encoder", warmup.encoder_inputs(warmup.drawn_faces(models.image_size))
     )
     codes = [
         outputs["code"] for _, outputs in warmup.run_requests(encoder_dir) if "code" in outputs
@@ -217,15 +240,10 @@ def build_saved_models(
     return errors
 
 
-def check_arguments(
-    encoder: keras.Model,
-    task_head: keras.Model,
-    image_size: int,
-    attribute_names: Sequence[str],
-    proof: Proof,
-    provenance: Mapping[str, Any],
-) -> None:
+def check_arguments(models: Models, proof: Proof, provenance: Mapping[str, Any]) -> None:
     """Raises ValueError for arguments of `export_models` that don't fit together."""
+    encoder, task_head, image_size = models.encoder, models.task_head, models.image_size
+    attribute_names = models.attribute_names
     image_shape = (image_size, image_size, 3)
     num_attributes = len(attribute_names)
     for what, found, expected in (

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from arl_tf.data import preprocessing
 from arl_tf.data.task_kinds import REGRESSION, SINGLE_LABEL
-from arl_tf.exporting import saved_models, tflite
+from arl_tf.exporting import saved_model_checks, tflite
 from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
@@ -87,9 +87,9 @@ def describe_comparisons(
 
     What a noisy encoder adds to its mean code is compared with its noise, in standard errors.
     """
-    bounds = {"bound": saved_models.SAVED_MODEL_BOUND}
+    bounds = {"bound": saved_model_checks.SAVED_MODEL_BOUND}
     if code_layers.bounding_layers(encoder)[0] is not None:
-        bounds["bound_of_encode_in_standard_errors"] = saved_models.NOISE_ERRORS
+        bounds["bound_of_encode_in_standard_errors"] = saved_model_checks.NOISE_ERRORS
     return {
         "parity": {
             "samples": num_samples,

@@ -142,7 +142,7 @@ def gaussian_parts(model: CodeModel, edge: float = np.inf) -> Iterator[tuple]:
 
 
 def is_inside(codes: np.ndarray, edge: float) -> np.ndarray:
-    """1 for each value within the edges, else 0; float64."""
+    """1 for each value of codes float [N, ...] within the edges, else 0; float64 [N, ...]."""
     return (np.abs(codes) < edge).astype(np.float64)
 
 

@@ -112,7 +112,13 @@ def best_threshold(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def mcc_at(thresholds: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """MCC of an attribute at each threshold; float64 like `thresholds`."""
+    """MCC in [-1, 1] of an attribute at each threshold, float64 [T].
+
+    Args:
+        thresholds: float [T].
+        logits: float [N], of one attribute.
+        labels: {0, 1} [N].
+    """
     labels = np.asarray(labels, bool)
     true_pos = above(thresholds, logits[labels])
     false_pos = above(thresholds, logits[~labels])
@@ -121,12 +127,12 @@ def mcc_at(thresholds: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np
 
 
 def above(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How many values are above each threshold."""
+    """How many of values float [N] are above each threshold; int [T]."""
     return len(values) - np.searchsorted(np.sort(values), thresholds, side="right")
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Values at equal distances, averaged with their neighbours by a Gaussian."""
+    """Values float [T] at equal distances, averaged with their neighbours by a Gaussian."""
     return ndimage.gaussian_filter1d(values, SMOOTHING, mode="nearest")
 
 
@@ -149,7 +155,7 @@ def halves_thresholds(logits: np.ndarray, labels: np.ndarray, identities: np.nda
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the least cross-entropy (Guo et al. 2017, arXiv 1706.04599, section 4.2).
 
-    One for all attributes; arguments as of `fit`.
+    One for all attributes, > 0; logits float [N, A], labels {0, 1} [N, A], as of `fit`.
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels, np.float64)
 

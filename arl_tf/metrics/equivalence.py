@@ -30,7 +30,10 @@ def relative_error(outputs: np.ndarray, expected: np.ndarray) -> float:
 
 
 def largest_error(outputs: np.ndarray, expected: np.ndarray) -> float:
-    """Largest absolute difference, relative to the largest absolute value of `expected`."""
+    """Largest absolute difference, relative to the largest absolute value of `expected`; >= 0.
+
+    Both are floats [N, ...] of one shape.
+    """
     difference = np.abs(outputs.astype(np.float64) - expected).max()
     return float(difference / max(np.abs(expected).max(), np.finfo(np.float64).tiny))
 
@@ -53,6 +56,9 @@ def cosines(outputs: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def equal_share(outputs: np.ndarray, expected: np.ndarray) -> float:
-    """Share of a quantised code's values that lie on the level expected; NaN never does."""
+    """Share in [0, 1] of a quantised code's values that lie on the level expected.
+
+    Both are floats [N, ...] of one shape; NaN is on no level.
+    """
     width = LEVEL_WIDTH * float(np.abs(expected).max())
     return float((np.abs(outputs.astype(np.float64) - expected) <= width).mean())

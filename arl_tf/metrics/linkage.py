@@ -102,7 +102,7 @@ def check_evidence(
     public_codes: np.ndarray,
     public_identities: np.ndarray,
 ) -> None:
-    """Raises ValueError for codes and identities that don't fit together."""
+    """Raises ValueError unless codes [N, ...] have identities int [N], of both kinds."""
     for what, codes, identities in (
         ("target", target_codes, target_identities),
         ("public", public_codes, public_identities),
@@ -137,7 +137,11 @@ def centred_codes(public: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 def centred_units(
     public: np.ndarray, target: np.ndarray, means: np.ndarray, lacking: float
 ) -> tuple[PublicCodes, np.ndarray]:
-    """Codes and mean codes in units of their noise, flattened, less the means' mean."""
+    """Codes and mean codes in units of their noise, flattened, less the means' mean.
+
+    Codes are float [N, ...] and [M, ...], means [N, ...], the target ones then float32 [M, D];
+    `lacking` is the variance of the noise that the means lack.
+    """
     flat = [codes.reshape(len(codes), -1) for codes in (means, public, target)]
     centre = flat[0].mean(axis=0, dtype=np.float64)
     learned, codes, target = ((values - centre).astype(np.float32) for values in flat)
@@ -207,7 +211,7 @@ def held_out_people(identities: np.ndarray) -> np.ndarray:
 
 
 def has_pairs(identities: np.ndarray) -> bool:
-    """Whether anybody has two codes."""
+    """Whether anybody has two codes; identities int [N]."""
     return len(np.unique(identities)) < len(identities)
 
 
@@ -250,7 +254,12 @@ def likelihood_ratios(
 
 
 def whole_auc(similarity: np.ndarray, identities: np.ndarray) -> float:
-    """ROC AUC over all pairs, each of weight one."""
+    """ROC AUC in [0, 1] over all pairs, each of weight one.
+
+    Args:
+        similarity: float [M, M], higher for codes that are rather of one person.
+        identities: int [M].
+    """
     once = np.ones((1, len(identities)))
     return measures.auc_of_histograms(*measures.pair_histograms(similarity, identities, once))[0]
 
@@ -312,7 +321,7 @@ def evaluate(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
 
 
 def nan_estimate(values: np.ndarray) -> dict[str, Any]:
-    """The first value with the interval of the others; undefined where it is NaN."""
+    """The first of values float [1 + R] with the interval of the others; undefined for NaN."""
     if np.isnan(values[0]):
         return estimate(None)
     return estimate(float(values[0]), values[1:])
@@ -323,6 +332,7 @@ def rank1(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -
 
     The gallery holds the first code of every person, also of those with a single one; probes are
     the others'. The interval resamples probes, by person; the gallery stays whole.
+    Similarity is float [M, M], identities int [M], weights of bootstrap resamples float [R, M].
     """
     _, gallery = np.unique(identities, return_index=True)
     probes = np.setdiff1d(np.arange(len(identities)), gallery)

@@ -243,7 +243,10 @@ def true_accept_rate(
 
 
 def rate_at(false: np.ndarray, true: np.ndarray, rate: float) -> float:
-    """The true rate of a ROC curve at a false rate; the upper end where the curve is vertical."""
+    """The true rate of a ROC curve at a false rate; the upper end where the curve is vertical.
+
+    The curve is float [K] each, rising from 0 to 1; so are `rate` and the result in [0, 1].
+    """
     # np.interp promises nothing where two points have the same false rate.
     left = np.searchsorted(false, rate, side="right") - 1
     if left == len(false) - 1:

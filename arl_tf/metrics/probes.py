@@ -79,7 +79,7 @@ def attribute_probe(
 
 
 def check_labels(codes: np.ndarray, labels: np.ndarray, names: tuple[str, ...], which: str) -> None:
-    """Raises ValueError unless there is a label of every name for every code."""
+    """Raises ValueError unless codes [N, ...] have labels [N, K], one of each of K names."""
     if labels.shape != (len(codes), len(names)) or not labels.size:
         raise ValueError(
             f"Probing for {len(names)} attributes in {len(codes)} {which} codes needs labels"
@@ -95,7 +95,16 @@ def best_probe(
     hidden: int,
     seed: int,
 ) -> keras.Model:
-    """The trained probe with the lowest held-out loss; wide codes need dropout, logits none."""
+    """The trained probe with the lowest held-out loss; wide codes need dropout, logits none.
+
+    Args:
+        public: float32 [N, D], standardised codes.
+        public_labels: {0, 1} [N, K].
+        held_out: float32 [M, D], of other people.
+        held_out_labels: {0, 1} [M, K].
+        hidden: width of the hidden layer; 0: none.
+        seed: draws weights, order and dropout.
+    """
     validation = without_autotune(
         tf.data.Dataset.from_tensors((held_out, held_out_labels.astype(np.float32)))
     )
@@ -115,7 +124,7 @@ def best_probe(
 
 
 def batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.data.Dataset:
-    """Batches of (codes, labels), in another order each epoch."""
+    """Batches of (codes [N, D], labels [N, K]), in another order each epoch."""
     codes, labels = tf.constant(codes), tf.constant(labels, tf.float32)
     rows = tf.data.Dataset.range(len(codes)).shuffle(len(codes), seed).batch(BATCH)
     return without_autotune(rows.map(lambda row: (tf.gather(codes, row), tf.gather(labels, row))))
@@ -221,7 +230,7 @@ def identity_probe(
 
 
 def asked_people(identities: np.ndarray, min_images: int, seed: int) -> np.ndarray:
-    """Identities with min_images or more, MOST_PEOPLE at most; int, sorted.
+    """Those of identities int [N] with min_images or more, MOST_PEOPLE at most; int [P], sorted.
 
     Those with the most images come first: what is learned of them is learned best.
     """
@@ -233,7 +242,7 @@ def asked_people(identities: np.ndarray, min_images: int, seed: int) -> np.ndarr
 
 
 def last_rows(identities: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """The row of each person's last image."""
+    """The row of each person's last image, int [P]; identities int [N], people int [P]."""
     return np.array([np.flatnonzero(identities == person)[-1] for person in people])
 
 

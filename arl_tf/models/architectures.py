@@ -100,7 +100,7 @@ def build_encoder_and_task_head(
 
 
 def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
-    """The code through a defence's layers, noise and rounding, as far as they are asked for."""
+    """The code [B, ...] through a defence's layers, noise and rounding, where asked for."""
     for layer in bounds.layers:
         code = layer(code)
     if bounds.noise:
@@ -111,7 +111,7 @@ def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
 
 
 def bottleneck(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """Projects features to `channels` channels of mean 0 and variance 1 over the batch."""
+    """Projects features [B, ..., C] to `channels` channels of mean 0, variance 1 over the batch."""
     if len(features.shape) == 2:
         projected = layers.Dense(channels, use_bias=False, name="bottleneck")(features)
     else:
@@ -220,7 +220,7 @@ def check_decodable(code_shape: tuple[int, ...], image_size: int) -> None:
 
 
 def spread_over_grid(code: keras.KerasTensor, image_size: int, channels: int) -> keras.KerasTensor:
-    """Spreads a vector over the grid from which doubling leads to the image."""
+    """Spreads codes [B, D] over the grid [B, h, w, channels] that doubling leads to the image."""
     side = vector_grid(image_size)
     features = layers.Dense(side * side * channels, name="spread")(code)
     return layers.Reshape((side, side, channels), name="grid")(features)

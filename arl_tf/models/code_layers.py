@@ -35,7 +35,7 @@ class QuantisedCode(layers.Layer):
         self.outermost = float(capacity.outermost_level(levels))
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """The nearest levels; a value half-way goes up, so 0 has the sign +1."""
+        """The nearest levels of values float32 [B, ...]; half-way goes up, so 0 has the sign +1."""
         step = 2 * self.outermost / (self.levels - 1)
         inside = tf.clip_by_value(values, -self.outermost, self.outermost)
         nearest = tf.floor((inside + self.outermost) / step + 0.5) * step - self.outermost
@@ -79,22 +79,22 @@ class DrawnNoise(layers.Layer):
         self.unpredictable = False
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The noisy values."""
+        """The noisy values; float32 [B, ...] both."""
         return self.mix(values, self.draw(tf.shape(values)))
 
     def draw(self, shape: tf.Tensor) -> tf.Tensor:
-        """Standard normal noise: as the global seed has it, or as nobody can predict."""
+        """Standard normal noise float32 of a shape: as the global seed has it, or unpredictable."""
         if not self.unpredictable:
             return tf.random.normal(shape)
         # Seeds of 0 have TensorFlow ask the operating system, whatever seed was set before.
         return tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=0, seed2=0)
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """The values with noise made of `noise`, standard normal of their shape."""
+        """Values float32 [B, ...] with noise made of `noise`, standard normal of their shape."""
         raise NotImplementedError
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """What a code of these values is on average."""
+        """What a code of these values float32 [B, ...] is on average; of the same shape."""
         raise NotImplementedError
 
     @property
@@ -141,17 +141,17 @@ class NoisyCode(DrawnNoise):
         return tf.sigmoid(SHARE_SPEED * self.share_logit)
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The noisy values; in training the bits let through are added to the layer's losses."""
+        """Noisy values float32 [B, ...]; in training the bits let through become a loss."""
         if training and self.learned:
             self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
         return super().call(values)
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """The values with noise that comes from elsewhere; standard normal, of their shape."""
+        """Values float32 [B, ...] with noise from elsewhere: standard normal, of their shape."""
         return self.mean(values) + self.noise_deviation * noise
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """The values without their noise: what a code is on average."""
+        """The values float32 [B, ...] without their noise: what a code is on average."""
         inside = tf.clip_by_value(values, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
         return tf.sqrt(self.signal_share) * inside
 
@@ -244,7 +244,7 @@ class MixedNoise(layers.Layer):
         self.noisy = noisy
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The mixture."""
+        """The mixture of [values, noise], both float32 [B, ...]."""
         return self.noisy.mix(*inputs)
 
 

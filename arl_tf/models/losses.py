@@ -41,7 +41,7 @@ def categorical_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def binary_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """`task_loss` of labels of any numeric type."""
+    """`task_loss` of logits and labels [B, A], labels of any numeric type; a scalar, nats."""
     return task_loss(logits, tf.cast(labels, logits.dtype))
 
 
@@ -120,18 +120,18 @@ def perceptual_loss(
 
 
 def negative(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The paper's privacy term: the farther, the better. The margin is not used."""
+    """The paper's privacy term: the farther, the better. Both scalars; the margin is not used."""
     del margin
     return -distance
 
 
 def hinge(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The negative term, bounded: beyond `margin` it is constant and has no gradient."""
+    """The negative term, bounded: beyond `margin` it is constant, without gradient. Scalars."""
     return -tf.minimum(distance, margin)
 
 
 def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
-    """The distance itself, measured to a picture that gives nothing away; bounded by 0."""
+    """The distance itself, a scalar >= 0, to a picture that gives nothing away."""
     del margin
     return distance
 
@@ -171,7 +171,10 @@ class PrivacyObjective:
             )
 
     def loss(self, pixel_distance: tf.Tensor, perceptual_distance: tf.Tensor) -> tf.Tensor:
-        """The privacy term that formula (2) adds to L_task; a scalar, lower is more private."""
+        """The privacy term that formula (2) adds to L_task; a scalar, lower is more private.
+
+        Both distances are scalars >= 0, of `pixel_loss` and `perceptual_loss`.
+        """
         bounded = FORMS[self.form]
         return self.lambda_pixel * bounded(
             pixel_distance, self.margin_pixel

@@ -50,8 +50,28 @@ def words(content: Mapping[str, Any], codes: str) -> str:
         f"Whoever has the photo {does} {codes}: among {found['candidates']:,} candidate photos the"
         f" right one comes first in {share(exact)} of the cases ({', '.join([*beside, guess])})"
     )
-    other = person_words(found, who(content))
-    return f"{said}. {other}" if other else said
+    sentences = [said, fitting_words(found), person_words(found, who(content))]
+    return ". ".join(filter(None, sentences))
+
+
+def fitting_words(found: Section) -> str:
+    """How many candidates fit a code; empty where it is not known, and in older audits."""
+    fitting = found["exact"].get("fitting")
+    if not fitting or fitting["code"]["likely"]["value"] is None:
+        return ""
+    beside = [
+        f"{name}: {fitting[source]['likely']['value']:,.1f}"
+        for name, source in (
+            ("the task output alone", "task_output"),
+            ("an unprotected code", "unprotected"),
+        )
+        if fitting[source]["likely"]["value"] is not None
+    ]
+    said = (
+        f"With 95 % of the likelihood, {fitting['code']['likely']['value']:,.1f} of the candidates"
+        " fit a code on average"
+    )
+    return f"{said} ({', '.join(beside)})" if beside else said
 
 
 def person_words(found: Section, person: str) -> str:

@@ -15,6 +15,7 @@ from arl_tf.report import (
     identity_words,
     judge_words,
     later_tasks_words,
+    near_duplicates_words,
     plots,
     summary,
     utility_words,
@@ -27,6 +28,7 @@ from arl_tf.report.wording import (
     PERSON_BITS,
     attack_notes,
     attack_words,
+    bounded,
     converged,
     format_estimate,
     format_figure,
@@ -106,6 +108,8 @@ def render(
         curve_sentence=curve_sentence(content),
         later_tasks=later_tasks_words.section(content),
         later_sources=later_tasks_words.SOURCES,
+        near_duplicates=near_duplicates_words.section(content),
+        shot_rows=list(near_duplicates_words.rows(content)),
         identity_tables=identity_words.tables(content),
         identity_sources=identity_words.SOURCES,
         identity_measures=identity_words.MEASURES,
@@ -122,7 +126,7 @@ def page_template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"estimate": format_estimate, "percent": percent}
+    environment.filters |= {"estimate": format_estimate, "percent": percent, "bounded": bounded}
     environment.globals |= {
         "attack_words": attack_words,
         "attack_notes": attack_notes,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report.wording import format_estimate, percent, share
+from arl_tf.report.wording import format_estimate, leakage_figure, share
 
 NETWORK_NAMES = {
     "dlib": "dlib's network",
@@ -73,7 +73,7 @@ def leakage_words(content: Mapping[str, Any]) -> str:
     leakage = networks(content)[best_network(content)]["leakage"]["cosine"]
     if leakage["value"] is None:
         return ""
-    return f"; leakage of the predicted embedding: {percent(leakage)}"
+    return f"; leakage of the predicted embedding: {leakage_figure(leakage)}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,12 @@ SOURCES = {
     "gain": "this code over the task output",
 }
 
+KINDS = {
+    "mean": "mean of all attributes",
+    "wanted": "mean of those that are not protected",
+    "protected_mean": "mean of protected ones",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class LaterTasksWords:
@@ -20,14 +26,16 @@ class LaterTasksWords:
 
     Attributes:
         sentence: what the code buys.
-        rows: (from what it was learned, source -> estimate of the MCC), the mean attribute by
-            number of labelled codes.
+        rows: (which attributes, from what they were learned, source -> estimate of the MCC), the
+            mean of all, of wanted and of protected ones by number of labelled codes.
+        largest: from what single attributes were learned.
         attributes: (name, source -> estimate), from all labelled codes.
         protected: a sentence for each protected attribute.
     """
 
     sentence: str
-    rows: list[tuple[str, Mapping[str, Any]]]
+    rows: list[tuple[str, str, Mapping[str, Any]]]
+    largest: str
     attributes: list[tuple[str, Mapping[str, Any]]]
     protected: list[str]
 
@@ -39,10 +47,20 @@ def section(content: Mapping[str, Any]) -> LaterTasksWords | None:
         return None
     return LaterTasksWords(
         sentence=sentence(found),
-        rows=[(size_words(size), size["mean"]) for size in found["sizes"]],
+        rows=[row for size in found["sizes"] for row in size_rows(size)],
+        largest=size_words(found["sizes"][-1]),
         attributes=list(found["sizes"][-1]["attributes"].items()),
         protected=protected_sentences(found["protected"]),
     )
+
+
+def size_rows(size: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """The means of a number of labelled codes; of both kinds where some are protected."""
+    found = [(words, size.get(kind)) for kind, words in KINDS.items()]
+    # Without protected attributes all are wanted; older audits have the mean of all alone.
+    if not size.get("protected_mean") or size["protected_mean"]["code"]["value"] is None:
+        found = found[:1]
+    return [(words, size_words(size), figures) for words, figures in found]
 
 
 def size_words(size: Mapping[str, Any]) -> str:

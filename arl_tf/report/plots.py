@@ -20,7 +20,7 @@ from arl_tf.report.wording import (
     has_faces,
     headline,
     headline_words,
-    percent,
+    leakage_figure,
     shown_measures,
     yardstick,
 )
@@ -57,8 +57,8 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
     return svg(
         figure,
         axes,
-        f"Leakage by {headline_words(content)}: {percent(leakage[kind])}, on a scale from 0, no"
-        " more than the task tells, to 1, unprotected; the other measures below it",
+        f"Leakage by {headline_words(content)}: {leakage_figure(leakage[kind])}, on a scale from"
+        " 0, no more than the task tells, to 1, unprotected; the other measures below it",
     )
 
 

@@ -18,7 +18,8 @@ from arl_tf.report.wording import (
     headline,
     headline_words,
     is_retrieval,
-    percent,
+    leakage_figure,
+    leaked,
     share,
     worst_by_headline,
     yardstick,
@@ -160,10 +161,11 @@ def leakage_words(content: Mapping[str, Any]) -> str:
     if leakage["value"] <= 0:
         return (
             "These attackers got no more from the code than from the task output computed from it:"
-            f" {percent(leakage)} (leakage of {headline_words(content)}){grade_words(content)}"
+            f" {leakage_figure(leakage)} (leakage of {headline_words(content)})"
+            f"{grade_words(content)}"
         )
     return (
-        f"The code gives away {percent(leakage)} of what an unprotected code gives away beyond the"
+        f"The code gives away {leaked(leakage)} of what an unprotected code gives away beyond the"
         f" task output (leakage of {headline_words(content)}){grade_words(content)}"
     )
 
@@ -253,8 +255,8 @@ def judges_words(content: Mapping[str, Any]) -> str:
     if not second or second["value"] is None:
         return "Only one identity network judged these pictures"
     return (
-        f"By the second identity network the leakage is {percent(second)}; its face similarities:"
-        f" {scale.words(content, JUDGES[1])}"
+        f"By the second identity network the leakage is {leakage_figure(second)}; its face"
+        f" similarities: {scale.words(content, JUDGES[1])}"
     )
 
 

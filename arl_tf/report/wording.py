@@ -188,18 +188,44 @@ def yardstick(content: Mapping[str, Any], name: str, measure: str = "face_simila
     return content.get("yardsticks", {}).get(name, {}).get(measure, MISSING)
 
 
+def bounded(value: float, most: float = 1.0) -> float:
+    """A share of cases within its bounds: the interval of a small one may reach below 0."""
+    return min(max(value, 0.0), most)
+
+
 def share(value: float) -> str:
-    """A share as "9 %"."""
-    return f"{100 * value:.0f} %"
+    """A share of cases as "9 %"; within 0 and 100 %."""
+    return f"{100 * bounded(value):.0f} %"
 
 
-def percent(estimate: Mapping[str, Any]) -> str:
-    """A share as "57 % (51 to 63 %)"."""
-    value = f"{100 * estimate['value']:.0f} %"
+def percent(estimate: Mapping[str, Any], most: float = 1.0) -> str:
+    """A share of cases as "57 % (51 to 63 %)"; within 0 and `most`."""
+    value = f"{100 * bounded(estimate['value'], most):.0f} %"
     if not estimate["ci95"]:
         return value
-    low, high = estimate["ci95"]
-    return f"{value} ({100 * low:.0f} to {100 * high:.0f} %)"
+    low, high = (100 * bounded(end, most) for end in estimate["ci95"])
+    return f"{value} ({low:.0f} to {high:.0f} %)"
+
+
+def leaked(estimate: Mapping[str, Any]) -> str:
+    """A leakage as the share of what an unprotected code gives away: nothing is the least.
+
+    It has no upper bound: a code may give away more than the unprotected one.
+    """
+    return percent(estimate, float("inf"))
+
+
+def leakage_figure(estimate: Mapping[str, Any]) -> str:
+    """A leakage as "57 % (51 to 63 %)"; as the plain number "0.04 (-0.02 to 0.10)" below 0.
+
+    Below 0 the attackers got less from the code than the task output alone tells: no share.
+    """
+    ends = estimate["ci95"] or ()
+    if min([estimate["value"], *ends]) >= 0:
+        return leaked(estimate)
+    # Adding 0 takes the sign from a figure that is rounded to -0.
+    value, *ends = (f"{round(each, 2) + 0.0:.2f}" for each in (estimate["value"], *ends))
+    return f"{value} ({' to '.join(ends)})" if ends else value
 
 
 def format_estimate(estimate: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ REMEDIES = {
     "reconstruction_loss": "Lower --decoder_learning_rate",
     "pixel_loss": "Lower --decoder_learning_rate",
     "perceptual_loss": "Lower --decoder_learning_rate",
+    "critic_loss": "Lower --adversary_critic_weight",
     "loss": "Lower --encoder_learning_rate",
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +17,15 @@ def check_phase(phase: str, choice: Choice | None) -> None:
     """Raises ValueError where the phase without decoders gets no defence, or one with them."""
     if phase == DEFENCE and (choice is None or registry.trains_decoders(choice.name)):
         raise ValueError(f"The phase defence needs one without decoders, got {choice}.")
+
+
+def memory_of(choice: Choice | None, learner: Any) -> keras.layers.Layer | None:
+    """A defence's memory beside a learner's players; the one that it has, where it has one."""
+    make = registry.DEFENCES[choice.name].memory if choice else None
+    if make is None:
+        return None
+    kept = getattr(learner, "defence_memory", None)
+    return kept or make(learner.encoder, learner.task_head)
 
 
 def split_labels(labels: tf.Tensor, private: int) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -64,7 +74,7 @@ def step_of(
     """What a defence sees of an encoder's step.
 
     Args:
-        learner: has `phase`, `decoders` and `encoder`.
+        learner: has `phase`, `decoders`, `encoder`, `task_head` and `defence_memory`.
         image: private images, float32 [B, S, S, 3] in [0, 1].
         code: float32 [B, ...].
         mean: the same without its noise.
@@ -75,7 +85,17 @@ def step_of(
     if learner.phase == ADVERSARIAL:
         # Decoders as an adversary would use them: their statistics must not move in this step.
         pictures = tuple(decoder(code, training=False) for decoder in learner.decoders)
-    return Step(image, code, mean, labels, logits, pictures, learner.encoder)
+    return Step(
+        image,
+        code,
+        mean,
+        labels,
+        logits,
+        pictures,
+        learner.encoder,
+        task_head=learner.task_head,
+        memory=learner.defence_memory,
+    )
 
 
 def weighted_loss(choice: Choice, phase: str, step: Step) -> tf.Tensor:

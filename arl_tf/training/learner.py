@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.defences.definition import Choice
-from arl_tf.models import code_layers, losses
+from arl_tf.models import code_layers, losses, patch_critic
 from arl_tf.models.losses import TOWARD_MEAN
-from arl_tf.training import averaging, defending, objective, players, replicas, rules, step_images
+from arl_tf.training import averaging, defending, objective, players, replicas, rules
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, LOGGED, LOSSES, TASK
-from arl_tf.training.step_images import as_float
+from arl_tf.training.step_images import as_float, as_target, by_step, mean_public_image
 
 __all__ = ["ADVERSARIAL", "ADVERSARY", "DEFENCE", "TASK", "AdversarialRepresentationLearner"]
 
@@ -73,8 +73,9 @@ class AdversarialRepresentationLearner(keras.Model):
         self.perceptual_name, self.perceptual_features = players.named_features(
             perceptual_features, encoder.input_shape[1]
         )
-        self.mean_image = None if mean_image is None else step_images.as_target(mean_image)
+        self.mean_image = None if mean_image is None else as_target(mean_image)
         self.averages: averaging.WeightAverage | None = None
+        self.critic: patch_critic.AdversaryCritic | None = None
         self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in LOSSES}
         # fit() never runs call(), so Keras would take the model for unbuilt and refuse to save it.
         self.built = True
@@ -88,6 +89,7 @@ class AdversarialRepresentationLearner(keras.Model):
         phase: str = ADVERSARIAL,
         privacy: losses.PrivacyObjective | None = rules.DEFAULT_PRIVACY,
         mu: float = 0.1,
+        adversary_critic_weight: float = 0.0,
         decoder_steps: int = 1,
         lambda_rate: float = 0.0,
         lambda_rate_steps: int = 0,
@@ -107,6 +109,7 @@ class AdversarialRepresentationLearner(keras.Model):
             phase: one of `phases.PHASES`.
             privacy: the encoder's privacy term; the adversarial phase needs it, or a defence.
             mu: weight of the perceptual loss in the adversary's own loss, formula (1).
+            adversary_critic_weight: gamma, that of L_gan in the same; 0: no critic learns.
             decoder_steps: adversary steps per encoder step.
             lambda_rate: price of a bit that the code's noise lets through.
             lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
@@ -127,6 +130,8 @@ class AdversarialRepresentationLearner(keras.Model):
         self.phase, self.privacy, self.defence = phase, privacy, defence
         self.private_labels = private_labels
         self.mu, self.decoder_steps = mu, decoder_steps
+        self.adversary_critic_weight = adversary_critic_weight
+        self.critic = rules.critic_of(self, adversary_critic_weight)
         self.lambda_rate, self.lambda_rate_steps = lambda_rate, lambda_rate_steps
         self.weight_average = weight_average
         self.protector_optimizer, self.adversary_optimizer = rules.optimizers(
@@ -134,6 +139,7 @@ class AdversarialRepresentationLearner(keras.Model):
         )
         if weight_average:
             self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
+        self.defence_memory = defending.memory_of(defence, self)
         if defence is not None:
             # A function: Keras would save a model that is an attribute once more.
             self.code_and_mean = code_layers.code_and_mean(self.encoder)
@@ -150,7 +156,7 @@ class AdversarialRepresentationLearner(keras.Model):
             The phase's losses, running means since the epoch began; scalars.
         """
         (private_image, labels), public_images = batch
-        public_images = step_images.by_step(as_float(public_images), self.adversary_steps)
+        public_images = by_step(as_float(public_images), self.adversary_steps)
         for step in range(self.adversary_steps):
             self.adversary_step(public_images[step])
         if self.phase != ADVERSARY:
@@ -169,14 +175,18 @@ class AdversarialRepresentationLearner(keras.Model):
         if self.task_decoder is not None:
             inputs.append((self.task_decoder, self.task_head(code, training=False)))
         with tf.GradientTape() as tape:
-            distances = [
-                self.distances(decoder(seen, training=True), public_image)
-                for decoder, seen in inputs
-            ]
+            pictures = [decoder(seen, training=True) for decoder, seen in inputs]
+            distances = [self.distances(picture, public_image) for picture in pictures]
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
-            total = self.adversary_optimizer.scale_loss(tf.add_n(each))
+            total = tf.add_n(each)
+            judged = pictures[: len(self.decoders)]
+            if self.critic is not None:
+                total += self.adversary_critic_weight * self.critic.decoders_loss(judged)
+            total = self.adversary_optimizer.scale_loss(total)
         variables = self.adversary_variables
         self.move(self.adversary_optimizer, tape.gradient(total, variables), variables)
+        if self.critic is not None:
+            self.critic.learn(self.move, public_image, judged)
         pixel, perceptual = distances[0]
         self.record(reconstruction_loss=each[0], pixel_loss=pixel, perceptual_loss=perceptual)
         if self.phase == ADVERSARY:
@@ -228,13 +238,11 @@ class AdversarialRepresentationLearner(keras.Model):
         (private_image, labels), public_images = batch
         labels, _ = defending.split_labels(labels, self.private_labels)
         code = self.encoder(as_float(private_image), training=False)
-        task_loss = self.task_loss(self.task_head(code, training=False), labels)
-        public_image = step_images.by_step(as_float(public_images), self.adversary_steps)[0]
+        public_image = by_step(as_float(public_images), self.adversary_steps)[0]
         pixel, perceptual_distance = self.distances(self(public_image), public_image)
-        reconstruction_loss = pixel + self.mu * perceptual_distance
         found = {
-            "task_loss": task_loss,
-            "reconstruction_loss": reconstruction_loss,
+            "task_loss": self.task_loss(self.task_head(code, training=False), labels),
+            "reconstruction_loss": pixel + self.mu * perceptual_distance,
             "pixel_loss": pixel,
             "perceptual_loss": perceptual_distance,
         }
@@ -258,11 +266,9 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def distances(self, reconstruction: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(L_pix, L_perc) between float32 [B, S, S, 3] and [B or 1, S, S, 3], both in [0, 1]."""
-        pixel = losses.pixel_loss(reconstruction, image)
-        perceptual = losses.perceptual_loss(
-            self.perceptual_features(reconstruction), self.perceptual_features(image)
-        )
-        return pixel, perceptual
+        features = self.perceptual_features
+        perceptual = losses.perceptual_loss(features(reconstruction), features(image))
+        return losses.pixel_loss(reconstruction, image), perceptual
 
     def record(self, **values: tf.Tensor) -> None:
         """Adds values to the running means that fit() logs."""
@@ -272,7 +278,9 @@ class AdversarialRepresentationLearner(keras.Model):
     @property
     def metrics(self) -> list:
         """The losses that this phase updates."""
-        return [self.loss_trackers[name] for name in LOGGED[getattr(self, "phase", ADVERSARIAL)]]
+        phase = getattr(self, "phase", ADVERSARIAL)
+        found = [self.loss_trackers[name] for name in LOGGED[phase]]
+        return [*found, self.critic.tracker] if self.critic and phase in FIGHTS else found
 
     @property
     def adversary_steps(self) -> int:
@@ -311,7 +319,7 @@ class AdversarialRepresentationLearner(keras.Model):
         Takes the mean image of the public images from the data where the privacy term needs it.
         """
         if self.mean_image is None and self.privacy and self.privacy.form == TOWARD_MEAN:
-            self.mean_image = step_images.as_target(step_images.mean_public_image(x))
+            self.mean_image = as_target(mean_public_image(x))
         if isinstance(x, tf.data.Dataset):
             # It is shuffled already; Keras warns of its own default otherwise.
             kwargs.setdefault("shuffle", False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from arl_tf.defences.definition import Choice
+from arl_tf.models import patch_critic
 from arl_tf.models.losses import TOWARD_TASK, PrivacyObjective
 from arl_tf.training import defending, loss_scaling
 from arl_tf.training.phases import ADVERSARIAL, PHASES
@@ -25,6 +26,7 @@ DEFAULT_PRIVACY = PrivacyObjective("negative", 0.0, 0.02)
 PLAIN = (
     "phase",
     "mu",
+    "adversary_critic_weight",
     "decoder_steps",
     "lambda_rate",
     "lambda_rate_steps",
@@ -74,6 +76,20 @@ def optimizers(
     protector.build(learner.protector_variables)
     adversary.build(learner.adversary_variables)
     return protector, adversary
+
+
+def critic_of(
+    learner: "AdversarialRepresentationLearner", weight: float
+) -> patch_critic.AdversaryCritic | None:
+    """The critic of a phase with a fresh optimizer, a new one where the learner has none yet.
+
+    None for a weight of 0: no weights are drawn, so that a training without it stays the same.
+    """
+    if not weight:
+        return None
+    critic = learner.critic or patch_critic.AdversaryCritic(learner.encoder.input_shape[1])
+    critic.begin()
+    return critic
 
 
 def config_of(learner: "AdversarialRepresentationLearner") -> dict[str, Any]:

@@ -47,6 +47,7 @@ class TrainingSettings:
     hinge_margin_pixel: float
     hinge_margin_perceptual: float
     mu: float
+    adversary_critic_weight: float
     batch_size: int
     shift_pixels: int
     steps_per_epoch: int

@@ -229,6 +229,7 @@ def compile_phase(
         defence=choice,
         private_labels=len(settings.private_names),
         mu=settings.mu,
+        adversary_critic_weight=settings.adversary_critic_weight,
         decoder_steps=settings.decoder_steps,
         lambda_rate=settings.lambda_rate,
         lambda_rate_steps=rising_steps(settings, phase, num_steps),

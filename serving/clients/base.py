@@ -1,16 +1,11 @@
 """What REST and gRPC clients share: checks before sending, batches, folders, attributes."""
 
 import abc
-import functools
-import io
-import logging
-import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from serving.clients.contract import (
     ENCODE,
@@ -23,19 +18,19 @@ from serving.clients.contract import (
     named_encoder,
 )
 from serving.clients.errors import AnswerError, NotFoundError, RejectedError
+from serving.clients.file_batches import (
+    OnUnreadable,
+    Path,
+    black_png,
+    file_batches,
+    log_unreadable,
+    pictures_in,
+)
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 # Of a decision, which comes as 0 or 1, and of a probability where there is no decision.
 DECIDED = 0.5
 # Characters of a hash that a message shows.
 SHOWN = 12
-Path = str | os.PathLike[str]
-OnUnreadable = Callable[[pathlib.Path, str], None]
-
-
-def log_unreadable(path: pathlib.Path, reason: str) -> None:
-    """Reports a file that gave no code through the standard logging."""
-    logging.getLogger(__name__).warning("%s gave no code: %s", path, reason)
 
 
 class CodeClient(abc.ABC):
@@ -153,7 +148,8 @@ class CodeClient(abc.ABC):
         Raises:
             EncoderError: a call failed for another reason than a file.
         """
-        for batch in self._file_batches(paths, on_unreadable):
+        limit = self.max_request_bytes / self.bytes_per_value["bytes"]
+        for batch in file_batches(paths, self.batch_size, limit, on_unreadable):
             yield from self._encode_batch(batch, on_unreadable)
 
     def encode_folder(
@@ -166,14 +162,7 @@ class CodeClient(abc.ABC):
         Raises:
             ValueError: it is no folder, or holds no picture.
         """
-        root = pathlib.Path(folder)
-        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
-        if not paths:
-            raise ValueError(
-                f"{root} is no folder with pictures in it; expected files that end in"
-                f" {', '.join(PICTURE_ENDINGS)}."
-            )
-        return self.encode_files(paths, on_unreadable=on_unreadable)
+        return self.encode_files(pictures_in(folder), on_unreadable=on_unreadable)
 
     def read_attributes(self, codes: np.ndarray) -> Attributes:
         """Has the task head read attributes, classes or values from codes.
@@ -303,26 +292,6 @@ class CodeClient(abc.ABC):
             )
         return spec
 
-    def _file_batches(
-        self, paths: Iterable[Path], on_unreadable: OnUnreadable
-    ) -> Iterator[list[tuple[pathlib.Path, bytes]]]:
-        """Reads files into batches that keep to both limits."""
-        limit = self.max_request_bytes / self.bytes_per_value["bytes"]
-        batch, size = [], 0
-        for path in map(pathlib.Path, paths):
-            try:
-                content = read_picture(path, limit)
-            except (OSError, ValueError) as error:
-                on_unreadable(path, str(error))
-                continue
-            if batch and (len(batch) == self.batch_size or size + len(content) > limit):
-                yield batch
-                batch, size = [], 0
-            batch.append((path, content))
-            size += len(content)
-        if batch:
-            yield batch
-
     def _encode_batch(
         self, batch: list[tuple[pathlib.Path, bytes]], on_unreadable: OnUnreadable
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
@@ -350,19 +319,3 @@ class CodeClient(abc.ABC):
         except RejectedError:
             return False
         return True
-
-
-@functools.cache
-def black_png() -> bytes:
-    """A picture of a few pixels."""
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(file, "PNG")
-    return file.getvalue()
-
-
-def read_picture(path: pathlib.Path, limit: float) -> bytes:
-    """A file's bytes; raises OSError or ValueError for one that is missing, empty or too large."""
-    size = path.stat().st_size
-    if not 0 < size <= limit:
-        raise ValueError(f"{size} bytes; expected from 1 to {int(limit)}")
-    return path.read_bytes()

@@ -17,8 +17,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from serving.clients.base import OnUnreadable, Path, log_unreadable
 from serving.clients.errors import EncoderError
+from serving.clients.file_batches import OnUnreadable, Path, log_unreadable
 from serving.common import files
 from serving.device.manifest import CROP, manifest_of, read_manifest
 from serving.device.noise_key import check_key, keyed_noise

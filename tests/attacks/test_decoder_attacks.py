@@ -198,6 +198,7 @@ def test_asking_again_averages_the_noise_out(pictures):
     assert again > once + 0.1
 
 
+@pytest.mark.slow
 def test_attention_decoder_inverts_a_code_that_tells_everything(pictures):
     recipe = DecoderRecipe("words", family="attention", critic_weight=0.01)
     result = attack(unit, pictures, recipe, width=8, steps=200, learning_rate=1e-2)

@@ -39,11 +39,6 @@ def test_code_that_does_not_fit_is_refused():
         networks.build_attention_decoder((5, 5, 2), image_size=32, width=4, depth=1)
 
 
-def test_critic_scores_patches():
-    critic = networks.build_patch_critic(32, width=4)
-    assert critic.output_shape == (None, 4, 4, 1)
-
-
 def test_multiply_adds_by_hand():
     image = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, 2, padding="same")(image)

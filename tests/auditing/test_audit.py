@@ -9,7 +9,7 @@ import pytest
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
-from arl_tf.auditing import attack_runs, audit, evidence_collection, remarks
+from arl_tf.auditing import attack_runs, audit, evidence_collection, judging, remarks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity import runs as identity_runs
@@ -322,7 +322,7 @@ def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
     monkeypatch.setattr(audit, "Measurements", lambda **facts: facts)
     monkeypatch.setattr(audit, "report_of", lambda found, *_: found)
     # There are no pictures to ask the judges about.
-    monkeypatch.setattr(audit, "judge_pairs", lambda *_: ())
+    monkeypatch.setattr(judging, "judge_worst", lambda *_: ())
     noisy = Channel(noise=50.0)
     for count in (1, 25):
         config = dataclasses.replace(CONFIG, stages="audit", codes_per_photo=count)

@@ -122,6 +122,34 @@ def test_codes_without_noise_give_the_photo_and_its_copies_away():
     assert (section["candidates"], section["people"], section["with_other_photo"]) == (24, 9, 20)
 
 
+def test_codes_without_noise_fit_their_own_photo_alone():
+    section, found = without_noise()
+    fitting = section["exact"]["fitting"]["code"]
+    assert (fitting["likely"]["value"], fitting["median_likely"]) == (1, 1)
+    assert fitting["effective"]["value"] == pytest.approx(1)
+    again = candidate_match.describe(found, found.hits, WEIGHTS)["exact"]["fitting"]
+    assert again["unprotected"] == again["code"] == fitting
+
+
+def test_more_candidates_fit_a_code_with_more_noise_and_the_right_one_is_among_them():
+    sets = [
+        matched(noisy_subject(share))[0]["exact"]["fitting"]["code"] for share in (0.5, 1e-3, 1e-6)
+    ]
+    likely = [found["likely"]["value"] for found in sets]
+    assert likely[0] == pytest.approx(1, abs=0.1)
+    # Of nothing but noise nearly all 24 are as likely.
+    assert likely[0] < likely[1] < likely[2] and likely[2] > 20
+    assert all(found["covered"]["value"] > 0.8 for found in sets)
+
+
+def test_without_the_encoder_s_inside_nothing_is_said_of_what_fits():
+    section = matched(subject_of(differentiable=None))[0]["exact"]["fitting"]
+    assert section["code"] == {
+        **{key: {"value": None, "ci95": None} for key in ("effective", "likely", "covered")},
+        "median_likely": None,
+    }
+
+
 def test_chance_is_that_of_a_guess_among_the_candidates():
     section, _ = without_noise()
     assert section["exact"]["chance"] == section["degraded"]["together"]["chance"] == 1 / 24

@@ -8,6 +8,7 @@ import pytest
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs, TaskOutputs
 from arl_tf.auditing.later_tasks import learning, section
 from arl_tf.config import conditions
+from arl_tf.metrics import measures
 
 PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
 NAMES = ("Kept", "Shared")
@@ -46,7 +47,8 @@ def weights():
 
 
 def described(found, reference=None, protected=()):
-    return section.describe(found, reference or {}, protected, weights())
+    mcc = section.mcc_by_size(found, reference or {}, weights())
+    return section.describe(found, mcc, protected)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,25 @@ def test_gain_is_the_difference_and_the_mean_that_of_the_attributes(found):
         assert figures["gain"]["value"] == pytest.approx(difference)
     mean = np.mean([each["code"]["value"] for each in size["attributes"].values()])
     assert size["mean"]["code"]["value"] == pytest.approx(mean)
+
+
+def test_wanted_and_protected_attributes_have_means_of_their_own(found):
+    size = described(found, protected=("Shared",))["sizes"][0]
+    assert size["wanted"] == size["attributes"]["Kept"]
+    assert size["protected_mean"] == size["attributes"]["Shared"]
+    without = described(found)["sizes"][0]
+    assert without["wanted"] == without["mean"]
+    assert without["protected_mean"]["gain"] == {"value": None, "ci95": None}
+
+
+def test_resamples_have_the_intervals_that_the_report_gives(found):
+    mcc = section.mcc_by_size(found, {}, weights())
+    kept = section.resampled_figures(NAMES, mcc, ("Shared",))
+    told = section.describe(found, mcc, ("Shared",))["sizes"]
+    for size, labels in ((told[0], "100"), (told[1], "300"), (told[1], "all")):
+        ends = measures.interval(kept[f"protected_mean.gain/{labels}"])
+        assert size["protected_mean"]["gain"]["ci95"] == pytest.approx(ends)
+    assert section.resampled_figures(NAMES, {}, ()) == {}
 
 
 def test_labels_of_the_images_that_are_asked_for_teach_nothing(found):

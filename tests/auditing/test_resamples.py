@@ -39,6 +39,7 @@ def found(**changes):
         "floors": {"mean_image": measures(0, 0, 0, 0)},
         "weights": lambda rows: WEIGHTS,
         "attacks": {"weak": WEAK, "worst": WORST},
+        "later_tasks": None,
     }
     return types.SimpleNamespace(**facts | changes)
 
@@ -103,6 +104,19 @@ def test_mean_mcc_is_that_of_each_resample():
     np.testing.assert_array_equal(figures["utility"], figures["mean_mcc"])
     moved = found(utility=utility(right_but_for_the_last + 2, np.array([2.0])))
     np.testing.assert_allclose(resamples.resampled(moved).figures["mean_mcc"], figures["mean_mcc"])
+
+
+def test_later_tasks_have_the_means_of_wanted_and_protected_attributes():
+    mcc = {"100": {"code": np.array([[0.1, 0.5], [0.2, 0.6], [0.3, 0.7], [0.4, 0.8]])}}
+    audit = found(
+        later_tasks=types.SimpleNamespace(names=("a", "b")),
+        later_mcc=mcc,
+        settings=types.SimpleNamespace(seed=3, protected_attributes=("b",)),
+    )
+    figures = resamples.resampled(audit).figures
+    # The first row is of all images, the others are the resamples.
+    np.testing.assert_array_equal(figures["wanted.code/100"], [0.2, 0.3, 0.4])
+    np.testing.assert_array_equal(figures["protected_mean.code/all"], [0.6, 0.7, 0.8])
 
 
 def test_audits_of_the_same_images_and_seed_have_the_same_key():

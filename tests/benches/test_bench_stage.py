@@ -42,7 +42,6 @@ def test_nothing_is_audited_on_t_before_all_trials_are_done(bench, tmp_path):
     assert bench.done and not bench.audited
 
 
-@pytest.mark.slow
 def test_a_killed_bench_goes_on_with_its_queue_on_disk(monkeypatch, tmp_path):
     bench, few = FakeBench(monkeypatch, real_queue=True), {"bench_defences": "noise"}
     bench.killed_at = "noise 5.48"
@@ -62,7 +61,6 @@ def test_a_killed_bench_goes_on_and_finds_the_same(bench, tmp_path):
     assert len(set(bench.done)) == len(bench.done)
 
 
-@pytest.mark.slow
 def test_the_same_command_again_does_nothing_again(bench, tmp_path):
     first = bench(tmp_path)
     done = (list(bench.done), list(bench.audited))
@@ -70,14 +68,12 @@ def test_the_same_command_again_does_nothing_again(bench, tmp_path):
     assert (bench.done, bench.audited) == done
 
 
-@pytest.mark.slow
 def test_the_order_of_the_defences_changes_no_result(bench, tmp_path):
     one = bench(tmp_path / "one")
     other = bench(tmp_path / "other", bench_defences="laplace,noise,none")
     assert by_name(one) == by_name(other) and one["answers"] == other["answers"]
 
 
-@pytest.mark.slow
 def test_more_trials_and_defences_go_on_from_what_is_there(bench, tmp_path):
     bench(tmp_path, bench_defences="noise")
     before = list(bench.done)
@@ -117,7 +113,6 @@ def test_who_keeps_the_utility_nowhere_is_not_looked_at_on_t(bench, tmp_path):
     assert bench.audited == [] and "there is no answer" in results["answers"][0]["words"]
 
 
-@pytest.mark.slow
 def test_other_attackers_audit_t_again_and_train_nothing(bench, tmp_path):
     bench(tmp_path, bench_defences="noise", bench_trials=1, bench_utility="0.9")
     trained = list(bench.done)

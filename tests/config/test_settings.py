@@ -113,6 +113,14 @@ def test_a_whole_number_is_taken_for_a_float():
         ({"perceptual_layers": " , "}, ["--perceptual_layers=' , '", "leave it empty"]),
         ({"defence": "none", "perceptual_layers": ","}, ["--perceptual_layers=','"]),
         ({"protected_attributes": "Male"}, ["--protected_attributes=Male", "--task_attributes"]),
+        (
+            {"protected_attributes": "Male", "task_attributes": "Male,Young"},
+            ["--protected_attributes and --task_attributes both name Male", "there to tell"],
+        ),
+        (
+            {"private_attributes": "Young", "task_attributes": "Male,Young"},
+            ["--private_attributes and --task_attributes both name Young", "can't hide"],
+        ),
         ({"code_noise": 1e-4}, ["--code_noise", "0.001", "0.0001"]),
         (
             {"stages": "study", "study": "adversary", "defence": "none"},

@@ -1,5 +1,6 @@
 """Images: decoded and cut as promised, prepared once, and never mixed up with others' labels."""
 
+import concurrent.futures
 import io
 import os
 import pathlib
@@ -359,8 +360,22 @@ def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, monkeyp
         patch.setattr(reader, "read_files", stopped)
         with pytest.raises(type(error)):
             image_sets.load_images(config, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"] == []
     assert_aligned(image_sets.load_images(config, tmp_path / "cache"), list(range(20)))
+
+
+def test_those_who_want_a_cache_at_once_prepare_it_once(tmp_path, monkeypatch):
+    config = folder_config(write_folder(tmp_path / "set"))
+    calls = count_reads(monkeypatch)
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        found = list(
+            threads.map(
+                lambda _: image_sets.load_images(config, tmp_path / "cache"), range(4), timeout=300
+            )
+        )
+    assert calls == [20]
+    for images in found:
+        assert_aligned(images, list(range(20)))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".u8"])
@@ -393,7 +408,8 @@ def test_sizes_and_folders_share_a_cache_without_collision(tmp_path):
             assert_aligned(images, list(range(20)))
         images = image_sets.load_images(folder_config(second), tmp_path / "cache")
         assert_aligned(images, list(range(10)))
-    assert len(list((tmp_path / "cache").iterdir())) == 6
+    suffixes = sorted(path.suffix for path in (tmp_path / "cache").iterdir())
+    assert [suffix for suffix in suffixes if suffix != ".lock"] == [".json"] * 3 + [".u8"] * 3
 
 
 def test_a_source_that_gives_the_wrong_shape_is_refused(tmp_path, monkeypatch):

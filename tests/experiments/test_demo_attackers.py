@@ -21,7 +21,7 @@ from arl_tf.data.faces import generation
 from arl_tf.experiments import attackers_facts, attackers_stage, audits, run_directory, stages
 from arl_tf.experiments.attackers_stage import FOLDER
 from arl_tf.experiments.experiment import Experiment
-from arl_tf.exporting import saved_models, tflite_attack
+from arl_tf.exporting import saved_model_checks, saved_models, tflite_attack
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.report import report_files
 from arl_tf.utils import files
@@ -391,7 +391,7 @@ def test_failed_writing_leaves_the_earlier_attackers_and_nothing_else(toy, monke
     def fail(path, codes, expected):
         raise ExportError("injected")
 
-    monkeypatch.setattr(saved_models, "attacker_difference", fail)
+    monkeypatch.setattr(saved_model_checks, "attacker_difference", fail)
     with pytest.raises(ExportError, match="injected"):
         attackers_stage.run(Experiment(CONFIG, run, images, parts))
     assert [path for path in run.export.rglob("*") if path.is_file()] == [earlier]
@@ -401,9 +401,9 @@ def test_saved_attacker_that_computes_something_else_is_refused(tmp_path):
     attacker = shipped.fit_linear(evidence(grid_code), SETTINGS)
     codes = grid_code(PICTURES[:4])
     expected = run_saved(attacker, codes, tmp_path / "saved")
-    assert saved_models.attacker_difference(tmp_path / "saved", codes, expected) <= 1e-5
+    assert saved_model_checks.attacker_difference(tmp_path / "saved", codes, expected) <= 1e-5
     with pytest.raises(ExportError, match="attacker: differs"):
-        saved_models.attacker_difference(tmp_path / "saved", codes, expected + 1e-3)
+        saved_model_checks.attacker_difference(tmp_path / "saved", codes, expected + 1e-3)
 
 
 def test_untrained_run_is_refused(tmp_path):

@@ -51,17 +51,41 @@ def test_missed_requirement_is_refused_by_its_figures_and_leaves_the_earlier_exp
     assert [path.name for path in (run.export / "saved_model" / "encoder").iterdir()] == ["1"]
 
 
-@pytest.mark.slow
-def test_who_exports_all_the_same_is_told_of_in_the_manifest(run):
-    exported = export_again(
-        run, "--require=psnr<=1", "--allow_unaudited", "--tflite_precisions=float32"
+@pytest.fixture(scope="module")
+def exported_again(smoke_run, tmp_path_factory):
+    """(run, finished process) of a second export, without a flagfile, whose gate is not passed."""
+    run = run_directory.RunDirectory(tmp_path_factory.mktemp("again") / "run")
+    shutil.copytree(smoke_run[0], run.root)
+    finished = export_again(
+        run,
+        "--require=psnr<=1",
+        "--allow_unaudited",
+        "--tflite_precisions=float32,float32",
+        "--calibration_images=16",
     )
-    assert exported.returncode == 0, exported.stderr[-2000:]
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    return run, finished
+
+
+def test_a_later_export_needs_no_flagfile_and_leaves_the_earlier_version(exported_again):
+    encoders = exported_again[0].export / "saved_model" / "encoder"
+    assert (encoders / "2" / "saved_model.pb").exists()
+    assert (encoders / "1" / "saved_model.pb").exists()
+
+
+def test_who_exports_all_the_same_is_told_of_in_the_manifest(exported_again):
+    run, finished = exported_again
     gate = manifest_of(run)["gate"]
     assert (gate["passed"], gate["allowed_unaudited"]) == (False, True)
     assert gate["conditions"][0]["condition"] == "psnr<=1"
     assert gate["conditions"][0]["holds"] is False
-    assert "exported although psnr<=1 is missed" in exported.stderr
+    assert "exported although psnr<=1 is missed" in finished.stderr
+
+
+def test_precision_that_is_named_twice_is_exported_once(exported_again):
+    run, _ = exported_again
+    assert list(manifest_of(run)["tflite"]) == ["float32"]
+    assert [path.name for path in (run.export / "tflite").iterdir()] == ["encoder_float32.tflite"]
 
 
 def test_run_without_an_audit_of_t_is_refused(run):
@@ -186,14 +210,6 @@ def test_export_is_redone_after_a_new_audit_of_t_and_of_nothing_else(tmp_path, s
     assert stages.stages_to_do(before, run) == redone
     stages.forget(before, run, ["audit"])
     assert ("export" in run_directory.finished_stages(run)) is (split == "validation")
-
-
-@pytest.mark.slow
-def test_precision_that_is_named_twice_is_exported_once(run):
-    exported = export_again(run, "--tflite_precisions=float32,float32", "--calibration_images=16")
-    assert exported.returncode == 0, exported.stderr[-2000:]
-    assert list(manifest_of(run)["tflite"]) == ["float32"]
-    assert [path.name for path in (run.export / "tflite").iterdir()] == ["encoder_float32.tflite"]
 
 
 def test_audit_of_several_codes_has_a_folder_of_its_own_and_leaves_the_export_alone(tmp_path):

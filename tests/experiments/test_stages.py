@@ -89,9 +89,18 @@ def test_a_run_whose_data_can_not_be_read_leaves_nothing(tmp_path, no_data):
 def test_data_that_turn_out_to_be_of_no_faces_are_not_ranked_by_faces(tmp_path, monkeypatch):
     opened = types.SimpleNamespace(images=types.SimpleNamespace(has_faces=False))
     monkeypatch.setattr(stages.experiment, "load", lambda *_: opened)
+    with pytest.raises(ValueError, match=r"--stages=sweep compares.*--dataset=celeba"):
+        run(tmp_path, dataset="celeba", data_dir=str(tmp_path), **SWEEP)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_ranking_by_faces_of_a_builder_of_classes_is_refused_before_data_are_read(
+    tmp_path, no_data
+):
     with pytest.raises(ValueError, match=r"--stages=sweep compares.*--dataset=tfds:cifar10"):
         run(tmp_path, dataset="tfds:cifar10", **SWEEP)
-    assert not (tmp_path / "run" / "config.json").exists()
+    with pytest.raises(DataRead):
+        run(tmp_path, dataset="tfds:celeb_a", **SWEEP)
 
 
 def test_a_dry_run_of_several_workers_waits_for_none_and_trains_nothing(

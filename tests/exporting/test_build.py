@@ -103,7 +103,7 @@ def fast_export(exported, differences, monkeypatch, fast_tflite):
     """Spares a test that is about publishing the SavedModels, too: they are copied."""
 
     def copying(*arguments):
-        built, folders = arguments[5:7]
+        built, folders = arguments[2:]
         shutil.copytree(exported.encoder_dir, built / folders["encoder"])
         shutil.copytree(exported.task_head_dir, built / folders["task_head"])
         return differences

@@ -9,7 +9,7 @@ from tiny_models import NAMES, SIZE, build_models, pictures, proof
 
 from arl_tf.auditing.encoders import tflite_encoder
 from arl_tf.defences import registry
-from arl_tf.exporting import build, saved_models, tflite
+from arl_tf.exporting import build, saved_model_checks, saved_models, tflite
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import architectures, code_layers
 from arl_tf.models.fingerprint import weights_hash
@@ -48,32 +48,38 @@ def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds
     assert set(runner.get_input_details()) == {"image", "noise"}
 
 
-def test_a_seed_set_before_the_export_does_not_decide_the_noise(tmp_path):
+@pytest.fixture(scope="module")
+def saved_with_noise(tmp_path_factory):
+    """(models, folder) of a noisy encoder as a SavedModel, made after a seed was set."""
     tf.random.set_seed(11)
-    saved_models.save_encoder(build_models(bounds=NOISE).encoder, SIZE, tmp_path / "1")
+    built, folder = build_models(bounds=NOISE), tmp_path_factory.mktemp("noisy") / "1"
+    saved_models.save_encoder(built.encoder, SIZE, folder)
+    return built, folder
+
+
+def test_a_seed_set_before_the_export_does_not_decide_the_noise(saved_with_noise):
     codes = []
     for _ in range(2):
         tf.random.set_seed(11)
-        codes.append(saved_codes(tmp_path / "1", pictures(2)))
+        codes.append(saved_codes(saved_with_noise[1], pictures(2)))
     assert np.abs(codes[0] - codes[1]).mean() > 0.2
 
 
 def test_a_saved_encoder_that_lost_its_noise_is_refused(tmp_path):
     built = build_models(bounds=NOISE)
-    batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures())
+    batches = saved_model_checks.keras_outputs(built.encoder, built.task_head, pictures())
     # The mean of a noisy code is the signal times the root of its share.
     plain = build_models().encoder
     saved_models.save_encoder(plain, SIZE, tmp_path / "1")
     with pytest.raises(ExportError, match="standard errors from the encoder's noise"):
-        saved_models.encoder_differences(tmp_path / "1", batches, built.encoder)
+        saved_model_checks.encoder_differences(tmp_path / "1", batches, built.encoder)
 
 
-def test_a_saved_encoder_with_its_noise_passes(tmp_path):
-    built = build_models(bounds=NOISE)
-    batches = saved_models.keras_outputs(built.encoder, built.task_head, pictures(40))
-    saved_models.save_encoder(built.encoder, SIZE, tmp_path / "1")
-    errors = saved_models.encoder_differences(tmp_path / "1", batches, built.encoder)
-    assert max(errors.values()) <= saved_models.NOISE_ERRORS
+def test_a_saved_encoder_with_its_noise_passes(saved_with_noise):
+    built, folder = saved_with_noise
+    batches = saved_model_checks.keras_outputs(built.encoder, built.task_head, pictures(40))
+    errors = saved_model_checks.encoder_differences(folder, batches, built.encoder)
+    assert max(errors.values()) <= saved_model_checks.NOISE_ERRORS
 
 
 def test_a_file_that_takes_noise_is_audited_with_new_noise_for_every_code(tmp_path):
@@ -108,10 +114,10 @@ def test_a_saved_encoder_with_a_defence_s_noise_passes_and_one_without_is_refuse
     codes = built.encoder(images.astype(np.float32) / 255, training=False)
     expected = np.asarray(mean(images.astype(np.float32) / 255))
     compare = {"what": "encode", "images": images, "encoder": built.encoder}
-    found = saved_models.noise_excess(tf.constant(codes), expected, **compare)
-    assert found <= saved_models.NOISE_ERRORS
+    found = saved_model_checks.noise_excess(tf.constant(codes), expected, **compare)
+    assert found <= saved_model_checks.NOISE_ERRORS
     with pytest.raises(ExportError, match="standard errors from the encoder's noise"):
-        saved_models.noise_excess(tf.constant(expected), expected, **compare)
+        saved_model_checks.noise_excess(tf.constant(expected), expected, **compare)
 
 
 def test_an_encoder_whose_defence_is_a_layer_is_exported_with_it():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from arl_tf.exporting import manifest, saved_models
+from arl_tf.exporting import manifest, saved_model_checks, saved_models
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.metrics.tasks.single_label import ClassDecisions
@@ -28,7 +28,7 @@ def saved(folder, kind, head, names, decisions):
     task = task_of(kind)
     saved_models.save_task_head(head, CODE, names, folder, task=task, decisions=decisions)
     logits = head(CODES, training=False).numpy()
-    batches = {"all": saved_models.Batch(CODES, CODES, logits)}
+    batches = {"all": saved_model_checks.Batch(CODES, CODES, logits)}
     return task, batches, saved_model_loading.load(folder).signatures["serving_default"]
 
 
@@ -40,8 +40,8 @@ def test_task_head_of_classes_serves_one_decision_a_row(tmp_path):
     np.testing.assert_array_equal(found["decision"].numpy().sum(axis=1), 1)
     logits = batches["all"].logits
     np.testing.assert_array_equal(found["decision"].numpy().argmax(axis=1), logits.argmax(axis=1))
-    errors = saved_models.task_head_differences(tmp_path / "1", batches, task, decisions)
-    assert len(errors) == 6 and max(errors.values()) <= saved_models.SAVED_MODEL_BOUND
+    errors = saved_model_checks.task_head_differences(tmp_path / "1", batches, task, decisions)
+    assert len(errors) == 6 and max(errors.values()) <= saved_model_checks.SAVED_MODEL_BOUND
     kept = json.loads((tmp_path / "1" / "assets" / "decisions.json").read_text())
     assert kept == {"temperature": 2.0, "rule": "argmax"}
 
@@ -53,7 +53,7 @@ def test_task_head_of_a_regression_serves_values_in_the_labels_units(tmp_path):
     found = serve(code=CODES)
     assert set(found) == {"value"}
     np.testing.assert_allclose(found["value"], batches["all"].logits, rtol=1e-5)
-    errors = saved_models.task_head_differences(tmp_path / "1", batches, task, None)
+    errors = saved_model_checks.task_head_differences(tmp_path / "1", batches, task, None)
     assert set(errors) == {"value_all", "read_bytes_value_all"}
 
 
@@ -61,10 +61,10 @@ def test_large_values_may_be_rounded_as_their_size_allows_and_wrong_ones_are_fou
     task = task_of("regression")
     head = task.scale(1e4 * AGES).finished(head_of(2))
     _, batches, _ = saved(tmp_path / "1", "regression", head, ("age", "height"), None)
-    assert saved_models.task_head_differences(tmp_path / "1", batches, task, None)
-    wrong = saved_models.Batch(CODES, CODES, batches["all"].logits * 1.001)
+    assert saved_model_checks.task_head_differences(tmp_path / "1", batches, task, None)
+    wrong = saved_model_checks.Batch(CODES, CODES, batches["all"].logits * 1.001)
     with pytest.raises(ExportError, match="task head's value"):
-        saved_models.task_head_differences(tmp_path / "1", {"all": wrong}, task, None)
+        saved_model_checks.task_head_differences(tmp_path / "1", {"all": wrong}, task, None)
 
 
 def test_manifest_names_the_kind_the_classes_and_the_values():

@@ -146,7 +146,8 @@ def later_tasks():
         return {name: {"value": v, "ci95": [v - 0.05, v + 0.05]} for name, v in found.items()}
 
     sizes = [
-        {"labels": n, "draws": d, "mean": sources(v), "attributes": {"Young": sources(v)}}
+        {"labels": n, "draws": d, "attributes": {"Young": sources(v)}}
+        | dict.fromkeys(("mean", "wanted", "protected_mean"), sources(v))
         for n, d, v in ((100, 5, 0.3), (400, 1, 0.5))
     ]
     gain = sources(0.5)["gain"]

@@ -116,6 +116,7 @@ def _two_photos_of_each_person(folder):
     return [names[:2] for names in files.values() if len(names) > 1]
 
 
+@pytest.mark.slow
 def test_identity_embeddings_of_photos_tell_people_apart(celeba_folder):
     people = _two_photos_of_each_person(celeba_folder)[:NUM_PAIRS]
     network = dlib_face.face_identity_network(64)

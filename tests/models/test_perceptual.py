@@ -223,6 +223,7 @@ def _one_photo_of_each_person(folder):
     return list(files.values())
 
 
+@pytest.mark.slow
 def test_feature_similarity_of_photos_orders_degradations(celeba_folder):
     names = _one_photo_of_each_person(celeba_folder)[:64]
     images = _photos(celeba_folder / "img_align_celeba", names)

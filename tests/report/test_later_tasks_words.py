@@ -22,9 +22,12 @@ def test_sentence_gives_every_source_and_what_the_code_buys():
         " unprotected code 0.600 [0.550, 0.650]; this is what sending the code buys over the task"
         " output: 0.200 [0.150, 0.250]."
     )
-    assert [words for words, _ in found.rows] == [
-        "100 labelled codes, mean of 5 draws",
-        "400 labelled codes, all",
+    assert found.largest == "400 labelled codes, all"
+    means = ("mean of all attributes", "mean of those that are not protected")
+    assert [(kind, learned) for kind, learned, _ in found.rows] == [
+        (kind, learned)
+        for learned in ("100 labelled codes, mean of 5 draws", found.largest)
+        for kind in (*means, "mean of protected ones")
     ]
     assert found.protected == [
         "Young is to be protected. The code tells more of it than the task output: the gain in MCC"
@@ -40,6 +43,15 @@ def test_gain_whose_interval_reaches_0_is_not_shown():
     words = later_tasks_words.section(content_of(found))
     assert "is not shown to be above 0" in words.sentence
     assert "is not shown to tell more of it" in words.protected[0]
+
+
+def test_without_protected_attributes_all_are_wanted_and_one_mean_is_enough():
+    found = copy.deepcopy(later_tasks())
+    nothing = {source: {"value": None, "ci95": None} for source in later_tasks_words.SOURCES}
+    found["sizes"][0]["protected_mean"] = nothing
+    del found["sizes"][1]["protected_mean"], found["sizes"][1]["wanted"]
+    rows = later_tasks_words.section(content_of(found)).rows
+    assert [kind for kind, _, _ in rows] == ["mean of all attributes"] * 2
 
 
 @pytest.mark.parametrize("found", [None, "older"])

@@ -1,5 +1,7 @@
 """The verdict says who can do what with a code, and grades nothing that it can't know."""
 
+import re
+
 import pytest
 from reports import report_content
 
@@ -144,6 +146,19 @@ def test_verdict_says_what_the_second_judge_finds_or_that_there_was_one_only():
     said = verdict.verdict(content)
     assert "By the second identity network the leakage is 20 % (10 to 30 %)" in said
     assert "face similarities: this code 0.35." in said and "Only one" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.04, "gives away 4 % (0 to 9 %) of what"), (-0.03, "output computed from it: -0.03 (-0.06")],
+)
+def test_no_verdict_has_a_negative_share(value, words):
+    content = report_content(leakage=0.05)
+    found = {"value": value, "ci95": [value - 0.05 + 0.02 * (value < 0), 0.09]}
+    content["leakage"] = dict.fromkeys(content["leakage"], found) | {"face_similarity_2": found}
+    content["worst"]["face_similarity_2"] = {"value": 0.35, "ci95": None}
+    said = verdict.verdict(content)
+    assert words in said and not re.search(r"-[0-9.]+ %", said)
 
 
 def test_leakage_stands_beside_the_six_absolute_figures():

@@ -29,6 +29,38 @@ def test_gaps_are_training_against_fresh_attackers():
     assert wording.training_gaps(content) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "interval", "words"),
+    [
+        (0.571, [0.512, 0.628], "57 % (51 to 63 %)"),
+        (0.04, [-0.012, 0.1], "4 % (0 to 10 %)"),
+        (-0.003, [-0.02, 0.014], "0 % (0 to 1 %)"),
+        (0.97, [0.93, 1.02], "97 % (93 to 100 %)"),
+        (0.2, None, "20 %"),
+    ],
+)
+def test_share_of_cases_stays_within_0_and_100_percent(value, interval, words):
+    assert wording.percent({"value": value, "ci95": interval}) == words
+    assert wording.share(value) == words.partition(" (")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "share", "figure"),
+    [
+        (0.571, [0.512, 0.628], "57 % (51 to 63 %)", "57 % (51 to 63 %)"),
+        (1.1, [0.9, 1.3], "110 % (90 to 130 %)", "110 % (90 to 130 %)"),
+        (0.04, [-0.012, 0.1], "4 % (0 to 10 %)", "0.04 (-0.01 to 0.10)"),
+        (-0.004, [-0.031, 0.02], "0 % (0 to 2 %)", "0.00 (-0.03 to 0.02)"),
+        (-0.05, None, "0 %", "-0.05"),
+    ],
+)
+def test_leakage_below_0_is_a_plain_number_and_never_a_negative_share(
+    value, interval, share, figure
+):
+    leakage = {"value": value, "ci95": interval}
+    assert (wording.leaked(leakage), wording.leakage_figure(leakage)) == (share, figure)
+
+
 def test_undefined_figures_are_dashes():
     assert wording.format_estimate({"value": None, "ci95": None}) == "–"
 

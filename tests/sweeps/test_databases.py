@@ -84,7 +84,7 @@ def test_four_processes_share_a_postgresql_and_one_is_killed(tmp_path):
     queue = TrialQueue(tmp_path, "points", 1, POSTGRES)
     points = [Trial(f"noise_{n}", f"noise {n}", {"code_noise": n / 10}) for n in range(8)]
     queue.enqueue(points)
-    killed = run_module("tests.helpers.claim_and_die", tmp_path, POSTGRES)
+    killed = run_module("tests.helpers.processes.claim_and_die", tmp_path, POSTGRES)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     command = [sys.executable, "-m", "tests.helpers.processes.claim_all", str(tmp_path), POSTGRES]
     others = [

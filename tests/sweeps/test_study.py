@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from memory_queue import MemoryQueue
 from reports import report_content
 from study_examples import record
 
@@ -12,7 +13,8 @@ from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import studies, study, trial_forecast, trials
+from arl_tf.experiments.sweeps import studies, study, study_report, trial_forecast, trials
+from arl_tf.experiments.sweeps.trial_queue import TrialQueue
 from arl_tf.report import report_files
 from arl_tf.utils import files
 
@@ -28,7 +30,10 @@ SMALL = {
 
 @pytest.fixture
 def work(monkeypatch):
-    """Runs the stage on a directory; what it trained is in `done`, `fails` says what shall fail."""
+    """Runs the stage on a directory; what it trained is in `done`, `fails` says what shall fail.
+
+    `pages` holds what the stage had a page written of, in order; `write_page` writes one.
+    """
     images = image_sets.ImageSet(
         images=np.zeros((240, 32, 32, 3), np.uint8),
         attributes=np.zeros((240, 3), np.uint8),
@@ -41,7 +46,7 @@ def work(monkeypatch):
     )
 
     class Work:
-        done, loaded, fails = [], [], ()
+        done, pages, fails = [], [], ()
 
         def __call__(self, folder, **values):
             config = Config(**SMALL | {"workdir": str(folder)} | values)
@@ -50,7 +55,7 @@ def work(monkeypatch):
             return json.loads((folder / "study" / "study.json").read_text())
 
     worked = Work()
-    worked.done, worked.loaded = [], []
+    worked.done, worked.pages = [], []
 
     def run_trial(base, root, point, load):
         run = RunDirectory(root / "points" / point.name)
@@ -64,6 +69,11 @@ def work(monkeypatch):
     monkeypatch.setattr(trials, "run_trial", run_trial)
     monkeypatch.setattr(trial_forecast, "seconds_of_step", lambda *given: 1.0)
     monkeypatch.setattr(report_files, "read_content", lambda folder: report_content(0.4))
+    # The database takes a second for a few points, and plots as long: one test has each for real.
+    monkeypatch.setattr(study, "TrialQueue", MemoryQueue)
+    monkeypatch.setattr(MemoryQueue, "kept", {})
+    worked.write_page = study_report.write_page
+    monkeypatch.setattr(study_report, "write_page", lambda *page: worked.pages.append(page))
     return worked
 
 
@@ -71,13 +81,26 @@ def labels(work):
     return [label for label, _ in work.done]
 
 
-def test_every_point_is_done_once_and_the_report_written(work, tmp_path):
+def test_every_point_is_done_once_and_the_page_shows_each_when_it_is_done(work, tmp_path):
     results = work(tmp_path, study="features")
     planned = studies.features(Config(), ())
     assert labels(work) == [point.label for point in planned]
     assert [row["label"] for row in results["points"]] == labels(work)
     assert {row["state"] for row in results["points"]} == {"finished"}
     assert results["measured_on"] == "validation" and results["findings"]
+    states = [[row["state"] for row in shown["points"]] for shown, _ in work.pages]
+    done = [each.count("finished") for each in states]
+    assert done == [*range(1, len(planned) + 1), len(planned)]
+
+
+def test_a_failed_point_does_not_stop_the_others_and_is_named_on_the_page(work, tmp_path):
+    work.fails = ("attributes: 1",)
+    results = work(tmp_path, study="tasks")
+    states = {row["label"]: row["state"] for row in results["points"]}
+    assert states.pop("attributes: 1") == "failed"
+    assert set(states.values()) == {"finished"} and len(states) == 3
+    work.write_page(*work.pages[-1])
+    assert "ValueError: no" in (tmp_path / "study" / "report.html").read_text()
     assert {path.name for path in (tmp_path / "study").iterdir()} >= {
         "report.html",
         "study.svg",
@@ -85,16 +108,6 @@ def test_every_point_is_done_once_and_the_report_written(work, tmp_path):
     }
 
 
-def test_a_failed_point_does_not_stop_the_others_and_is_named(work, tmp_path):
-    work.fails = ("attributes: 1",)
-    results = work(tmp_path, study="tasks")
-    states = {row["label"]: row["state"] for row in results["points"]}
-    assert states.pop("attributes: 1") == "failed"
-    assert set(states.values()) == {"finished"} and len(states) == 3
-    assert "ValueError: no" in (tmp_path / "study" / "report.html").read_text()
-
-
-@pytest.mark.slow
 def test_the_same_command_again_does_nothing_again(work, tmp_path):
     work.fails = ("attributes: 1",)
     first = work(tmp_path, study="tasks")
@@ -103,7 +116,6 @@ def test_the_same_command_again_does_nothing_again(work, tmp_path):
     assert len(work.done) == done
 
 
-@pytest.mark.slow
 def test_overwrite_tries_the_failed_points_alone(work, tmp_path):
     work.fails = ("attributes: 1",)
     work(tmp_path, study="tasks")
@@ -113,7 +125,8 @@ def test_overwrite_tries_the_failed_points_alone(work, tmp_path):
     assert {row["state"] for row in results["points"]} == {"finished"}
 
 
-def test_a_killed_study_goes_on_where_it_was(work, tmp_path, monkeypatch):
+def test_a_killed_study_goes_on_with_its_queue_on_disk(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "TrialQueue", TrialQueue)
     run_trial = trials.run_trial
 
     def killed(base, root, point, load):
@@ -137,7 +150,6 @@ def test_another_study_in_the_same_directory_is_refused_and_nothing_lost(work, t
     assert (tmp_path / "study" / "study.json").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_places_of_the_same_settings_are_one_point(work, tmp_path):
     results = work(tmp_path, study="data")
     names = {row["label"]: row["name"] for row in results["points"]}
@@ -146,7 +158,6 @@ def test_places_of_the_same_settings_are_one_point(work, tmp_path):
     assert len(set(names.values())) == len(names) - 3 == len(work.done)
 
 
-@pytest.mark.slow
 def test_a_point_may_have_task_epochs_of_its_own(work, tmp_path):
     work(tmp_path, study="defence", point_epochs=4, epochs=6)
     epochs = dict(work.done)

@@ -1,6 +1,7 @@
 """The sweep stage with fakes for training and audits: results, the choice, the promise on T."""
 
 import dataclasses
+import functools
 import json
 
 import filelock
@@ -12,7 +13,14 @@ from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import final_audits, sweep, target, trials
+from arl_tf.experiments.sweeps import (
+    final_audits,
+    sweep,
+    sweep_plot,
+    target,
+    trial_queue,
+    trials,
+)
 from arl_tf.report import report_files
 from arl_tf.utils import files
 
@@ -22,7 +30,10 @@ FIGURES = {0.0: (0.6, 0.6), 1.0: (0.5, 0.2), 2.0: (0.4, 0.1)}
 
 @pytest.fixture
 def made(monkeypatch):
-    """Fakes; notes the (split, code_noise, folder) of every audit, and what was exported."""
+    """Fakes; notes the (split, code_noise, folder) of every audit, and what was exported.
+
+    Files of plots are written where a test sets the noted `write_files` back.
+    """
     notes = {"audits": [], "exported": [], "shift_on_test": 0.0, "references": []}
 
     def train(experiment):
@@ -40,6 +51,10 @@ def made(monkeypatch):
     monkeypatch.setattr(trials.train_stage, "run", train)
     monkeypatch.setattr(trials.audit_stage, "run", audit_stage)
     monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
+    # The database is opened once a folder and not at every step, which takes as long as its making.
+    monkeypatch.setattr(trial_queue, "storage", functools.cache(trial_queue.storage))
+    notes["write_files"] = sweep_plot.write_files
+    monkeypatch.setattr(sweep_plot, "write_files", lambda figure, folder, name: None)
     return notes
 
 
@@ -70,7 +85,8 @@ def choice_of(tmp_path):
     return json.loads((tmp_path / "sweep" / "chosen.json").read_text())
 
 
-def test_sweep_writes_results_page_and_plots_and_never_reads_t(tmp_path, made):
+def test_sweep_writes_results_page_and_plots_and_never_reads_t(tmp_path, made, monkeypatch):
+    monkeypatch.setattr(sweep_plot, "write_files", made["write_files"])
     found = run_sweep(tmp_path, made)
     assert [p["settings"]["code_noise"] for p in found["points"]] == [0, 1, 2]
     assert all(point["on_front"] for point in found["points"])
@@ -154,7 +170,6 @@ def test_sampled_sweep_has_as_many_points_as_asked(tmp_path, made):
     assert {point["state"] for point in found["points"]} == {"finished"}
 
 
-@pytest.mark.slow
 def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_number(
     tmp_path, made
 ):

@@ -44,7 +44,7 @@ def test_claimed_point_is_the_one_that_was_queued(queue):
 
 
 def test_point_of_a_killed_process_is_taken_up_again(queue, tmp_path):
-    killed = run_module("tests.helpers.claim_and_die", tmp_path)
+    killed = run_module("tests.helpers.processes.claim_and_die", tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     taken = []
     while claim := queue.claim():

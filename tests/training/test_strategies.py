@@ -211,7 +211,7 @@ def test_killed_worker_ends_the_chief_with_a_word_and_both_go_on_to_the_weights_
     assert single.returncode == 0, said[-3000:]
     ports = free_ports(2)
     chief = start_worker(0, ports, workdir)
-    worker = start_worker(1, ports, workdir, "tests.helpers.killed_run")
+    worker = start_worker(1, ports, workdir, "tests.helpers.processes.killed_run")
     said = chief.communicate(timeout=OF_A_PROCESS)[1]
     worker.communicate(timeout=OF_A_PROCESS)
     assert chief.returncode == 2 and "Another worker is gone" in said, said[-3000:]

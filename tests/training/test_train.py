@@ -27,7 +27,7 @@ def test_run_killed_in_mid_epoch_continues_to_the_same_bits(smoke_run, tmp_path)
         "--stages=train",
         "--deterministic",
     )
-    killed = run_module("tests.helpers.killed_run", *flags)
+    killed = run_module("tests.helpers.processes.killed_run", *flags)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert not (workdir / "checkpoints" / "encoder.keras").exists()
     resumed = run_main(*flags)

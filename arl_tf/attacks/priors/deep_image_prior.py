@@ -130,6 +130,6 @@ def convolved(features: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def normalised(features: tf.Tensor) -> tf.Tensor:
-    """Every channel of every item with mean 0 and variance 1 over its grid."""
+    """Every channel of float32 [B, H, W, C] with mean 0 and variance 1 over its grid."""
     mean, variance = tf.nn.moments(features, axes=(1, 2), keepdims=True)
     return (features - mean) * tf.math.rsqrt(variance + EPSILON)

@@ -18,7 +18,7 @@ from arl_tf.auditing.candidates.pairs import CodePairs
 from arl_tf.auditing.candidates.scores import Codes, code_scores, output_scores, standardising
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditSettings
-from arl_tf.metrics import candidates, utility
+from arl_tf.metrics import candidate_sets, candidates, utility
 from arl_tf.metrics.candidates import Score, whitened_score
 
 WAYS = {
@@ -29,6 +29,8 @@ WAYS = {
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
 }
 CODE, TASK_OUTPUT = "code", "task_output"
+# Of the posterior over the candidates; the keys of `fitting`.
+FITTING, SET_FIGURES = "fitting", ("effective", "likely", "covered")
 CANDIDATE_NOISE = 106
 MOST_CANDIDATES = 5000
 Hits = Mapping[str, np.ndarray]
@@ -40,7 +42,8 @@ class CandidateMatch:
 
     Attributes:
         hits: "CASE/SOURCE/WAY" -> float64 [M], NaN where no candidate is right. Cases are exact,
-            other_photo and the keys of DEGRADATIONS; sources are CODE and TASK_OUTPUT.
+            other_photo and the keys of DEGRADATIONS; sources are CODE and TASK_OUTPUT. Beside
+            them "exact/SOURCE/fitting/FIGURE": how many candidates fit each code.
         rows: int [M], which of the images under attack were candidates.
         identities: int [M], of these.
         missing: why figures are missing; empty where none is.
@@ -152,7 +155,21 @@ def of_case(
     scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
     if codes.logits is not None:
         scores[TASK_OUTPUT] = (codes.logits, output_scores(known, codes, pairs, logits_of))
-    return hits_of(case, scores, identities)
+    found = hits_of(case, scores, identities)
+    return found | sets_of(scores, noisy=known.noisy) if case == "exact" else found
+
+
+def sets_of(
+    scores: Mapping[str, tuple[np.ndarray, Mapping[str, Score]]], *, noisy: bool
+) -> dict[str, np.ndarray]:
+    """How many candidates fit each source's codes, where their likelihood is known."""
+    found = {}
+    for source, (compared, ways) in scores.items():
+        if "likelihood" in ways:
+            sets = candidate_sets.fitting_sets(ways["likelihood"], compared, noisy=noisy)
+            for name in SET_FIGURES:
+                found[f"exact/{source}/{FITTING}/{name}"] = getattr(sets, name)
+    return found
 
 
 def hits_of(
@@ -198,7 +215,7 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
         "people": len(people),
         "with_other_photo": int(several.sum()),
         "ways": dict(WAYS),
-        "exact": section("exact", 1 / count),
+        "exact": {**section("exact", 1 / count), FITTING: fitting(found.hits, reference, drawn)},
         "degraded": {
             name: {"words": words, **section(name, 1 / count)}
             for name, (_, words) in DEGRADATIONS.items()
@@ -207,6 +224,28 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
             "other_photo", float(others[several].mean() / (count - 1)) if several.any() else None
         ),
         "missing": found.missing,
+    }
+
+
+def fitting(hits: Hits, reference: Hits | None, weights: np.ndarray) -> dict[str, Any]:
+    """Source -> how many candidates fit a code: means with intervals, and the median set."""
+    sources = {CODE: hits, TASK_OUTPUT: hits, "unprotected": reference or {}}
+    return {
+        source: set_figures(given, CODE if source == "unprotected" else source, weights)
+        for source, given in sources.items()
+    }
+
+
+def set_figures(hits: Hits, source: str, weights: np.ndarray) -> dict[str, Any]:
+    """Each of SET_FIGURES, and `median_likely`; without values where the likelihood is unknown."""
+    kept = {name: hits.get(f"exact/{source}/{FITTING}/{name}") for name in SET_FIGURES}
+    likely = kept["likely"]
+    return {
+        **{
+            name: utility.estimate(None) if each is None else candidates.rate(each, weights)
+            for name, each in kept.items()
+        },
+        "median_likely": None if likely is None else float(np.median(likely)),
     }
 
 

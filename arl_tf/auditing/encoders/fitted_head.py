@@ -74,10 +74,26 @@ def fit_task_head(
         name="fitted_task_head",
         loss=task.keras_loss(),
     )
+    fit(head, (seen(codes), labels), (seen(held_out_codes), held_out_labels), seed, verbose)
+    return lambda values: targets.values(in_batches(head, seen(values), BATCH))
+
+
+def fit(
+    head: keras.Model,
+    pairs: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    verbose: int,
+) -> None:
+    """Trains a head on (codes float32 [N, D], labels [N, A]) until held-out pairs say to stop.
+
+    Raises:
+        ValueError: the fit diverged.
+    """
     history = head.fit(
-        shuffled_batches(seen(codes), labels, seed),
-        validation_data=batches(seen(held_out_codes), held_out_labels),
-        steps_per_epoch=math.ceil(len(codes) / BATCH),
+        shuffled_batches(*pairs, seed),
+        validation_data=batches(*held_out),
+        steps_per_epoch=math.ceil(len(pairs[0]) / BATCH),
         epochs=MOST_EPOCHS,
         shuffle=False,
         callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],
@@ -85,7 +101,6 @@ def fit_task_head(
     )
     if not np.isfinite(min(history.history["val_loss"])):
         raise ValueError("The task head's fit diverged: its held-out loss was never finite.")
-    return lambda values: targets.values(in_batches(head, seen(values), BATCH))
 
 
 def check_pairs(

@@ -9,6 +9,10 @@ from arl_tf.auditing.later_tasks.learning import CODE, TASK_OUTPUT, LaterTasks
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import few_labels, intervals, utility
 
+WANTED, PROTECTED, ALL_LABELS = "wanted", "protected_mean", "all"
+# Number of labelled codes -> source -> MCC float64 [1 + R, K]: of all images, of each resample.
+MccBySize = Mapping[str, Mapping[str, np.ndarray]]
+
 
 def check_protected(protected: tuple[str, ...], images: ImageSet) -> None:
     """Raises ValueError where the data have no such attribute outside the task."""
@@ -22,25 +26,35 @@ def check_protected(protected: tuple[str, ...], images: ImageSet) -> None:
         )
 
 
+def mcc_by_size(
+    found: LaterTasks | None, reference: Mapping[str, np.ndarray], weights: np.ndarray
+) -> MccBySize:
+    """Number of labelled codes, the fewest first -> source -> MCC float64 [1 + R, K].
+
+    Args:
+        found: what was predicted; None: nothing, and the result is empty.
+        reference: `LaterTasks.kept` of the unprotected encoder's audit; empty without one.
+        weights: float [R, N], bootstrap resamples of the images that utility is measured on.
+    """
+    if found is None:
+        return {}
+    rows = np.vstack([np.ones(len(found.truth)), weights])
+    sizes = [key.partition("/")[2] for key in found.predicted if key.startswith(f"{CODE}/")]
+    return {size: mcc_by_source(found, reference, size, rows) for size in sizes}
+
+
 def describe(
-    found: LaterTasks | None,
-    reference: Mapping[str, np.ndarray],
-    protected: tuple[str, ...],
-    weights: np.ndarray,
+    found: LaterTasks | None, mcc: MccBySize, protected: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """The report's `codes.later_tasks`; None where the task leaves no attribute out.
 
     Args:
         found: what was predicted.
-        reference: `LaterTasks.kept` of the unprotected encoder's audit; empty without one.
+        mcc: of it, see `mcc_by_size`.
         protected: names that a code must not tell beyond the task output.
-        weights: float [R, N], bootstrap resamples of the images that utility is measured on.
     """
     if found is None:
         return None
-    rows = np.vstack([np.ones(len(found.truth)), weights])
-    sizes = [key.partition("/")[2] for key in found.predicted if key.startswith(f"{CODE}/")]
-    mcc = {size: mcc_by_source(found, reference, size, rows) for size in sizes}
     return {
         "learned_from": "X2",
         "images": len(found.truth),
@@ -49,14 +63,50 @@ def describe(
                 "labels": int(size),
                 "draws": len(found.predicted[f"{CODE}/{size}"]),
                 "mean": estimates({s: v.mean(axis=1) for s, v in mcc[size].items()}),
+                **{
+                    kind: estimates(means)
+                    for kind, means in kind_means(found.names, mcc[size], protected).items()
+                },
                 "attributes": {
                     name: estimates({s: v[:, column] for s, v in mcc[size].items()})
                     for column, name in enumerate(found.names)
                 },
             }
-            for size in sizes
+            for size in mcc
         ],
-        "protected": describe_protected(found.names, mcc[sizes[-1]], protected),
+        "protected": describe_protected(found.names, mcc[list(mcc)[-1]], protected),
+    }
+
+
+def kind_means(
+    names: tuple[str, ...], mcc: Mapping[str, np.ndarray], protected: tuple[str, ...]
+) -> dict[str, dict[str, np.ndarray]]:
+    """WANTED and PROTECTED -> source -> MCC float64 [1 + R], the mean over attributes of the kind.
+
+    Attributes that are not protected are wanted. A kind without any attribute has no source.
+    """
+    is_protected = np.isin(names, protected)
+    return {
+        kind: {source: each[:, chosen].mean(axis=1) for source, each in mcc.items()}
+        if chosen.any()
+        else {}
+        for kind, chosen in ((WANTED, ~is_protected), (PROTECTED, is_protected))
+    }
+
+
+def resampled_figures(
+    names: tuple[str, ...], mcc: MccBySize, protected: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """KIND.SOURCE/LABELS -> float64 [R], of the means of `kind_means` in the resamples.
+
+    LABELS is a number of labelled codes; ALL_LABELS beside the largest.
+    """
+    sizes = {**mcc, ALL_LABELS: mcc[list(mcc)[-1]]} if mcc else {}
+    return {
+        f"{kind}.{source}/{size}": values[1:]
+        for size, by_source in sizes.items()
+        for kind, means in kind_means(names, by_source, protected).items()
+        for source, values in means.items()
     }
 
 

@@ -214,11 +214,23 @@ class AuditGroup:
     )
     protected_attributes: str = option(
         "",
-        "Attributes outside the task that a code must not tell beyond the task output,"
-        " comma-separated. The report says for each whether it does, and --require takes the"
+        "What the audit checks: attributes outside the task, comma-separated, that a code must not"
+        " tell beyond the task output. It changes no training; what the training hides is"
+        " --private_attributes. The report says for each whether it does, and --require takes the"
         " largest gain in MCC: protected_gain<=0.05. Later tasks are the other way round: what a"
         " code tells of them is what it is for.",
         group="audit",
+        defence=True,
+    )
+    near_duplicates: int = option(
+        0,
+        "Attack so many shots of each photo together: cut, shifted, lit and recompressed a little"
+        " differently. The report compares shots with noise of their own and shots that share it,"
+        " as --noise_key_by=similar of the device makes them. 0: none. Needs a noisy encoder whose"
+        " inside is at hand.",
+        group="audit",
+        low=0,
+        high=64,
         defence=True,
     )
     bootstrap_samples: int = option(

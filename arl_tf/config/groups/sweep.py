@@ -54,8 +54,8 @@ class SweepGroup:
     study: str = option(
         "",
         "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1,"
-        " X2), adversary (its strength in training and in the audit) or defence (one ingredient"
-        " more at a time).",
+        " X2), adversary (its strength in training and in the audit), defence (one ingredient"
+        " more at a time) or later_tasks (what codes buy over the task output, by price of a bit).",
         group="sweep",
         choices=("", *STUDIES),
     )

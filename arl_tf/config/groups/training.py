@@ -38,8 +38,9 @@ class TrainingGroup:
     )
     private_attributes: str = option(
         "",
-        "Attributes that a defence hides, comma-separated (--defence=contrastive): known in the"
-        " data, and none of the task's. Name the task's with --task_attributes.",
+        "What the training hides: attributes, comma-separated, that a defence works against"
+        " (--defence=contrastive). They are known in the data, and none of the task's, which"
+        " --task_attributes names. What the audit checks is --protected_attributes.",
         group="train",
         defence=True,
     )
@@ -132,6 +133,16 @@ class TrainingGroup:
         low=0,
         attack_identity=True,
         shared="audit",
+    )
+    adversary_critic_weight: float = option(
+        0.0,
+        "Weight gamma of L_gan in the adversary's own loss: a critic learns to tell patches of"
+        " images from those of reconstructions, and the decoders learn to please it, too; 0: no"
+        " critic.",
+        group="train",
+        low=0,
+        defence=True,
+        ingredient=True,
     )
     decoders: int = option(
         1,

@@ -55,8 +55,11 @@ def named(content: tf.Tensor, is_big: tf.Tensor) -> tf.Tensor:
 
     def number(rows, size):
         """Numbers int64 [...] of bytes int64 [..., size]."""
-        weights = tf.constant([256**place for place in range(size)], tf.int64)
-        return tf.reduce_sum(rows * tf.where(is_big, weights[::-1], weights), axis=-1)
+        # Reversed here: TensorFlow's layout optimizer fails at a slice with a negative stride.
+        little = [256**place for place in range(size)]
+        big = little[::-1]
+        weights = tf.where(is_big, tf.constant(big, tf.int64), tf.constant(little, tf.int64))
+        return tf.reduce_sum(rows * weights, axis=-1)
 
     directory = values[tf.minimum(number(values[4:8], 4), tf.size(values, tf.int64)) :]
     announced = number(tf.pad(directory[:COUNT], [[0, COUNT]])[:COUNT], COUNT)

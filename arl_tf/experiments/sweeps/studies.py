@@ -1,21 +1,27 @@
 """The studies: which points each trains and audits, and which of them it compares."""
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from arl_tf.config.choices import CUTS
-from arl_tf.config.scopes import no_defence_values
 from arl_tf.config.settings import Config
+from arl_tf.experiments.sweeps import later_tasks_study
+from arl_tf.experiments.sweeps.study_definition import (
+    FACE,
+    LEAKAGE,
+    MCC,
+    NO_DEFENCE,
+    Contrast,
+    Study,
+    StudyPlace,
+    between,
+)
 
-MCC, LEAKAGE, FACE = "mean_mcc", "leakage.face_similarity", "face_similarity"
 DECODER = "decoder.face_similarity"
 # The first of them are the task of few attributes; those that a data set lacks are passed over.
 TASK_ORDER = ("Smiling", "Male", "Eyeglasses", "Bangs", "Young", "Mustache", "Blond_Hair")
 NEAR_IDENTITY, LOCAL = ("Male", "Young", "Big_Nose"), ("Smiling", "Eyeglasses")
 ALL = "all"
 NOTHING, MEAN, LEARNED = "nothing more", "toward_mean", "learned noise"
-NO_DEFENCE = no_defence_values(Config)
 # Ingredient -> what it was added to.
 ADDED_TO = {
     "learned noise, toward_mean": LEARNED,
@@ -30,66 +36,6 @@ ADDED_TO = {
     LEARNED: NOTHING,
     "learned noise, sign": LEARNED,
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyPlace:
-    """One point of a study.
-
-    Attributes:
-        series: the line that it is drawn on.
-        x: its place on the line.
-        overrides: setting -> value.
-    """
-
-    series: str
-    x: str
-    overrides: Mapping[str, Any]
-
-    @property
-    def label(self) -> str:
-        """Series and place."""
-        return f"{self.series}: {self.x}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Contrast:
-    """A finding to compute: how a figure changes from the points `first` to the points `last`.
-
-    Attributes:
-        figure: a key of a point's figures.
-        words: what changes, as the subject of "rises by 0.1".
-        first: a place or a series.
-        last: likewise.
-        on: "x" or "series": what first and last name.
-    """
-
-    figure: str
-    words: str
-    first: str
-    last: str
-    on: str = "x"
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """A question, the points that answer it, and what is compared.
-
-    Attributes:
-        question: the title of its page.
-        points: (settings, all attribute names of the data) -> points.
-        contrasts: points -> comparisons; the first is the finding.
-        figures: what the plot shows.
-        note: what the reader has to know.
-        is_ordered: whether a line's places follow an order, so that the plot joins them.
-    """
-
-    question: str
-    points: Callable[[Config, Sequence[str]], list[StudyPlace]]
-    contrasts: Callable[[Sequence[StudyPlace]], list[Contrast]]
-    figures: tuple[str, str]
-    note: str
-    is_ordered: bool = True
 
 
 def features(config: Config, names: Sequence[str]) -> list[StudyPlace]:
@@ -194,11 +140,6 @@ def defence(config: Config, names: Sequence[str]) -> list[StudyPlace]:
     return [StudyPlace("ingredients", name, settings) for name, settings in ingredients.items()]
 
 
-def between(figures: Mapping[str, str], first: str, last: str, on: str = "x") -> list[Contrast]:
-    """Contrasts of several figures, with their words, between the same points."""
-    return [Contrast(figure, words, first, last, on) for figure, words in figures.items()]
-
-
 def feature_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """From the earliest to the latest cut, from narrow to wide."""
     figures = {LEAKAGE: "the leakage of face similarity", MCC: "the mean MCC"}
@@ -294,4 +235,5 @@ STUDIES = {
         " toward_mean.",
         is_ordered=False,
     ),
+    "later_tasks": later_tasks_study.STUDY,
 }

@@ -1,7 +1,7 @@
 """A study's page: the finding in a sentence, a plot, a table."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,6 +23,13 @@ COLUMNS = {
     "decoder.face_similarity": "Face similarity, fresh decoder",
     "task_output.face_similarity": "Face similarity, task output",
     "reid_rank1": "Rank 1",
+    "wanted.code": "Later tasks, from the code: MCC",
+    "wanted.task_output": "Later tasks, from the task output",
+    "wanted.unprotected": "Later tasks, from an unprotected code",
+    "wanted.gain": "Later tasks, gain in MCC",
+    "protected_mean.code": "Protected attributes, from the code: MCC",
+    "protected_mean.task_output": "Protected attributes, from the task output",
+    "protected_mean.gain": "Protected attributes, gain in MCC",
 }
 WIDTH, PANEL, MARGIN = 6.4, 2.3, 1.25
 
@@ -35,16 +42,23 @@ def write_page(results: Mapping[str, Any], folder: pathlib.Path) -> None:
         folder: where to.
     """
     finished = [point for point in results["points"] if point["state"] == FINISHED]
+    counted = {"all": results["points"], "finished": finished}
     sweep_plot.write_files(study_figure(results, sweep_plot.OF_FILES.ink), folder, "study")
     figure = study_figure(results, INK)
     page = page_template("study.html").render(
         results=results,
         finished=finished,
+        encoders={state: number_of_encoders(rows) for state, rows in counted.items()},
         unfinished=[point for point in results["points"] if point["state"] != FINISHED],
-        columns=COLUMNS,
+        columns={name: COLUMNS[name] for name in results["columns"]},
         plot=page_plot(figure, results["question"]),
     )
     files.write_text(folder / PAGE, page)
+
+
+def number_of_encoders(rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many points rows are of: rows of the same settings are of one encoder."""
+    return len({row["name"] for row in rows})
 
 
 def page_plot(figure: Figure, question: str) -> str:

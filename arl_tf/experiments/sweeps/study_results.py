@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.auditing.resamples import Resamples, paired_difference
-from arl_tf.experiments.sweeps import sweep_results
+from arl_tf.experiments.sweeps import later_tasks_study, sweep_results
 from arl_tf.experiments.sweeps.studies import Contrast, Study, StudyPlace
 from arl_tf.experiments.sweeps.trials import FINISHED
 
@@ -41,6 +41,7 @@ def assemble(
         "question": study.question,
         "note": study.note,
         "figures": list(study.figures),
+        "columns": list(study.columns),
         "is_ordered": study.is_ordered,
         "measured_on": "validation",
         "attackers": sweep_results.attackers_of(audits),
@@ -60,6 +61,7 @@ def place_facts(point: StudyPlace, record: Record, audit: Mapping[str, Any] | No
         "settings": dict(point.overrides),
         "series": point.series,
         "x": point.x,
+        "labels": point.labels,
     }
     if audit is None:
         return row
@@ -71,6 +73,7 @@ def place_facts(point: StudyPlace, record: Record, audit: Mapping[str, Any] | No
         ),
         "task_output.face_similarity": audit["floors"]["task_output"]["face_similarity"],
     }
+    others |= later_tasks_study.row_figures(audit, point.labels)
     known = {name: sweep_results.interval_of(found) for name, found in others.items() if found}
     return {**row, "figures": {**row["figures"], **known}}
 
@@ -91,7 +94,7 @@ def finding(
         }
         for wanted in (contrast.first, contrast.last)
     ]
-    both = [name for name in sides[0] if name in sides[1]]
+    both = [name for name in sides[0] if name in sides[1] and contrast.within in ("", name)]
     if not both:
         return None
     first, last = ([side[name] for name in both] for side in sides)
@@ -122,12 +125,23 @@ def difference(
     estimates = [[point["figures"][figure] for point in side] for side in (first, last)]
     (before, one), (after, other) = (mean_with_half_width(side) for side in estimates)
     change, half = after - before, math.hypot(one, other)
-    kept = [[resamples.get(point["name"]) for point in side] for side in (first, last)]
+    kept = [[resamples_of(point, figure, resamples) for point in side] for side in (first, last)]
     if None not in kept[0] + kept[1]:
         interval = paired_difference(figure, *kept)
         if interval:
             return change, interval, True
     return change, (change - half, change + half), False
+
+
+def resamples_of(
+    point: Record, figure: str, resamples: Mapping[str, Resamples]
+) -> Resamples | None:
+    """A row's resamples; those of later tasks are kept by the number of labelled codes."""
+    kept = resamples.get(point["name"])
+    if kept is None or figure not in later_tasks_study.FIGURES:
+        return kept
+    values = kept.figures.get(f"{figure}/{point['labels']}")
+    return Resamples(kept.key, {} if values is None else {figure: values})
 
 
 def has_interval(point: Mapping[str, Any], figure: str) -> bool:

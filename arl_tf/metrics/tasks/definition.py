@@ -103,7 +103,7 @@ class Task(abc.ABC):
         return Scale()
 
     def unit(self, outputs: np.ndarray) -> float:
-        """What differences of outputs by rounding are to be measured in."""
+        """What differences of outputs float [N, K] by rounding are to be measured in; > 0."""
         del outputs
         return 1.0
 
@@ -114,8 +114,8 @@ class Task(abc.ABC):
 
         Args:
             decisions: of the head.
-            labelled: outputs, labels and identities of the measured images, where these are the
-                ones that decisions were chosen on; None where they are others.
+            labelled: outputs [N, K], labels [N, K] and identities [N] of the measured images,
+                where these are the ones that decisions were chosen on; None for others.
         """
         del decisions, labelled
         return 0.0
@@ -150,11 +150,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def serve(self, outputs: tf.Tensor, decisions: Any) -> dict[str, tf.Tensor]:
-        """The served outputs by name, in the order of `outputs`."""
+        """The served outputs [B, K] by name, in the order of `outputs`, of a head's [B, K]."""
 
     @abc.abstractmethod
     def served(self, outputs: np.ndarray, decisions: Any) -> dict[str, np.ndarray]:
-        """The same of arrays."""
+        """The same of arrays [N, K]."""
 
     @abc.abstractmethod
     def measure(self, measured: Measured) -> dict[str, Any]:

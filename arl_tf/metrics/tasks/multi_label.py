@@ -35,11 +35,11 @@ class MultiLabel(Task):
         return log_odds(labels)
 
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Probabilities."""
+        """Probabilities [B, A] in [0, 1] of logits [B, A]."""
         return tf.sigmoid(outputs)
 
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
-        """Mean MCC over attributes at thresholds of 0."""
+        """Mean MCC over attributes at thresholds of 0; outputs, labels {0, 1} [N, A]."""
         counts = measures.confusion_counts(outputs > 0, labels).sum(axis=0)
         return float(measures.matthews_correlation(counts).mean())
 
@@ -48,7 +48,7 @@ class MultiLabel(Task):
         return rules.undecided(count)
 
     def fit(self, outputs: np.ndarray, labels: np.ndarray) -> Decisions:
-        """Thresholds and a temperature."""
+        """Thresholds and a temperature, of logits [N, A] and labels {0, 1} [N, A]."""
         return rules.fit(outputs, labels)
 
     def read(self, content: Mapping[str, Any], names: Sequence[str]) -> Decisions:
@@ -64,7 +64,7 @@ class MultiLabel(Task):
         return decisions.thresholds if labelled is None else rules.halves_thresholds(*labelled)
 
     def serve(self, outputs: tf.Tensor, decisions: Decisions) -> dict[str, tf.Tensor]:
-        """`logits`, calibrated `probability`, and `decision` at the thresholds."""
+        """`logits`, calibrated `probability`, `decision` at the thresholds, [B, A] each."""
         return {
             "logits": outputs,
             "probability": tf.sigmoid(outputs / decisions.temperature),
@@ -72,7 +72,7 @@ class MultiLabel(Task):
         }
 
     def served(self, outputs: np.ndarray, decisions: Decisions) -> dict[str, np.ndarray]:
-        """The same of arrays."""
+        """The same of arrays [N, A]."""
         return {
             "logits": outputs,
             "probability": decisions.probability(outputs),

@@ -56,11 +56,11 @@ class Regression(Task):
         return labels.mean(axis=0, dtype=np.float64)
 
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Values as they are."""
+        """Values [B, K] as they are."""
         return outputs
 
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
-        """Mean R² over the targets; the same in any units."""
+        """Mean R² over the targets of values, labels [N, K]; the same in any units."""
         return float(r_squared(outputs, labels, np.ones((1, len(labels))))[0].mean())
 
     def undecided(self, count: int) -> NoDecisions:
@@ -81,12 +81,12 @@ class Regression(Task):
         return NoDecisions()
 
     def serve(self, outputs: tf.Tensor, decisions: Any) -> dict[str, tf.Tensor]:
-        """`value` in the labels' units."""
+        """`value` [B, K] in the labels' units."""
         del decisions
         return {"value": outputs}
 
     def served(self, outputs: np.ndarray, decisions: Any) -> dict[str, np.ndarray]:
-        """The same of arrays."""
+        """The same of arrays [N, K]."""
         del decisions
         return {"value": outputs}
 

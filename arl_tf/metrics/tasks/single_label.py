@@ -65,7 +65,7 @@ class SingleLabel(Task):
         return np.log(counts / counts.sum())
 
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Probabilities of the classes."""
+        """Probabilities [B, K] of the classes, of logits [B, K]."""
         return tf.nn.softmax(outputs)
 
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
@@ -94,7 +94,7 @@ class SingleLabel(Task):
         return ClassDecisions(float(found))
 
     def serve(self, outputs: tf.Tensor, decisions: ClassDecisions) -> dict[str, tf.Tensor]:
-        """`logits`, calibrated `probability`, and `decision`, one true a row."""
+        """`logits`, calibrated `probability`, `decision`, one true a row, [B, K] each."""
         return {
             "logits": outputs,
             "probability": tf.nn.softmax(outputs / decisions.temperature),
@@ -102,7 +102,7 @@ class SingleLabel(Task):
         }
 
     def served(self, outputs: np.ndarray, decisions: ClassDecisions) -> dict[str, np.ndarray]:
-        """The same of arrays."""
+        """The same of arrays [N, K]."""
         return {
             "logits": outputs,
             "probability": decisions.probability(outputs),

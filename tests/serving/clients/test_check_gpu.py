@@ -43,12 +43,14 @@ def swiftshader():
 
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory):
+    """An encoder at its last cut, which holds all operations of the earlier ones."""
     encoder, _ = architectures.build_encoder_and_task_head(
-        "small", image_size=SIZE, cut="middle", code_channels=8, num_attributes=2
+        "small", image_size=SIZE, cut="pooled", code_channels=8, num_attributes=2
     )
     return as_file(tmp_path_factory.mktemp("gpu") / "small.tflite", encoder)
 
 
+@pytest.mark.slow
 def test_small_encoder_delegates_wholly_to_a_named_adapter_and_keeps_its_codes(
     swiftshader, small_file
 ):
@@ -61,23 +63,14 @@ def test_small_encoder_delegates_wholly_to_a_named_adapter_and_keeps_its_codes(
     assert found.cpu_milliseconds > 0
 
 
-def test_small_encoder_delegates_at_its_last_cut_which_holds_all_its_operations(
-    swiftshader, tmp_path
-):
-    encoder, _ = architectures.build_encoder_and_task_head(
-        "small", image_size=SIZE, cut="pooled", code_channels=8, num_attributes=2
-    )
-    path = as_file(tmp_path / "encoder.tflite", encoder)
-    found = check_gpu.check_file(path, vulkan_icd=swiftshader, num_images=1, runs=1)
-    assert found.relative_error < 1e-5
-
-
+@pytest.mark.slow
 def test_float16_file_delegates_too(swiftshader, tmp_path):
     path = as_file(tmp_path / "half.tflite", build_models().encoder, "float16")
     found = check_gpu.check_file(path, vulkan_icd=swiftshader, num_images=1, runs=1)
     assert found.relative_error < 1e-5
 
 
+@pytest.mark.slow
 def test_operation_that_the_accelerator_lacks_fails_and_does_not_fall_back(swiftshader, tmp_path):
     encoder = last_layer_model(layers.Lambda(lambda code: tf.cumsum(code, -1)))
     path = as_file(tmp_path / "cumulative.tflite", encoder)
@@ -85,6 +78,7 @@ def test_operation_that_the_accelerator_lacks_fails_and_does_not_fall_back(swift
         check_gpu.check_file(path, vulkan_icd=swiftshader, num_images=1, runs=1)
 
 
+@pytest.mark.slow
 def test_command_prints_the_adapter_the_difference_and_the_latency(swiftshader, small_file, capsys):
     arguments = [str(small_file), "--software", "--runs=1", "--images=1"]
     assert check_gpu.main(arguments) == 0
@@ -185,6 +179,7 @@ def test_counts_below_one_are_refused(small_file, capsys, wrong):
     assert "must be >= 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_noisy_encoder_delegates_wholly_with_its_noise_as_an_input(swiftshader, tmp_path):
     encoder, _ = architectures.build_encoder_and_task_head(
         "small",

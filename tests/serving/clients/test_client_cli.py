@@ -36,10 +36,12 @@ COMMENT = b"a comment that a photo carries"
 ON_THE_DEVICE = (
     "client",
     "client_cli",
+    "client_flags",
     "common.files",
     "clients.base",
     "clients.contract",
     "clients.errors",
+    "clients.file_batches",
     "clients.rest_client",
     "device.encoder",
     "device.manifest",

@@ -15,7 +15,6 @@ from serving_models import (
     hold_up,
     picture_file,
     pictures,
-    save_models,
     serving,
     submissions,
 )
@@ -375,10 +374,11 @@ def reload_request(folder, versions, labels):
     return message
 
 
-def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(tmp_path, exported_models):
-    other = save_models(tmp_path / "other", version=1, seed=5)
+def test_reloaded_config_serves_canary_beside_stable_and_rolls_back(
+    tmp_path, exported_models, other_models
+):
     folder = tmp_path / "models"
-    for version, source in ((1, exported_models), (2, other)):
+    for version, source in ((1, exported_models), (2, other_models)):
         add_version(folder, source, version)
     with serving(folder) as running, stubs(running) as (prediction, models, _):
 

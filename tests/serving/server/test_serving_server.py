@@ -15,7 +15,6 @@ from serving_models import (
     pictures,
     predict,
     rest,
-    save_models,
     serving,
     submissions,
 )
@@ -66,15 +65,14 @@ def requests_running(server):
             future.result(LONG)
 
 
-def test_hot_reload_and_deletion_fail_no_request(tmp_path, exported_models):
+def test_hot_reload_and_deletion_fail_no_request(tmp_path, exported_models, other_models):
     folder = tmp_path / "models"
     add_version(folder, exported_models, 1)
-    other = save_models(tmp_path / "other", seed=3)
     with (
         serving(folder, file_system_poll_wait_seconds=0.05) as server,
         requests_running(server) as answers,
     ):
-        add_version(folder, other, 2)
+        add_version(folder, other_models, 2)
         until(lambda: served_version(server) == ["2"])
         until(lambda: answers["grpc"] and answers["grpc"][-1] == 2)
         # A roll-back: the newer version is deleted while it serves.

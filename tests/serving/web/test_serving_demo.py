@@ -20,7 +20,6 @@ from serving_models import (
     picture_file,
     pictures,
     rest,
-    save_models,
     serving,
 )
 from waiting import LONG
@@ -34,7 +33,7 @@ from serving.web import pictures as demo_pictures
 
 
 @pytest.fixture(scope="module")
-def attackers(tmp_path_factory):
+def attackers(other_models, tmp_path_factory):
     """Attackers that return the code's channels as a picture: float, and uint8 halved."""
     folder = tmp_path_factory.mktemp("attackers")
     shape = (None, *CODE_SHAPE)
@@ -59,8 +58,7 @@ def attackers(tmp_path_factory):
         name="logits",
         dtype=tf.float32,
     )
-    other = save_models(folder / "run", seed=9)
-    (other / "encoder" / "1").rename(folder / "unprotected_encoder")
+    shutil.copytree(other_models / "encoder" / "1", folder / "unprotected_encoder")
     return folder
 
 

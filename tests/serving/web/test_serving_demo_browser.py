@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import shutil
 
 import demo_browser
 import numpy as np
@@ -13,7 +14,7 @@ from conftest import ROOT
 from demo_browser import drop, set_width, settle, visit
 from PIL import Image
 from saved_models import save_function
-from serving_models import CODE_SHAPE, NAMES, SIZE, save_models, serving
+from serving_models import CODE_SHAPE, NAMES, SIZE, serving
 from waiting import LONG
 
 from arl_tf.data import preprocessing
@@ -49,7 +50,7 @@ def server(exported_models, tmp_path_factory):
         name="logits",
         dtype=tf.float32,
     )
-    (save_models(folder / "run") / "encoder" / "1").rename(folder / "unprotected_encoder")
+    shutil.copytree(exported_models / "encoder" / "1", folder / "unprotected_encoder")
     findings = {
         "attackers": {
             "protected": {"words": "a linear map", "face_similarity": {"value": 0.512}},

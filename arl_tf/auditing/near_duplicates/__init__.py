@@ -1,0 +1,1 @@
+"""Several shots of a photo that differ a little: what their codes tell together."""

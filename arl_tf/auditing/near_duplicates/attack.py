@@ -1,0 +1,186 @@
+"""Attacks 16 shots of each photo with the best linear map: noise of their own, or shared.
+
+Shots that share their noise have it in their mean as a single code has. But it cancels in their
+differences, which tell how the shots differ at the encoder's full precision.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from arl_tf.attacks.closed_form import flattened, sample_rows
+from arl_tf.attacks.code_maps import NOISE_FACTORS, pixel_error
+from arl_tf.auditing import noise_knowledge
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.near_duplicates import shots
+from arl_tf.auditing.near_duplicates.kernels import Products, predictions
+
+# More public photos add time, not strength: products of all with all are solved for.
+MOST_PUBLIC = 2000
+SHOT_NOISE = 107
+# Shares of the noise's variance that the map takes differences to have; and codes without noise.
+DIFFERENCE_NOISES = (1e-4, 1e-3, 1e-2, 1e-1)
+NO_NOISES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+WAYS = {
+    "one_code": "the code of one shot",
+    "own_noise": "the mean of all codes; each shot has noise of its own",
+    "shared_noise": "the mean of all codes; the shots share their noise",
+    "shared_noise_differences": "the mean and the differences of all codes; the shots share their"
+    " noise, and the attacker knows how each shot changes a photo",
+    "no_noise": "the mean of all codes, without any noise: the limit",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ShotCodes:
+    """Mean codes of shots in units of their noise.
+
+    Attributes:
+        first: float32 [N, D], of the first shot.
+        mean: float32 [N, D], over all shots.
+    """
+
+    first: np.ndarray
+    mean: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ShotPictures:
+    """What the attacks made of the codes.
+
+    Attributes:
+        count: shots of each photo.
+        pictures: way -> float32 [M, S, S, 3] in [0, 1].
+        errors: way -> mean squared error of the held-out public photos' pixels.
+        public_images: how many the map was learned from.
+    """
+
+    count: int
+    pictures: Mapping[str, np.ndarray]
+    errors: Mapping[str, float]
+    public_images: int
+
+
+def missing(subject: AuditedEncoder) -> str:
+    """Why the shots of this encoder can't be attacked; empty where they can."""
+    if subject.white_box is None:
+        return subject.not_white_box or "the encoder's inside is not at hand"
+    if noise_knowledge.gaussian_variance(subject) is None:
+        return "the codes have no noise of known variance, and noise is what shots could share"
+    return ""
+
+
+def attack(
+    subject: AuditedEncoder,
+    public: np.ndarray,
+    held_out: np.ndarray,
+    target: np.ndarray,
+    *,
+    count: int,
+    seed: int,
+) -> ShotPictures:
+    """Attacks `count` shots of every photo.
+
+    The map is learned from public photos alone; of the photos under attack it gets codes.
+
+    Args:
+        subject: has noise of known variance, see `missing`.
+        public: uint8 [N, S, S, 3], MOST_PUBLIC of them are used.
+        held_out: uint8 [H, S, S, 3], other public photos: they choose the map.
+        target: uint8 [M, S, S, 3].
+        count: shots of each photo, >= 2.
+        seed: of the shots and of the noise.
+    """
+    public = public[sample_rows(len(public), MOST_PUBLIC, seed)]
+    deviation = np.sqrt(noise_knowledge.gaussian_variance(subject)).ravel()
+    images = np.concatenate([public, held_out, target])
+    codes, differences = shot_codes(subject, images, deviation, len(public), count, seed)
+    parts = Parts(len(public), len(held_out))
+    noise = np.random.default_rng([seed, SHOT_NOISE]).standard_normal(codes.mean.shape, np.float32)
+    solve = functools.partial(
+        predictions, outputs=flattened(public) / np.float32(255), score=pixel_error(held_out)
+    )
+    shared = parts.products(codes.mean, noise)
+    found = {
+        "one_code": solve(parts.products(codes.first, noise), noises=NOISE_FACTORS),
+        "own_noise": solve(
+            parts.products(codes.mean, noise / np.float32(np.sqrt(count))),
+            noises=[factor / count for factor in NOISE_FACTORS],
+        ),
+        "shared_noise": solve(shared, noises=NOISE_FACTORS),
+        "no_noise": solve(parts.products(codes.mean, 0 * noise), noises=NO_NOISES),
+    }
+    found["shared_noise_differences"] = min(
+        (
+            solve(shared + parts.split(differences) * (1 / share), noises=NOISE_FACTORS)
+            for share in DIFFERENCE_NOISES
+        ),
+        key=lambda each: each.held_out_error,
+    )
+    pictures = {
+        way: np.clip(found[way].values, 0, 1).astype(np.float32).reshape(target.shape)
+        for way in WAYS
+    }
+    errors = {way: found[way].held_out_error for way in WAYS}
+    return ShotPictures(count, pictures, errors, len(public))
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """How images are laid out: public ones, held-out public ones, and those under attack.
+
+    Attributes:
+        public: how many.
+        held_out: how many.
+    """
+
+    public: int
+    held_out: int
+
+    def split(self, products: np.ndarray) -> Products:
+        """Products [N, public] of all images by part."""
+        return Products(*np.split(products, [self.public, self.public + self.held_out]))
+
+    def products(self, means: np.ndarray, noise: np.ndarray) -> Products:
+        """Products of codes with mean public codes; public codes come without their noise.
+
+        Mean codes and noise float32 [N, D].
+        """
+        known = means[: self.public].astype(np.float64)
+        noisy = (means + noise)[self.public :].astype(np.float64)
+        return self.split(np.concatenate([known, noisy]) @ known.T)
+
+
+def shot_codes(
+    subject: AuditedEncoder,
+    images: np.ndarray,
+    deviation: np.ndarray,
+    public: int,
+    count: int,
+    seed: int,
+) -> tuple[ShotCodes, np.ndarray]:
+    """Mean codes of all shots, and the products of the differences of shots.
+
+    Args:
+        subject: the encoder.
+        images: uint8 [N, S, S, 3].
+        deviation: float [D], of the noise.
+        public: how many of the images, the first ones, are public.
+        count: shots of each.
+        seed: of the shots.
+
+    Returns:
+        The codes, and the products float64 [N, public]: of each photo's differences of a shot's
+        code to the mean code with those of each public photo, summed over shots.
+    """
+    first, total, products = None, 0.0, 0.0
+    for shown in shots.shots_of(images, count, seed):
+        code = flattened(noise_knowledge.mean_codes(subject, shown)).astype(np.float64) / deviation
+        first = code if first is None else first
+        total = total + code
+        products = products + code @ code[:public].T
+    mean = total / count
+    products -= count * (mean @ mean[:public].T)
+    return ShotCodes(first.astype(np.float32), mean.astype(np.float32)), products
