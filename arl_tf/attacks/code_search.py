@@ -126,12 +126,8 @@ def search_result(
     """
     advance = adam_steps(evidence, search)
     choice = choose_on_held_out(evidence, settings, search, advance, starts[1])
-    path = descend(
-        advance, search, starts[0], evidence.target_codes, choice.prior_weight, choice.iterations
-    )
-    for _, found in path:
-        last = found
-    pictures = pictures_of(search, part_way(search, starts[0], last, choice.share))
+    found = arrived(advance, search, choice, starts[0], evidence.target_codes)
+    pictures = pictures_of(search, found)
     if not (np.isfinite(pictures).all() and np.isfinite(choice.losses).all()):
         raise ValueError(
             f"Attack {name} diverged: expected finite pictures, got others; is the gradient of"
@@ -216,6 +212,16 @@ def best_of_path(
                 best = (values[-1], iterations, share, pictures)
         losses.append(min(values))
     return Choice(prior_weight, best[1], best[2], tuple(losses), best[3])
+
+
+def arrived(
+    advance: Advance, search: Search, choice: Choice, start: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Unknowns float32 [N, ...] where a search for codes [N, ...] is left, as was chosen."""
+    path = descend(advance, search, start, codes, choice.prior_weight, choice.iterations)
+    for _, found in path:
+        last = found
+    return part_way(search, start, last, choice.share)
 
 
 def part_way(search: Search, start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from arl_tf.attacks.evidence import (
     AttackResult,
     Evidence,
 )
-from arl_tf.attacks.priors import deep_image_prior, generative
+from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
 from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.attacks.views import (
     View,
@@ -99,19 +99,14 @@ def white_box(
     attack: Callable[..., AttackResult], level: str, view: View = unchanged, **entry
 ) -> Attacker:
     """An attacker that differentiates the encoder, on one view of the evidence."""
-    entry = {"needs": ("encode",), "missing": NO_GRADIENT, **entry}
+    cost = functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder"))
+    entry = {"needs": ("encode",), "missing": NO_GRADIENT, "cost": cost, **entry}
 
     def run(evidence, settings, *, name, start=None):
         found = attack(view(evidence, settings), settings, start=start)
         return dataclasses.replace(found, name=name)
 
-    return Attacker(
-        run,
-        level,
-        WHITE_BOX,
-        cost=functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder")),
-        **entry,
-    )
+    return Attacker(run, level, WHITE_BOX, **entry)
 
 
 DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
@@ -266,7 +261,11 @@ ATTACKERS: dict[str, Attacker] = {
         missing="an attacker who learns through noise, because no noise is known in the codes",
     ),
     "generative_prior": white_box(generative.latent_inversion, "full"),
+    "generative_progressive": white_box(progressive.progressive_inversion, "full"),
     "deep_image_prior": white_box(deep_image_prior.deep_image_prior, "full"),
+    "diffusion_prior": white_box(
+        posterior.posterior_inversion, "full", starts_from="linear", cost=posterior.sampling_cost
+    ),
     "decoder_deep": decoder(
         DecoderRecipe(
             "a convolutional decoder twice as wide and deeper, trained twice as long",

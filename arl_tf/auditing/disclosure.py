@@ -50,6 +50,7 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "channel": None
         if found.subject.channel.is_identity
         else dataclasses.asdict(found.subject.channel),
+        "share": found.subject.share and list(found.subject.share),
         "images": len(rows.target),
     }
 

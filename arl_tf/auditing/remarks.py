@@ -168,6 +168,14 @@ def assumptions(found: Measurements) -> list[str]:
             "The encoder draws new noise for every code, and nobody can guess it. The mean of n"
             " codes of a photo has 1 / sqrt(n) of the noise of one code."
         )
+    if found.subject.share is not None:
+        share, shares = found.subject.share
+        said.append(
+            f"The attacker is one server, which sees share {share} of the {shares} shares of every"
+            " code, and its own answer for the task. Utility is that of this answer alone. Servers"
+            " that put their shares together have all of the code: that is another audit, without"
+            " --audit_share."
+        )
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
     return said

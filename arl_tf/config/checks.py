@@ -205,8 +205,8 @@ def check_audit(config: Any) -> None:
             " --encoder_saved_model or --encoder_tflite, which is missing."
         )
     check_channel(config)
-    if config.codes_per_photo > 1:
-        check_codes_per_photo(config)
+    if config.codes_per_photo > 1 or config.audit_share:
+        check_special_audit(config)
     if config.attacker_data_dir and not config.attacker_dataset:
         raise ValueError(
             f"--attacker_data_dir={config.attacker_data_dir} needs --attacker_dataset (celeba for a"
@@ -216,18 +216,22 @@ def check_audit(config: Any) -> None:
         check_dataset(config.attacker_dataset, config.attacker_data_dir, "attacker_")
 
 
-def check_codes_per_photo(config: Any) -> None:
-    """Refuses several codes of a photo where there is one, and stages that go by single codes."""
-    several = f"--codes_per_photo={config.codes_per_photo}"
+def check_special_audit(config: Any) -> None:
+    """Refuses several codes of a photo, or a share, where there is none, and later stages."""
+    special, wanted = f"--codes_per_photo={config.codes_per_photo}", "single"
+    if config.audit_share:
+        special, wanted = f"--audit_share={config.audit_share}", "whole"
+        if config.is_external:
+            raise ValueError(f"{special} is of the codes of an encoder that arl_tf trained.")
     if config.codes and not config.channel_noise:
         raise ValueError(
-            f"{several}: --codes={config.codes} holds one code of each photo; leave it out, or say"
+            f"{special}: --codes={config.codes} holds one code of each photo; leave it out, or say"
             " with --channel_noise how codes differ."
         )
     others = [name for name in comma_separated(config.stages) if name not in ("train", "audit")]
     if others:
         raise ValueError(
-            f"{several} is for an audit; --stages={','.join(others)} needs the audit of single"
+            f"{special} is for an audit; --stages={','.join(others)} needs the audit of {wanted}"
             " codes: run it in a command of its own."
         )
 

@@ -21,5 +21,6 @@ DEFENCES = [
     "pruning",
     "fisher",
     "decomposition",
+    "distributed",
     "linear_adversary",
 ]

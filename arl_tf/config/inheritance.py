@@ -32,6 +32,7 @@ def inherited(
         audit_name(
             values.get("audit_split", Config.audit_split),
             values.get("codes_per_photo", Config.codes_per_photo),
+            values.get("audit_share", Config.audit_share),
         )
         for values in (given, recorded)
     )

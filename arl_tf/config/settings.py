@@ -57,7 +57,7 @@ class Config(
     @property
     def audit_name(self) -> str:
         """What tells an audit from others of the same encoder: see `audit_name`."""
-        return audit_name(self.audit_split, self.codes_per_photo)
+        return audit_name(self.audit_split, self.codes_per_photo, self.audit_share)
 
     @property
     def attacker_names(self) -> tuple[str, ...]:
@@ -114,12 +114,17 @@ class Config(
         }
 
 
-def audit_name(audit_split: str, codes_per_photo: int) -> str:
-    """What tells an audit from others of the same encoder: "test", "validation", "16_codes"."""
-    if codes_per_photo == 1:
-        return audit_split
-    codes = f"{codes_per_photo}_codes"
-    return codes if audit_split == "test" else f"{audit_split}_{codes}"
+def audit_name(audit_split: str, codes_per_photo: int, audit_share: int = 0) -> str:
+    """What tells an audit from others of the same encoder.
+
+    For example "test", "validation", "16_codes", "share1", "validation_share1".
+    """
+    parts = [
+        f"share{audit_share}" if audit_share else "",
+        f"{codes_per_photo}_codes" if codes_per_photo > 1 else "",
+    ]
+    parts = [part for part in parts if part]
+    return "_".join(parts if parts and audit_split == "test" else [audit_split, *parts])
 
 
 def path_names() -> tuple[str, ...]:

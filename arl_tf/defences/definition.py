@@ -25,6 +25,7 @@ class Number:
         high: greatest value.
         searched: the weakest and the strongest value that a bench tries; None: SEARCHED times
             less and more than the default, within low and high.
+        whole: whether it is a whole number.
     """
 
     words: str
@@ -32,6 +33,7 @@ class Number:
     low: float
     high: float = math.inf
     searched: tuple[float, float] | None = None
+    whole: bool = False
 
     @property
     def search_range(self) -> tuple[float, float]:
@@ -87,7 +89,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Defence:
-    """One way to protect codes.
+    """One way to protect codes: by layers, a loss, or shares.
 
     Attributes:
         source: the paper.
@@ -103,6 +105,8 @@ class Defence:
             Checkpoints have it; exported files do not.
         adversary: whether decoders are trained beside the encoder.
         private: whether it hides private attributes, which must be named.
+        shares: strength -> into how many shares codes are divided, each for a server of its own
+            with its own task head (`models.shares`).
         describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
     """
 
@@ -115,4 +119,5 @@ class Defence:
     memory: Callable[[keras.Model, keras.Model], keras.layers.Layer] | None = None
     adversary: bool = False
     private: bool = False
+    shares: Callable[[float], int] | None = None
     describe: Callable[[float, tuple[int, ...]], str] | None = None

@@ -8,6 +8,7 @@ from arl_tf.defences.bottleneck import BOTTLENECK
 from arl_tf.defences.contrastive import CONTRASTIVE
 from arl_tf.defences.decomposition import DECOMPOSITION
 from arl_tf.defences.definition import LAYER_PREFIX, Choice, Defence, Number
+from arl_tf.defences.distributed import DISTRIBUTED
 from arl_tf.defences.dropout import DROPOUT
 from arl_tf.defences.entropy import ENTROPY
 from arl_tf.defences.fisher import FISHER
@@ -37,6 +38,7 @@ DEFENCES: dict[str, Defence] = {
     "pruning": PRUNING,
     "fisher": FISHER,
     "decomposition": DECOMPOSITION,
+    "distributed": DISTRIBUTED,
     "linear_adversary": LINEAR_ADVERSARY,
 }
 
@@ -71,12 +73,17 @@ def chosen(name: str, strength: float = 0.0, bound: float = 0.0) -> Choice | Non
 
 
 def number(name: str, setting: str, expected: Number, value: float) -> float:
-    """A number as given, or its default for 0; ValueError where it is out of range."""
+    """A number as given, or its default for 0; ValueError where it is not in range or whole."""
     value = value or expected.default
     if not expected.low <= value <= expected.high:
         raise ValueError(
             f"--{setting} of --defence={name} must be in [{expected.low:g}, {expected.high:g}], got"
             f" {value:g}: {expected.words}"
+        )
+    if expected.whole and value != int(value):
+        raise ValueError(
+            f"--{setting} of --defence={name} must be a whole number, got {value:g}:"
+            f" {expected.words}"
         )
     return value
 
@@ -89,7 +96,9 @@ def check_code(
     code_levels: int,
     deterministic: bool,
 ) -> None:
-    """Raises ValueError where a defence's noise does not go with the code, or a layer is misnamed.
+    """Raises ValueError where a defence's noise or shares do not go with the code.
+
+    Also where a layer is misnamed.
 
     Args:
         choice: of the defence.
@@ -98,6 +107,11 @@ def check_code(
         code_levels: that the code is rounded to; 0: not rounded.
         deterministic: whether a seed decides everything in training.
     """
+    if choice is not None and 0 < code_channels < shares_of(choice):
+        raise ValueError(
+            f"--defence={choice.name} --defence_strength={choice.strength:g} gives every server at"
+            f" least one channel: use --code_channels >= {shares_of(choice)}, got {code_channels}."
+        )
     noise = [layer for layer in layers_of(choice) if isinstance(layer, DrawnNoise)]
     if choice is None or not noise:
         return
@@ -155,6 +169,12 @@ def layers_of(choice: Choice | None) -> list[keras.Layer]:
                 f" {LAYER_PREFIX!r}, got {layer.name!r}."
             )
     return layers
+
+
+def shares_of(choice: Choice | None) -> int:
+    """Into how many shares a defence divides codes; 1: they stay whole."""
+    divide = DEFENCES[choice.name].shares if choice else None
+    return divide(choice.strength) if choice and divide else 1
 
 
 def description(choice: Choice | None, code_shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for encoders or references that can't be used."""
+    audited_encoders.check_share(config)
     if config.is_external and run.checkpoints.exists():
         raise ValueError(
             f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"

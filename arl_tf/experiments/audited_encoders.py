@@ -3,7 +3,7 @@
 import pathlib
 
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders import audited, external_files
+from arl_tf.auditing.encoders import audited, external_files, one_share
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.encoders.external_files import EncoderFiles
 from arl_tf.config.settings import Config, subset
@@ -35,7 +35,31 @@ def load_subject(experiment: Experiment) -> AuditedEncoder:
         )
     if config.encoder_saved_model or config.encoder_tflite:
         return external_files.external_subject(subset(config, EncoderFiles), images, channel)
-    return trained_subject(config, experiment.run, channel)
+    subject = trained_subject(config, experiment.run, channel)
+    if config.audit_share:
+        return one_share.of_share(subject, shares_of(config), config.audit_share)
+    return subject
+
+
+def shares_of(config: Config) -> int:
+    """Into how many shares a run's codes are divided; 1: they stay whole."""
+    choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
+    return registry.shares_of(choice)
+
+
+def check_share(config: Config) -> None:
+    """Raises ValueError where --audit_share is none of the shares of a run's codes."""
+    shares = shares_of(config)
+    if config.audit_share and shares == 1:
+        raise ValueError(
+            f"--audit_share={config.audit_share} needs codes that are divided: a run of"
+            f" --defence=distributed, got --defence={config.defence}."
+        )
+    if config.audit_share > shares:
+        raise ValueError(
+            f"--audit_share={config.audit_share}: the run's codes have {shares} shares; expected"
+            f" from 1 to {shares}, or 0 for all."
+        )
 
 
 def protection(config: Config) -> list[str]:

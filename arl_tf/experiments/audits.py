@@ -116,8 +116,9 @@ def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: boo
 
 
 def own_decisions(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions | None:
-    """The run's decisions; None for other encoders, and behind a channel, which changes logits."""
-    if experiment.config.is_external or not subject.channel.is_identity:
+    """The run's decisions; None for other encoders, and where a channel or share changes logits."""
+    is_whole = subject.channel.is_identity and subject.share is None
+    if experiment.config.is_external or not is_whole:
         return None
     return decisions.of_run(experiment, subject)
 

@@ -32,9 +32,10 @@ def run(experiment: Experiment) -> None:
     """Exports encoder and task head, where the audit lets them.
 
     Raises:
-        ValueError: the gate is closed.
+        ValueError: the gate is closed, or codes are divided among servers.
     """
     config, files, images = experiment.config, experiment.run, experiment.images
+    refuse_shares(config)
     encoder = checkpoints.load_player(files.player("encoder"))
     found = judge_run(config, files, encoder)
     gate.require_passed(found, str(files.root), allow_unaudited=config.allow_unaudited)
@@ -68,7 +69,12 @@ def run(experiment: Experiment) -> None:
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Raises ValueError where there will be no audit of T by the time of the export."""
+    """Before data are read: refuses divided codes, and an export without an audit of T.
+
+    Raises:
+        ValueError: for either.
+    """
+    refuse_shares(config)
     if config.allow_unaudited:
         return
     audits = "audit" in config.stage_names and config.audit_name == "test"
@@ -78,6 +84,20 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
             f"{run.root} can't be exported: --stages={config.stages} with"
             f" --audit_split={config.audit_split} leaves it without an audit of T; add audit to"
             f" --stages. {gate.REMEDY}"
+        )
+
+
+def refuse_shares(config: Config) -> None:
+    """Raises ValueError where the defence divides codes among servers.
+
+    An exported task head takes all of a code in one place, where nothing is divided any more.
+    """
+    shares = audited_encoders.shares_of(config)
+    if shares > 1:
+        raise ValueError(
+            f"--defence={config.defence} divides every code among {shares} servers. An exported"
+            " task head takes whole codes at one server, where this defence protects nothing. It is"
+            " there to be compared: use --stages=train,audit."
         )
 
 

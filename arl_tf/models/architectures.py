@@ -12,6 +12,7 @@ from keras import layers
 
 from arl_tf.models.backbones import BATCH_NORM_MOMENTUM, CUT_LAYERS, build_backbone
 from arl_tf.models.code_layers import NoisyCode, QuantisedCode
+from arl_tf.models.shares import head_of_shares
 
 LARGEST_VECTOR_GRID = 4
 
@@ -42,10 +43,12 @@ class HeadSize:
     Attributes:
         width: units of each.
         depth: how many; 0: the classifier is linear.
+        shares: into how many shares codes are divided, each for a server of its own; 1: not.
     """
 
     width: int = 512
     depth: int = 0
+    shares: int = 1
 
 
 def build_encoder_and_task_head(
@@ -144,7 +147,8 @@ def build_task_head(
     for number in range(1, size.depth + 1):
         pooled = layers.Dense(size.width, activation="relu", name=f"hidden{number}")(pooled)
     logits = layers.Dense(num_attributes, name="logits")(pooled)
-    return keras.Model(code, logits, name="task_head")
+    head = keras.Model(code, logits, name="task_head")
+    return head if size.shares == 1 else head_of_shares(head, size.shares)
 
 
 def build_decoder(

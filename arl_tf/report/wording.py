@@ -63,6 +63,16 @@ READINGS = {
         "A generator can only draw {faces}. Judge whether it is the same {who}, not whether it is a"
         " {face}.",
     ),
+    "generative_progressive": (
+        "a generated {face} with nearly the same code",
+        "A generator's {face} was changed, from the coarse to the fine, until its code was nearly"
+        " the code under attack. Judge whether it is the same {who}.",
+    ),
+    "diffusion_prior": (
+        "a likely {face} with nearly the same code",
+        "A network that removes noise from pictures of {faces} was led to a picture with nearly the"
+        " same code. Judge whether it is the same {who}, not whether it is a {face}.",
+    ),
     "fused": (
         "a mean of several attackers' pictures",
         "Pictures that several attackers made of the {source}, laid over each other with weights"

@@ -43,7 +43,9 @@ def build_learner(
         ),
         # A warm start replaces them.
         weights="" if settings.warm_start else settings.weights,
-        head=architectures.HeadSize(settings.head_width, settings.head_depth),
+        head=architectures.HeadSize(
+            settings.head_width, settings.head_depth, registry.shares_of(settings.defence_choice)
+        ),
     )
     if settings.warm_start:
         start_from(settings, encoder, task_head)

@@ -8,7 +8,7 @@ from absl import flags
 from arl_tf.config import data_checks, flag_definitions, inheritance
 from arl_tf.config import settings as settings
 from arl_tf.config.scopes import marked
-from arl_tf.config.settings import Config
+from arl_tf.config.settings import Config, audit_name
 from arl_tf.models.pretrained import drawn_identity
 
 OWN = {"dataset": "folder", "data_dir": "shapes"}
@@ -333,6 +333,26 @@ def test_several_codes_of_a_photo_are_refused_where_a_file_holds_one():
     Config(stages="audit", codes="x.npz", codes_per_photo=4, channel_noise=0.5)
     with pytest.raises(ValueError, match="--stages=sweep needs the audit of single codes"):
         Config(stages="sweep", sweep="mu=0|1", codes_per_photo=4)
+
+
+def test_a_share_is_refused_where_codes_are_not_a_run_s_own_and_in_later_stages():
+    with pytest.raises(ValueError, match="--audit_share=1 is of the codes of an encoder that arl"):
+        Config(stages="audit", codes="x.npz", audit_share=1)
+    with pytest.raises(ValueError, match="--stages=export needs the audit of whole codes"):
+        Config(stages="export", audit_share=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (("test", 1, 0), "test"),
+        (("validation", 1, 0), "validation"),
+        (("test", 1, 2), "share2"),
+        (("validation", 16, 2), "validation_share2_16_codes"),
+    ],
+)
+def test_an_audit_is_named_by_what_it_is_of(given, name):
+    assert audit_name(*given) == name
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_the_flag_s_names_are_those_of_the_registry():
 @pytest.mark.parametrize("name", registry.DEFENCES)
 def test_every_defence_protects_by_something_and_its_defaults_are_in_range(name):
     defence = registry.DEFENCES[name]
-    assert defence.loss or defence.layers
+    assert defence.loss or defence.layers or defence.shares
     assert defence.source and defence.strength.words
     found = registry.chosen(name)
     assert found.strength == defence.strength.default
@@ -45,6 +45,7 @@ def test_numbers_that_are_given_are_taken():
         (("dropout", 1.5), ["--defence_strength", "[0.01, 0.99]", "got 1.5", "Probability"]),
         (("ssim_hinge", 1.0, 2.0), ["--defence_bound", "ssim_hinge", "got 2"]),
         (("nopeek", 1.0, 0.5), ["--defence=nopeek takes no --defence_bound", "0.5"]),
+        (("distributed", 2.5), ["--defence_strength", "whole number", "got 2.5", "servers"]),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(given, words):
@@ -68,6 +69,7 @@ def test_numbers_without_a_published_defence_are_refused(defence, name):
         ({"defence": "noise", "code_noise": 0.5}, "leave out --code_noise=0.5"),
         ({"defence": "laplace", "code_levels": 2}, "leave out --code_levels=2"),
         ({"defence": "fisher", "deterministic": True}, "--deterministic"),
+        ({"defence": "distributed", "code_channels": 3}, "--code_channels >= 4, got 3"),
     ],
 )
 def test_impossible_settings_are_refused_before_data_are_read(settings, words):
@@ -85,6 +87,13 @@ def test_impossible_settings_are_refused_before_data_are_read(settings, words):
 )
 def test_what_goes_together_is_taken(settings):
     train_stage.check(Config(**settings), run=None, todo=[])
+
+
+def test_only_distributed_divides_codes_into_as_many_shares_as_there_are_servers():
+    divided = {name: registry.shares_of(registry.chosen(name)) for name in registry.DEFENCES}
+    assert {name for name, shares in divided.items() if shares > 1} == {"distributed"}
+    assert registry.shares_of(registry.chosen("distributed", 6.0)) == 6
+    assert registry.shares_of(None) == 1
 
 
 def test_an_unknown_defence_and_a_study_of_no_adversary_are_refused():

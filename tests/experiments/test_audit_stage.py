@@ -248,6 +248,21 @@ def test_a_subject_is_described_by_all_that_protects_it():
     ]
 
 
+@pytest.mark.parametrize(
+    ("defence", "share", "words"),
+    [
+        ("noise", 1, "needs codes that are divided.*got --defence=noise"),
+        ("distributed", 4, "have 3 shares; expected from 1 to 3"),
+    ],
+)
+def test_a_share_that_is_not_there_is_refused_before_data_are_read(defence, share, words):
+    given = {"defence_strength": 3.0} if defence == "distributed" else {}
+    config = Config(stages="audit", defence=defence, audit_share=share, **given)
+    with pytest.raises(ValueError, match=words):
+        audited_encoders.check_share(config)
+    audited_encoders.check_share(dataclasses.replace(config, audit_share=0))
+
+
 def test_other_data_set_is_read_only_for_an_audit_whose_attackers_take_it(tmp_path):
     run = run_directory.RunDirectory(tmp_path)
     other = {"attacker_dataset": "faces", "num_faces": 60, "image_size": 32}

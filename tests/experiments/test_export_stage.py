@@ -142,6 +142,12 @@ def test_export_that_would_lack_its_audit_is_refused_before_training(
     check(config, run, todo)
 
 
+def test_codes_that_are_divided_among_servers_are_not_exported_even_if_unaudited_ones_are(tmp_path):
+    config = Config(stages="train,audit,export", defence="distributed", allow_unaudited=True)
+    with pytest.raises(ValueError, match=r"among 4 servers.* use --stages=train,audit"):
+        export_stage.check(config, run_directory.RunDirectory(tmp_path), ["export"])
+
+
 def test_files_are_proved_on_no_image_of_t_and_calibrated_on_public_ones(tmp_path):
     config = Config(num_faces=240, image_size=32)
     images = image_sets.load_images(config, tmp_path)

@@ -1,1 +1,1 @@
-"""Attackers whose pictures come from a network: a generator of faces, an untrained network."""
+"""Attackers whose pictures come from a network: a generator, a diffusion model, or untrained."""

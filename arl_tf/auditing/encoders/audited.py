@@ -44,6 +44,7 @@ class AuditedEncoder:
             encoder's noise; None without noise.
         signal: images -> codes before that noise; None without noise.
         multiply_adds: of one image up to the code, and of the task head; None where not known.
+        share: (which one, of how many) where codes are one share of a divided code; else None.
     """
 
     words: str
@@ -61,6 +62,7 @@ class AuditedEncoder:
     signal_share: np.ndarray | None = None
     signal: Encode | None = None
     multiply_adds: tuple[int, int] | None = None
+    share: tuple[int, int] | None = None
 
     def codes_of(self, rows: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
         """Codes of rows of the data set's images, as they leave; float32 [n, ...]."""

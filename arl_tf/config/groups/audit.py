@@ -126,6 +126,17 @@ class AuditGroup:
         high=4096,
         subject=True,
     )
+    audit_share: int = option(
+        0,
+        "Which share of a divided code the attackers get, as the server that gets this share: from"
+        " 1 to the number of servers of --defence=distributed; 0: all shares, as servers that work"
+        " together have. The report of a share has a folder of its own.",
+        group="run",
+        topic="audit",
+        low=0,
+        high=64,
+        subject=True,
+    )
     attacker_queries: int = option(
         8,
         "How often attackers without the inside of a noisy encoder ask it for the code of each"

@@ -44,6 +44,7 @@ class Contestant:
         strongest: greatest strength that is tried.
         settings: its other settings.
         tied: settings that are a multiple of the strength -> the factor.
+        whole: whether the strength is a whole number.
     """
 
     name: str
@@ -54,11 +55,13 @@ class Contestant:
     strongest: float = 0.0
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     tied: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    whole: bool = False
 
     def strength(self, position: float) -> float:
         """The strength at a place from 0 (weakest) to 1 (strongest) of the logarithmic range."""
         low, high = math.log(self.weakest), math.log(self.strongest)
-        return float(f"{math.exp(low + position * (high - low)):.{DIGITS}g}")
+        value = math.exp(low + position * (high - low))
+        return float(round(value)) if self.whole else float(f"{value:.{DIGITS}g}")
 
     def overrides(self, position: float) -> dict[str, Any]:
         """Setting -> value, at a place of the range; everything of other defences is switched off.
@@ -78,7 +81,8 @@ def with_number(
 ) -> Contestant:
     """A contestant that tries a number's search range."""
     weakest, strongest = number.search_range
-    return Contestant(name, source, number.words, setting, weakest, strongest, settings, **more)
+    found = Contestant(name, source, number.words, setting, weakest, strongest, settings, **more)
+    return dataclasses.replace(found, whole=number.whole)
 
 
 def methods_own(config: Config) -> list[Contestant]:

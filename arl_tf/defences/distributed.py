@@ -1,0 +1,21 @@
+"""Servers that do not collude: each gets a share of the code."""
+
+from arl_tf.defences.definition import Defence, Number
+
+# Where ours differs: PrivDFS learns binary masks that may overlap a little, and a small network
+# fuses the servers' predictions on the client. Here every channel is in one share, fixed before the
+# training, which decides what the channels hold; the servers' networks differ in their first layer
+# alone; and the fusion is the mean of the logits. Its adversarial training against a diffusion
+# model and its keys of single users (version 1) are not rebuilt.
+DISTRIBUTED = Defence(
+    "PrivDFS (Liu et al. 2025, arXiv 2508.04346)",
+    Number(
+        "Number of servers; each gets a share of the channels.",
+        4.0,
+        2.0,
+        64.0,
+        (2.0, 8.0),
+        whole=True,
+    ),
+    shares=int,
+)
