@@ -152,7 +152,7 @@ def test_without_guidance_and_with_the_true_denoiser_the_image_comes_back(eviden
 def test_a_linear_code_leads_beyond_the_mean_image(result, pictures):
     truth = unit(pictures[2])
     at_mean = measures.psnr(mean_image(pictures, truth), truth).mean()
-    assert measures.psnr(result.reconstructions, truth).mean() > at_mean + 1
+    assert measures.psnr(result.reconstructions, truth).mean() > at_mean + 0.5
     assert result.held_out_loss[1] < result.held_out_loss[0]
 
 
