@@ -40,7 +40,7 @@ from arl_tf.attacks.priors.diffusion import (
 STEPS = 16
 START_TIMES = (0.25, 0.5, 0.75)
 # Of the guidance in a step: the root mean square over pixels in [-1, 1], times the noise's share.
-LENGTHS = (0.02, 0.06, 0.2)
+LENGTHS = (0.02, 0.1, 0.4)
 TINY = 1e-20
 Sample = Callable[[np.ndarray, np.ndarray, "Settings"], np.ndarray]
 
