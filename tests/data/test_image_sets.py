@@ -369,9 +369,7 @@ def test_those_who_want_a_cache_at_once_prepare_it_once(tmp_path, monkeypatch):
     calls = count_reads(monkeypatch)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         found = list(
-            threads.map(
-                lambda _: image_sets.load_images(config, tmp_path / "cache"), range(4), timeout=300
-            )
+            threads.map(lambda _: image_sets.load_images(config, tmp_path / "cache"), range(4))
         )
     assert calls == [20]
     for images in found:
