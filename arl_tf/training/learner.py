@@ -139,7 +139,7 @@ class AdversarialRepresentationLearner(keras.Model):
         self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
         self.defence_memory = defending.memory_of(defence, self)
         # A function: Keras would save a model that is an attribute once more.
-        self.code_and_mean = defence and code_layers.code_and_mean(self.encoder)
+        self.code_and_mean = code_layers.code_and_mean(self.encoder) if defence else None
 
     def train_step(self, batch) -> dict[str, tf.Tensor]:
         """One alternation: `decoder_steps` adversary steps on X2, then a protector step on X1.
