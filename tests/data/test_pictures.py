@@ -1,6 +1,7 @@
 """One list of formats and one orientation, held to known pixels in every reader."""
 
 import contextlib
+import operator
 
 import numpy as np
 import pytest
@@ -116,11 +117,15 @@ def is_slice(node):
     return node.op == "StridedSlice"
 
 
+# Of a graph: what its calls and branches consist of.
+functions_of = operator.attrgetter("library.function")
+
+
 def test_no_slice_of_the_graph_has_a_negative_stride(graph):
     # TensorFlow's layout optimizer fails at one, and prints an error at each use of the graph.
     whole = graph.get_concrete_function().graph.as_graph_def()
     slices = 0
-    for nodes in (whole.node, *(function.node_def for function in whole.library.function)):
+    for nodes in (whole.node, *(function.node_def for function in functions_of(whole))):
         by_name = {node.name: node for node in nodes}
         for node in nodes:
             strides = by_name.get(node.input[3].partition(":")[0]) if is_slice(node) else None
