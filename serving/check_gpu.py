@@ -232,7 +232,10 @@ def adapter_of(log: str) -> re.Match:
 
 
 def relative_error(codes: np.ndarray, expected: np.ndarray) -> float:
-    """Root mean square of the difference, relative to that of `expected`; NaN where not finite."""
+    """Root mean square of the difference of codes [n, ...], relative to that of `expected`.
+
+    NaN or inf where a code is not finite.
+    """
     difference = np.linalg.norm((codes.astype(np.float64) - expected).ravel())
     return float(difference / max(np.linalg.norm(expected.ravel()), np.finfo(np.float64).tiny))
 

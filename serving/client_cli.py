@@ -139,7 +139,7 @@ def encode_photos(
 def read_attributes(
     codes: np.ndarray, manifest: Manifest, options: argparse.Namespace
 ) -> tuple[Attributes, int]:
-    """Sends the codes to the task head; returns its answer and the bytes that were sent.
+    """Sends codes float32 [N, ...] to the task head; its answer and the bytes that were sent.
 
     Where the command line names no version, it is the manifest's: TF Serving's newest may read
     another encoder's codes.
@@ -188,7 +188,10 @@ def missing_words(options: argparse.Namespace, version: int | None) -> str:
 
 
 def code_bytes(codes: np.ndarray, manifest: Manifest) -> bytes:
-    """The codes as a file: packed where they have levels, else little-endian float32."""
+    """Codes float32 [N, ...] as a file: packed where they have levels, else as they are.
+
+    Then they are in little-endian order, one code behind the other.
+    """
     if manifest.levels:
         return packing.pack(codes, manifest.levels, manifest.outer)
     return codes.astype("<f4").tobytes()

@@ -3,13 +3,14 @@
 import numpy as np
 
 from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.labelled.labels import as_float32
 from arl_tf.data.splits import Splits
 from arl_tf.data.task_kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL, TASK_KINDS
 
 LABEL_WORDS = {
     MULTI_LABEL: "0 or 1",
     SINGLE_LABEL: "0 or 1, with one 1 a row,",
-    REGRESSION: "finite numbers",
+    REGRESSION: "finite numbers within float32's range",
 }
 # Of the public people, whose images stop and choose attackers.
 HELD_OUT_SHARE = 0.1
@@ -88,6 +89,8 @@ def joined_identities(
 ) -> tuple[np.ndarray, bool]:
     """Identities int64 [P + T] and whether they are known; unknown images are people of their own.
 
+    `public` is int [P] and `target` int [T], the same number being the same person; None: unknown.
+
     Raises:
         ValueError: a wrong length, or people who are in both sets.
     """
@@ -124,8 +127,10 @@ def joined_labels(
 ) -> np.ndarray:
     """Labels [P + T, A], uint8 or of a regression float32; A is 0 without labels.
 
+    `public` is [P, A] and `target` [T, A], or both None.
+
     Raises:
-        ValueError: labels of one set alone, of a wrong shape, or not of their kind.
+        ValueError: labels of one set alone, of a wrong shape or not of their kind; an unknown kind.
     """
     if task_kind not in TASK_KINDS:
         raise ValueError(f"task_kind must be one of {', '.join(TASK_KINDS)}; got {task_kind!r}.")
@@ -148,7 +153,7 @@ def joined_labels(
 def is_of_kind(labels: np.ndarray, task_kind: str) -> bool:
     """Whether labels [N, A] are of this kind of task."""
     if task_kind == REGRESSION:
-        return labels.dtype.kind in "fiu" and bool(np.isfinite(labels).all())
+        return labels.dtype.kind in "fiu" and as_float32(labels) is not None
     is_binary = bool(np.isin(labels, (0, 1)).all())
     return is_binary and (task_kind == MULTI_LABEL or bool((labels.sum(axis=1) == 1).all()))
 

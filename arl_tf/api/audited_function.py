@@ -56,14 +56,26 @@ def subject_of(
 
 
 def head_of(task_output: Encode, shape: tuple[int, ...]) -> Encode:
-    """A task head that takes codes of the encoder's own shape, for codes that may be flattened."""
+    """A task head for codes [n, ...] that may be flattened: it gets the encoder's own shape.
+
+    It gives float32 [n, A].
+    """
     return lambda codes: np.asarray(task_output(codes.reshape(len(codes), *shape)), np.float32)
 
 
 def flattened_code(
     differentiable: Callable[[tf.Tensor], tf.Tensor], shape: tuple[int, ...], flat: bool
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The differentiable function with codes as attackers see them."""
+    """The differentiable function with codes as attackers see them.
+
+    Args:
+        differentiable: float32 [B, S, S, 3] in [0, 1] -> codes [B, *shape].
+        shape: of a code.
+        flat: whether attackers see codes as vectors.
+
+    Returns:
+        float32 [B, S, S, 3] in [0, 1] -> float32 [B, *shape]; [B, D] where `flat`.
+    """
 
     def encode(pictures: tf.Tensor) -> tf.Tensor:
         code = tf.cast(tf.convert_to_tensor(differentiable(pictures)), tf.float32)

@@ -36,7 +36,8 @@ def adversarial_dataset(
         [B, S, S, 3] with one decoder step, else [decoder_steps, B, S, S, 3].
 
     Raises:
-        ValueError: images without the shape [N, S, S, 3], or fewer than a batch of them.
+        ValueError: images without the shape [N, S, S, 3], fewer than a batch of them, or another
+            number of labels.
     """
     if not isinstance(private, tf.data.Dataset):
         images, labels = private

@@ -244,7 +244,10 @@ def closed_form_result(
     extra: dict,
     pictures: tuple[np.ndarray, np.ndarray],
 ) -> AttackResult:
-    """Wraps (target, held-out) reconstructions up, with formula (1) on the held-out images."""
+    """Wraps (target, held-out) reconstructions up, with formula (1) on the held-out images.
+
+    `pictures` are float [M, ...] and [H, ...] in [0, 1], as images or as rows of their values.
+    """
     shape = evidence.pairs.images.shape[1:]
     target, held_out = (images.reshape(-1, *shape).astype(np.float32) for images in pictures)
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
@@ -260,7 +263,7 @@ def closed_form_result(
 
 
 def sample_rows(count: int, most: int, seed: int) -> np.ndarray:
-    """At most `most` of `count` rows, drawn by seed, in order; int64."""
+    """At most `most` of `count` rows, drawn by seed, in order; int64 [n]."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))

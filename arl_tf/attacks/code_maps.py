@@ -62,7 +62,10 @@ def best_code_map(
 
 
 def ridge_map(pairs: PublicPairs, outputs: np.ndarray, score: Score, *, seed: int) -> CodeMap:
-    """Ridge regression on standardised noisy codes; arguments are `best_code_map`'s."""
+    """Ridge regression from standardised noisy codes to outputs float [N, K].
+
+    Arguments are `best_code_map`'s.
+    """
     rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
     scale = standardisation(pairs.codes)
 
@@ -78,9 +81,9 @@ def wiener_map(
 ) -> CodeMap:
     """The best linear map for the known noise (Wiener 1949); arguments are `best_code_map`'s.
 
-    From *mean* public codes mu and the noise's variances v per value: outputs y are predicted by
-    (Cov(mu) + k diag(v))^-1 Cov(mu, y). A ridge regression on noisy public codes has to learn the
-    same from as many samples of the noise as there are public images.
+    From *mean* public codes mu and the noise's variances v per value: outputs y, float [N, K], are
+    predicted by (Cov(mu) + k diag(v))^-1 Cov(mu, y). A ridge regression on noisy public codes has
+    to learn the same from as many samples of the noise as there are public images.
     """
     rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
 
@@ -119,7 +122,15 @@ def best_of(
     score: Score,
     parameter: str,
 ) -> CodeMap:
-    """The map of a path with the best score; `parameter` names what the path varies."""
+    """The map of a path with the best score.
+
+    Args:
+        path: (value of the parameter, map) of each candidate.
+        seen: codes float32 [n, ...] as they leave -> float32 [n, D], what maps take.
+        held_out_codes: float32 [H, ...].
+        score: predictions float [H, K] for them -> the lower the better.
+        parameter: name of what the path varies.
+    """
     held_out, best = seen(held_out_codes), None
     for value, fitted in path:
         found = score(fitted(held_out))

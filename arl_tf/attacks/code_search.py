@@ -74,7 +74,7 @@ class Choice:
 
 
 def compared_in(evidence: Evidence) -> np.ndarray:
-    """The deviations in whose units a search compares codes.
+    """The deviations in whose units a search compares codes; float [...], or of channels [c].
 
     Those of the noise, value by value, where it is known: the squared distance is then twice the
     negative logarithm of the likelihood. Else those of the public codes' channels.
@@ -116,7 +116,8 @@ def search_result(
         evidence: with `encode`.
         settings: seed and mu.
         search: what to vary.
-        starts: unknowns (of the codes under attack, of the held-out ones) to start from.
+        starts: unknowns float32 [M, ...] of the codes under attack and [H, ...] of the held-out
+            ones, to start from.
         name: of the attack.
         started: time.perf_counter() at its beginning.
         extra: further settings for the report.
@@ -176,7 +177,10 @@ def choose_on_held_out(
     advance: Advance,
     held_out_start: np.ndarray,
 ) -> Choice:
-    """The prior's weight by some of the held-out images, then iterations and share by all."""
+    """The prior's weight by some of the held-out images, then iterations and share by all.
+
+    `held_out_start` float32 [H, ...] are the unknowns that the held-out codes start from.
+    """
     pairs = evidence.pairs
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
 
@@ -201,7 +205,16 @@ def best_of_path(
     images: np.ndarray,
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> Choice:
-    """The best of all checks and shares of one search; the start where none is better than it."""
+    """The best of all checks and shares of one search; the start where none is better than it.
+
+    Args:
+        path: of `descend`.
+        search: what was varied.
+        prior_weight: of the search.
+        start: float32 [n, ...], the unknowns that it started from.
+        images: uint8 [n, S, S, 3], what the pictures should show.
+        loss: images uint8, pictures float32, [B, S, S, 3] each -> scalar, the lower the better.
+    """
     best, losses = None, []
     for iterations, unknowns in path:
         values = []

@@ -189,7 +189,10 @@ def combined_result(
     facts: Mapping[str, Any],
     pictures: tuple[np.ndarray, np.ndarray],
 ) -> AttackResult:
-    """Wraps (target, held-out) pictures float32 up, with formula (1) on the held-out images."""
+    """Wraps (target, held-out) pictures up, with formula (1) on the held-out images.
+
+    `pictures` are float [M, S, S, 3] and [H, S, S, 3] in [0, 1].
+    """
     target, held_out = pictures
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
     return AttackResult(

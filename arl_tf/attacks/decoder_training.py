@@ -59,11 +59,14 @@ def train_decoder(
     Args:
         decoder: codes float32 [B, ...] -> images float32 [B, S, S, 3] in [0, 1].
         draw: gives a batch: codes float32 [B, ...] and their images uint8 [B, S, S, 3].
-        held_out: codes and images likewise, which stop the training.
+        held_out: codes float32 [H, ...] and images uint8 [H, S, S, 3], which stop the training.
         settings: steps, rate and sizes.
-        loss: of reconstructions and images.
+        loss: images uint8, reconstructions float32, [B, S, S, 3] each -> scalar.
         critic_weight: of the critic's loss; 0: no critic.
-        name: of the attacker, for the log.
+        name: of the attacker, for messages.
+
+    Raises:
+        ValueError: the training diverged.
     """
     optimizer = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=CLIP_NORM)
     optimizer.build(decoder.trainable_variables)
@@ -109,7 +112,11 @@ def decoder_step(
     loss: Loss,
     critic_weight: float,
 ) -> Callable[[tf.Tensor, tf.Tensor], None]:
-    """One step of the decoder, and of its critic if it has one, as a tf.function."""
+    """One step of the decoder, and of its critic if it has one, as a tf.function.
+
+    It takes codes float32 [B, ...] and their images uint8 [B, S, S, 3]. `average` are the averages
+    of the decoder's trainable variables, which it moves as well.
+    """
     critic, critic_optimizer = None, None
     if critic_weight:
         critic = patch_critic.build_patch_critic(decoder.output_shape[1], width=32)
@@ -163,7 +170,10 @@ def averaged_loss(
     held_out: tuple[np.ndarray, np.ndarray],
     loss: Loss,
 ) -> float:
-    """Held-out loss of the decoder with its averaged weights, which are taken out again."""
+    """Held-out loss of the decoder with its averaged weights, which are taken out again.
+
+    `held_out` are codes float32 [H, ...] and images uint8 [H, S, S, 3].
+    """
     current = [variable.numpy() for variable in decoder.trainable_variables]
     for variable, mean in zip(decoder.trainable_variables, average, strict=True):
         variable.assign(mean)
@@ -174,7 +184,7 @@ def averaged_loss(
 
 
 def decode(decoder: keras.Model, codes: np.ndarray) -> np.ndarray:
-    """Reconstructions float32 [N, S, S, 3] of codes as the decoder sees them."""
+    """Reconstructions float32 [N, S, S, 3] of codes [N, ...] as the decoder sees them."""
     return in_batches(decoder, codes, DECODED_AT_ONCE)
 
 
@@ -196,5 +206,5 @@ def gain_of_last_third(curve: Sequence[float]) -> float:
 
 
 def cosine(steps: int) -> np.ndarray:
-    """From 1 to about 0 in `steps` values: half a cosine."""
+    """From 1 to about 0 in `steps` values: half a cosine; float64 [steps]."""
     return 0.5 * (1 + np.cos(np.pi * (np.arange(steps) + 0.5) / steps))

@@ -40,12 +40,12 @@ def build_attention_decoder(
     check_decodable(code_shape, image_size)
     code = keras.Input(code_shape, name="code")
     features = spread_over_grid(code, image_size, 4 * width) if len(code_shape) == 1 else code
+    # The last layer leaps to full resolution, where convolutions would take half of the time.
+    last_side = image_size if features.shape[1] == image_size else image_size // 2
     features = convolution(features, grid_channels(features, image_size, width), "first")
     features, passed = contract(features, image_size, width)
     for block in range(1, max(1, depth) + 1):
         features = attention_block(features, f"attention{block}")
-    # The last layer leaps to full resolution, where convolutions would take half of the time.
-    last_side = image_size if code_shape[0] == image_size else image_size // 2
     while features.shape[1] < last_side:
         features = expand(features, passed, image_size, width, depth)
     features = beside(features, passed, grid_channels(features, image_size, width))
@@ -74,14 +74,19 @@ def build_dense_decoder(
 
 
 def grid_channels(features: keras.KerasTensor, image_size: int, width: int) -> int:
-    """Channels on these features' grid: twice as many for each halving, to a point."""
+    """Channels on the grid of features [B, h, h, c]: twice as many for each halving, to a point."""
     return width * min(max(1, image_size // features.shape[1]), MOST_WIDTHS)
 
 
 def contract(
     features: keras.KerasTensor, image_size: int, width: int
 ) -> tuple[keras.KerasTensor, dict[int, keras.KerasTensor]]:
-    """Halves the grid until attention is affordable; also returns the features left, by side."""
+    """Halves the grid of features [B, h, h, c] until attention is affordable.
+
+    Returns:
+        The features on the smallest grid, [B, g, g, C]; and side -> the features left on each of
+        the others.
+    """
     passed = {}
     while features.shape[1] > ATTENTION_GRID and features.shape[1] % 2 == 0:
         side = features.shape[1]
@@ -96,7 +101,10 @@ def contract(
 def beside(
     features: keras.KerasTensor, passed: dict[int, keras.KerasTensor], channels: int
 ) -> keras.KerasTensor:
-    """Mixes in what was left on this grid on the way down, if anything was."""
+    """Mixes into features [B, h, h, c] what was left on their grid on the way down.
+
+    They have `channels` channels then; where nothing was left they are returned as they are.
+    """
     side = features.shape[1]
     if side not in passed:
         return features
@@ -111,7 +119,10 @@ def expand(
     width: int,
     depth: int,
 ) -> keras.KerasTensor:
-    """Residual blocks on this grid, then twice the grid by resizing and a convolution."""
+    """Residual blocks on this grid, then twice the grid by resizing and a convolution.
+
+    Features [B, h, h, c] -> [B, 2 h, 2 h, C], C being `grid_channels`.
+    """
     side = features.shape[1]
     features = beside(features, passed, grid_channels(features, image_size, width))
     for block in range(1, depth + 1):
@@ -122,7 +133,7 @@ def expand(
 
 
 def attention_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Self-attention over positions, then a perceptron at each."""
+    """Self-attention over positions, then a perceptron at each; [B, h, h, c] keeps its shape."""
     side, channels = features.shape[1], features.shape[-1]
     tokens = layers.Reshape((side * side, channels), name=f"{name}_tokens")(features)
     normalised = layers.LayerNormalization(name=f"{name}_norm1")(tokens)

@@ -17,7 +17,11 @@ def reconstruction_loss(
     mu: float,
     pixel_weight: float = 1.0,
 ) -> Loss:
-    """Formula (1) as a function of (image uint8, reconstruction float32)."""
+    """Formula (1) as a function of image uint8 and reconstruction float32, [B, S, S, 3] each.
+
+    It gives pixel_weight L_pix + mu L_perc, a scalar >= 0. `perceptual_features` is the frozen
+    network g: image float32 [B, S, S, 3] in [0, 1] -> maps [B, h, w, c] of unit-length channels.
+    """
 
     def loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
         image = tf.cast(image, tf.float32) / 255.0

@@ -50,6 +50,7 @@ class ShippedAttacker:
 def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
     """The audit's linear map (`noise_aware.linear_attack`) with as few numbers as can be shipped.
 
+    It is the ridge regression that the audit fits where no noise is known, for noisy codes as well.
     Where its kernel would be larger, it is the product of two of rank LARGEST_RANK at most, less
     where MOST_BYTES ask for it: the predictions of the public codes change least (`truncated`).
 

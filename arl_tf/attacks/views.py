@@ -148,6 +148,9 @@ def some_pairs(pairs: PublicPairs, most: int, seed: int) -> PublicPairs:
 def with_pairs(
     evidence: Evidence, *, codes: np.ndarray, images: np.ndarray, noise: CodeNoise | None
 ) -> Evidence:
-    """The evidence with other training pairs and the same held-out ones."""
+    """The evidence with other training pairs and the same held-out ones.
+
+    Codes float32 [N, ...], images uint8 [N, S, S, 3]; `noise` is what is known of these codes.
+    """
     pairs = dataclasses.replace(evidence.pairs, codes=codes, images=images)
     return dataclasses.replace(evidence, pairs=pairs, noise=noise)

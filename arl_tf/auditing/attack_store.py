@@ -88,7 +88,7 @@ class AttackStore:
         save_arrays(self.measures_path(name), key=np.array(self.key), **measures)
 
     def measures(self, name: str) -> dict[str, np.ndarray] | None:
-        """Measures kept under this key, or None."""
+        """Measures kept under this key, float64 [M] each; None where there are none."""
         return self._found(
             self.measures_path(name),
             lambda saved: {key: saved[key] for key in saved.files if key != "key"},
@@ -136,7 +136,7 @@ def store_key(*parts: Any) -> str:
 
 
 def save_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
-    """Writes an npz file by rename."""
+    """Writes arrays of any shape to an npz file, by rename; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"unfinished_{path.name}")
     np.savez_compressed(unfinished, **arrays)

@@ -46,7 +46,7 @@ from arl_tf.metrics.tasks.definition import TaskDecisions
 
 @dataclasses.dataclass(frozen=True)
 class AuditReport:
-    """Everything an audit found; report.py turns it into files.
+    """Everything an audit found; `report.report_files` turns it into files.
 
     Attributes:
         content: report.json as a dictionary.
@@ -206,7 +206,8 @@ def measure(
 ) -> Measurements:
     """Measures all attacks, now that the images are unsealed.
 
-    `others` are pictures that nobody had to attack for, see `baselines`; the rest is as of `audit`.
+    `others` are pictures uint8 [M, S, S, 3] that nobody had to attack for, see `baselines`; the
+    rest is as of `audit`.
     """
     rows, store, judges = attacked.rows, attacked.store, attacked.judges
     people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
@@ -298,6 +299,7 @@ def baselines(
     """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
 
     X2's mean image, the floor without any code; and what training's own adversary makes of it.
+    `public_images` are X2's, uint8 [N, S, S, 3].
     """
     pictures = {"mean_image": mean_pictures(public_images, len(evidence.target_codes))}
     if subject.adversary is not None:
@@ -310,7 +312,10 @@ def baselines(
 def report_of(
     found: Measurements, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
 ) -> AuditReport:
-    """The report of all that was found; the best floor attack by the headline measure counts."""
+    """The report of all that was found; the best floor attack by the headline measure counts.
+
+    `others` is as of `measure`, `originals` are the images under attack, uint8 [M, S, S, 3].
+    """
     chosen = chosen_tasks(found)
     paths = dict(chosen)
     floors = {task: found.measured[task] for name, task in chosen.items() if is_floor(name)}

@@ -167,8 +167,16 @@ def limited_mean(code: tf.Tensor, deviation: tf.Tensor, limit: float) -> tf.Tens
 def rounded_mean(code: tf.Tensor, deviation: tf.Tensor, limit: float, levels: int) -> tf.Tensor:
     """The mean level of codes with Gaussian noise, rounded to levels of [-limit, limit].
 
-    The lowest level, and a step for each threshold times the probability to be above it; arguments
-    as `limited_mean`'s.
+    The lowest level, and a step for each threshold times the probability to be above it.
+
+    Args:
+        code: float32 [B, ...].
+        deviation: float32, > 0; of a code's shape or one number.
+        limit: > 0, the outermost levels.
+        levels: how many, >= 2.
+
+    Returns:
+        float32 [B, ...] in [-limit, limit].
     """
     step = 2 * limit / (levels - 1)
     mean = -limit * tf.ones_like(code)
@@ -179,10 +187,10 @@ def rounded_mean(code: tf.Tensor, deviation: tf.Tensor, limit: float, levels: in
 
 
 def normal_cdf(values: tf.Tensor) -> tf.Tensor:
-    """The distribution function of N(0, 1)."""
+    """The distribution function of N(0, 1), in [0, 1]; any shape."""
     return 0.5 * (1 + tf.math.erf(values / math.sqrt(2.0)))
 
 
 def normal_density(values: tf.Tensor) -> tf.Tensor:
-    """The density of N(0, 1)."""
+    """The density of N(0, 1), > 0; any shape."""
     return tf.exp(-0.5 * tf.square(values)) / math.sqrt(2 * math.pi)

@@ -40,7 +40,11 @@ class CodeCache:
         )
 
     def query(self, view: str, rows: np.ndarray, seed: int) -> np.ndarray:
-        """Codes of a view of unsealed images: "mirrored" left to right."""
+        """Codes float32 [n, ...] of a view of unsealed rows int [n]: "mirrored" left to right.
+
+        The channel's noise is that of the seed behind the given one: `codes` of the same rows and
+        seed have other noise.
+        """
         return self._kept(
             (view, rows, seed),
             lambda: mean_code(

@@ -88,7 +88,10 @@ def chance_of_rank1(identities: np.ndarray) -> float:
 
 
 def estimates(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
-    """Each measure's mean and the tail, with intervals."""
+    """Each measure's mean and the tail, with intervals.
+
+    `found`: measure -> float64 [N]; `weights` float [R, N] are bootstrap resamples.
+    """
     described = {measure: mean_estimate(found[measure], weights) for measure in MEASURES}
     return {**described, "tail": tail_estimate(found, weights)}
 
@@ -96,7 +99,10 @@ def estimates(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str,
 def best_floor(
     on_output: Mapping[str, Mapping[str, np.ndarray]], weights: np.ndarray
 ) -> dict[str, Any]:
-    """What the best attack on the task output alone gets; undefined where there is no output."""
+    """What the best attack on the task output alone gets; undefined where there is no output.
+
+    `on_output`: attack -> measure -> float64 [N]; `weights` float [R, N] are bootstrap resamples.
+    """
     if not on_output:
         return {name: utility.estimate(None) for name in (*MEASURES, "tail")}
     described = {measure: worst_estimate(measure, on_output, weights) for measure in MEASURES}
@@ -105,7 +111,7 @@ def best_floor(
 
 
 def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict[str, Any]:
-    """One entry of `attacks`."""
+    """One entry of `attacks`; `weights` float [R, N] are bootstrap resamples."""
     tasks = [task.name for task in found.tasks if task.name.partition("@")[0] == name]
     facts = found.facts[chosen_tasks(found)[name]]
     described = {
@@ -140,7 +146,10 @@ def spread_of_seeds(values: Sequence[float]) -> dict[str, float]:
 
 
 def describe_adversary(found: Measurements, weights: np.ndarray) -> dict[str, Any] | None:
-    """Training's own decoder on the codes under attack; None where none was trained."""
+    """Training's own decoder on the codes under attack; None where none was trained.
+
+    `weights` float [R, N] are bootstrap resamples.
+    """
     if "training_adversary" not in found.measured:
         return None
     return estimates(found.measured["training_adversary"], weights)

@@ -16,7 +16,7 @@ def fit_decisions(
 
     Args:
         images: the data set.
-        rows: X1's validation part.
+        rows: int [n], X1's validation part.
         subject: with its task head.
         cache: of its codes.
         seed: of the channel's noise.
@@ -30,7 +30,7 @@ def fit_decisions(
 def task_logits(
     rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
 ) -> np.ndarray | None:
-    """The task output float32 [n, A] for rows of the data set; None without a task head."""
+    """The task output float32 [n, A] for rows int [n] of the data set; None without a head."""
     if subject.recorded_logits is not None:
         return subject.recorded_logits[rows]
     if subject.task_output is None:

@@ -20,6 +20,8 @@ from arl_tf.metrics.tasks.registry import task_of
 
 # Noise of the channel is drawn anew for every set of codes.
 PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
+# Views of images have the noise behind their seed's, see `CodeCache.query`.
+MIRROR_NOISE = 108
 STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
 
 
@@ -140,7 +142,7 @@ def told_noise(
 def seen_codes(
     rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
 ) -> tuple[PublicPairs, np.ndarray]:
-    """Public pairs, and the codes under attack."""
+    """Public pairs, and the codes under attack, float32 [M, ...]."""
     pairs = public_pairs(rows, sealed, cache, subject, seed)
     return pairs, cache.codes(rows.target, TARGET_NOISE + seed)
 
@@ -155,7 +157,7 @@ def public_pairs(
     """
     codes, images = cache.codes(rows.attacker, PUBLIC_NOISE + seed), sealed[rows.attacker]
     if subject.encoder is not None:
-        mirror_codes = cache.query("mirrored", rows.attacker, PUBLIC_NOISE + seed)
+        mirror_codes = cache.query("mirrored", rows.attacker, MIRROR_NOISE + seed)
         codes, images = np.concatenate([codes, mirror_codes]), mirrored(images)
     held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + seed)
     return PublicPairs(codes, images, held_out_codes, sealed[rows.held_out])
@@ -173,7 +175,7 @@ class NoisyQueries:
         self._repeats = repeats
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Codes of uint8 [n, S, S, 3]."""
+        """Codes float32 [n, ...] of images uint8 [n, S, S, 3]."""
         self._count += 1
         return mean_code(
             lambda draw: self._subject.query(images, draw),
@@ -183,7 +185,7 @@ class NoisyQueries:
 
 
 def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> bool:
-    """Whether the same images get other codes when asked again."""
+    """Whether the same images, uint8 [n, S, S, 3], get other codes when asked again."""
     first, second = query(images), query(images)
     # More than what threads leave to chance.
     return bool(np.abs(first - second).max() > RANDOM_SHARE * first.std())
@@ -192,7 +194,10 @@ def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> 
 def other_pairs(
     images: np.ndarray | None, query: Callable[[np.ndarray], np.ndarray]
 ) -> PublicPairs | None:
-    """Public pairs of another data set; every tenth image is held out."""
+    """Public pairs of another data set's images uint8 [n, S, S, 3]; every tenth is held out.
+
+    None where `images` is. `query`: uint8 [m, S, S, 3] -> codes float32 [m, ...].
+    """
     if images is None:
         return None
     held_out = np.arange(len(images)) % 10 == 0

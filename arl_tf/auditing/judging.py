@@ -200,7 +200,7 @@ def describe_pairs(
 
 
 def middle(values: np.ndarray) -> list[float] | None:
-    """The central 90 % of values that are not NaN; None where there are none."""
+    """The central 90 % of values float [n] that are not NaN; None where there are none."""
     known = values[~np.isnan(values)]
     return np.percentile(known, [5, 95]).tolist() if len(known) else None
 

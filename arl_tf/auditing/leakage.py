@@ -76,14 +76,20 @@ def is_defined(measure: str, per_attack: PerImage) -> bool:
 
 
 def mean_estimate(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Mean of per-image values, without those that are NaN, with its bootstrap interval."""
+    """Mean of per-image values, without those that are NaN, with its bootstrap interval.
+
+    `values` float64 [N], `weights` float [R, N].
+    """
     if np.isnan(values).all():
         return utility.estimate(None)
     return utility.estimate(measures.mean(values), measures.weighted_means(values, weights))
 
 
 def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
-    """Mean headline measure of the worst-protected images, with its bootstrap interval."""
+    """Mean headline measure of the worst-protected images, with its bootstrap interval.
+
+    `measures`: measure -> float64 [N]; `weights` float [R, N].
+    """
     values = headline_values(measures)
     return utility.estimate(
         intervals.tail_mean(values), intervals.resampled_tail_means(values, weights)
@@ -93,7 +99,8 @@ def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> di
 def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> dict[str, Any]:
     """The worst attack's mean, with an interval that accounts for its being the maximum.
 
-    Undefined, with no attack, where the measure is.
+    Undefined, with no attack, where the measure is. `per_attack`: attack -> measure -> float64 [N];
+    `weights` float [R, N] are bootstrap resamples.
     """
     if not is_defined(measure, per_attack):
         return {"attack": None, **utility.estimate(None)}
@@ -187,7 +194,10 @@ def known_rows(measure: str, *groups: PerImage) -> np.ndarray:
 
 
 def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.ndarray:
-    """The highest of several attacks' means, chosen anew in each resample; float64 [R]."""
+    """The highest of several attacks' means, chosen anew in each resample; float64 [R].
+
+    `per_attack`: attack -> measure -> float64 [N]; `weights` float [R, N].
+    """
     means = [measures.weighted_means(found[measure], weights) for found in per_attack.values()]
     return np.max(means, axis=0)
 
@@ -211,7 +221,10 @@ def comparable(reference: Reference, names: Iterable[str]) -> PerImage:
 def describe_reference(
     reference: Reference, names: Iterable[str], weights: np.ndarray
 ) -> dict[str, Any]:
-    """The report's `reference` section: its worst attacks among the shared ones."""
+    """The report's `reference` section: its worst attacks among the shared ones.
+
+    `names` are those of the attacks on this code; `weights` float [R, N] are bootstrap resamples.
+    """
     shared = comparable(reference, names)
     by_headline = headline_attack(shared)
     return {
@@ -284,7 +297,10 @@ def save_measures(
     candidate_hits: Mapping[str, np.ndarray] | None = None,
     later_tasks: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Writes the per-image measures (no image), by rename, for later audits with this reference."""
+    """Writes the per-image measures (no image), by rename, for later audits with this reference.
+
+    `per_image`: attack -> measure -> float64 [N]; the others are as `Reference` has them.
+    """
     arrays = {
         f"{name}/{measure}": values
         for name, measures in per_image.items()

@@ -47,8 +47,8 @@ class Measurements:
         judged: what the identity networks say of pairs of known answer.
         photographs: whether the faces are photographed; else they are drawn.
         reference: the unprotected encoder's audit; None without.
-        utility_codes: codes of `rows.utility`.
-        labelled_codes: single codes of `rows.attacker`, then of `rows.held_out`.
+        utility_codes: float32 [N, ...] of `rows.utility`.
+        labelled_codes: float32 [n, ...], single ones of `rows.attacker`, then of `rows.held_out`.
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity; None without one.
         identity: the attacks on identity.
@@ -161,7 +161,7 @@ class Measurements:
 
     @property
     def floors(self) -> dict[str, Mapping[str, np.ndarray]]:
-        """The floors: the mean image, and the attacks on the task output alone."""
+        """Floor -> measure -> float64 [N]: the mean image, the attacks on the task output alone."""
         return {"mean_image": self.measured["mean_image"], **self.attacks_on(floor=True)}
 
 

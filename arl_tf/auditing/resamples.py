@@ -40,7 +40,7 @@ def resampled(found: Measurements) -> Resamples:
 
 
 def roles(found: Measurements) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that figures are of: those under attack, and those that utility is measured on."""
+    """Rows int64 [M] under attack, and rows int64 [N] that utility is measured on."""
     return found.rows.target, found.rows.utility
 
 

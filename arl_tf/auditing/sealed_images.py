@@ -50,7 +50,7 @@ class SealedImages:
         self._open = True
 
     def codes(self, subject: AuditedEncoder, rows: np.ndarray, seed: int) -> np.ndarray:
-        """Codes of any rows: those of sealed images, too, leave the device; the images do not."""
+        """Codes float32 [n, ...] of any rows int [n]: of sealed ones, too; the images stay."""
         return subject.codes_of(rows, self._images, seed)
 
 
@@ -115,7 +115,7 @@ def fingerprint(images: ImageSet) -> str:
 
 
 def mirrored(images: np.ndarray) -> np.ndarray:
-    """Images and their mirror images behind them, as an adversary would collect them."""
+    """Images [N, S, S, 3] and behind them their mirror images: [2 N, S, S, 3], of their type."""
     return np.concatenate([images, images[:, :, ::-1]])
 
 

@@ -104,7 +104,7 @@ def others_of(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
-    """Float32 images [N, S, S, 3], blurred by a Gaussian of `deviation` pixels."""
+    """Images [N, S, S, 3] as float32, blurred by a Gaussian of `deviation` pixels."""
     return ndimage.gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
 
 
@@ -126,7 +126,10 @@ def describe(
 
 
 def means(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
-    """One yardstick's means over the images that have a pair, with their intervals."""
+    """One yardstick's means over the images that have a pair, with their intervals.
+
+    `found`: measure -> float64 [N], NaN without a pair; `weights` float64 [R, N].
+    """
     rows = np.flatnonzero(~np.isnan(found[MEASURES[0]]))
     drawn = weights[:, rows]
     # A resample may hold nobody who has a pair.

@@ -65,7 +65,7 @@ WRITERS = {"tfrecord": RecordWriter, "npz": ArrayWriter}
 
 
 def example(name: str, code: np.ndarray) -> tf.train.Example:
-    """One photo's code as a tf.train.Example."""
+    """One photo's code float32 [...] as a tf.train.Example."""
     values = tf.train.FloatList(value=np.asarray(code, np.float32).ravel())
     named = tf.train.BytesList(value=[name.encode(errors="surrogateescape")])
     features = {

@@ -223,7 +223,7 @@ def task_names(names: tuple[str, ...], task_attributes: str) -> tuple[str, ...]:
 
 
 def procedural_source(settings: DataSettings) -> Source:
-    """Faces drawn by faces.py; nothing is read from disk."""
+    """Faces drawn by `faces.generation`; nothing is read from disk."""
     draw = functools.partial(
         generation.generate_faces,
         seed=settings.seed,

@@ -52,7 +52,7 @@ class Shares:
     count: int = 1
 
     def step_and_places(self, element: int, batch_size: int) -> tuple[int, np.ndarray]:
-        """The step that an element of the data set is of, and its images' places in the batch."""
+        """The step of an element of the data set, and its images' places in the batch, int [n]."""
         step, number = divmod(element, self.here)
         size = batch_size // self.count
         return step, np.arange(size) + (self.first + number) * size
@@ -104,6 +104,9 @@ def shifted(
         step: of the training.
         stream: of the images.
         places: of the images in the batch; None where they are the whole batch.
+
+    Returns:
+        uint8 [n, H, W, 3].
     """
     if not pixels:
         return images

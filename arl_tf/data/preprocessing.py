@@ -48,7 +48,7 @@ def squared(image: tf.Tensor, fit: str) -> tf.Tensor:
 
 @functools.cache
 def preprocessing(image_size: int, fit: str = CROP) -> Callable[[tf.Tensor], tf.Tensor]:
-    """`preprocess` for one size and fit; the same function for the same ones."""
+    """`preprocess` of uint8 [h, w, 3] for one size and fit; the same function for the same ones."""
     return functools.partial(preprocess, image_size=image_size, fit=fit)
 
 

@@ -35,7 +35,7 @@ def split_parts(
 
 
 def joined(images: ImageSet, other: ImageSet, rows: np.ndarray) -> ImageSet:
-    """Both data sets' images as one; `rows` are those of the other.
+    """Both data sets' images as one; `rows` int [n] are those of the other.
 
     The task's labels of public images are not read by anybody, so those that the other data set
     lacks stand as 0; probes do read the labels of other attributes, which therefore must be there.

@@ -46,7 +46,7 @@ class Splits:
     test: np.ndarray
 
     def parts(self) -> dict[str, np.ndarray]:
-        """Name -> rows."""
+        """Name -> rows int64 [n]."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
@@ -101,6 +101,7 @@ def narrowed(splits: Splits, identities: np.ndarray, settings: SplitSettings) ->
     """Leaves of the training parts what --private_share, --public_share and --public_overlap say.
 
     Validation parts and T stay, so that runs which differ in these are measured on the same images.
+    `identities` int64 [N] are those of all images.
     """
     private = share_of_people(
         splits.private_train, identities, settings.private_share, settings.seed

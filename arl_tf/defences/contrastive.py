@@ -54,7 +54,7 @@ def cross_entropy(labels: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
 
 
 def loss(step: Step, bound: float) -> tf.Tensor:
-    """The information that neighbours tell of --private_attributes.
+    """The information that neighbours tell of --private_attributes; a scalar in [0, log 2], nats.
 
     Li et al. (KDD 2020) train an adversarial classifier of the private attribute, and keep the rest
     by a term that raises the mutual information of image and code given the attribute. Ours differs

@@ -38,16 +38,19 @@ class DroppedCode(code_layers.DrawnNoise):
         )
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """The values that stay; which ones, standard normal numbers of their shape decide."""
+        """Values float32 [B, ...] that stay; standard normal numbers of their shape decide."""
         stays = tf.cast(noise >= self.threshold, values.dtype)
         return values * stays / (1 - self.rate)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """The values themselves."""
+        """The values float32 [B, ...] themselves."""
         return values
 
     def standardised(self, codes: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """The noise, whose deviation is proportional to each value, in units of it."""
+        """The noise in codes [n, ...] of the mean [n, ...], in units of its deviation.
+
+        That is proportional to each value.
+        """
         deviation = np.abs(mean) * math.sqrt(self.rate / (1 - self.rate))
         return (codes - mean) / np.maximum(deviation, np.finfo(np.float32).tiny)
 

@@ -70,7 +70,7 @@ def information_bound(rows: tf.Tensor, members: tf.Tensor, noise_variance: tf.Te
 
 
 def loss(step: Step, bound: float) -> tf.Tensor:
-    """The bound for the batch's codes.
+    """The bound for the batch's codes; a scalar >= 0, nats a value.
 
     Where ours differs: the paper fits a mixture to each class. Tasks here have several labels and
     no classes, so the components are those of k-means on the batch.

@@ -68,16 +68,16 @@ class LaplaceNoise(code_layers.DrawnNoise):
         raise NotImplementedError
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """The limited values with noise made of standard normal numbers of their shape."""
+        """The limited values float32 [B, ...] with noise made of standard normal numbers."""
         return self.mean(values) + self.scale * laplace(noise)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """The limited values."""
+        """The limited values; float32 [B, ...]."""
         return tf.clip_by_value(values, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
 
     @property
     def noise_deviation(self) -> tf.Tensor:
-        """sqrt(2) times the scale."""
+        """sqrt(2) times the scale, of its shape."""
         return math.sqrt(2.0) * self.scale
 
 
@@ -101,7 +101,7 @@ class LaplaceCode(LaplaceNoise):
 
     @property
     def scale(self) -> tf.Tensor:
-        """The scale, for every value the same."""
+        """The scale, for every value the same; a scalar > 0."""
         return tf.convert_to_tensor(self.kept_scale)
 
     def get_config(self):

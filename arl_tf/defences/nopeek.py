@@ -12,6 +12,8 @@ LEAST_SQUARE = 1e-8
 def distances(rows: tf.Tensor) -> tf.Tensor:
     """Euclidean distances of the rows of float32 [B, ...]; float32 [B, B], 0 on the diagonal."""
     squared = squared_distances(rows)
+    # Rounding would leave a distance of each row to itself.
+    squared = tf.linalg.set_diag(squared, tf.zeros_like(squared[0]))
     apart = squared > LEAST_SQUARE
     return tf.where(apart, tf.sqrt(tf.where(apart, squared, 1.0)), 0.0)
 
@@ -45,8 +47,8 @@ def distance_correlation(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 def loss(step: Step, bound: float) -> tf.Tensor:
     """The distance correlation of images and codes (Vepakomma et al. 2020, section III).
 
-    The paper adds it to the cross-entropy with a weight. It does not say whether its DCOR is
-    squared; ours is, since the root has no gradient where the correlation is 0.
+    A scalar in [0, 1]. The paper adds it to the cross-entropy with a weight. It does not say
+    whether its DCOR is squared; ours is, since the root has no gradient where the correlation is 0.
     """
     del bound
     return distance_correlation(step.images, step.codes)

@@ -52,7 +52,7 @@ class PrunedChannels(keras.layers.Layer):
 
 
 def loss(step: Step, bound: float) -> tf.Tensor:
-    """Minus the decoders' mean squared error: what is pruned must be what they need.
+    """Minus the decoders' mean squared error, a scalar: what is pruned must be what they need.
 
     Singh et al. (CVPR 2021) train the filter against a proxy adversary's loss. Theirs guesses a
     private attribute, in their published benchmark also the picture, as ours does. Ours differs in

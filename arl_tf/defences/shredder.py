@@ -46,7 +46,7 @@ class LearnedLaplaceNoise(LaplaceNoise):
 
 
 def magnitude_loss(step: Step, bound: float) -> tf.Tensor:
-    """Minus the mean magnitude of the noise: in expectation minus the mean scale.
+    """Minus the mean magnitude of the noise, a scalar: in expectation minus the mean scale.
 
     Mireshghallah et al. (ASPLOS 2020) train with the cross-entropy minus lambda times the sum of
     the noise's magnitudes. Theirs is a sum over one noise tensor, here it is a mean over values,

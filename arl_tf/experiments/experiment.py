@@ -85,7 +85,7 @@ def load_data(config: Config, dataset: str, data_dir: str, cache: pathlib.Path) 
 
 
 def load_other_images(experiment: Experiment) -> np.ndarray | None:
-    """The images of --attacker_dataset, at most MOST_OTHER_IMAGES of them.
+    """The images of --attacker_dataset, uint8 [N, S, S, 3], at most MOST_OTHER_IMAGES of them.
 
     None without one, or where no attacker of this audit takes them: to encode them is most of a
     short audit's work.

@@ -146,7 +146,7 @@ def proof_of(images: ImageSet, parts: Splits, calibration_images: int) -> Proof:
 
 
 def evenly_spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the rows, evenly spread."""
+    """At most `count` of rows int [n], evenly spread."""
     if len(rows) <= count:
         return rows
     return rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]

@@ -43,6 +43,7 @@ def keras_outputs(
 ) -> dict[str, Batch]:
     """The Keras models' outputs for a batch of `one` image, the first, and for `all` of them.
 
+    `samples` are uint8 [n, S, S, 3].
     Of an encoder that adds noise the codes are those without it.
     """
 
@@ -69,7 +70,11 @@ def cpu() -> contextlib.AbstractContextManager:
 
 
 def attacker_difference(path: pathlib.Path, codes: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference of a saved attacker to the reconstructions expected of these codes."""
+    """Largest difference of a saved attacker to the reconstructions expected of these codes.
+
+    Codes float32 [n, ...], reconstructions float32 [n, S, S, 3]. Raises ExportError where it is not
+    within SAVED_MODEL_BOUND.
+    """
     with cpu():
         attack = saved_model_loading.load(path).signatures["serving_default"]
         return difference(attack(code=tf.constant(codes))["reconstruction"], expected, "attacker")
@@ -133,7 +138,7 @@ def task_head_differences(
 def expected_outputs(
     task: Task, decisions: TaskDecisions, batch: Batch, outputs: Mapping[str, tf.Tensor]
 ) -> dict[str, np.ndarray]:
-    """What a saved task head should give, by name.
+    """What a saved task head should give, arrays [n, A] by name.
 
     Decisions are those by the saved model's own logits: one on a threshold may fall to either side
     by rounding.
@@ -145,7 +150,11 @@ def expected_outputs(
 
 
 def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
-    """Largest absolute difference; raises ExportError when it is not within SAVED_MODEL_BOUND."""
+    """Largest absolute difference of outputs [n, ...] to those that are expected.
+
+    Raises:
+        ExportError: it is not within SAVED_MODEL_BOUND, or the shapes differ.
+    """
     check_shape(outputs, expected, what)
     error = float(np.abs(outputs.numpy() - expected).max())
     # Written so that NaN fails.
@@ -158,7 +167,11 @@ def difference(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
 
 
 def unequal_share(outputs: tf.Tensor, expected: np.ndarray, what: str) -> float:
-    """Share of values on another level; raises ExportError for more than 1 - EQUAL_SHARE."""
+    """Share of a code's values [n, ...] on another level than is expected.
+
+    Raises:
+        ExportError: it is more than 1 - EQUAL_SHARE, or the shapes differ.
+    """
     check_shape(outputs, expected, what)
     equal = equivalence.equal_share(outputs.numpy(), expected)
     if equal < equivalence.EQUAL_SHARE:

@@ -204,7 +204,11 @@ def check_size(content: bytes, precision: str, num_weights: int) -> None:
 
 
 def open_model(content: bytes, precision: str) -> Callable[..., dict[str, np.ndarray]]:
-    """The default signature of a TFLite file as a function with named inputs and outputs."""
+    """The default signature of a TFLite file: arrays by name in and out, of the file's shapes.
+
+    Raises:
+        ExportError: the interpreter refuses the file.
+    """
     try:
         return Interpreter(model_content=content).get_signature_runner()
     except (ValueError, RuntimeError) as error:

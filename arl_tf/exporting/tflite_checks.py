@@ -85,7 +85,10 @@ def keras_expectations(
 
 
 def in_float16(weight: np.ndarray) -> np.ndarray:
-    """A kernel rounded to float16; a vector, which may be a variance beyond its range, as it is."""
+    """A kernel [..., n] rounded to float16; a vector as it is.
+
+    That may hold variances beyond float16's range.
+    """
     return weight.astype(np.float16).astype(weight.dtype) if weight.ndim > 1 else weight
 
 

@@ -80,7 +80,7 @@ def run_requests(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]
     """Runs every request of a SavedModel's version through it.
 
     Returns:
-        (signature, outputs by name) of each request, in order.
+        (signature, outputs [n, ...] by name) of each request, in order.
 
     Raises:
         ExportError: a request fails, or an output is not a row of finite values each.
@@ -92,7 +92,7 @@ def run_requests(folder: pathlib.Path) -> list[tuple[str, dict[str, np.ndarray]]
 def run_request(
     signatures: Mapping, log: PredictionLog, folder: pathlib.Path
 ) -> tuple[str, dict[str, np.ndarray]]:
-    """Runs one request; raises as `run_requests`."""
+    """Runs one request: signature, outputs [n, ...] by name; raises as `run_requests`."""
     request = log.predict_log.request
     name = request.model_spec.signature_name
     inputs = {key: tf.constant(tf.make_ndarray(proto)) for key, proto in request.inputs.items()}
@@ -108,7 +108,7 @@ def run_request(
 def check_outputs(outputs: Mapping[str, np.ndarray], rows: int, what: str) -> None:
     """Raises ExportError unless every output has a row of finite values for each input.
 
-    Strings are float32 values.
+    `outputs` are [rows, ...] by name; strings [rows] are float32 values.
     """
     for key, values in outputs.items():
         if values.dtype == object:

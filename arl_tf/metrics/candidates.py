@@ -177,7 +177,7 @@ def level_parts(model: CodeModel, count: int) -> Iterator[tuple]:
 
 
 def convolved(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
-    """Probabilities of the sums of two level numbers, each a list over numbers from 0 on."""
+    """Probabilities [N, K] of sums of two level numbers, each a list over numbers from 0 on."""
     sums = [np.zeros_like(first[0]) for _ in range(len(first) + len(second) - 1)]
     for one, probability in enumerate(first):
         for other, further in enumerate(second):

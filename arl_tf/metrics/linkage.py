@@ -168,7 +168,8 @@ def joint_bayesian(public, identities, embeddings, target) -> np.ndarray | None:
     Codes are a person's mean plus a deviation, both Gaussian. Difference d and sum s of two codes
     have covariances 2 W and 2 (2 T - W) for one person and 2 T for two, W within and T in total.
     W is shrunk towards a sphere, T - W as much. Shrinkage and number of principal components are
-    those that link held-out public people best. None where no public person has two images.
+    those that link held-out public people best. float64 [M, M]; None where no public person has two
+    images.
     """
     del embeddings
     if not has_pairs(identities):
@@ -187,7 +188,8 @@ def best_joint_bayesian(public: PublicCodes, identities: np.ndarray) -> tuple[in
     """How many components, and which of SHRINKAGES, link held-out public people's codes best.
 
     Of choices that link them equally well, e.g. perfectly, the boldest: among more people it may
-    still tell them apart. DEFAULT_CHOICE where too few people have two images to tell.
+    still tell them apart. DEFAULT_CHOICE where too few people have two images to tell. `identities`
+    is int [N], of the codes.
     """
     count = public.codes.shape[1]
     choices = sorted({min(each, count) for each in DIMENSIONS})
@@ -301,6 +303,8 @@ def ridge_regression(
     return Ridge(share * size, fit_intercept=False).fit(codes, wanted).coef_.T
 
 
+# (public codes, identities int [N], embeddings float32 [N, E] or None, target codes float32 [M, D])
+# -> similarity float64 [M, M]; None where the metric can't be learned.
 LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
     "cosine": cosine,
     "joint_bayesian": joint_bayesian,

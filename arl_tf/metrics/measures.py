@@ -138,7 +138,7 @@ def face_similarity(embeddings: np.ndarray, others: np.ndarray, mean: np.ndarray
 
 
 def centred_directions(embeddings: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Embeddings minus their mean, scaled to unit length; float64 [N, D]."""
+    """Embeddings [N, D] minus their mean [D], scaled to unit length; float64 [N, D]."""
     centred = embeddings.astype(np.float64) - mean
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 

@@ -269,6 +269,12 @@ def best_shrinkage(
     The last image of everybody with several is asked for: its code, by what the other images gave
     to learn from. Of equally good ones the smallest, which hides least; the first of SHRINKAGES
     where too few people have several.
+
+    Args:
+        learned: float64 [N, C], what is learned from.
+        codes: float64 [N, C].
+        identities: int [N].
+        noise: variance in every direction that `codes` have beside `learned`.
     """
     unique, counts = np.unique(identities, return_counts=True)
     people = unique[counts > 1]

@@ -169,13 +169,16 @@ def measure(
 
 
 def is_complete(measured: Mapping[str, np.ndarray] | None, originals: Originals) -> bool:
-    """Whether measures that were kept are those of all networks; an older version's are not."""
+    """Whether measures that were kept are those of all networks; an older version's are not.
+
+    `measured`: measure -> float64 [N], NaN for an image that has no pair (`auditing.yardsticks`).
+    """
     if measured is None or not set(MEASURES) <= set(measured):
         return False
     names = list(originals.by_network)
     if not names:
         return bool(np.isnan(measured[FACE]).all())
-    return (len(names) == 1 or not np.isnan(measured[FACE_2]).any()) and all(
+    return (len(names) == 1 or not np.isnan(measured[FACE_2]).all()) and all(
         f"{measure}/{network}" in measured for measure in RANKS for network in names
     )
 

@@ -11,7 +11,10 @@ AUC_RESAMPLES = 200
 
 
 def estimate(value: float | None, resampled: np.ndarray | None = None) -> dict[str, Any]:
-    """A reported number: {"value", "ci95"}; None stands for undefined."""
+    """A reported number: {"value", "ci95"}; None stands for undefined.
+
+    `resampled` float [R] are its values in bootstrap resamples; None: it gets no interval.
+    """
     if value is None or resampled is None or np.isnan(resampled).all():
         return {"value": value, "ci95": None}
     return {"value": value, "ci95": list(measures.interval(resampled))}
@@ -79,7 +82,7 @@ def measure_utility(
 
 
 def chosen(names: tuple[str, ...], flags: np.ndarray) -> list[str]:
-    """The names whose flag is set."""
+    """The names whose flag is set; bool [A]."""
     return [name for name, flag in zip(names, flags, strict=True) if flag]
 
 

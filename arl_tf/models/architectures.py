@@ -130,7 +130,7 @@ def build_task_head(
 ) -> keras.Model:
     """The rest of the backbone after `features`, hidden layers, a linear classifier.
 
-    code -> logits.
+    Code float32 [B, *code_shape] -> logits float32 [B, A]; `features` are [B, ..., C].
     """
     code = keras.Input(code_shape, name="code")
     widened = code
@@ -191,7 +191,7 @@ def build_decoder(
 
 
 def last_layer(features: keras.KerasTensor, image_size: int) -> keras.KerasTensor:
-    """The reconstruction in [0, 1], from features on the image's grid or on one of half its side.
+    """The reconstruction [B, S, S, 3] in [0, 1] of features on the grid of S or of S / 2.
 
     Convolutions between features at full resolution would cost half of a decoder's time; a
     transposed one, whose kernel is a multiple of its stride, leaves no checkerboard.
@@ -237,7 +237,7 @@ def vector_grid(image_size: int) -> int:
 def convolution(
     features: keras.KerasTensor, channels: int, name: str, **settings: Any
 ) -> keras.KerasTensor:
-    """A 3x3 convolution that keeps the grid."""
+    """A 3x3 convolution that keeps the grid: [B, h, w, c] -> [B, h, w, channels]."""
     return layers.Conv2D(channels, 3, padding="same", name=name, **settings)(features)
 
 
@@ -247,7 +247,7 @@ def decoder_channels(width: int, reduction: int) -> int:
 
 
 def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """A pre-activation residual block.
+    """A pre-activation residual block; features [B, h, w, c] keep their shape.
 
     Its branch starts at zero, so that any depth trains without normalisation.
     """
@@ -260,6 +260,9 @@ def decoder_block(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def double_grid(features: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-    """Activation, then a transposed convolution: every sub-pixel has its own weights."""
+    """Activation, then a transposed convolution: every sub-pixel has its own weights.
+
+    Features [B, h, w, c] -> [B, 2 h, 2 w, channels].
+    """
     features = layers.ReLU(name=f"{name}_relu")(features)
     return layers.Conv2DTranspose(channels, 4, 2, padding="same", name=name)(features)

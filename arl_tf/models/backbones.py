@@ -73,7 +73,10 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
 def conv_norm(
     inputs: keras.KerasTensor, filters: int, size: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """Convolution and batch normalisation."""
+    """Convolution and batch normalisation.
+
+    Inputs [B, h, w, c] -> [B, h / strides, w / strides, filters].
+    """
     features = layers.Conv2D(
         filters, size, strides, padding="same", use_bias=False, name=f"{name}_conv"
     )(inputs)
@@ -83,7 +86,10 @@ def conv_norm(
 def residual_block(
     inputs: keras.KerasTensor, filters: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """ResNet's basic block: two 3x3 convolutions beside a shortcut; the last layer is `name`."""
+    """ResNet's basic block: two 3x3 convolutions beside a shortcut; the last layer is `name`.
+
+    Inputs [B, h, w, c] -> [B, h / strides, w / strides, filters].
+    """
     features = layers.ReLU(name=f"{name}_relu1")(
         conv_norm(inputs, filters, 3, strides, f"{name}_1")
     )
@@ -97,7 +103,10 @@ def residual_block(
 def residual_stages(
     features: keras.KerasTensor, stages: tuple[tuple[int, int, int], ...]
 ) -> keras.KerasTensor:
-    """Stages of (blocks, filters, first stride); the last layer of stage k is called `stage<k>`."""
+    """Stages of (blocks, filters, first stride); the last layer of stage k is called `stage<k>`.
+
+    Features [B, h, w, c] -> the last stage's, pooled: [B, filters].
+    """
     for stage, (blocks, filters, strides) in enumerate(stages, start=1):
         for block in range(1, blocks + 1):
             name = f"stage{stage}" if block == blocks else f"stage{stage}_block{block}"
@@ -149,7 +158,11 @@ def mobilenet_v3_small_backbone(image_size: int, weights: str = "") -> keras.Mod
 
 
 def application(name: str, image: keras.KerasTensor, weights: str, **settings) -> keras.Model:
-    """A network of keras.applications on an input; ValueError where its weights can't be had."""
+    """A network of keras.applications on an image [B, S, S, 3], without its classifier.
+
+    Raises:
+        ValueError: its weights can't be had.
+    """
     build = getattr(keras.applications, name)
     try:
         return build(include_top=False, weights=weights or None, input_tensor=image, **settings)
@@ -161,7 +174,10 @@ def application(name: str, image: keras.KerasTensor, weights: str, **settings) -
 
 
 def with_pooling(image: keras.KerasTensor, network: keras.Model, name: str) -> keras.Model:
-    """Adds the layer `pooled` to a network of keras.applications; speeds up its statistics."""
+    """Adds the layer `pooled` to a network of keras.applications; speeds up its statistics.
+
+    Image [B, S, S, 3] -> [B, C].
+    """
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = BATCH_NORM_MOMENTUM

@@ -43,7 +43,7 @@ class QuantisedCode(layers.Layer):
         return tf.stop_gradient(nearest) + (inside - tf.stop_gradient(inside))
 
     def mean(self, values: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
-        """The average level of values with Gaussian noise; `deviation` > 0, of an item's shape.
+        """The average level of values [B, ...] with Gaussian noise; `deviation` > 0, [...].
 
         The lowest level, and a step for each threshold times the probability to be above it.
         """
@@ -249,7 +249,7 @@ class MixedNoise(layers.Layer):
 
 
 def noiseless_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The encoder with a noise of 0, image float32 [B, S, S, 3] -> code: to compare forms by."""
+    """The encoder with a noise of 0, float32 [B, S, S, 3] -> [B, ...]: to compare forms by."""
     return without_noise(encoder, lambda noisy, quantised, mean: quantised(mean))
 
 
@@ -267,7 +267,10 @@ def mean_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 def without_noise(
     encoder: keras.Model, quantise: Callable[..., tf.Tensor]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The encoder whose noise is left out; `quantise(noisy, quantised, mean)` gives few levels."""
+    """The encoder whose noise is left out; `quantise(noisy, quantised, mean)` gives few levels.
+
+    Image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
+    """
     noisy, quantised = bounding_layers(encoder)
     if noisy is None:
         return lambda image: encoder(image, training=False)

@@ -68,7 +68,10 @@ def efficientnet_lite0(image_size: int, momentum: float) -> keras.Model:
 def inverted_residual(
     inputs: keras.KerasTensor, number: int, stage: Stage, stride: int, momentum: float
 ) -> keras.KerasTensor:
-    """Expands channels, filters each by itself, projects; `number` counts blocks from 0."""
+    """Expands channels, filters each by itself, projects; `number` counts blocks from 0.
+
+    Inputs [B, h, w, c] -> [B, h / stride, w / stride, stage.channels].
+    """
     prefix, features = f"blocks_{number}__", inputs
     if stage.expansion > 1:
         wide = stage.expansion * inputs.shape[-1]
@@ -93,12 +96,12 @@ def unbiased(name: str) -> dict:
 
 
 def normalised(features: keras.KerasTensor, name: str, momentum: float) -> keras.KerasTensor:
-    """Batch normalisation."""
+    """Batch normalisation of features [B, h, w, c]."""
     return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(features)
 
 
 def activated(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """ReLU6."""
+    """ReLU6 of features [B, h, w, c]."""
     return layers.ReLU(max_value=6.0, name=f"{name}_relu6")(features)
 
 
@@ -107,7 +110,8 @@ def load_state(network: keras.Model, state: dict[str, np.ndarray]) -> None:
 
     Args:
         network: from `efficientnet_lite0`, of any image size.
-        state: parameter -> array, from `weight_files.read_torch_state_dict`.
+        state: parameter -> array, from `weight_files.read_torch_state_dict`: kernels [outputs,
+            inputs, h, w], vectors [C].
 
     Raises:
         ValueError: the state lacks a layer of the network, or has it in another shape.
@@ -136,7 +140,11 @@ def layer_name(key: str) -> str:
 
 
 def layer_weights(state: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
-    """Weights of one convolution or normalisation in Keras' order and layout."""
+    """Weights of one convolution or normalisation in Keras' order and layout.
+
+    A kernel [h, w, inputs, outputs], of a depthwise one [h, w, C, 1]; of a normalisation four
+    vectors [C].
+    """
     if f"{prefix}.running_mean" in state:
         parts = ("weight", "bias", "running_mean", "running_var")
         return [state[f"{prefix}.{part}"] for part in parts]
@@ -148,6 +156,12 @@ def layer_weights(state: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]
 
 
 def imagenet_state() -> dict[str, np.ndarray]:
-    """The published weights, from the packaged file; ValueError where it is missing or altered."""
+    """The published weights, see `load_state`; of the packaged file.
+
+    Parameter -> array of PyTorch's layout, such as [outputs, inputs, h, w].
+
+    Raises:
+        ValueError: the file is missing or altered.
+    """
     path = weight_files.verified_path(weight_files.EFFICIENTNET_LITE0)
     return weight_files.read_torch_state_dict(path)

@@ -62,7 +62,7 @@ def named_task_loss(
 
     Args:
         loss: a key of TASK_LOSSES, another name of keras.losses, or a function (labels, logits),
-            as Keras has them.
+            as Keras has them; labels and logits are [B, ...].
 
     Raises:
         ValueError: an unknown name.

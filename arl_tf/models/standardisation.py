@@ -22,7 +22,10 @@ def standardisation(codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def channel_moments(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of every channel, float64 [c]; deviation 1 where a channel is constant."""
+    """Mean and deviation of every channel of codes [N, ..., c], float64 [c] each.
+
+    The deviation is 1 where a channel is constant.
+    """
     axes = tuple(range(codes.ndim - 1))
     # In float32, sums over many codes would be off by more than such a channel varies.
     mean = codes.mean(axis=axes, dtype=np.float64)

@@ -151,7 +151,10 @@ def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
 def wall_entries(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> list[dict[str, Any]]:
-    """What the wall shows of each image, the worst protected first."""
+    """What the wall shows of each image, the worst protected first; arguments are `render`'s.
+
+    `reference_pictures` are uint8 [N, S, S, 3], or None.
+    """
     attack = worst_by_headline(report.content)["attack"]
     similarity = report.per_image[attack][headline(report.content)]
     columns = wall_columns(report, embed_originals, reference_pictures)
@@ -252,7 +255,7 @@ def wall_tile(
     note: str,
     withheld: bool,
 ) -> dict[str, Any]:
-    """One picture of the wall with what it is, or the note that it is withheld."""
+    """One picture uint8 [S, S, 3] of the wall with what it is, or the note that it is withheld."""
     caption, words = captions_of(content)[name]
     return {
         "name": name,

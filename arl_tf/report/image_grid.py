@@ -31,13 +31,20 @@ def ranks(similarity: np.ndarray) -> np.ndarray:
 
 
 def spread_rows(similarity: np.ndarray, count: int) -> np.ndarray:
-    """`count` images evenly spaced over all, the worst protected first."""
+    """Rows int64 [n] of `count` images evenly spaced over all, the worst protected first.
+
+    `similarity` is float [N]; n is N where there are fewer images.
+    """
     order = worst_first(similarity)
     return order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
 
 
 def shown_rows(similarity: np.ndarray, count: int) -> np.ndarray:
-    """All of the worst-protected share, 12 at least; the rest evenly spaced; worst first."""
+    """Rows int64 [n] of `count` images at most, the worst protected first.
+
+    All of the worst-protected share, PICTURED at least; the rest evenly spaced by `similarity`
+    float [N].
+    """
     order = worst_first(similarity)
     worst = min(max(PICTURED, intervals.tail_size(len(order))), count, len(order))
     others = spread_rows(similarity[order[worst:]], count - worst) if len(order) > worst else []
@@ -52,7 +59,7 @@ def image_grid(rows: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def labelled_strip(label: str, images: np.ndarray) -> np.ndarray:
-    """One row of the wall: a label, then images enlarged to TILE pixels."""
+    """One row of the wall, uint8 [TILE, W, 3]: a label, then images uint8 [n, S, S, 3] as tiles."""
     tiles = [
         np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.BICUBIC))
         for image in images

@@ -31,7 +31,7 @@ class WeightAverage(keras.layers.Layer):
             average.assign(variable)
 
     def follow(self, variables: Sequence[keras.Variable], step: tf.Tensor) -> None:
-        """Moves the averages towards the variables, after `step` steps (1 after the first).
+        """Moves the averages towards the variables, after `step` steps, a scalar (first: 1).
 
         The decay is min(decay, step / (step + 9)): in the beginning an average follows quickly, so
         that it does not hold on to the weights that the phase began with.

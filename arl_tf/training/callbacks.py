@@ -222,7 +222,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def float_batches(images: np.ndarray, rows: np.ndarray, batch_size: int = 128):
-    """Yields float32 [n, S, S, 3] in [0, 1] of some uint8 images."""
+    """Yields float32 [n, S, S, 3] in [0, 1] of rows int [m] of uint8 images [N, S, S, 3]."""
     for start in range(0, len(rows), batch_size):
         yield to_float(tf.constant(images[rows[start : start + batch_size]]))
 

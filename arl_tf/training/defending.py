@@ -29,7 +29,7 @@ def memory_of(choice: Choice | None, learner: Any) -> keras.layers.Layer | None:
 
 
 def split_labels(labels: tf.Tensor, private: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Labels of the task, and the last `private` ones; None where there are none."""
+    """Labels [B, A] of the task and the `private` last of labels [B, A + P]; None without any."""
     if not private:
         return labels, None
     return labels[:, :-private], labels[:, -private:]
@@ -78,8 +78,8 @@ def step_of(
         image: private images, float32 [B, S, S, 3] in [0, 1].
         code: float32 [B, ...].
         mean: the same without its noise.
-        labels: of the task.
-        logits: of the task head.
+        labels: of the task, [B, ...].
+        logits: of the task head, float32 [B, A].
     """
     pictures: tuple[tf.Tensor, ...] = ()
     if learner.phase == ADVERSARIAL:

@@ -223,7 +223,10 @@ class AdversarialRepresentationLearner(keras.Model):
         gradients: Sequence[tf.Tensor],
         variables: Sequence[keras.Variable],
     ) -> None:
-        """Takes an optimizer's step along the gradients, the same one on all replicas."""
+        """Takes an optimizer's step along the gradients, the same one on all replicas.
+
+        `gradients` have the variables' shapes; None for one that the loss does not reach.
+        """
         optimizer.apply(replicas.shared_gradients(gradients, optimizer), variables)
 
     def test_step(self, batch) -> dict[str, tf.Tensor]:
@@ -231,6 +234,9 @@ class AdversarialRepresentationLearner(keras.Model):
 
         Args:
             batch: as `train_step`; the adversary is measured on the first step's public images.
+
+        Returns:
+            The losses, running means since the evaluation began; scalars.
         """
         (private_image, labels), public_images = batch
         labels, _ = defending.split_labels(labels, self.private_labels)
@@ -258,7 +264,7 @@ class AdversarialRepresentationLearner(keras.Model):
         return code, code
 
     def price(self) -> tf.Tensor | float:
-        """The price of a bit that the code's noise lets through, in this step."""
+        """The price of a bit that the code's noise lets through, in this step; a scalar >= 0."""
         return objective.price(self.lambda_rate, self.lambda_rate_steps, self.protector_optimizer)
 
     def distances(self, reconstruction: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -268,7 +274,7 @@ class AdversarialRepresentationLearner(keras.Model):
         return losses.pixel_loss(reconstruction, image), perceptual
 
     def record(self, **values: tf.Tensor) -> None:
-        """Adds values to the running means that fit() logs."""
+        """Adds scalars to the running means that fit() logs."""
         for name, value in values.items():
             self.loss_trackers[name].update_state(value)
 

@@ -59,7 +59,10 @@ def target_of(
 
 
 def rate(encoder: keras.Model) -> tf.Tensor:
-    """Bits that the code's noise lets through, as the encoder's last call in training found."""
+    """Bits that the code's noise lets through, as the encoder's last call in training found.
+
+    A scalar >= 0.
+    """
     if replicas.count() > 1:
         # Replicas share the list of a layer's losses, and fill it in turn.
         return code_layers.learned_rate(encoder)
@@ -71,7 +74,8 @@ def price(
 ) -> tf.Tensor | float:
     """The price of a bit in the step that comes; it rises linearly for `rising_steps` steps.
 
-    `optimizer` is the encoder's: it counts the steps of the phase, and a checkpoint holds it.
+    A scalar >= 0, or a number where it does not rise. `optimizer` is the encoder's: it counts the
+    steps of the phase, and a checkpoint holds it.
     """
     if not rising_steps:
         return lambda_rate

@@ -57,7 +57,10 @@ def shared_gradients(
 def clip(
     gradients: Sequence[tf.Tensor], optimizer: keras.optimizers.Optimizer
 ) -> Sequence[tf.Tensor]:
-    """Gradients as the optimizer would clip them; its limits are those before the loss scale."""
+    """Gradients as the optimizer would clip them, of the same shapes.
+
+    Its limits are those before the loss scale.
+    """
     own = loss_scaling.inner(optimizer)
     scale = loss_scaling.scale(optimizer)
     if own.clipnorm:

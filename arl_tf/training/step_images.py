@@ -9,7 +9,7 @@ MEAN_IMAGE_BATCHES = 50
 
 
 def as_float(images: tf.Tensor) -> tf.Tensor:
-    """Images float32 in [0, 1]: uint8 ones are scaled, others taken as they are."""
+    """Images [..., S, S, 3] as float32 in [0, 1]: uint8 ones are scaled, others taken as is."""
     images = tf.convert_to_tensor(images)
     return to_float(images) if images.dtype == tf.uint8 else images
 
@@ -39,7 +39,7 @@ def by_step(public_images: tf.Tensor, decoder_steps: int) -> tf.Tensor:
 
 
 def as_target(mean_image: np.ndarray) -> tf.Tensor:
-    """A mean image float32 [S, S, 3] as a target of every reconstruction of a batch."""
+    """A mean image float32 [S, S, 3] as a target of a batch's reconstructions: [1, S, S, 3]."""
     return tf.constant(mean_image[None], tf.float32)
 
 

@@ -184,7 +184,10 @@ def batches_from(
     targets: np.ndarray | None = None,
     shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
-    """The run's endless batches from `first_step` on; `targets` as of `targets.targets_for`."""
+    """The run's endless batches from `first_step` on; `targets` [N, A] of `targets.targets_for`.
+
+    They have private attributes behind them where a defence hides some.
+    """
     return training_batches(
         images,
         splits,

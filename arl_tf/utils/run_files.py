@@ -163,6 +163,10 @@ def open_arrays(path: str | pathlib.Path, *, remedy: str) -> Iterator[np.lib.npy
 
 
 def read_array(path: str | pathlib.Path, *, remedy: str) -> np.ndarray:
-    """The array in an .npy file; no pickled objects."""
+    """The array in an .npy file, of any shape; no pickled objects.
+
+    Raises:
+        UnreadableFileError: it is none, or is cut off.
+    """
     with reading(path, remedy), pathlib.Path(path).open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)

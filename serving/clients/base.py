@@ -155,7 +155,9 @@ class CodeClient(abc.ABC):
     def encode_folder(
         self, folder: Path, *, on_unreadable: OnUnreadable = log_unreadable
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-        """Encodes the pictures of a folder and its subfolders, sorted by path: `encode_files`.
+        """Encodes the pictures of a folder and its subfolders, sorted by path, as `encode_files`.
+
+        Yields (path, code float32 [...]).
 
         Pictures are files that end in .jpg, .jpeg or .png.
 

@@ -265,7 +265,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def shortest_decimals(values: np.ndarray) -> list:
-    """float32 values as the shortest numbers that become the same float32 again.
+    """float32 values [N, ...] as lists of the shortest numbers that become the same float32 again.
 
     The double nearest to a float32 takes twice as many digits.
     """

@@ -90,7 +90,13 @@ def checksum(content: bytes, end: int) -> int | None:
 
 
 def bmp_pixels(content: bytes) -> np.ndarray:
-    """Decodes a BMP that `inspect` has passed; pillow reads some palettes and masks otherwise."""
+    """Decodes a BMP that `inspect` has passed; uint8 [h, w, 3].
+
+    Pillow reads some palettes and masks otherwise.
+
+    Raises:
+        PictureError: it has colours beyond its palette.
+    """
     bitmap = read_bitmap(content)
     rows = np.frombuffer(content, np.uint8, bitmap.height * bitmap.stride, bitmap.start)
     rows = rows.reshape(bitmap.height, bitmap.stride)

@@ -83,7 +83,7 @@ class Caller:
             raise deadline_exceeded()
 
     def wait_for(self, work: concurrent.futures.Future) -> dict[str, np.ndarray]:
-        """The work's result.
+        """The work's result: output -> array of the shape that its signature says.
 
         Raises:
             ServingError: the work's, DEADLINE_EXCEEDED or CANCELLED.
@@ -123,7 +123,8 @@ class Predictor:
 
         Args:
             spec: the model, version and signature.
-            read_inputs: makes the arrays, once the signature is known.
+            read_inputs: makes the arrays by name, of the shapes that the signature says, once it is
+                known.
             caller: who waits.
             output_filter: outputs to return; none named: all.
 

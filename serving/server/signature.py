@@ -41,6 +41,8 @@ class Signature:
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the function on arrays that `validation.check_inputs` let pass.
 
+        Arrays by name in and out, of the shapes of `inputs` and `outputs`.
+
         Raises:
             ServingError: INVALID_ARGUMENT when the graph refuses what it got, else INTERNAL.
         """

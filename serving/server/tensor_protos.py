@@ -73,7 +73,7 @@ def to_fields(array: np.ndarray) -> tensor_pb2.TensorProto:
     TF Serving answers so unless it is told otherwise, and its clients read these fields.
 
     Args:
-        array: numbers, or strings as an object array of bytes.
+        array: of any shape; numbers, or strings as an object array of bytes.
     """
     proto = _described(array)
     if array.dtype == object:
@@ -93,7 +93,7 @@ def to_fields(array: np.ndarray) -> tensor_pb2.TensorProto:
 def to_content(array: np.ndarray) -> tensor_pb2.TensorProto:
     """A TensorProto with all values in `tensor_content`, as TF Serving answers behind its flag.
 
-    Strings: all lengths as varints, then all bytes (TensorFlow, tensor_coding.cc).
+    Any shape. Strings: all lengths as varints, then all bytes (TensorFlow, tensor_coding.cc).
     """
     proto = _described(array)
     if array.dtype == object:

@@ -140,7 +140,7 @@ def value_of(figure: Mapping[str, Any] | None) -> float | None:
 
 
 def attack(attacker: Servable, code: np.ndarray, limits: Limits) -> str:
-    """An attacker's picture of the first code, as a data URL.
+    """An attacker's picture of the first of codes float32 [N, ...], as a data URL.
 
     Raises:
         ServingError: the attacker does not take such codes, or returns no picture.

@@ -259,7 +259,7 @@ def file_or_404(
 
 
 def code_inputs(body: bytes, signature: Signature) -> dict[str, np.ndarray]:
-    """A body of float32 values as the one code that a task head takes.
+    """A body of float32 values as the one code [1, ...] that a task head takes.
 
     Raises:
         ServingError: it has another length, or the task head other inputs.

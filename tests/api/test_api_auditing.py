@@ -179,6 +179,7 @@ def test_labels_of_classes_and_numbers_are_checked_as_their_kind_says():
         (np.ones((3, 3)), "single_label", "0 or 1, with one 1 a row"),
         (ages, "multi_label", "must be 0 or 1"),
         (ages * np.nan, "regression", "finite numbers"),
+        (ages * 1e38, "regression", "within float32's range"),
         (classes, "ranking", "task_kind must be one of multi_label, single_label, regression"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -16,6 +16,19 @@ def test_attention_decoder_leads_from_any_decodable_code_to_the_image(code_shape
     assert image.min() >= 0 and image.max() <= 1
 
 
+def test_a_vector_is_decoded_alike_whatever_its_length():
+    grids = [
+        [
+            layer.output.shape[1:]
+            for layer in networks.build_attention_decoder(
+                (length,), image_size=32, width=4, depth=1
+            ).layers[1:]
+        ]
+        for length in (31, 32)
+    ]
+    assert grids[0] == grids[1]
+
+
 def test_every_position_of_the_code_reaches_every_pixel():
     decoder = networks.build_attention_decoder((8, 8, 4), image_size=64, width=4, depth=1)
     codes = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype(np.float32)

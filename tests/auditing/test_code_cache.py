@@ -8,7 +8,8 @@ import pytest
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.auditing.sealed_images import SealedImages
+from arl_tf.auditing.evidence_collection import seen_codes
+from arl_tf.auditing.sealed_images import Rows, SealedImages
 
 IMAGES = np.arange(8 * 12, dtype=np.uint8).reshape(8, 2, 2, 3)
 
@@ -67,6 +68,19 @@ def test_recorded_codes_are_not_written_again(tmp_path):
     codes = cache(tmp_path / "none", None, recorded=recorded).codes(np.array([2, 7]), 0)
     np.testing.assert_array_equal(codes, [[2.0], [7.0]])
     assert not (tmp_path / "none").exists()
+
+
+def test_every_set_of_codes_has_noise_of_its_own(tmp_path):
+    subject = AuditedEncoder(
+        "toy", "hash", (4,), Channel(noise=1.0), encoder=lambda images: np.zeros((len(images), 4))
+    )
+    sealed = SealedImages(IMAGES, np.array([6, 7]), "data")
+    rows = Rows(*(np.arange(2) + first for first in (0, 2, 4, 6)))
+    pairs, target = seen_codes(rows, sealed, CodeCache(tmp_path, subject, sealed), subject, 0)
+    # Those of the images, of their mirror images, held-out ones and those under attack.
+    assert len(pairs.codes) == 4
+    drawn = np.concatenate([pairs.codes, pairs.held_out_codes, target])
+    assert len(np.unique(drawn)) == drawn.size
 
 
 class Noisy:

@@ -150,6 +150,8 @@ def test_another_column_may_hold_the_groups(table, tmp_path):
         ("photos/3.png", "photos/three.png", {}, r"1 of 12 images are missing in .*photos"),
         ("photos/3.png", "photos/3.jpg", {}, r"under another name: 3\.png for 3\.jpg"),
         ("photos/3.png", "photos/2.png", {}, r"line 5: photos/2\.png stands on line 4"),
+        ("photos/3.png", r"photos\2.png", {}, r"line 5: photos/2\.png stands on line 4"),
+        ("photos/3.png", "./photos//2.png", {}, r"line 5: photos/2\.png stands on line 4"),
         ("photos/3.png", "../3.png", {}, r"line 5: file_name must be a path below"),
         ("photos/3.png", "", {}, r"line 5: file_name must be a path below .*got ''"),
         ("", "", {"label_columns": "hat"}, r"--label_columns names the column 'hat'.*has file_na"),
@@ -183,6 +185,11 @@ def test_whole_numbers_in_one_column_may_be_classes_or_amounts_and_the_user_says
     np.testing.assert_array_equal(
         labels.of_columns(columns, "regression", str).values, [[3], [1], [3], [1]]
     )
+
+
+def test_a_number_beyond_float32_is_none_and_not_infinite():
+    with pytest.raises(ValueError, match="row 1: the column age holds '1e39'"):
+        labels.of_columns({"age": ["2.5", "1e39"]}, "regression", lambda row: f"row {row}")
 
 
 def test_columns_of_a_table_need_a_table(flowers, tmp_path):
@@ -250,6 +257,7 @@ def test_arrays_show_what_their_labels_are(tmp_path, arrays, kind, names, values
         ({"labels": ROWS / 4, "names": np.array(["a", "b"])}, {}, "names has 2 entries, labels 1"),
         ({"labels": ROWS}, {}, "a class with one image"),
         ({"labels": ROWS / np.nan}, {}, "NaN or infinite"),
+        ({"labels": ROWS * 1e39}, {}, "numbers beyond those of float32"),
         ({"labels": np.array(list("aabbaabb"))}, {"task_kind": "regression"}, "got text"),
         ({"labels": ROWS}, {"task_kind": "multi_label"}, "must be 0 or 1"),
         ({"labels": ROWS % 2, "images": ROWS / 8}, {}, r"images is float64 \[8\]; expected uint8"),

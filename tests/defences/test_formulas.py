@@ -57,6 +57,13 @@ def test_distance_correlation_of_three_rows_by_hand():
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
+def test_rows_have_no_distance_to_themselves_however_long_they_are():
+    rows = np.random.default_rng(0).normal(size=(64, 2048)).astype(np.float32)
+    found = nopeek.distances(tf.constant(rows)).numpy()
+    np.testing.assert_array_equal(np.diag(found), 0)
+    assert found[0, 1] == pytest.approx(np.linalg.norm(rows[0] - rows[1]), rel=1e-5)
+
+
 def test_nopeek_has_a_finite_gradient_where_rows_are_equal():
     codes = tf.ones((4, 3))
     with tf.GradientTape() as tape:

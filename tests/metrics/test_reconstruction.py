@@ -67,6 +67,9 @@ def test_kept_measures_count_where_all_networks_made_them(judged):
     whole = reconstruction.examine(judged, faces, PEOPLE)
     of_all = reconstruction.measure(judged, whole.images, whole)
     assert reconstruction.is_complete(of_all, whole)
+    # A yardstick has no figures of a person with a single photo.
+    alone = {name: np.where(PEOPLE == 3, np.nan, each) for name, each in of_all.items()}
+    assert np.isnan(alone[FACE_2]).any() and reconstruction.is_complete(alone, whole)
     older = {name: values for name, values in of_all.items() if name != FACE_2}
     unranked = {name: values for name, values in of_all.items() if "/second" not in name}
     unseen = of_all | {FACE_2: np.full(4, np.nan)}

@@ -155,6 +155,19 @@ def test_a_target_that_never_varies_is_neither_divided_by_0_nor_told():
     assert task.score(constant + 1, constant) == 0
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_a_target_is_learned_and_scored_alike_in_any_units(unit):
+    task = task_of("regression")
+    labels, weights = AGES * unit, np.array([[2.0, 0, 1, 0], [0, 4, 0, 0]])
+    learned = task.scale(labels).learned(labels)
+    np.testing.assert_allclose(learned, task.scale(AGES).learned(AGES), rtol=1e-5)
+    outputs = (AGES + ERRORS) * unit
+    assert task.score(outputs, labels) == pytest.approx(1 - 20 / 500)
+    drawn = task.resampled(Measured(outputs, labels, ("age",), weights))
+    # One person alone does not vary.
+    np.testing.assert_allclose(drawn, [task.score(outputs[[0, 0, 2]], labels[[0, 0, 2]]), 0])
+
+
 @pytest.mark.parametrize("kind", ["multi_label", "single_label"])
 def test_labels_of_classes_are_learned_as_they_are(kind):
     assert task_of(kind).scale(ONE_HOT).learned(ONE_HOT) is ONE_HOT

@@ -120,6 +120,15 @@ def train(
     """Trains until the held-out cosine has not grown for PATIENCE epochs; the best epoch's number.
 
     The model is left as it was after that epoch.
+
+    Args:
+        model: from `build`.
+        codes: float32 [N, R'], of the public images.
+        wanted: float32 [N, E] for each network, directions of the public images.
+        noise: float32 [R'], deviation of the noise that each step adds to the codes.
+        held_out: float32 [H, R'].
+        truth: float32 [H, E] for each network.
+        settings: seed, and a bound on the steps.
     """
     rng = np.random.default_rng(settings.seed)
     step = training_step(model, noise, settings.seed)
@@ -140,12 +149,19 @@ def train(
 
 
 def held_out_cosine(model: keras.Model, codes: np.ndarray, truth: list[np.ndarray]) -> float:
-    """The mean cosine over networks and held-out images."""
+    """The mean cosine over networks and held-out images, in [-1, 1].
+
+    Codes float32 [H, R'], truth float32 [H, E] for each network.
+    """
     return float(np.mean([*map(mean_cosine, predict(model, codes), truth)]))
 
 
 def training_step(model: keras.Model, noise: np.ndarray, seed: int):
-    """A function (codes, directions) that takes one step of AdamW up the mean cosine."""
+    """A function (codes, directions) that takes one step of AdamW up the mean cosine.
+
+    Codes float32 [B, R'], directions float32 [B, E] for each network; `noise` float32 [R'] is the
+    deviation of the noise that is added to the codes.
+    """
     optimizer = keras.optimizers.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     optimizer.build(model.trainable_variables)
     deviation = tf.constant(noise.astype(np.float32))

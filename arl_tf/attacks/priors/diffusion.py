@@ -170,7 +170,10 @@ def halvings(grid: int) -> int:
 
 
 def block(features: keras.KerasTensor, time: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Two convolutions beside a skip; the time is added between them."""
+    """Two convolutions beside a skip; the time [B, d] is added between them.
+
+    Features [B, h, h, c] keep their shape.
+    """
     channels = features.shape[-1]
     inside = layers.GroupNormalization(GROUPS, name=f"{name}_norm")(features)
     inside = layers.Activation("silu", name=f"{name}_active")(inside)

@@ -187,6 +187,7 @@ def sampler(evidence: Evidence, denoiser: Denoiser, seed: int) -> Sample:
 def guided_steps(evidence: Evidence, denoiser: Denoiser) -> Callable[..., tf.Tensor]:
     """A tf.function (begin, codes, noise, start time, length) -> pictures in [0, 1].
 
+    Pictures, begin and noise are float32 [B, S, S, 3], codes float32 [B, ...], the others scalars.
     All are tensors, so that it is traced once. An image's steps do not depend on the others.
     """
     deviation = code_search.compared_in(evidence)

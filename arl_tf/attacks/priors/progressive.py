@@ -236,7 +236,7 @@ class Block:
         return self.deviation * tf.reshape(unknowns[:, 1], shape)
 
     def centred(self, entering: tf.Tensor) -> np.ndarray:
-        """Unknowns in the centre of the ball, for what enters the block."""
+        """Unknowns float32 [B, 2, D] in the centre of the ball, for what enters, [B, ...]."""
         features = self.entry(entering, training=False)
         flat = tf.reshape(features, (len(features), -1)) / self.deviation
         return tf.stack([flat, flat], axis=1).numpy()

@@ -64,7 +64,10 @@ def codes_of(subject: AuditedEncoder, images: np.ndarray, seed: int) -> Candidat
 
 
 def of_known_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
-    """Of an encoder that mixes its signal with noise of known shares, then may round it."""
+    """Of an encoder that mixes its signal with noise of known shares, then may round it.
+
+    Arguments are `codes_of`'s: images uint8 [N, S, S, 3].
+    """
     limit = capacity.SIGNAL_LIMIT
     share = np.asarray(subject.signal_share, np.float64)
     means = np.sqrt(share) * np.clip(subject.signal(images), -limit, limit)
@@ -89,7 +92,10 @@ def of_known_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> Ca
 
 
 def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
-    """Of an encoder that is random in its own way: the answers tell how much every value varies."""
+    """Of an encoder that is random in its own way: the answers tell how much every value varies.
+
+    Arguments are `codes_of`'s: images uint8 [N, S, S, 3].
+    """
     codes = [subject.encoder(images) for _ in range(MOST_ANSWERS)]
     answers = tuple(
         flat(subject.channel.send(code, (seed, number))) for number, code in enumerate(codes)
@@ -109,7 +115,7 @@ def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> 
 
 
 def sent(channel: Channel, means: np.ndarray, variances: np.ndarray) -> CodeModel:
-    """The model of codes of known means [N, K] and variances behind a channel."""
+    """The model of codes of known means [N, K] and variances [K] or [N, K] behind a channel."""
     return CodeModel(
         means.astype(np.float64), variances + channel.noise**2, channel.clip, channel.levels
     )

@@ -46,7 +46,7 @@ def brighter(images: np.ndarray) -> np.ndarray:
 
 
 def together(images: np.ndarray) -> np.ndarray:
-    """All of it: brighter, shifted, resized, then recompressed."""
+    """Images uint8 [N, S, S, 3] with all of it: brighter, shifted, resized, then recompressed."""
     return recompressed(resized(shifted(brighter(images))))
 
 

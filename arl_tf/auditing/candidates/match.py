@@ -114,7 +114,10 @@ ONLY_RECORDED = (
 
 
 def candidate_rows(identities: np.ndarray) -> np.ndarray:
-    """Which of the images under attack are candidates: all, or whole people, MOST_CANDIDATES."""
+    """Rows int64 [M] of the images under attack that are candidates: all, or MOST_CANDIDATES.
+
+    Of more images, people are drawn: all images of each but the last. `identities` is int [N].
+    """
     if len(identities) <= MOST_CANDIDATES:
         return np.arange(len(identities))
     person = np.unique(identities, return_inverse=True)[1]
@@ -133,6 +136,17 @@ def of_recorded(
     """The hits where only recorded codes are at hand: other photos of the person.
 
     Whether they are noisy is not known: the one recorded code of a photo is its only answer.
+
+    Args:
+        subject: with recorded codes.
+        rows: int [M], the candidates' rows in the data set.
+        seed: of the channel's noise.
+        codes: that candidates are compared with.
+        identities: int [M].
+        pairs: codes of two photos of a person; None where there are none.
+
+    Returns:
+        "other_photo/SOURCE/WAY" -> float64 [M].
     """
     answer = flat(subject.channel.send(subject.recorded[rows], seed))
     known = CandidateCodes((answer,), None, noisy=True, white_box=False)
@@ -151,7 +165,19 @@ def of_case(
     pairs: CodePairs | None,
     logits_of: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """The hits of one case, by each way from the code and from the task output."""
+    """The hits of one case, by each way from the code and from the task output.
+
+    Args:
+        case: as in `CandidateMatch.hits`.
+        known: of the candidates' codes.
+        codes: that candidates are compared with.
+        identities: int [M].
+        pairs: codes of two photos each that differ as a right candidate may; None without.
+        logits_of: codes float [n, K] -> logits float32 [n, A].
+
+    Returns:
+        "CASE/SOURCE/WAY" -> float64 [M]; of "exact" the fitting sets, too.
+    """
     scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
     if codes.logits is not None:
         scores[TASK_OUTPUT] = (codes.logits, output_scores(known, codes, pairs, logits_of))
@@ -162,7 +188,10 @@ def of_case(
 def sets_of(
     scores: Mapping[str, tuple[np.ndarray, Mapping[str, Score]]], *, noisy: bool
 ) -> dict[str, np.ndarray]:
-    """How many candidates fit each source's codes, where their likelihood is known."""
+    """How many candidates fit each source's codes, where their likelihood is known.
+
+    `scores`: source -> (codes [M, K], way -> score). Of each figure float64 [M].
+    """
     found = {}
     for source, (compared, ways) in scores.items():
         if "likelihood" in ways:
@@ -228,7 +257,10 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
 
 
 def fitting(hits: Hits, reference: Hits | None, weights: np.ndarray) -> dict[str, Any]:
-    """Source -> how many candidates fit a code: means with intervals, and the median set."""
+    """Source -> how many candidates fit a code: means with intervals, and the median set.
+
+    `weights` float [R, M] are bootstrap resamples of the candidates.
+    """
     sources = {CODE: hits, TASK_OUTPUT: hits, "unprotected": reference or {}}
     return {
         source: set_figures(given, CODE if source == "unprotected" else source, weights)
@@ -237,7 +269,10 @@ def fitting(hits: Hits, reference: Hits | None, weights: np.ndarray) -> dict[str
 
 
 def set_figures(hits: Hits, source: str, weights: np.ndarray) -> dict[str, Any]:
-    """Each of SET_FIGURES, and `median_likely`; without values where the likelihood is unknown."""
+    """Each of SET_FIGURES, and `median_likely`; without values where the likelihood is unknown.
+
+    `weights` is as of `fitting`, float [R, M].
+    """
     kept = {name: hits.get(f"exact/{source}/{FITTING}/{name}") for name in SET_FIGURES}
     likely = kept["likely"]
     return {
@@ -258,7 +293,10 @@ def or_better(code: dict[str, Any], output: Mapping[str, Any]) -> dict[str, Any]
 
 
 def rates(hits: Hits, prefix: str, weights: np.ndarray) -> dict[str, Any]:
-    """Way -> rank-1 rate, null where it was not tried; `best`: the highest, with its `way`."""
+    """Way -> rank-1 rate, null where it was not tried; `best`: the highest, with its `way`.
+
+    `weights` float [R, M] are bootstrap resamples of the candidates.
+    """
     tried = {
         way: candidates.rate(hits[f"{prefix}/{way}"], weights)
         for way in WAYS

@@ -29,7 +29,7 @@ def mean_codes(known: CandidateCodes) -> np.ndarray | None:
 
 
 def public_means(evidence: Evidence) -> np.ndarray | None:
-    """The same of the public images; None where that is not known."""
+    """What codes of the public images are on average, float32 [n, K]; None where unknown."""
     if evidence.known_noise is not None:
         return flat(evidence.known_noise.public_means)
     return None if evidence.random_codes else flat(evidence.pairs.codes)

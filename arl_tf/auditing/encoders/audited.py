@@ -65,7 +65,10 @@ class AuditedEncoder:
     share: tuple[int, int] | None = None
 
     def codes_of(self, rows: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
-        """Codes of rows of the data set's images, as they leave; float32 [n, ...]."""
+        """Codes float32 [n, ...], as they leave, of rows int [n] of the data set's images.
+
+        These are uint8 [N, S, S, 3]; the seed draws the channel's noise.
+        """
         if self.recorded is not None:
             codes = self.recorded[rows]
         else:
@@ -80,7 +83,7 @@ class AuditedEncoder:
     def white_box(self) -> Callable[[tf.Tensor], tf.Tensor] | None:
         """The encoder and the channel as a differentiable function; None where it is closed.
 
-        Of noisy codes it gives the mean.
+        Image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...]; of noisy codes the mean.
         """
         if self.differentiable is None:
             return None
@@ -151,6 +154,7 @@ def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> A
 def as_recorded(subject: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
     """The same encoder as if only its codes of the data set had been recorded.
 
+    `images` are all of the data set, uint8 [N, S, S, 3].
     A reference beside recorded codes must not be attacked in ways that those can't be.
     """
     if subject.encoder is None:
@@ -165,7 +169,7 @@ def as_recorded(subject: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
 
 
 def encoding(encoder: keras.Model) -> Encode:
-    """A Keras encoder as a function of uint8 images [n, S, S, 3]."""
+    """A Keras encoder as a function: uint8 [n, S, S, 3] -> codes float32 [n, ...]."""
 
     @tf.function(autograph=False, reduce_retracing=True)
     def encode(images):
@@ -180,5 +184,5 @@ def encoding(encoder: keras.Model) -> Encode:
 
 
 def predicting(model: keras.Model) -> Encode:
-    """A Keras model's output in inference mode as a function of float32 arrays."""
+    """A Keras model's output in inference mode as a function: float32 [n, ...] -> [n, ...]."""
     return lambda values: in_batches(model, values, BATCH)

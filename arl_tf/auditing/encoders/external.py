@@ -171,7 +171,7 @@ def square_side(folder: pathlib.Path, shape: tuple[int | None, ...], image_size:
 
 
 def checked_images(images: np.ndarray) -> np.ndarray:
-    """The images, if they are bytes; others would be read as something else, or abort."""
+    """Images uint8 [n, ...], as given; ValueError for others, which would be misread or abort."""
     if images.dtype != np.uint8:
         raise ValueError(f"image is {images.dtype}; expected uint8, 0 to 255.")
     return images
@@ -180,7 +180,10 @@ def checked_images(images: np.ndarray) -> np.ndarray:
 def white_box(
     signature: Signature, side: int, kept: tuple[int, ...], random_codes: bool
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor] | None, str]:
-    """(The differentiable form, "") or (None, why there is none)."""
+    """(The differentiable form, "") or (None, why there is none).
+
+    The form: image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, *kept].
+    """
     try:
         encode = differentiable_signature(signature, side, random_codes)
     except NotDifferentiableError as error:

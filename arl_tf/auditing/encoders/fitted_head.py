@@ -106,7 +106,7 @@ def fit(
 def check_pairs(
     codes: np.ndarray, labels: np.ndarray, held_out_codes: np.ndarray, held_out_labels: np.ndarray
 ) -> None:
-    """Raises ValueError for codes and labels that don't fit together."""
+    """Raises ValueError for codes [N, ...] and labels [N, A] that don't fit together."""
     for what, some_codes, some_labels in (
         ("training", codes, labels),
         ("held-out", held_out_codes, held_out_labels),
@@ -129,14 +129,14 @@ def flattened(codes: np.ndarray) -> np.ndarray:
 
 
 def batches(codes: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-    """Batches of (codes, labels) in order."""
+    """Batches of (codes [B, D], labels float32 [B, A]) in order."""
     return without_autotune(
         tf.data.Dataset.from_tensor_slices((codes, labels.astype(np.float32))).batch(BATCH)
     )
 
 
 def shuffled_batches(codes: np.ndarray, labels: np.ndarray, seed: int) -> tf.data.Dataset:
-    """Endless batches of (codes, labels); every pass has an order of its own.
+    """Endless batches of (codes [B, D], labels float32 [B, A]); every pass has its own order.
 
     The order is the seed's alone; that of `Dataset.shuffle` would be TensorFlow's global seed's as
     well.

@@ -15,7 +15,7 @@ SHOWN_VALUES = 5
 
 
 def mismatch(name: str, array: np.ndarray, expected: str) -> ValueError:
-    """What is wrong with an array."""
+    """The error for an array of any shape: what it is, and what was expected."""
     return ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected {expected}.")
 
 
@@ -124,7 +124,7 @@ def images(array: np.ndarray) -> np.ndarray:
 
 
 def is_whole(array: np.ndarray) -> bool:
-    """Whether numbers are whole, whatever their type."""
+    """Whether numbers of any shape are whole, whatever their type."""
     return array.dtype.kind != "f" or bool((array == np.round(array)).all())
 
 
@@ -146,7 +146,7 @@ def channels_last(array: np.ndarray) -> np.ndarray:
 
 
 def refused_images(array: np.ndarray, hint: str) -> ValueError:
-    """The error for images; the hint begins with its own punctuation."""
+    """The error for images of any shape; the hint begins with its own punctuation."""
     return mismatch("images", array, f"uint8 [N, H, W, 3], RGB{hint}")
 
 
@@ -211,7 +211,7 @@ def row_hint(array: np.ndarray) -> str:
 
 
 def labels_hint(array: np.ndarray) -> str:
-    """What to type for labels of another type or rank."""
+    """What to type for labels of another type or shape than numbers [N, A]."""
     if array.dtype.kind in "SU":
         return '; labels == "yes" compares text'
     if array.dtype.kind == "V":
@@ -222,7 +222,7 @@ def labels_hint(array: np.ndarray) -> str:
 
 
 def two_hint(values: np.ndarray) -> str:
-    """What to type for labels that are not 0 and 1."""
+    """What to type for labels that are not 0 and 1; values [n] are those that occur, ascending."""
     if np.isnan(values).any():
         return "; leave out rows with unknown labels"
     if np.isin(values, (-1, 0, 1)).all():
@@ -262,7 +262,7 @@ def names(array: np.ndarray, count: int) -> tuple[str, ...]:
 
 
 def length_hint(arrays: dict[str, np.ndarray]) -> str:
-    """What to type where arrays have different lengths; empty where that is not clear."""
+    """What to type where arrays [N, ...] differ in length; empty where that is not clear."""
     count = len(arrays["codes"])
     for name in ("labels", "logits"):
         array = arrays.get(name)

@@ -126,7 +126,11 @@ def open_archive(path: str | pathlib.Path) -> zipfile.ZipFile:
 
 
 def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of ARRAYS that the file holds; others are left alone, with a warning."""
+    """Those of ARRAYS that the file holds, of any shape; others are left alone, with a warning.
+
+    Raises:
+        ValueError: there is no such file, or it lacks one of REQUIRED.
+    """
     with open_archive(path), np.load(path, allow_pickle=False) as file:
         require_arrays(path, file.files, REQUIRED)
         unknown = sorted(set(file.files) - set(ARRAYS))
@@ -152,7 +156,7 @@ def require_arrays(path: str | pathlib.Path, found: Sequence[str], required: Seq
 
 
 def read_array(path: str | pathlib.Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
-    """Reads one array; no pickled objects."""
+    """Reads one array, of any shape; ValueError for pickled objects and damaged files."""
     try:
         return np.asarray(file[name])
     except run_files.PARSE_ERRORS as error:
@@ -165,7 +169,7 @@ def read_array(path: str | pathlib.Path, file: np.lib.npyio.NpzFile, name: str) 
 
 
 def checked(arrays: Mapping[str, np.ndarray], image_size: int, fit: str) -> RecordedCodes:
-    """Checks all arrays and puts them together."""
+    """Checks all arrays and puts them together; shapes and errors are those of `read_codes`."""
     read = {name: READERS[name](array) for name, array in arrays.items() if name in READERS}
     check_lengths(read)
     names = attribute_names(arrays.get("names"), read)
@@ -194,7 +198,7 @@ def is_decodable(code_shape: tuple[int, ...], image_size: int) -> bool:
 
 
 def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError where arrays speak of different numbers of images, or of too few."""
+    """Raises ValueError where arrays [N, ...] are of different numbers of images, or too few."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -210,7 +214,11 @@ def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def attribute_names(names: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Names of the labels' columns, given or made up; () without labels."""
+    """Names of the labels' columns, given or made up; () without labels.
+
+    `names` is text [A], or None; labels and logits, where `arrays` has them, are [N, A]. ValueError
+    where these do not fit together.
+    """
     counts = {name: arrays[name].shape[1] for name in ("labels", "logits") if name in arrays}
     if len(set(counts.values())) > 1:
         raise ValueError(
@@ -230,7 +238,10 @@ def attribute_names(names: np.ndarray | None, arrays: Mapping[str, np.ndarray]) 
 def image_set(
     arrays: Mapping[str, np.ndarray], names: tuple[str, ...], image_size: int, fit: str
 ) -> image_sets.ImageSet:
-    """The images, prepared, with what is known of them."""
+    """The images, prepared, with what is known of them.
+
+    `arrays`: images uint8 [N, H, W, 3]; labels uint8 [N, A] and identities int64 [N], if known.
+    """
     count = len(arrays["images"])
     return image_sets.ImageSet(
         images=prepared(arrays["images"], image_size, fit),

@@ -147,7 +147,10 @@ def without_noise(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
 
 
 def in_groups(run: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, group: int) -> tf.Tensor:
-    """Runs what takes just `group` images at a time over any number; the last group is padded."""
+    """Runs what takes just `group` images at a time over any number; the last group is padded.
+
+    Images float32 [n, S, S, 3] -> float32 [n, ...].
+    """
     count = tf.shape(images)[0]
     padded = tf.pad(images, [[0, -count % group], [0, 0], [0, 0], [0, 0]])
     groups = tf.reshape(padded, (-1, group, *images.shape[1:]))
@@ -169,7 +172,10 @@ def check_agreement(
     image_size: int,
     random_codes: bool,
 ) -> None:
-    """Raises NotDifferentiableError where both forms give other codes of the same images."""
+    """Raises NotDifferentiableError where both forms give other codes of the same images.
+
+    The differentiable one: image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...].
+    """
     images = random_images(CHECKED_IMAGES, image_size)
     try:
         found = differentiable(tf.constant(images, tf.float32) / 255.0).numpy()
@@ -204,7 +210,10 @@ def check_mean(found: np.ndarray, codes: np.ndarray) -> None:
 
 
 def check_gradient(differentiable: Callable[[tf.Tensor], tf.Tensor], image_size: int) -> None:
-    """Raises NotDifferentiableError where no attack could follow the gradients."""
+    """Raises NotDifferentiableError where no attack could follow the gradients.
+
+    They are of `differentiable`: image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...].
+    """
     image = tf.constant(random_images(CHECKED_IMAGES, image_size), tf.float32) / 255.0
     try:
         with tf.GradientTape() as tape:

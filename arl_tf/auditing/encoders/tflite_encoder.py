@@ -100,7 +100,11 @@ def run_one(
 
 
 def open_runner(content: bytes, path: str | pathlib.Path) -> Callable[..., dict[str, np.ndarray]]:
-    """The file's default signature; ValueError where the interpreter refuses the file."""
+    """The file's default signature: arrays by name in and out, of the shapes that it states.
+
+    Raises:
+        ValueError: the interpreter refuses the file.
+    """
     try:
         return Interpreter(model_content=content).get_signature_runner()
     except (ValueError, RuntimeError) as error:
@@ -171,6 +175,7 @@ def likeness(one: Encode, other: Encode, images: np.ndarray) -> float:
 def noisy_likeness(one: Encode, other: Encode, images: np.ndarray) -> float:
     """The same for encoders whose codes differ each time, as it would be without their noise.
 
+    Images are uint8 [n, S, S, 3]; NaN where the codes of one encoder are unlike each other.
     Noise makes even the codes of one encoder unlike each other; by as much it makes the codes of
     two. The cosine across is therefore divided by the root of the product of those within
     (correction for attenuation, Spearman 1904), each between means of CODES_OF_A_MEAN codes.

@@ -54,5 +54,5 @@ def load(
 
 
 def of_part(saved: Mapping[str, np.ndarray], part: str, networks: tuple[str, ...]):
-    """Network -> directions of one part."""
+    """Network -> directions float32 [n, E] of one part."""
     return {network: saved[f"{part}/{network}"] for network in networks}

@@ -52,7 +52,7 @@ def describe_network(
     Args:
         sources: CODE, TASK_OUTPUT, UNPROTECTED -> attack -> measure -> float64 [N].
         results: CODE, TASK_OUTPUT -> attack -> its result.
-        weights: bootstrap resamples.
+        weights: float64 [R, N], bootstrap resamples.
     """
     on_code, on_output = sources[CODE], sources.get(TASK_OUTPUT, {})
     # What can be computed from a code counts for the code.
@@ -77,7 +77,10 @@ def describe_network(
 def describe_attack(
     result: IdentityResult, name: str, sources: Mapping[str, PerAttack], weights: np.ndarray
 ) -> dict[str, Any]:
-    """One attack: its measures from each source, and the leakage by this attack alone."""
+    """One attack: its measures from each source, and the leakage by this attack alone.
+
+    `sources` and `weights` float64 [R, N] are as of `describe_network`.
+    """
     each = {
         source: {name: attacks[name]} if name in attacks else {}
         for source, attacks in sources.items()
@@ -102,14 +105,20 @@ def describe_attack(
 
 
 def estimates(found: Mapping[str, np.ndarray] | None, weights: np.ndarray) -> dict[str, Any]:
-    """Measure -> mean with its interval; undefined where nothing was measured."""
+    """Measure -> mean with its interval; undefined where nothing was measured.
+
+    `found`: measure -> float64 [N]; `weights` float64 [R, N] are bootstrap resamples.
+    """
     if found is None:
         return {measure: utility.estimate(None) for measure in IDENTITY_MEASURES}
     return {m: leakage.mean_estimate(found[m], weights) for m in IDENTITY_MEASURES}
 
 
 def worst(per_attack: PerAttack, weights: np.ndarray) -> dict[str, Any]:
-    """Measure -> the best attacker's name, mean and interval; undefined without attacks."""
+    """Measure -> the best attacker's name, mean and interval; undefined without attacks.
+
+    Of attacks' measures float64 [N]; `weights` float64 [R, N] are bootstrap resamples.
+    """
     if not per_attack:
         return {m: {"attack": None, **utility.estimate(None)} for m in IDENTITY_MEASURES}
     return {m: leakage.worst_estimate(m, per_attack, weights) for m in IDENTITY_MEASURES}

@@ -53,11 +53,11 @@ class IdentitySpaces:
         return self._seen[key]
 
     def public_directions(self) -> dict[str, np.ndarray]:
-        """The same of the attackers' images."""
+        """Network -> float32 [n, E] of length 1, of the attackers' images."""
         return self._directions(self.public_images)
 
     def original_directions(self, originals: Originals) -> dict[str, np.ndarray]:
-        """The same of the images under attack."""
+        """Network -> float32 [N, E] of length 1, of the images under attack."""
         return {each.name: centred(each, originals.by_network[each.name]) for each in self.networks}
 
     def _directions(self, pictures: np.ndarray) -> dict[str, np.ndarray]:

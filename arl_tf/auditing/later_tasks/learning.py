@@ -171,7 +171,10 @@ def logit_view(public: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarra
 
 
 def both(code: Features, output: Features) -> dict[str, np.ndarray]:
-    """The kinds of features of whoever has a code: code, task output, one beside the other."""
+    """The kinds of features of whoever has a code: code, task output, one beside the other.
+
+    Features are float [N, D] each, D of their own.
+    """
     beside = np.concatenate([code["code"], output["task_output"]], axis=1)
     return {**code, **output, "beside": beside}
 

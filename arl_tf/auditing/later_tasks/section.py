@@ -84,6 +84,7 @@ def kind_means(
     """WANTED and PROTECTED -> source -> MCC float64 [1 + R], the mean over attributes of the kind.
 
     Attributes that are not protected are wanted. A kind without any attribute has no source.
+    `mcc`: source -> float64 [1 + R, K], K attributes by `names`.
     """
     is_protected = np.isin(names, protected)
     return {
@@ -113,7 +114,10 @@ def resampled_figures(
 def mcc_by_source(
     found: LaterTasks, reference: Mapping[str, np.ndarray], size: str, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Source -> MCC float64 [1 + R, K]: of all images, and of each resample; with the `gain`."""
+    """Source -> MCC float64 [1 + R, K]: of all images, and of each resample; with the `gain`.
+
+    `rows` float [1 + R, N] are the weights of images in both; the rest is as of `mcc_by_size`.
+    """
     predicted = {source: found.predicted.get(f"{source}/{size}") for source in (CODE, TASK_OUTPUT)}
     kept = [reference.get(f"{size}/{name}") for name in found.names]
     shape = predicted[CODE].shape[:2]
@@ -144,6 +148,7 @@ def describe_protected(
 ) -> dict[str, Any] | None:
     """What a code tells of protected attributes beyond the task output; None without either.
 
+    `mcc`: source -> float64 [1 + R, K], K attributes by `names`, `gain` among the sources.
     The interval of the largest gain covers its being the largest of several.
     """
     if not protected or "gain" not in mcc:

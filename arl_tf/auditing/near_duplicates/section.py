@@ -108,7 +108,10 @@ def way_leakage(
     reference: Reference | None,
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    """The leakage of one measure by one way alone, on the scale of the audit's other leakages."""
+    """The leakage of one measure by one way alone, on the scale of the audit's other leakages.
+
+    `values`: measure -> float64 [M], of that way; the rest is as of `describe`.
+    """
     shares = leakage.attack_shares(name, {**attacks, "shots": values}, floors, reference, weights)
     if shares is None:
         return utility.estimate(None)

@@ -21,18 +21,21 @@ Window = tuple[slice, slice, slice]
 
 
 def select(condition: np.ndarray, yes: np.ndarray | float, no: np.ndarray | float) -> np.ndarray:
-    """np.where that keeps numbers float32: one float64 doubles the cost of all that follows."""
+    """np.where that keeps numbers float32: one float64 doubles the cost of all that follows.
+
+    Arrays of shapes that broadcast to [n, h, w].
+    """
     yes, no = (np.float32(e) if isinstance(e, float) else e for e in (yes, no))
     return np.where(condition, yes, no)
 
 
 def fraction(x: np.ndarray) -> np.ndarray:
-    """Gives x modulo 1, several times faster than the operator."""
+    """Gives x modulo 1, several times faster than the operator; any shape."""
     return x - np.floor(x)
 
 
 def smooth(x: np.ndarray) -> np.ndarray:
-    """Gives 0 below 0, 1 above 1, smooth between."""
+    """Gives 0 below 0, 1 above 1, smooth between; any shape."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
@@ -40,7 +43,7 @@ def smooth(x: np.ndarray) -> np.ndarray:
 def bump(
     x: np.ndarray, y: np.ndarray, width: np.ndarray | float, height: np.ndarray | float
 ) -> np.ndarray:
-    """Gives 1 at the origin, 0 outside the ellipse, smooth between."""
+    """Gives 1 at the origin, 0 outside the ellipse, smooth between; [n, h, w], by broadcasting."""
     x, y = x / width, y / height
     rest = 1.0 - x * x - y * y
     rest = np.clip(rest, 0.0, 1.0, out=rest)
@@ -49,7 +52,10 @@ def bump(
 
 
 def ramp(position: np.ndarray, *stops: tuple[float, ...]) -> list[np.ndarray]:
-    """Three colour planes interpolated between evenly spaced stops, position in [0, 1]."""
+    """Three colour planes interpolated between evenly spaced stops, red, green and blue of each.
+
+    `position` is limited to [0, 1]; planes are float32 of its shape.
+    """
     position = np.clip(position, 0.0, 1.0) * (len(stops) - 1)
     colour = []
     for channel in range(3):
@@ -63,12 +69,18 @@ def ramp(position: np.ndarray, *stops: tuple[float, ...]) -> list[np.ndarray]:
 
 
 def mix_colours(first: list, second: list, weight: np.ndarray | float) -> list[np.ndarray]:
-    """Goes from the first colour (weight 0) to the second (weight 1), plane by plane."""
+    """Goes from the first colour (weight 0) to the second (weight 1), plane by plane.
+
+    Planes and weights are numbers or arrays of shapes that broadcast to [n, h, w].
+    """
     return [a + weight * (b - a) for a, b in zip(first, second, strict=True)]
 
 
 def dull(colour: list[np.ndarray]) -> list[np.ndarray]:
-    """Dyed cloth: a random colour, two thirds of the way to its own gray."""
+    """Dyed cloth: a colour half of the way to its own gray, and neither black nor white.
+
+    Three planes in [0, 1], of any shape; the result's are in [0.05, 0.9].
+    """
     gray = (colour[0] + colour[1] + colour[2]) / 3.0
     return [0.05 + 0.85 * (gray + 0.5 * (c - gray)) for c in colour]
 
@@ -180,7 +192,10 @@ class Face:
         ]
 
     def only(self, which: np.ndarray, draw: Callable[["Face"], None]) -> None:
-        """Draws a part on some of the pictures alone, where it would be invisible on most."""
+        """Draws a part on some of the pictures alone, where it would be invisible on most.
+
+        `which` is [n, 1, 1]: not 0 for these pictures.
+        """
         rows = np.flatnonzero(which)
         if len(rows) == 0:
             return
@@ -190,7 +205,10 @@ class Face:
             plane[rows] = part
 
     def cover(self, distance: np.ndarray, soft: float = 0.0) -> np.ndarray:
-        """Coverage in [0, 1] of a signed distance's inside; `soft` widens the edge (head units)."""
+        """Coverage [n, h, w] in [0, 1] of the inside of signed distances [n, h, w], head units.
+
+        `soft` widens the edge, in the same units.
+        """
         sharp = self.sharp if soft == 0.0 else 1.0 / (soft + 1.0 / self.sharp)
         inside = 0.5 - distance * sharp
         return np.clip(inside, 0.0, 1.0, out=inside)
@@ -213,11 +231,18 @@ class Face:
         return (slice(None), *edges)
 
     def surface(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Feature coordinates `fu, fv` within a window, in arrays of their own: quicker to read."""
+        """Feature coordinates `fu, fv` [n, h, w] within a window, in arrays of their own.
+
+        These are quicker to read.
+        """
         return self.fu[window].copy(), self.fv[window].copy()
 
     def paint(self, alpha: np.ndarray, colour: list, window: Window = (slice(None),) * 3) -> None:
-        """Lays a colour over the picture."""
+        """Lays a colour over the picture.
+
+        `alpha` in [0, 1] and the three planes of `colour` are [n, h, w] of the window, by
+        broadcasting.
+        """
         for plane, value in zip(self.planes, colour, strict=True):
             part = plane[window]
             change = value - part
@@ -225,14 +250,14 @@ class Face:
             part += change
 
     def shade(self, alpha: np.ndarray, colour: tuple, window: Window = (slice(None),) * 3) -> None:
-        """Multiplies the picture by a colour where alpha is 1."""
+        """Multiplies the picture by a colour where alpha is 1; arrays [n, h, w] as of `paint`."""
         for plane, value in zip(self.planes, colour, strict=True):
             factor = alpha * (value - 1.0)
             factor += 1.0
             plane[window] *= factor
 
     def lookup(self, window: Window, scale: float) -> np.ndarray:
-        """Smooth noise that sticks to the face."""
+        """Smooth noise about 0 that sticks to the face; float32 [n, h, w] of the window."""
         t = self.t
         column = ((self.fu[window] * scale + 8.0 + t["texture_u"]) * 97.0).astype(np.int32)
         row = ((self.fv[window] * scale + 8.0 + t["texture_v"]) * 97.0).astype(np.int32)

@@ -1,7 +1,7 @@
 """Draws faces from their traits: a relief of the head, lit, under anti-aliased colours.
 
 Here is the order of a picture: background, the parts of the face from back to front, the camera.
-`face_canvas` explains the coordinates.
+`canvas` explains the coordinates.
 """
 
 import functools

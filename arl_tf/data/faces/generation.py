@@ -4,7 +4,7 @@ Every picture is a pure function of (seed, its number), so a data set of any len
 storage, can be made in any order and in any chunks, and carries no real person's likeness. An
 identity is a point in a space of continuous factors (`IDENTITY_FACTOR_NAMES`); pose, light,
 expression, clothes and background change from picture to picture. Attributes carry CelebA's names
-and are read off the very numbers that `face_drawing` draws from.
+and are read off the very numbers that `drawing` draws from.
 """
 
 import dataclasses

@@ -87,7 +87,7 @@ def check_images(images: np.ndarray, path: pathlib.Path) -> None:
 
 
 def names_of(names: np.ndarray | None, path: pathlib.Path) -> tuple[str, ...] | None:
-    """The names as texts; ValueError where they are no list of texts."""
+    """Names [K] as texts, or None as it is; ValueError where they are no list of texts."""
     if names is None:
         return None
     if names.ndim != 1 or names.dtype.kind != "U":
@@ -106,7 +106,7 @@ def groups_of(groups: np.ndarray, path: pathlib.Path) -> np.ndarray:
 
 
 def read(path: pathlib.Path, prepare: Prepare) -> Iterator[Chunk]:
-    """Prepared images in order."""
+    """Prepared images uint8 [S, S, 3] in order."""
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
         images = saved["images"]
     images = images[..., None] if images.ndim == 3 else images

@@ -5,7 +5,6 @@ what to type.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -145,12 +144,19 @@ def yes_or_no(texts: Sequence[str]) -> np.ndarray | None:
 
 
 def numbers(texts: Sequence[str]) -> np.ndarray | None:
-    """float32 [N] of a column of finite numbers; None where it is none."""
+    """float32 [N] of a column of numbers that float32 can hold; None where it is none."""
     try:
-        values = [float(text) for text in texts]
+        values = np.array([float(text) for text in texts], np.float64)
     except ValueError:
         return None
-    return np.array(values, np.float32) if all(map(math.isfinite, values)) else None
+    return as_float32(values)
+
+
+def as_float32(values: np.ndarray) -> np.ndarray | None:
+    """Numbers of any shape as float32; None where one is NaN, infinite or beyond its range."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    return single if np.isfinite(single).all() else None
 
 
 def first_strange(texts: Sequence[str], read: Callable[[Sequence[str]], object]) -> int:
@@ -190,7 +196,7 @@ def of_array(labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where
 
 
 def kind_of_array(labels: np.ndarray, where: str) -> str:
-    """The kind of task that an array of labels is for."""
+    """The kind of task that an array of labels [N] or [N, K] is for; ValueError for text [N, K]."""
     if labels.ndim == 1:
         return REGRESSION if labels.dtype.kind == "f" else SINGLE_LABEL
     if labels.dtype.kind == "U":
@@ -199,7 +205,7 @@ def kind_of_array(labels: np.ndarray, where: str) -> str:
 
 
 def attributes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """0 or 1 for each attribute."""
+    """0 or 1 for each attribute, of labels [N] or [N, K]; ValueError for other labels."""
     values = labels.reshape(len(labels), -1)
     if labels.dtype.kind == "U" or not np.isin(values, (0, 1)).all():
         raise ValueError(f"{where}: labels must be 0 or 1 for --task_kind={MULTI_LABEL}.")
@@ -207,15 +213,21 @@ def attributes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str)
 
 
 def targets_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """A number for each target."""
+    """A number for each target, of labels [N] or [N, K]; ValueError for text or beyond float32."""
     values = labels.reshape(len(labels), -1)
     if labels.dtype.kind == "U":
         raise ValueError(f"{where}: labels must be numbers for --task_kind={REGRESSION}, got text.")
-    return Labels(REGRESSION, fitting(names, values, "target", where), values.astype(np.float32))
+    numbers = as_float32(values)
+    if numbers is None:
+        raise ValueError(f"{where}: labels holds numbers beyond those of float32.")
+    return Labels(REGRESSION, fitting(names, values, "target", where), numbers)
 
 
 def classes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """A class for each image: its text, its number, or the place of the 1 in its row."""
+    """A class for each image: its text, its number, or the place of the 1 in its row.
+
+    Labels are [N], or one-hot [N, K]. ValueError for others, and for classes that have no name.
+    """
     numbered = labels
     if labels.ndim == 2:
         if labels.dtype.kind == "U" or not (np.isin(labels, (0, 1)).all() and one_each(labels)):
@@ -243,7 +255,7 @@ def classes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) ->
 
 
 def one_each(labels: np.ndarray) -> bool:
-    """Whether every row [K] of zeros and ones has one 1."""
+    """Whether every row of zeros and ones [N, K] has one 1."""
     return bool((labels.sum(axis=1) == 1).all())
 
 

@@ -84,7 +84,10 @@ def drawn(
 
 
 def covered(shape: int, down: np.ndarray, right: np.ndarray, radius: float) -> np.ndarray:
-    """Which pixels a shape covers, bool; `down` and `right` are distances from its centre."""
+    """Which pixels a shape covers; bool [HEIGHT, WIDTH], as `down` and `right` are.
+
+    These are the pixels' distances from its centre, in pixels.
+    """
     if SHAPES[shape] == "disc":
         return down**2 + right**2 <= radius**2
     box = (np.abs(down) <= radius) & (np.abs(right) <= radius)

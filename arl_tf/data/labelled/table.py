@@ -123,15 +123,15 @@ def read_table(path: pathlib.Path) -> Table:
 
 def check_files(table: Table, files: Sequence[str]) -> None:
     """Raises ValueError for a file that is named twice, not at all, or outside the folder."""
-    for number, name in enumerate(files):
-        parts = pathlib.PurePosixPath(name.replace("\\", "/"))
+    paths = [pathlib.PurePosixPath(name.replace("\\", "/")) for name in files]
+    for number, (name, parts) in enumerate(zip(files, paths, strict=True)):
         if not name or parts.is_absolute() or ".." in parts.parts:
             raise ValueError(
                 f"{table.where(number)}: {FILE_COLUMN} must be a path below {table.path.parent},"
                 f" got {name!r}."
             )
     refuse_duplicates(
-        table.path, ((row.number, name) for row, name in zip(table.rows, files, strict=True))
+        table.path, ((row.number, str(path)) for row, path in zip(table.rows, paths, strict=True))
     )
 
 

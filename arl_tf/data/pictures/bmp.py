@@ -92,7 +92,16 @@ def bmp_info(content: tf.Tensor) -> BmpInfo:
 
 
 def check_bmp(content: tf.Tensor, info: BmpInfo, end: tf.Tensor) -> tf.Operation:
-    """Refuses what is not read, in words; `end` is where the pixels end."""
+    """Refuses what is not read, in words.
+
+    Args:
+        content: uint8 [n + MARGIN], the file.
+        info: its headers.
+        end: int64 scalar, where its pixels end.
+
+    Returns:
+        An operation that raises tf.errors.InvalidArgumentError.
+    """
     has_masks = info.compression == BIT_FIELDS
     is_read = has_masks & (info.bits == 32) & tf.reduce_all(part(content, 54, 12) == list(MASKS))
     is_cut_off = (info.width < 1) | (info.width >= 2**31) | (info.height < 1)
@@ -130,7 +139,7 @@ def palette_colours(content: tf.Tensor, places: tf.Tensor, info: BmpInfo) -> tf.
 
 
 def checked(places: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Palette numbers, if all of them have a colour: a GPU would take 0 for the others."""
+    """Palette numbers int64 [h, w], if all have a colour: a GPU would take 0 for the others."""
     beyond = tf.reduce_max(places) >= count
     fault = refuse_first(((beyond, "a damaged BMP: colours beyond its palette."),))
     with tf.control_dependencies([fault]):

@@ -1,7 +1,7 @@
 """From a picture file's bytes to its upright pixels, in TensorFlow operations.
 
 The one decoder of training, audit and the exported graph.
-serving/pictures.py does the same for the device with pillow; tests hold both to the same pixels.
+serving/pictures does the same for the device with pillow; tests hold both to the same pixels.
 """
 
 import functools
@@ -62,12 +62,23 @@ def decode_with_orientation(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 def no_exif() -> tf.Tensor:
-    """What stands for a file without an EXIF block."""
+    """What stands for a file without an EXIF block: zeros, int64 [2]."""
     return tf.zeros(2, tf.int64)
 
 
 def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
-    """A JPEG, by the accurate transform, as pillow's."""
+    """A JPEG, by the accurate transform, as pillow's.
+
+    Args:
+        image_bytes: string scalar, the file.
+        content: uint8 [n + MARGIN], the same, as of `file_bytes.file_content`.
+
+    Returns:
+        uint8 [h, w, 3] and int64 [2], see `Stored`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is damaged, or of a kind that is not read.
+    """
     header = parts.jpeg_header(content)
     with tf.control_dependencies([parts.check_jpeg(content, header)]):
         image_bytes = tf.identity(image_bytes)
@@ -76,7 +87,13 @@ def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
 
 
 def decode_gif(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
-    """The first frame of a GIF, which must fill the canvas: TensorFlow gives that frame alone."""
+    """The first frame of a GIF, which must fill the canvas: TensorFlow gives that frame alone.
+
+    Arguments and result are `decode_jpeg`'s: a file, uint8 [h, w, 3] and int64 [2].
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is damaged, or its first frame is smaller.
+    """
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     canvas = numbers(content, 6, ((2, 2, "little"), (0, 2, "little")))
     is_part = tf.reduce_any(tf.shape(image, tf.int64)[:2] != tf.stack(canvas))
@@ -88,6 +105,8 @@ def decode_gif(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
 
 def decode_png(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
     """A PNG, of an animation the picture that other readers see.
+
+    Arguments and result are `decode_jpeg`'s: a file, uint8 [h, w, 3] and int64 [2].
 
     Raises:
         tf.errors.InvalidArgumentError: it is damaged, or has a transparent colour and not 8 bits,
@@ -108,6 +127,7 @@ def decode_png(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
 def decode_webp(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
     """A WebP that is not animated.
 
+    Arguments and result are `decode_jpeg`'s: a file, uint8 [h, w, 3] and int64 [2].
     By DecodeImage, so that an older TF Serving, which knows no DecodeWebP, loads the graph and
     refuses the picture.
 

@@ -1,7 +1,7 @@
 """Which picture files are read, and the words that refuse all others. In TensorFlow operations.
 
 The exported graph carries this rule, so it runs in TF Serving without any Python. The device and
-the server, which must not need TensorFlow for it, have the same rule in serving/pictures.py; a
+the server, which must not need TensorFlow for it, have the same rule in serving/pictures; a
 test holds both to the same verdicts.
 """
 

@@ -91,6 +91,8 @@ def jpeg_header(content: tf.Tensor) -> JpegHeader:
 def check_jpeg(content: tf.Tensor, header: JpegHeader) -> tf.Operation:
     """Refuses the kinds of JPEG that decoders do not read, or read differently.
 
+    `content` is the file, uint8 [n + MARGIN].
+
     Raises:
         tf.errors.InvalidArgumentError: it is lossless, hierarchical, arithmetic-coded, not of 8
             bits, of 2 channels, or CMYK without Adobe's segment, which tells what 0 means.

@@ -65,7 +65,7 @@ def read_pictures(
 def preparing(
     preprocess: Preprocess,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """A file's bytes -> (prepared pixels, orientation) as a graph, kept for the next pictures.
+    """A file's bytes -> (prepared pixels uint8 [S, S, 3], orientation 1 to 8) as a graph, kept.
 
     To trace and optimise it takes longer than to read hundreds of pictures.
     """
@@ -79,7 +79,7 @@ def preparing(
 
 
 def chunk_of(results: list[tuple[int, np.ndarray | None, bool, str]]) -> Chunk:
-    """Gathers (number, image, whether it was turned, why it can't be read)."""
+    """Gathers (number, image uint8 [S, S, 3], whether it was turned, why it can't be read)."""
     good = [(number, image) for number, image, _, reason in results if not reason]
     return Chunk(
         rows=np.array([number for number, _ in good], np.int64),

@@ -81,7 +81,10 @@ def load(spec: EncoderSpec) -> BulkEncoder:
 
 
 def with_key(encoder, key: bytes, sha256: str) -> Callable[[np.ndarray], np.ndarray]:
-    """An encoder whose noise the key decides; ValueError for one without noise."""
+    """An encoder whose noise the key decides; ValueError for one without noise.
+
+    It takes uint8 [n, S, S, 3] and gives codes float32 [n, ...].
+    """
     noisy, _ = code_layers.bounding_layers(encoder)
     if noisy is None:
         raise ValueError("--noise_key decides an encoder's noise, and this encoder adds none.")

@@ -130,7 +130,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
-        """What a teacher's outputs [B, K] tell a student, in the place of labels."""
+        """What a teacher's outputs [B, K] tell a student, in the place of labels; [B, K]."""
 
     @abc.abstractmethod
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:

@@ -31,7 +31,7 @@ class MultiLabel(Task):
         return keras.losses.BinaryCrossentropy(from_logits=True)
 
     def first_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Log odds of each attribute; one count of each class more than there are."""
+        """Log odds float64 [A] of labels [N, A]; one count of each class more than there are."""
         return log_odds(labels)
 
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
@@ -58,7 +58,11 @@ class MultiLabel(Task):
     def thresholds(
         self, decisions: Any, labelled: tuple[np.ndarray, np.ndarray, np.ndarray] | None
     ) -> np.ndarray | float:
-        """Chosen ones; on the images they were chosen on, those that other people chose."""
+        """Chosen ones [A]; on the images they were chosen on, those that other people chose.
+
+        Then they are [N, A]; 0 where none were chosen. `labelled`: outputs, labels [N, A] and
+        identities [N].
+        """
         if decisions is None:
             return 0.0
         return decisions.thresholds if labelled is None else rules.halves_thresholds(*labelled)
@@ -103,7 +107,7 @@ class MultiLabel(Task):
         return {**undefined, **lists, "thresholds": {}, "calibration": None}
 
     def resampled(self, measured: Measured) -> np.ndarray:
-        """Mean MCC in each resample."""
+        """Mean MCC in each resample, float64 [R]."""
         return utility.resampled_mean_mcc(
             measured.outputs - measured.thresholds, measured.labels, measured.weights
         )

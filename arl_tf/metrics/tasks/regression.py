@@ -14,7 +14,7 @@ from arl_tf.metrics.tasks.definition import Measured, Scale, Task
 from arl_tf.metrics.tasks.multi_label import MEANS
 
 RULE = "value"
-# A target that never varies is learned as it is; there is nothing to learn of it.
+# Of the mean: a target that varies by less is constant but for rounding, and learned as it is.
 LEAST_DEVIATION = 1e-9
 
 
@@ -42,17 +42,18 @@ class Regression(Task):
         return keras.losses.Huber()
 
     def scale(self, labels: np.ndarray) -> Scale:
-        """Mean and deviation of the training labels."""
+        """Mean and deviation of the training labels [N, K]."""
         labels = np.asarray(labels, np.float64)
-        deviation = labels.std(axis=0)
-        return Scale(labels.mean(axis=0), np.where(deviation > LEAST_DEVIATION, deviation, 1.0))
+        mean, deviation = labels.mean(axis=0), labels.std(axis=0)
+        varies = deviation > LEAST_DEVIATION * np.abs(mean)
+        return Scale(mean, np.where(varies, deviation, 1.0))
 
     def unit(self, outputs: np.ndarray) -> float:
-        """The size of the values: large ones are rounded more."""
+        """The size of the values [N, K], at least 1: large ones are rounded more."""
         return max(1.0, float(np.abs(outputs).max()))
 
     def first_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """The mean of the labels as learned."""
+        """The mean of labels [N, K] as learned; float64 [K]."""
         return labels.mean(axis=0, dtype=np.float64)
 
     def answers(self, outputs: tf.Tensor) -> tf.Tensor:
@@ -69,7 +70,7 @@ class Regression(Task):
         return NoDecisions()
 
     def fit(self, outputs: np.ndarray, labels: np.ndarray) -> NoDecisions:
-        """Nothing to choose."""
+        """Nothing to choose by outputs and labels [N, K]."""
         del outputs, labels
         return NoDecisions()
 
@@ -122,7 +123,7 @@ class Regression(Task):
         return {**undefined, **lists, "thresholds": {}, "calibration": None}
 
     def resampled(self, measured: Measured) -> np.ndarray:
-        """Mean R² in each resample."""
+        """Mean R² in each resample, float64 [R]."""
         return r_squared(measured.outputs, measured.labels, measured.weights).mean(axis=1)
 
     def decision_bits(self, count: int) -> None:
@@ -146,11 +147,13 @@ def r_squared(outputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> n
     """
     labels = labels.astype(np.float64)
     # Centred, or the difference of two large sums would be all rounding.
-    centred = labels - labels.mean(axis=0)
+    mean = labels.mean(axis=0)
+    centred = labels - mean
     errors = weights @ np.square(outputs - labels)
     total = weights.sum(axis=1, keepdims=True)
     spread = weights @ np.square(centred) - np.square(weights @ centred) / total
-    # What rounding leaves of a constant target is no spread.
-    varies = spread > 1e-12 * total
+    # What rounding leaves of a constant target is no spread, in whatever units.
+    least = 1e-12 * np.square(centred).mean(axis=0) + np.square(LEAST_DEVIATION * mean)
+    varies = spread > least * total
     quotient = np.divide(errors, spread, out=np.ones_like(errors), where=varies)
     return 1 - quotient

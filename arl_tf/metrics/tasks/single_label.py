@@ -29,11 +29,11 @@ class ClassDecisions:
     temperature: float = 1.0
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
-        """Bool [N, K], one true a row: the highest logit, the first of equal ones."""
+        """Bool [N, K], one true a row: the highest logit [N, K], the first of equal ones."""
         return np.arange(logits.shape[1]) == logits.argmax(axis=1)[:, None]
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [N, K]; each row sums to 1."""
+        """Calibrated probabilities [N, K] of logits [N, K]; each row sums to 1."""
         return special.softmax(logits / self.temperature, axis=1)
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class SingleLabel(Task):
         return LOSS_LIMIT + float(np.log(count))
 
     def first_outputs(self, labels: np.ndarray) -> np.ndarray:
-        """Log frequencies; one image of each class more than there are."""
+        """Log frequencies float64 [K] of labels [N, K], with one image more of each class."""
         counts = labels.sum(axis=0, dtype=np.float64) + 1
         return np.log(counts / counts.sum())
 
@@ -69,7 +69,10 @@ class SingleLabel(Task):
         return tf.nn.softmax(outputs)
 
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
-        """Macro MCC: the mean over classes, each against the rest, of the likeliest class."""
+        """Macro MCC: the mean over classes, each against the rest, of the likeliest class.
+
+        Logits and one-hot labels are [N, K].
+        """
         counts = confusion(outputs, labels).sum(axis=0)
         return float(measures.matthews_correlation(counts).mean())
 
@@ -79,7 +82,7 @@ class SingleLabel(Task):
         return ClassDecisions()
 
     def fit(self, outputs: np.ndarray, labels: np.ndarray) -> ClassDecisions:
-        """The temperature of the least cross-entropy."""
+        """The temperature of the least cross-entropy, of logits and one-hot labels [N, K]."""
         return ClassDecisions(fit_temperature(outputs, labels))
 
     def read(self, content: Mapping[str, Any], names: Sequence[str]) -> ClassDecisions:
@@ -146,7 +149,7 @@ class SingleLabel(Task):
         return {**undefined, **lists, "thresholds": {}, "calibration": None}
 
     def resampled(self, measured: Measured) -> np.ndarray:
-        """Macro MCC in each resample."""
+        """Macro MCC in each resample, float64 [R]."""
         decided = ClassDecisions().decide(measured.outputs).astype(np.float64)
         return utility.resampled_mean_mcc(decided, measured.labels, measured.weights)
 
@@ -156,7 +159,10 @@ class SingleLabel(Task):
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Per image and class, each class against the rest, see `measures.confusion_counts`."""
+    """Per image and class, each class against the rest: logits, labels [N, K] -> [N, K, 4].
+
+    See `measures.confusion_counts`.
+    """
     return measures.confusion_counts(ClassDecisions().decide(logits), labels)
 
 

@@ -39,11 +39,11 @@ def procedural_identity_network(image_size: int, seed: int = RESERVED_SEED) -> k
 
     Returns:
         A frozen model: image [B, S, S, 3] float32 RGB in [0, 1] -> estimated identity factors
-        [B, F] float32, in the order of `faces.IDENTITY_FACTOR_NAMES`, about zero mean and at most
-        unit variance. The fit takes some seconds once for each size and seed in a process.
+        [B, F] float32, in the order of `generation.IDENTITY_FACTOR_NAMES`, of about zero mean and
+        at most unit variance. The fit takes some seconds once for each size and seed in a process.
 
     Raises:
-        ValueError: an image size or seed that `faces.generate_faces` does not take.
+        ValueError: an image size or seed that `generation.generate_faces` does not take.
     """
     if image_size < 16:
         raise ValueError(f"image_size must be >= 16 pixels for procedural faces, got {image_size}.")

@@ -40,7 +40,7 @@ def image_input(image_size: int) -> keras.KerasTensor:
 def matrix_product(
     x: keras.KerasTensor, matrix: np.ndarray, equation: str, name: str
 ) -> keras.KerasTensor:
-    """Contracts one axis of x with a constant matrix, held as a frozen weight."""
+    """Contracts one axis of x [B, ...] with a constant matrix [m, n], held as a frozen weight."""
     axes, result = equation.split("->")
     sizes = dict(zip(axes.replace(",", ""), (*x.shape, *matrix.shape), strict=True))
     shape = [sizes[axis] for axis in result[1:]]

@@ -28,7 +28,7 @@ def read_weights(path: str | pathlib.Path) -> dict[str, np.ndarray]:
             `W_scales`, `W_zero_point` and, for a kernel, `W_shape`.
 
     Returns:
-        Name -> float32 or int64 array; a quantised weight by its plain name W.
+        Name -> float32 or int64 array of the file's shape; a quantised weight by its plain name W.
 
     Raises:
         ValueError: the file is damaged, or holds tensors of other kinds.

@@ -85,7 +85,7 @@ def perceptual_features(
         layers: likewise.
 
     Returns:
-        A function that gives a list of one map a layer.
+        A function that gives a list of one map [B, h, w, c] a layer, channels of unit length.
     """
     chosen = None if layers is None else tuple(layers)
     # Its variables belong to the strategy that is in force.
@@ -147,7 +147,7 @@ def feature_similarity(
     """Cosine of two images' features at every position, averaged over positions, then layers.
 
     Args:
-        features_a: output of `feature_similarity_network` for B images.
+        features_a: output of `feature_similarity_network` for B images, [B, h, w, c] each.
         features_b: the same for the B images they are compared with.
 
     Returns:

@@ -98,7 +98,7 @@ def _convolution(
 
 
 def prelu(x: keras.KerasTensor, slopes: np.ndarray) -> keras.KerasTensor:
-    """X where it is positive, elsewhere x times the channel's slope, float32 [C].
+    """X [B, h, w, C] where it is positive, elsewhere x times the channel's slope, float32 [C].
 
     In this form it passes over the values three times; Keras' layer does five times.
     """

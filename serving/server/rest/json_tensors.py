@@ -104,7 +104,7 @@ def _parse_json(body: bytes) -> Any:
 
 
 def read_inputs(body: Body, signature: Signature) -> dict[str, np.ndarray]:
-    """Arrays of a body's tensors, of the dtypes that the signature takes.
+    """Arrays of a body's tensors by name, of the signature's dtypes and the body's shapes.
 
     Raises:
         ServingError: INVALID_ARGUMENT: names, nesting or values don't fit.
@@ -247,7 +247,7 @@ def decode_base64(text: str) -> bytes:
 def write_outputs(outputs: Mapping[str, np.ndarray], *, rows: bool, items: int) -> bytes:
     """The answer's body: "predictions" for rows, "outputs" for columns.
 
-    A single output comes without its name.
+    A single output comes without its name. For rows outputs are [items, ...], else of any shape.
 
     Raises:
         ServingError: INVALID_ARGUMENT: an output has no row for every instance.
