@@ -37,7 +37,7 @@ class Search:
 
     Attributes:
         picture: unknowns float32 [B, ...] -> image float32 [B, S, S, 3] in [0, 1], differentiable.
-        project: unknowns -> the nearest that are allowed.
+        project: unknowns float32 [B, ...] -> the nearest that are allowed, likewise.
         prior: unknowns -> float32 [B], the lower the likelier.
         prior_weights: to choose from.
         learning_rate: of Adam, constant.

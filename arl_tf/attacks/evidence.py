@@ -19,8 +19,8 @@ class PublicPairs:
     Attributes:
         codes: float32 [N, ...].
         images: uint8 [N, S, S, 3].
-        held_out_codes: likewise, of other images; they choose when to stop, nothing else.
-        held_out_images: what they are codes of.
+        held_out_codes: float32 [H, ...], of other images; they choose when to stop, nothing else.
+        held_out_images: uint8 [H, S, S, 3], what they are codes of.
     """
 
     codes: np.ndarray
@@ -35,8 +35,8 @@ class TaskOutputs:
 
     Attributes:
         public: float32 [N, A], of PublicPairs.codes.
-        held_out: float32, of PublicPairs.held_out_codes.
-        target: float32, of the codes under attack.
+        held_out: float32 [H, A], of PublicPairs.held_out_codes.
+        target: float32 [M, A], of the codes under attack.
     """
 
     public: np.ndarray
@@ -135,7 +135,7 @@ class AttackerOptions:
     """Size and training of an attack's networks; single attacks scale them.
 
     Attributes:
-        width: of a decoder (see `models.build_decoder`).
+        width: of a decoder (see `architectures.build_decoder`).
         depth: of a decoder.
         steps: of the optimizer, at most.
         batch_size: public images in a step.

@@ -24,7 +24,7 @@ def build_attention_decoder(
 
     The code's grid is contracted to at most 8 x 8 positions, where every position looks at every
     other (Vaswani et al. 2017, pre-normalised), and expanded again; the way down is laid beside the
-    way up (Ronneberger et al. 2015). `models.build_decoder` sees neighbours only.
+    way up (Ronneberger et al. 2015). `architectures.build_decoder` sees neighbours only.
 
     Args:
         code_shape: (h, h, c) with image_size / h a power of two, or (c,).
@@ -35,7 +35,7 @@ def build_attention_decoder(
         name: of the model.
 
     Raises:
-        ValueError: as `models.build_decoder`.
+        ValueError: as `architectures.build_decoder`.
     """
     check_decodable(code_shape, image_size)
     code = keras.Input(code_shape, name="code")
@@ -63,7 +63,7 @@ def build_dense_decoder(
     Args:
         code_shape: any.
         image_size: S, pixels.
-        width: as `models.build_decoder`'s.
+        width: as `architectures.build_decoder`'s.
         depth: likewise.
         name: of the model.
     """

@@ -1,7 +1,7 @@
 """The list of attackers: arrays in, an AttackResult out. One dict; `--audit` takes its levels.
 
 None shares weights or initialisation with training's adversary; none is given an image under
-attack (adversary.py).
+attack (`evidence.Evidence`).
 """
 
 import dataclasses

@@ -117,7 +117,7 @@ class StoredPictures(Mapping):
         self._store, self._paths, self._extra = store, dict(paths), dict(extra)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The reconstructions of one attack."""
+        """The reconstructions of one attack, uint8 [M, S, S, 3]."""
         return self._extra[name] if name in self._extra else self._store.pictures(self._paths[name])
 
     def __iter__(self) -> Iterator[str]:

@@ -57,8 +57,8 @@ class AuditReport:
         names: N image names.
         test_hash: of the names.
         identity: network -> attack on identity from the code -> measure -> float64 [N].
-        candidate_hits: how often the right candidate photo was found, see CandidateMatch.hits.
-        later_tasks: what was predicted of attributes outside the task, see LaterTasks.kept.
+        candidate_hits: float64 [M] in [0, 1], how often the photo was found; CandidateMatch.hits.
+        later_tasks: bool [draws, N] each, the attributes outside the task; see LaterTasks.kept.
     """
 
     content: dict[str, Any]

@@ -110,6 +110,7 @@ class Channel:
         return code + tf.stop_gradient(mean - code)
 
     def _mean(self, code: tf.Tensor, deviation: np.ndarray) -> tf.Tensor:
+        """The mean of what arrives of codes [B, ...] with noise of `deviation` > 0, [...]."""
         is_dithered = not self.levels or deviation.min() >= self.step / 2
         if not is_dithered and self.levels <= MOST_SUMMED_LEVELS:
             return rounded_mean(code, tf.constant(deviation), self.clip, self.levels)
@@ -117,6 +118,8 @@ class Channel:
         return mean if is_dithered else self._straight_through(mean)
 
     def _straight_through(self, code: tf.Tensor) -> tf.Tensor:
+        """Codes [B, ...] limited and rounded, with a gradient of 1."""
+
         # As in code + stop_gradient(sent - code), but free of its rounding.
         @tf.custom_gradient
         def pass_on(values):

@@ -55,6 +55,7 @@ class CodeCache:
         )
 
     def _kept(self, key, compute) -> np.ndarray:
+        """Codes [n, ...] by (view, rows int [n], seed): read from disk, or computed and kept."""
         view, rows, seed = key
         # Recorded codes lie on disk already.
         if self._subject.recorded is not None:

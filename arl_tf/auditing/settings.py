@@ -73,7 +73,7 @@ class AuditContext:
 
     Attributes:
         subject: what is audited.
-        perceptual_features: g, for the attackers' loss.
+        perceptual_features: g, for the attackers' loss; [B, S, S, 3] -> maps [B, h, w, c].
         photographs: whether dlib's network judges identity; else the one for drawn faces.
         cache_dir: of codes.
         store_dir: of finished attacks.

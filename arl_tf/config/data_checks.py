@@ -5,8 +5,8 @@ from typing import Any
 from arl_tf.config.conditions import Condition, parse_conditions
 
 TFDS_PREFIX = "tfds:"
-# identity.py fits its network on the procedural faces of this seed: as data they would be known to
-# the judge. The number stands there too, since neither module may import the other.
+# models/pretrained/drawn_identity.py fits its network on the drawn faces of this seed: as data they
+# would be known to the judge. The number stands there too: neither module may import the other.
 RESERVED_FACES_SEED = 730_515_811
 # What --data_dir names, of the data sets that need it.
 PLACES = {

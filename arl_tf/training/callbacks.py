@@ -24,7 +24,7 @@ VALIDATION_IMAGES = 1024
 PICTURES = 8
 CHECKED_EVERY = 10
 # What a loss can be at most in a healthy run; a reconstruction's losses are bounded by construction
-# (losses.py).
+# (models/losses.py).
 TASK_LOSS_LIMIT = LOSS_LIMIT
 
 # The task's headline -> its name in an epoch's logs.
@@ -190,7 +190,7 @@ class Pictures(keras.callbacks.Callback):
     def __init__(
         self, images: np.ndarray, rows: np.ndarray, writer: tf.summary.SummaryWriter, every: int
     ):
-        """Takes uint8 images, the (public) rows to show, a writer, the epochs between pictures."""
+        """Takes uint8 [N, S, S, 3], public rows to show, a writer, the epochs between pictures."""
         super().__init__()
         self.originals = to_float(tf.constant(images[rows[:PICTURES]]))
         self.writer = writer

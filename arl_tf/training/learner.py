@@ -223,10 +223,7 @@ class AdversarialRepresentationLearner(keras.Model):
         gradients: Sequence[tf.Tensor],
         variables: Sequence[keras.Variable],
     ) -> None:
-        """Takes an optimizer's step along the gradients, the same one on all replicas.
-
-        `gradients` have the variables' shapes; None for one that the loss does not reach.
-        """
+        """Takes a step along gradients of the variables' shapes, one for all replicas."""
         optimizer.apply(replicas.shared_gradients(gradients, optimizer), variables)
 
     def test_step(self, batch) -> dict[str, tf.Tensor]:

@@ -97,7 +97,7 @@ class CodeClient(abc.ABC):
 
     @abc.abstractmethod
     def _predict(self, model: str, signature: Signature, rows: Sequence) -> dict[str, np.ndarray]:
-        """One call: rows of one input (array or list of bytes) to the outputs by name.
+        """One call: rows of one input (array [n, ...] or n bytes) to the outputs [n, ...] by name.
 
         Raises:
             EncoderError: the call failed.
@@ -220,6 +220,7 @@ class CodeClient(abc.ABC):
     def _predict_array(
         self, model: str, signature: Signature, rows: np.ndarray
     ) -> dict[str, np.ndarray]:
+        """Rows [N, ...] to outputs [N, ...] by name, in calls of at most `batch_size` rows."""
         self._check_rows(model, signature, rows)
         row_bytes = rows[0].size * self.bytes_per_value[signature.dtype]
         size = max(1, min(self.batch_size, int(self.max_request_bytes / row_bytes)))
@@ -231,7 +232,7 @@ class CodeClient(abc.ABC):
     def _predict_rows(
         self, model: str, signature: Signature, rows: Sequence
     ) -> dict[str, np.ndarray]:
-        """One call, its answer checked: a row of finite values for each row."""
+        """One call, its answer checked: a row of finite values for each row, [n, ...] by name."""
         outputs = self._predict(model, signature, rows)
         for name in self._wanted(model, signature):
             output = outputs.get(name)
@@ -246,7 +247,7 @@ class CodeClient(abc.ABC):
         return outputs
 
     def _check_rows(self, model: str, signature: Signature, rows: np.ndarray) -> None:
-        """Refuses what the model can't take before it is sent.
+        """Refuses rows [N, ...] that the model can't take before they are sent; ValueError.
 
         TF Serving runs what it gets, and a tensor of a wrong rank can end its process.
         """
@@ -297,7 +298,10 @@ class CodeClient(abc.ABC):
     def _encode_batch(
         self, batch: list[tuple[pathlib.Path, bytes]], on_unreadable: OnUnreadable
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-        """Encodes files; a batch that is refused is halved until the file at fault is found."""
+        """Encodes files: (path, code float32 [...]) of each.
+
+        A batch that is refused is halved until the file at fault is found.
+        """
         self._input_spec(self.encoder, ENCODE_BYTES)
         paths, contents = zip(*batch, strict=True)
         try:

@@ -58,6 +58,7 @@ def read_inputs(
 
 
 def _to_array(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """The array of the shape that a TensorProto states; ServingError where it holds another."""
     try:
         array = tf.make_ndarray(proto)
         if array.dtype == object and not all(isinstance(item, bytes) for item in array.flat):

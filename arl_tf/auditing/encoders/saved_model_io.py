@@ -60,6 +60,7 @@ class Signature:
         return np.concatenate(parts)
 
     def _run(self, rows: np.ndarray) -> np.ndarray:
+        """One batch: rows [n, ...] -> float32 [n, ...]; raises as `__call__`."""
         missing = (self.shape[0] or len(rows)) - len(rows)
         padded = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
         try:

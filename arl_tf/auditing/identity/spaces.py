@@ -61,6 +61,7 @@ class IdentitySpaces:
         return {each.name: centred(each, originals.by_network[each.name]) for each in self.networks}
 
     def _directions(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """Network -> float32 [n, E] of length 1, of pictures float32 [n, S, S, 3] in [0, 1]."""
         return {each.name: centred(each, each.embeddings(pictures)) for each in self.networks}
 
 

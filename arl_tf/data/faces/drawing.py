@@ -39,6 +39,7 @@ def draw_faces(traits: Traits, image_size: int) -> np.ndarray:
 
 
 def _draw_chunk(t: Traits, size: int) -> np.ndarray:
+    """uint8 [n, S, S, 3] of traits float32 [n, 1, 1] each."""
     face = Face(t, size)
     _draw_background(face)
     hair.draw_back_hair(face)

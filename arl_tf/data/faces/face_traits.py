@@ -51,7 +51,7 @@ _IDENTITY_STREAM, _PICTURE_STREAM = 1, 2
 
 
 def _mix(bits: np.ndarray) -> np.ndarray:
-    """Mixes each uint64 so that every bit depends on all (finaliser of SplitMix64, Steele 2014)."""
+    """Mixes each uint64, [N], so that every bit depends on all (SplitMix64, Steele 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
@@ -61,6 +61,7 @@ class _Draws:
     """Random numbers per row, counter-based: what a row draws does not depend on other rows."""
 
     def __init__(self, seed: int, stream: int, rows: np.ndarray):
+        """Takes the data set's seed, the stream and the rows' numbers, int64 [N]."""
         key = _mix(np.array([seed], np.uint64) * np.uint64(2) + np.uint64(stream))
         self._keys = _mix(key ^ _mix(rows.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)))
         self._count = 0
@@ -114,7 +115,7 @@ def identity_traits(seed: int, identities: np.ndarray) -> tuple[np.ndarray, dict
 
 
 def _marked_features(traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Names features beyond a threshold; the drawing exaggerates them visibly."""
+    """Features beyond a threshold, bool [N] each; the drawing exaggerates them visibly."""
     return {
         "arched": traits["brow_arch"] > 0.5,
         "big_lips": traits["upper_lip"] + traits["lower_lip"] > 0.9,
@@ -127,7 +128,7 @@ def _marked_features(traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _hair_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Draws bald heads, bangs and the kinds of hair colour, of which each face has one."""
+    """Draws bald heads, bangs and kinds of hair colour, one of each face; bool [N] each."""
     age, darkness, warmth = traits["age"], traits["hair_darkness"], traits["hair_warmth"]
     bald = traits["male"] & (traits["hairline"] + 0.4 * age + 0.4 * draws.bell() > 1.45)
     gray = age + 0.35 * draws.bell() > 1.05
@@ -145,7 +146,7 @@ def _hair_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def _beard_traits(draws: _Draws, traits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Draws beards and mustaches: full beards, goatees, mustaches alone; none on women."""
+    """Draws beards and mustaches, full or alone, none on women; bool or float64 [N] each."""
     male = traits["male"]
     beard = male & draws.chance(0.66)
     mustache = male & draws.chance(np.where(beard, 0.55, 0.2))

@@ -48,6 +48,7 @@ def draw_eyes(face: Face) -> None:
 def _draw_iris(
     face: Face, window: Window, white: np.ndarray, x: np.ndarray, y: np.ndarray, height: np.ndarray
 ) -> None:
+    """Iris, pupil and glint of both eyes, on coordinates [n, h, w] from each eye's middle."""
     t = face.t
     x = x - 0.022 * t["gaze_x"]
     y = y + 0.07 * height - 0.008 * t["gaze_y"]

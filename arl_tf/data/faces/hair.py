@@ -66,7 +66,7 @@ def _hair_shape(face: Face) -> None:
 
 
 def _hairline(face: Face) -> np.ndarray:
-    """Height (v) of the lower edge of the hair on the forehead, for each pixel."""
+    """Height (v) of the lower edge of the hair on the forehead, for each pixel; [n, h, w]."""
     t = face.t
     across = face.fu
     square = across * across
@@ -79,7 +79,7 @@ def _hairline(face: Face) -> np.ndarray:
 
 
 def _strand_noise(face: Face, window: Window = (slice(None),) * 3) -> tuple[np.ndarray, np.ndarray]:
-    """Locks and single hairs, each about +-1, running down from the parting."""
+    """Locks and single hairs, each [n, h, w] in +-1, running down from the parting."""
     t = face.t
     u, v = face.u[window], face.v[window]
     fan = (u - 0.25 * t["hair_parting"]) / (0.7 + np.maximum(v + face.top, 0.0) * 0.42)

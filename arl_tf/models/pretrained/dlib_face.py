@@ -149,6 +149,7 @@ class _Stream:
                 raise ValueError(f"byte {self._position} should be a boolean")
 
     def tensor(self) -> np.ndarray:
+        """A tensor float32 of the shape that it states, of four axes."""
         version, *shape = self.integers(5)
         if version != 2:
             raise ValueError(f"tensor version {version} before byte {self._position}, not 2")
@@ -204,6 +205,7 @@ def _fold_affine(stream: _Stream, convolution: DlibConvolution) -> DlibConvoluti
 
 
 def _read_embedding(stream: _Stream) -> np.ndarray:
+    """The last layer's weights, float32 [inputs, outputs]."""
     outputs, inputs = stream.integers(2)
     embedding = stream.tensor().reshape(inputs, outputs)
     stream.alias()
@@ -225,6 +227,7 @@ def _skip_layer_state(stream: _Stream, *, lowest: bool) -> None:
 def _convolution(
     x: keras.KerasTensor, convolution: DlibConvolution, name: str
 ) -> keras.KerasTensor:
+    """A convolution of x [B, h, w, inputs]: [B, h', w', outputs]."""
     kernel, bias, strides, padding = convolution
     same = padding > 0 and strides == 1 and 2 * padding + 1 == kernel.shape[0]
     if padding and not same:
@@ -247,7 +250,7 @@ def _convolution(
 def _residual_unit(
     x: keras.KerasTensor, pair: tuple[DlibConvolution, DlibConvolution], name: str
 ) -> keras.KerasTensor:
-    """A residual unit; where it halves the size, its shortcut is an average pool."""
+    """A residual unit of [B, h, w, c]; where it halves them, an average pool is its shortcut."""
     y = ops.relu(_convolution(x, pair[0], f"{name}_first"))
     y = _convolution(y, pair[1], f"{name}_second")
     if pair[0].strides > 1:

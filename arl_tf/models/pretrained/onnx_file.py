@@ -60,6 +60,7 @@ def dequantised(quantised: np.ndarray, scales: np.ndarray, zero: np.ndarray) -> 
 
 
 def _dequantised(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights by plain names, of their own shapes, of tensors as the file names them."""
     weights = {}
     for name, tensor in tensors.items():
         plain, _, part = name.rpartition("_")
@@ -74,6 +75,7 @@ def _dequantised(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _initializers(data: bytes) -> dict[str, np.ndarray]:
+    """The graph's constant tensors by name, of the file's types and shapes."""
     tensors = {}
     for number, graph in _fields(memoryview(data)):
         if number == _GRAPH:
@@ -83,6 +85,7 @@ def _initializers(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
+    """(name, array of its shape) of a TensorProto."""
     shape: list[int] = []
     packed: dict[int, memoryview] = {}
     kind, name = 0, ""
@@ -99,6 +102,7 @@ def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
 
 
 def _values(name: str, kind: int, packed: dict[int, memoryview]) -> np.ndarray:
+    """A tensor's values in a row, [n], from whichever field holds them."""
     if kind not in _DTYPES:
         raise ValueError(f"tensor {name!r} is of data type {kind}, not one of {list(_DTYPES)}")
     if _RAW_DATA in packed:

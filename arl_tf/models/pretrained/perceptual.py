@@ -169,6 +169,7 @@ def feature_similarity(
 
 
 def _image_input(image_size: int) -> keras.KerasTensor:
+    """The input `image`, float32 [B, S, S, 3]; ValueError for a size below 1."""
     if image_size < 1:
         raise ValueError(f"image_size must be >= 1 pixel, got {image_size}.")
     return keras.Input((image_size, image_size, 3), dtype="float32", name="image")
@@ -183,7 +184,7 @@ def _frozen(
 
 
 def _unit_channels(feature_map: keras.KerasTensor) -> keras.KerasTensor:
-    """Scales channels to unit length; epsilon keeps the gradient finite where all are zero."""
+    """Scales channels [B, h, w, C] to unit length; epsilon keeps the gradient finite at zeros."""
     squared_length = ops.sum(ops.square(feature_map), axis=-1, keepdims=True)
     return feature_map * ops.rsqrt(squared_length + 1e-6)
 
@@ -215,7 +216,10 @@ def _lite_convolution(
     *,
     strides: int = 1,
 ) -> keras.KerasTensor:
-    """A convolution of EfficientNet-Lite with the batch normalisation behind it folded in."""
+    """A convolution of EfficientNet-Lite with the batch normalisation behind it folded in.
+
+    Of x [B, h, w, c]; `state` is parameter -> array in PyTorch's layout.
+    """
     kernel = state[f"{prefix}{convolution}.weight"]
     depthwise = kernel.shape[1] == 1 and kernel.shape[0] > 1
     gamma, beta, mean, variance = (
@@ -232,7 +236,7 @@ def _lite_convolution(
 def _lite_block(
     x: keras.KerasTensor, state: dict[str, np.ndarray], block: int, strides: int
 ) -> keras.KerasTensor:
-    """An inverted residual block: expand, filter each channel, project; linear at its end."""
+    """An inverted residual block of x [B, h, w, c]: expand, filter each channel, project."""
     prefix = f"_blocks.{block - 1}."
     y = x
     if f"{prefix}_expand_conv.weight" in state:
@@ -245,7 +249,7 @@ def _lite_block(
 def _lite_feature_maps(
     image: keras.KerasTensor, chosen: Sequence[str], *, package_file: str, repeats: Sequence[int]
 ) -> list[keras.KerasTensor]:
-    """Outputs of the blocks named "block1", "block2", ...; the rest of the network is not built."""
+    """Maps [B, h, w, C] of the blocks named "block1", ...; the rest of the network is not built."""
     state = weight_files.read_torch_state_dict(weight_files.verified_path(package_file))
     block_strides = [
         stride if repeat == 0 else 1
@@ -265,7 +269,7 @@ def _lite_feature_maps(
 def _keras_feature_maps(
     image: keras.KerasTensor, chosen: Sequence[str], *, application: str
 ) -> list[keras.KerasTensor]:
-    """Layers of a `keras.applications` network; Keras fetches the ImageNet weights once."""
+    """Maps [B, h, w, C] of a `keras.applications` network, whose weights Keras fetches once."""
     size = image.shape[1]
     if size < _MINIMUM_KERAS_APPLICATION_SIZE:
         raise ValueError(

@@ -71,7 +71,7 @@ def face_chip_network() -> keras.Model:
 def _convolution(
     x: keras.KerasTensor, weights: Weights, name: str, strides: int
 ) -> keras.KerasTensor:
-    """A convolution with zeros around the picture, batch normalisation and PReLU."""
+    """A convolution of [B, h, w, c] with zeros around it, batch normalisation and PReLU."""
     scale, shift = _normalisation(weights, f"{name}_batchnorm", _EPSILON)
     kernel = weights[f"{name}_conv2d_weight"] * scale[:, None, None, None]
     side = kernel.shape[2]
@@ -106,7 +106,7 @@ def prelu(x: keras.KerasTensor, slopes: np.ndarray) -> keras.KerasTensor:
 
 
 def _embedding(x: keras.KerasTensor, weights: Weights) -> keras.KerasTensor:
-    """The dense layer between two batch normalisations, all three in one."""
+    """The dense layer between two batch normalisations, in one: [B, h, w, c] -> [B, 128]."""
     scale, shift = _normalisation(weights, "bn1", _LAST_EPSILON)
     last_scale, last_shift = _normalisation(weights, "fc1", _LAST_EPSILON)
     # [embedding, channels, height, width]: ONNX flattens channels first.

@@ -99,6 +99,7 @@ class _Storage(NamedTuple):
     count: int
 
     def array(self, data: bytes) -> np.ndarray:
+        """Its values in a row, [count]; ValueError for bytes of another number."""
         values = np.frombuffer(data, self.dtype)
         if values.size != self.count:
             raise ValueError(f"storage {self.key!r} holds {values.size} values, not {self.count}")
@@ -114,7 +115,10 @@ class _TensorView(NamedTuple):
     strides: tuple[int, ...]
 
     def array(self, values: np.ndarray) -> np.ndarray:
-        """Copies the window out; bounds are checked because as_strided itself checks none."""
+        """Copies the window out of values [n], in its `shape`.
+
+        Bounds are checked because as_strided itself checks none.
+        """
         if min(self.offset, 0, *self.shape, *self.strides) < 0:
             raise ValueError(f"negative offset, size or stride in {self[1:]}")
         if 0 in self.shape:

@@ -152,6 +152,7 @@ def _only_input(signature: Signature) -> str:
 
 
 def _to_array(name: str, value: Any, dtype: tf.DType) -> np.ndarray:
+    """Nested lists as an array of this type, of the lists' shape; ServingError for others."""
     if dtype == tf.string:
         return _string_array(name, value)
     _refuse_other_than_numbers(name, value, dtype)
@@ -199,6 +200,7 @@ def _kind_words(dtype: tf.DType) -> str:
 
 
 def _string_array(name: str, value: Any) -> np.ndarray:
+    """Nested lists of strings as an object array of bytes, of the lists' shape."""
     array = np.array(_to_bytes(name, value), dtype=object)
     if not all(isinstance(item, bytes) for item in array.flat):
         raise invalid(f"Input {name!r} is not a regular array.")
@@ -267,7 +269,7 @@ def write_outputs(outputs: Mapping[str, np.ndarray], *, rows: bool, items: int) 
 
 
 def _plain(name: str, array: np.ndarray) -> Any:
-    """What orjson can write: arrays of numbers as they are, strings as nested lists."""
+    """What orjson can write: arrays of any shape as they are, of strings as nested lists."""
     if array.dtype != object:
         return np.ascontiguousarray(array)
 
