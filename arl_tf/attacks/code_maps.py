@@ -31,14 +31,20 @@ class CodeMap:
     """A linear map that was chosen on held-out codes.
 
     Attributes:
-        predict: codes float32 [n, ...] as they leave -> float [n, K].
+        seen: codes float32 [n, ...] as they leave -> float32 [n, D], what `linear` takes.
+        linear: the map.
         score: of its predictions for the held-out codes; the lower the better.
         facts: {"penalty": ...} of a ridge regression, {"noise_factor": ...} of a Wiener map.
     """
 
-    predict: Callable[[np.ndarray], np.ndarray]
+    seen: Callable[[np.ndarray], np.ndarray]
+    linear: LinearMap
     score: float
     facts: Mapping[str, Any]
+
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """Predictions float [n, K] for codes float32 [n, ...] as they leave."""
+        return self.linear(self.seen(codes))
 
 
 def best_code_map(
@@ -138,7 +144,7 @@ def best_of(
         if best is None or found <= best[0]:
             best = (found, value, fitted)
     found, value, fitted = best
-    return CodeMap(lambda codes: fitted(seen(codes)), found, {parameter: value})
+    return CodeMap(seen, fitted, found, {parameter: value})
 
 
 def pixel_error(images: np.ndarray) -> Score:

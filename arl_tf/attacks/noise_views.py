@@ -34,10 +34,15 @@ def seen_codes(pairs: PublicPairs, noise: CodeNoise | None) -> Callable[[np.ndar
     """
     if noise is None:
         return standardisation(pairs.codes)
+    mean, weight = mean_and_weight(noise)
+    return lambda codes: ((codes - mean) * weight).astype(np.float32)
+
+
+def mean_and_weight(noise: CodeNoise) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the weight of every value as `seen_codes` has them; float64 [...] each."""
     signal = signal_variance(noise)
     weight = np.sqrt(signal) / (signal + np.square(noise.deviation, dtype=np.float64))
-    mean = noise.public_means.mean(axis=0, dtype=np.float64)
-    return lambda codes: ((codes - mean) * weight).astype(np.float32)
+    return noise.public_means.mean(axis=0, dtype=np.float64), weight
 
 
 def fresh_codes(

@@ -14,15 +14,19 @@ import tensorflow as tf
 from keras import layers
 from scipy import linalg
 
-from arl_tf.attacks import closed_form, decoder_attacks
-from arl_tf.attacks.closed_form import LinearMap
+from arl_tf.attacks import code_maps, decoder_attacks, noise_aware, noise_views
+from arl_tf.attacks.closed_form import MOST_PAIRS, LinearMap, flattened, sample_rows
 from arl_tf.attacks.decoder_training import DECODED_AT_ONCE
-from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.attacks.registry import DECODER
 from arl_tf.models.standardisation import channel_moments, with_position
 
 LINEAR, CONVOLUTIONAL = "linear", "decoder"
+# What a Wiener map has among its facts.
+NOISE_FACTOR = "noise_factor"
+# (shift, weight) of every value or channel of a code, as an attacker sees it.
+Scale = tuple[np.ndarray, np.ndarray]
 LARGEST_RANK = 256
 # Of a linear map's numbers; a map of an 8 x 8 x 32 code to 64 pixels has 15 million bytes at rank
 # 256, and would have 100 million without.
@@ -50,37 +54,41 @@ class ShippedAttacker:
 def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker:
     """The audit's linear map (`noise_aware.linear_attack`) with as few numbers as can be shipped.
 
-    It is the ridge regression that the audit fits where no noise is known, for noisy codes as well.
-    Where its kernel would be larger, it is the product of two of rank LARGEST_RANK at most, less
-    where MOST_BYTES ask for it: the predictions of the public codes change least (`truncated`).
+    Like the audit's it knows of the noise what the evidence does. Where its kernel would be larger,
+    it is the product of two of rank LARGEST_RANK at most, less where MOST_BYTES ask for it: the
+    predictions of the public codes change least (`truncated`).
 
     Args:
-        evidence: public pairs; `perceptual_features` for the loss.
+        evidence: public pairs; `noise` where something is known of it; `perceptual_features` for
+            the loss.
         settings: seed and mu.
     """
     pairs = evidence.pairs
-    problem = closed_form.regression_problem(pairs, settings.seed)
-    penalty, whole = closed_form.best_linear_map(problem)
+    error = code_maps.pixel_error(pairs.held_out_images)
+    found = code_maps.best_code_map(
+        pairs, evidence.noise, noise_aware.pixels(pairs), error, seed=settings.seed
+    )
+    whole = found.linear
     factors = (whole.kernel,)
     rank = shipped_rank(*whole.kernel.shape)
     if rank:
-        centred = (problem.inputs - whole.centre).astype(np.float32)
+        rows = sample_rows(len(pairs.codes), MOST_PAIRS, settings.seed)
+        centred = (found.seen(pairs.codes[rows]) - whole.centre).astype(np.float32)
         factors = truncated(centred, whole.kernel, rank)
-    model = linear_model(pairs, whole, factors)
+    is_wiener = NOISE_FACTOR in found.facts
+    scale = noise_scale(evidence.noise) if is_wiener else channel_scale(pairs.codes)
+    model = linear_model(pairs, scale, whole, factors)
     held_out = run(model, pairs.held_out_codes)
-    truth = problem.truth.reshape(held_out.shape)
     return ShippedAttacker(
         name=LINEAR,
         model=model,
         held_out_loss=loss_of(held_out, evidence, settings),
         facts={
             "words": "the best linear map from the code to pixels",
-            "penalty": penalty,
+            **found.facts,
             "rank": rank,
-            "held_out_pixel_loss": float(np.square(held_out - truth).mean()),
-            "held_out_pixel_loss_of_full_rank": float(
-                np.square(np.clip(whole(problem.held_out), 0, 1) - problem.truth).mean()
-            ),
+            "held_out_pixel_loss": error(flattened(held_out)),
+            "held_out_pixel_loss_of_full_rank": found.score,
         },
     )
 
@@ -123,17 +131,18 @@ def truncated(inputs: np.ndarray, kernel: np.ndarray, rank: int) -> tuple[np.nda
 
 
 def linear_model(
-    pairs: PublicPairs, whole: LinearMap, factors: Sequence[np.ndarray]
+    pairs: PublicPairs, scale: Scale, whole: LinearMap, factors: Sequence[np.ndarray]
 ) -> keras.Model:
-    """The map as a network: standardise, multiply, add what centre and mean come to, clip.
+    """The map as a network: scale, multiply, add what centre and mean come to, clip.
 
     Args:
-        pairs: what it was fitted to, for the scale of codes and the shape of pictures.
+        pairs: what it was fitted to, for the shape of codes and pictures.
+        scale: of the codes that the map takes.
         whole: the map, of which centre and mean are used.
         factors: float [D, R] and [R, K], or one [D, K]: the kernel.
     """
     code = keras.Input(pairs.codes.shape[1:], name="code")
-    values = layers.Flatten(name="flat")(standardised(code, pairs.codes))
+    values = layers.Flatten(name="flat")(scaled(code, scale))
     offset = -whole.centre.astype(np.float64)
     for number, factor in enumerate(factors):
         offset = offset @ factor
@@ -149,14 +158,16 @@ def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacke
     """The audit's convolutional decoder, with the scale and the position that it sees codes with.
 
     Args:
-        evidence: public pairs and `perceptual_features`.
+        evidence: public pairs, `perceptual_features`, and `noise` where something is known of it.
         settings: of the audit's decoder.
 
     Raises:
         ValueError: the training diverged, or the codes' shape can't be decoded.
     """
     trained = decoder_attacks.train_attacker(evidence, settings, name=CONVOLUTIONAL, recipe=DECODER)
-    model = decoder_model(evidence.pairs.codes, trained.decoder)
+    codes, noise = evidence.pairs.codes, evidence.noise
+    scale = channel_scale(codes) if noise is None else noise_views.mean_and_weight(noise)
+    model = decoder_model(codes, scale, trained.decoder)
     return ShippedAttacker(
         name=CONVOLUTIONAL,
         model=model,
@@ -165,11 +176,11 @@ def fit_decoder(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacke
     )
 
 
-def decoder_model(codes: np.ndarray, decoder: keras.Model) -> keras.Model:
-    """A decoder behind the scale of public codes float32 [N, ..., c] and their position."""
+def decoder_model(codes: np.ndarray, scale: Scale, decoder: keras.Model) -> keras.Model:
+    """A decoder behind the scale and the position of codes of the shape of `codes` [N, ..., c]."""
     code = keras.Input(codes.shape[1:], name="code")
     place = with_position(np.zeros((1, *codes.shape[1:]), np.float32))[..., codes.shape[-1] :]
-    seen = standardised(code, codes)
+    seen = scaled(code, scale)
     # The position is the same for every code of the batch, whose size is not known here.
     places = keras.ops.zeros_like(seen[..., :1]) + place
     seen = layers.Concatenate(name="with_position")([seen, places])
@@ -182,10 +193,21 @@ FITTED: dict[str, Callable[[Evidence, AttackerOptions], ShippedAttacker]] = {
 }
 
 
-def standardised(code: keras.KerasTensor, codes: np.ndarray) -> keras.KerasTensor:
-    """The standardisation of public codes [N, ..., c] as a layer on a symbolic code."""
+def scaled(code: keras.KerasTensor, scale: Scale) -> keras.KerasTensor:
+    """A symbolic code [B, ..., c] as an attacker sees it: (code - shift) weight."""
+    shift, weight = (np.asarray(each, np.float32) for each in scale)
+    return (code - shift) * weight
+
+
+def channel_scale(codes: np.ndarray) -> Scale:
+    """The standardisation of public codes [N, ..., c]; [c] each."""
     mean, deviation = channel_moments(codes)
-    return layers.Normalization(mean=mean, variance=np.square(deviation), name="scale")(code)
+    return mean, 1 / deviation
+
+
+def noise_scale(noise: CodeNoise) -> Scale:
+    """`CodeNoise.in_units` as a scale; of a code's shape."""
+    return np.zeros_like(noise.deviation), 1 / noise.deviation
 
 
 def run(model: keras.Model, codes: np.ndarray) -> np.ndarray:

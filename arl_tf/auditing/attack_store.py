@@ -16,7 +16,7 @@ from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import names_hash
 from arl_tf.metrics import reconstruction
-from arl_tf.utils import progress, run_files
+from arl_tf.utils import files, progress, run_files
 
 # Raise it when attacks or measures change what they would find for the same settings.
 STORE_VERSION = 3
@@ -138,9 +138,8 @@ def store_key(*parts: Any) -> str:
 def save_arrays(path: pathlib.Path, **arrays: np.ndarray) -> None:
     """Writes arrays of any shape to an npz file, by rename; its folder is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"unfinished_{path.name}")
-    np.savez_compressed(unfinished, **arrays)
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        np.savez_compressed(unfinished, **arrays)
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:

@@ -72,9 +72,8 @@ class CodeCache:
             return codes
         codes = compute()
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = files.aside(path)
-        np.save(unfinished, codes)
-        unfinished.replace(path)
+        with files.replacing(path) as unfinished:
+            np.save(unfinished, codes)
         return codes
 
 

@@ -139,6 +139,26 @@ def told_noise(
     return known, asked
 
 
+def single_noise(
+    rows: Rows,
+    cache: CodeCache,
+    subject: AuditedEncoder,
+    pairs: PublicPairs,
+    *,
+    answers: int,
+    seed: int,
+) -> CodeNoise | None:
+    """What attackers of single codes learn of their noise by asking; None where there is none.
+
+    Arguments are those of `noise_knowledge.asked_noise`.
+    """
+    if not is_random(NoisyQueries(subject, QUERY_NOISE + seed), pairs.images[:STABILITY_IMAGES]):
+        return None
+    return noise_knowledge.asked_noise(
+        rows, cache, subject, pairs, answers=answers, codes_per_photo=1, seed=seed
+    )
+
+
 def seen_codes(
     rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
 ) -> tuple[PublicPairs, np.ndarray]:

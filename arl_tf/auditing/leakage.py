@@ -13,7 +13,7 @@ import numpy as np
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES, headline, headline_values
-from arl_tf.utils import run_files
+from arl_tf.utils import files, run_files
 
 FLOORS = ("mean_image", "task_output")
 MEASURES_FILE = "measures.npz"
@@ -314,13 +314,12 @@ def save_measures(
     }
     arrays |= {CANDIDATES + name: values for name, values in (candidate_hits or {}).items()}
     arrays |= {LATER_TASKS + name: values for name, values in (later_tasks or {}).items()}
-    unfinished = path.with_name("unfinished_" + path.name)
-    np.savez_compressed(
-        unfinished,
-        version=np.array(MEASURES_VERSION),
-        attacks=np.array(attack_names),
-        test_hash=np.array(test_hash),
-        code_shape=np.array(code_shape),
-        **arrays,
-    )
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        np.savez_compressed(
+            unfinished,
+            version=np.array(MEASURES_VERSION),
+            attacks=np.array(attack_names),
+            test_hash=np.array(test_hash),
+            code_shape=np.array(code_shape),
+            **arrays,
+        )

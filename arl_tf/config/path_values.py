@@ -3,14 +3,18 @@
 import os
 import pathlib
 import re
+import unicodedata
 
 QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 OTHER_MACHINE = re.compile(r"[\w.@-]{2,}:/")
 WINDOWS = re.compile(r"[A-Za-z]:/|\\")
-REMARK = re.compile(r"\s#")
+REMARK = re.compile(r"\s(?:#|//|;)")
 VARIABLE = re.compile(r"\$\w|\$[{(]|%\w+%")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Signs that nobody sees: categories of Unicode, but for the joiners that words and emoji need.
+INVISIBLE, JOINERS = ("Cc", "Cf", "Zl", "Zp"), "\u200c\u200d"
+LONGEST_NAME, LONGEST_PATH = 255, 4095
 
 
 def clean_path(flag: str, text: str) -> str:
@@ -30,10 +34,21 @@ def clean_path(flag: str, text: str) -> str:
         return text
     refuse_unusable(flag, text)
     path = expanded(flag, text) if text.startswith("~") else text
-    reason = slip(new_part(path))
+    reason = unreachable(path) or slip(new_part(path))
     if reason:
         raise ValueError(f"--{flag}={text}: {reason}")
     return path
+
+
+def unreachable(path: str) -> str | None:
+    """Why nothing can be read or made at a path; None where something may."""
+    names = os.fsencode(path).split(b"/")
+    if max(map(len, names)) > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
+        return f"a name in it has more than {LONGEST_NAME} bytes, or all of it {LONGEST_PATH}."
+    for each in (path, *map(str, pathlib.Path(path).parents)):
+        if os.path.islink(each) and not os.path.exists(each):
+            return f"{each} is a link to {os.readlink(each)}, where nothing is; mend or remove it."
+    return None
 
 
 def new_part(path: str) -> str:
@@ -81,6 +96,11 @@ def slip(text: str) -> str | None:
         return "quotes are part of the value here; leave them out."
     if REMARK.search(text):
         return "a remark is part of the value here; put it on a line of its own that begins with #."
+    unseen = [sign for sign in text if unicodedata.category(sign) in INVISIBLE]
+    if set(unseen) - set(JOINERS):
+        return f"it holds a sign that can't be seen ({unseen[0]!a}); type the path anew."
+    if text.startswith("="):
+        return "it begins with =; write --flag=VALUE with one =."
     if VARIABLE.search(text):
         return "variables are not replaced here; write the path itself."
     if text.startswith("--"):

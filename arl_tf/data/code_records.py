@@ -56,9 +56,8 @@ class ArrayWriter:
                 "images": np.concatenate(images),
                 "files": np.array([name for some in names for name in some]),
             }
-        unfinished = files.aside(self.path)
-        np.savez(unfinished, **arrays)
-        unfinished.replace(self.path)
+        with files.replacing(self.path) as unfinished:
+            np.savez(unfinished, **arrays)
 
 
 WRITERS = {"tfrecord": RecordWriter, "npz": ArrayWriter}

@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from arl_tf.attacks import shipped
-from arl_tf.attacks.evidence import Evidence, PublicPairs
+from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.shipped import FITTED, ShippedAttacker
 from arl_tf.auditing import attack_runs, evidence_collection
 from arl_tf.auditing.channel import Channel
@@ -52,6 +52,8 @@ class Target:
         run: whose encoder or task head is attacked.
         subject: its encoder.
         pairs: codes, or task outputs, of public images.
+        noise: what asking the encoder tells of the codes' noise, as the audit's attackers know it;
+            None without noise.
         audit: report.json of the encoder's audit of T; None without.
         figures: attack -> face similarity by that audit.
     """
@@ -59,6 +61,7 @@ class Target:
     run: RunDirectory
     subject: AuditedEncoder
     pairs: PublicPairs
+    noise: CodeNoise | None
     audit: Mapping[str, Any] | None
     figures: Mapping[str, Mapping[str, Any]]
 
@@ -171,8 +174,11 @@ def code_target(config: Config, run: RunDirectory, public: PublicImages) -> Targ
     pairs = evidence_collection.public_pairs(
         public.rows, public.sealed, cache, subject, config.seed
     )
+    noise = evidence_collection.single_noise(
+        public.rows, cache, subject, pairs, answers=config.attacker_queries, seed=config.seed
+    )
     found = attackers_facts.audit_of(run, subject)
-    return Target(run, subject, pairs, found, attackers_facts.similarities(found))
+    return Target(run, subject, pairs, noise, found, attackers_facts.similarities(found))
 
 
 def task_output_target(target: Target) -> Target:
@@ -183,7 +189,7 @@ def task_output_target(target: Target) -> Target:
         held_out_codes=target.subject.task_output(target.pairs.held_out_codes),
     )
     figures = attackers_facts.similarities(target.audit, floor=True)
-    return dataclasses.replace(target, pairs=outputs, figures=figures)
+    return dataclasses.replace(target, pairs=outputs, noise=None, figures=figures)
 
 
 def choose_attackers(config: Config, targets: Mapping[str, Target]) -> dict[str, Chosen]:
@@ -214,6 +220,7 @@ def fit(config: Config, target: Target, name: str) -> ShippedAttacker:
         pairs=target.pairs,
         target_codes=target.pairs.held_out_codes[:0],
         perceptual_features=audits.features(config),
+        noise=target.noise,
     )
     settings = dataclasses.replace(
         audits.attacker_options(config), seed=config.seed + attack_runs.ATTACK_SEED
@@ -236,6 +243,7 @@ def describe_choice(target: Target, attacker: ShippedAttacker, why: str) -> Chos
             "chosen_by": why,
             "face_similarity": target.figures.get(attacker.name),
             "held_out_loss": attacker.held_out_loss,
+            "noise_answers": target.noise.answers if target.noise else 0,
             "public_images": len(target.pairs.images),
             "encoder_sha256": target.subject.sha256,
         },
@@ -332,7 +340,8 @@ def summary(run: RunDirectory) -> list[str]:
     """What the stage wrote, and how to look at it, a line each for the terminal."""
     folder = run.export / FOLDER
     remedy = "Fit the attackers again: --stages=attackers --overwrite."
-    facts = run_files.read_json(folder / FACTS, remedy=remedy)
+    with run_files.reading(folder / FACTS, remedy):
+        told = attackers_facts.words(run_files.read_json(folder / FACTS, remedy=remedy))
     flags = [f"--model_base_path={run.export / 'saved_model'}", f"--demo_attacker={folder}"]
     command = f"python -m serving.local_server {shlex.join(flags)}"
-    return [*attackers_facts.words(facts), f"Demo page       {command}"]
+    return [*told, f"Demo page       {command}"]

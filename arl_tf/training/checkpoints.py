@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from arl_tf.utils import run_files
+from arl_tf.utils import files, run_files
 
 # In a run directory.
 FOLDER = "checkpoints"
@@ -66,9 +66,8 @@ def load_weights(learner: keras.Model, checkpoint: pathlib.Path) -> None:
 def save_player(player: keras.Model, path: pathlib.Path) -> None:
     """Saves one trained model as a .keras file, by rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"unfinished_{path.name}")
-    player.save(unfinished)
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        player.save(unfinished)
 
 
 def player_path(folder: pathlib.Path, name: str) -> pathlib.Path:

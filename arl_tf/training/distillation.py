@@ -76,9 +76,8 @@ def soft_labels(
         task = task_of(images.task_kind)
         found = answers(encoder, task_head, images.images, rows, task)
         cache.mkdir(parents=True, exist_ok=True)
-        unfinished = files.aside(kept)
-        np.save(unfinished, found)
-        unfinished.replace(kept)
+        with files.replacing(kept) as unfinished:
+            np.save(unfinished, found)
     return found
 
 

@@ -1,14 +1,30 @@
 """Files that appear by rename: a reader sees the old file or the whole new one."""
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 
 def aside(path: pathlib.Path) -> pathlib.Path:
     """Where a file is written before it is renamed: by this process alone, of the same suffix."""
     return path.with_name(f"unfinished_{os.getpid()}_{path.name}")
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a path of this process alone to write to; renames it in the end, removes it at errors.
+
+    The folder must be there.
+    """
+    unfinished = aside(path)
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

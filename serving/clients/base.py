@@ -24,8 +24,8 @@ from serving.clients.file_batches import (
     black_png,
     file_batches,
     log_unreadable,
-    pictures_in,
 )
+from serving.pictures.folders import pictures_in
 
 # Of a decision, which comes as 0 or 1, and of a probability where there is no decision.
 DECIDED = 0.5
@@ -159,12 +159,13 @@ class CodeClient(abc.ABC):
 
         Yields (path, code float32 [...]).
 
-        Pictures are files that end in .jpg, .jpeg or .png.
+        Pictures are files that end as `serving.pictures.formats.ENDINGS` has it; hidden ones are
+        left out.
 
         Raises:
             ValueError: it is no folder, or holds no picture.
         """
-        return self.encode_files(pictures_in(folder), on_unreadable=on_unreadable)
+        return self.encode_files(pictures_in(pathlib.Path(folder)), on_unreadable=on_unreadable)
 
     def read_attributes(self, codes: np.ndarray) -> Attributes:
         """Has the task head read attributes, classes or values from codes.

@@ -1,4 +1,4 @@
-"""Picture files for a client: found in folders, read into batches that keep to its limits."""
+"""Picture files for a client: read into batches that keep to its limits."""
 
 import functools
 import io
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from PIL import Image
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 Path = str | os.PathLike[str]
 OnUnreadable = Callable[[pathlib.Path, str], None]
 
@@ -17,18 +16,6 @@ OnUnreadable = Callable[[pathlib.Path, str], None]
 def log_unreadable(path: pathlib.Path, reason: str) -> None:
     """Reports a file that gave no code through the standard logging."""
     logging.getLogger(__name__).warning("%s gave no code: %s", path, reason)
-
-
-def pictures_in(folder: Path) -> list[pathlib.Path]:
-    """The pictures of a folder and its subfolders, sorted by path; ValueError where none is."""
-    root = pathlib.Path(folder)
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
-    if not paths:
-        raise ValueError(
-            f"{root} is no folder with pictures in it; expected files that end in"
-            f" {', '.join(PICTURE_ENDINGS)}."
-        )
-    return paths
 
 
 def file_batches(

@@ -4,8 +4,8 @@ import glob
 import pathlib
 from collections.abc import Iterable
 
-# Files in a folder that count as pictures; a file that is named itself may end in anything.
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+from serving.pictures.folders import is_picture, pictures_in
+
 PATTERN = "*?["
 
 
@@ -38,29 +38,13 @@ def others(paths: Iterable[pathlib.Path], known: Iterable[pathlib.Path]) -> list
     return [path for path in dict.fromkeys(paths) if path not in seen]
 
 
-def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The pictures in a folder and its subfolders; ValueError where there is none."""
-    pictures = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
-    if not pictures:
-        raise ValueError(
-            f"{folder} holds no picture; expected files that end in {', '.join(ENDINGS)}."
-        )
-    return pictures
-
-
 def matching(pattern: str) -> list[pathlib.Path]:
     """The files that a pattern matches, and the pictures of the folders that it matches."""
     files: list[pathlib.Path] = []
     for path in map(pathlib.Path, sorted(glob.glob(pattern, recursive=True))):
         if path.is_file():
             files.append(path)
-        elif any(child.suffix.lower() in ENDINGS for child in path.rglob("*")):
+        elif any(is_picture(child) for child in path.rglob("*")):
             files.extend(pictures_in(path))
     if not files:
         raise ValueError(f"{pattern} matches no file; a folder stands for all pictures in it.")

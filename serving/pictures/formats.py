@@ -4,6 +4,8 @@ The same rule as the exported encoder has in TensorFlow operations; a test compa
 """
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WebP")
+# Files in a folder that count as pictures; a file that is named itself may end in anything.
+ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp")
 WANTED = "expected a JPEG, PNG, BMP, GIF or WebP file"
 SIGNATURES = (
     ("JPEG", 0, b"\xff\xd8\xff"),

@@ -13,6 +13,9 @@ from typing import NamedTuple
 from serving.utils.path_values import QUOTES, clean_path
 
 FLAGFILE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
+LINE_END = re.compile(r"\r\n|\r|\n")
+# What people end a line with that is no part of its value.
+REMARK = re.compile(r"(?:^|\s)(?:#|//\s|;\s|//$|;$)")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -62,7 +65,8 @@ def find(name: str, including: Sequence[pathlib.Path]) -> pathlib.Path:
     path = pathlib.Path(clean_path("flagfile", name))
     above = [parent / path for parent in including[-1].absolute().parents] if including else []
     for candidate in (path, *above):
-        if candidate.is_file():
+        # Not only plain files: a shell's <(command) is a pipe.
+        if candidate.exists() and not candidate.is_dir():
             return candidate
     named = f", which {including[-1]} names" if including else ""
     what = "is a folder" if path.is_dir() else "there is no such file"
@@ -74,7 +78,8 @@ def read_file(path: pathlib.Path, including: Sequence[pathlib.Path]) -> Iterator
     if any(path.samefile(other) for other in including):
         chain = " -> ".join(str(each) for each in (*including, path))
         raise ValueError(f"--flagfile: {chain} name each other in a circle.")
-    for number, line in enumerate(text_of(path).splitlines(), 1):
+    # Not splitlines, which splits at signs where no editor does.
+    for number, line in enumerate(LINE_END.split(text_of(path)), 1):
         text, place = line.strip(), f"{path}, line {number}"
         if not text or text.startswith(("#", "//")):
             continue
@@ -104,7 +109,7 @@ def check_line(text: str, place: str) -> None:
         raise ValueError(f"{place}: expected --name=value, got {text!r}.")
     name, sign, value = match[1], match[2], match[3] or ""
     remedy = None
-    if value.startswith("#") or re.search(r"\s#", value):
+    if REMARK.search(value):
         remedy = "a remark needs a line of its own that begins with #"
     elif value.endswith("\\"):
         remedy = "every line stands for itself; leave the \\ out"

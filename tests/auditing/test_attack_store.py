@@ -6,6 +6,7 @@ import pytest
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult
 from arl_tf.auditing import attack_store
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures
+from arl_tf.utils import files
 
 
 def result(name="decoder"):
@@ -56,12 +57,32 @@ def test_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     store = AttackStore(tmp_path, "key")
     store.save(result())
 
-    def full(*_, **__):
+    def full(unfinished, **__):
+        unfinished.write_bytes(b"PK")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(attack_store.np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
         store.save(result())
+    assert store.load("decoder") is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["decoder.npz"]
+
+
+def test_two_processes_do_not_write_into_one_file(tmp_path, monkeypatch):
+    written, savez = [], np.savez_compressed
+
+    def other_meanwhile(unfinished, **arrays):
+        written.append(unfinished)
+        if len(written) == 1:
+            with monkeypatch.context() as other:
+                other.setattr(files.os, "getpid", lambda: 1)
+                store.save(result())
+        savez(unfinished, **arrays)
+
+    monkeypatch.setattr(attack_store.np, "savez_compressed", other_meanwhile)
+    store = AttackStore(tmp_path, "key")
+    store.save(result())
+    assert len(set(written)) == 2
     assert store.load("decoder") is not None
 
 

@@ -1,5 +1,7 @@
 """Flag files: what people write in them means what they meant, or is refused by file and line."""
 
+import os
+
 import pytest
 
 from arl_tf.config import flagfiles
@@ -35,6 +37,8 @@ def test_a_file_stands_in_place_of_its_flag(tmp_path, content):
         ("--workdir=x  # where it goes", "a remark needs a line of its own"),
         ("--epochs=3 # few", "a remark needs a line of its own"),
         ("--overwrite # again", "a remark needs a line of its own"),
+        ("--epochs=3 // few", "a remark needs a line of its own"),
+        ("--epochs=3 ; few", "a remark needs a line of its own"),
         ("--epochs 3", "write --epochs=3"),
         ("--epochs = 3", "write --epochs=3"),
         ("--epochs=3 \\", "leave the \\ out"),
@@ -89,6 +93,22 @@ def test_a_file_that_can_not_be_read_is_refused_by_name(tmp_path, monkeypatch, a
     with pytest.raises(ValueError, match="--flagfile") as caught:
         flagfiles.expand([f"--flagfile={argument}"])
     assert words in str(caught.value)
+
+
+def test_a_pipe_is_read_as_a_shells_process_substitution_gives_it(tmp_path):
+    reader, writer = os.pipe()
+    os.write(writer, b"--epochs=3\n")
+    os.close(writer)
+    assert flagfiles.expand([f"--flagfile=/dev/fd/{reader}"])[0] == ["--epochs=3"]
+    os.close(reader)
+
+
+def test_lines_end_where_editors_end_them(tmp_path):
+    assert expand(tmp_path, "--a=x\u2028y\x0bz\r--b=1\r\n--c=2") == [
+        "--a=x\u2028y\x0bz",
+        "--b=1",
+        "--c=2",
+    ]
 
 
 def test_a_picture_is_no_flag_file(tmp_path):

@@ -58,6 +58,12 @@ SLIPS = [
     (r"my\ folder", "another system"),
     ("runs/x\nrm", "control character"),
     ("runs/\udcff", "not UTF-8"),
+    ("runs/x // where it goes", "remark"),
+    ("=runs/x", "with one ="),
+    ("\ufeffruns/x", "can't be seen ('\\ufeff')"),
+    ("runs/a\u202eb", "can't be seen"),
+    ("runs/" + "x" * 256, "more than 255 bytes"),
+    ("/".join(["\u00e9" * 100] * 21), "all of it 4095"),
 ]
 
 
@@ -66,6 +72,22 @@ def test_what_can_only_be_a_slip_is_refused_by_flag_and_value(text, words):
     with pytest.raises(ValueError, match="--data_dir=") as caught:
         clean_path("data_dir", text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("below", ["", "/new"])
+def test_links_that_lead_nowhere_are_refused_and_others_followed(here, below):
+    (here / "circle").symlink_to("circle")
+    (here / "dangling").symlink_to("gone")
+    (here / "real").mkdir()
+    (here / "link").symlink_to("real")
+    for name in ("circle", "dangling"):
+        with pytest.raises(ValueError, match=f"{name} is a link to .*, where nothing is"):
+            clean_path("workdir", name + below)
+    assert clean_path("workdir", "link" + below) == "link" + below
+
+
+def test_joiners_of_words_are_no_slip():
+    assert clean_path("workdir", "runs/\u0645\u06cc\u200c\u062e") == "runs/\u0645\u06cc\u200c\u062e"
 
 
 @pytest.mark.parametrize("name", ['"quoted"', "photos #3", "a $x", r"a\b", "x "])

@@ -12,7 +12,7 @@ from conftest import run_main
 from reports import report_content
 
 from arl_tf.attacks import decoder_attacks, noise_aware, shipped
-from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.settings import Config
@@ -92,8 +92,66 @@ def test_saved_linear_map_is_the_audits(encode, tmp_path):
     assert attacker.facts["penalty"] == audited.settings["penalty"]
 
 
-@pytest.mark.parametrize("encode", [grid_code, vector_code])
-def test_saved_decoder_is_the_one_that_was_trained(encode, tmp_path, monkeypatch):
+def noisy_evidence(encode):
+    """Codes that tell all of their pictures, behind noise that differs from value to value."""
+    rng = np.random.default_rng(1)
+    pictures = PICTURES[:, ::2, ::2].repeat(2, axis=1).repeat(2, axis=2)
+    means = encode(pictures).astype(np.float32)
+    deviation = np.geomspace(0.05, 5, means[0].size).reshape(means[0].shape).astype(np.float32)
+    codes = (means + deviation * rng.standard_normal(means.shape)).astype(np.float32)
+    return Evidence(
+        PublicPairs(codes[:100], pictures[:100], codes[100:], pictures[100:]),
+        codes[100:],
+        lambda image: [image],
+        noise=CodeNoise(deviation, means[:100], answers=8),
+    )
+
+
+@pytest.mark.parametrize("rank", [None, 40])
+def test_saved_linear_map_of_noisy_codes_knows_the_noise_as_the_audits(rank, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "shipped_rank", lambda *shape: rank)
+    held = noisy_evidence(grid_code)
+    attacker = shipped.fit_linear(held, SETTINGS)
+    audited = noise_aware.linear_attack(held, SETTINGS, name="linear")
+    assert attacker.facts["noise_factor"] == audited.settings["noise_factor"]
+    found = run_saved(attacker, held.target_codes, tmp_path / "saved")
+    difference = np.abs(found - audited.reconstructions)
+    assert difference.max() < 1e-5 if rank is None else difference.mean() < 0.01
+    untold = shipped.fit_linear(dataclasses.replace(held, noise=None), SETTINGS)
+    assert attacker.facts["held_out_pixel_loss"] < untold.facts["held_out_pixel_loss"]
+
+
+class NoisyToy:
+    """A toy encoder that draws noise for every code."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(2)
+
+    def __call__(self, images):
+        codes = grid_code(images.astype(np.float32))
+        return codes + self.rng.standard_normal(codes.shape, np.float32)
+
+
+def test_attackers_of_noisy_codes_ask_for_the_noise_those_of_the_task_output_do_not(
+    drawn, tmp_path, monkeypatch
+):
+    subject = AuditedEncoder(
+        "toy", "noisy", (4, 4, 3), Channel(), encoder=NoisyToy(), task_output=logits
+    )
+    monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
+    run = run_directory.RunDirectory(tmp_path / "run")
+    public = attackers_stage.public_images(Experiment(CONFIG, run, *drawn))
+    targets = attackers_stage.find_targets(CONFIG, run, None, public)
+    noise = targets["protected"].noise
+    assert noise.answers == CONFIG.attacker_queries
+    assert noise.deviation.mean() == pytest.approx(1, rel=0.1)
+    assert targets["task_output"].noise is None
+
+
+@pytest.mark.parametrize(
+    "held", [evidence(grid_code), evidence(vector_code), noisy_evidence(grid_code)]
+)
+def test_saved_decoder_is_the_one_that_was_trained(held, tmp_path, monkeypatch):
     trained, train_attacker = [], decoder_attacks.train_attacker
 
     def train_and_keep(*args, **kwargs):
@@ -101,7 +159,6 @@ def test_saved_decoder_is_the_one_that_was_trained(encode, tmp_path, monkeypatch
         return trained[0]
 
     monkeypatch.setattr(decoder_attacks, "train_attacker", train_and_keep)
-    held = evidence(encode)
     codes = held.pairs.held_out_codes
     attacker = shipped.fit_decoder(held, SETTINGS)
     expected = trained[0](codes)
@@ -238,7 +295,8 @@ def test_without_an_audit_held_out_loss_decides_on_public_images_encoded_once_an
     attackers_stage.run(Experiment(CONFIG, run, images, parts))
     learned = np.asarray(images.images[parts.public_train])
     held_out = np.asarray(images.images[parts.public_validation])
-    expected = [*learned, *learned[:, :, ::-1], *held_out]
+    # The first eight are asked about twice more: whether their codes differ each time.
+    expected = [*learned, *learned[:, :, ::-1], *held_out, *learned[:8], *learned[:8]]
     assert sorted(asked.images) == sorted(image.tobytes() for image in expected)
     facts = facts_of(run)
     # Pixels of the toy code are there to be had linearly; a decoder of eight steps knows nothing.

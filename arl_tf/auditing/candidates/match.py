@@ -116,13 +116,15 @@ ONLY_RECORDED = (
 def candidate_rows(identities: np.ndarray) -> np.ndarray:
     """Rows int64 [M] of the images under attack that are candidates: all, or MOST_CANDIDATES.
 
-    Of more images, people are drawn: all images of each but the last. `identities` is int [N].
+    Of more images, people are drawn, all images of each; a first one who has more is cut.
+    `identities` is int [N].
     """
     if len(identities) <= MOST_CANDIDATES:
         return np.arange(len(identities))
     person = np.unique(identities, return_inverse=True)[1]
     order = np.random.default_rng(0).permutation(person.max() + 1)[person]
-    return np.sort(np.argsort(order, kind="stable")[:MOST_CANDIDATES])
+    most = np.searchsorted(np.cumsum(np.bincount(order)), MOST_CANDIDATES, side="right")
+    return np.flatnonzero(order < max(most, 1))[:MOST_CANDIDATES]
 
 
 def of_recorded(

@@ -14,8 +14,7 @@ from absl import logging
 from arl_tf.data import folder_contents
 from arl_tf.data.labelled import labels
 from arl_tf.data.labelled.table import Listing
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+from arl_tf.data.pictures.formats import ENDINGS
 
 
 def read(folder: pathlib.Path) -> Listing:

@@ -10,6 +10,8 @@ import tensorflow as tf
 # In the order of `picture_format`; each with the bytes that its files begin with.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WebP")
 JPEG, PNG, BMP, GIF, WEBP = range(5)
+# Files of class folders that count as pictures; one that an index names may end in anything.
+ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp")
 WANTED = "expected a JPEG, PNG, BMP, GIF or WebP file"
 SIGNATURES = (
     (JPEG, 0, b"\xff\xd8\xff"),

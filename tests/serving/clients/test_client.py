@@ -476,7 +476,7 @@ def test_failing_server_is_not_blamed_on_a_file(stub, client, folder):
 @pytest.mark.parametrize("place", ["gone", "empty"])
 def test_folder_without_pictures_is_an_error(client, tmp_path, place):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no folder with pictures in it; expected files"):
+    with pytest.raises(ValueError, match=r"(is no folder|holds no picture); expected files"):
         client.encode_folder(tmp_path / place)
 
 

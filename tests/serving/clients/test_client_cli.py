@@ -49,6 +49,7 @@ ON_THE_DEVICE = (
     "device.packing",
     "device.picture_files",
     "device.similar",
+    "pictures.folders",
     "pictures.formats",
     "pictures.headers",
     "pictures.orientation",
