@@ -23,6 +23,7 @@ from arl_tf.data.index_files import (
     named_row,
     read_lines,
     refuse_duplicates,
+    refuse_outside,
     table_rows,
 )
 
@@ -107,6 +108,7 @@ def read_attributes(path: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...
     names, rows = attribute_table(path, lines, delimiter) if delimiter else own_rows(path, lines)
     for row in rows:
         check_labels(path, row, names)
+        refuse_outside(path, row.number, row.values[0], path.parent / IMAGE_FOLDER)
     refuse_mixed_labels(path, rows)
     refuse_duplicates(path, ((row.number, row.values[0]) for row in rows))
     files = tuple(row.values[0] for row in rows)
@@ -141,6 +143,11 @@ def attribute_table(
     names = tuple(header.values[1:])
     if not rows:
         raise ValueError(f"{path} has a header and no rows; expected a row an image.")
+    if names and set(names) <= {"1", "-1", "0"}:
+        raise ValueError(
+            f"{path}, line {header.number}: expected the names of the columns, got an image's row:"
+            f" {delimiter.join(header.values)[:80]!r}."
+        )
     if "" in names or len(set(names)) != len(names):
         raise ValueError(
             f"{path}, line {header.number}: expected distinct attribute names, got"
@@ -154,7 +161,8 @@ def attribute_table(
 def read_header(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[int, tuple[str, ...]]:
     """Returns (announced number of images, attribute names) from the first two lines."""
     (count_number, count), (names_number, header) = lines
-    if not re.fullmatch(r"[0-9]+", count.strip()):
+    # 18 digits: Python itself refuses numbers of thousands, without naming the file.
+    if not re.fullmatch(r"[0-9]{1,18}", count.strip()):
         raise ValueError(
             f"{path}, line {count_number}: expected the number of images, got {count[:40]!r}."
         )

@@ -112,8 +112,7 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
         if rows.size
         else np.empty((0, *image_shape), np.uint8)
     )
-    refused = {int(row): reason for row, reason in index["refused"].items()}
-    return Prepared(images, rows, refused, index["turned"])
+    return Prepared(images, rows, index["refused"], index["turned"])
 
 
 def prepare(
@@ -156,7 +155,11 @@ def read_index(index_path: pathlib.Path) -> dict[str, Any]:
     content = run_files.read_json(index_path, remedy=remedy, keys=("rows", "refused", "turned"))
     with run_files.reading(index_path, remedy):
         np.array(content["rows"], np.int64)
-        return content
+        return {
+            **content,
+            "refused": {int(row): str(reason) for row, reason in content["refused"].items()},
+            "turned": int(content["turned"]),
+        }
 
 
 def write_pixels(

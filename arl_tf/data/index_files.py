@@ -13,6 +13,9 @@ from typing import NamedTuple
 from arl_tf.utils import run_files
 
 NUMBER = re.compile(r"-?[0-9]+")
+SEPARATOR = re.compile(r"sep=[,;\t|]?", re.I)
+# What is no blank for Python, but can't be seen: left by editors, browsers and spreadsheets.
+UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"
 FILE_NAME = re.compile(r".*\.[A-Za-z]{3,4}")
 
 
@@ -41,7 +44,9 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
     if text.startswith(run_files.POINTER.decode()):
         raise run_files.refusal(path, run_files.flaw(path), "Fetch the data set's index files.")
     # Not splitlines: it would also split at rarer separators that editors don't count.
-    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    # A note for spreadsheets, such as sep=;
+    return lines[1:] if lines and SEPARATOR.fullmatch(lines[0][1].strip()) else lines
 
 
 def delimiter_of(line: str) -> str | None:
@@ -62,7 +67,10 @@ def table_rows(path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str)
             (cells,) = csv.reader([line], delimiter=delimiter, strict=True, skipinitialspace=True)
         except csv.Error as error:
             raise ValueError(f"{path}, line {number}: {error}, in {line[:80]!r}.") from None
-        rows.append(Row(number, [cell.strip() for cell in cells]))
+        found = [cell.strip().strip(UNSEEN).strip() for cell in cells]
+        # Spreadsheets write rows of nothing but delimiters below a table.
+        if any(found):
+            rows.append(Row(number, found))
     return rows
 
 
@@ -85,6 +93,15 @@ def named_row(number: int, line: str, num_values: int) -> Row:
             values -= 1
         return Row(number, [" ".join(words[:values]), *words[values:]])
     return Row(number, row)
+
+
+def refuse_outside(path: pathlib.Path, number: int, name: str, folder: pathlib.Path) -> None:
+    """Raises ValueError for an image's name that is none, or leads out of the images' folder."""
+    parts = pathlib.PurePosixPath(name)
+    if not name or "\0" in name or parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(
+            f"{path}, line {number}: a file name must be a path below {folder}, got {name!r}."
+        )
 
 
 def refuse_duplicates(path: pathlib.Path, names: Iterable[tuple[int, str]]) -> None:

@@ -30,10 +30,8 @@ def of_run(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
     if path.exists():
         content = run_files.read_json(path, remedy=REMEDY, keys=("encoder_sha256",))
         if content["encoder_sha256"] == subject.sha256:
-            try:
+            with run_files.telling(path, REMEDY):
                 return task.read(content, names)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}. {REMEDY}") from error
         logging.info("%s is of an encoder that was here before; choosing again", path)
     found = chosen(experiment, subject)
     files.write_json(path, {"encoder_sha256": subject.sha256, **found.as_json(names)})

@@ -9,7 +9,7 @@ from typing import Any
 
 from arl_tf.config import checks
 from arl_tf.config.settings import Config, as_dict
-from arl_tf.data.task_kinds import MULTI_LABEL
+from arl_tf.data.task_kinds import MULTI_LABEL, TASK_KINDS
 from arl_tf.utils import files, revision, run_files
 
 CONFIG_REMEDY = (
@@ -130,14 +130,20 @@ def recorded_attributes(run: RunDirectory) -> tuple[str, ...]:
     """Names of the task's attributes in splits.json; empty where it does not hold them."""
     if not run.splits.exists():
         return ()
-    return tuple(run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("attributes", ()))
+    found = run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("attributes", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise run_files.refusal(run.splits, "has 'attributes' that are no names", SPLITS_REMEDY)
+    return tuple(found)
 
 
 def recorded_task_kind(run: RunDirectory) -> str:
     """The kind of the run's task in splits.json; older runs are of attributes."""
     if not run.splits.exists():
         return MULTI_LABEL
-    return run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("task_kind", MULTI_LABEL)
+    kind = run_files.read_json(run.splits, remedy=SPLITS_REMEDY).get("task_kind", MULTI_LABEL)
+    if kind not in TASK_KINDS:
+        raise run_files.refusal(run.splits, f"names the unknown task_kind {kind!r}", SPLITS_REMEDY)
+    return kind
 
 
 def finished_stages(run: RunDirectory) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from PIL import Image
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
 from arl_tf.auditing.resamples import Resamples
+from arl_tf.metrics import reconstruction
 from arl_tf.report import html_page
 from arl_tf.report.image_grid import PICTURED, image_grid, spread_rows
 from arl_tf.report.verdict import untold, verdict
@@ -78,9 +79,8 @@ def write_report(
     )
     save_resamples(report.resamples, folder / RESAMPLES)
     save_reconstructions(report, folder / RECONSTRUCTIONS)
-    unfinished = folder / f"unfinished_{WALL}"
-    Image.fromarray(wall_of(report, reference_pictures)).save(unfinished, format="PNG")
-    unfinished.replace(folder / WALL)
+    with files.replacing(folder / WALL) as unfinished:
+        Image.fromarray(wall_of(report, reference_pictures)).save(unfinished, format="PNG")
     page = html_page.render(
         report, embed_originals=embed_originals, reference_pictures=reference_pictures
     )
@@ -94,7 +94,33 @@ def read_content(folder: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: it is missing, damaged or of another version.
     """
-    return run_files.read_json(folder / REPORT_JSON, remedy=REMEDY, keys=READ_KEYS)
+    path = folder / REPORT_JSON
+    content = run_files.read_json(path, remedy=REMEDY, keys=READ_KEYS)
+    with run_files.telling(path, REMEDY):
+        check_figures(content)
+    return content
+
+
+def check_figures(content: Mapping[str, Any]) -> None:
+    """Fails where attacks or figures of report.json are of another form than readers rely on."""
+    attacks = [*content["attacks"], *content.get("floor_attacks", ())]
+    for section in (*attacks, *content["floors"].values(), content["worst"]):
+        for measure in reconstruction.MEASURES:
+            check_number(section.get(measure), measure)
+    for each in attacks:
+        if not isinstance(each["name"], str):
+            raise ValueError(f"an attack has the name {each['name']!r}")
+    for measure, share in content["leakage"].items():
+        check_number(share, f"leakage.{measure}")
+
+
+def check_number(figure: Any, name: str) -> None:
+    """Raises ValueError for what is no {"value": a number or null}; None: it was not measured."""
+    if figure is None:
+        return
+    value = figure["value"]
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"{name} has the value {value!r}, expected a number")
 
 
 def read_figures(folder: pathlib.Path) -> dict[str, Any] | None:
@@ -118,9 +144,8 @@ def worst_attack(report: AuditReport) -> str:
 
 def save_resamples(resamples: Resamples, path: pathlib.Path) -> None:
     """Keeps the figures' resamples: studies pair them."""
-    unfinished = path.with_name("unfinished_" + path.name)
-    np.savez_compressed(unfinished, key=np.array(resamples.key), **resamples.figures)
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        np.savez_compressed(unfinished, key=np.array(resamples.key), **resamples.figures)
 
 
 def load_resamples(folder: pathlib.Path) -> Resamples | None:
@@ -138,9 +163,8 @@ def save_reconstructions(report: AuditReport, path: pathlib.Path) -> None:
 
     Reports that name this one as reference show them.
     """
-    unfinished = path.with_name("unfinished_" + path.name)
-    np.savez_compressed(unfinished, reconstructions=report.pictures[worst_attack(report)])
-    unfinished.replace(path)
+    with files.replacing(path) as unfinished:
+        np.savez_compressed(unfinished, reconstructions=report.pictures[worst_attack(report)])
 
 
 def load_reconstructions(folder: pathlib.Path) -> np.ndarray | None:

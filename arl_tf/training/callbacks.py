@@ -251,7 +251,7 @@ def epoch_of(line: str) -> int | None:
     """The epoch of a line of metrics.jsonl; None where it is no such line."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     epoch = found.get("epoch") if isinstance(found, dict) else None
     return epoch if isinstance(epoch, int) else None

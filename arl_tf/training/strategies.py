@@ -77,8 +77,9 @@ def check_cluster(text: str) -> None:
         content = json.loads(text)
         workers = content["cluster"]["worker"]
         index = content["task"]["index"]
-        is_usable = content["task"]["type"] == "worker" and 0 <= index < len(workers)
-    except (ValueError, KeyError, TypeError):
+        is_usable = content["task"]["type"] == "worker" and isinstance(workers, list)
+        is_usable = is_usable and isinstance(index, int) and 0 <= index < len(workers)
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_usable = False
     if not is_usable:
         raise ValueError(

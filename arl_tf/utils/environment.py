@@ -83,6 +83,8 @@ def differing_settings(file: pathlib.Path) -> list[str]:
         return []
     except OSError as error:
         return [f"all ({error.strerror})"]
+    except RecursionError:
+        return ["all (nested too deeply)"]
     except ValueError:
         # Keras takes a file that is no JSON for an empty one.
         return []

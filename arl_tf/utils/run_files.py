@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 POINTER = b"version https://git-lfs.github.com/spec/"
+EMPTY = "is empty"
 LONGEST_REASON = 200
 # What json, numpy, zipfile, h5py and Keras raise at files that are not what they should be.
 PARSE_ERRORS = (
@@ -61,7 +62,7 @@ def flaw(path: str | pathlib.Path) -> str:
     except OSError as error:
         return f"can't be read ({error.strerror})"
     if not start:
-        return "is empty, as after a crash or on a full disk"
+        return f"{EMPTY}, as after a crash or on a full disk"
     if start == POINTER:
         return "is a Git LFS pointer and not the file itself ('git lfs pull' fetches it)"
     return ""
@@ -83,6 +84,13 @@ def reading(path: str | pathlib.Path, remedy: str) -> Iterator[None]:
         remedy: a sentence that says what the user can do.
     """
     require_whole(path, remedy)
+    with telling(path, remedy):
+        yield
+
+
+@contextlib.contextmanager
+def telling(path: str | pathlib.Path, remedy: str) -> Iterator[None]:
+    """As `reading`, for what was read already, or may be empty."""
     try:
         yield
     except UnreadableFileError:
@@ -120,11 +128,7 @@ def read_json(
     Raises:
         UnreadableFileError: it is missing, is no JSON, or holds something else.
     """
-    text = read_text(path, remedy=remedy)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise refusal(path, f"is not JSON: {one_line(error)}", remedy) from error
+    content = parsed(read_text(path, remedy=remedy), path, remedy)
     expected = {dict: "an object", list: "a list"}[kind]
     if not isinstance(content, kind):
         raise refusal(path, f"holds a JSON {type(content).__name__}; expected {expected}", remedy)
@@ -136,6 +140,39 @@ def read_json(
             remedy,
         )
     return content
+
+
+def parsed(text: str, path: str | pathlib.Path, remedy: str) -> Any:
+    """JSON text of a file, strictly: arl_tf writes neither NaN nor Infinity."""
+    try:
+        return json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise refusal(path, f"is not JSON: {one_line(error)}", remedy) from error
+
+
+def refuse_constant(name: str) -> None:
+    """Raises ValueError for NaN and Infinity, which Python would read."""
+    raise ValueError(f"it holds {name}")
+
+
+def read_json_lines(
+    path: str | pathlib.Path, *, remedy: str, keys: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines, each with `keys`; a file without a line has none.
+
+    Raises:
+        UnreadableFileError: it is missing, or a line is no such object.
+    """
+    found = flaw(path)
+    if found and not found.startswith(EMPTY):
+        raise refusal(path, found, remedy)
+    lines = pathlib.Path(path).read_bytes().split(b"\n")
+    with telling(path, remedy):
+        objects = [parsed(line.decode(), path, remedy) for line in lines if line.strip()]
+    for number, content in enumerate(objects, 1):
+        if not isinstance(content, dict) or not all(key in content for key in keys):
+            raise refusal(path, f"has no {', '.join(keys)} in entry {number}", remedy)
+    return objects
 
 
 def has(content: Any, key: str) -> bool:

@@ -17,6 +17,20 @@ from serving.pictures.formats import PictureError, refuse
 from serving.pictures.headers import CORE, chunks, inspect, read_bitmap
 from serving.pictures.orientation import upright
 
+# Chunks of a PNG that every reader has to know; names of others begin with a small letter.
+NECESSARY = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# (left, top, step across, step down) of each pass (PNG specification, third edition, 8.1).
+ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+INFLATED_AT_ONCE = 1 << 20
 BROKEN = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 
@@ -41,7 +55,7 @@ def read_pixels(content: bytes, most_pixels: int | None = None) -> np.ndarray:
     if picture.kind == "BMP":
         return bmp_pixels(content)
     if picture.kind == "PNG":
-        check_png(content)
+        content = needed_chunks(content)
     try:
         with warnings.catch_warnings():
             # Of its size, which has been looked at, and of EXIF that is not well formed.
@@ -69,18 +83,57 @@ def over_black(image: np.ndarray) -> np.ndarray:
     return ((colours * alpha + 127) // 255).astype(np.uint8)
 
 
-def check_png(content: bytes) -> None:
-    """Raises PictureError for a PNG that breaks off or whose necessary chunks are damaged.
+def needed_chunks(content: bytes) -> bytes:
+    """A PNG with what its pixels need and nothing else, as libpng would read it.
 
-    Pillow would take both.
+    Pillow fails at remarks and colour profiles that are damaged or large, which libpng passes over,
+    and takes files that libpng refuses.
+
+    Raises:
+        PictureError: it breaks off, lacks pixels, or has necessary chunks that are damaged, unknown
+            or there twice.
     """
+    kept, packed = [content[:8]], []
     for name, start, end in chunks(content, is_png=True):
-        is_needed = not name[0] & 0x20
-        if is_needed and zlib.crc32(content[start - 4 : end]) != checksum(content, end):
-            raise refuse("a damaged PNG: a checksum is wrong or missing")
+        is_whole = zlib.crc32(content[start - 4 : end]) == checksum(content, end)
+        if not name[0] & 0x20:
+            if not is_whole:
+                raise refuse("a damaged PNG: a checksum is wrong or missing")
+            if name not in NECESSARY or (name == b"IHDR" and len(kept) > 1):
+                raise refuse("a damaged PNG: a necessary chunk is unknown or there twice")
+        elif name != b"tRNS" or not is_whole:
+            continue
+        kept.append(content[start - 8 : end + 4])
+        if name == b"IDAT":
+            packed.append(content[start:end])
         if name == b"IEND":
-            return
+            check_inflated(b"".join(packed), kept[1][8:])
+            return b"".join(kept)
     raise refuse("a damaged PNG: it breaks off")
+
+
+def check_inflated(packed: bytes, header: bytes) -> None:
+    """Raises PictureError where a PNG's data, inflated, have fewer bytes than its pixels.
+
+    Args:
+        packed: the content of its IDAT chunks.
+        header: that of IHDR.
+    """
+    width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", header)
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    wanted = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            wanted += rows * (1 + (columns * bits * CHANNELS.get(colour, 1) + 7) // 8)
+    unpacker, found = zlib.decompressobj(), 0
+    try:
+        while found < wanted and (part := unpacker.decompress(packed, INFLATED_AT_ONCE)):
+            found, packed = found + len(part), unpacker.unconsumed_tail
+    except zlib.error:
+        found = 0
+    if found < wanted:
+        raise refuse("a damaged PNG: it breaks off")
 
 
 def checksum(content: bytes, end: int) -> int | None:

@@ -230,6 +230,28 @@ def test_a_malformed_table_is_refused_by_line(tmp_path, text, named):
     assert f"{tmp_path / 'list_attr_celeba.csv'}" in message and named in message
 
 
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("1.jpg,1\n2.jpg,-1", "expected the names of the columns"),
+        ("image_id,A\n../1.jpg,1", "line 2: a file name must be a path below"),
+        ("image_id,A\n/etc/1.jpg,1", "line 2: a file name must be a path below"),
+    ],
+)
+def test_a_table_without_its_header_or_of_files_elsewhere_is_refused(tmp_path, row, named):
+    path = tmp_path / "list_attr_celeba.csv"
+    path.write_text(row)
+    with pytest.raises(ValueError, match=named):
+        celeba_folder.read_attributes(path)
+
+
+def test_what_spreadsheets_and_editors_leave_in_a_table_changes_nothing(tmp_path):
+    path = tmp_path / "list_attr_celeba.csv"
+    path.write_text("\ufeffsep=;\r\nimage_id;A\u200b\r\n\u200b1.jpg;1\r\n;\r\n;\r\n")
+    files, names, labels = celeba_folder.read_attributes(path)
+    assert (files, names, labels.tolist()) == (("1.jpg",), ("A",), [[1]])
+
+
 def test_a_folder_one_level_too_high_or_too_low_is_named(tmp_path):
     inside = tmp_path / "archive"
     inside.mkdir()

@@ -152,8 +152,8 @@ def test_another_column_may_hold_the_groups(table, tmp_path):
         ("photos/3.png", "photos/2.png", {}, r"line 5: photos/2\.png stands on line 4"),
         ("photos/3.png", r"photos\2.png", {}, r"line 5: photos/2\.png stands on line 4"),
         ("photos/3.png", "./photos//2.png", {}, r"line 5: photos/2\.png stands on line 4"),
-        ("photos/3.png", "../3.png", {}, r"line 5: file_name must be a path below"),
-        ("photos/3.png", "", {}, r"line 5: file_name must be a path below .*got ''"),
+        ("photos/3.png", "../3.png", {}, r"line 5: a file name must be a path below"),
+        ("photos/3.png", "", {}, r"line 5: a file name must be a path below .*got ''"),
         ("", "", {"label_columns": "hat"}, r"--label_columns names the column 'hat'.*has file_na"),
         ("", "", {"group_column": "hat"}, r"--group_column names the column 'hat'"),
         ("", "", {"label_columns": ""}, r"more than one kind .*kind: no numbers"),
@@ -185,6 +185,31 @@ def test_whole_numbers_in_one_column_may_be_classes_or_amounts_and_the_user_says
     np.testing.assert_array_equal(
         labels.of_columns(columns, "regression", str).values, [[3], [1], [3], [1]]
     )
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["1,5", "2,5"], ["1,000", "2"], ["1_0.5", "2.5"], ["1.5", "nan"], ["1", "n/a"], ["0", "?"]],
+)
+def test_amounts_that_can_not_all_be_read_are_not_taken_for_classes(texts):
+    texts = 2 * texts
+    with pytest.raises(ValueError, match="a class, or an amount that can't be read"):
+        labels.kind_of({"age": texts})
+    chosen = labels.of_columns({"age": texts}, task_kinds.SINGLE_LABEL, str)
+    assert chosen.values.shape == (4, 2)
+
+
+def test_classes_are_compared_as_they_look(caplog):
+    names = ["caf\u00e9", "cafe\u0301", "Tea", "tea"]
+    found = labels.of_classes([*names, "Tea", "tea"])
+    assert found.names == ("Tea", "caf\u00e9", "tea")
+    assert found.values.sum(axis=0).tolist() == [2, 2, 2]
+    assert "'Tea' and 'tea' differ by letter case alone" in caplog.text
+
+
+def test_classes_of_thousands_of_digits_have_an_order():
+    long = "9" * 5000
+    assert labels.of_classes([long, "7", long, "7"]).names == ("7", long)
 
 
 def test_a_number_beyond_float32_is_none_and_not_infinite():

@@ -10,7 +10,7 @@ from picture_files import JPEG, PALETTE, READ, REFUSED, exif, palette_bmp, with_
 
 from arl_tf.data.pictures import decoding, reader
 from arl_tf.data.pictures import formats as graph_formats
-from serving.pictures import formats
+from serving.pictures import folders, formats
 from serving.pictures.formats import PictureError
 from serving.pictures.headers import inspect
 from serving.pictures.pixels import read_pixels
@@ -88,6 +88,20 @@ def test_tables_of_formats_are_the_same_on_both_sides():
     assert graph_formats.WANTED == formats.WANTED
     signatures = [(graph_formats.FORMATS[row[0]], *row[1:]) for row in graph_formats.SIGNATURES]
     assert tuple(signatures) == formats.SIGNATURES
+    assert graph_formats.ENDINGS == formats.ENDINGS
+
+
+def test_clients_take_every_format_from_a_folder_and_nothing_hidden(tmp_path):
+    names = [f"photo{ending}" for ending in formats.ENDINGS] + ["BELOW/LOUD.WEBP"]
+    others = ["notes.txt", "._photo.jpg", ".thumbnails/photo.png"]
+    for name in names + others:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    found = folders.pictures_in(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in found] == sorted(names)
+    with pytest.raises(ValueError, match=r"holds no picture.*webp"):
+        folders.pictures_in(tmp_path / "folder.jpg")
 
 
 def test_a_palette_is_colours_and_not_grey_levels(graph):

@@ -57,6 +57,17 @@ def png(rows, width, bits, colour, extra=b""):
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def interlaced_png(pixels, short=0):
+    """A PNG of uint8 [h, w, 3] in Adam7's seven passes; of its last bytes so many are missing."""
+    steps = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+    passes = [pixels[y::down, x::across] for x, y, across, down in (*steps, (0, 1, 1, 2))]
+    lines = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
+    body = zlib.compress(lines[: len(lines) - short])
+    parts = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
 def with_png_chunk(file, kind, content, at_end=False):
     """A PNG with one more chunk behind its header, or before its end."""
     place = len(file) - 12 if at_end else 33
@@ -180,7 +191,20 @@ def good_pngs():
     colour = struct.pack(">HHH", *PIXELS[4, 5].tolist())
     return {
         "png": (PNG, PIXELS, 0),
-        "png_interlaced": (saved(PIXELS, "PNG", interlace=1), PIXELS, 0),
+        "png_interlaced": (interlaced_png(PIXELS), PIXELS, 0),
+        "png_interlaced_small": (interlaced_png(PIXELS[:2, :3]), PIXELS[:2, :3], 0),
+        "png_large_remark": (
+            with_png_chunk(PNG, b"zTXt", b"k\0\0" + zlib.compress(bytes(2_000_000))),
+            PIXELS,
+            0,
+        ),
+        "png_damaged_gamma": (
+            with_png_chunk(PNG, b"gAMA", bytes(4)).replace(
+                png_chunk(b"gAMA", bytes(4))[-4:], b"!" * 4
+            ),
+            PIXELS,
+            0,
+        ),
         "png_trailing": (PNG + b"and more", PIXELS, 0),
         "png_rgba": (saved(RGBA, "PNG"), over_black(RGBA), 0),
         "png_grey_alpha": (
@@ -325,6 +349,7 @@ def refused_files():
     adobe = CMYK_JPEG.index(b"\xff\xee")
     frames = [Image.new("RGB", (WIDTH, HEIGHT), (9, 9, 9))]
     data_place = PNG.index(b"IDAT") + 6
+    taller = (png(PIXELS[:-1], WIDTH, 8, 2)[8:33], png(PIXELS, WIDTH, 8, 2)[8:33])
     return {
         "empty": (b"", "an empty file"),
         "text": (b"no picture at all", "another type"),
@@ -355,6 +380,10 @@ def refused_files():
         "jpeg_cmyk_bare": (CMYK_JPEG[:adobe] + CMYK_JPEG[adobe + 16 :], "without Adobe"),
         "png_16_transparent": (png(wide, WIDTH, 16, 2, colour), "transparent colour"),
         "png_checksum": (patched(PNG, data_place, PNG[data_place] ^ 255), "damaged PNG"),
+        "png_lines_missing": (png(PIXELS[:-1], WIDTH, 8, 2).replace(*taller), "damaged PNG"),
+        "png_interlaced_short": (interlaced_png(PIXELS, short=1), "damaged PNG"),
+        "png_two_headers": (PNG[:33] + PNG[8:], "damaged PNG"),
+        "png_unknown_necessary_chunk": (with_png_chunk(PNG, b"CgBI", bytes(4)), "damaged PNG"),
         "gif_small_frame": (small_gif_frame(), "does not fill its canvas"),
         "webp_animated": (saved(PIXELS, "WEBP", save_all=True, append_images=frames), "animated"),
         **truncated_files(),

@@ -1,11 +1,13 @@
 """Damaged files of a run, and files of others: named with the remedy, or made again."""
 
+import functools
 import json
 import re
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from reports import report_content
 
 from arl_tf.auditing import code_cache, leakage
 from arl_tf.auditing.attack_store import AttackStore
@@ -87,6 +89,66 @@ def test_damaged_json_of_any_keys_is_named(tmp_path, name, read, damage):
     path.write_bytes(DAMAGES[damage])
     with pytest.raises(ValueError, match=rf"{path} .*Delete it"):
         read(path)
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, 5, "x", True])
+@pytest.mark.parametrize(
+    ("content", "key", "read"),
+    [
+        ({"attributes": ["a"]}, "attributes", run_directory.recorded_attributes),
+        ({"task_kind": "multi_label"}, "task_kind", run_directory.recorded_task_kind),
+    ],
+)
+def test_splits_of_another_form_are_refused_by_name(tmp_path, content, key, read, wrong):
+    run = RunDirectory(tmp_path)
+    run.splits.write_text(json.dumps(content | {key: wrong}))
+    if wrong == [] and key == "attributes":
+        assert read(run) == ()
+        return
+    with pytest.raises(run_files.UnreadableFileError, match=rf"{run.splits} .*Put back"):
+        read(run)
+
+
+@pytest.mark.parametrize("wrong", [None, [], 5, "x", {"value": "0.5"}, {"value": True}])
+@pytest.mark.parametrize(
+    "place", [("attacks", 0), ("attacks", 0, "psnr"), ("worst", "psnr"), ("leakage", "psnr")]
+)
+def test_report_of_another_form_is_refused_by_name(tmp_path, place, wrong):
+    content = {**report_content(), "verdict": ""}
+    assert checked(tmp_path, content)["attacks"]
+    if wrong is None and place[-1] == "psnr":
+        wrong = {}
+    *way, last = place
+    copied = json.loads(json.dumps(content))
+    parent = functools.reduce(lambda found, key: found[key], way, copied)
+    parent[last] = wrong
+    with pytest.raises(run_files.UnreadableFileError, match=r"report\.json can't be read"):
+        checked(tmp_path, copied)
+
+
+def checked(folder, content):
+    (folder / "report.json").write_text(json.dumps(content))
+    return report_files.read_content(folder)
+
+
+def test_nan_which_no_file_of_ours_holds_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text('{"a": NaN}')
+    with pytest.raises(run_files.UnreadableFileError, match=r"x\.json is not JSON: it holds NaN"):
+        run_files.read_json(tmp_path / "x.json", remedy="r")
+
+
+@pytest.mark.parametrize("damage", ["pointer", "binary", "json list", "cut json"])
+def test_damaged_json_lines_are_named(tmp_path, damage):
+    path = tmp_path / "unreadable-00000.jsonl"
+    path.write_bytes(b'{"reason": "a\xe2\x80\xa8b"}\n\n')
+    assert run_files.read_json_lines(path, remedy="r", keys=("reason",)) == [{"reason": "a\u2028b"}]
+    path.write_bytes(path.read_bytes() + DAMAGES[damage])
+    if damage == "pointer":
+        path.write_bytes(DAMAGES[damage])
+    with pytest.raises(run_files.UnreadableFileError, match=rf"{path} "):
+        run_files.read_json_lines(path, remedy="r", keys=("reason",))
+    path.write_bytes(b"")
+    assert run_files.read_json_lines(path, remedy="r", keys=("reason",)) == []
 
 
 def test_folder_in_place_of_a_file_is_named(tmp_path):

@@ -5,9 +5,12 @@ what to type.
 """
 
 import dataclasses
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from arl_tf.data.task_kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
@@ -16,6 +19,11 @@ AUTO = "auto"
 YES_OR_NO = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"))
 FEWEST_IMAGES = 2
 NAMED = 5
+MOST_DIGITS = 100
+# A number with a decimal point or comma, or with signs between its digits.
+FRACTION = re.compile(r"[+-]?\d+(?:[.,'_]\d+)+(?:[eE][+-]?\d+)?")
+# What tables write where a value is missing.
+NO_VALUE = ("nan", "inf", "-inf", "na", "n/a", "null", "none", "-", "?")
 
 # A row's number -> where it stands, such as "metadata.csv, line 3".
 Where = Callable[[int], str]
@@ -81,6 +89,7 @@ def kind_of(columns: Mapping[str, Sequence[str]]) -> str:
         return REGRESSION
     ((name, found),) = read.items()
     if found is None:
+        refuse_half_numbers(name, columns[name])
         return SINGLE_LABEL
     if (found == np.round(found)).all():
         raise ValueError(
@@ -88,6 +97,35 @@ def kind_of(columns: Mapping[str, Sequence[str]]) -> str:
             f" --task_kind={SINGLE_LABEL} or --task_kind={REGRESSION}."
         )
     return REGRESSION
+
+
+def refuse_half_numbers(name: str, texts: Sequence[str]) -> None:
+    """Raises ValueError for a column that may be classes, or amounts that can't all be read."""
+    fractions = [text for text in texts if FRACTION.fullmatch(text)]
+    amounts = [text for text in texts if text.lower() not in NO_VALUE]
+    if fractions or (amounts and len(amounts) < len(texts) and numbers(amounts) is not None):
+        row = first_strange(texts, numbers)
+        raise ValueError(
+            f"The column {name} holds {texts[row]!r}: a class, or an amount that can't be read."
+            " Amounts have a point and no other sign among their digits, and stand in every row;"
+            f" classes need --task_kind={SINGLE_LABEL}."
+        )
+
+
+def composed(texts: Sequence[str]) -> list[str]:
+    """Texts whose letters with accents are one sign each (NFC): as they look, so they compare."""
+    return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def warn_of_case(what: str, texts: Sequence[str]) -> None:
+    """Logs names that differ by upper and lower case alone: the same one, most likely."""
+    seen: dict[str, str] = {}
+    for text in sorted(set(texts)):
+        other = seen.setdefault(text.casefold(), text)
+        if other != text:
+            logging.warning(
+                "%s '%s' and '%s' differ by letter case alone and count as two", what, other, text
+            )
 
 
 def only_column(columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
@@ -110,6 +148,7 @@ def of_classes(classes: Sequence[str], names: Sequence[str] | None = None) -> La
     Raises:
         ValueError: fewer than two classes, a class with a single image, or an image without one.
     """
+    classes, names = composed(classes), names and composed(names)
     found, counts = np.unique(np.asarray(classes, dtype=str), return_counts=True)
     if "" in found:
         raise ValueError(f"{counts[0]} of {len(classes)} images have no class.")
@@ -121,6 +160,7 @@ def of_classes(classes: Sequence[str], names: Sequence[str] | None = None) -> La
         )
     if len(found) < 2:
         raise ValueError(f"All images are of the class {found[0]}; a task needs two or more.")
+    warn_of_case("The classes", found.tolist())
     ordered = sorted(names or found.tolist(), key=natural)
     place = {name: number for number, name in enumerate(ordered)}
     columns = np.array([place[name] for name in np.asarray(classes, dtype=str)])
@@ -131,7 +171,9 @@ def of_classes(classes: Sequence[str], names: Sequence[str] | None = None) -> La
 
 def natural(name: str) -> tuple[int, int, str]:
     """A key that sorts whole numbers by their size, and before other names."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    # Python reads no numbers of thousands of digits.
+    is_number = name.isdecimal() and len(name) <= MOST_DIGITS
+    return (0, int(name), name) if is_number else (1, 0, name)
 
 
 def yes_or_no(texts: Sequence[str]) -> np.ndarray | None:
@@ -148,6 +190,9 @@ def numbers(texts: Sequence[str]) -> np.ndarray | None:
     try:
         values = np.array([float(text) for text in texts], np.float64)
     except ValueError:
+        return None
+    # Python reads 1_0 as 10.
+    if any("_" in text for text in texts):
         return None
     return as_float32(values)
 

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from arl_tf.data.index_files import Row, delimiter_of, read_lines, refuse_duplicates, table_rows
+from arl_tf.data.index_files import (
+    Row,
+    delimiter_of,
+    read_lines,
+    refuse_duplicates,
+    refuse_outside,
+    table_rows,
+)
 from arl_tf.data.labelled import labels
 from arl_tf.data.labelled.labels import Labels
 
@@ -105,7 +112,8 @@ def read_table(path: pathlib.Path) -> Table:
     lines = read_lines(path)
     if len(lines) < 2:
         raise ValueError(f"{path} has {len(lines)} lines with text; expected a header and rows.")
-    header, *rows = table_rows(path, lines, delimiter_of(lines[0][1]) or ",")
+    delimiter = delimiter_of(lines[0][1]) or ("\t" if "\t" in lines[0][1] else ",")
+    header, *rows = table_rows(path, lines, delimiter)
     names = tuple(header.values)
     if "" in names or len(set(names)) != len(names):
         raise ValueError(
@@ -123,13 +131,10 @@ def read_table(path: pathlib.Path) -> Table:
 
 def check_files(table: Table, files: Sequence[str]) -> None:
     """Raises ValueError for a file that is named twice, not at all, or outside the folder."""
-    paths = [pathlib.PurePosixPath(name.replace("\\", "/")) for name in files]
-    for number, (name, parts) in enumerate(zip(files, paths, strict=True)):
-        if not name or parts.is_absolute() or ".." in parts.parts:
-            raise ValueError(
-                f"{table.where(number)}: {FILE_COLUMN} must be a path below {table.path.parent},"
-                f" got {name!r}."
-            )
+    names = [name.replace("\\", "/") for name in files]
+    for row, name in zip(table.rows, names, strict=True):
+        refuse_outside(table.path, row.number, name, table.path.parent)
+    paths = [pathlib.PurePosixPath(name) for name in names]
     refuse_duplicates(
         table.path, ((row.number, str(path)) for row, path in zip(table.rows, paths, strict=True))
     )
@@ -153,4 +158,6 @@ def groups_of(table: Table, name: str) -> np.ndarray:
             f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
             " group, or photos of one group could be in two parts of the data."
         )
+    texts = labels.composed(texts)
+    labels.warn_of_case(f"The groups of {table.path}", texts)
     return np.unique(texts, return_inverse=True)[1].astype(np.int64)

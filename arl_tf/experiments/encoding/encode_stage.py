@@ -1,6 +1,5 @@
 """The stage `encode`: the photos of --encode_from into codes in --encode_to."""
 
-import json
 import os
 import pathlib
 import time
@@ -134,9 +133,11 @@ def work_through(
 def summary(folder: pathlib.Path, target: Target, encoded: int, seconds: float) -> str:
     """How many photos could not be read, and where everything lies."""
     reasons = [
-        json.loads(line)["reason"]
+        entry["reason"]
         for number in range(target.shards)
-        for line in target.unreadable(number).read_text(encoding="utf-8").splitlines()
+        for entry in run_files.read_json_lines(
+            target.unreadable(number), remedy=INDEX_REMEDY, keys=("reason",)
+        )
     ]
     lines = [
         "",
