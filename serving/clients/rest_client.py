@@ -206,7 +206,7 @@ class EncoderClient(CodeClient):
             raise DeadlineError(f"{url}: {error}") from error
         except urllib3.exceptions.MaxRetryError as error:
             raise UnavailableError(
-                f"{url} can't be reached, {self.retries} repeats included: {error.reason}"
+                f"{url} can't be reached (tries: {self.retries + 1}): {error.reason}"
             ) from error
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"{url} can't be reached: {error}") from error
