@@ -125,8 +125,12 @@ def access_words(content: Mapping[str, Any]) -> str:
 def attackers_words(content: Mapping[str, Any]) -> str:
     """Who the worst attacker is, and of how many."""
     name = attack_words(worst_by_headline(content)["attack"])
-    count = len(all_attacks(content))
-    return f"the only attacker: {name}" if count == 1 else f"worst of {count} attackers: {name}"
+    count, indirect = len(all_attacks(content)), len(content.get("floor_attacks", ()))
+    if count == 1:
+        return f"the only attacker: {name}"
+    # Whoever named the attackers counts those on the code: these are more.
+    share = f", {indirect} of them on the task output" if indirect else ""
+    return f"worst of {count} attackers{share}: {name}"
 
 
 def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:

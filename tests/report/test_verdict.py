@@ -27,7 +27,7 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case (worst of 3 attackers: decoder), whoever gets one code of a photo and"
+        "In the worst case (worst of 3 attackers, 1 of them on the task output: decoder), whoever gets one code of a photo and"
         " knows the codes of other photos can make a picture of the face with a similarity of 0.50"
         " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
         " blurred copy: 0.85)."
@@ -51,8 +51,8 @@ def test_verdict_says_in_words_when_the_worst_attack_is_on_the_task_output():
     content = report_content(leakage=0.37)
     content["worst"]["face_similarity"]["attack"] = "task_output/decoder"
     assert (
-        "(worst of 3 attackers: decoder, from the task output computed from the code), whoever"
-        in verdict.verdict(content)
+        "(worst of 3 attackers, 1 of them on the task output: decoder, from the task output"
+        " computed from the code), whoever" in verdict.verdict(content)
     )
 
 
