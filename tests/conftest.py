@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import filelock
 import kept_readouts
@@ -84,6 +85,11 @@ def pytest_collection_finish(session):
     importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
+    # Graphs here run a few times, and to rewrite them first took a fifth of the time. TensorFlow
+    # does so by default, and in the commands that tests start.
+    if session.config.option.markexpr == "not slow" and "tensorflow" in sys.modules:
+        optimizer = sys.modules["tensorflow"].config.optimizer
+        optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def run_main(*flags):

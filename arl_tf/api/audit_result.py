@@ -9,7 +9,7 @@ from arl_tf.auditing.audit import AuditReport
 from arl_tf.report import report_files, terminal, verdict, wording
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class AuditResult:
     """What an audit found.
 
@@ -18,8 +18,8 @@ class AuditResult:
     """
 
     content: dict[str, Any]
-    _report: AuditReport = dataclasses.field(repr=False)
-    _drawn: bool = dataclasses.field(repr=False)
+    _report: AuditReport
+    _drawn: bool
 
     @property
     def measures(self) -> dict[str, dict[str, Any]]:
@@ -28,6 +28,15 @@ class AuditResult:
         On the code or on the task output computed from it ("task_output/NAME").
         """
         return self.content["worst"]
+
+    def __repr__(self) -> str:
+        """One line: `content` would fill a terminal's pages."""
+        kind = wording.headline(self.content)
+        worst = self.measures[kind]
+        return (
+            f"AuditResult(level={self.content['level']!r}, {kind}={number(worst['value'])} by"
+            f" {worst['attack']!r}; summary() says more)"
+        )
 
     def summary(self) -> str:
         """Every attack beside the floors, the warnings and the verdict, as text."""

@@ -71,7 +71,8 @@ def audit(
         drawn_faces: whether the faces are procedural: another network judges identity then.
         faces: whether images show faces; else feature similarity leads, and nobody judges identity.
         task_kind: "multi_label" ({0, 1}), "single_label" (one-hot) or "regression" (floats).
-        **attackers: settings by the names of the command's flags, see `settings_of`.
+        **attackers: `attackers`, `bootstrap_samples` and `attacker_steps`, `attacker_width` and the
+            like, by the names of the command's flags.
 
     Returns:
         The result; `save` writes the report.

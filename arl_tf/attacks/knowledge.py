@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 from arl_tf.attacks.registry import Attacker
 
@@ -24,13 +26,25 @@ def described(attacker: Attacker, seen: Evidence) -> dict[str, str]:
         attacker: of the registry.
         seen: the evidence as it sees it (`Evidence.as_seen`).
     """
-    parts = [f"the codes of {len(seen.pairs.images):,} public images", noise_words(seen)]
+    parts = [public_words(seen.pairs.images), noise_words(seen)]
     if attacker.knowledge == WHITE_BOX and "encode" in attacker.needs:
         parts.append("the inside of the encoder")
     for need, words in NEEDED.items():
         if need in attacker.needs:
             parts.append(words)
     return {"noise": noise_state(seen), "words": "; ".join(filter(None, parts))}
+
+
+def public_words(images: np.ndarray) -> str:
+    """Whose codes an attacker learned from: public images uint8 [N, S, S, 3], N >= 1.
+
+    Where the encoder can be asked, each image comes with its mirror image: the second half is the
+    first, mirrored. A report gives the number of images without them elsewhere.
+    """
+    half = len(images) // 2
+    if len(images) == 2 * half and np.array_equal(images[half], images[0][:, ::-1]):
+        return f"the codes of {half:,} public images and of their mirror images"
+    return f"the codes of {len(images):,} public images"
 
 
 NEEDED = {

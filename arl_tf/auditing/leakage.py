@@ -4,6 +4,7 @@ Also where that reference's measures are kept.
 """
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -112,8 +113,18 @@ def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> d
     return {
         "attack": names[int(values.argmax())],
         "value": float(values.max()),
-        "ci95": list(intervals.simultaneous_interval(values, resampled)),
+        "ci95": within_range(measure, intervals.simultaneous_interval(values, resampled)),
     }
+
+
+def within_range(measure: str, ends: tuple[float, float]) -> list[float]:
+    """An interval cut to what a measure can be: simultaneous bands are symmetric and go beyond.
+
+    Ranks lie in [0, 1], similarities and SSIM in [-1, 1]; PSNR has no upper end.
+    """
+    lowest = 0.0 if measure == "psnr" or measure.startswith("reid_") else -1.0
+    highest = math.inf if measure == "psnr" else 1.0
+    return [min(max(end, lowest), highest) for end in ends]
 
 
 def leakage(

@@ -47,7 +47,7 @@ def warnings(
     if reference is None:
         said.append(
             "There is no unprotected reference, so the leakage is unknown (--reference=auto trains"
-            " one)."
+            " one; arl_tf.audit takes reference=, the result of its audit)."
         )
     elif found.reference.code_shape != found.evidence.target_codes.shape[1:]:
         said.append(

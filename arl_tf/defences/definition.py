@@ -73,6 +73,7 @@ class Step:
         private: private attributes, float32 [B, P] in {0, 1}; None where none are named.
         task_head: code -> logits; None where no defence asks it.
         memory: what the defence's `memory` made; None for a defence without one.
+        shared: for what `loss` and `observe` both need and one of them computes.
     """
 
     images: tf.Tensor
@@ -85,6 +86,7 @@ class Step:
     private: tf.Tensor | None = None
     task_head: keras.Model | None = None
     memory: Any = None
+    shared: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,13 +18,6 @@ FREQUENCIES = 8
 NETWORK, LAYERS, DIRECTIONS, SEED = "efficientnet_lite0", ("block15",), 128, 17
 
 
-class Last:
-    """The step that was seen last, and its rows: its loss and its statistics share them."""
-
-    step: Step | None = None
-    rows: Rows | None = None
-
-
 class LinearAdversary(Moments):
     """The moments of an encoder's codes and of the adversary's targets, and how these are made."""
 
@@ -39,7 +32,6 @@ class LinearAdversary(Moments):
         self.pixels = pixels
         self.components = components
         self.embed = embedding(size)
-        self.last = Last()
 
     def targets(self, images: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, S, S, 3] -> [B, K]: their cosine components, then an embedding."""
@@ -83,9 +75,9 @@ def rows_of(step: Step) -> Rows:
 
     The task output is that of the code without its noise: what the codes tell of it costs nothing.
     """
-    if step.memory.last.step is not step:
-        step.memory.last.step, step.memory.last.rows = step, new_rows(step)
-    return step.memory.last.rows
+    if "rows" not in step.shared:
+        step.shared["rows"] = new_rows(step)
+    return step.shared["rows"]
 
 
 def new_rows(step: Step) -> Rows:

@@ -68,8 +68,8 @@ def fitting_words(found: Section) -> str:
         if fitting[source]["likely"]["value"] is not None
     ]
     said = (
-        f"With 95 % of the likelihood, {fitting['code']['likely']['value']:,.1f} of the candidates"
-        " fit a code on average"
+        "A code narrows the candidates down to"
+        f" {fitting['code']['likely']['value']:,.1f} on average, with 95 % certainty"
     )
     return f"{said} ({', '.join(beside)})" if beside else said
 

@@ -98,7 +98,7 @@ def bits_scale(content: Mapping[str, Any]) -> str:
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))
-    axes = figure.add_axes((0.3, 0.36, 0.6, 0.62))
+    axes = figure.add_axes((0.42, 0.36, 0.5, 0.62))
     for row, (name, bits) in enumerate(known.items()):
         color = ACCENT if name.startswith("this code") else INK
         axes.plot([1, bits], [row, row], color=color, lw=5, alpha=0.4)
@@ -148,7 +148,7 @@ def loss_curves(content: Mapping[str, Any]) -> str:
     legend_inches = 0.2 * -(-len(trained) // 3)
     height = 2.9 + legend_inches
     figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.12, (legend_inches + 0.6) / height, 0.85, 2.2 / height))
+    axes = figure.add_axes((0.16, (legend_inches + 0.6) / height, 0.81, 2.2 / height))
     for number, attack in enumerate(trained):
         losses = np.array(attack["held_out_loss"])
         axes.plot(

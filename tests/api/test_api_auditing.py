@@ -81,6 +81,14 @@ def test_the_report_is_written_and_shown_in_notebooks(open_code, tmp_path):
     assert "<table>" in shown and "attack: linear" in shown
 
 
+def test_a_result_prints_as_one_line(open_code):
+    worst = open_code.measures["face_similarity"]
+    shown = repr(open_code)
+    assert shown.startswith("AuditResult(level='quick', face_similarity=")
+    assert worst["attack"] in shown and f"{worst['value']:.3f}" in shown
+    assert len(shown) < 120 and "\n" not in shown
+
+
 def test_a_keras_model_is_audited_with_gradients_for_white_box_attackers(faces, monkeypatch):
     # One of the search's five weights of smoothness is tried: what it finds is not asked here.
     monkeypatch.setattr(inversion, "TOTAL_VARIATION_WEIGHTS", (1.0,))

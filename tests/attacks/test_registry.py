@@ -244,6 +244,15 @@ def test_what_an_attacker_knew_in_words(name, noise, random_codes, state, words)
     assert found["noise"] == state and words in found["words"]
 
 
+def test_mirror_images_are_not_counted_as_public_images():
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    with_mirrors = np.concatenate([images, images[:, :, ::-1]])
+    words = "the codes of 5 public images"
+    assert knowledge.public_words(images) == words
+    assert knowledge.public_words(with_mirrors) == f"{words} and of their mirror images"
+    assert knowledge.public_words(images[:4]) == "the codes of 4 public images"
+
+
 def test_costs_grow_with_steps_and_width():
     cost = registry.ATTACKERS["decoder"].cost
     plain = cost(evidence(), SETTINGS)

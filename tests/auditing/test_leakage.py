@@ -202,3 +202,28 @@ def test_mean_image_is_a_floor_too():
 
 def test_nothing_is_warned_of_where_the_code_gives_more_or_as_much():
     assert remarks.weak_attackers({"a": each_of(0.3)}, {"mean_image": each_of(0.3)}) == []
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "ends"),
+    [
+        ("reid_rank1", 0.95, [0.0, 1.0]),
+        ("reid_rank1", 0.05, [0.0, 1.0]),
+        ("face_similarity", 0.95, [-1.0, 1.0]),
+    ],
+)
+def test_interval_of_the_worst_attack_stays_within_the_measures_range(measure, value, ends):
+    found = leakage.within_range(measure, (value - 2, value + 2))
+    assert found == ends
+
+
+def test_interval_of_psnr_has_no_upper_bound():
+    assert leakage.within_range("psnr", (-1.0, 40.0)) == [0.0, 40.0]
+
+
+def test_worst_estimate_cuts_its_interval():
+    # Resampled means of 1, 0 and .75 have a deviation of .42: the band is .75 plus or minus .7.
+    hits = {"one": measures_of(0.0) | {"reid_rank1": np.array([0.0, 1.0, 1.0, 1.0])}}
+    weights = np.array([[0.0, 4, 0, 0], [4, 0, 0, 0], [1, 1, 1, 1]])
+    low, high = leakage.worst_estimate("reid_rank1", hits, weights)["ci95"]
+    assert 0.0 < low < 0.1 and high == 1.0

@@ -26,18 +26,18 @@ def test_holder_of_the_photo_confirms_it_and_the_sentence_has_all_comparisons():
 
 def test_number_of_candidates_that_fit_is_said_where_it_is_known():
     content = report_content()
-    assert "fit a code" not in candidates.words(content, ONE)
+    assert "narrows" not in candidates.words(content, ONE)
     sets = {
         source: {"likely": {"value": value, "ci95": None}}
         for source, value in (("code", 12.34), ("task_output", 1500.0), ("unprotected", None))
     }
     content["codes"]["candidate_match"]["exact"]["fitting"] = sets
     assert (
-        ". With 95 % of the likelihood, 12.3 of the candidates fit a code on average (the task"
+        ". A code narrows the candidates down to 12.3 on average, with 95 % certainty (the task"
         " output alone: 1,500.0). With another photo"
     ) in candidates.words(content, ONE)
     sets["code"]["likely"]["value"] = None
-    assert "fit a code" not in candidates.words(content, ONE)
+    assert "narrows" not in candidates.words(content, ONE)
 
 
 def test_photo_that_is_seldom_found_is_not_called_confirmed():

@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from matplotlib.textpath import TextPath
 from reports import report_content
 
 from arl_tf.report import plots
@@ -35,6 +36,24 @@ def test_plot_is_whole_and_takes_the_pages_width(draw):
     assert root.tag == "svg"
     assert "width" not in root.attrib
     assert "viewBox" in root.attrib
+
+
+@pytest.mark.parametrize("draw", PLOTS)
+def test_labels_left_of_an_axis_are_not_cut_off(draw):
+    content = report_content(0.3)
+    content["leakage"]["face_similarity_2"] = content["leakage"]["face_similarity"]
+    for label in ET.fromstring(draw(content)).iter("text"):
+        style = label.attrib.get("style", "")
+        found = re.search(r"([\d.]+)px", style)
+        if found is None:  # A power of ten, of several pieces, below the axis.
+            continue
+        size = float(found[1])
+        if "rotate(-90)" in label.attrib.get("transform", "").replace(" ", ""):
+            # A rotated label reaches to the left by the height of its letters.
+            assert float(re.search(r"translate\(([\d.]+)", label.attrib["transform"])[1]) >= size
+        elif "text-anchor: end" in style:
+            width = TextPath((0, 0), label.text, size=size).get_extents().width
+            assert float(label.attrib["x"]) >= width, label.text
 
 
 def test_labels_stay_text():

@@ -207,6 +207,26 @@ def test_no_page_scrolls_sideways_and_no_column_is_lost(browser, pages, width, s
         assert browser.execute_script(LOST) == []
 
 
+# Figures of one word, and names of tables, that run over two lines. Hashes may.
+BROKEN = """
+return [...document.querySelectorAll('td, caption')].filter(e => !e.closest('.facts')).flatMap(
+  e => [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).filter(n => {
+    if (e.tagName === 'TD' && /\\s/.test(n.data.trim())) return false;
+    const range = document.createRange();
+    range.selectNodeContents(n);
+    return new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1;
+  }).map(n => n.data));
+"""
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_no_figure_is_broken_over_two_lines_on_a_phone(browser, pages, width):
+    emulate(browser, width=width, scheme="light")
+    for path in pages:
+        browser.get(path.as_uri())
+        assert browser.execute_script(BROKEN) == []
+
+
 @pytest.mark.parametrize("width", [1025, 1100, 1280])
 def test_every_header_is_shown_on_a_wide_screen(browser, pages, width):
     emulate(browser, width=width, scheme="light")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
-from arl_tf.attacks.knowledge import noise_state, noise_words
+from arl_tf.attacks.knowledge import noise_state, noise_words, public_words
 
 # Identity network -> directions float32 [n, E]: embeddings less the mean embedding of public
 # images, of length 1.
@@ -60,7 +60,7 @@ def knowledge_of(evidence: Evidence) -> str:
 
 def known(evidence: Evidence) -> dict[str, str]:
     """What an attack on identity knew, as `knowledge.described` says it of others."""
-    parts = [f"the codes of {len(evidence.pairs.images):,} public images", noise_words(evidence)]
+    parts = [public_words(evidence.pairs.images), noise_words(evidence)]
     return {"noise": noise_state(evidence), "words": "; ".join(filter(None, parts))}
 
 
