@@ -52,7 +52,7 @@ def read_object(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
     """The object in a JSON file; ValueError as `read_text`, or where it holds something else."""
     text = read_text(path, remedy)
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}). {remedy}") from error
     if not isinstance(content, dict):
@@ -60,6 +60,11 @@ def read_object(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
             f"{path} holds a JSON {type(content).__name__}; expected an object. {remedy}"
         )
     return content
+
+
+def refuse_constant(name: str) -> None:
+    """Raises ValueError for NaN and Infinity, which Python would read and no browser does."""
+    raise ValueError(f"it holds {name}")
 
 
 def one_line(error: BaseException, longest: int = 300) -> str:

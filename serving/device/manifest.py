@@ -55,9 +55,9 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
         code, encoder = content["code"], content.get("encoder_sha256")
         levels = int(code.get("levels") or 0)
         return Manifest(
-            attribute_names=tuple(content["attribute_names"]),
-            image_size=int(content["image_size"]),
-            code_shape=tuple(int(side) for side in code["shape"]),
+            attribute_names=tuple(map(str, listed(content["attribute_names"]))),
+            image_size=side_of(content["image_size"]),
+            code_shape=tuple(map(side_of, listed(code["shape"]))),
             levels=levels,
             outer=float(code.get("outer") or (outermost_level(levels) if levels else 0.0)),
             version=None if content.get("version") is None else int(content["version"]),
@@ -66,11 +66,25 @@ def read_manifest(path: str | pathlib.Path) -> Manifest:
             task_kind=str(content.get("task_kind") or "multi_label"),
             fit=fit_of(content),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no manifest of an export ({type(error).__name__}: {error}); expected"
             f" attribute_names, image_size and code. {REMEDY}"
         ) from error
+
+
+def listed(value: Any) -> list[Any]:
+    """A list of JSON; ValueError for anything else, such as a string, which has items as well."""
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {value!r}")
+    return value
+
+
+def side_of(value: Any) -> int:
+    """A number of pixels or values, at least 1; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"expected a whole number of at least 1, got {value!r}")
+    return value
 
 
 def fit_of(content: Mapping[str, Any]) -> str:

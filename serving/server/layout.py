@@ -4,15 +4,18 @@ import pathlib
 from collections.abc import Iterator
 
 SAVED_MODEL = "saved_model.pb"
+# What TF Serving's int64 holds; it passes over folders of other names.
+GREATEST_VERSION = 2**63 - 1
 # How deep, and how many folders, a misplaced model is looked for.
 MOST_LEVELS, MOST_FOLDERS = 4, 1000
 MOST_LISTED = 6
 
 
 def version_number(path: pathlib.Path) -> int | None:
-    """The version that a folder's name stands for: a positive whole number; None for others."""
+    """The version that a folder's name stands for: a positive int64; None for others."""
     name = path.name
-    return int(name) if name.isascii() and name.isdecimal() and int(name) > 0 else None
+    is_number = name.isascii() and name.isdecimal() and 0 < int(name) <= GREATEST_VERSION
+    return int(name) if is_number else None
 
 
 def version_folders(base_path: pathlib.Path) -> dict[int, pathlib.Path]:

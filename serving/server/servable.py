@@ -133,5 +133,5 @@ def warm_up(servable: Servable) -> int:
                 count += 1
     # A damaged file fails in a dozen ways, too.
     except Exception as error:
-        raise ValueError(f"{path}: warm-up failed: {error}") from error
+        raise ValueError(f"{path}: warm-up failed: {files.one_line(error)}") from error
     return count

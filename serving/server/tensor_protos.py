@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
+from serving.common import files
 from serving.server import validation
 from serving.server.errors import invalid
 from serving.server.signature import Signature
@@ -60,12 +61,25 @@ def read_inputs(
 def _to_array(name: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     """The array of the shape that a TensorProto states; ServingError where it holds another."""
     try:
+        if proto.dtype == types_pb2.DT_STRING and proto.tensor_content:
+            # C++ clients pack strings so (Tensor::AsProtoTensorContent); make_ndarray can't.
+            return _unpacked(proto)
         array = tf.make_ndarray(proto)
         if array.dtype == object and not all(isinstance(item, bytes) for item in array.flat):
             raise ValueError("its strings are missing")
         return array
-    except (ValueError, TypeError, OverflowError) as error:
-        raise invalid(f"Input {name!r} does not hold what its shape promises: {error}") from error
+    except (ValueError, TypeError, OverflowError, tf.errors.InvalidArgumentError) as error:
+        # NumPy's words for more values than the shape has.
+        reason = "it has more values" if "negative values" in str(error) else files.one_line(error)
+        raise invalid(f"Input {name!r} does not hold what its shape promises: {reason}") from error
+
+
+def _unpacked(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """The array of a TensorProto as TensorFlow itself unpacks it."""
+    with tf.device("CPU"):
+        found = tf.io.parse_tensor(proto.SerializeToString(), tf.as_dtype(proto.dtype)).numpy()
+    # A scalar comes as bytes.
+    return np.array(found, object)
 
 
 def to_fields(array: np.ndarray) -> tensor_pb2.TensorProto:

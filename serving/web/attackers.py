@@ -79,7 +79,7 @@ def load_attacker(folder: pathlib.Path) -> DemoAttacker:
 
 def latest_version(folder: pathlib.Path) -> pathlib.Path:
     """The subfolder of the greatest number; the folder itself where it has none."""
-    versions = [path for path in folder.iterdir() if path.name.isdecimal()]
+    versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     return max(versions, key=lambda path: int(path.name), default=folder)
 
 
@@ -121,7 +121,7 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
             "why_no_leakage": content.get("why_no_leakage"),
             "trained_on": content.get("trained_on"),
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} can't be read ({error!r}). {REMEDY}") from error
 
 

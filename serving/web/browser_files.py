@@ -98,11 +98,15 @@ class BrowserEncoder:
 
 
 def read_manifest(path: pathlib.Path) -> dict[str, Any] | None:
-    """manifest.json's content; None where there is none, or none that names a version."""
+    """manifest.json's content; None where there is none, or none as exports write it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return content if isinstance(content["version"], int) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        for each in content.get("files", {}).values():
+            _ = each["sha256"]
+        for each in content.get("tflite", {}).values():
+            _ = each.get("delegates")
+        return content if type(content["version"]) is int else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -19,6 +19,7 @@ import starlette.routing
 from serving.server import validation
 from serving.server.errors import invalid
 from serving.server.predict import Caller, ModelSpec, Prediction, Predictor
+from serving.server.rest import rest_paths
 from serving.server.rest.rest_app import RestApi
 from serving.server.signature import Signature
 from serving.web import browser_files
@@ -178,10 +179,10 @@ class Demo:
         Raises:
             ServingError: it is no code of this task head, or that is not being served.
         """
-        if not version.isdecimal():
+        if not (version.isascii() and version.isdecimal()):
             raise invalid(f"version is {version!r}; expected the number of a served version.")
         decode = functools.partial(code_inputs, body)
-        read = self._predict(TASK_HEAD, int(version), "", decode, caller)
+        read = self._predict(TASK_HEAD, rest_paths.version_of(version), "", decode, caller)
         (code,) = decode(read.signature).values()
         return self._found(code, read)
 

@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol with limits on clients, and errors in JSON."""
 
 import asyncio
+import re
+import urllib.parse
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
@@ -10,6 +12,7 @@ from serving.server.rest.http_errors import MEDIA_TYPE, error_body, error_respon
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable, Callable], Awaitable[None]]
+ABSOLUTE = re.compile(rb"https?://[^/]*", re.I)
 MALFORMED = "Invalid HTTP request received."
 
 
@@ -34,7 +37,19 @@ class ConnectionLimit:
             reason = f"More than {self._most} connections are open; try later."
             self._on_refusal(reason)
             application = error_response(503, reason, close=True)
-        await application(scope, receive, send)
+        await application(origin_form(scope), receive, send)
+
+
+def origin_form(scope: Scope) -> Scope:
+    """A request whose target is a whole URL, as clients send it to a proxy, with its path alone.
+
+    A server has to take such a target (RFC 9112, 3.2.2).
+    """
+    found = ABSOLUTE.match(scope.get("raw_path") or b"")
+    if not found:
+        return scope
+    raw_path = scope["raw_path"][found.end() :] or b"/"
+    return {**scope, "raw_path": raw_path, "path": urllib.parse.unquote(raw_path.decode("ascii"))}
 
 
 class TimedProtocol(H11Protocol):

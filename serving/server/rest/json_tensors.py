@@ -20,7 +20,7 @@ B64 = "b64"
 # TF Serving's rule for outputs: others hold text.
 BYTES_SUFFIX = "_bytes"
 ROWS, COLUMNS = "instances", "inputs"
-NUMBERS = {int, float, bool}
+NUMBERS = {int, float}
 BLANKS = dict.fromkeys(map(ord, " \t\n\v\f\r"))
 MOST_AXES = 32
 KINDS = {"b": "true or false", "u": "whole numbers", "i": "whole numbers", "f": "numbers"}
@@ -183,10 +183,12 @@ def _refuse_other_than_numbers(name: str, value: Any, dtype: tf.DType, depth: in
     if depth > MOST_AXES:
         raise invalid(f"Input {name!r} is nested deeper than {MOST_AXES} lists.")
     kinds = set(map(type, value)) if isinstance(value, list) else {type(value)}
-    if kinds <= NUMBERS:
+    # Among numbers NumPy would take true for 1, among truths 1 for true; TF Serving takes neither.
+    wanted = {bool} if dtype == tf.bool else NUMBERS
+    if kinds <= wanted:
         return
     if kinds != {list}:
-        if list in kinds and kinds <= {list, *NUMBERS}:
+        if list in kinds and kinds <= {list, *wanted}:
             raise invalid(f"Input {name!r} is not a regular array.")
         raise invalid(
             f"Input {name!r} must hold {_kind_words(dtype)} for {dtype.name}, got {_short(value)}."

@@ -9,6 +9,7 @@ import re
 import urllib.parse
 
 from serving.server.errors import invalid
+from serving.server.layout import GREATEST_VERSION
 from serving.server.predict import ModelSpec
 
 MODEL = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -19,7 +20,6 @@ LOOK = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{MODEL}(?:/(?P<verb>metadat
 PATTERNS = {"POST": CALL, "GET": LOOK}
 CALLS = ("classify", "regress", "predict")
 STATUS, METADATA = "status", "metadata"
-GREATEST_VERSION = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +49,20 @@ def read_path(method: str, target: str) -> RestCall:
         raise invalid(f"Malformed request: {method} {target}")
     if not found["name"]:
         raise invalid("Missing model name in request.")
-    if found["version"] and int(found["version"]) > GREATEST_VERSION:
-        raise invalid(f"Failed to convert version: {found['version']} to numeric.")
     spec = ModelSpec(
         urllib.parse.unquote(found["name"]),
-        int(found["version"]) if found["version"] else None,
+        version_of(found["version"]) if found["version"] else None,
         urllib.parse.unquote(found["label"]) if found["label"] else None,
     )
     # It answers /v1/models/x/Metadata with the status, for the same reason.
     look = METADATA if verb == METADATA else STATUS
     return RestCall(spec, verb if method == "POST" else look)
+
+
+def version_of(digits: str) -> int:
+    """A version's number; ServingError INVALID_ARGUMENT where no int64 holds it."""
+    # Python itself fails at numbers of thousands of digits.
+    short = digits.lstrip("0")[: len(str(GREATEST_VERSION)) + 1]
+    if int(short or "0") > GREATEST_VERSION:
+        raise invalid(f"Failed to convert version: {digits} to numeric.")
+    return int(short or "0")

@@ -296,6 +296,26 @@ def test_levels_come_from_the_manifest(tmp_path, code, expected):
     assert (manifest.levels, manifest.outer) == expected
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attribute_names": "abc"},
+        {"image_size": 0},
+        {"image_size": "64"},
+        {"image_size": 1e999},
+        {"code": {"shape": "88"}},
+        {"code": {"shape": [2, -1]}},
+        {"code": {"shape": [2], "levels": 1e999}},
+    ],
+)
+def test_manifest_of_another_form_is_refused(tmp_path, wrong):
+    facts = {"attribute_names": ["A"], "image_size": 64, "code": {"shape": [2]}}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(facts | wrong))
+    with pytest.raises(ValueError, match=r"manifest\.json is no.*take it along"):
+        client_cli.read_manifest(path)
+
+
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     saved = tmp_path / "code.bin"
     saved.write_bytes(b"old")

@@ -56,6 +56,15 @@ def test_what_is_no_http_gets_a_json_error_and_the_connection_ends(server, sent)
     assert json.loads(body) == {"error": "Invalid HTTP request received."}
 
 
+@pytest.mark.parametrize("place", ["http://h:8501", "HTTPS://h", ""])
+def test_target_may_be_a_whole_url(server, place):
+    target = f"{place}/v1/models/%65ncoder"
+    with connected(server) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and b'"AVAILABLE"' in answer
+
+
 def test_body_that_is_no_http_gets_a_json_error_too(server):
     with connected(server) as client:
         client.sendall(

@@ -29,7 +29,7 @@ def test_policy_chooses_by_number(policy, chosen):
 
 
 def test_only_folders_with_positive_whole_names_are_versions(tmp_path):
-    versions(tmp_path, 1, "007", "0", "-3", ".5", "tmp", "1e3", "²")
+    versions(tmp_path, 1, "007", "0", "-3", ".5", "tmp", "1e3", "²", str(2**63), "9" * 200)
     (tmp_path / "9").write_text("a file")
     assert set(layout.version_folders(tmp_path)) == {1, 7}
 

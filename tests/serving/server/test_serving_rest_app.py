@@ -175,6 +175,8 @@ def test_bytes_that_are_no_code_are_refused_with_the_reason(server, content, wor
         ("/v1/models/encoder%3Apredict", 400, ["Malformed request"]),
         ("/v1/models/en%63oder/labels/can%61ry:predict", 400, ["version label: canary"]),
         (f"/v1/models/encoder/versions/{2**63}:predict", 400, ["Failed to convert version"]),
+        (f"/v1/models/encoder/versions/{'9' * 5000}:predict", 400, ["Failed to convert version"]),
+        (f"/v1/models/encoder/versions/{'0' * 5000}9:predict", 404, ["Specific(encoder, 9)"]),
         ("/v2/models", 404, ["Not found"]),
         ("/v1", 404, ["Not found"]),
         ("/v1/models/encoder:predict/", 400, ["Malformed request"]),
@@ -417,6 +419,12 @@ def test_huge_json_is_refused_while_it_is_being_sent(server):
             for _ in range(100):
                 client.sendall(b" " * 65536)
         assert b"413 " in client.recv(65536).split(b"\r\n")[0]
+
+
+def test_client_that_asks_first_is_spared_sending_what_is_too_much(server):
+    with connected(server) as client:
+        client.sendall(head(10**12).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_ten_thousand_items_are_refused(exported_models):

@@ -7,6 +7,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.clients import tensor_protos as client_protos
 from serving.server import tensor_protos
+from serving.server.errors import ServingError
 from serving.server.signature import Signature
 from serving.server.validation import Limits
 
@@ -93,6 +94,23 @@ def test_strings_are_in_string_val_and_survive_the_round_trip():
     proto = tensor_protos.to_fields(STRINGS)
     assert list(proto.string_val) == STRINGS.ravel().tolist()
     assert read(proto, tf.string, (None, 1)).tolist() == STRINGS.tolist()
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_strings_packed_in_content_are_read_as_cpp_clients_send_them(cut):
+    strings = np.array([[b"a", b""], [b"x" * 300, b"\xff"]], object)
+    proto = tensor_protos.to_content(strings)
+    proto.tensor_content = proto.tensor_content[: len(proto.tensor_content) - cut]
+    if cut:
+        with pytest.raises(ServingError, match="'x' does not hold what its shape promises"):
+            read(proto, tf.string)
+    else:
+        np.testing.assert_array_equal(read(proto, tf.string), strings)
+
+
+def test_too_many_values_are_named():
+    with pytest.raises(ServingError, match="promises: it has more values"):
+        read(packed([1, 2, 3, 4, 5]))
 
 
 def test_strings_in_content_are_what_tensorflow_itself_reads():

@@ -132,6 +132,7 @@ def test_code_alone_gets_the_same_answer_but_for_the_unprotected_codes_attack(
         (bytes(192), "", "version is ''"),
         (bytes(192), "-1", "version is '-1'"),
         (bytes(192), "7", "Specific(task_head, 7)"),
+        (bytes(192), "9" * 5000, "Failed to convert version"),
     ],
 )
 def test_what_is_no_code_is_refused(server, body, version, message):
@@ -402,12 +403,39 @@ def test_unknown_leakage_is_none(tmp_path, leakage):
     assert demo_attackers.read_findings(tmp_path / "attackers.json")["leakage"] is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"attackers": {"protected": {}}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"attackers": {"protected": {}}}',
+        '{"attackers": {}, "leakage": {"value": NaN}}',
+    ],
+)
 def test_damaged_findings_are_refused_by_name(tmp_path, attackers, text):
     (tmp_path / "protected").symlink_to(attackers / "protected")
     (tmp_path / "attackers.json").write_text(text)
     with pytest.raises(ValueError, match=r"attackers\.json .*--stages=attackers writes the folder"):
         demo_attackers.load_attacker(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": True},
+        {"files": None},
+        {"files": {"a": {}}},
+        {"tflite": []},
+        {"tflite": {"a": 1}},
+    ],
+)
+def test_manifest_of_another_form_is_none_for_browsers(tmp_path, wrong):
+    good = {"version": 1, "files": {"a": {"sha256": ""}}, "tflite": {"float32": {}}}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(good), encoding="utf-8-sig")
+    assert browser_files.read_manifest(path) == good
+    path.write_text(json.dumps(good | wrong))
+    assert browser_files.read_manifest(path) is None
 
 
 def test_attacker_of_the_latest_version_is_loaded(tmp_path, attackers):
