@@ -28,7 +28,8 @@ def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
         "In the worst case (worst of 3 attackers, 1 of them on the task output: decoder), whoever"
-        " gets one code of a photo and knows the codes of other photos can make a picture of the face with a similarity of 0.50"
+        " gets one code of a photo and knows the codes of other photos can make a picture of the"
+        " face with a similarity of 0.50"
         " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
         " blurred copy: 0.85)."
     )
