@@ -7,6 +7,14 @@ const READ_FRAMES = new Set([0xc0, 0xc1, 0xc2]);
 const [APP14, SCAN, END, FILL] = [0xee, 0xda, 0xd9, 0xff];
 const BMP_HEADERS = [12, 40, 52, 56, 64, 108, 124];
 const BMP_BITS = [1, 4, 8, 24, 32];
+// PNG: chunks that are known, channels by the kind of colour, and for each pass of an interlaced file
+// its first column and row, and the steps between columns and rows.
+const NECESSARY = new Set(["IHDR", "PLTE", "IDAT", "IEND"]);
+const CHANNELS = { 2: 3, 4: 2, 6: 4 };
+const WHOLE = [[0, 0, 1, 1]];
+const ADAM7 = [
+  [0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2],
+];
 const MASKS = [0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0]; // red, green, blue
 
 const beginnings = {
@@ -19,14 +27,14 @@ const beginnings = {
 };
 const readers = { JPEG: jpeg, PNG: png, BMP: bmp, GIF: gif, WebP: webp };
 
-/** What is wrong with a picture file, Uint8Array, by its bytes; "" where nothing is. */
-export function refusal(bytes) {
+/** Promises what is wrong with a picture file, Uint8Array, by its bytes; "" where nothing is. */
+export async function refusal(bytes) {
   const found = Object.entries(beginnings).find(([, parts]) =>
     parts.every(([start, wanted]) => text(bytes, start, wanted.length) === wanted));
   if (!found) return `is no picture of a known format (${Object.keys(readers).join(", ")})`;
   const kind = found[0].trim();
   try {
-    const words = readers[kind](bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+    const words = await readers[kind](bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
     return words && `is ${words}`;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -89,11 +97,12 @@ function checksum(bytes) {
   return ~value >>> 0;
 }
 
-function png(bytes, view) {
+async function png(bytes, view) {
   if (text(bytes, 12, 4) !== "IHDR") return "a damaged PNG: its headers break off";
   const [bits, colour] = [view.getUint8(24), view.getUint8(25)];
   let position = 8;
   let isTransparent = false;
+  const packed = [];
   for (let part = 0; part < MOST_PARTS; part += 1) {
     const end = position + 8 + view.getUint32(position);
     const name = text(bytes, position + 4, 4);
@@ -102,11 +111,44 @@ function png(bytes, view) {
     if (isNeeded && checksum(bytes.subarray(position + 4, end)) !== view.getUint32(end)) {
       return "a damaged PNG: a checksum is wrong";
     }
+    if (isNeeded && (!NECESSARY.has(name) || (name === "IHDR" && part > 0))) {
+      return "a damaged PNG: a necessary chunk is unknown or there twice";
+    }
+    if (name === "IDAT") packed.push(bytes.subarray(position + 8, end));
     if (name === "IEND") break;
     position = end + 4;
   }
   const isColour = isTransparent && (colour === 0 || colour === 2);
-  return isColour && bits !== 8 ? "a PNG with a transparent colour that has not 8 bits" : "";
+  if (isColour && bits !== 8) return "a PNG with a transparent colour that has not 8 bits";
+  return (await inflates(packed, unpackedSize(view))) ? "" : "a damaged PNG: it breaks off";
+}
+
+// Bytes of a PNG's data, inflated: rows of each pass, each after a byte that names its filter.
+function unpackedSize(view) {
+  const [width, height] = [view.getUint32(16), view.getUint32(20)];
+  const bits = view.getUint8(24) * (CHANNELS[view.getUint8(25)] ?? 1);
+  return (view.getUint8(28) ? ADAM7 : WHOLE).reduce((sum, [left, top, across, down]) => {
+    const columns = Math.max(0, Math.ceil((width - left) / across));
+    const rows = Math.max(0, Math.ceil((height - top) / down));
+    return sum + (columns ? rows * (1 + Math.ceil((columns * bits) / 8)) : 0);
+  }, 0);
+}
+
+// Whether data in zlib's format hold at least so many bytes; no more of them is inflated.
+async function inflates(packed, wanted) {
+  const unpacked = new Blob(packed).stream().pipeThrough(new DecompressionStream("deflate"));
+  const reader = unpacked.getReader();
+  try {
+    for (let found = 0; found < wanted;) {
+      const { value, done } = await reader.read();
+      if (done) return false;
+      found += value.length;
+    }
+  } catch {
+    return false;
+  }
+  reader.cancel().catch(() => {});
+  return true;
 }
 
 // The place after blocks of data that each begin with their length, the last of none.

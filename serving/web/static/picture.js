@@ -9,7 +9,7 @@ const ROWS_AT_ONCE = 256; // of a photo: its pixels never lie in memory all at o
  * Throws an Error that says what is wrong with it.
  */
 export async function decode(file) {
-  const words = refusal(new Uint8Array(await file.arrayBuffer()));
+  const words = await refusal(new Uint8Array(await file.arrayBuffer()));
   if (words) throw new Error(words);
   try {
     return await createImageBitmap(file, {

@@ -14,8 +14,8 @@ from serving.web.demo import STATIC
 READ_ALL = """
 import fs from "node:fs";
 const files = JSON.parse(fs.readFileSync(0));
-const words = Object.entries(files).map(([name, content]) =>
-  [name, refusal(Uint8Array.from(Buffer.from(content, "base64")))]);
+const words = await Promise.all(Object.entries(files).map(async ([name, content]) =>
+  [name, await refusal(Uint8Array.from(Buffer.from(content, "base64")))]));
 console.log(JSON.stringify(Object.fromEntries(words)));
 """
 
