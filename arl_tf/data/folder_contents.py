@@ -43,6 +43,9 @@ def instead(missing: list[str], folder: pathlib.Path) -> str:
         missing: names, at least one.
         folder: where they are expected.
     """
+    broken = [name for name in missing if (folder / name).is_symlink()]
+    if broken:
+        return f"{len(broken)} of the {len(missing)} are links that lead nowhere: {listed(broken)}."
     names = visible(folder)
     other = other_names(missing, names)
     if other:
