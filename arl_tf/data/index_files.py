@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from arl_tf.data import folder_contents
 from arl_tf.utils import run_files
 
 NUMBER = re.compile(r"-?[0-9]+")
@@ -37,6 +38,7 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
     except FileNotFoundError:
         raise ValueError(
             f"No file {path}: --data_dir must be a folder in CelebA's layout."
+            f" {folder_contents.nearest(path)}"
         ) from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; expected a text file.") from None

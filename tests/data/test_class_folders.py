@@ -7,8 +7,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from arl_tf.data import folder_contents
-from arl_tf.data.labelled import class_folders
+from arl_tf.data import folder_contents, index_files
+from arl_tf.data.labelled import class_folders, folder
 
 
 def lay(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -66,3 +66,25 @@ def test_groups_that_look_the_same_are_one_group(tmp_path):
 def test_a_link_that_leads_nowhere_is_called_so(tmp_path):
     (tmp_path / "1.png").symlink_to(tmp_path / "gone.png")
     assert "links that lead nowhere: 1.png" in folder_contents.instead(["1.png"], tmp_path)
+
+
+def test_an_index_file_that_is_not_there_is_looked_for_nearby(tmp_path):
+    wanted = lay(tmp_path, "Anno/list.txt", "other.txt") / "list.txt"
+    assert folder_contents.nearest(wanted) == f"There is {tmp_path / 'Anno' / 'list.txt'}."
+    lay(tmp_path, "LIST.TXT")
+    assert folder_contents.nearest(wanted) == f"There is {tmp_path / 'LIST.TXT'}."
+    assert folder_contents.nearest(tmp_path / "b.txt").endswith("holds Anno, LIST.TXT, other.txt.")
+    with pytest.raises(ValueError, match=r"No file .*list\.txt.*There is .*LIST\.TXT"):
+        index_files.read_lines(wanted)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_file_in_two_classes_is_refused(tmp_path, link):
+    lay(tmp_path, "a/1.png", "a/2.png", "b/3.png", "b/4.png")
+    link(tmp_path / "a/1.png", tmp_path / "a/twin.png")
+    listing = class_folders.read(tmp_path)
+    folder.check_one_label(listing, [tmp_path / name for name in listing.files])
+    link(tmp_path / "a/1.png", tmp_path / "b/other.png")
+    listing = class_folders.read(tmp_path)
+    with pytest.raises(ValueError, match=r"a/1\.png and b/other\.png are one file \(a link\)"):
+        folder.check_one_label(listing, [tmp_path / name for name in listing.files])

@@ -156,6 +156,7 @@ def test_another_column_may_hold_the_groups(table, tmp_path):
         ("photos/3.png", "", {}, r"line 5: a file name must be a path below .*got ''"),
         ("", "", {"label_columns": "hat"}, r"--label_columns names the column 'hat'.*has file_na"),
         ("", "", {"group_column": "hat"}, r"--group_column names the column 'hat'"),
+        ("", "", {"group_column": "kind"}, r"--group_column both name kind: no group is in two"),
         ("", "", {"label_columns": ""}, r"more than one kind .*kind: no numbers"),
         ("", "", {"label_columns": "kind,calm", "task_kind": "single_label"}, r"reads one column"),
         ("", "", {"task_kind": "regression"}, r"line 2: the column kind holds 'ant'.* a number"),

@@ -92,6 +92,11 @@ def read(
     wanted = list(label_columns) or rest
     if not wanted:
         raise ValueError(f"{table.path} has no column of labels beside {', '.join(table.columns)}.")
+    if group in wanted:
+        raise ValueError(
+            f"--label_columns and --group_column both name {group}: no group is in two parts of the"
+            " data, so no label would be. Name another column of one of them."
+        )
     columns = {name: table.column(name, "--label_columns") for name in wanted}
     check_filled(table, columns)
     read_labels = labels.of_columns(columns, kind, table.where)
