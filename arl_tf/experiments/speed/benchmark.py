@@ -20,7 +20,7 @@ def measure(data_dir: str) -> dict[str, float]:
         return {
             **readers.measure_drawing(),
             **readers.measure_readers(folder, pathlib.Path(scratch) / "tfds"),
-            **training_steps.measure_training(),
+            **training_steps.measure_training(folder),
             **encoding.measure_tflite(),
         }
 
