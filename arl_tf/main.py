@@ -76,7 +76,7 @@ def mendable(error: Exception) -> str | None:
     if isinstance(error, BrokenPipeError) and streams.is_unread():
         return None
     if isinstance(error, MemoryError):
-        return f"There is too little memory: {error or 'none could be had'}."
+        return f"There is too little memory: {str(error) or 'none could be had'}."
     if isinstance(error, ValueError | RuntimeError | OSError):
         return str(error)
     if type(error).__name__ in OF_TENSORFLOW and hasattr(error, "node_def"):

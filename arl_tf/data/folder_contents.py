@@ -41,10 +41,16 @@ def nearest(path: pathlib.Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"{folder} is {'a file' if folder.exists() else 'not there'}."
-    names = visible(folder)
-    near = [folder / name for name in names if alike(name) == alike(path.name)]
-    near += [folder / name / path.name for name in names if (folder / name / path.name).is_file()]
-    return f"There is {near[0]}." if near else f"{folder} holds {listed(names)}."
+    near = near_files(path)
+    return f"There is {near[0]}." if near else f"{folder} holds {listed(visible(folder))}."
+
+
+def near_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """Files that may be meant by one that is not there: named a little differently, or deeper."""
+    places = [path.parent / name for name in visible(path.parent)]
+    alike_names = [place for place in places if alike(place.name) == alike(path.name)]
+    deeper = [place / path.name for place in places if place.is_dir()]
+    return [found for found in (*alike_names, *deeper) if found.is_file()]
 
 
 def instead(missing: list[str], folder: pathlib.Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arl_tf.data import folder_contents, index_files
-from arl_tf.data.labelled import class_folders, folder
+from arl_tf.data.labelled import class_folders, folder, table
 
 
 def lay(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -88,3 +88,22 @@ def test_a_file_in_two_classes_is_refused(tmp_path, link):
     listing = class_folders.read(tmp_path)
     with pytest.raises(ValueError, match=r"a/1\.png and b/other\.png are one file \(a link\)"):
         folder.check_one_label(listing, [tmp_path / name for name in listing.files])
+
+
+@pytest.mark.parametrize(
+    ("column", "group_column", "is_told"),
+    [
+        ("patient_id", "", True),
+        ("Subject", "", True),
+        ("video_name", "", True),
+        ("patient_id", "patient_id", False),
+        ("roomy", "", False),
+        ("group", "", False),
+    ],
+)
+def test_a_column_that_looks_like_a_group_is_told(tmp_path, caplog, column, group_column, is_told):
+    rows = [f"{at}.png,{'ab'[at % 2]},{at % 3 % 2}" for at in range(8)]
+    (tmp_path / "metadata.csv").write_text("\n".join([f"file_name,kind,{column}", *rows]))
+    found = table.read(tmp_path, ["kind"], group_column, "auto")
+    assert (f"--group_column={column} keeps them together" in caplog.text) == is_told
+    assert (found.groups is None) == (is_told or column == "roomy")

@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from arl_tf.data.index_files import (
     Row,
@@ -19,6 +21,12 @@ from arl_tf.data.labelled.labels import Labels
 
 TABLE = "metadata.csv"
 FILE_COLUMN, GROUP_COLUMN = "file_name", "group"
+# Names that columns of groups have.
+LIKELY_GROUP = re.compile(
+    r"(?:.*_)?(?:patient|subject|person|identity|individual|participant|room|scene|session|video)"
+    r"(?:s|_?id|_?number|_?name)?",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +97,8 @@ def read(
     check_files(table, files)
     group = group_column or (GROUP_COLUMN if GROUP_COLUMN in table.columns else "")
     rest = [name for name in table.columns if name not in (FILE_COLUMN, group)]
+    if not group:
+        hint_at_groups(table, [name for name in rest if name not in label_columns])
     wanted = list(label_columns) or rest
     if not wanted:
         raise ValueError(f"{table.path} has no column of labels beside {', '.join(table.columns)}.")
@@ -133,6 +143,19 @@ def read_table(path: pathlib.Path) -> Table:
                 f" {len(row.values)}."
             )
     return Table(path, names, rows)
+
+
+def hint_at_groups(table: Table, names: Sequence[str]) -> None:
+    """Logs which column may say who or what is on the images, where none is named."""
+    likely = [name for name in names if LIKELY_GROUP.fullmatch(name)]
+    if likely:
+        logging.warning(
+            "%s has the column %s, and no groups are named: images of one group may be in two parts"
+            " of the data. --group_column=%s keeps them together",
+            table.path,
+            likely[0],
+            likely[0],
+        )
 
 
 def check_files(table: Table, files: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from arl_tf.config.checks import comma_separated
 from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.config.path_values import clean_path
+from arl_tf.data.folder_contents import LITTER
 from arl_tf.data.image_sets import file_stamp
 from arl_tf.data.pictures import reader
 
@@ -100,6 +101,8 @@ def folder_source(folder: pathlib.Path, shard_photos: int) -> PhotoSource:
 def file_names(folder: pathlib.Path) -> Iterator[str]:
     """Paths of the visible files below a folder, relative to it; links are followed.
 
+    Without what systems leave: it comes and goes, and would be a change of the source.
+
     Raises:
         OSError: a folder can't be read.
     """
@@ -109,10 +112,14 @@ def file_names(folder: pathlib.Path) -> Iterator[str]:
 
     for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         here = pathlib.Path(place)
-        folders[:] = [name for name in folders if name[0] != "." and not is_above(here / name)]
-        for name in files:
-            if not name.startswith("."):
-                yield str((here / name).relative_to(folder))
+        folders[:] = [name for name in folders if is_shown(name) and not is_above(here / name)]
+        for name in filter(is_shown, files):
+            yield str((here / name).relative_to(folder))
+
+
+def is_shown(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor left behind by a system."""
+    return not name.startswith(".") and name not in LITTER
 
 
 def is_above(folder: pathlib.Path) -> bool:

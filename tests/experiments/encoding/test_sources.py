@@ -49,6 +49,7 @@ def test_photos_of_linked_folders_are_found_and_circles_end(tmp_path):
     photos = touch(tmp_path / "photos", "a.png", "b/c.png")
     (photos / "linked").symlink_to(touch(tmp_path / "elsewhere", "d.png"))
     (photos / "b" / "circle").symlink_to(photos)
+    touch(photos, "Thumbs.db", "b/desktop.ini", "__MACOSX/e.png", ".hidden/f.png", "b/.g.png")
     assert names_of(str(photos)) == ["a.png", "b/c.png", "linked/d.png"]
 
 
