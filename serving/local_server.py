@@ -252,6 +252,8 @@ def prepared(values: flags.FlagValues) -> tuple[Settings, LocalServer]:
     Raises:
         SystemExit: it can't be had; it says why.
     """
+    # TensorFlow alone takes seconds to load, in which nothing else is heard.
+    print("Loading TensorFlow and the models.", flush=True)
     import grpc
 
     from serving.server.endpoints import LocalServer

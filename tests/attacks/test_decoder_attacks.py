@@ -124,6 +124,7 @@ def test_attack_follows_from_its_seed(pictures):
     assert np.abs(first - other).mean() > 1e-3
 
 
+@pytest.mark.slow
 def test_weights_with_the_best_held_out_loss_are_kept(pictures):
     rng = np.random.default_rng(0)
     public, held_out, _ = (images[:20] for images in pictures)
@@ -142,6 +143,7 @@ def test_weights_with_the_best_held_out_loss_are_kept(pictures):
     assert kept == pytest.approx(min(result.held_out_loss), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_that_gains_nothing_more_is_stopped(pictures):
     result = attack(
         lambda images: np.zeros((len(images), 4), np.float32), pictures, steps=2000, width=8
@@ -179,6 +181,7 @@ def test_rate_decays_from_its_peak_to_nothing():
     assert (np.diff(rates) < 0).all()
 
 
+@pytest.mark.slow
 def test_asking_again_averages_the_noise_out(pictures):
     rng = np.random.default_rng(1)
 
@@ -286,6 +289,7 @@ def scattered(images):
     return flat[:, order].reshape(len(images), 8, 8, 12)
 
 
+@pytest.mark.slow
 def test_dense_decoder_gathers_what_is_scattered_over_the_whole_code(pictures):
     dense, convolutional = (
         measures.psnr(
@@ -337,6 +341,7 @@ def test_a_recipe_s_loss_is_the_sum_of_its_terms_and_asks_no_network_that_it_doe
     assert float(found) == pytest.approx(float(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"absolute_weight": 0.3, "pixel_weight": 0.0}, {"ssim_weight": 0.1}]
 )

@@ -21,7 +21,7 @@ from arl_tf.data import preprocessing
 
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
-pytestmark = demo_browser.needs_browser
+pytestmark = [pytest.mark.slow, demo_browser.needs_browser]
 # Here the server encodes; test_serving_demo_local.py has the page that does it itself.
 NOT_INSTALLED = pathlib.Path("no packages here")
 
