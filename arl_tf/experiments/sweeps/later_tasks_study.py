@@ -124,8 +124,8 @@ STUDY = Study(
     points,
     contrasts,
     (GAIN, PROTECTED_GAIN),
-    "Sending the task output costs the device encoder and task head, has a leakage of 0, and buys"
-    " nothing beyond what can be learned from it; its mean MCC is that of the row. A code is worth"
+    "To send the task output, the device must run encoder and task head. Its leakage is 0, its mean"
+    " MCC is that of the row, and it buys nothing beyond what can be learned from it. A code is worth"
     " sending where the gain of wanted tasks is worth the gain of protected attributes and the"
     " leakage. Attributes outside the task were learned from so many labelled codes of public"
     " people (X2). A larger task head runs where the code arrives and costs the device nothing.",
