@@ -21,7 +21,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=first_line)
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     parser.add_argument(
-        "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
+        "--data_dir",
+        help="a folder in CelebA's layout that the readers read; else drawn faces as JPEGs",
     )
     parser.add_argument(
         "--repeats", type=int, default=3, help="how often everything is measured (default 3)"

@@ -44,8 +44,8 @@ TIMEOUT_SECONDS = 300
 GPU_RUN = pathlib.Path(__file__).parent / "device" / "gpu_run.py"
 INT8_REASON = (
     "{path} holds integers ({tensor}): LiteRT's GPU accelerator computes other codes from such a"
-    " file (cosines of .3 to .8 to the CPU's, measured on SwiftShader), without a word. Ship"
-    " the float32 or float16 file for GPUs, and int8 for CPUs."
+    " file (cosines of .3 to .8 to the CPU's, measured on SwiftShader), and does not say so."
+    " Ship the float32 or float16 file for GPUs, and int8 for CPUs."
 )
 
 

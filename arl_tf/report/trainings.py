@@ -26,7 +26,10 @@ FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {
     ("leakage", "face_similarity_2"): ("leakage of it, second judge", max),
     ("leakage", "reid_rank1"): ("leakage of rank 1", max),
 }
-JUDGES = {"face_similarity": "Face similarity", "face_similarity_2": "Face similarity, second judge"}
+JUDGES = {
+    "face_similarity": "Face similarity",
+    "face_similarity_2": "Face similarity, second judge",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -259,8 +259,8 @@ def judges_words(content: Mapping[str, Any]) -> str:
     if not second or second["value"] is None:
         return "Only one judge of identity measured these pictures"
     return (
-        f"By the second judge of identity the leakage is {leakage_figure(second)}. Face similarities"
-        f" by this judge: {scale.words(content, JUDGES[1])}"
+        f"By the second judge of identity the leakage is {leakage_figure(second)}. Face"
+        f" similarities by this judge: {scale.words(content, JUDGES[1])}"
     )
 
 
