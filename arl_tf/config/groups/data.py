@@ -13,10 +13,10 @@ class DataGroup:
     dataset: str = option(
         "faces",
         "Data: 'faces' (drawn faces; no files needed), 'celeba' (a folder in CelebA's file layout,"
-        " see --data_dir), 'folder' (a folder of images for each class, or one with a metadata.csv),"
-        " 'numpy' (an .npz file of images and labels) or 'tfds:NAME' (a TensorFlow Datasets builder"
-        " with an attribute dictionary, such as tfds:celeb_a, or with a class label, such as"
-        " tfds:cifar10). docs/train_on_your_images.md describes the layouts.",
+        " see --data_dir), 'folder' (a folder of images for each class, or one with a"
+        " metadata.csv), 'numpy' (an .npz file of images and labels) or 'tfds:NAME' (a TensorFlow"
+        " Datasets builder with an attribute dictionary, such as tfds:celeb_a, or with a class"
+        " label, such as tfds:cifar10). docs/train_on_your_images.md describes the layouts.",
         group="data",
         attack_identity=True,
         shared="model",
@@ -46,8 +46,8 @@ class DataGroup:
     fit: str = option(
         "crop",
         "How an image that is not square becomes square: crop takes the largest square in the"
-        " centre, pad puts the whole image on a black square. Training, audit, export and devices do the"
-        " same.",
+        " centre, pad puts the whole image on a black square. Training, audit, export and devices"
+        " do the same.",
         group="data",
         choices=FITS,
         shared="model",

@@ -124,11 +124,12 @@ STUDY = Study(
     points,
     contrasts,
     (GAIN, PROTECTED_GAIN),
-    "To send the task output, the device must run encoder and task head. Its leakage is 0, its mean"
-    " MCC is that of the row, and it buys nothing beyond what can be learned from it. A code is"
-    " worth sending where the gain of wanted tasks is worth the gain of protected attributes and the"
-    " leakage. Attributes outside the task were learned from so many labelled codes of public"
-    " people (X2). A larger task head runs where the code arrives and costs the device nothing.",
+    "To send the task output, the device must run encoder and task head. Its leakage is 0, its"
+    " mean MCC is that of the row, and it buys nothing beyond what can be learned from it. A code"
+    " is worth sending where the gain of wanted tasks is worth the gain of protected attributes"
+    " and the leakage. Attributes outside the task were learned from so many labelled codes of"
+    " public people (X2). A larger task head runs where the code arrives and costs the device"
+    " nothing.",
     columns=(
         MCC,
         CODE,
