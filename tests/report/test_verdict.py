@@ -146,7 +146,7 @@ def test_verdict_says_what_the_second_judge_finds_or_that_there_was_one_only():
     content["worst"]["face_similarity_2"] = {"value": 0.35, "ci95": None}
     said = verdict.verdict(content)
     assert "By the second judge of identity the leakage is 20 % (10 to 30 %)" in said
-    assert "face similarities: this code 0.35." in said and "Only one" not in said
+    assert "Face similarities by this judge: this code 0.35." in said and "Only one" not in said
 
 
 @pytest.mark.parametrize(

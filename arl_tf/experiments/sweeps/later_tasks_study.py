@@ -2,7 +2,7 @@
 
 A provider who sends codes instead of the task output wants tasks that nobody thought of when the
 encoder was trained. The same codes may tell attributes that nobody is to learn. Both are learned
-from labelled codes, at each price of a bit.
+from labelled codes, at each price per bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ FIGURES = {
 # passed over.
 LATER, UNWANTED = ("Smiling", "Eyeglasses", "Wearing_Hat", "Blond_Hair"), ("Male", "Young")
 UNPROTECTED = "unprotected"
-# Nats of the price of a bit (--lambda_rate): as celeba_noise.cfg, four and twelve times as much.
+# Nats of the price per bit (--lambda_rate): as celeba_noise.cfg, four and twelve times as much.
 PRICES = (5e-5, 2e-4, 6e-4)
 NOISE = 1.0
 ALL_CODES = "all labelled codes"
@@ -80,7 +80,7 @@ def task(config: Config, names: Sequence[str]) -> dict[str, str]:
 
 
 def noise(price: float) -> dict[str, float]:
-    """Settings of learned noise at a price of a bit."""
+    """Settings of learned noise at a price per bit."""
     return {"code_noise": NOISE, "lambda_rate": price}
 
 
