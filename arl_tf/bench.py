@@ -41,7 +41,7 @@ def main() -> None:
         print_growth(arguments.json)
         return
     # Imported late: --help and wrong flags are answered without TensorFlow.
-    from arl_tf.experiments import benchmark
+    from arl_tf.experiments.speed import benchmark
 
     runs = [benchmark.measure(data_dir) for _ in range(arguments.repeats)]
     figures = benchmark.spread(runs)
@@ -55,7 +55,7 @@ def main() -> None:
 
 def print_growth(only_json: bool) -> None:
     """Measures growth, once, and prints a table with exponents, and the rows as JSON."""
-    from arl_tf.experiments import growth
+    from arl_tf.experiments.speed import growth
 
     rows = growth.measure()
     if not only_json:

@@ -43,11 +43,13 @@ FIRST = (
     "test_probes.py",
     "test_serving_server.py",
     "test_export_stage.py",
-    "test_check_gpu.py",
-    "test_perceptual.py",
-    "test_decoder_attacks.py",
     "test_training.py",
-    "test_code_layers.py",
+    "test_audit.py",
+    "test_perceptual.py",
+    "test_image_sets.py",
+    "test_external.py",
+    "test_serving_grpc_service.py",
+    "test_api_learning.py",
     "test_document_commands.py",
 )
 # Of the tests that are slow; .ci/run has their smoke run made by the others.

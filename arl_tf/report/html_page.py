@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +42,7 @@ from arl_tf.report.wording import (
     reading,
     shown_measures,
     training_gaps,
+    unbroken,
     who,
     worst_by_headline,
     yardstick_names,
@@ -50,8 +50,6 @@ from arl_tf.report.wording import (
 
 SHOWN, PER_PAGE = 96, 12
 JPEG_QUALITY = 90
-# The space between a number and its unit.
-UNIT = re.compile(r"(?<=[0-9]) (?=(?:%|dB\b|bits?\b))")
 # A picture that is this near to a withheld original is as good as it, dB.
 TOO_NEAR = 30.0
 CAPTIONS = {
@@ -128,7 +126,7 @@ def page_template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=unbroken,
+        finalize=lambda value: unbroken(value) if type(value) is str else value,
     )
     environment.filters |= {"estimate": format_estimate, "percent": percent, "bounded": bounded}
     environment.globals |= {
@@ -140,11 +138,6 @@ def page_template(name: str) -> jinja2.Template:
         "measure_names": MEASURE_NAMES,
     }
     return environment.get_template(name)
-
-
-def unbroken(value: object) -> object:
-    """What is printed: in plain text, a number and its unit never stand on two lines."""
-    return UNIT.sub("\N{NO-BREAK SPACE}", value) if type(value) is str else value
 
 
 def yardstick_rows(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

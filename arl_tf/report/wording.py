@@ -1,5 +1,6 @@
 """Names of measures and floors, and figures as people read them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ YARDSTICK_NAMES = {
 RETRIEVAL = "retrieval"
 # 2^33 is more than the 8.2 billion people who live.
 PERSON_BITS = 33
+# The space between a number and its unit.
+UNIT_SPACE = re.compile(r"(?<=[0-9]) (?=(?:%|dB\b|bits?\b))")
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
@@ -196,6 +199,11 @@ def bounded(value: float, most: float = 1.0) -> float:
 def share(value: float) -> str:
     """A share of cases as "9 %"; within 0 and 100 %."""
     return f"{100 * bounded(value):.0f} %"
+
+
+def unbroken(text: str) -> str:
+    """The text with no-break spaces between numbers and units: no line ends there."""
+    return UNIT_SPACE.sub("\N{NO-BREAK SPACE}", text)
 
 
 def percent(estimate: Mapping[str, Any], most: float = 1.0) -> str:

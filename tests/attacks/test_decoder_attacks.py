@@ -65,6 +65,7 @@ def test_code_that_is_the_image_is_inverted(pictures, identity_result):
     assert found > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code_shape", [(8, 8, 4), (8,)])
 def test_constant_code_leaves_the_attacker_at_the_mean_image(pictures, code_shape):
     result = attack(
@@ -110,6 +111,7 @@ def test_result_says_what_was_done(pictures, identity_result):
     assert settings.items() >= {**expected, "learning_rate": 2e-2}.items()
 
 
+@pytest.mark.slow
 def test_codes_under_attack_do_not_change_the_attacker(pictures):
     public, held_out, target = pictures
     both = attack(unit, pictures)
@@ -118,6 +120,7 @@ def test_codes_under_attack_do_not_change_the_attacker(pictures):
     np.testing.assert_allclose(one.reconstructions, both.reconstructions[:1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_attack_follows_from_its_seed(pictures):
     first, same, other = (attack(unit, pictures, seed=seed).reconstructions for seed in (1, 1, 2))
     np.testing.assert_allclose(first, same, atol=1e-4)

@@ -170,7 +170,7 @@ def in_a_process(action: str, side: int, count: int, cache: str) -> Row:
     command = [
         sys.executable,
         "-m",
-        "arl_tf.experiments.growth",
+        "arl_tf.experiments.speed.growth",
         action,
         str(side),
         str(count),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from arl_tf.experiments import growth
-from arl_tf.experiments.growth import OwnMemory, Row
+from arl_tf.experiments.speed import growth
+from arl_tf.experiments.speed.growth import OwnMemory, Row
 
 
 def test_exponent_is_that_of_the_power_law():

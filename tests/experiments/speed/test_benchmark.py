@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from arl_tf import bench
-from arl_tf.experiments import benchmark
+from arl_tf.experiments.speed import benchmark
 
 
 def test_the_spread_is_that_of_each_figure_alone():
