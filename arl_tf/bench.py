@@ -65,7 +65,7 @@ def print_growth(only_json: bool) -> None:
 
 def console() -> None:
     """Runs `main`; what the user can mend, and Ctrl-C, end it with a line."""
-    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start it again."):
+    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start the command again."):
         try:
             main()
         except (ValueError, OSError, RuntimeError) as error:

@@ -225,8 +225,8 @@ def adapter_of(log: str) -> re.Match:
     found = ADAPTER.search(log)
     if found is None:
         raise CheckError(
-            "LiteRT's log names no adapter, so that nothing proves that a GPU ran the file. Its"
-            f" end:\n{troubles(log)}"
+            "LiteRT's log names no adapter, so nothing proves that a GPU ran the file. The log"
+            f" ends with:\n{troubles(log)}"
         )
     return found
 
@@ -312,5 +312,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with interruption.in_one_line("check_gpu", "give the command again."):
+    with interruption.in_one_line("check_gpu", "start the command again."):
         sys.exit(main())

@@ -283,5 +283,5 @@ def print_table(results: list[Load], found: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    with interruption.in_one_line("load_test", "nothing is kept; start it again."):
+    with interruption.in_one_line("load_test", "nothing is kept; start the command again."):
         main()
