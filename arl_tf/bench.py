@@ -6,6 +6,7 @@ The last line is JSON: of every figure the least, the median and the greatest of
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import sys
 
@@ -52,6 +53,8 @@ def main() -> None:
     # Imported late: --help and wrong flags are answered without TensorFlow.
     from arl_tf.experiments.speed import benchmark
 
+    # TensorFlow counts every new network of the audits as a function that is traced too often.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     runs = [benchmark.measure(data_dir, only) for _ in range(arguments.repeats)]
     figures = benchmark.spread(runs)
     if not arguments.json:
