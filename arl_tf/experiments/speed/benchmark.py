@@ -4,6 +4,7 @@ Times of a shared machine drift, so every figure that is meant to be compared is
 times of this run.
 """
 
+import functools
 import pathlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +29,16 @@ def measurements(
     data_dir: str, scratch: pathlib.Path
 ) -> dict[str, Callable[[], Mapping[str, float]]]:
     """Group -> what measures it; arguments as of `measure`, `scratch` is an empty folder."""
+
+    @functools.cache
+    def folder() -> pathlib.Path:
+        # Drawn for the first group that reads it.
+        return pathlib.Path(data_dir or readers.drawn_folder(scratch / "faces"))
+
     return {
         "drawing": readers.measure_drawing,
-        "reading": lambda: readers.measure_readers(
-            pathlib.Path(data_dir or readers.drawn_folder(scratch / "faces")), scratch / "tfds"
-        ),
-        "training": training_steps.measure_training,
+        "reading": lambda: readers.measure_readers(folder(), scratch / "tfds"),
+        "training": lambda: training_steps.measure_training(folder()),
         "encoding": encoding.measure_tflite,
         "audit": audits.measure_audit,
         "sweep": sweeps.measure_sweep,
