@@ -219,6 +219,7 @@ def mkdocs_python():
     return sys.executable if importlib.util.find_spec("mkdocs") else None
 
 
+@pytest.mark.slow
 def test_the_site_is_built_and_asks_no_other_host(tmp_path):
     python = mkdocs_python()
     if python is None:

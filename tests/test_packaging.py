@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,16 @@ def test_the_wheel_runs_outside_the_checkout_with_help_smoke_run_and_report(inst
 @pytest.mark.slow
 def test_types_of_the_public_surface_are_right():
     run(sys.executable, "-m", "mypy", cwd=ROOT)
+
+
+@pytest.mark.slow
+def test_every_call_has_the_arguments_that_its_function_takes():
+    # Of the rest, whose annotations do not say all that mypy asks for, this can be had.
+    words = (sys.executable, "-m", "mypy", "--check-untyped-defs", "arl_tf", "serving")
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not said.stderr and "[" in said.stdout
+    wrong = re.findall(r".*\[(?:call-arg|name-defined|used-before-def)\]", said.stdout)
+    assert not wrong
 
 
 def test_requirements_pin_every_dependency_and_every_run_time_extra():

@@ -320,7 +320,10 @@ def adam_steps(evidence: Evidence, search: Search) -> Advance:
     def advance(unknowns, first, second, codes, prior_weight, done, steps):
         _, *state = tf.while_loop(
             lambda step, *_: step < done + steps,
-            lambda step, *state: (step + 1, *improved(step, *state, codes, prior_weight)),
+            lambda step, unknowns, first, second: (
+                step + 1,
+                *improved(step, unknowns, first, second, codes, prior_weight),
+            ),
             (done, unknowns, first, second),
         )
         return tuple(state)

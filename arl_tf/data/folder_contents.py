@@ -36,6 +36,17 @@ def elsewhere(folder: pathlib.Path, wanted: str) -> str:
     return f"{folder} holds {listed(names)}."
 
 
+def nearest(path: pathlib.Path) -> str:
+    """What stands in place of a file that is not there; a sentence."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{folder} is {'a file' if folder.exists() else 'not there'}."
+    names = visible(folder)
+    near = [folder / name for name in names if alike(name) == alike(path.name)]
+    near += [folder / name / path.name for name in names if (folder / name / path.name).is_file()]
+    return f"There is {near[0]}." if near else f"{folder} holds {listed(names)}."
+
+
 def instead(missing: list[str], folder: pathlib.Path) -> str:
     """What stands in a folder in place of missing files; a sentence.
 
@@ -43,6 +54,9 @@ def instead(missing: list[str], folder: pathlib.Path) -> str:
         missing: names, at least one.
         folder: where they are expected.
     """
+    broken = [name for name in missing if (folder / name).is_symlink()]
+    if broken:
+        return f"{len(broken)} of the {len(missing)} are links that lead nowhere: {listed(broken)}."
     names = visible(folder)
     other = other_names(missing, names)
     if other:

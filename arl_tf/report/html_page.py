@@ -42,6 +42,7 @@ from arl_tf.report.wording import (
     reading,
     shown_measures,
     training_gaps,
+    unbroken,
     who,
     worst_by_headline,
     yardstick_names,
@@ -125,6 +126,7 @@ def page_template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: unbroken(value) if type(value) is str else value,
     )
     environment.filters |= {"estimate": format_estimate, "percent": percent, "bounded": bounded}
     environment.globals |= {

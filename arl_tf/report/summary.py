@@ -123,13 +123,15 @@ def person_row(content: Mapping[str, Any]) -> Row:
 
 def embedding_row(content: Mapping[str, Any]) -> Row:
     """The person among the test images, by an embedding that is predicted from the code."""
-    found = identity_words.best_worst(content, "reid_rank1")
+    code, output, unprotected = identity_words.best_worst(content, "reid_rank1").values()
     chance = content["measured_on"].get("chance_rank1")
     network = identity_words.network_name(identity_words.best_network(content))
     return Row(
-        "find the person among them without a picture, by face recognition",
+        "find the person among them without a picture, by an embedding predicted from the code",
         f"share of the cases in which the first one found is right, by {network}",
-        *found.values(),
+        code,
+        output,
+        unprotected,
         "" if chance is None else f"a guess: {100 * chance:.1f} %",
         is_share=True,
     )
@@ -141,12 +143,15 @@ def candidate_rows(content: Mapping[str, Any]) -> list[Row]:
     if found is None:
         return []
     count = content["codes"]["candidate_match"]["candidates"]
+    (code, output, unprotected), compare = found
     return [
         Row(
             f"confirm a photo at hand: pick it by a code from {count:,} candidate photos",
             "share of the cases in which the right photo comes first",
-            *found[0],
-            found[1],
+            code,
+            output,
+            unprotected,
+            compare,
             is_share=True,
         )
     ]

@@ -23,6 +23,7 @@ from arl_tf.report.wording import (
     MISSING,
     format_figure,
     shown_measures,
+    unbroken,
 )
 
 FIGURES, PICTURES = "audit/figures", "under_attack/pictures"
@@ -118,7 +119,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     ]
     lines += identity_words.markdown(content)
     left_out = one_class_words(content["utility"])
-    return "\n".join([*lines, *(["", left_out] if left_out else [])])
+    return unbroken("\n".join([*lines, *(["", left_out] if left_out else [])]))
 
 
 def figures(label: str, found: Mapping[str, Any], shown: Iterable[str]) -> list[str]:

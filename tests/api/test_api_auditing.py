@@ -89,6 +89,7 @@ def test_a_result_prints_as_one_line(open_code):
     assert len(shown) < 120 and "\n" not in shown
 
 
+@pytest.mark.slow
 def test_a_keras_model_is_audited_with_gradients_for_white_box_attackers(faces, monkeypatch):
     # One of the search's five weights of smoothness is tried: what it finds is not asked here.
     monkeypatch.setattr(inversion, "TOTAL_VARIATION_WEIGHTS", (1.0,))

@@ -65,6 +65,7 @@ def test_code_that_is_the_image_is_inverted(pictures, identity_result):
     assert found > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code_shape", [(8, 8, 4), (8,)])
 def test_constant_code_leaves_the_attacker_at_the_mean_image(pictures, code_shape):
     result = attack(
@@ -110,6 +111,7 @@ def test_result_says_what_was_done(pictures, identity_result):
     assert settings.items() >= {**expected, "learning_rate": 2e-2}.items()
 
 
+@pytest.mark.slow
 def test_codes_under_attack_do_not_change_the_attacker(pictures):
     public, held_out, target = pictures
     both = attack(unit, pictures)
@@ -118,12 +120,14 @@ def test_codes_under_attack_do_not_change_the_attacker(pictures):
     np.testing.assert_allclose(one.reconstructions, both.reconstructions[:1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_attack_follows_from_its_seed(pictures):
     first, same, other = (attack(unit, pictures, seed=seed).reconstructions for seed in (1, 1, 2))
     np.testing.assert_allclose(first, same, atol=1e-4)
     assert np.abs(first - other).mean() > 1e-3
 
 
+@pytest.mark.slow
 def test_weights_with_the_best_held_out_loss_are_kept(pictures):
     rng = np.random.default_rng(0)
     public, held_out, _ = (images[:20] for images in pictures)
@@ -142,6 +146,7 @@ def test_weights_with_the_best_held_out_loss_are_kept(pictures):
     assert kept == pytest.approx(min(result.held_out_loss), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_that_gains_nothing_more_is_stopped(pictures):
     result = attack(
         lambda images: np.zeros((len(images), 4), np.float32), pictures, steps=2000, width=8
@@ -179,6 +184,7 @@ def test_rate_decays_from_its_peak_to_nothing():
     assert (np.diff(rates) < 0).all()
 
 
+@pytest.mark.slow
 def test_asking_again_averages_the_noise_out(pictures):
     rng = np.random.default_rng(1)
 
@@ -286,6 +292,7 @@ def scattered(images):
     return flat[:, order].reshape(len(images), 8, 8, 12)
 
 
+@pytest.mark.slow
 def test_dense_decoder_gathers_what_is_scattered_over_the_whole_code(pictures):
     dense, convolutional = (
         measures.psnr(
@@ -337,6 +344,7 @@ def test_a_recipe_s_loss_is_the_sum_of_its_terms_and_asks_no_network_that_it_doe
     assert float(found) == pytest.approx(float(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"absolute_weight": 0.3, "pixel_weight": 0.0}, {"ssim_weight": 0.1}]
 )

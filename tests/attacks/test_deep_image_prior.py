@@ -12,6 +12,8 @@ from arl_tf.attacks.priors import deep_image_prior
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=1000, batch_size=16, learning_rate=1e-3, mu=0.0, seed=1

@@ -15,6 +15,8 @@ from arl_tf.attacks.priors.diffusion import Denoiser
 from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 
+pytestmark = pytest.mark.slow
+
 SIZE, PUBLIC = 32, 64
 SETTINGS = AttackerOptions(
     width=32, depth=0, steps=25, batch_size=8, learning_rate=2e-3, mu=0.0, seed=1

@@ -14,6 +14,8 @@ from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 SETTINGS = AttackerOptions(
     width=8, depth=0, steps=250, batch_size=16, learning_rate=3e-3, mu=0.0, seed=1
@@ -71,7 +73,6 @@ def test_autoencoder_reconstructs_unseen_faces_better_than_the_mean_image(eviden
     assert found > mean_image_psnr(pictures, pictures[2]) + 1
 
 
-@pytest.mark.slow
 def test_code_that_tells_everything_leads_beyond_the_mean_image(result, pictures):
     for found, truth in (
         (result.reconstructions, pictures[2]),
@@ -80,14 +81,12 @@ def test_code_that_tells_everything_leads_beyond_the_mean_image(result, pictures
         assert measures.psnr(found, unit(truth)).mean() > mean_image_psnr(pictures, truth) + 1
 
 
-@pytest.mark.slow
 def test_search_is_never_worse_on_held_out_images_than_where_it_starts(result, pictures):
     kept = np.square(result.held_out_reconstructions - unit(pictures[1])).mean()
     assert kept == pytest.approx(min(result.held_out_loss), rel=1e-4)
     assert kept <= result.held_out_loss[0]
 
 
-@pytest.mark.slow
 def test_result_says_what_was_done(result, pictures):
     assert (result.name, result.knowledge) == ("generative_prior", "white-box")
     assert result.reconstructions.shape == pictures[2].shape
@@ -102,7 +101,6 @@ def test_result_says_what_was_done(result, pictures):
     assert settings["words"]
 
 
-@pytest.mark.slow
 def test_attack_follows_from_its_seed(evidence):
     short = dataclasses.replace(SETTINGS, steps=2)
     first, same, other = (

@@ -96,6 +96,7 @@ def test_ridge_finds_nothing_in_codes_of_noise():
     assert abs(mean_cosine(found, world.truth[2])) < 5 / np.sqrt(3000)
 
 
+@pytest.mark.slow
 def test_perceptron_learns_what_no_linear_map_tells():
     world = World(0.01, public=800)
     # The identity network sees absolute values: no correlation with the code is left.

@@ -15,6 +15,8 @@ from arl_tf.data.faces import generation
 from arl_tf.metrics import measures
 from arl_tf.models import architectures
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=60, batch_size=16, learning_rate=5e-3, mu=0.0, seed=1

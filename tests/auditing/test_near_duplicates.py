@@ -48,6 +48,7 @@ def errors(subject):
     }
 
 
+@pytest.mark.slow
 def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences(subject):
     found = errors(subject)
     assert found["own_noise"] < 0.8 * found["one_code"]
@@ -57,6 +58,7 @@ def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences
     assert found["no_noise"] < found["own_noise"]
 
 
+@pytest.mark.slow
 def test_shots_without_any_change_tell_no_more_than_one_where_they_share_noise(
     subject, monkeypatch
 ):

@@ -12,6 +12,8 @@ from arl_tf.data.labelled import shapes
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.reconstruction import FACE, FEATURE, MEASURES, OTHER_PHOTO, RANKS
 
+pytestmark = pytest.mark.slow
+
 PUBLIC, TARGET, SIDE = 80, 24, 32
 
 

@@ -8,6 +8,8 @@ from arl_tf.experiments.benches import stage
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps.trial_queue import TrialQueue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench(monkeypatch):

@@ -153,6 +153,7 @@ def test_cosine_components_are_orthonormal_and_begin_with_the_mean():
     np.testing.assert_allclose(small, np.array([[1, 1], [1, -1]]) / np.sqrt(2), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_steps_against_the_share_take_the_target_out_of_the_code_and_leave_the_rest():
     rng = np.random.default_rng(7)
     told, other = tf.Variable([[1.0, 0.5]]), tf.Variable([[0.5, -1.0]])
@@ -173,6 +174,7 @@ def test_steps_against_the_share_take_the_target_out_of_the_code_and_leave_the_r
     assert float(tf.norm(other)) > 0.8 * np.linalg.norm(before)
 
 
+@pytest.mark.slow
 def test_the_memory_learns_in_the_warm_up_and_the_encoder_is_charged_after_it():
     learner = build_learner(registry.chosen("linear_adversary"), phase=phases.TASK)
     assert float(learner.train_step(batch())["privacy_loss"]) == 0
@@ -182,6 +184,7 @@ def test_the_memory_learns_in_the_warm_up_and_the_encoder_is_charged_after_it():
     assert float(learner.train_step(batch())["privacy_loss"]) > 0.05
 
 
+@pytest.mark.slow
 @SAVES
 def test_the_memory_is_saved_with_the_learner_and_not_with_the_encoder(tmp_path):
     learner = build_learner(registry.chosen("linear_adversary"))

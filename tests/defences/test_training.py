@@ -41,6 +41,7 @@ def test_a_step_moves_the_encoder_and_the_layers_and_logs_the_weighted_loss(name
 
 # Random private labels tell nothing from the start, and a memory nothing of the first step: these
 # defences have tests of their own.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [n for n, d in registry.DEFENCES.items() if d.loss and not (d.private or d.memory)],

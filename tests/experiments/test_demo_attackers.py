@@ -28,6 +28,8 @@ from arl_tf.utils import files
 from serving.server.validation import Limits
 from serving.web import attackers
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AttackerOptions(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.1, seed=3
 )
@@ -490,7 +492,6 @@ def test_reference_that_is_none_is_refused(tmp_path, recorded, message):
         attackers_stage.check(config, None, [])
 
 
-@pytest.mark.slow
 def test_demo_page_takes_the_attackers_of_a_run_and_its_reference(smoke_copy):
     workdir = smoke_copy
     run = run_directory.RunDirectory(workdir)

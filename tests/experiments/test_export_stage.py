@@ -67,12 +67,14 @@ def exported_again(smoke_run, tmp_path_factory):
     return run, finished
 
 
+@pytest.mark.slow
 def test_a_later_export_needs_no_flagfile_and_leaves_the_earlier_version(exported_again):
     encoders = exported_again[0].export / "saved_model" / "encoder"
     assert (encoders / "2" / "saved_model.pb").exists()
     assert (encoders / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_who_exports_all_the_same_is_told_of_in_the_manifest(exported_again):
     run, finished = exported_again
     gate = manifest_of(run)["gate"]
@@ -82,6 +84,7 @@ def test_who_exports_all_the_same_is_told_of_in_the_manifest(exported_again):
     assert "exported although psnr<=1 is missed" in finished.stderr
 
 
+@pytest.mark.slow
 def test_precision_that_is_named_twice_is_exported_once(exported_again):
     run, _ = exported_again
     assert list(manifest_of(run)["tflite"]) == ["float32"]

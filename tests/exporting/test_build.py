@@ -426,6 +426,7 @@ def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_export)
     assert not (tmp_path / publishing.UNFINISHED).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("saver", "player", "message"),
     [
@@ -443,6 +444,7 @@ def test_saved_model_that_differs_from_keras_is_refused(
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_encode_bytes_that_prepares_otherwise_is_refused(
     models, tmp_path, fast_tflite, monkeypatch
 ):
@@ -453,6 +455,7 @@ def test_encode_bytes_that_prepares_otherwise_is_refused(
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_codes_that_are_not_numbers_are_refused(tmp_path, fast_tflite):
     models = build_models()
     models.encoder.get_layer("bottleneck").bias.assign(np.full(4, np.nan, np.float32))

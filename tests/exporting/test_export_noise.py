@@ -14,6 +14,8 @@ from arl_tf.metrics.equivalence import ExportError
 from arl_tf.models import architectures, code_layers
 from arl_tf.models.fingerprint import weights_hash
 
+pytestmark = pytest.mark.slow
+
 NOISE = architectures.CodeBounds(noise=1.0)
 
 
@@ -23,7 +25,6 @@ def saved_codes(path, images):
 
 
 @pytest.mark.parametrize("bounds", [NOISE, architectures.CodeBounds(noise=1.0, levels=2)])
-@pytest.mark.slow
 def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds, tmp_path):
     built = build_models(bounds=bounds)
     found = build.export_models(

@@ -341,6 +341,7 @@ def clustered_trial(trial, people_count=40, pictures_each=5):
     return low <= 0 <= high, naive_low <= 0 <= naive_high
 
 
+@pytest.mark.slow
 def test_interval_over_identities_covers_the_true_mean_95_percent_of_the_time():
     covered, naive = np.array([clustered_trial(trial) for trial in range(400)]).mean(axis=0)
     # Four standard deviations of 400 trials at .95 are .044; few people cost the bootstrap ~.015.

@@ -70,6 +70,7 @@ def test_exclusive_or_is_read_by_the_multilayer_probe_alone(found):
     assert abs(found["exclusive"]["linear"]) < 0.3
 
 
+@pytest.mark.slow
 def test_probes_follow_from_the_seed(monkeypatch):
     # The second epoch is like all later ones: another order and other dropped values.
     monkeypatch.setattr(probes, "EPOCHS", 2)
@@ -83,6 +84,7 @@ def test_no_label_is_read_from_noise():
     assert all(abs(mcc) < 4 / np.sqrt(TARGET - 1) for v in read.values() for mcc in v.values())
 
 
+@pytest.mark.slow
 def test_no_label_is_read_from_a_constant():
     read = probed(lambda part, seed: np.full((len(part), 5), 0.1, np.float32))
     assert all(mcc == 0 for values in read.values() for mcc in values.values())

@@ -13,8 +13,17 @@ from arl_tf.models import architectures, backbones
 SIZE = 32
 NUM_ATTRIBUTES = 5
 STRIDES = {"early": 4, "middle": 8, "late": 16}
-BACKBONES = sorted(backbones.BACKBONES)
-EVERY_CUT = [(name, cut) for name in BACKBONES for cut in backbones.CUT_LAYERS[name]]
+SLOW_TO_BUILD = ("mobilenet_v3_small", "resnet50")
+
+
+def case(name, *more):
+    """A test's parameters; slow where the network takes long to build."""
+    return pytest.param(name, *more, marks=[pytest.mark.slow] * (name in SLOW_TO_BUILD))
+
+
+NAMES = sorted(backbones.BACKBONES)
+BACKBONES = [case(name) for name in NAMES]
+EVERY_CUT = [case(name, cut) for name in NAMES for cut in backbones.CUT_LAYERS[name]]
 
 
 @functools.cache
@@ -93,7 +102,7 @@ def test_small_has_about_a_million_parameters():
 
 
 @pytest.mark.parametrize("cut", [*STRIDES, "pooled"])
-@pytest.mark.parametrize("name", ["small", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", [case("small"), case("mobilenet_v3_small")])
 def test_code_has_the_channels_asked_for(name, cut):
     encoder, task_head = build(name, cut, 6)
     assert encoder.output_shape == (*build(name, cut)[0].output_shape[:-1], 6)

@@ -7,6 +7,8 @@ import pytest
 from arl_tf.models import backbones, efficientnet_lite
 from arl_tf.models.pretrained import perceptual
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 
 

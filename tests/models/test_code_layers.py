@@ -102,6 +102,7 @@ def test_only_learned_noise_has_a_trainable_share_and_a_rate():
     assert float(encoder.losses[0]) == pytest.approx(0.5 * 48, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [0, 2, 4])
 def test_mean_encoder_is_the_average_of_noisy_codes(levels):
     encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0, levels=levels))

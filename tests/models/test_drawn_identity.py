@@ -9,6 +9,8 @@ from arl_tf.config import data_checks
 from arl_tf.data.faces import generation
 from arl_tf.models.pretrained import drawn_identity
 
+pytestmark = pytest.mark.slow
+
 SIZE = 48
 OTHER_SEED = drawn_identity.RESERVED_SEED + 1
 

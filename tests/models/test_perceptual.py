@@ -137,6 +137,7 @@ KERAS_NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(KERAS_NETWORKS))
 def test_keras_networks_see_their_own_preprocessing(name, monkeypatch):
     """With random weights, because tests download nothing."""
@@ -160,6 +161,7 @@ def test_keras_networks_see_their_own_preprocessing(name, monkeypatch):
     np.testing.assert_allclose(feature_maps[-1], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(KERAS_NETWORKS))
 def test_every_layer_offered_of_a_keras_network_exists(name):
     backbone = getattr(keras.applications, KERAS_NETWORKS[name][0])(

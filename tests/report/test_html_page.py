@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from reports import COUNT, audit_report
 
-from arl_tf.report import html_page, verdict
+from arl_tf.report import html_page, verdict, wording
+
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def page_of(found, **settings):
+    """The page, with plain spaces between numbers and units."""
     return html_page.render(
         found, **{"embed_originals": True, "reference_pictures": None, **settings}
-    )
+    ).replace(SPACE, " ")
 
 
 def originals_in(page, found):
@@ -26,6 +29,18 @@ def test_page_says_the_verdict_the_figures_and_what_was_not_tested():
     assert re.findall(r"<p>(.*?)</p>", box) == verdict.sentences(found.content)
     for text in ("0.370", "decoder", "not tested thing", "assumed thing", "warned thing", "runs/x"):
         assert text in page
+
+
+def test_no_line_breaks_between_a_number_and_its_unit():
+    assert wording.unbroken("95 % of 60 bits") == f"95{SPACE}% of 60{SPACE}bits"
+    assert wording.unbroken("3 bitsy words, 1 d B, % 5") == "3 bitsy words, 1 d B, % 5"
+    page = html_page.render(
+        audit_report(leakage=0.37), embed_originals=True, reference_pictures=None
+    )
+    box = re.search(r'<div class="verdict" id="verdict">(.*?)</div>', page, re.DOTALL)[1]
+    assert f"37{SPACE}%" in box
+    # In a plot no line breaks.
+    assert not re.search(r".*[0-9] %.*", re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL))
 
 
 def test_page_has_a_row_for_every_attacker_with_its_tail_time_and_convergence():

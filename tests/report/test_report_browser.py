@@ -12,10 +12,13 @@ from arl_tf.report import report_files
 
 BROWSER, DRIVER = pathlib.Path("/usr/bin/chromium"), pathlib.Path("/usr/bin/chromedriver")
 webdriver = pytest.importorskip("selenium.webdriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER.exists() and DRIVER.exists()),
-    reason=f"needs Debian's chromium and chromium-driver: no {BROWSER}, or no {DRIVER}",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (BROWSER.exists() and DRIVER.exists()),
+        reason=f"needs Debian's chromium and chromium-driver: no {BROWSER}, or no {DRIVER}",
+    ),
+]
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",

@@ -19,6 +19,7 @@ COPIES = {
     "flagfiles": "config",
     "interruption": "utils",
     "saved_model_loading": "utils",
+    "streams": "utils",
 }
 
 
@@ -149,6 +150,7 @@ def test_ctrl_c_while_the_server_is_starting_ends_with_one_line():
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout.readline() == "Loading TensorFlow and the models.\n"
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()

@@ -23,6 +23,7 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path}/shared.db"
 
 
+@pytest.mark.slow
 def test_processes_with_one_database_never_take_the_same_point(tmp_path, url):
     first, second = (TrialQueue(tmp_path / "sweep", "points", 1, url) for _ in range(2))
     first.enqueue(POINTS)

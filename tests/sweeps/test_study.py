@@ -125,6 +125,7 @@ def test_overwrite_tries_the_failed_points_alone(work, tmp_path):
     assert {row["state"] for row in results["points"]} == {"finished"}
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on_with_its_queue_on_disk(work, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "TrialQueue", TrialQueue)
     run_trial = trials.run_trial

@@ -24,6 +24,8 @@ from arl_tf.experiments.sweeps import (
 from arl_tf.report import report_files
 from arl_tf.utils import files
 
+pytestmark = pytest.mark.slow
+
 # code_noise -> (mean MCC, leakage) on validation.
 FIGURES = {0.0: (0.6, 0.6), 1.0: (0.5, 0.2), 2.0: (0.4, 0.1)}
 

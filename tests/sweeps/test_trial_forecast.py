@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from arl_tf.config.settings import Config
-from arl_tf.data import splits
+from arl_tf.config.settings import Config, subset
+from arl_tf.data import image_sets, splits
+from arl_tf.data.image_sets import DataSettings
 from arl_tf.experiments.sweeps import trial_forecast
 from arl_tf.experiments.sweeps.studies import StudyPlace
 
@@ -52,3 +53,11 @@ def test_points_that_differ_in_their_attackers_alone_are_trained_once():
 def test_more_decoders_and_more_of_their_steps_cost_the_adversary_s_part_again():
     more = seconds({"decoders": 2, "decoder_steps": 2}) - seconds({})
     assert more == pytest.approx(3 * 2.5 * (1 + 2) * 5 * 2)
+
+
+@pytest.mark.slow
+def test_a_step_is_timed_on_the_data_themselves(tmp_path):
+    config = Config(num_faces=240, image_size=32, batch_size=8, code_channels=4)
+    images = image_sets.load_images(subset(config, DataSettings), tmp_path)
+    parts = splits.split_by_identity(images.identities, config)
+    assert trial_forecast.seconds_of_step(config, images, parts) > 0

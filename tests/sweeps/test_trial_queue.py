@@ -9,6 +9,8 @@ from arl_tf.experiments.sweeps import search_space
 from arl_tf.experiments.sweeps.trial_queue import STORAGE, TrialQueue, suggest, work_through
 from arl_tf.experiments.sweeps.trials import Trial
 
+pytestmark = pytest.mark.slow
+
 POINTS = [Trial(f"noise_{n}", f"noise {n}", {"code_noise": float(n)}) for n in range(3)]
 
 

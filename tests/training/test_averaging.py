@@ -9,6 +9,8 @@ from test_learner import SAVES_WEIGHTS, batch_of, build_learner, moved, state, v
 from arl_tf.training.averaging import WeightAverage
 from arl_tf.training.learner import ADVERSARY, TASK, AdversarialRepresentationLearner
 
+pytestmark = pytest.mark.slow
+
 
 def test_average_is_that_of_the_formula():
     weight, seed = keras.Variable([8.0]), keras.Variable([5], dtype="uint32")

@@ -8,6 +8,8 @@ from test_learner import SAVES_WEIGHTS, batch_of, build_learner, moved, values
 
 from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK
 
+pytestmark = pytest.mark.slow
+
 WEIGHT = 0.5
 
 

@@ -19,6 +19,8 @@ from arl_tf.models import code_layers, losses, precision, rebuilding
 from arl_tf.training import callbacks, loss_scaling
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
 
+pytestmark = pytest.mark.slow
+
 MIXED = ("mixed_bfloat16", "mixed_float16")
 RATE, LAMBDA = 0.5, 0.3
 # What one linear channel of each player begins with.

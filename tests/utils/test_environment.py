@@ -117,6 +117,7 @@ def test_a_keras_that_was_imported_before_is_taken_as_it_should_be_and_refused_o
         environment.check_imported(keras_with(dtype_policy=policy))
 
 
+@pytest.mark.slow
 def test_any_module_of_arl_tf_imported_first_finds_keras_as_it_needs_it(tmp_path):
     """The real Keras, under the worst of settings; one process, since each start is slow."""
     written(tmp_path, {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 1})

@@ -91,8 +91,8 @@ def learn(
         # Whoever has the code can compute the task output.
         given[CODE] = tuple(map(both, given[CODE], given[TASK_OUTPUT]))
     predicted = {
-        f"{source}/{size}": learned_from(size, *features, labels, settings.seed)
-        for source, features in given.items()
+        f"{source}/{size}": learned_from(size, known, asked, labels, settings.seed)
+        for source, (known, asked) in given.items()
         for size in sizes_of(len(public))
     }
     return LaterTasks(names, truth, predicted)

@@ -58,7 +58,7 @@ class Table:
         """The texts of a column; ValueError that names the flag where there is none."""
         if name not in self.columns:
             raise ValueError(
-                f"{flag} names the column {name!r}, which {self.path} has not; it has"
+                f"{flag} names the column {name!r}, which {self.path} lacks; it has"
                 f" {', '.join(self.columns)}."
             )
         place = self.columns.index(name)
@@ -92,6 +92,11 @@ def read(
     wanted = list(label_columns) or rest
     if not wanted:
         raise ValueError(f"{table.path} has no column of labels beside {', '.join(table.columns)}.")
+    if group in wanted:
+        raise ValueError(
+            f"--label_columns and --group_column both name {group}: no group is in two parts of the"
+            " data, so no label would be. Name another column of one of them."
+        )
     columns = {name: table.column(name, "--label_columns") for name in wanted}
     check_filled(table, columns)
     read_labels = labels.of_columns(columns, kind, table.where)
@@ -116,9 +121,10 @@ def read_table(path: pathlib.Path) -> Table:
     header, *rows = table_rows(path, lines, delimiter)
     names = tuple(header.values)
     if "" in names or len(set(names)) != len(names):
+        remedy = " pandas leaves the numbers of rows out by to_csv(index=False)."
         raise ValueError(
             f"{path}, line {header.number}: expected distinct names of columns, got"
-            f" {', '.join(names)[:80]!r}."
+            f" {', '.join(names)[:80]!r}.{'' if names[0] else remedy}"
         )
     for row in rows:
         if len(row.values) != len(names):
@@ -158,6 +164,4 @@ def groups_of(table: Table, name: str) -> np.ndarray:
             f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
             " group, or photos of one group could be in two parts of the data."
         )
-    texts = labels.composed(texts)
-    labels.warn_of_case(f"The groups of {table.path}", texts)
-    return np.unique(texts, return_inverse=True)[1].astype(np.int64)
+    return labels.numbered(texts, f"The groups of {table.path}")

@@ -21,6 +21,7 @@ from arl_tf.experiments.preview import estimates
 from arl_tf.experiments.preview.points import planned_points
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import trial_forecast
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import costs
 from arl_tf.models.pretrained import perceptual
 from arl_tf.training import building, train
@@ -133,7 +134,8 @@ def of_networks(
     learner = building.build_learner(settings, len(images.attribute_names), mean)
     network = perceptual.perceptual_network(config.perceptual, side, config.perceptual_layer_names)
     steps = train.steps_per_epoch(settings, parts)
-    phases = estimates.timed_phases(learner, settings, steps, (len(images.attribute_names),))
+    labels_shape, task = (len(images.attribute_names),), task_of(images.task_kind)
+    phases = estimates.timed_phases(learner, settings, steps, labels_shape, task)
     speed = estimates.multiply_adds_per_second(phases, learner, network, config.batch_size)
     shown = [("Networks", network_rows(learner, network))]
     if set(todo) & set(ALONE):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import costs
 from arl_tf.training import train
 from arl_tf.training.learner import ADVERSARY, TASK, AdversarialRepresentationLearner
@@ -93,6 +94,7 @@ def timed_phases(
     settings: TrainingSettings,
     steps: int,
     labels_shape: tuple[int, ...],
+    task: Task,
 ) -> list[PhaseTime]:
     """Times a few steps of every phase, on random pictures.
 
@@ -101,12 +103,13 @@ def timed_phases(
         settings: of the training.
         steps: of an epoch.
         labels_shape: of one image's labels.
+        task: their kind.
     """
     images = min(settings.batch_size, PROBE_IMAGES)
     batch = random_batch(settings, images, labels_shape)
     found = []
     for phase, epochs in train.phases(settings):
-        train.compile_phase(learner, settings, phase, epochs * steps)
+        train.compile_phase(learner, settings, phase, epochs * steps, task)
         seconds = seconds_of_step(learner, batch) * settings.batch_size / images
         found.append(PhaseTime(phase, epochs, steps, seconds))
     return found

@@ -14,6 +14,7 @@ from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
 from arl_tf.experiments.sweeps.studies import StudyPlace
 from arl_tf.experiments.sweeps.trials import shared_config
+from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.training import train
 from arl_tf.training.settings import TrainingSettings
 
@@ -89,7 +90,8 @@ def seconds_of_step(config: Config, images: ImageSet, parts: Splits) -> float:
     settings = subset(config, TrainingSettings)
     plain = subset(shared_config(config, {}), TrainingSettings)
     learner = train.learner_for(plain, images, parts)
-    train.compile_phase(learner, settings, "task", PROBE_STEPS)
+    task = task_of(images.task_kind)
+    train.compile_phase(learner, settings, "task", PROBE_STEPS, task)
     batches = iter(train.batches_from(0, settings, images, parts))
     step = tf.function(learner.train_step, autograph=False)
     step(next(batches))

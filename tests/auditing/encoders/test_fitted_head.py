@@ -7,6 +7,8 @@ import pytest
 from arl_tf.auditing.encoders.fitted_head import fit_task_head
 from arl_tf.metrics.tasks.registry import task_of
 
+pytestmark = pytest.mark.slow
+
 
 def telling_pairs(count, seed, scale=1.0, shift=0.0):
     """Codes of which two channels' signs, and their product, are the labels."""
@@ -59,7 +61,6 @@ def test_values_are_fitted_and_given_in_the_labels_units():
     assert task.score(head(codes[400:]), labels[400:]) > 0.8
 
 
-@pytest.mark.slow
 def test_result_is_the_arguments_seeds_and_not_the_global_ones():
     pairs = (*telling_pairs(300, 0), *telling_pairs(100, 1))
     codes = telling_pairs(50, 2)[0]

@@ -15,6 +15,8 @@ from arl_tf.exporting.saved_models import save_encoder
 from arl_tf.metrics import equivalence
 from arl_tf.models import code_layers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

@@ -147,6 +147,7 @@ def test_codes_of_another_encoder_or_source_are_refused_and_replaced_on_demand(
         encode_stage.run(settings(photos, folder), other)
 
 
+@pytest.mark.slow
 @SAVES
 def test_a_key_gives_a_photo_one_code_and_without_it_the_noise_is_new(noisy_run, photos, tmp_path):
     key = tmp_path / "key"

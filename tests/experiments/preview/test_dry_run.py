@@ -25,6 +25,14 @@ def run(folder, **values):
     stages.run_stages(Config(workdir=str(folder), dry_run=True, **values), RunDirectory(folder))
 
 
+@pytest.mark.slow
+def test_a_dry_run_times_a_step_of_every_phase(tmp_path, capsys):
+    run(tmp_path / "run", **TINY)
+    shown = re.sub(" +", " ", capsys.readouterr().out)
+    for phase in ("task", "adversary", "adversarial"):
+        assert re.search(rf"\n {phase} [0-9]+ epochs of [0-9]+ steps [0-9.]+ s a step", shown)
+
+
 def test_a_dry_run_shows_settings_shapes_and_estimates_and_writes_nothing(
     tmp_path, capsys, one_phase
 ):

@@ -120,6 +120,7 @@ def test_adapter_is_read_from_the_accelerators_log():
     assert found["kind"] == "CPU / Software"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adapter", "software"), [("adapterType=CPU / Software", True), ("adapterType=GPU", False)]
 )

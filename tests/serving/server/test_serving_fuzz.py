@@ -77,6 +77,7 @@ def answered(server, body, model="encoder"):
     return status == 400
 
 
+@pytest.mark.slow
 @bounded
 @given(body=bodies, model=st.sampled_from(["encoder", "task_head"]))
 def test_any_json_is_answered(server, body, model):
@@ -98,6 +99,7 @@ def test_any_bytes_as_codes_are_answered(server, contents):
     assert refused == (not right)
 
 
+@pytest.mark.slow
 @bounded
 @given(place=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
 def test_damaged_pictures_are_answered(server, place, byte, cut):

@@ -170,6 +170,7 @@ def test_head_that_never_ends_is_given_up(exported_models, monkeypatch, sent):
         assert client.recv(100) == b""
 
 
+@pytest.mark.slow
 def test_client_that_reads_nothing_of_its_answer_is_given_up(exported_models, monkeypatch):
     monkeypatch.setattr(TimedProtocol, "read_seconds", SOON)
     body = json.dumps({"instances": pictures(1024).tolist()}).encode()

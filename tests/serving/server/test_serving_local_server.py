@@ -69,11 +69,13 @@ def times(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_kill_during_load_loses_nothing(killed_while_loading):
     folder, before = killed_while_loading
     assert times(folder) == before
 
 
+@pytest.mark.slow
 def test_start_after_a_kill_serves_and_sigterm_drains_and_ends_with_success(killed_while_loading):
     folder, _ = killed_while_loading
     with started(f"--model_base_path={folder}", *FREE_PORTS) as process:

@@ -65,6 +65,7 @@ def requests_running(server):
             future.result(LONG)
 
 
+@pytest.mark.slow
 def test_hot_reload_and_deletion_fail_no_request(tmp_path, exported_models, other_models):
     folder = tmp_path / "models"
     add_version(folder, exported_models, 1)
@@ -83,6 +84,7 @@ def test_hot_reload_and_deletion_fail_no_request(tmp_path, exported_models, othe
     assert set(answers["grpc"]) == {1, 2}
 
 
+@pytest.mark.slow
 def test_half_copied_version_does_not_disturb_and_is_served_once_complete(
     tmp_path, exported_models
 ):

@@ -154,6 +154,7 @@ def test_what_is_no_picture_is_refused(server, body):
     assert answer["error"]
 
 
+@pytest.mark.slow
 def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path, exported_models):
     folder = shutil.copytree(exported_models, tmp_path / "models")
     with serving(folder) as running:

@@ -21,7 +21,7 @@ from arl_tf.data import preprocessing
 
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
-pytestmark = demo_browser.needs_browser
+pytestmark = [pytest.mark.slow, demo_browser.needs_browser]
 # Here the server encodes; test_serving_demo_local.py has the page that does it itself.
 NOT_INSTALLED = pathlib.Path("no packages here")
 
@@ -173,7 +173,7 @@ def test_own_photo_gets_a_warning_where_the_encoder_knows_drawn_faces_only(page,
     assert not warning.is_displayed()
     page.find_element("id", "file").send_keys(str(photo))
     settle(page, "Shown: holiday.jpg")
-    assert "On a photograph neither the attributes" in warning.text
+    assert "On a photograph the attributes" in warning.text
     page.find_element("id", "face").click()
     settle(page, "Shown: a drawn face")
     assert not warning.is_displayed()

@@ -20,6 +20,7 @@ from serving.web import browser_files
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
 pytestmark = [
+    pytest.mark.slow,
     demo_browser.needs_browser,
     pytest.mark.skipif(
         browser_files.find_litert() is None,

@@ -82,6 +82,7 @@ def train_steps(side: int, count: int, cache: pathlib.Path, memory: OwnMemory) -
 
     from arl_tf.config.settings import subset
     from arl_tf.data import image_sets, splits
+    from arl_tf.metrics.tasks.registry import task_of
     from arl_tf.training import train
     from arl_tf.training.phases import ADVERSARIAL
     from arl_tf.training.settings import TrainingSettings
@@ -91,7 +92,7 @@ def train_steps(side: int, count: int, cache: pathlib.Path, memory: OwnMemory) -
     parts = splits.split_by_identity(images.identities, subset(config, splits.SplitSettings))
     settings = subset(config, TrainingSettings)
     learner = train.learner_for(settings, images, parts)
-    train.compile_phase(learner, settings, ADVERSARIAL, STEPS)
+    train.compile_phase(learner, settings, ADVERSARIAL, STEPS, task_of(images.task_kind))
     step = tf.function(learner.train_step, autograph=False)
     seconds = []
     batches = train.batches_from(0, settings, images, parts).take(STEPS + WARM)
@@ -170,7 +171,7 @@ def in_a_process(action: str, side: int, count: int, cache: str) -> Row:
     command = [
         sys.executable,
         "-m",
-        "arl_tf.experiments.growth",
+        "arl_tf.experiments.speed.growth",
         action,
         str(side),
         str(count),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from arl_tf.experiments import growth
-from arl_tf.experiments.growth import OwnMemory, Row
+from arl_tf.experiments.speed import growth
+from arl_tf.experiments.speed.growth import OwnMemory, Row
 
 
 def test_exponent_is_that_of_the_power_law():
@@ -39,6 +39,15 @@ def test_prepared_faces_are_encoded_chunk_by_chunk(tmp_path, monkeypatch):
     looks.clear()
     assert growth.encode(32, 64, tmp_path, memory) > 0
     assert len(looks) == 4
+
+
+@pytest.mark.slow
+def test_steps_of_training_are_timed_and_their_memory_looked_at(tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr(OwnMemory, "look", lambda self: looks.append(1))
+    monkeypatch.setattr(growth, "STEPS", 1)
+    assert growth.train_steps(32, 240, tmp_path, OwnMemory()) > 0
+    assert len(looks) == 1 + 1 + growth.WARM
 
 
 def test_memory_that_was_seen_is_kept(monkeypatch):

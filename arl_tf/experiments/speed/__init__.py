@@ -1,0 +1,1 @@
+"""What work costs on this machine, and how it grows: for `python -m arl_tf.bench`."""
