@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.attacks import knowledge
-from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.attacks import knowledge, noise_views
+from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
@@ -230,8 +230,23 @@ def not_tested(found: Measurements) -> list[str]:
             "an attacker with several codes of one photo, whose noise averages out"
             " (--codes_per_photo)"
         )
+    said += dropped_values(found.evidence)
     if found.evidence.task_outputs is None:
         said.append(
             "the floor from the task output, because there is no task head and there are no labels"
         )
     return said
+
+
+def dropped_values(evidence: Evidence) -> list[str]:
+    """What is left open about codes with dropped values; [] for others.
+
+    The closed forms and searches take dropped values for noise around a mean.
+    """
+    noise = evidence.noise
+    if noise is None or not noise_views.drops_values(evidence.pairs.codes, noise.public_means):
+        return []
+    return [
+        "an attacker who leaves out the values that each code has dropped, which everybody sees:"
+        " such an attacker gets more"
+    ]
