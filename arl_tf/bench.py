@@ -1,4 +1,4 @@
-"""Benchmark: python -m arl_tf.bench [--json] [--repeats=N] [--data_dir=DIR] [--growth].
+"""Benchmark: python -m arl_tf.bench [--only=GROUPS] [--json] [--repeats=N] [--data_dir=DIR].
 
 The last line is JSON: of every figure the least, the median and the greatest of the repeats.
 """
@@ -6,12 +6,14 @@ The last line is JSON: of every figure the least, the median and the greatest of
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from arl_tf.config.path_values import clean_path
+from arl_tf.experiments.speed import groups
 from arl_tf.utils import interruption
 
 
@@ -21,7 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=first_line)
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     parser.add_argument(
-        "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
+        "--only",
+        default="",
+        help="what to measure, comma-separated: some of"
+        f" {', '.join(groups.GROUPS)}; all of them unless given",
+    )
+    parser.add_argument(
+        "--data_dir",
+        help="a folder in CelebA's layout that the readers read; else drawn faces as JPEGs",
     )
     parser.add_argument(
         "--repeats", type=int, default=3, help="how often everything is measured (default 3)"
@@ -36,13 +45,18 @@ def main() -> None:
     if arguments.repeats < 1:
         parser.error(f"--repeats must be >= 1, got {arguments.repeats}.")
     data_dir = clean_path("data_dir", arguments.data_dir or "")
+    if arguments.growth and arguments.only:
+        parser.error("--growth measures none of what --only names; leave one of them out.")
+    only = groups.chosen(arguments.only)
     if arguments.growth:
         print_growth(arguments.json)
         return
     # Imported late: --help and wrong flags are answered without TensorFlow.
     from arl_tf.experiments.speed import benchmark
 
-    runs = [benchmark.measure(data_dir) for _ in range(arguments.repeats)]
+    # TensorFlow counts every new network of the audits as a function that is traced too often.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    runs = [benchmark.measure(data_dir, only) for _ in range(arguments.repeats)]
     figures = benchmark.spread(runs)
     if not arguments.json:
         print(f"{'':45s} {'median':>10s} {'min':>10s} {'max':>10s}")
@@ -64,7 +78,7 @@ def print_growth(only_json: bool) -> None:
 
 def console() -> None:
     """Runs `main`; what the user can mend, and Ctrl-C, end it with a line."""
-    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start it again."):
+    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start the command again."):
         try:
             main()
         except (ValueError, OSError, RuntimeError) as error:

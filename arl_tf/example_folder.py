@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--celeba", default="", metavar="SOURCE", help="a folder in CelebA's layout, to lay out"
     )
-    found.add_argument("--label", default="Male", help="the attribute that parts its photos")
+    found.add_argument("--label", default="Male", help="the attribute that is the class")
     return found
 
 

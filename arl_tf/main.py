@@ -1,4 +1,4 @@
-"""Trains a face encoder whose codes resist inversion, attacks it afresh, reports, and exports it.
+"""Trains an encoder whose codes resist inversion, attacks the codes, reports, and exports it.
 
     python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...]
 

@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="arl_tf.summary", description="Several trainings side by side, as Markdown."
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or an audit's")
-    parser.add_argument("--out", default="", metavar="FILE", help="a file for the table, too")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run directory, or an audit's folder"
+    )
+    parser.add_argument("--out", default="", metavar="FILE", help="also write the table here")
     arguments = parser.parse_args(argv)
     try:
         found = trainings.markdown(read(arguments.runs))

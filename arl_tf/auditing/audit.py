@@ -128,11 +128,7 @@ def audit(
         reference: the unprotected encoder's audit of the same images; leakage is null without it.
     """
     attacked = attack_all(settings, images, splits, context)
-    attacked.sealed.unseal()
-    rows = attacked.rows
-    others = baselines(attacked.subject, attacked.evidence, attacked.sealed[rows.attacker])
-    found = measure(settings, images, context, attacked, others, reference)
-    return report_of(found, attacked.store, others, attacked.sealed[rows.target])
+    return judge(settings, images, context, attacked, reference)
 
 
 def attack_all(
@@ -194,6 +190,24 @@ def attack_all(
 def is_quick(settings: AuditSettings) -> bool:
     """Whether the audit is to take minutes only."""
     return settings.audit == QUICK
+
+
+def judge(
+    settings: AuditSettings,
+    images: ImageSet,
+    context: AuditContext,
+    attacked: Attacked,
+    reference: Reference | None,
+) -> AuditReport:
+    """Unseals the images under attack and measures what the attacks found.
+
+    `attacked` comes from `attack_all`; the rest is as of `audit`.
+    """
+    attacked.sealed.unseal()
+    rows = attacked.rows
+    others = baselines(attacked.subject, attacked.evidence, attacked.sealed[rows.attacker])
+    found = measure(settings, images, context, attacked, others, reference)
+    return report_of(found, attacked.store, others, attacked.sealed[rows.target])
 
 
 def measure(

@@ -217,8 +217,8 @@ def task_names(names: tuple[str, ...], task_attributes: str) -> tuple[str, ...]:
     unknown = [name for name in left_out or named if name not in names]
     if unknown:
         raise ValueError(
-            f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
-            f" {', '.join(names)}."
+            f"--task_attributes names {', '.join(unknown)}, which the data set does not have; it"
+            f" has {', '.join(names)}."
         )
     if left_out and set(left_out) == set(names):
         raise ValueError(f"--task_attributes={task_attributes} leaves the task no attribute.")

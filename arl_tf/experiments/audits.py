@@ -36,23 +36,36 @@ def run_audit(
         reference: the unprotected encoder's audit; None leaves leakage null.
         photographs: whether the faces are photographed, not drawn.
     """
-    config, run = experiment.config, experiment.run
-    folder = run.audit(config.audit_name)
     found = audit.audit(
-        audit_settings(config),
+        audit_settings(experiment.config),
         experiment.images,
         experiment.parts,
         context(experiment, subject, photographs=photographs),
         reference,
     )
+    write_files(experiment, found, has_reference=reference is not None, photographs=photographs)
+
+
+def write_files(
+    experiment: Experiment, found: audit.AuditReport, *, has_reference: bool, photographs: bool
+) -> None:
+    """Writes the report, the pictures and TensorBoard's summaries of an audit.
+
+    Args:
+        experiment: settings and run directory.
+        found: by the audit.
+        has_reference: whether --reference names the audit that leakage was measured against.
+        photographs: whether the faces are photographed, not drawn.
+    """
+    config, run = experiment.config, experiment.run
     pictures = None
-    if reference:
+    if has_reference:
         pictures = report_files.load_reconstructions(
             RunDirectory(pathlib.Path(config.reference)).audit(config.audit_split)
         )
     report_files.write_report(
         found,
-        folder,
+        run.audit(config.audit_name),
         embed_originals=config.report_originals or not photographs,
         reference_pictures=pictures,
     )

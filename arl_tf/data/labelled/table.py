@@ -66,7 +66,7 @@ class Table:
         """The texts of a column; ValueError that names the flag where there is none."""
         if name not in self.columns:
             raise ValueError(
-                f"{flag} names the column {name!r}, which {self.path} has not; it has"
+                f"{flag} names the column {name!r}, which {self.path} lacks; it has"
                 f" {', '.join(self.columns)}."
             )
         place = self.columns.index(name)
