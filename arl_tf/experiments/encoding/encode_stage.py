@@ -87,7 +87,7 @@ def description(
         "image_size": encoder.image_size,
         "code_shape": list(encoder.code_shape),
         "format": config.encode_format,
-        "noise": "by key" if config.noise_key else "once a photo",
+        "noise": "by key" if config.noise_key else "drawn",
         "shards": len(source.shards),
         # Folders of before there was a choice hold no word of it.
         **({} if config.fit == CROP else {"fit": config.fit}),
