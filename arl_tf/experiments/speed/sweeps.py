@@ -81,7 +81,7 @@ def separate_points() -> list[Config]:
 
 def warm_up() -> Config:
     """As short a run as there is, of the same shapes."""
-    epochs = {"warmup_epochs": 1, "decoder_warmup_epochs": 0, "epochs": 0, "attacker_steps": 6}
+    epochs = {"warmup_epochs": 1, "decoder_warmup_epochs": 0, "epochs": 1, "attacker_steps": 6}
     return dataclasses.replace(SETTINGS, **epochs, stages="train,audit", audit_split="validation")
 
 
