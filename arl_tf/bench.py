@@ -29,7 +29,8 @@ def main() -> None:
         f" {', '.join(groups.GROUPS)}; all of them unless given",
     )
     parser.add_argument(
-        "--data_dir", help="a CelebA-layout folder for the readers; else procedural faces as JPEGs"
+        "--data_dir",
+        help="a folder in CelebA's layout that the readers read; else drawn faces as JPEGs",
     )
     parser.add_argument(
         "--repeats", type=int, default=3, help="how often everything is measured (default 3)"
@@ -77,7 +78,7 @@ def print_growth(only_json: bool) -> None:
 
 def console() -> None:
     """Runs `main`; what the user can mend, and Ctrl-C, end it with a line."""
-    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start it again."):
+    with interruption.in_one_line("arl_tf.bench", "nothing is kept; start the command again."):
         try:
             main()
         except (ValueError, OSError, RuntimeError) as error:

@@ -24,6 +24,7 @@ from arl_tf.config.path_values import clean_path
 from arl_tf.data import celeba_folder
 from arl_tf.data.labelled import table
 from arl_tf.data.labelled.shapes import SHAPES, Scenes, scenes
+from arl_tf.utils import interruption
 
 # Exit code of everything that the user can mend, as of arl_tf.main.
 USAGE_ERROR = 2
@@ -37,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} is not empty; name a new folder.")
         if arguments.celeba:
-            count = lay_out(pathlib.Path(arguments.celeba), arguments.label, folder)
+            count = lay_out(
+                pathlib.Path(clean_path("celeba", arguments.celeba)), arguments.label, folder
+            )
         else:
             drawn = scenes(arguments.images, arguments.images_per_room, arguments.seed)
             LAYOUTS[arguments.layout](drawn, folder)
@@ -62,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--celeba", default="", metavar="SOURCE", help="a folder in CelebA's layout, to lay out"
     )
-    found.add_argument("--label", default="Male", help="the attribute that parts its photos")
+    found.add_argument("--label", default="Male", help="the attribute that is the class")
     return found
 
 
@@ -146,4 +149,5 @@ def link_or_copy(photo: pathlib.Path, place: pathlib.Path) -> None:
 LAYOUTS = {"classes": write_classes, "numpy": write_arrays, "table": write_table}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with interruption.in_one_line("arl_tf.example_folder", "remove the folder and start again."):
+        sys.exit(main())

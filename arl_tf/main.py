@@ -1,4 +1,4 @@
-"""Trains a face encoder whose codes resist inversion, attacks it afresh, reports, and exports it.
+"""Trains an encoder whose codes resist inversion, attacks the codes, reports, and exports it.
 
     python -m arl_tf.main --flagfile=configs/NAME.cfg [--flag=value ...]
 
@@ -23,8 +23,15 @@ from arl_tf.config import choices, flag_definitions, flagfiles, inheritance, usa
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.doctor import doctor
-from arl_tf.utils import interruption
+from arl_tf.utils import interruption, passwords, run_files, streams
 
+# TensorFlow's errors of memory, disks and files; others are ours to mend.
+OF_TENSORFLOW = (
+    "DataLossError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ResourceExhaustedError",
+)
 # Exit code of everything that the user can mend.
 USAGE_ERROR = 2
 
@@ -53,16 +60,33 @@ def main(argv: list[str]) -> None:
         # The plots are the program's own, whatever the user's matplotlibrc says.
         matplotlib.rcdefaults()
         stages.run_stages(config, run)
-    except (ValueError, RuntimeError, OSError) as error:
-        if interruption.came():
+    except Exception as error:
+        message = mendable(error)
+        if message is None or interruption.came():
             raise
         logging.debug("Where it came from:", exc_info=True)
-        refuse(error)
+        refuse(message)
+
+
+def mendable(error: Exception) -> str | None:
+    """What is said of an error that the user can mend; None for others, whose traceback is needed.
+
+    TensorFlow, whose errors are of no usual kind, has not always been imported.
+    """
+    if isinstance(error, BrokenPipeError) and streams.is_unread():
+        return None
+    if isinstance(error, MemoryError):
+        return f"There is too little memory: {str(error) or 'none could be had'}."
+    if isinstance(error, ValueError | RuntimeError | OSError):
+        return str(error)
+    if type(error).__name__ in OF_TENSORFLOW and hasattr(error, "node_def"):
+        return f"TensorFlow says: {run_files.one_line(error)}."
+    return None
 
 
 def refuse(message: object) -> NoReturn:
     """Says what the user can mend, and ends the process."""
-    print(f"\narl_tf: {message}", file=sys.stderr)
+    print(f"\narl_tf: {passwords.hidden(str(message))}", file=sys.stderr)
     sys.exit(USAGE_ERROR)
 
 
@@ -76,7 +100,7 @@ def parse(argv: list[str]) -> list[str]:
         answer(usage.asked_for(argv[1:]))
         arguments, notes = flagfiles.expand(argv[1:])
         for note in notes:
-            print(f"arl_tf: {note}", file=sys.stderr)
+            print(f"arl_tf: {passwords.hidden(note)}", file=sys.stderr)
         return flags.FLAGS([argv[0], *arguments])
     except flags.Error as error:
         refuse(usage.parsing_error(error, flags.FLAGS))
@@ -109,7 +133,10 @@ def show_only_our_notes() -> None:
         harmless = record.filename == "polymorphic_function.py"
         return record.pathname.startswith(package) or (record.levelno >= WARNING and not harmless)
 
-    logging.get_absl_handler().addFilter(is_wanted)
+    handler = logging.get_absl_handler()
+    handler.addFilter(is_wanted)
+    # It took the stream when it was imported; one that was closed is opened by now.
+    handler.python_handler.stream = handler.python_handler.stream or sys.stderr
 
 
 def inherited_settings(run: run_directory.RunDirectory, given: dict) -> dict:

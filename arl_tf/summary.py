@@ -13,7 +13,7 @@ from typing import Any
 from arl_tf.config.path_values import clean_path
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.report import report_files, trainings
-from arl_tf.utils import files
+from arl_tf.utils import files, interruption
 
 # Exit code of everything that the user can mend, as of arl_tf.main.
 USAGE_ERROR = 2
@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="arl_tf.summary", description="Several trainings side by side, as Markdown."
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or an audit's")
-    parser.add_argument("--out", default="", metavar="FILE", help="a file for the table, too")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run directory, or an audit's folder"
+    )
+    parser.add_argument("--out", default="", metavar="FILE", help="also write the table here")
     arguments = parser.parse_args(argv)
     try:
         found = trainings.markdown(read(arguments.runs))
@@ -58,4 +60,5 @@ def read(runs: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with interruption.in_one_line("arl_tf.summary", "nothing is kept; start it again."):
+        sys.exit(main())

@@ -44,8 +44,8 @@ TIMEOUT_SECONDS = 300
 GPU_RUN = pathlib.Path(__file__).parent / "device" / "gpu_run.py"
 INT8_REASON = (
     "{path} holds integers ({tensor}): LiteRT's GPU accelerator computes other codes from such a"
-    " file (cosines of .3 to .8 to the CPU's, measured on SwiftShader), without a word. Ship"
-    " the float32 or float16 file for GPUs, and int8 for CPUs."
+    " file (cosines of .3 to .8 to the CPU's, measured on SwiftShader), and does not say so."
+    " Ship the float32 or float16 file for GPUs, and int8 for CPUs."
 )
 
 
@@ -225,8 +225,8 @@ def adapter_of(log: str) -> re.Match:
     found = ADAPTER.search(log)
     if found is None:
         raise CheckError(
-            "LiteRT's log names no adapter, so that nothing proves that a GPU ran the file. Its"
-            f" end:\n{troubles(log)}"
+            "LiteRT's log names no adapter, so nothing proves that a GPU ran the file. The log"
+            f" ends with:\n{troubles(log)}"
         )
     return found
 
@@ -312,5 +312,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with interruption.in_one_line("check_gpu", "give the command again."):
+    with interruption.in_one_line("check_gpu", "start the command again."):
         sys.exit(main())

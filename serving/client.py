@@ -12,5 +12,5 @@ if __name__ == "__main__":
     from serving.client_cli import main
     from serving.utils import interruption
 
-    with interruption.in_one_line("serving.client", "give the command again."):
+    with interruption.in_one_line("serving.client", "start the command again."):
         main()

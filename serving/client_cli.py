@@ -169,7 +169,7 @@ def warn_of_unknown_encoder(client: EncoderClient, manifest: Manifest) -> None:
     if not is_paired and not (manifest.encoder_sha256 and client.head_encoder()):
         print(
             f"{client.task_head}: nothing tells which encoder's codes it reads (an export of an"
-            " older version of arl_tf); its answers are nonsense for those of another one",
+            " older version of arl_tf); if it is another encoder, the answers mean nothing",
             file=sys.stderr,
         )
 

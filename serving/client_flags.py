@@ -57,14 +57,20 @@ def add_task_head(add: Add) -> None:
         metavar="N",
         help="the task head's version; default: that of the manifest, whose codes it reads",
     )
-    add("--label", metavar="NAME", help="a label of the task head instead, such as canary")
+    add("--label", metavar="NAME", help="a label instead of a version, such as canary")
     add(
         "--manifest",
         type=path_argument("manifest"),
         metavar="FILE",
         help="the export's manifest.json; default: beside the TFLite file or in the folder above",
     )
-    add("--timeout", type=float, default=10.0, metavar="SECONDS", help="default: %(default)g")
+    add(
+        "--timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="until a call fails (default: %(default)g)",
+    )
 
 
 def add_outputs(add: Add) -> None:
@@ -89,7 +95,7 @@ def add_outputs(add: Add) -> None:
         default="photo",
         help="what shares its noise by --noise_key: only the same photo, or similar ones, too, such"
         " as the shots of a burst, copies and crops. The device then remembers a hash of 8 bytes"
-        " for each kind of photo, in the key's file name with .similar behind it (default:"
+        " for each group of similar photos, in the file KEY.similar beside the key (default:"
         " %(default)s; see docs/threat_model.md)",
     )
     add("--json", action="store_true", help="print one JSON object")

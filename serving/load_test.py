@@ -60,8 +60,8 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
     """Reads the command line; exits with 2 where it can't be meant."""
     parser = argparse.ArgumentParser(
         prog="python -m serving.load_test",
-        description="Throughput and latency of a server on this machine, beside the same model"
-        " called in this process.",
+        description="Throughput and latency of a server on this machine, compared with calls of the"
+        " same model in this process.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -283,5 +283,5 @@ def print_table(results: list[Load], found: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    with interruption.in_one_line("load_test", "nothing is kept; start it again."):
+    with interruption.in_one_line("load_test", "nothing is kept; start the command again."):
         main()

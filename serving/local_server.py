@@ -49,14 +49,14 @@ TEXTS = (
     (
         "model_base_path",
         None,
-        "Folder that holds a folder a model, each with numbered version folders, as a run's"
-        " export/saved_model does.",
+        "Folder that holds a folder for each model, which holds numbered version folders, as in a"
+        " run's export/saved_model.",
     ),
     (
         "model_config_file",
         None,
-        "Goes before --model_base_path: a ModelServerConfig in text format, with version policies"
-        " and labels. Read again at every poll.",
+        "A ModelServerConfig in text format, with version policies and labels. The server then"
+        " ignores --model_base_path, and reads this file again at every poll.",
     ),
     (
         "model_name",
@@ -64,7 +64,7 @@ TEXTS = (
         "Name of the one model whose version folders --model_base_path then holds, as TF Serving"
         " takes it.",
     ),
-    ("host", "127.0.0.1", "Address to listen at; 0.0.0.0 for every one."),
+    ("host", "127.0.0.1", "Address to listen at; 0.0.0.0: all addresses."),
     (
         "batching_parameters_file",
         None,
@@ -91,8 +91,8 @@ INTEGERS = (
         5,
         0,
         None,
-        "How often a version that can't be loaded is tried again; a change in its folder starts"
-        " anew.",
+        "How often a version that can't be loaded is tried again. After a change in its folder the"
+        " count starts again.",
     ),
     (
         "rest_api_timeout_in_ms",
@@ -121,7 +121,7 @@ INTEGERS = (
         100_000_000,
         1,
         None,
-        "Pixels of a request's JPEG and PNG files together when decoded, at most.",
+        "Pixels of a request's picture files together when decoded, at most.",
     ),
     ("max_request_bytes", 32 * 2**20, 1, None, "Bytes of a request, at most."),
 )
@@ -141,7 +141,7 @@ BOOLEANS = (
     (
         "enable_serialization_as_tensor_content",
         False,
-        "gRPC's Predict answers with tensor_content instead of float_val and its like.",
+        "gRPC's Predict answers with tensor_content instead of float_val and similar fields.",
     ),
 )
 SECONDS = (
@@ -150,7 +150,11 @@ SECONDS = (
         1.0,
         "Seconds between two looks at the version folders. A new one has to look the same twice.",
     ),
-    ("drain_seconds", 30.0, "After SIGTERM or SIGINT, how long requests under way may take."),
+    (
+        "drain_seconds",
+        30.0,
+        "Seconds that requests under way may still take after SIGTERM or SIGINT.",
+    ),
 )
 
 

@@ -47,7 +47,7 @@ def audit(
     task_kind: str = MULTI_LABEL,
     **attackers: Any,
 ) -> AuditResult:
-    """Lets fresh attackers at the codes of an encoder, whatever made it.
+    """Attacks the codes of an encoder of any framework with new attackers.
 
     Attackers see the public images and their codes, may ask the encoder about other images, and
     get the codes of the target images. They never get a target image.
@@ -68,8 +68,9 @@ def audit(
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
-        drawn_faces: whether the faces are procedural: another network judges identity then.
-        faces: whether images show faces; else feature similarity leads, and nobody judges identity.
+        drawn_faces: whether the faces are drawn by arl_tf: another network judges identity then.
+        faces: whether images show faces; if not, no network judges identity, and the verdict goes
+            by feature similarity.
         task_kind: "multi_label" ({0, 1}), "single_label" (one-hot) or "regression" (floats).
         **attackers: `attackers`, `bootstrap_samples` and `attacker_steps`, `attacker_width` and the
             like, by the names of the command's flags.
@@ -146,7 +147,7 @@ def settings_of(
     Args:
         level: of the audit; at "quick" decoders train a sixth of attacker_steps.
         seed: of attackers and intervals.
-        drawn_faces: whether the faces are procedural.
+        drawn_faces: whether the faces are drawn by arl_tf.
         attackers: attackers, bootstrap_samples, and attacker_NAME, such as attacker_steps,
             attacker_width, attacker_depth, attacker_batch_size, attacker_learning_rate.
 

@@ -1,4 +1,4 @@
-"""Data for scripts: the embedded procedural faces."""
+"""Data for scripts: drawn faces."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ class Faces:
 def faces(
     count: int, image_size: int = 64, *, seed: int = 0, images_per_identity: int = 4
 ) -> Faces:
-    """Draws procedural faces; the same arguments give the same faces.
+    """Draws faces; the same arguments give the same faces.
 
     Args:
         count: N >= 1.

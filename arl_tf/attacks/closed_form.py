@@ -20,7 +20,7 @@ from arl_tf.models.standardisation import standardisation
 
 # More pairs than this add time, not strength, to a linear map.
 MOST_PAIRS = 6000
-RIDGE_PENALTIES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
+RIDGE_PENALTIES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 ROWS_AT_ONCE = 512
 # Directions whose eigenvalue is a smaller share of the mean are rounding.
 TINY = 1e-15

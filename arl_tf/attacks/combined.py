@@ -114,9 +114,9 @@ def amplified_attack(
     """The best attacker's pictures with their step from the mean image enlarged.
 
     What is uncertain in a code draws pictures towards the mean image. That is best for pixels; a
-    face is recognised better with the step undone. Attacker and factor are those whose pictures of
+    face is recognised better with the step undone. First the attacker is chosen whose pictures of
     held-out public images have the highest mean cosine to the originals by the attacker's own
-    identity network: the last one of `faces`.
+    identity network, the last one of `faces`; then the factor for it, likewise.
 
     Args:
         evidence: public images.

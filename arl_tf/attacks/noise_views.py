@@ -10,6 +10,9 @@ from arl_tf.models.standardisation import standardisation
 # A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
 FEW_LEVELS = 64
 LOOKED_AT = 4096
+# Where more of the values than this share are 0 in codes alone, not in their means, noise drops
+# values: nothing is added to them.
+MOST_DROPPED = 0.05
 
 
 def signal_variance(noise: CodeNoise) -> np.ndarray:
@@ -51,9 +54,13 @@ def fresh_codes(
     """A function that gives public codes of rows with noise drawn anew: (rows, rng) -> [n, ...].
 
     The mean codes with as much Gaussian noise as they lack. The codes at hand where no noise is
-    known, and where codes are rounded to few levels: noise would make others of them.
+    known, and where codes are rounded to few levels or have dropped values: noise would make others
+    of them.
     """
-    if noise is None or noise.remaining >= 1 or takes_few_levels(pairs.codes):
+    is_other = takes_few_levels(pairs.codes) or (
+        noise is not None and drops_values(pairs.codes, noise.public_means)
+    )
+    if noise is None or noise.remaining >= 1 or is_other:
         return lambda rows, rng: pairs.codes[rows]
     deviation = noise.deviation * np.float32(np.sqrt(1 - noise.remaining))
 
@@ -67,3 +74,9 @@ def fresh_codes(
 def takes_few_levels(codes: np.ndarray) -> bool:
     """Whether codes [N, ...] are rounded so coarsely that their values repeat."""
     return len(np.unique(codes.reshape(-1)[:LOOKED_AT])) <= FEW_LEVELS
+
+
+def drops_values(codes: np.ndarray, means: np.ndarray) -> bool:
+    """Whether codes [N, ...] have values of 0 that their means [N, ...] have not, as of dropout."""
+    shares = [(each.reshape(-1)[:LOOKED_AT] == 0).mean() for each in (codes, means)]
+    return bool(shares[0] - shares[1] > MOST_DROPPED)

@@ -249,7 +249,7 @@ ATTACKERS: dict[str, Attacker] = {
         ),
         "full",
         needs=("identity_features",),
-        missing="an attacker whose decoder is trained for identity, without an identity network",
+        missing="an attacker whose decoder is trained for identity: there is no identity network",
     ),
     "decoder_adaptive": decoder(
         DecoderRecipe(

@@ -67,8 +67,8 @@ def planned(
     ready = {n: a for n, a in chosen.items() if not registry.lacking(a, evidence)}
     if not ready:
         raise ValueError(
-            f"--attackers={','.join(names)}: none of them can attack here; not tested would be"
-            f" {'; '.join(attacker.missing for attacker in chosen.values())}."
+            f"--attackers={','.join(names)}: none of them can attack here. The audit would"
+            f" leave out: {'; '.join(attacker.missing for attacker in chosen.values())}."
         )
     for_floor = {n: a for n, a in ready.items() if a.floor} or {
         FLOOR_ATTACKER: registry.ATTACKERS[FLOOR_ATTACKER]

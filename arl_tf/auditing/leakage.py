@@ -100,21 +100,32 @@ def tail_estimate(measures: Mapping[str, np.ndarray], weights: np.ndarray) -> di
 def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> dict[str, Any]:
     """The worst attack's mean, with an interval that accounts for its being the maximum.
 
-    Undefined, with no attack, where the measure is. `per_attack`: attack -> measure -> float64 [N];
-    `weights` float [R, N] are bootstrap resamples.
+    Of ranks over networks, too. Undefined, with no attack, where the measure is. `per_attack`:
+    attack -> measure -> float64 [N]; `weights` float [R, N] are bootstrap resamples.
     """
     if not is_defined(measure, per_attack):
         return {"attack": None, **utility.estimate(None)}
-    names = list(per_attack)
-    values = np.array([measures.mean(per_attack[name][measure]) for name in names])
-    resampled = np.stack(
-        [measures.weighted_means(per_attack[name][measure], weights) for name in names], axis=1
-    )
+    columns = by_ruler(measure, per_attack)
+    values = np.array([measures.mean(each) for _, each in columns])
+    resampled = np.stack([measures.weighted_means(each, weights) for _, each in columns], axis=1)
     return {
-        "attack": names[int(values.argmax())],
+        "attack": columns[int(values.argmax())][0],
         "value": float(values.max()),
         "ci95": within_range(measure, intervals.simultaneous_interval(values, resampled)),
     }
+
+
+def by_ruler(measure: str, per_attack: PerImage) -> list[tuple[str, np.ndarray]]:
+    """(attack, values float64 [N]) for each network that a rank is counted by, or for the measure.
+
+    A rank is that of the network that finds most people (`reconstruction.best_ranks`), a choice
+    that has to be made anew in every resample.
+    """
+    return [
+        (name, each)
+        for name, found in per_attack.items()
+        for each in [found[k] for k in found if k.startswith(f"{measure}/")] or [found[measure]]
+    ]
 
 
 def within_range(measure: str, ends: tuple[float, float]) -> list[float]:
@@ -174,9 +185,9 @@ def attack_shares(
     """The share of each of K attacks on the code, float64 [K] and [R, K]; `leakage` takes the best.
 
     The second array is of the bootstrap resamples, with floor and reference chosen anew in each;
-    NaN where the reference is no better than the floor in one. Attacks that are floors themselves
-    are left out: their share is 0 at most. None where there is no reference, or none above the
-    floor.
+    NaN where the reference is no better than the floor in one. Of ranks every network counts as an
+    attack. Attacks that are floors themselves are left out: their share is 0 at most. None where
+    there is no reference, or none above the floor.
     """
     if reference is None:
         return None
@@ -193,7 +204,9 @@ def attack_shares(
         return None
     shares = [
         np.divide(means - floor, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0)
-        for means in (measures.weighted_means(e[measure], weights) for e in on_code.values())
+        for means in (
+            measures.weighted_means(each, weights) for _, each in by_ruler(measure, on_code)
+        )
     ]
     return np.array([each[0] for each in shares]), np.stack([each[1:] for each in shares], axis=1)
 
@@ -205,11 +218,8 @@ def known_rows(measure: str, *groups: PerImage) -> np.ndarray:
 
 
 def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.ndarray:
-    """The highest of several attacks' means, chosen anew in each resample; float64 [R].
-
-    `per_attack`: attack -> measure -> float64 [N]; `weights` float [R, N].
-    """
-    means = [measures.weighted_means(found[measure], weights) for found in per_attack.values()]
+    """The highest mean of several attacks in each resample [R, N], of ranks by any network."""
+    means = [measures.weighted_means(each, weights) for _, each in by_ruler(measure, per_attack)]
     return np.max(means, axis=0)
 
 
@@ -270,10 +280,7 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
         )
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
         measured_on = str(saved["test_hash"])
-        per_attack = {
-            name: {measure: saved[f"{name}/{measure}"] for measure in MEASURES}
-            for name in saved["attacks"].tolist()
-        }
+        per_attack = {name: measures_of(saved, name) for name in saved["attacks"].tolist()}
         code_shape = tuple(saved["code_shape"].tolist())
         identity = identity_measures(saved)
         candidate_hits, later_tasks = (
@@ -285,6 +292,13 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
     return Reference(workdir, per_attack, code_shape, identity, candidate_hits, later_tasks)
+
+
+def measures_of(saved: Mapping[str, np.ndarray], attack: str) -> dict[str, np.ndarray]:
+    """Measure, and RANK/NETWORK -> float64 [N] of an attack in `save_measures`' arrays."""
+    begins = tuple(f"{attack}/{measure}/" for measure in MEASURES)
+    keys = [key for key in saved if f"{key}/".startswith(begins)]
+    return {key.removeprefix(f"{attack}/"): saved[key] for key in keys}
 
 
 def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:

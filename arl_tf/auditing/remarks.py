@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.attacks import knowledge
-from arl_tf.attacks.evidence import ENOUGH_GAIN
+from arl_tf.attacks import knowledge, noise_views
+from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
@@ -122,8 +122,8 @@ def weak_attackers(
     return [
         "The attackers of the code are too weak: the best of them gets less than an attacker gets"
         f" from the task output or the mean image ({'; '.join(below)}). Whoever has the code can"
-        " compute the task output, so the figures count what is got from it, too. Stronger"
-        " attackers of the code get at least as much, and may get more."
+        " compute the task output, so the figures also count the attacks on it. Stronger attackers"
+        " of the code get at least as much, and may get more."
     ]
 
 
@@ -141,9 +141,9 @@ def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[
         )
     )
     return [
-        "Fresh attackers do much better than the decoder that the encoder was trained against"
-        f" ({figures}). The encoder has learned to mislead that one decoder: do not quote the"
-        " privacy figures that training logged."
+        "New attackers do much better than the adversary that the encoder was trained against"
+        f" ({figures}). The encoder has learned to mislead this adversary: do not quote the"
+        " privacy figures that the training logged."
     ]
 
 
@@ -173,8 +173,8 @@ def assumptions(found: Measurements) -> list[str]:
         said.append(
             f"The attacker is one server, which sees share {share} of the {shares} shares of every"
             " code, and its own answer for the task. Utility is that of this answer alone. Servers"
-            " that put their shares together have all of the code: that is another audit, without"
-            " --audit_share."
+            " that put their shares together have all of the code: an audit without --audit_share"
+            " attacks that."
         )
     if not found.subject.channel.is_identity:
         said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
@@ -185,8 +185,8 @@ def who_judges(found: Measurements) -> str:
     """What compares the pictures with the originals, in sentences."""
     if found.images.has_faces:
         return (
-            "Identity networks compare the faces. They may judge groups of people worse that they"
-            " were not trained on."
+            "Identity networks compare the faces. They may judge worse for groups of people on whom"
+            " they were not trained."
         )
     return (
         "The images are not taken to be of faces, so no identity network judges them: face"
@@ -230,8 +230,23 @@ def not_tested(found: Measurements) -> list[str]:
             "an attacker with several codes of one photo, whose noise averages out"
             " (--codes_per_photo)"
         )
+    said += dropped_values(found.evidence)
     if found.evidence.task_outputs is None:
         said.append(
             "the floor from the task output, because there is no task head and there are no labels"
         )
     return said
+
+
+def dropped_values(evidence: Evidence) -> list[str]:
+    """What is left open about codes with dropped values; [] for others.
+
+    The closed forms and searches take dropped values for noise around a mean.
+    """
+    noise = evidence.noise
+    if noise is None or not noise_views.drops_values(evidence.pairs.codes, noise.public_means):
+        return []
+    return [
+        "an attacker who leaves out the values that each code has dropped, which everybody sees:"
+        " such an attacker gets more"
+    ]

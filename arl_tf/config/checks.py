@@ -159,8 +159,8 @@ def check_code(config: Any) -> None:
         )
     if 0 < config.code_noise < LEAST_NOISE:
         raise ValueError(
-            f"--code_noise must be 0 (none) or >= {LEAST_NOISE:g}, got {config.code_noise:g}: less"
-            " is lost in the rounding of 32-bit numbers."
+            f"--code_noise must be 0 (none) or >= {LEAST_NOISE:g}, got {config.code_noise:g}:"
+            " smaller noise is lost in the rounding of 32-bit numbers."
         )
     if config.lambda_rate and not config.code_noise:
         raise ValueError(
@@ -171,10 +171,10 @@ def check_code(config: Any) -> None:
 
 
 def check_price(config: Any) -> None:
-    """Refuses a price of a bit that would rise longer than the encoder learns at it."""
+    """Refuses a price per bit that would rise longer than the encoder learns at it."""
     rising = f"--lambda_rate_epochs={config.lambda_rate_epochs}"
     if config.lambda_rate_epochs and not config.lambda_rate:
-        raise ValueError(f"{rising} raises the price of a bit: it needs --lambda_rate > 0, got 0.")
+        raise ValueError(f"{rising} raises the price per bit: it needs --lambda_rate > 0, got 0.")
     name = "warmup_epochs" if config.warmup_epochs else "epochs"
     if config.lambda_rate_epochs > getattr(config, name):
         raise ValueError(
@@ -255,9 +255,7 @@ def check_run(config: Any, stages: tuple[str, ...]) -> None:
     if unknown or not asked:
         raise ValueError(f"--stages must name some of {', '.join(stages)}; got {config.stages!r}.")
     if not config.workdir.strip():
-        raise ValueError(
-            f"--workdir={config.workdir!r} names no folder; name the one that the run shall write."
-        )
+        raise ValueError(f"--workdir={config.workdir!r} names no folder; name the run directory.")
 
 
 def check_backbone(config: Any) -> None:
@@ -291,7 +289,7 @@ def check_sizes(config: Any) -> None:
     if identities < FEWEST_IDENTITIES:
         raise ValueError(
             f"--num_faces={config.num_faces} with --images_per_identity="
-            f"{config.images_per_identity} are {identities} identities; the sets need at least"
+            f"{config.images_per_identity} are {identities} people; the parts need at least"
             f" {FEWEST_IDENTITIES}: draw more faces, or fewer of each."
         )
 

@@ -144,7 +144,7 @@ def check_kind(config: Any) -> None:
     for stage in ("study", "bench"):
         if config.task_kind == "regression" and stage in config.stages.split(","):
             raise ValueError(
-                f"--stages={stage} compares mean MCCs, which --task_kind=regression has not; use"
+                f"--stages={stage} compares mean MCCs, but --task_kind=regression has none; use"
                 " --stages=sweep, which compares the mean R²."
             )
     foreign = OF_CLASSES if config.task_kind == "regression" else OF_VALUES

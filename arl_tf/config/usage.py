@@ -64,8 +64,8 @@ HELP = {
     "-version": "version",
 }
 INTRODUCTION = """\
-Trains a face encoder whose codes keep a task and resist being turned back into pictures,
-attacks it afresh, reports, and exports it.
+Trains an encoder whose codes keep a task and resist being turned back into pictures. Attacks
+the codes with new attackers, reports what they found, and exports the encoder.
 
 Usage: python -m arl_tf.main [--flagfile=FILE] [--name=value ...]
 
@@ -75,11 +75,11 @@ Examples:
   python -m arl_tf.main --flagfile=configs/celeba_small.cfg --data_dir=~/celeba --workdir=runs/a
       Likewise on photographs, in a run directory of your choice.
   python -m arl_tf.main --workdir=runs/a --stages=audit --audit=full
-      Audits a trained run again, more thoroughly; it knows its other settings.
+      Audits a trained run again, with more attackers. The run remembers its other settings.
   python -m arl_tf.main --stages=audit --codes=codes.npz --workdir=runs/b
       Audits codes that another encoder made.
 
-A command that was stopped goes on when it is given again. The last value of a flag counts, so
+If a command was stopped, start it again: it goes on. The last value of a flag counts, so
 put your own after --flagfile.
 """
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}

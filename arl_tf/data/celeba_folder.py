@@ -57,13 +57,20 @@ def read_folder_index(folder: pathlib.Path) -> FolderIndex:
     """Reads attributes and identities of a CelebA-layout folder.
 
     Raises:
-        ValueError: a missing folder or file, an empty folder, a row that is missing, doubled or
-            malformed, or a label outside {-1, 1}; the message names the file and the line.
+        ValueError: a missing folder or file, an empty folder, an identity file in another place, a
+            row that is missing, doubled or malformed, or a label outside {-1, 1}; the message names
+            the file and the line.
     """
     image_folder = find_images(folder)
     attribute_path = index_path(folder, ATTRIBUTE_FILE)
     files, names, attributes = read_attributes(attribute_path)
     identity_path = index_path(folder, IDENTITY_FILE)
+    stray = [] if identity_path.exists() else folder_contents.near_files(identity_path)
+    if stray:
+        raise ValueError(
+            f"{stray[0]} would not be read, and photos of one person could be in two parts of the"
+            f" data: move it to {identity_path}, or out of {folder}."
+        )
     identities = read_identities(identity_path, files) if identity_path.exists() else None
     return FolderIndex(files, names, attributes, identities, image_folder, attribute_path)
 

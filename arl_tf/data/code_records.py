@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from arl_tf.utils import files, run_files
 
 FORMATS = ("tfrecord", "npz")
 INDEX = "encode.json"
+# Files of shards, and those that a killed process left.
+SHARD = re.compile(r"(?:unfinished_\d+_)?(?:codes|unreadable)-\d{5,}-of-\d{5,}\.(?:\w+)")
+UNFINISHED = "unfinished_"
 
 
 class RecordWriter:
@@ -60,6 +64,26 @@ class ArrayWriter:
             np.savez(unfinished, **arrays)
 
 
+def shard_path(
+    folder: pathlib.Path, kind: str, number: int, shards: int, ending: str
+) -> pathlib.Path:
+    """The file of a shard's "codes", or of what was "unreadable" in it."""
+    return folder / f"{kind}-{number:05d}-of-{shards:05d}.{ending}"
+
+
+def shard_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The files of shards in a folder, whole and unfinished; nobody else's."""
+    return (path for path in sorted(folder.iterdir()) if SHARD.fullmatch(path.name))
+
+
+def is_empty(path: pathlib.Path) -> bool:
+    """Whether a shard's file of codes holds none."""
+    if path.suffix == ".tfrecord":
+        return not path.stat().st_size
+    with run_files.open_arrays(path, remedy="Encode again.") as saved:
+        return not saved["files"].size
+
+
 WRITERS = {"tfrecord": RecordWriter, "npz": ArrayWriter}
 
 
@@ -78,8 +102,15 @@ def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
     """The TFRecord codes of a folder as (name, code): string, float32 of the code's shape.
 
     Shards come in their order, photos in that of their source.
+
+    Raises:
+        ValueError: the folder holds no codes, or not those of all shards.
     """
-    index = run_files.read_json(folder / INDEX, remedy="Encode again.", keys=("code_shape",))
+    index = run_files.read_json(
+        folder / INDEX, remedy="Encode again.", keys=("code_shape", "shards", "format")
+    )
+    if index["format"] != "tfrecord":
+        raise ValueError(f"{folder} holds codes as {index['format']}; expected tfrecord.")
     shape = index["code_shape"]
     spec = {
         "name": tf.io.FixedLenFeature((), tf.string),
@@ -90,7 +121,16 @@ def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
         found = tf.io.parse_single_example(record, spec)
         return found["name"], found["code"]
 
-    shards = sorted(map(str, folder.glob("codes-*.tfrecord")))
+    shards = [
+        str(shard_path(folder, "codes", at, index["shards"], "tfrecord"))
+        for at in range(index["shards"])
+    ]
+    missing = [path for path in shards if not pathlib.Path(path).exists()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(shards)} shards are not there, the first is {missing[0]}:"
+            " encode to the end with the command that began it."
+        )
     return tf.data.TFRecordDataset(shards).map(parsed)
 
 

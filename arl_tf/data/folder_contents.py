@@ -36,6 +36,23 @@ def elsewhere(folder: pathlib.Path, wanted: str) -> str:
     return f"{folder} holds {listed(names)}."
 
 
+def nearest(path: pathlib.Path) -> str:
+    """What stands in place of a file that is not there; a sentence."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{folder} is {'a file' if folder.exists() else 'not there'}."
+    near = near_files(path)
+    return f"There is {near[0]}." if near else f"{folder} holds {listed(visible(folder))}."
+
+
+def near_files(path: pathlib.Path) -> list[pathlib.Path]:
+    """Files that may be meant by one that is not there: named a little differently, or deeper."""
+    places = [path.parent / name for name in visible(path.parent)]
+    alike_names = [place for place in places if alike(place.name) == alike(path.name)]
+    deeper = [place / path.name for place in places if place.is_dir()]
+    return [found for found in (*alike_names, *deeper) if found.is_file()]
+
+
 def instead(missing: list[str], folder: pathlib.Path) -> str:
     """What stands in a folder in place of missing files; a sentence.
 
@@ -43,6 +60,9 @@ def instead(missing: list[str], folder: pathlib.Path) -> str:
         missing: names, at least one.
         folder: where they are expected.
     """
+    broken = [name for name in missing if (folder / name).is_symlink()]
+    if broken:
+        return f"{len(broken)} of the {len(missing)} are links that lead nowhere: {listed(broken)}."
     names = visible(folder)
     other = other_names(missing, names)
     if other:

@@ -17,11 +17,12 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.config.checks import comma_separated
-from arl_tf.config.data_checks import TFDS_PREFIX
+from arl_tf.config.data_checks import OWN, TFDS_PREFIX
 from arl_tf.data import bad_images, celeba_folder
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk, Source, prepared
 from arl_tf.data.labelled import arrays, folder
+from arl_tf.data.labelled.labels import listed
 from arl_tf.data.pictures import reader
 from arl_tf.data.preprocessing import cache_version, preprocessing
 from arl_tf.data.task_kinds import MULTI_LABEL
@@ -157,6 +158,8 @@ def open_source(settings: DataSettings) -> Source:
     """
     prefix = TFDS_PREFIX if settings.dataset.startswith(TFDS_PREFIX) else settings.dataset
     source = SOURCES[prefix](settings)
+    if settings.dataset in OWN:
+        logging.info("The task is %s: %s", source.task_kind, listed(source.attribute_names))
     if source.task_kind == MULTI_LABEL:
         task_names(source.attribute_names, settings.task_attributes)
     return source
@@ -214,8 +217,8 @@ def task_names(names: tuple[str, ...], task_attributes: str) -> tuple[str, ...]:
     unknown = [name for name in left_out or named if name not in names]
     if unknown:
         raise ValueError(
-            f"--task_attributes names {', '.join(unknown)}, which the data set has not; it has"
-            f" {', '.join(names)}."
+            f"--task_attributes names {', '.join(unknown)}, which the data set does not have; it"
+            f" has {', '.join(names)}."
         )
     if left_out and set(left_out) == set(names):
         raise ValueError(f"--task_attributes={task_attributes} leaves the task no attribute.")

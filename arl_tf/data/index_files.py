@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from arl_tf.data import folder_contents
 from arl_tf.utils import run_files
 
 NUMBER = re.compile(r"-?[0-9]+")
 SEPARATOR = re.compile(r"sep=[,;\t|]?", re.I)
+QUOTED = re.compile(r'"[^"]*"')
 # What is no blank for Python, but can't be seen: left by editors, browsers and spreadsheets.
 UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"
 FILE_NAME = re.compile(r".*\.[A-Za-z]{3,4}")
@@ -36,6 +38,7 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
     except FileNotFoundError:
         raise ValueError(
             f"No file {path}: --data_dir must be a folder in CelebA's layout."
+            f" {folder_contents.nearest(path)}"
         ) from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; expected a text file.") from None
@@ -51,8 +54,9 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
 
 def delimiter_of(line: str) -> str | None:
     """What parts the columns of a table whose first line this is; None: it is no such table."""
+    bare = QUOTED.sub("", line)
     # A tab alone may as well stand between the values of CelebA's own layout.
-    return max(",;", key=line.count) if set(",;") & set(line) else None
+    return max(",;", key=bare.count) if set(",;") & set(bare) else None
 
 
 def table_rows(path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str) -> list[Row]:

@@ -90,7 +90,7 @@ def split_by_identity(identities: np.ndarray, settings: SplitSettings) -> Splits
     empty = [name for name, rows in splits.parts().items() if rows.size == 0]
     if empty:
         raise ValueError(
-            f"{len(identities)} images of {len(unique)} identities are too few: nothing is left for"
+            f"{len(identities)} images of {len(unique)} people are too few: nothing is left for"
             f" {', '.join(empty)}. Use more images, or other --private_fraction, --public_fraction,"
             " --validation_fraction."
         )

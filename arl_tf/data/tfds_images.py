@@ -12,6 +12,7 @@ from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.data.image_cache import Chunk, Source
 from arl_tf.data.labelled.labels import Labels, of_classes
 from arl_tf.data.task_kinds import MULTI_LABEL
+from arl_tf.utils import run_files
 
 # (number, a function that gives a file's bytes) -> prepared images in order.
 Decoder = Callable[[Iterable[tuple[int, Callable[[], bytes]]]], Iterator[Chunk]]
@@ -34,10 +35,10 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
     import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
 
     builder = builder_of(settings.dataset, settings.data_dir)
-    features = dict(builder.info.features.items())
+    features = features_of(builder)
     check_features(settings.dataset, features)
     if settings.tfds_download:
-        builder.download_and_prepare()
+        download(builder, settings.dataset)
     try:
         encoded = builder.as_dataset(split="all", decoders={"image": tfds.decode.SkipDecoding()})
     except (AssertionError, ValueError) as error:
@@ -68,7 +69,24 @@ def builder_of(dataset: str, data_dir: str) -> Any:
 
 def is_of_classes(dataset: str, data_dir: str) -> bool:
     """Whether a builder's labels are classes, by its description alone: no data are read."""
-    return bool(class_names(dict(builder_of(dataset, data_dir).info.features.items())))
+    return bool(class_names(features_of(builder_of(dataset, data_dir))))
+
+
+def features_of(builder: Any) -> dict[str, Any]:
+    """A builder's features by name; empty where its examples are no dictionaries."""
+    features = builder.info.features
+    return dict(features.items()) if hasattr(features, "items") else {}
+
+
+def download(builder: Any, dataset: str) -> None:
+    """Fetches and prepares a builder's files; ValueError where that fails."""
+    try:
+        builder.download_and_prepare()
+    # Builders are anybody's code, and raise anything, an AssertionError for files to fetch by hand.
+    except Exception as error:
+        raise ValueError(
+            f"--dataset={dataset} can't be downloaded or prepared: {run_files.one_line(error)}"
+        ) from error
 
 
 def check_features(dataset: str, features: Mapping[str, Any]) -> None:
@@ -78,7 +96,8 @@ def check_features(dataset: str, features: Mapping[str, Any]) -> None:
     if not is_image or not (hasattr(attributes, "keys") or class_names(features)):
         raise ValueError(
             f"--dataset={dataset} must have the features 'image' (8 bits) and 'attributes' (a"
-            f" dictionary of booleans) or 'label' (a class); it has {', '.join(features)}."
+            " dictionary of booleans) or 'label' (a class); it has"
+            f" {', '.join(features) or 'none'}."
         )
 
 
@@ -86,7 +105,10 @@ def class_names(features: Mapping[str, Any]) -> tuple[str, ...]:
     """The classes of a builder with a label, by number; empty where it has attributes or none."""
     if hasattr(features.get("attributes"), "keys"):
         return ()
-    return tuple(getattr(features.get("label"), "names", None) or ())
+    label = features.get("label")
+    # A list of labels knows the names of its members, too.
+    is_one = getattr(label, "shape", None) == ()
+    return tuple(getattr(label, "names", None) or ()) if is_one else ()
 
 
 def tfds_rows(

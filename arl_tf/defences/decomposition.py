@@ -9,7 +9,7 @@ from arl_tf.models.code_layers import NoisyCode
 # Here one learned projection, trained by the task, does the removing, and the noise's size is set.
 DECOMPOSITION = Defence(
     "After InfoDecom (Deng et al., AAAI 2026, arXiv 2511.13365)",
-    Number("Deviation of the noise beside a code of variance 1.", 1.0, 1e-3, 100.0),
+    Number("Deviation of the noise, for a code of variance 1.", 1.0, 1e-3, 100.0),
     Number("Share of the channels' directions that is kept.", 0.25, 1e-3, 1.0),
     layers=lambda strength, bound: [
         ProjectedCode(bound, name="defence_projection"),

@@ -86,7 +86,7 @@ def loss(step: Step, bound: float) -> tf.Tensor:
 ENTROPY = Defence(
     "CEM (Xia et al., CVPR 2025, arXiv 2503.00383)",
     Number("Weight of the information a value, in nats of the task for nats.", 1.0, 1e-6),
-    Number("Deviation of the noise beside a code of variance 1.", 0.5, 1e-3, 100.0),
+    Number("Deviation of the noise, for a code of variance 1.", 0.5, 1e-3, 100.0),
     layers=lambda strength, bound: [code_layers.NoisyCode(bound, name="defence_noise")],
     loss=loss,
 )

@@ -57,8 +57,17 @@ class FisherNoise(code_layers.NoisyCode):
     @property
     def signal_share(self) -> tf.Tensor:
         """1 / (1 + s^2) for noise s beside a signal of variance 1; float32 of the code's shape."""
-        variance = tf.maximum(self.sensitivity * self.error, 1e-6)
-        return tf.fill(self.code_shape, 1 / (1 + variance))
+        return tf.fill(self.code_shape, 1 / (1 + self.variance))
+
+    @property
+    def noise_share(self) -> tf.Tensor:
+        """s^2 / (1 + s^2), float32 of the code's shape."""
+        return tf.fill(self.code_shape, self.variance / (1 + self.variance))
+
+    @property
+    def variance(self) -> tf.Tensor:
+        """s^2, a scalar > 0."""
+        return tf.maximum(self.sensitivity * self.error, 1e-6)
 
     def get_config(self):
         """What the layer is rebuilt from."""

@@ -121,12 +121,12 @@ def described_epsilon(strength: float, code_shape: tuple[int, ...]) -> str:
 
 GAUSSIAN_NOISE = Defence(
     "Gaussian noise on the code, as by He et al. (ACSAC 2019, section 7)",
-    Number("Deviation of the noise beside a code of variance 1.", 1.0, 1e-3, 100.0),
+    Number("Deviation of the noise, for a code of variance 1.", 1.0, 1e-3, 100.0),
     layers=lambda strength, bound: [code_layers.NoisyCode(strength, name="defence_noise")],
 )
 LAPLACE_NOISE = Defence(
     "The Laplace mechanism (Dwork et al., TCC 2006) on a limited code",
-    Number("Scale of the noise beside a code of variance 1.", 1.0, 1e-3, 100.0),
+    Number("Scale of the noise, for a code of variance 1.", 1.0, 1e-3, 100.0),
     layers=lambda strength, bound: [LaplaceCode(strength, name="defence_noise")],
     describe=described_epsilon,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from arl_tf.config.conditions import Condition, Figures, Outcome, check_conditions, report_figures
 
-REMEDY = "--allow_unaudited exports it all the same, and says so in the manifest."
+REMEDY = "--allow_unaudited exports it in any case, and the manifest says so."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ SPLITS_REMEDY = "Put back an intact copy."
 STAGES_REMEDY = (
     "Delete it: stages then go on from what they saved, and are finished again in a short time."
 )
+# What `RunDirectory.audit` names, of every `Config.audit_name`.
+AUDIT = re.compile(r"audit(_validation)?(_share\d+)?(_\d+_codes)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,11 @@ class RunDirectory:
     def player(self, name: str) -> pathlib.Path:
         """The trained encoder, task_head or decoder."""
         return self.checkpoints / f"{name}.keras"
+
+
+def audit_folders(run: RunDirectory) -> list[pathlib.Path]:
+    """The folders of all audits of a run; those of other names may be the user's own."""
+    return [path for path in sorted(run.root.glob("audit*")) if AUDIT.fullmatch(path.name)]
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """The stages of a run: each is done once; a killed one is done again."""
 
 import importlib
-import pathlib
 import shlex
 import shutil
 from typing import Any
@@ -16,7 +15,7 @@ from arl_tf.config.data_checks import RANKED_BY_FACES, TFDS_PREFIX, check_rankin
 from arl_tf.config.settings import Config
 from arl_tf.data import shared_photos, splits, tfds_images
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.experiments import experiment, run_directory, train_stage
+from arl_tf.experiments import experiment, first_checks, run_directory, train_stage
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.encoding import encode_stage
 from arl_tf.experiments.preview import dry_run
@@ -58,7 +57,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         if stage not in todo:
             logging.info("Stage '%s' is finished; --overwrite would redo it", stage)
     if todo:
-        check_folders(config, run)
+        first_checks.check(config, run, todo)
         prepare_tensorflow(config)
         if not config.dry_run and trains_elsewhere(config):
             follow(config, run, todo)
@@ -114,13 +113,6 @@ def follow(config: Config, run: RunDirectory, todo: list[str]) -> None:
     meet_workers(config)
     train_stage.run(experiment.load(config, run))
     logging.info("This worker is done; the chief wrote %s", run.root)
-
-
-def check_folders(config: Config, run: RunDirectory) -> None:
-    """Raises ValueError where the run directory or the cache can't be written."""
-    files.check_can_be_written("workdir", run.root)
-    if config.cache_dir:
-        files.check_can_be_written("cache_dir", pathlib.Path(config.cache_dir))
 
 
 def stage_module(stage: str) -> Any:
@@ -239,8 +231,7 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before stages are redone, removes what must not be mixed with their new results."""
     if "train" in todo and config.overwrite:
         # An audit of the old encoder must not vouch for the new one.
-        audits = (run.audit("test"), *run.root.glob("audit_*"))
-        old_attackers = run.export / ATTACKERS_FOLDER
+        audits, old_attackers = run_directory.audit_folders(run), run.export / ATTACKERS_FOLDER
         for folder in (run.checkpoints, run.logs, *audits, old_attackers):
             shutil.rmtree(folder, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)

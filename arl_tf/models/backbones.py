@@ -168,7 +168,7 @@ def application(name: str, image: keras.KerasTensor, weights: str, **settings) -
         return build(include_top=False, weights=weights or None, input_tensor=image, **settings)
     except Exception as error:  # Keras raises plain Exception when a download fails.
         raise ValueError(
-            f"The weights {weights!r} of {name} could not be had ({error}); expected 'imagenet',"
+            f"The weights {weights!r} of {name} could not be loaded ({error}); expected 'imagenet',"
             " which Keras downloads once, or Keras' own weight file of this network without top."
         ) from error
 

@@ -140,10 +140,18 @@ class NoisyCode(DrawnNoise):
         """s, float32 of the code's shape, in (0, 1)."""
         return tf.sigmoid(SHARE_SPEED * self.share_logit)
 
+    @property
+    def noise_share(self) -> tf.Tensor:
+        """1 - s, float32 of the code's shape, in (0, 1).
+
+        Where s is near 1 the difference would be a rounding error, and 0 has no gradient.
+        """
+        return tf.sigmoid(-SHARE_SPEED * self.share_logit)
+
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Noisy values float32 [B, ...]; in training the bits let through become a loss."""
         if training and self.learned:
-            self.add_loss(tf.reduce_sum(rate_bits(self.signal_share)))
+            self.add_loss(tf.reduce_sum(rate_bits(self.noise_share)))
         return super().call(values)
 
     def mix(self, values: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
@@ -158,27 +166,28 @@ class NoisyCode(DrawnNoise):
     @property
     def noise_deviation(self) -> tf.Tensor:
         """The noise's deviation, float32 of the code's shape, in (0, 1)."""
-        return tf.sqrt(1 - self.signal_share)
+        return tf.sqrt(self.noise_share)
 
     def get_config(self):
         """What the layer is rebuilt from."""
         return {**super().get_config(), "deviation": self.deviation, "learned": self.learned}
 
 
-def rate_bits(share: tf.Tensor) -> tf.Tensor:
+def rate_bits(noise_share: tf.Tensor) -> tf.Tensor:
     """Bits that a signal of variance 1 can carry through its noise: 0.5 log2(1 + SNR).
 
-    `share` is the signal's share of the mixture's variance, float32 in (0, 1); so is the result's
-    shape. The capacity of a Gaussian channel (Shannon 1948, theorem 17).
+    `noise_share` is the noise's share of the mixture's variance, float32 in (0, 1), so that
+    1 + SNR is 1 / noise_share; the result has its shape. The capacity of a Gaussian channel
+    (Shannon 1948, theorem 17).
     """
-    return -0.5 * tf.math.log1p(-share) / tf.math.log(2.0)
+    return -0.5 * tf.math.log(noise_share) / tf.math.log(2.0)
 
 
 def learned_rate(encoder: keras.Model) -> tf.Tensor:
     """Bits that an encoder's learned noise lets through, a scalar >= 0; 0 without such noise."""
     noisy, _ = bounding_layers(encoder)
     if isinstance(noisy, NoisyCode) and noisy.learned:
-        return tf.reduce_sum(rate_bits(noisy.signal_share))
+        return tf.reduce_sum(rate_bits(noisy.noise_share))
     return tf.zeros(())
 
 

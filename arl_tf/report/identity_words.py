@@ -62,9 +62,9 @@ def finding_words(content: Mapping[str, Any]) -> str:
         beside.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
     beside = f" ({', '.join(beside)})" if beside else ""
     return (
-        "An attacker who makes no picture, but predicts what a face recognition network says of the"
-        f" face, finds the right person in {share(found['code']['value'])} of the cases{beside}"
-        f"{leakage_words(content)}"
+        "An attacker who makes no picture, but predicts the embedding of the face, which an"
+        " identity network computes from a photo, finds the right person in"
+        f" {share(found['code']['value'])} of the cases{beside}{leakage_words(content)}"
     )
 
 

@@ -20,7 +20,7 @@ def curve_sentence(content: Mapping[str, Any]) -> str:
     images = [f"{point['public_images']:,}" for point in curve["points"][-2:]]
     helps = judged["value"] >= WORTH_SAYING and bool(judged["ci95"]) and judged["ci95"][0] > 0
     judgement = (
-        "An attacker with more public images than these would probably get more"
+        "An attacker with more public images would probably get more"
         if helps
         else "More public images of the same kind would hardly help this attacker"
     )

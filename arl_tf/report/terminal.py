@@ -39,7 +39,7 @@ def table_rows(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, A
     if content["reference"]:
         rows.insert(0, ("unprotected code, worst", content["reference"]["worst"]))
     if content["training_adversary"]:
-        rows.append(("training's own decoder", content["training_adversary"]))
+        rows.append(("adversary of the training", content["training_adversary"]))
     rows += [(f"floor: {FLOOR_NAMES[name]}", content["floors"][name]) for name in reversed(FLOORS)]
     measured = content.get("yardsticks", {})
     labels = SHORT if has_faces(content) else OF_GROUPS

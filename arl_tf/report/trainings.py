@@ -23,10 +23,13 @@ FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {
     ("worst", "face_similarity_2"): ("face similarity by the second judge", max),
     ("worst", "reid_rank1"): ("rank 1, worst attack", max),
     ("leakage", "face_similarity"): ("leakage of face similarity", max),
-    ("leakage", "face_similarity_2"): ("leakage of it by the second judge", max),
+    ("leakage", "face_similarity_2"): ("leakage of it, second judge", max),
     ("leakage", "reid_rank1"): ("leakage of rank 1", max),
 }
-JUDGES = {"face_similarity": "Face similarity", "face_similarity_2": "The same, second judge"}
+JUDGES = {
+    "face_similarity": "Face similarity",
+    "face_similarity_2": "Face similarity, second judge",
+}
 
 
 @dataclasses.dataclass(frozen=True)

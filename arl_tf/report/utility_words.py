@@ -75,7 +75,7 @@ def sentences(utility: Mapping[str, Any]) -> list[str]:
     if same:
         always = "always gives the same answer for"
         if kind_of(utility) == SINGLE_LABEL:
-            always = "never decides, or always decides, for"
+            always = "never chooses, or always chooses,"
         said.append(f"The task head {always} {', '.join(same)}; their MCC counts as 0.")
     return [sentence for sentence in said if sentence]
 

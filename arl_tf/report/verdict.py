@@ -257,10 +257,10 @@ def judges_words(content: Mapping[str, Any]) -> str:
         return ""
     second = content["leakage"].get(JUDGES[1])
     if not second or second["value"] is None:
-        return "Only one identity network judged these pictures"
+        return "Only one judge of identity measured these pictures"
     return (
-        f"By the second identity network the leakage is {leakage_figure(second)}; its face"
-        f" similarities: {scale.words(content, JUDGES[1])}"
+        f"By the second judge of identity the leakage is {leakage_figure(second)}. Face"
+        f" similarities by this judge: {scale.words(content, JUDGES[1])}"
     )
 
 
@@ -268,7 +268,10 @@ def candidates_missing_words(content: Mapping[str, Any]) -> str:
     """Why a grade is not the best one, where the candidate match alone is missing."""
     if has_candidates(content) or grade(graded_leakage(content)) != STRONG or untold(content):
         return ""
-    return "It is not called strong, because nobody measured whether a candidate photo is confirmed"
+    return (
+        "The protection is not called strong, because nobody measured whether a candidate photo can"
+        " be confirmed"
+    )
 
 
 def grade(leakage: Mapping[str, Any]) -> str:

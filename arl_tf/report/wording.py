@@ -43,18 +43,18 @@ READINGS = {
     ),
     "linear": (
         "a linear map's picture",
-        "A weighted sum of the numbers of the {source}. What it shows of the {face} is open to"
-        " everybody with simple means.",
+        "A weighted sum of the numbers of the {source}. Everybody can make this picture with simple"
+        " means.",
     ),
     "wiener": (
         "a linear map's picture",
-        "A weighted sum of the numbers of the {source}, with weights for the known noise. What it"
-        " shows of the face is open to everybody who knows the noise.",
+        "A weighted sum of the numbers of the {source}, with weights for the known noise. Everybody"
+        " who knows the noise can make this picture with simple means.",
     ),
     "map": (
         "the likeliest picture for the code",
         "The picture was changed until it was the likeliest one for the code under attack, given"
-        " the known noise. Parts that the code does not tell are what is usual in {faces}.",
+        " the known noise. Parts that the code does not tell look as is usual in {faces}.",
     ),
     "optimisation": (
         "a picture with nearly the same code",
@@ -83,7 +83,7 @@ READINGS = {
     ),
     "amplified": (
         "a picture with its features enlarged",
-        "Another attacker's picture, moved away from the mean {face}. Its colours may look too"
+        "Another attacker's picture, moved away from the mean image. Its colours may look too"
         " strong; the {face} is recognised better.",
     ),
     "deep_image_prior": (
@@ -275,7 +275,7 @@ def attack_notes(attack: Mapping[str, Any]) -> str:
 
 
 def training_gaps(content: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """(measure, training's own adversary, worst fresh attacker); empty without an adversary."""
+    """(measure, the adversary of the training, worst new attacker); empty without an adversary."""
     adversary = content["training_adversary"]
     if not adversary:
         return []

@@ -111,7 +111,7 @@ class AdversarialRepresentationLearner(keras.Model):
             mu: weight of the perceptual loss in the adversary's own loss, formula (1).
             adversary_critic_weight: gamma, that of L_gan in the same; 0: no critic learns.
             decoder_steps: adversary steps per encoder step.
-            lambda_rate: price of a bit that the code's noise lets through.
+            lambda_rate: price per bit that the code's noise lets through.
             lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
             weight_average: decay of a moving average of the weights of encoder and task head,
                 which takes their place when `fit` ends; 0: none.
@@ -261,7 +261,7 @@ class AdversarialRepresentationLearner(keras.Model):
         return code, code
 
     def price(self) -> tf.Tensor | float:
-        """The price of a bit that the code's noise lets through, in this step; a scalar >= 0."""
+        """The price per bit that the code's noise lets through, in this step; a scalar >= 0."""
         return objective.price(self.lambda_rate, self.lambda_rate_steps, self.protector_optimizer)
 
     def distances(self, reconstruction: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -72,7 +72,7 @@ def rate(encoder: keras.Model) -> tf.Tensor:
 def price(
     lambda_rate: float, rising_steps: int, optimizer: keras.optimizers.Optimizer
 ) -> tf.Tensor | float:
-    """The price of a bit in the step that comes; it rises linearly for `rising_steps` steps.
+    """The price per bit in the step that comes; it rises linearly for `rising_steps` steps.
 
     A scalar >= 0, or a number where it does not rise. `optimizer` is the encoder's: it counts the
     steps of the phase, and a checkpoint holds it.

@@ -242,7 +242,7 @@ def compile_phase(
 
 
 def rising_steps(settings: TrainingSettings, phase: str, num_steps: int) -> int:
-    """In how many of a phase's steps the price of a bit rises: of the encoder's first phase."""
+    """In how many of a phase's steps the price per bit rises: of the encoder's first phase."""
     first, epochs = next(each for each in phases(settings) if each[0] != ADVERSARY)
     return round(num_steps * settings.lambda_rate_epochs / epochs) if phase == first else 0
 

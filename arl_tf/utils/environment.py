@@ -52,9 +52,7 @@ def prepare() -> None:
     file = config_file(os.environ)
     differing = differing_settings(file)
     if differing:
-        _log.warning(
-            "arl_tf sets %s of %s aside for this process", ", ".join(differing), shown(file)
-        )
+        _log.warning("arl_tf ignores %s of %s in this process", ", ".join(differing), shown(file))
         os.environ["KERAS_HOME"] = str(folder_without_settings(file.parent))
 
 
@@ -63,7 +61,7 @@ def set_variables(environ: MutableMapping[str, str]) -> None:
     for name, harmless in HARMLESS.items():
         value = environ.get(name)
         if value is not None and value not in harmless:
-            _log.warning("arl_tf sets %s=%s aside for this process", name, value)
+            _log.warning("arl_tf ignores %s=%s in this process", name, value)
             del environ[name]
     # It outranks the backend that keras.json names.
     environ["KERAS_BACKEND"] = BACKEND

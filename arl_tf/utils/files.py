@@ -7,6 +7,9 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+# Bytes of a path that Linux takes, and of the longest one below a folder that is written.
+LONGEST_PATH, LONGEST_BELOW = 4095, 300
+
 
 def aside(path: pathlib.Path) -> pathlib.Path:
     """Where a file is written before it is renamed: by this process alone, of the same suffix."""
@@ -43,13 +46,36 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def check_apart(flag: str, folder: pathlib.Path, source_flag: str, source: pathlib.Path) -> None:
+    """Raises ValueError where a folder that is written lies in one whose files are all read.
+
+    What is written there would be read as data by the next command.
+
+    Args:
+        flag: the setting that names the folder, for messages.
+        folder: it may be missing.
+        source_flag: the setting that names the other one.
+        source: whose files are read.
+    """
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise ValueError(
+            f"--{flag}={folder} lies in --{source_flag}={source}: what is written there would be"
+            " read as data. Name a folder beside it."
+        )
+
+
 def check_can_be_written(flag: str, folder: pathlib.Path) -> None:
-    """Raises ValueError where a folder of that name can't be made, or can't be written.
+    """Raises ValueError where a folder of that name can't be made, or can't be written into.
 
     Args:
         flag: the setting that names it, for messages.
         folder: it may be missing, with folders above it.
     """
+    if len(os.fsencode(folder.absolute())) + LONGEST_BELOW > LONGEST_PATH:
+        raise ValueError(
+            f"--{flag}={folder}: its path is so long that files in it could not be named; name"
+            " another folder."
+        )
     existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not existing.is_dir():
         raise ValueError(f"--{flag}={folder}: {existing} is a file, expected a folder.")

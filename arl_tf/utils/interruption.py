@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one line, the shell's exit code, no traceback."""
+"""Ctrl-C, SIGTERM and streams that are gone: a line at most, the shell's code, no traceback."""
 
 import contextlib
 import os
@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
+
+from arl_tf.utils.streams import ending_unread, reopen_closed
 
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _received: list[int] = []
@@ -19,6 +21,8 @@ class Interrupted(KeyboardInterrupt):
 def in_one_line(program: str, hint: str) -> Iterator[None]:
     """Ends the process with 128 + the signal's number, and a line, where one of SIGNALS comes.
 
+    Without a line where nobody reads stdout any more. Streams that are closed are opened.
+
     Args:
         program: that the line begins with.
         hint: what the user can do now.
@@ -27,8 +31,10 @@ def in_one_line(program: str, hint: str) -> Iterator[None]:
         # A shell that starts a process in the background may have it ignore Ctrl-C.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, on_signal)
+    reopen_closed()
     try:
-        yield
+        with ending_unread():
+            yield
     except KeyboardInterrupt:
         end(program, hint)
     except Exception:

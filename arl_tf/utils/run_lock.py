@@ -20,6 +20,8 @@ from typing import Any
 
 from absl import logging
 
+from arl_tf.utils import passwords
+
 LOCK, NOTE = ".lock", ".lock_owner_"
 HELD_ELSEWHERE = (errno.EACCES, errno.EAGAIN)
 STARTED = time.time()
@@ -165,7 +167,7 @@ def owner() -> dict[str, Any]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(STARTED)),
-        "command": shlex.join(sys.argv),
+        "command": passwords.hidden(shlex.join(sys.argv)),
     }
 
 

@@ -214,8 +214,8 @@ class CodeClient(abc.ABC):
         if found not in (None, self.encoder_sha256):
             raise ValueError(
                 f"{self.task_head} reads codes of the encoder {found[:SHOWN]}, these are of"
-                f" {self.encoder_sha256[:SHOWN]}: what it read from them would be nonsense; nothing"
-                " was sent. Use encoder and task head of one export."
+                f" {self.encoder_sha256[:SHOWN]}: its answers would mean nothing, so nothing was"
+                " sent. Use encoder and task head of one export."
             )
 
     def _predict_array(

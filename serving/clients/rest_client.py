@@ -221,8 +221,13 @@ def base_address(address: str) -> str:
     """An address with its scheme, without a slash at its end.
 
     Raises:
-        ValueError: it names no host, or another protocol.
+        ValueError: it names no host, or another protocol, or holds a password.
     """
+    if "@" in address:
+        raise ValueError(
+            "The address holds a name or a password (an @), which messages would show and which the"
+            " client does not send; expected HOST:PORT or http(s)://HOST:PORT."
+        )
     url = address if "://" in address else f"http://{address}"
     try:
         parsed = urllib.parse.urlsplit(url)

@@ -96,9 +96,9 @@ def jpeg(content: bytes) -> Picture:
     if kind not in READ_FRAMES:
         raise refuse("a lossless, hierarchical or arithmetic-coded JPEG")
     if bits != 8:
-        raise refuse("a JPEG that has not 8 bits a channel")
+        raise refuse("a JPEG that does not have 8 bits a channel")
     if channels not in (1, 3, 4):
-        raise refuse("a JPEG that has not 1, 3 or 4 channels")
+        raise refuse("a JPEG that does not have 1, 3 or 4 channels")
     if channels == 4 and not has_adobe:
         raise refuse("a CMYK JPEG without Adobe's segment")
     return Picture("JPEG", height, width, orientation_of(exif or b""))
@@ -135,7 +135,7 @@ def png(content: bytes) -> Picture:
     width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
     is_transparent = any(name == b"tRNS" for name, _, _ in chunks(content, is_png=True))
     if is_transparent and colour in (0, 2) and bits != 8:
-        raise refuse("a PNG with a transparent colour that has not 8 bits")
+        raise refuse("a PNG with a transparent colour that does not have 8 bits")
     return Picture("PNG", height, width, chunk_orientation(content, b"eXIf", is_png=True))
 
 

@@ -65,7 +65,9 @@ def refuse_unusable(flag: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"--{flag}={text!r} is not UTF-8; rename the folder.") from None
+        raise ValueError(
+            f"--{flag}={text!r} is not UTF-8; rename the folder, or set a UTF-8 locale."
+        ) from None
     scheme = SCHEME.match(text)
     if scheme:
         raise ValueError(

@@ -122,7 +122,7 @@ def encoder_in(file: pathlib.Path) -> BrowserEncoder | None:
         return None
     found = common.flaw(file)
     if found:
-        logging.getLogger(__name__).warning("%s %s: browsers do not encode by it", file, found)
+        logging.getLogger(__name__).warning("%s %s: browsers can't encode with it", file, found)
         return None
     manifest = read_manifest(manifest_of(file))
     return manifest and BrowserEncoder(file, manifest)

@@ -53,6 +53,12 @@ def test_linear_attack_undoes_a_code_that_hides_most_of_the_picture_in_little_va
     )
 
 
+def test_penalties_are_dense_where_the_best_of_photographs_lie():
+    dense = [each for each in closed_form.RIDGE_PENALTIES if each >= 1e-2]
+    assert dense[0] <= 1e-2 and dense[-1] >= 10
+    assert max(np.divide(dense[1:], dense[:-1])) < 4
+
+
 @pytest.mark.parametrize("count", [30, 100])
 def test_ridge_is_scikit_learns_in_primal_and_dual_form(count):
     inputs, outputs = RNG.normal(size=(count, 48)), RNG.normal(size=(count, 5))

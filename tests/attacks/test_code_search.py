@@ -108,9 +108,17 @@ def test_share_that_serves_held_out_images_is_kept():
     evidence = evidence_of(tf.identity)
     # One step leads from grey to black or, above 127.5, to white: 35 % of the way is nearest.
     result = run(evidence, search, GREY)
-    assert result.settings["share"] == code_search.SHARES[0]
+    assert result.settings["share"] == 0.35
     expected = 0.5 + 0.35 * np.array([-0.5, -0.5, -0.5, -0.5, 0.5])
     np.testing.assert_allclose(result.reconstructions[:, 0, 0, 0], expected, atol=1e-5)
+
+
+def test_a_small_share_of_a_coarse_step_can_be_kept():
+    evidence = evidence_of(tf.identity)
+    # One step of 0.4 towards pictures that are 0.06 away.
+    result = run(evidence, search_of(iterations=1, learning_rate=0.4), evidence.target_codes - 0.06)
+    assert result.settings["share"] == 0.15
+    np.testing.assert_allclose(result.reconstructions, evidence.target_codes, atol=1e-5)
 
 
 def test_start_that_nothing_improves_is_returned():

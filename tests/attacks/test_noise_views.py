@@ -70,6 +70,19 @@ def test_codes_of_few_levels_are_drawn_as_they_are():
     np.testing.assert_array_equal(drawn, rounded.codes[[2]])
 
 
+def test_codes_with_dropped_values_are_drawn_as_they_are():
+    kept = RNG.random(MEANS.shape) < 0.5
+    dropped = dataclasses.replace(PAIRS, codes=np.where(kept, 2 * MEANS, 0).astype(np.float32))
+    drawn = noise_views.fresh_codes(dropped, KNOWN)(np.array([2]), np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, dropped.codes[[2]])
+    # Values that are 0 without noise as well are no sign of it.
+    silent = np.array([1, 1, 0], np.float32)
+    pairs = dataclasses.replace(PAIRS, codes=silent * PAIRS.codes)
+    noise = dataclasses.replace(KNOWN, public_means=silent * MEANS)
+    drawn = noise_views.fresh_codes(pairs, noise)(np.array([2]), np.random.default_rng(0))
+    assert (drawn != pairs.codes[[2]]).all()
+
+
 def test_noise_of_some_images_is_that_of_their_rows():
     some = KNOWN.of(np.array([4, 2]))
     np.testing.assert_array_equal(some.public_means, MEANS[[4, 2]])

@@ -279,7 +279,7 @@ def test_training_s_adversary_is_measured_and_a_gap_is_said_in_words(spy, tmp_pa
         tmp_path, adversary=lambda codes: np.zeros((len(codes), 8, 8, 3), np.float32)
     )
     assert report.content["training_adversary"]["psnr"]["value"] == 12.0
-    assert any("Fresh attackers do much better" in text for text in report.content["warnings"])
+    assert any("New attackers do much better" in text for text in report.content["warnings"])
 
 
 def test_small_gap_to_training_s_adversary_is_not_warned_of():

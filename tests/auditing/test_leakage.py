@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs
 from arl_tf.auditing import leakage, remarks
 from arl_tf.metrics.reconstruction import MEASURES
 
@@ -221,9 +222,56 @@ def test_interval_of_psnr_has_no_upper_bound():
     assert leakage.within_range("psnr", (-1.0, 40.0)) == [0.0, 40.0]
 
 
+def ruled(rng, shift):
+    """A rank by the network that finds most people, with each network's own values."""
+    own = {
+        f"reid_rank1/{name}": (rng.random(40) < shift).astype(float) for name in ("dlib", "sface")
+    }
+    return {**measures_of(0.0, 40), "reid_rank1": max(own.values(), key=np.sum), **own}
+
+
+def test_the_network_that_a_rank_is_counted_by_is_chosen_anew_in_every_resample(tmp_path):
+    rng = np.random.default_rng(4)
+    groups = [
+        {name: ruled(rng, shift)} for name, shift in (("code", 0.4), ("a", 0.2), ("code", 0.8))
+    ]
+    # The same with an attack for each network.
+    apart = [
+        {
+            f"{name}{key}": {**measures_of(0.0, 40), "reid_rank1": found[key]}
+            for name, found in group.items()
+            for key in ("reid_rank1/dlib", "reid_rank1/sface")
+        }
+        for group in groups
+    ]
+    weights = rng.multinomial(40, np.full(40, 1 / 40), 50).astype(float)
+    leaks, worst = [], []
+    for attacks, floors, unprotected in (groups, apart):
+        path = tmp_path / "measures.npz"
+        leakage.save_measures(path, unprotected, [*unprotected], "hash", (8,))
+        reference = leakage.load_measures(path, "r", "hash")
+        leaks.append(leakage.leakage("reid_rank1", attacks, floors, reference, weights))
+        worst.append(leakage.worst_estimate("reid_rank1", attacks, weights))
+    assert leaks[0] == leaks[1]
+    assert worst[0]["ci95"] == worst[1]["ci95"] and worst[0]["value"] == worst[1]["value"]
+    alone = {"code": {**measures_of(0.0, 40), "reid_rank1": groups[0]["code"]["reid_rank1"]}}
+    assert worst[0]["ci95"] != leakage.worst_estimate("reid_rank1", alone, weights)["ci95"]
+
+
 def test_worst_estimate_cuts_its_interval():
     # Resampled means of 1, 0 and .75 have a deviation of .42: the band is .75 plus or minus .7.
     hits = {"one": measures_of(0.0) | {"reid_rank1": np.array([0.0, 1.0, 1.0, 1.0])}}
     weights = np.array([[0.0, 4, 0, 0], [4, 0, 0, 0], [1, 1, 1, 1]])
     low, high = leakage.worst_estimate("reid_rank1", hits, weights)["ci95"]
     assert 0.0 < low < 0.1 and high == 1.0
+
+
+def test_an_audit_says_that_nobody_left_dropped_values_out():
+    means = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    kept = np.random.default_rng(1).random(means.shape) < 0.5
+    for codes, count in ((means + 0.1, 0), (np.where(kept, 2 * means, 0), 1)):
+        pairs = PublicPairs(codes, None, codes, None)
+        noise = CodeNoise(np.ones(8, np.float32), means)
+        evidence = Evidence(pairs, codes, lambda image: [image], noise=noise)
+        assert len(remarks.dropped_values(evidence)) == count
+    assert not remarks.dropped_values(Evidence(pairs, codes, lambda image: [image]))

@@ -84,7 +84,7 @@ def test_a_whole_number_is_taken_for_a_float():
     [
         ({"stages": ""}, ["--stages", "''", "train, audit, export"]),
         ({"stages": "train,adit"}, ["--stages", "train,adit", "train, audit, export"]),
-        ({"workdir": " "}, ["--workdir", "' '", "name the one"]),
+        ({"workdir": " "}, ["--workdir", "' '", "name the run directory"]),
         ({"dataset": "celebA"}, ["--dataset", "celebA", "tfds:NAME"]),
         ({"dataset": "tfds:"}, ["--dataset", "tfds:", "tfds:NAME"]),
         ({"dataset": "celeba"}, ["--dataset=celeba", "--data_dir=DIR", "got none"]),
@@ -102,7 +102,7 @@ def test_a_whole_number_is_taken_for_a_float():
         ),
         (
             {"num_faces": 100, "images_per_identity": 30},
-            ["--num_faces=100", "--images_per_identity=30", "4 identities", "fewer of each"],
+            ["--num_faces=100", "--images_per_identity=30", "4 people", "fewer of each"],
         ),
         ({"defence": "none", "warmup_epochs": 0}, ["--defence=none", "--warmup_epochs", "0"]),
         ({"epochs": 0}, ["--defence=perceptual", "--epochs", "0", "--defence=none"]),

@@ -43,6 +43,18 @@ def test_without_an_identity_file_identities_are_unknown(tmp_path):
     )
 
 
+@pytest.mark.parametrize("place", ["identity_celeba.txt", "Anno/identity_CelebA.txt"])
+def test_an_identity_file_that_nobody_would_read_is_refused(tmp_path, place):
+    folder = folder_with(tmp_path, identities=None)
+    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / place).write_text(GOOD_IDENTITIES)
+    if (folder / "identity_CelebA.txt").exists():
+        pytest.skip("this file system takes names of any case for one")
+    said = refusal(folder)
+    assert said.startswith(f"{folder / place} would not be read")
+    assert f"move it to {folder / 'identity_CelebA.txt'}" in said
+
+
 def test_windows_line_ends_a_byte_order_mark_and_blank_lines_change_nothing(tmp_path):
     text = "\ufeff" + GOOD_ATTRIBUTES.replace("\n", "\r\n") + "\r\n\r\n"
     folder = folder_with(tmp_path)

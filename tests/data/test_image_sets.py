@@ -571,8 +571,8 @@ def test_task_has_the_attributes_that_are_named_or_all_but_those_with_a_minus(gi
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("a,d", "names d, which the data set has not; it has a, b, c"),
-        ("-d", "names d, which the data set has not"),
+        ("a,d", "names d, which the data set does not have; it has a, b, c"),
+        ("-d", "names d, which the data set does not have"),
         ("-a,b", "some attributes with a minus and others without"),
         ("-a,-b,-c", "leaves the task no attribute"),
     ],

@@ -116,7 +116,7 @@ def test_too_few_people_for_five_parts_are_refused(identities):
     with pytest.raises(ValueError, match="--private_fraction") as caught:
         splits.split_by_identity(identities, Config())
     message = str(caught.value)
-    assert f"{len(identities)} images of {num_people} identities are too few" in message
+    assert f"{len(identities)} images of {num_people} people are too few" in message
     assert "nothing is left for" in message
 
 

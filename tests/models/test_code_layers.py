@@ -74,7 +74,22 @@ def test_signals_are_limited_before_the_noise():
 
 
 def test_rate_of_a_share_of_three_quarters_is_one_bit():
-    assert float(code_layers.rate_bits(tf.constant(0.75))) == pytest.approx(1.0)
+    assert float(code_layers.rate_bits(tf.constant(0.25))) == pytest.approx(1.0)
+
+
+def test_a_learned_share_next_to_one_keeps_its_noise_its_rate_and_their_gradients():
+    layer = code_layers.NoisyCode(1.0, learned=True)
+    layer.build((None, 1))
+    # Noise of a variance of 1e-9, which 1 - share rounds to 0.
+    layer.share_logit.assign([np.log(1e9) / code_layers.SHARE_SPEED])
+    with tf.GradientTape() as tape:
+        deviation, rate = layer.noise_deviation, code_layers.rate_bits(layer.noise_share)
+        total = tf.reduce_sum(deviation + rate)
+    assert float(deviation[0]) == pytest.approx(1e-9**0.5, rel=1e-3)
+    assert float(rate[0]) == pytest.approx(0.5 * np.log2(1e9), rel=1e-3)
+    # d rate / d logit = 20 s / (2 log 2).
+    gradient = tape.gradient(total, layer.share_logit.value)
+    assert float(gradient[0]) == pytest.approx(10 / np.log(2), rel=1e-2)
 
 
 def test_only_learned_noise_has_a_trainable_share_and_a_rate():

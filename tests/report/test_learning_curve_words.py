@@ -16,7 +16,7 @@ def content_with(gain, interval):
 
 def test_a_gain_that_is_certain_and_visible_says_that_more_images_would_help():
     words = curve_sentence(content_with(0.05, [0.04, 0.06]))
-    assert words.startswith("An attacker with more public images than these would probably get")
+    assert words.startswith("An attacker with more public images would probably get")
     assert "from 800 to 1,600 images" in words and "+0.050" in words and "+0.50 dB" in words
 
 

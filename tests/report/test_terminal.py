@@ -17,7 +17,7 @@ def test_headline_sets_the_attacks_beside_floors_and_yardsticks_and_ends_with_th
         "this code, worst",
         "attack: decoder",
         "attack: linear",
-        "training's own decoder",
+        "adversary of the training",
         "floor: task output alone",
         "floor: mean image",
         "compare: same person",

@@ -44,7 +44,7 @@ def test_absolute_figures_of_both_judges_stand_beside_the_leakage():
     table = trainings.markdown(found)
     assert "| mean MCC of the task | **0.300 [0.400, 0.420]** | `runs/1` | 0.400 | 0.100 |" in table
     assert "## Face similarity on one scale" in table
-    assert "## The same, second judge on one scale" in table
+    assert "## Face similarity, second judge on one scale" in table
     for words in ("the mean image", "two strangers", "an unprotected code", "two photos of one"):
         assert f"| {words}" in table
 

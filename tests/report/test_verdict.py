@@ -141,12 +141,12 @@ def test_grade_is_by_the_judge_who_finds_more(second, words):
 
 def test_verdict_says_what_the_second_judge_finds_or_that_there_was_one_only():
     content = report_content(leakage=0.05)
-    assert "Only one identity network judged these pictures." in verdict.verdict(content)
+    assert "Only one judge of identity measured these pictures." in verdict.verdict(content)
     content["leakage"]["face_similarity_2"] = {"value": 0.2, "ci95": [0.1, 0.3]}
     content["worst"]["face_similarity_2"] = {"value": 0.35, "ci95": None}
     said = verdict.verdict(content)
-    assert "By the second identity network the leakage is 20 % (10 to 30 %)" in said
-    assert "face similarities: this code 0.35." in said and "Only one" not in said
+    assert "By the second judge of identity the leakage is 20 % (10 to 30 %)" in said
+    assert "Face similarities by this judge: this code 0.35." in said and "Only one" not in said
 
 
 @pytest.mark.parametrize(

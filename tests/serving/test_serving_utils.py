@@ -19,6 +19,7 @@ COPIES = {
     "flagfiles": "config",
     "interruption": "utils",
     "saved_model_loading": "utils",
+    "streams": "utils",
 }
 
 

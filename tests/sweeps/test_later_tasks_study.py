@@ -123,6 +123,6 @@ def test_page_counts_encoders_and_shows_the_figures_of_later_tasks(results, tmp_
     assert "6 of 6 points are finished" in page
     for words in ("Later tasks, gain in MCC", "Protected attributes, gain in MCC"):
         assert f'<th scope="col">{words}</th>' in page
-    assert "Face similarity, fresh decoder" not in page
+    assert "Face similarity, new decoder" not in page
     # What sending the task output would cost the device: of the example, 12 and 3.4 million.
     assert "Encoder and task head" in page

@@ -112,7 +112,8 @@ def way_leakage(
 
     `values`: measure -> float64 [M], of that way; the rest is as of `describe`.
     """
-    shares = leakage.attack_shares(name, {**attacks, "shots": values}, floors, reference, weights)
+    shots_alone = {**attacks, "shots": {name: values[name]}}
+    shares = leakage.attack_shares(name, shots_alone, floors, reference, weights)
     if shares is None:
         return utility.estimate(None)
     # The last attack on the code.

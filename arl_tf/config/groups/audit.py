@@ -128,9 +128,9 @@ class AuditGroup:
     )
     audit_share: int = option(
         0,
-        "Which share of a divided code the attackers get, as the server that gets this share: from"
-        " 1 to the number of servers of --defence=distributed; 0: all shares, as servers that work"
-        " together have. The report of a share has a folder of its own.",
+        "Which share of a divided code the attackers get, from 1 to the number of servers of"
+        " --defence=distributed: what one server sees. 0: all shares, which servers have that work"
+        " together. The report of a share has a folder of its own.",
         group="run",
         topic="audit",
         low=0,
@@ -170,7 +170,7 @@ class AuditGroup:
     )
     attacker_width: int = option(
         64,
-        "Channels of the audit's fresh decoder (see --decoder_width).",
+        "Width of the audit's decoders (see --decoder_width).",
         group="audit",
         low=4,
         attack_identity=True,
@@ -178,7 +178,7 @@ class AuditGroup:
     )
     attacker_depth: int = option(
         2,
-        "Residual blocks of the audit's decoder per resolution.",
+        "Residual blocks of the audit's decoders for each resolution.",
         group="audit",
         low=0,
         high=8,
@@ -215,10 +215,10 @@ class AuditGroup:
     protected_attributes: str = option(
         "",
         "What the audit checks: attributes outside the task, comma-separated, that a code must not"
-        " tell beyond the task output. It changes no training; what the training hides is"
-        " --private_attributes. The report says for each whether it does, and --require takes the"
-        " largest gain in MCC: protected_gain<=0.05. Later tasks are the other way round: what a"
-        " code tells of them is what it is for.",
+        " tell beyond the task output. The report says for each attribute whether the code tells"
+        " more of it than the task output does. --require can limit the largest gain in MCC:"
+        " protected_gain<=0.05. This flag changes no training; --private_attributes names what the"
+        " training hides.",
         group="audit",
         defence=True,
     )
@@ -235,7 +235,7 @@ class AuditGroup:
     )
     bootstrap_samples: int = option(
         1000,
-        "Bootstrap resamples (of identities) behind each 95 % interval.",
+        "Bootstrap resamples (of people) behind each 95 % interval.",
         group="audit",
         low=100,
     )

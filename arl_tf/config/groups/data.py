@@ -12,11 +12,11 @@ class DataGroup:
 
     dataset: str = option(
         "faces",
-        "Data: 'faces' (procedural, embedded), 'celeba' (a folder in CelebA's file layout, see"
-        " --data_dir), 'folder' (a folder of images for each class, or one with a metadata.csv),"
-        " 'numpy' (an .npz file of images and labels) or 'tfds:NAME' (a TensorFlow Datasets builder"
-        " with an attribute dictionary, such as tfds:celeb_a, or with a class label, such as"
-        " tfds:cifar10). docs/train_on_your_images.md describes the layouts.",
+        "Data: 'faces' (drawn faces; no files needed), 'celeba' (a folder in CelebA's file layout,"
+        " see --data_dir), 'folder' (a folder of images for each class, or one with a"
+        " metadata.csv), 'numpy' (an .npz file of images and labels) or 'tfds:NAME' (a TensorFlow"
+        " Datasets builder with an attribute dictionary, such as tfds:celeb_a, or with a class"
+        " label, such as tfds:cifar10). docs/train_on_your_images.md describes the layouts.",
         group="data",
         attack_identity=True,
         shared="model",
@@ -37,7 +37,7 @@ class DataGroup:
     )
     image_size: int = option(
         64,
-        "Side of the square images the networks see, pixels; a multiple of 32.",
+        "Side of the square images that the networks see, in pixels; a multiple of 32.",
         group="data",
         low=32,
         high=512,
@@ -45,18 +45,16 @@ class DataGroup:
     )
     fit: str = option(
         "crop",
-        "How an image that is not square becomes so: crop takes the largest square in the centre,"
-        " pad puts the whole image on a black square. Training, audit, export and devices do the"
-        " same.",
+        "How an image that is not square becomes square: crop takes the largest square in the"
+        " centre, pad puts the whole image on a black square. Training, audit, export and devices"
+        " do the same.",
         group="data",
         choices=FITS,
         shared="model",
     )
-    num_faces: int = option(
-        6000, "Procedural images to draw (--dataset=faces).", group="data", low=60
-    )
+    num_faces: int = option(6000, "Faces to draw (--dataset=faces).", group="data", low=60)
     images_per_identity: int = option(
-        4, "Procedural images of each identity (--dataset=faces).", group="data", low=1, high=1000
+        4, "Drawn images of each person (--dataset=faces).", group="data", low=1, high=1000
     )
     private_fraction: float = option(
         0.6, "Share of images in X1 (private: encoder and task).", group="data", low=0.01, high=0.98
@@ -100,7 +98,7 @@ class DataGroup:
     public_overlap: float = option(
         0.0,
         "Share of X2's training part that is replaced by images of people of X1's training part. It"
-        " shows what an adversary gains who knows some of the private people.",
+        " shows what an attacker gains who knows some of the private people.",
         group="data",
         low=0,
         high=1,
@@ -122,7 +120,7 @@ class DataGroup:
     )
     validation_fraction: float = option(
         0.1,
-        "Share of X1's and of X2's images set aside (by identity) for validation and early"
+        "Share of X1's and of X2's images that are set aside, by person, for validation and early"
         " stopping.",
         group="data",
         low=0.02,
@@ -132,7 +130,7 @@ class DataGroup:
         "",
         "Attributes that the task head reads, comma-separated; empty: all. With a minus before each"
         " name, such as -Male,-Young: all but these. The audit tries to read the attributes outside"
-        " the task from the code: at once (probes), and from few labelled codes (later tasks).",
+        " the task from the code: by probes, and from few labelled codes (later tasks).",
         group="data",
         attack_identity=True,
         shared="model",
@@ -140,8 +138,8 @@ class DataGroup:
     task_kind: str = option(
         "auto",
         "What the labels of --dataset=folder or numpy are: multi_label (yes or no for each"
-        " attribute), single_label (one class), regression (numbers); auto: what they show. Whole"
-        " numbers in one column of a table may be classes or amounts: say which.",
+        " attribute), single_label (one class), regression (numbers); auto: decided by the labels."
+        " Whole numbers in one column of a table may be classes or amounts: say which.",
         group="data",
         choices=("auto", *TASK_KINDS),
         attack_identity=True,
@@ -166,9 +164,9 @@ class DataGroup:
     )
     identity_measures: str = option(
         "auto",
-        "Whether identity networks compare faces in the audit: on, off, or auto: where the data"
-        " set is known to be of faces (faces, celeba, tfds with attributes, recorded codes). Switch"
-        " it on for photographs of faces in a folder of your own.",
+        "Whether identity networks compare faces in the audit: on, off, or auto. auto means on for"
+        " data that are known to show faces (faces, celeba, tfds with attributes, recorded codes)."
+        " Use on for photographs of faces in a folder of your own.",
         group="data",
         choices=("auto", "on", "off"),
         attack_identity=True,

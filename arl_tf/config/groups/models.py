@@ -82,7 +82,7 @@ class ModelGroup:
     )
     decoder_width: int = option(
         32,
-        "Width of the training adversary's decoder: half the channels on its largest grid.",
+        "Width of the adversary, a decoder: half the channels on its largest grid.",
         group="model",
         low=4,
         high=1024,
@@ -90,7 +90,7 @@ class ModelGroup:
     )
     decoder_depth: int = option(
         1,
-        "Residual blocks of the training adversary's decoder per resolution.",
+        "Residual blocks of the adversary, a decoder, for each resolution.",
         group="model",
         low=0,
         high=8,
@@ -98,8 +98,9 @@ class ModelGroup:
     )
     perceptual: str = option(
         "efficientnet_lite0",
-        "Perceptual network g. efficientnet_lite0 comes with the requirements; the others are"
-        " keras.applications with ImageNet weights, which Keras downloads.",
+        "Perceptual network g, by which training and attackers compare pictures. efficientnet_lite0"
+        " comes with the requirements; the others are keras.applications with ImageNet weights,"
+        " which Keras downloads.",
         group="model",
         choices=PERCEPTUAL_NETWORKS,
         attack_identity=True,

@@ -15,7 +15,7 @@ class RunGroup:
     stages: str = option(
         "train,audit,export",
         "Stages to run, comma-separated: train, audit, export; attackers, for the demo page of"
-        " serving.local_server; or one of these alone: sweep (many operating points, see --sweep),"
+        " serving.local_server; or one of these alone: sweep (many points, see --sweep),"
         " study (see --study), bench (compares defences, see --bench_defences), doctor (checks"
         " packages, machine and data, and says what to mend), encode (many photos into codes, see"
         " --encode_from).",
@@ -32,13 +32,15 @@ class RunGroup:
     )
     cache_dir: str = option(
         "",
-        "Where prepared images are kept; empty: inside --workdir. Share one to decode once.",
+        "Folder of prepared images and of the references of --reference=auto; empty: inside"
+        " --workdir. Runs that share one prepare the images only once.",
         group="run",
         path=True,
     )
     threads: int = option(
         0,
-        "Threads of one operation; 0: all cores. Two runs side by side want half each.",
+        "Threads of one operation; 0: all cores. Give each of two runs side by side half of the"
+        " cores.",
         group="run",
         low=0,
     )

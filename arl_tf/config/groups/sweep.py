@@ -55,7 +55,7 @@ class SweepGroup:
         "",
         "What --stages=study varies: features (cut and channels), tasks (attributes), data (X1,"
         " X2), adversary (its strength in training and in the audit), defence (one ingredient"
-        " more at a time) or later_tasks (what codes buy over the task output, by price of a bit).",
+        " more at a time) or later_tasks (what codes buy over the task output, by price per bit).",
         group="sweep",
         choices=("", *STUDIES),
     )

@@ -39,8 +39,8 @@ class TrainingGroup:
     private_attributes: str = option(
         "",
         "What the training hides: attributes, comma-separated, that a defence works against"
-        " (--defence=contrastive). They are known in the data, and none of the task's, which"
-        " --task_attributes names. What the audit checks is --protected_attributes.",
+        " (--defence=contrastive). The data must have them, and the task must leave them out"
+        " (--task_attributes). --protected_attributes names what the audit checks.",
         group="train",
         defence=True,
     )
@@ -84,7 +84,7 @@ class TrainingGroup:
     )
     lambda_rate: float = option(
         0.0,
-        "Price of a bit of the code, in nats of the task loss. The encoder then learns how much"
+        "Price per bit of the code, in nats of the task loss. The encoder then learns how much"
         " noise each position and channel has (needs --code_noise); 0: the same noise everywhere.",
         group="train",
         low=0,
@@ -101,7 +101,7 @@ class TrainingGroup:
     )
     lambda_rate_epochs: int = option(
         0,
-        "Epochs in which the price of a bit rises from 0 to --lambda_rate, from the first epoch in"
+        "Epochs in which the price per bit rises from 0 to --lambda_rate, from the first epoch in"
         " which the encoder learns; 0: the whole price at once.",
         group="train",
         low=0,
@@ -156,7 +156,7 @@ class TrainingGroup:
     )
     decoder_steps: int = option(
         1,
-        "Adversary steps (each on fresh public images) per encoder step.",
+        "Steps of the adversary, each on new public images, for each step of the encoder.",
         group="train",
         low=1,
         high=100,
@@ -178,7 +178,7 @@ class TrainingGroup:
     shift_pixels: int = option(
         0,
         "Move each private image of a training step by up to so many pixels in each direction; 0:"
-        " not. Images are mirrored at random in any case.",
+        " no pixel. Images are mirrored at random in any case.",
         group="train",
         low=0,
         high=31,
@@ -191,28 +191,29 @@ class TrainingGroup:
     )
     decoder_warmup_epochs: int = option(
         2,
-        "Epochs in which only the adversary learns, on the warm encoder.",
+        "Epochs in which only the adversary learns, after --warmup_epochs.",
         group="train",
         low=0,
         defence=True,
     )
     epochs: int = option(
         6,
-        "Adversarial epochs (--defence=none trains none of them).",
+        "Epochs in which the encoder learns against the adversary, or with a published defence;"
+        " --defence=none has none of them.",
         group="train",
         low=0,
         defence=True,
     )
     warmup_learning_rate: float = option(
         2e-3,
-        "Peak rate of encoder and task head in warm-up (cosine decay).",
+        "Highest learning rate of encoder and task head in --warmup_epochs; it falls by a cosine.",
         group="train",
         low=1e-8,
         high=1,
     )
     encoder_learning_rate: float = option(
         3e-4,
-        "Rate of encoder and task head against the adversary.",
+        "Learning rate of encoder and task head in --epochs.",
         group="train",
         low=1e-8,
         high=1,
@@ -220,7 +221,7 @@ class TrainingGroup:
     )
     decoder_learning_rate: float = option(
         2e-3,
-        "Rate of the adversary.",
+        "Learning rate of the adversary.",
         group="train",
         low=1e-8,
         high=1,

@@ -1,7 +1,7 @@
 """--dataset=numpy: an .npz file of images and labels.
 
 images   uint8 [N, H, W, 3], [N, H, W, 1] or [N, H, W]
-labels   classes [N] (texts or whole numbers), 0 or 1 [N, K], or floats [N] or [N, K]
+labels   classes [N] (texts or whole numbers), 0 or 1 [N, K], one-hot or floats [N] or [N, K]
 groups   optional, [N] texts or whole numbers: who or what is on the image
 names    optional, [K] texts: of the attributes, classes or targets
 """
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from arl_tf.data.image_cache import Chunk, Source
-from arl_tf.data.labelled import labels as label_reading
-from arl_tf.data.labelled.class_folders import numbered
+from arl_tf.data.labelled import array_labels
+from arl_tf.data.labelled.labels import numbered
 from arl_tf.utils import run_files
 
 REMEDY = (
@@ -42,11 +43,14 @@ def arrays_source(settings: Any, prepare: Prepare) -> Source:
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
         missing = [name for name in ("images", "labels") if name not in saved.files]
         if missing:
-            raise ValueError(
-                f"{path} has no array {' and '.join(missing)}; it has"
-                f" {', '.join(saved.files) or 'none'}. {REMEDY}"
+            held = ", ".join(saved.files) or "none"
+            raise run_files.refusal(
+                path, f"has no array {' and '.join(missing)}; it has {held}", REMEDY
             )
+        unused = sorted(set(saved.files) - set(ARRAYS))
         known = {name: saved[name] for name in ARRAYS if name in saved.files}
+    if unused:
+        logging.warning("The arrays %s of %s are not used", ", ".join(unused), path)
     images = known.pop("images")
     check_images(images, path)
     count = len(images)
@@ -57,7 +61,7 @@ def arrays_source(settings: Any, prepare: Prepare) -> Source:
                 f" {list(known[name].shape)}; expected a row for each image."
             )
     names = names_of(known.get("names"), path)
-    found = label_reading.of_array(known["labels"], names, settings.task_kind, str(path))
+    found = array_labels.of_array(known["labels"], names, settings.task_kind, str(path))
     stamp = path.stat()
     return Source(
         fingerprint=f"{path.resolve()} {stamp.st_size} {stamp.st_mtime_ns}",
@@ -82,8 +86,36 @@ def check_images(images: np.ndarray, path: pathlib.Path) -> None:
     ):
         raise ValueError(
             f"{path}: images is {images.dtype} {list(images.shape)}; expected uint8 [N, H, W, 3],"
-            " [N, H, W, 1] or [N, H, W]. Floats in [0, 1]: (images * 255).round().astype('uint8')."
+            f" [N, H, W, 1] or [N, H, W]. {image_remedy(images)}".rstrip()
         )
+    if images.max() <= 1:
+        raise ValueError(
+            f"{path}: images holds nothing above {images.max()}; expected levels of 0 to 255."
+            " Shares become levels by (images * 255).round(), before astype('uint8')."
+        )
+
+
+def image_remedy(images: np.ndarray) -> str:
+    """How images [...] of any shape and type become what `check_images` expects.
+
+    A sentence; empty where nobody knows.
+    """
+    steps = "images"
+    if images.ndim == 4 and images.shape[3] not in (1, 3):
+        if images.shape[1] in (1, 3):
+            steps += ".transpose(0, 2, 3, 1)"
+        elif images.shape[3] in (2, 4):
+            steps += f"[..., :{images.shape[3] - 1}]"
+    if images.dtype.kind == "f":
+        is_share = images.size and images.max() <= 1
+        steps = f"({steps} * 255).round()" if is_share else f"{steps}.round()"
+    elif images.dtype.kind == "b":
+        steps = f"({steps} * 255)"
+    elif images.dtype == np.uint16:
+        steps = f"({steps} // 256)"
+    if images.ndim in (3, 4) and images.dtype != np.uint8:
+        steps += ".astype('uint8')"
+    return "" if steps == "images" else f"Most likely you want {steps}."
 
 
 def names_of(names: np.ndarray | None, path: pathlib.Path) -> tuple[str, ...] | None:
@@ -102,7 +134,7 @@ def groups_of(groups: np.ndarray, path: pathlib.Path) -> np.ndarray:
             f"{path}: groups is {groups.dtype} {list(groups.shape)}; expected texts or whole"
             " numbers [N]."
         )
-    return numbered(groups.astype(str).tolist())
+    return numbered(groups.astype(str).tolist(), f"The groups of {path}")
 
 
 def read(path: pathlib.Path, prepare: Prepare) -> Iterator[Chunk]:

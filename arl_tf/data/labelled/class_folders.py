@@ -8,7 +8,6 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
 from absl import logging
 
 from arl_tf.data import folder_contents
@@ -16,21 +15,23 @@ from arl_tf.data.labelled import labels
 from arl_tf.data.labelled.table import Listing
 from arl_tf.data.pictures.formats import ENDINGS
 
+# What people call the parts of a data set that was divided already.
+PARTS = (
+    *("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"),
+    *("public", "private"),
+)
+
 
 def read(folder: pathlib.Path) -> Listing:
     """Files, classes and groups of class folders.
 
     Raises:
-        ValueError: no class folder, one without images, one with images beside folders, or labels
-            that `labels.of_classes` refuses.
+        ValueError: no class folders or only one, parts of a data set in place of classes, images
+            beside folders, a class without images, a name that is not UTF-8, or labels that
+            `labels.of_classes` refuses.
     """
     classes = [name for name in folder_contents.visible(folder) if (folder / name).is_dir()]
-    if not classes:
-        raise ValueError(
-            f"{folder} holds no class folders and no metadata.csv: expected a folder of images for"
-            f" each class. {folder} holds"
-            f" {folder_contents.listed(folder_contents.visible(folder))}."
-        )
+    check_classes(classes, folder)
     files = {name: files_of(folder / name) for name in classes}
     grouped = {name for name, found in files.items() if any("/" in file for file in found)}
     if grouped and len(grouped) < len(files):
@@ -40,18 +41,57 @@ def read(folder: pathlib.Path) -> Listing:
             " group in every class, or in none."
         )
     names = tuple(f"{name}/{file}" for name, found in files.items() for file in found)
+    check_names(names, folder)
+    groups = [name.split("/")[1] for name in names] if grouped else None
     return Listing(
         files=names,
         labels=labels.of_classes([name.split("/")[0] for name in names]),
-        groups=numbered([name.split("/")[1] for name in names]) if grouped else None,
+        groups=groups and labels.numbered(groups, f"The groups of {folder}"),
     )
+
+
+def check_classes(classes: Sequence[str], folder: pathlib.Path) -> None:
+    """Raises ValueError where a folder's folders are not one for each class."""
+    names = folder_contents.visible(folder)
+    found = f"{folder} holds {folder_contents.listed(names)}."
+    if not classes:
+        raise ValueError(
+            f"{folder} holds no class folders and no metadata.csv: expected a folder of images for"
+            f" each class. {found}"
+        )
+    flat = images_among(names, folder)
+    if flat:
+        raise ValueError(
+            f"{folder} holds images ({flat[0]}, ...) beside folders ({classes[0]}, ...): expected a"
+            " folder of images for each class, or a metadata.csv that names all images."
+        )
+    if len(classes) == 1:
+        raise ValueError(
+            f"{folder} holds one class folder, {classes[0]}: a task needs two or more classes, or a"
+            f" metadata.csv. {found}"
+        )
+    if {name.lower() for name in classes} <= set(PARTS):
+        raise ValueError(
+            f"{', '.join(classes)} in {folder} are parts of a data set and no classes. arl_tf"
+            f" divides the images itself: name one part, --data_dir={folder / classes[0]}, or put"
+            " the images of each class into one folder."
+        )
+
+
+def check_names(names: Sequence[str], folder: pathlib.Path) -> None:
+    """Raises ValueError for a file whose name is not text in UTF-8."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{folder}: the name of {name!a} is not UTF-8; rename it.") from None
 
 
 def files_of(folder: pathlib.Path) -> list[str]:
     """Paths of a class's images below its folder, "photo.jpg" or "GROUP/photo.jpg", sorted.
 
     Raises:
-        ValueError: there is none, or images stand beside folders.
+        ValueError: there is none, images stand beside folders, or folders are nested deeper.
     """
     names = folder_contents.visible(folder)
     groups = [name for name in names if (folder / name).is_dir()]
@@ -61,11 +101,7 @@ def files_of(folder: pathlib.Path) -> list[str]:
             f"{folder} holds images ({flat[0]}, ...) beside folders ({groups[0]}, ...): expected"
             " images alone, or a folder for each group."
         )
-    deep = [
-        f"{group}/{name}"
-        for group in groups
-        for name in images_among(folder_contents.visible(folder / group), folder / group)
-    ]
+    deep = [f"{group}/{name}" for group in groups for name in images_of_group(folder / group)]
     if not flat and not deep:
         raise ValueError(
             f"{folder} holds no images ({', '.join(ENDINGS)}); it holds"
@@ -74,12 +110,23 @@ def files_of(folder: pathlib.Path) -> list[str]:
     return flat or deep
 
 
+def images_of_group(folder: pathlib.Path) -> list[str]:
+    """Names of a group's images; ValueError where its folder holds folders again."""
+    names = folder_contents.visible(folder)
+    deeper = [name for name in names if (folder / name).is_dir()]
+    if deeper:
+        raise ValueError(
+            f"{folder} holds folders ({deeper[0]}, ...): expected DIR/CLASS/photo.jpg or"
+            " DIR/CLASS/GROUP/photo.jpg, and no folder below that."
+        )
+    return images_among(names, folder)
+
+
 def images_among(names: Sequence[str], folder: pathlib.Path) -> list[str]:
     """Those of a folder's names that end as images do; says which files are left out."""
-    images = [name for name in names if name.lower().endswith(ENDINGS)]
-    others = [
-        name for name in names if name not in set(images) and not os.path.isdir(folder / name)
-    ]
+    files = [name for name in names if not os.path.isdir(folder / name)]
+    images = [name for name in files if name.lower().endswith(ENDINGS)]
+    others = [name for name in files if not name.lower().endswith(ENDINGS)]
     if others:
         logging.warning(
             "%d files of %s are no images by their names and are not used: %s",
@@ -88,8 +135,3 @@ def images_among(names: Sequence[str], folder: pathlib.Path) -> list[str]:
             folder_contents.listed(others),
         )
     return images
-
-
-def numbered(groups: Sequence[str]) -> np.ndarray:
-    """Names of groups as numbers, int64 [N]; the same name has the same number."""
-    return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1].astype(np.int64)

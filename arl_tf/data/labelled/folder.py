@@ -28,7 +28,8 @@ def folder_source(settings: Any, read_files: ReadFiles) -> Source:
 
     Raises:
         ValueError: no such folder, nothing in it, files that its table names and that are missing,
-            or labels that can't be read; the message says what there is instead.
+            a file with two labels, or labels that can't be read; the message says what there is
+            instead.
     """
     folder = pathlib.Path(settings.data_dir)
     if not folder.is_dir() or not folder_contents.visible(folder):
@@ -41,6 +42,7 @@ def folder_source(settings: Any, read_files: ReadFiles) -> Source:
     paths = [folder / name for name in listing.files]
     missing = [name for name, path in zip(listing.files, paths, strict=True) if not path.is_file()]
     report_missing(missing, len(paths), folder, settings.max_bad_images)
+    check_one_label(listing, paths)
     stamps = [str(folder.resolve()), *map(stamp, listing.files, paths)]
     return Source(
         fingerprint=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
@@ -89,6 +91,23 @@ def report_missing(missing: list[str], total: int, folder: pathlib.Path, allowed
         bad_images.report_missing(inside, total, folder / parent, allowed)
     else:
         bad_images.report_missing(missing, total, folder, allowed)
+
+
+def check_one_label(listing: Listing, paths: list[pathlib.Path]) -> None:
+    """Raises ValueError where links give one file two labels, as in two class folders."""
+    values = listing.labels.values
+    first: dict[tuple[int, int], int] = {}
+    for row, path in enumerate(paths):
+        if not path.is_file():
+            continue
+        found = path.stat()
+        # Some file systems number no files.
+        other = first.setdefault((found.st_dev, found.st_ino), row) if found.st_ino else row
+        if (values[other] != values[row]).any():
+            raise ValueError(
+                f"{listing.files[other]} and {listing.files[row]} are one file (a link) with two"
+                " labels; remove one of them."
+            )
 
 
 def stamp(name: str, path: pathlib.Path) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 import numpy as np
 from absl import logging
@@ -22,6 +23,11 @@ NAMED = 5
 MOST_DIGITS = 100
 # A number with a decimal point or comma, or with signs between its digits.
 FRACTION = re.compile(r"[+-]?\d+(?:[.,'_]\d+)+(?:[eE][+-]?\d+)?")
+CLASSES_OR_AMOUNTS = (
+    f"which may be classes or amounts: say --task_kind={SINGLE_LABEL} or --task_kind={REGRESSION}."
+)
+# Categories of Unicode that break a line, or that no text may hold.
+UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
 # What tables write where a value is missing.
 NO_VALUE = ("nan", "inf", "-inf", "na", "n/a", "null", "none", "-", "?")
 
@@ -57,7 +63,7 @@ def of_columns(columns: Mapping[str, Sequence[str]], kind: str, where: Where) ->
     """
     kind = kind_of(columns) if kind == AUTO else kind
     if kind == SINGLE_LABEL:
-        return of_classes(only_column(columns))
+        return of_classes(class_of_each(columns))
     read = yes_or_no if kind == MULTI_LABEL else numbers
     wanted = "0 or 1 (or -1 or 1, false or true, no or yes)" if kind == MULTI_LABEL else "a number"
     values = []
@@ -70,12 +76,15 @@ def of_columns(columns: Mapping[str, Sequence[str]], kind: str, where: Where) ->
                 f" {wanted} in every row. --label_columns chooses the columns."
             )
         values.append(found)
-    return Labels(kind, tuple(columns), np.stack(values, axis=1))
+    return checked(Labels(kind, tuple(composed(list(columns))), np.stack(values, axis=1)))
 
 
 def kind_of(columns: Mapping[str, Sequence[str]]) -> str:
     """The kind of task that columns are for; ValueError where they could be for two."""
-    if all(yes_or_no(texts) is not None for texts in columns.values()):
+    answers = [yes_or_no(texts) for texts in columns.values()]
+    if all(found is not None for found in answers):
+        if is_one_each(np.stack(answers, axis=1)):
+            refuse_one_each(f"In every row one of the columns {listed(list(columns))} says yes")
         return MULTI_LABEL
     read = {name: numbers(texts) for name, texts in columns.items()}
     if len(columns) > 1:
@@ -92,10 +101,7 @@ def kind_of(columns: Mapping[str, Sequence[str]]) -> str:
         refuse_half_numbers(name, columns[name])
         return SINGLE_LABEL
     if (found == np.round(found)).all():
-        raise ValueError(
-            f"The column {name} holds whole numbers, which may be classes or amounts: say"
-            f" --task_kind={SINGLE_LABEL} or --task_kind={REGRESSION}."
-        )
+        raise ValueError(f"The column {name} holds whole numbers, {CLASSES_OR_AMOUNTS}")
     return REGRESSION
 
 
@@ -118,24 +124,81 @@ def composed(texts: Sequence[str]) -> list[str]:
 
 
 def warn_of_case(what: str, texts: Sequence[str]) -> None:
-    """Logs names that differ by upper and lower case alone: the same one, most likely."""
+    """Logs names that differ by letter case or blanks alone: the same one, most likely."""
     seen: dict[str, str] = {}
     for text in sorted(set(texts)):
-        other = seen.setdefault(text.casefold(), text)
+        other = seen.setdefault(" ".join(text.casefold().split()), text)
         if other != text:
             logging.warning(
-                "%s '%s' and '%s' differ by letter case alone and count as two", what, other, text
+                "%s '%s' and '%s' differ by letter case or blanks alone and count as two",
+                what,
+                other,
+                text,
             )
 
 
-def only_column(columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """The texts of the one column; ValueError for several."""
-    if len(columns) != 1:
+def numbered(names: Sequence[str], what: str) -> np.ndarray:
+    """Names of groups as numbers, int64 [N]; names that look the same have the same number.
+
+    Args:
+        names: N texts.
+        what: they are, for a warning.
+    """
+    names = composed(names)
+    warn_of_case(what, names)
+    return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def class_of_each(columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Each row's class: the text of the one column, or which of several columns says yes.
+
+    Raises:
+        ValueError: several columns, of which not just one in every row says yes.
+    """
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    answers = [yes_or_no(texts) for texts in columns.values()]
+    if any(found is None for found in answers) or not is_one_each(np.stack(answers, axis=1)):
         raise ValueError(
             f"--task_kind={SINGLE_LABEL} reads one column of classes, got {', '.join(columns)};"
             " name it with --label_columns."
         )
-    return next(iter(columns.values()))
+    names = list(columns)
+    return [names[place] for place in np.stack(answers, axis=1).argmax(axis=1)]
+
+
+def is_one_each(values: np.ndarray) -> bool:
+    """Whether every row of zeros and ones [N, K] has just one 1, and there are columns for it."""
+    return values.shape[1] > 1 and bool((values.sum(axis=1) == 1).all())
+
+
+def refuse_one_each(found: str) -> NoReturn:
+    """Raises ValueError for what may be one-hot classes, or attributes."""
+    raise ValueError(
+        f"{found}, which may be classes or attributes: say --task_kind={SINGLE_LABEL} or"
+        f" --task_kind={MULTI_LABEL}."
+    )
+
+
+def checked(found: Labels) -> Labels:
+    """The labels themselves.
+
+    Raises:
+        ValueError: a name that can't be shown in a line, or labels that are all the same.
+    """
+    for name in found.names:
+        if any(unicodedata.category(sign) in UNSHOWN for sign in name):
+            raise ValueError(
+                f"The name {name!a} of a {found.kind} label holds a line break or another sign that"
+                " can't be shown; rename it."
+            )
+    if (found.values == found.values[:1]).all():
+        shown = ", ".join(f"{value:g}" for value in found.values[0][:NAMED])
+        raise ValueError(
+            f"All images have the same labels ({listed(list(found.names))}: {shown}); a task needs"
+            " two or more."
+        )
+    return found
 
 
 def of_classes(classes: Sequence[str], names: Sequence[str] | None = None) -> Labels:
@@ -166,7 +229,7 @@ def of_classes(classes: Sequence[str], names: Sequence[str] | None = None) -> La
     columns = np.array([place[name] for name in np.asarray(classes, dtype=str)])
     values = np.zeros((len(columns), len(ordered)), np.uint8)
     values[np.arange(len(columns)), columns] = 1
-    return Labels(SINGLE_LABEL, tuple(ordered), values)
+    return checked(Labels(SINGLE_LABEL, tuple(ordered), values))
 
 
 def natural(name: str) -> tuple[int, int, str]:
@@ -213,117 +276,7 @@ def first_strange(texts: Sequence[str], read: Callable[[Sequence[str]], object])
     return low
 
 
-def of_array(labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where: str) -> Labels:
-    """Labels from an array.
-
-    Args:
-        labels: [N] classes (texts, or whole numbers) or targets (floats); [N, K] of 0 and 1, or
-            targets.
-        names: K names of attributes, classes or targets; None: numbers stand for them.
-        kind: one of TASK_KINDS, or AUTO: what the array shows.
-        where: the array stands.
-
-    Raises:
-        ValueError: the array is not of that kind, or the names do not go with it.
-    """
-    if labels.ndim not in (1, 2) or not labels.size or labels.dtype.kind not in "biufU":
-        raise ValueError(
-            f"{where}: labels is {labels.dtype} {list(labels.shape)}; expected texts or numbers"
-            " [N] or [N, K]."
-        )
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(f"{where}: labels holds NaN or infinite values.")
-    kind = kind_of_array(labels, where) if kind == AUTO else kind
-    found = READERS[kind](labels, names, where)
-    if len(set(found.names)) != len(found.names):
-        raise ValueError(f"{where}: names must differ, got {listed(list(found.names))}.")
-    return found
-
-
-def kind_of_array(labels: np.ndarray, where: str) -> str:
-    """The kind of task that an array of labels [N] or [N, K] is for; ValueError for text [N, K]."""
-    if labels.ndim == 1:
-        return REGRESSION if labels.dtype.kind == "f" else SINGLE_LABEL
-    if labels.dtype.kind == "U":
-        raise ValueError(f"{where}: labels is text [N, K]; expected classes [N], or numbers.")
-    return MULTI_LABEL if np.isin(labels, (0, 1)).all() else REGRESSION
-
-
-def attributes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """0 or 1 for each attribute, of labels [N] or [N, K]; ValueError for other labels."""
-    values = labels.reshape(len(labels), -1)
-    if labels.dtype.kind == "U" or not np.isin(values, (0, 1)).all():
-        raise ValueError(f"{where}: labels must be 0 or 1 for --task_kind={MULTI_LABEL}.")
-    return Labels(MULTI_LABEL, fitting(names, values, "attribute", where), values.astype(np.uint8))
-
-
-def targets_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """A number for each target, of labels [N] or [N, K]; ValueError for text or beyond float32."""
-    values = labels.reshape(len(labels), -1)
-    if labels.dtype.kind == "U":
-        raise ValueError(f"{where}: labels must be numbers for --task_kind={REGRESSION}, got text.")
-    numbers = as_float32(values)
-    if numbers is None:
-        raise ValueError(f"{where}: labels holds numbers beyond those of float32.")
-    return Labels(REGRESSION, fitting(names, values, "target", where), numbers)
-
-
-def classes_of(labels: np.ndarray, names: tuple[str, ...] | None, where: str) -> Labels:
-    """A class for each image: its text, its number, or the place of the 1 in its row.
-
-    Labels are [N], or one-hot [N, K]. ValueError for others, and for classes that have no name.
-    """
-    numbered = labels
-    if labels.ndim == 2:
-        if labels.dtype.kind == "U" or not (np.isin(labels, (0, 1)).all() and one_each(labels)):
-            raise ValueError(
-                f"{where}: labels [N, K] must hold one 1 a row for --task_kind={SINGLE_LABEL}."
-            )
-        numbered = labels.argmax(axis=1)
-    if labels.dtype.kind == "U":
-        texts = labels.tolist()
-        unknown = sorted(set(texts) - set(names or texts))
-        if unknown:
-            raise ValueError(f"{where}: names lacks the classes {listed(unknown)}.")
-        return of_classes(texts, names)
-    if (numbered != np.round(numbered)).any():
-        raise ValueError(f"{where}: classes are whole numbers or texts, got {labels.dtype}.")
-    numbered = numbered.astype(np.int64)
-    if names is None:
-        return of_classes([str(number) for number in numbered])
-    if numbered.min() < 0 or numbered.max() >= len(names):
-        raise ValueError(
-            f"{where}: labels are {numbered.min()} to {numbered.max()}, but names has"
-            f" {len(names)}; expected 0 to {len(names) - 1}."
-        )
-    return of_classes([names[number] for number in numbered], names)
-
-
-def one_each(labels: np.ndarray) -> bool:
-    """Whether every row of zeros and ones [N, K] has one 1."""
-    return bool((labels.sum(axis=1) == 1).all())
-
-
-def fitting(
-    names: tuple[str, ...] | None, values: np.ndarray, word: str, where: str
-) -> tuple[str, ...]:
-    """K names for values [N, K]; ValueError where there is another number of them."""
-    count = values.shape[1]
-    if names is None:
-        return tuple(f"{word}_{number}" for number in range(count))
-    if len(names) != count:
-        raise ValueError(f"{where}: names has {len(names)} entries, labels {count} columns.")
-    return names
-
-
 def listed(names: Sequence[str]) -> str:
     """The first names, and the number of the others."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-READERS: Mapping[str, Callable[[np.ndarray, tuple[str, ...] | None, str], Labels]] = {
-    MULTI_LABEL: attributes_of,
-    SINGLE_LABEL: classes_of,
-    REGRESSION: targets_of,
-}

@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from arl_tf.data.index_files import (
     Row,
@@ -19,6 +21,12 @@ from arl_tf.data.labelled.labels import Labels
 
 TABLE = "metadata.csv"
 FILE_COLUMN, GROUP_COLUMN = "file_name", "group"
+# Names that columns of groups have.
+LIKELY_GROUP = re.compile(
+    r"(?:.*_)?(?:patient|subject|person|identity|individual|participant|room|scene|session|video)"
+    r"(?:s|_?id|_?number|_?name)?",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Table:
         """The texts of a column; ValueError that names the flag where there is none."""
         if name not in self.columns:
             raise ValueError(
-                f"{flag} names the column {name!r}, which {self.path} has not; it has"
+                f"{flag} names the column {name!r}, which {self.path} lacks; it has"
                 f" {', '.join(self.columns)}."
             )
         place = self.columns.index(name)
@@ -89,9 +97,16 @@ def read(
     check_files(table, files)
     group = group_column or (GROUP_COLUMN if GROUP_COLUMN in table.columns else "")
     rest = [name for name in table.columns if name not in (FILE_COLUMN, group)]
+    if not group:
+        hint_at_groups(table, [name for name in rest if name not in label_columns])
     wanted = list(label_columns) or rest
     if not wanted:
         raise ValueError(f"{table.path} has no column of labels beside {', '.join(table.columns)}.")
+    if group in wanted:
+        raise ValueError(
+            f"--label_columns and --group_column both name {group}: no group is in two parts of the"
+            " data, so no label would be. Name another column of one of them."
+        )
     columns = {name: table.column(name, "--label_columns") for name in wanted}
     check_filled(table, columns)
     read_labels = labels.of_columns(columns, kind, table.where)
@@ -116,9 +131,10 @@ def read_table(path: pathlib.Path) -> Table:
     header, *rows = table_rows(path, lines, delimiter)
     names = tuple(header.values)
     if "" in names or len(set(names)) != len(names):
+        remedy = " pandas leaves the numbers of rows out by to_csv(index=False)."
         raise ValueError(
             f"{path}, line {header.number}: expected distinct names of columns, got"
-            f" {', '.join(names)[:80]!r}."
+            f" {', '.join(names)[:80]!r}.{'' if names[0] else remedy}"
         )
     for row in rows:
         if len(row.values) != len(names):
@@ -127,6 +143,19 @@ def read_table(path: pathlib.Path) -> Table:
                 f" {len(row.values)}."
             )
     return Table(path, names, rows)
+
+
+def hint_at_groups(table: Table, names: Sequence[str]) -> None:
+    """Logs which column may say who or what is on the images, where none is named."""
+    likely = [name for name in names if LIKELY_GROUP.fullmatch(name)]
+    if likely:
+        logging.warning(
+            "%s has the column %s, and no groups are named: images of one group may be in two parts"
+            " of the data. --group_column=%s keeps them together",
+            table.path,
+            likely[0],
+            likely[0],
+        )
 
 
 def check_files(table: Table, files: Sequence[str]) -> None:
@@ -158,6 +187,4 @@ def groups_of(table: Table, name: str) -> np.ndarray:
             f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
             " group, or photos of one group could be in two parts of the data."
         )
-    texts = labels.composed(texts)
-    labels.warn_of_case(f"The groups of {table.path}", texts)
-    return np.unique(texts, return_inverse=True)[1].astype(np.int64)
+    return labels.numbered(texts, f"The groups of {table.path}")

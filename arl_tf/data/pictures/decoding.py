@@ -115,7 +115,9 @@ def decode_png(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
     bits, colour = numbers(content, 24, ((0, 1, "big"), (1, 1, "big")))
     is_transparent = parts.find_chunk(content, b"tRNS", is_png=True)[0] > 0
     has_colour = is_transparent & is_one_of(colour, (0, 2)) & (bits != 8)
-    fault = refuse_first(((has_colour, "a PNG with a transparent colour that has not 8 bits."),))
+    fault = refuse_first(
+        ((has_colour, "a PNG with a transparent colour that does not have 8 bits."),)
+    )
     with tf.control_dependencies([fault]):
         image = tf.io.decode_png(image_bytes, channels=4)
     # TensorFlow gives pictures of less than 8 bits that know no opacity a wrong one.

@@ -104,8 +104,8 @@ def check_jpeg(content: tf.Tensor, header: JpegHeader) -> tf.Operation:
     faults = (
         ((header.frame == 0) | (header.scan == 0), "a damaged JPEG: its headers break off."),
         (~is_one_of(kind, READ_FRAMES), "a lossless, hierarchical or arithmetic-coded JPEG."),
-        (bits != 8, "a JPEG that has not 8 bits a channel."),
-        (~is_one_of(channels, (1, 3, 4)), "a JPEG that has not 1, 3 or 4 channels."),
+        (bits != 8, "a JPEG that does not have 8 bits a channel."),
+        (~is_one_of(channels, (1, 3, 4)), "a JPEG that does not have 1, 3 or 4 channels."),
         (bare_cmyk, "a CMYK JPEG without Adobe's segment."),
     )
     return refuse_first(faults)

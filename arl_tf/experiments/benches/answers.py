@@ -80,7 +80,7 @@ def words(
     start = beginning(utility)
     what = QUESTIONS[figure]
     if not order:
-        return f"{start} there is no answer: no defence kept it and has a figure for {what}."
+        return f"{start} there is no answer: no defence that kept it has a figure for {what}."
     least, *others = order
     value = estimate_words(known[least])
     if not others:

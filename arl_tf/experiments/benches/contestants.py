@@ -27,7 +27,7 @@ OURS = "this project's method, docs/method.md"
 PIXEL_BESIDE_PERCEPTUAL = 100.0
 PIXEL = Number("Weight of the pixel term.", 1.0, 1e-6)
 PERCEPTUAL = Number("Weight of the perceptual term.", 0.02, 1e-6)
-BIT_PRICE = Number("Price of a bit, in nats of the task loss.", 5e-5, 1e-9)
+BIT_PRICE = Number("Price per bit, in nats of the task loss.", 5e-5, 1e-9)
 DIGITS = 3
 
 
@@ -99,7 +99,7 @@ def methods_own(config: Config) -> list[Contestant]:
     taught = {**priced, "distil_from": SHARED_TEACHER}
     weight, bit = "lambda_perceptual", "lambda_rate"
     return [
-        Contestant(registry.NONE, "no protection: what the others are measured by", settings=alone),
+        Contestant(registry.NONE, "no protection: the others are compared with it", settings=alone),
         with_number("pixel", paper, "lambda_pixel", PIXEL, {"defence": "pixel"}),
         with_number("perceptual", paper, weight, PERCEPTUAL, {"defence": "perceptual"}),
         with_number("both", paper, weight, PERCEPTUAL, {"defence": "both"}, **both),

@@ -46,6 +46,7 @@ def checks(config: Config) -> list[tuple[str, Check]]:
         ("GPU", machine.check_gpu),
         ("weights", inputs.check_weights),
         ("data", functools.partial(inputs.check_data, config)),
+        ("folders, clock", functools.partial(inputs.check_places, config)),
         ("disk", check_disks),
         ("ports", machine.check_ports),
     ]

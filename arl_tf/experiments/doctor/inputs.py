@@ -1,6 +1,7 @@
 """Weights that come with packages, and the data that the settings name."""
 
 import itertools
+import pathlib
 from collections.abc import Iterator
 
 from arl_tf.config.settings import Config, subset
@@ -8,6 +9,19 @@ from arl_tf.experiments.doctor.findings import MEND, NOTE, OK, Finding
 
 # Pictures that are decoded: those that come first.
 LOOKED_AT = 2048
+
+
+def check_places(config: Config) -> Iterator[Finding]:
+    """The folders that a training would write, beside the data, and the clock."""
+    from arl_tf.experiments import first_checks
+    from arl_tf.experiments.run_directory import RunDirectory
+
+    try:
+        first_checks.check(config, RunDirectory(pathlib.Path(config.workdir)), ["train"])
+    except ValueError as error:
+        yield Finding("folders, clock", MEND, str(error), "Mend what the line names.")
+        return
+    yield Finding("folders, clock", OK, f"{config.workdir} can be written")
 
 
 def check_weights() -> Iterator[Finding]:

@@ -29,10 +29,13 @@ def run(config: Config, run: RunDirectory) -> None:
         run: the run whose encoder is used, where --encoder_saved_model names none.
 
     Raises:
-        ValueError: there is no such source or encoder, or the folder holds other codes.
+        ValueError: there is no such source or encoder, the folder holds other codes or lies among
+            the photos, or no photo can be read.
     """
     folder = pathlib.Path(config.encode_to)
     files.check_can_be_written("encode_to", folder)
+    if pathlib.Path(config.encode_from).is_dir():
+        files.check_apart("encode_to", folder, "encode_from", pathlib.Path(config.encode_from))
     spec = encoder_spec(config, run)
     source = sources.open_source(config.encode_from)
     if config.dry_run:
@@ -47,8 +50,9 @@ def run(config: Config, run: RunDirectory) -> None:
             remove_codes(folder)
         check_same(folder, index)
         files.write_json(folder / code_records.INDEX, index)
-        for unfinished in folder.glob("unfinished_*"):
-            unfinished.unlink(missing_ok=True)
+        for path in code_records.shard_files(folder):
+            if path.name.startswith(code_records.UNFINISHED):
+                path.unlink(missing_ok=True)
         work = [(number, source.shards[number]) for number in target.todo()]
         done = target.shards - len(work)
         if done:
@@ -105,10 +109,9 @@ def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
 
 
 def remove_codes(folder: pathlib.Path) -> None:
-    """Removes what an earlier encoding wrote."""
-    for pattern in ("codes-*", "unreadable-*", code_records.INDEX):
-        for path in folder.glob(pattern):
-            path.unlink()
+    """Removes what an earlier encoding wrote, and nothing else that lies there."""
+    for path in (*code_records.shard_files(folder), folder / code_records.INDEX):
+        path.unlink(missing_ok=True)
 
 
 def work_through(
@@ -131,7 +134,7 @@ def work_through(
 
 
 def summary(folder: pathlib.Path, target: Target, encoded: int, seconds: float) -> str:
-    """How many photos could not be read, and where everything lies."""
+    """How many photos could not be read, and where everything lies; ValueError where none could."""
     reasons = [
         entry["reason"]
         for number in range(target.shards)
@@ -139,6 +142,11 @@ def summary(folder: pathlib.Path, target: Target, encoded: int, seconds: float) 
             target.unreadable(number), remedy=INDEX_REMEDY, keys=("reason",)
         )
     ]
+    if reasons and all(code_records.is_empty(target.codes(at)) for at in range(target.shards)):
+        raise ValueError(
+            f"None of the {len(reasons)} photos can be read, the first because: {reasons[0]}."
+            f" {folder}/unreadable-*.jsonl names them all."
+        )
     lines = [
         "",
         f"Codes           {folder} ({target.shards} shards, {encoded} of them in {seconds:.0f} s)",

@@ -6,11 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 from arl_tf.experiments.encoding import encoders, shards
 from arl_tf.experiments.encoding.encoders import EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
 from arl_tf.experiments.encoding.sources import Shard
+from arl_tf.utils import run_files
 
 # A shard and its number.
 Work = tuple[int, Shard]
@@ -31,20 +33,39 @@ def in_processes(
 ) -> Iterator[int]:
     """The same in several processes, each with its share of the cores.
 
+    Where one fails, shards that nobody has begun are left for the next command.
+
     Raises:
-        concurrent.futures.process.BrokenProcessPool: one of them was killed.
+        RuntimeError: one of them was killed.
+        ValueError: a source is damaged, or this system has nothing through which processes can
+            share work.
     """
     threads = max(1, (os.cpu_count() or 1) // processes)
-    with concurrent.futures.ProcessPoolExecutor(
-        processes,
-        # TensorFlow does not survive a fork.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=prepare_process,
-        initargs=(spec, target, threads, os.getpid()),
-    ) as pool:
+    try:
+        pool = concurrent.futures.ProcessPoolExecutor(
+            processes,
+            # TensorFlow does not survive a fork.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=prepare_process,
+            initargs=(spec, target, threads, os.getpid()),
+        )
+    except (OSError, NotImplementedError) as error:
+        raise ValueError(
+            f"--encode_processes={processes} needs shared memory, which is not at hand here"
+            f" ({run_files.one_line(error)}; /dev/shm?); use --encode_processes=1."
+        ) from None
+    with pool:
         done = [pool.submit(encode_here, each) for each in work]
-        for future in concurrent.futures.as_completed(done):
-            yield future.result()
+        try:
+            for future in concurrent.futures.as_completed(done):
+                yield future.result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                f"One of the {processes} processes was killed; often there is too little memory."
+                " The same command goes on from here; --encode_processes sets their number."
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def prepare_process(spec: EncoderSpec, target: Target, threads: int, parent: int) -> None:

@@ -43,7 +43,8 @@ class Target:
         return [number for number in range(self.shards) if not self.codes(number).exists()]
 
     def _file(self, kind: str, number: int, ending: str) -> pathlib.Path:
-        return pathlib.Path(self.folder) / f"{kind}-{number:05d}-of-{self.shards:05d}.{ending}"
+        folder = pathlib.Path(self.folder)
+        return code_records.shard_path(folder, kind, number, self.shards, ending)
 
 
 def encode_shard(encoder: BulkEncoder, shard: Shard, number: int, target: Target) -> int:

@@ -12,9 +12,12 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from arl_tf.config.checks import comma_separated
 from arl_tf.config.data_checks import TFDS_PREFIX
+from arl_tf.config.path_values import clean_path
+from arl_tf.data.folder_contents import LITTER
 from arl_tf.data.image_sets import file_stamp
 from arl_tf.data.pictures import reader
 
@@ -35,7 +38,8 @@ class Shard:
     Attributes:
         kind: a key of READERS.
         place: a folder, the name of a tfds builder, or a TFRecord file.
-        items: names of files in the folder; ("split", first, end) of tfds; nothing of TFRecords.
+        items: names of files in the folder; ("split", first, end) of tfds; what names the photos of
+            a TFRecord file, without a name of their own.
     """
 
     kind: str
@@ -70,7 +74,7 @@ def open_source(text: str, shard_photos: int = SHARD_PHOTOS) -> PhotoSource:
         return tfds_source(text.removeprefix(TFDS_PREFIX), shard_photos)
     if pathlib.Path(text).is_dir():
         return folder_source(pathlib.Path(text), shard_photos)
-    files = [pathlib.Path(name) for name in comma_separated(text)]
+    files = [pathlib.Path(clean_path("encode_from", name)) for name in comma_separated(text)]
     if files and all(RECORDS in file.name for file in files):
         return records_source(files)
     raise ValueError(
@@ -95,12 +99,32 @@ def folder_source(folder: pathlib.Path, shard_photos: int) -> PhotoSource:
 
 
 def file_names(folder: pathlib.Path) -> Iterator[str]:
-    """Paths of the visible files below a folder, relative to it."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith("."):
-                yield str((pathlib.Path(place) / name).relative_to(folder))
+    """Paths of the visible files below a folder, relative to it; links are followed.
+
+    Without what systems leave: it comes and goes, and would be a change of the source.
+
+    Raises:
+        OSError: a folder can't be read.
+    """
+
+    def fail(error: OSError):
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        here = pathlib.Path(place)
+        folders[:] = [name for name in folders if is_shown(name) and not is_above(here / name)]
+        for name in filter(is_shown, files):
+            yield str((here / name).relative_to(folder))
+
+
+def is_shown(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor left behind by a system."""
+    return not name.startswith(".") and name not in LITTER
+
+
+def is_above(folder: pathlib.Path) -> bool:
+    """Whether a folder is a link to one that holds it: a circle without end."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def records_source(files: list[pathlib.Path]) -> PhotoSource:
@@ -108,8 +132,14 @@ def records_source(files: list[pathlib.Path]) -> PhotoSource:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise ValueError(f"--encode_from: there is no file {missing[0]}.")
+    if len({file.resolve() for file in files}) < len(files):
+        raise ValueError("--encode_from names a file twice.")
     stamps = "\n".join(f"{file} {file_stamp(file)}" for file in files)
-    shards = tuple(Shard("records", str(file)) for file in files)
+    # Files of one name in several folders: photos of both would have one name.
+    is_clear = len({file.name for file in files}) == len(files)
+    shards = tuple(
+        Shard("records", str(file), (file.name if is_clear else str(file),)) for file in files
+    )
     return PhotoSource(shards, hashlib.sha256(stamps.encode()).hexdigest())
 
 
@@ -166,21 +196,44 @@ def tfds_photos(shard: Shard) -> Iterator[Photo]:
     encoded = tfds_builder(shard.place).as_dataset(
         split=part, decoders={"image": tfds.decode.SkipDecoding()}
     )
-    files = encoded.map(lambda example: example["image"]).as_numpy_iterator()
+    files = intact(encoded.map(lambda example: example["image"]), TFDS_PREFIX + shard.place)
     for number, content in enumerate(files, start=first):
         yield f"{shard.place}/{split}/{number}", functools.partial(bytes, content)
 
 
 def record_photos(shard: Shard) -> Iterator[Photo]:
     """Of a TFRecord file."""
-    file = pathlib.Path(shard.place).name
-    for number, record in enumerate(tf.data.TFRecordDataset(shard.place).as_numpy_iterator()):
-        features = tf.train.Example.FromString(record).features.feature
+    (file,) = shard.items
+    for number, record in enumerate(intact(tf.data.TFRecordDataset(shard.place), shard.place)):
+        try:
+            features = tf.train.Example.FromString(record).features.feature
+        except DecodeError:
+            yield f"{file}:{number}", no_example
+            continue
         name = first_bytes(features, NAME_KEYS)
         yield (
-            f"{file}:{number}" if name is None else name.decode(errors="replace"),
+            f"{file}:{number}" if name is None else name.decode(errors="surrogateescape"),
             functools.partial(picture_bytes, first_bytes(features, IMAGE_KEYS)),
         )
+
+
+def intact(records: tf.data.Dataset, place: str) -> Iterator[bytes]:
+    """The records of a place; ValueError that names it where its files are damaged or none."""
+    number = 0
+    try:
+        for record in records.as_numpy_iterator():
+            yield record
+            number += 1
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):
+        raise ValueError(
+            f"--encode_from: {place} is damaged at record {number}, cut off, or no TFRecord file."
+            " Put back an intact copy; a compressed one must be unpacked first (gunzip)."
+        ) from None
+
+
+def no_example() -> bytes:
+    """Raises UnreadableError for a record of something else."""
+    raise reader.UnreadableError("the record is no tf.train.Example")
 
 
 def first_bytes(features, keys: tuple[str, ...]) -> bytes | None:

@@ -2,7 +2,7 @@
 
 A provider who sends codes instead of the task output wants tasks that nobody thought of when the
 encoder was trained. The same codes may tell attributes that nobody is to learn. Both are learned
-from labelled codes, at each price of a bit.
+from labelled codes, at each price per bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ FIGURES = {
 # passed over.
 LATER, UNWANTED = ("Smiling", "Eyeglasses", "Wearing_Hat", "Blond_Hair"), ("Male", "Young")
 UNPROTECTED = "unprotected"
-# Nats of the price of a bit (--lambda_rate): as celeba_noise.cfg, four and twelve times as much.
+# Nats of the price per bit (--lambda_rate): as celeba_noise.cfg, four and twelve times as much.
 PRICES = (5e-5, 2e-4, 6e-4)
 NOISE = 1.0
 ALL_CODES = "all labelled codes"
@@ -80,7 +80,7 @@ def task(config: Config, names: Sequence[str]) -> dict[str, str]:
 
 
 def noise(price: float) -> dict[str, float]:
-    """Settings of learned noise at a price of a bit."""
+    """Settings of learned noise at a price per bit."""
     return {"code_noise": NOISE, "lambda_rate": price}
 
 
@@ -124,11 +124,12 @@ STUDY = Study(
     points,
     contrasts,
     (GAIN, PROTECTED_GAIN),
-    "Sending the task output costs the device encoder and task head, has a leakage of 0, and buys"
-    " nothing beyond what can be learned from it; its mean MCC is that of the row. A code is worth"
-    " sending where the gain of wanted tasks is worth the gain of protected attributes and the"
-    " leakage. Attributes outside the task were learned from so many labelled codes of public"
-    " people (X2). A larger task head runs where the code arrives and costs the device nothing.",
+    "To send the task output, the device must run encoder and task head. Its leakage is 0, its"
+    " mean MCC is that of the row, and it buys nothing beyond what can be learned from it. A code"
+    " is worth sending where the gain of wanted tasks is worth the gain of protected attributes"
+    " and the leakage. Attributes outside the task were learned from so many labelled codes of"
+    " public people (X2). A larger task head runs where the code arrives and costs the device"
+    " nothing.",
     columns=(
         MCC,
         CODE,

@@ -173,7 +173,7 @@ def data_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
 
 def adversary_contrasts(points: Sequence[StudyPlace]) -> list[Contrast]:
     """From the weak to the strong attacker, from the weak to the strong training."""
-    figures = {DECODER: "the face similarity that the fresh decoder reaches"}
+    figures = {DECODER: "the face similarity that the new decoder reaches"}
     return [
         *between(figures, "trained against weak", "trained against strong", "series"),
         *between(figures, "weak attacker", "strong attacker"),
@@ -222,7 +222,7 @@ STUDIES = {
         adversary,
         adversary_contrasts,
         (DECODER, FACE),
-        "The fresh decoder is of the same kind as the decoder of the training. The worst attacker"
+        "The new decoder is of the same kind as the adversary of the training. The worst attacker"
         " may be of another kind.",
     ),
     "defence": Study(

@@ -20,7 +20,7 @@ COLUMNS = {
     "mean_mcc": "Mean MCC",
     "leakage.face_similarity": "Leakage of face similarity",
     "face_similarity": "Face similarity, worst attacker",
-    "decoder.face_similarity": "Face similarity, fresh decoder",
+    "decoder.face_similarity": "Face similarity, new decoder",
     "task_output.face_similarity": "Face similarity, task output",
     "reid_rank1": "Rank 1",
     "wanted.code": "Later tasks, from the code: MCC",

@@ -106,7 +106,7 @@ def run_trial(base: Config, root: pathlib.Path, chosen: Trial, load: Loader) -> 
         except FAILURES as error:
             if interruption.came():
                 raise
-            logging.warning("Trial %s failed: %s", chosen.label, error)
+            logging.warning("Point %s failed: %s", chosen.label, error)
             message = f"{type(error).__name__}: {error}"
             record = trial_facts(chosen, run) | {"state": FAILED, "message": message}
         files.write_json(run.root / RECORD, record)

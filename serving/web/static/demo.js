@@ -130,9 +130,9 @@ function describeFigures() {
   const { floor, images, worst, leakage, why_no_leakage: why } = facts.findings;
   const isMeasured = Object.keys(attacked).some((name) => figureOf(name) !== null);
   element("ruler").hidden = !isMeasured;
-  const floors = { mean_image: "the mean face", task_output: "an attack from the task output" };
+  const floors = { mean_image: "the mean image", task_output: "an attack from the task output" };
   const sentences = [
-    "Face similarity says how much a face network takes two pictures for one person: 1 for the " +
+    "Face similarity says how alike an identity network finds two faces: 1 for the " +
       "same picture, about 0 for another person’s.",
     "The figures are of the run’s audit, which measured the attackers on " +
       `${images ?? "its"} test faces; they are not this photo’s.`,

@@ -77,8 +77,8 @@ function jpeg(bytes, view) {
   const [marker, start] = frame;
   const channels = view.getUint8(start + 5);
   if (!READ_FRAMES.has(marker)) return "a lossless, hierarchical or arithmetic-coded JPEG";
-  if (view.getUint8(start) !== 8) return "a JPEG that has not 8 bits a channel";
-  if (![1, 3, 4].includes(channels)) return "a JPEG that has not 1, 3 or 4 channels";
+  if (view.getUint8(start) !== 8) return "a JPEG that does not have 8 bits a channel";
+  if (![1, 3, 4].includes(channels)) return "a JPEG that does not have 1, 3 or 4 channels";
   if (channels === 4 && !hasAdobe) return "a CMYK JPEG without Adobe’s segment";
   for (let place = bytes.lastIndexOf(END); place > scan; place = bytes.lastIndexOf(END, place - 1)) {
     if (bytes[place - 1] === 0xff) return "";
@@ -119,7 +119,7 @@ async function png(bytes, view) {
     position = end + 4;
   }
   const isColour = isTransparent && (colour === 0 || colour === 2);
-  if (isColour && bits !== 8) return "a PNG with a transparent colour that has not 8 bits";
+  if (isColour && bits !== 8) return "a PNG with a transparent colour that does not have 8 bits";
   return (await inflates(packed, unpackedSize(view))) ? "" : "a damaged PNG: it breaks off";
 }
 

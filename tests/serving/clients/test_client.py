@@ -486,6 +486,13 @@ def test_address_that_names_no_server_is_refused(address):
         EncoderClient(address)
 
 
+@pytest.mark.parametrize("address", ["http://ann:s3cret@host:1", "http://ann:12/s3cret@host"])
+def test_an_address_with_a_password_is_refused_without_it(address):
+    with pytest.raises(ValueError, match="holds a name or a password") as refused:
+        EncoderClient(address)
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

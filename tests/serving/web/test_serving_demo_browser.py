@@ -173,7 +173,7 @@ def test_own_photo_gets_a_warning_where_the_encoder_knows_drawn_faces_only(page,
     assert not warning.is_displayed()
     page.find_element("id", "file").send_keys(str(photo))
     settle(page, "Shown: holiday.jpg")
-    assert "On a photograph neither the attributes" in warning.text
+    assert "On a photograph the attributes" in warning.text
     page.find_element("id", "face").click()
     settle(page, "Shown: a drawn face")
     assert not warning.is_displayed()
