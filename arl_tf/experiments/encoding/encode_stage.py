@@ -36,6 +36,8 @@ def run(config: Config, run: RunDirectory) -> None:
     files.check_can_be_written("encode_to", folder)
     if pathlib.Path(config.encode_from).is_dir():
         files.check_apart("encode_to", folder, "encode_from", pathlib.Path(config.encode_from))
+    if config.encode_format == "parquet":
+        code_records.require_parquet()
     spec = encoder_spec(config, run)
     source = sources.open_source(config.encode_from)
     if config.dry_run:
