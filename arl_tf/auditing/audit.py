@@ -31,7 +31,7 @@ from arl_tf.auditing.evidence_collection import (
 from arl_tf.auditing.identity import combining, findings
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
-from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces
+from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces, known_faces
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.near_duplicates import section as near_duplicates
@@ -256,7 +256,10 @@ def measure(
         ),
         public_embeddings=attacked.spaces.public_embeddings,
         identity=findings.measure(
-            attacked.predictions, attacked.spaces.original_directions(originals), people
+            attacked.predictions,
+            attacked.spaces.original_directions(originals),
+            people,
+            known_faces(attacked.spaces, attacked.evidence.pairs.held_out_images),
         ),
         fitted_head=attacked.subject.task_output is not context.subject.task_output,
         candidates=matched(settings, images, attacked),

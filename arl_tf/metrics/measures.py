@@ -167,8 +167,22 @@ def reidentified(
     similarity = centred_directions(probes, mean) @ centred_directions(gallery, mean).T
     if without is not None:
         similarity[np.arange(len(without)), without] = -np.inf
-    rank = min(rank, similarity.shape[1])
-    nearest = np.argpartition(-similarity, rank - 1, axis=1)[:, :rank]
+    return found_by_score(similarity, identities, rank)
+
+
+def found_by_score(scores: np.ndarray, identities: np.ndarray, rank: int) -> np.ndarray:
+    """Whether the right person is among the `rank` candidates that score best.
+
+    Args:
+        scores: float [N, N], of each probe (row) with each candidate.
+        identities: int [N], of probe and candidate alike.
+        rank: how many candidates count.
+
+    Returns:
+        float64 [N] in {0, 1}.
+    """
+    rank = min(rank, scores.shape[1])
+    nearest = np.argpartition(-scores, rank - 1, axis=1)[:, :rank]
     return (identities[nearest] == identities[:, None]).any(axis=1).astype(np.float64)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from arl_tf.attacks.identity.faces import Directions, IdentityResult
+from arl_tf.attacks.identity.faces import Directions, IdentityResult, PublicFaces
+from arl_tf.attacks.identity.ruler import Ruler, choose_ruler
 from arl_tf.metrics import measures
 
 COSINE = "cosine"
@@ -23,10 +24,12 @@ class IdentityFindings:
     Attributes:
         results: source ("code", "task_output") -> the attacks' results.
         measured: network -> source -> attack -> measure -> float64 [N].
+        rulers: network -> source -> attack -> name of the ruler that ranks candidates.
     """
 
     results: Mapping[str, Sequence[IdentityResult]]
     measured: Mapping[str, Mapping[str, PerAttack]]
+    rulers: Mapping[str, Mapping[str, Mapping[str, str]]]
 
     def on(self, source: str) -> dict[str, PerAttack]:
         """Network -> attack -> measure -> float64 [N], of one source."""
@@ -34,7 +37,10 @@ class IdentityFindings:
 
 
 def measure(
-    results: Mapping[str, Sequence[IdentityResult]], truth: Directions, identities: np.ndarray
+    results: Mapping[str, Sequence[IdentityResult]],
+    truth: Directions,
+    identities: np.ndarray,
+    faces: PublicFaces,
 ) -> IdentityFindings:
     """Compares predictions with the images under attack.
 
@@ -42,22 +48,31 @@ def measure(
         results: source -> results.
         truth: network -> directions float32 [N, E] of the images under attack.
         identities: int [N], who is on them.
+        faces: the public images, by which each attack chooses how to compare.
     """
-    measured = {
-        network: {
-            source: {
-                result.name: measures_of(result.target[network], directions, identities)
+    measured: dict[str, dict[str, dict[str, dict[str, np.ndarray]]]] = {}
+    rulers: dict[str, dict[str, dict[str, str]]] = {}
+    for network, directions in truth.items():
+        measured[network], rulers[network] = {}, {}
+        for source, found in results.items():
+            chosen = {result.name: ruler_of(result, network, faces) for result in found}
+            rulers[network][source] = {name: ruler.name for name, ruler in chosen.items()}
+            measured[network][source] = {
+                result.name: measures_of(
+                    result.target[network], directions, identities, chosen[result.name]
+                )
                 for result in found
             }
-            for source, found in results.items()
-        }
-        for network, directions in truth.items()
-    }
-    return IdentityFindings(results, measured)
+    return IdentityFindings(results, measured, rulers)
+
+
+def ruler_of(result: IdentityResult, network: str, faces: PublicFaces) -> Ruler:
+    """How an attack compares its predictions with candidates, chosen on held-out public faces."""
+    return choose_ruler(result.held_out[network], faces.held_out[network], faces.public[network])
 
 
 def measures_of(
-    predicted: np.ndarray, truth: np.ndarray, identities: np.ndarray
+    predicted: np.ndarray, truth: np.ndarray, identities: np.ndarray, ruler: Ruler
 ) -> dict[str, np.ndarray]:
     """Cosine, and re-identification among all images under attack; measure -> float64 [N].
 
@@ -65,9 +80,10 @@ def measures_of(
         predicted: float32 [N, E] of length 1.
         truth: likewise, of the images under attack.
         identities: int [N].
+        ruler: that ranks the images under attack as candidates.
     """
-    found = {COSINE: (predicted.astype(np.float64) * truth).sum(axis=1)}
-    for name, rank in RANKS.items():
-        # Both are centred already.
-        found[name] = measures.reidentified(predicted, truth, identities, 0.0, rank)
-    return found
+    scores = ruler.scores(predicted, truth)
+    return {
+        COSINE: (predicted.astype(np.float64) * truth).sum(axis=1),
+        **{name: measures.found_by_score(scores, identities, rank) for name, rank in RANKS.items()},
+    }

@@ -35,7 +35,10 @@ def describe(
     return {
         "networks": {
             network: describe_network(
-                {**sources, UNPROTECTED: unprotected.get(network, {})}, results, weights
+                {**sources, UNPROTECTED: unprotected.get(network, {})},
+                results,
+                weights,
+                found.rulers[network][CODE],
             )
             for network, sources in found.measured.items()
         }
@@ -46,6 +49,7 @@ def describe_network(
     sources: Mapping[str, PerAttack],
     results: Mapping[str, Mapping[str, IdentityResult]],
     weights: np.ndarray,
+    rulers: Mapping[str, str],
 ) -> dict[str, Any]:
     """One network's attacks, the worst of them and their leakage.
 
@@ -53,6 +57,7 @@ def describe_network(
         sources: CODE, TASK_OUTPUT, UNPROTECTED -> attack -> measure -> float64 [N].
         results: CODE, TASK_OUTPUT -> attack -> its result.
         weights: float64 [R, N], bootstrap resamples.
+        rulers: attack on the code -> name of the ruler that ranks candidates.
     """
     on_code, on_output = sources[CODE], sources.get(TASK_OUTPUT, {})
     # What can be computed from a code counts for the code.
@@ -60,7 +65,11 @@ def describe_network(
     unprotected = sources[UNPROTECTED]
     return {
         "attacks": [
-            describe_attack(results[CODE][name], name, sources, weights) for name in on_code
+            {
+                **describe_attack(results[CODE][name], name, sources, weights),
+                "ruler": rulers[name],
+            }
+            for name in on_code
         ],
         "worst": {
             CODE: worst(counted, weights),

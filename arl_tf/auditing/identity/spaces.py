@@ -12,6 +12,9 @@ from arl_tf.metrics import measures
 from arl_tf.metrics.identity_networks import IdentityNetwork
 from arl_tf.metrics.reconstruction import MetricNetworks, Originals
 
+# Beside the hashes of other images.
+PUBLIC = "public"
+
 
 @dataclasses.dataclass(frozen=True)
 class IdentitySpaces:
@@ -53,8 +56,10 @@ class IdentitySpaces:
         return self._seen[key]
 
     def public_directions(self) -> dict[str, np.ndarray]:
-        """Network -> float32 [n, E] of length 1, of the attackers' images."""
-        return self._directions(self.public_images)
+        """Network -> float32 [n, E] of length 1, of the attackers' images; remembered."""
+        if PUBLIC not in self._seen:
+            self._seen[PUBLIC] = self._directions(self.public_images)
+        return self._seen[PUBLIC]
 
     def original_directions(self, originals: Originals) -> dict[str, np.ndarray]:
         """Network -> float32 [N, E] of length 1, of the images under attack."""
@@ -95,9 +100,16 @@ def public_faces(
             they mirror.
         held_out_images: uint8 [H, S, S, 3].
     """
-    public = spaces.public_directions()
-    repeats = {name: num_pairs // len(rows) for name, rows in public.items()}
+    known = known_faces(spaces, held_out_images)
     return PublicFaces(
-        {name: np.tile(rows, (repeats[name], 1)) for name, rows in public.items()},
-        spaces.directions(held_out_images),
+        {name: np.tile(rows, (num_pairs // len(rows), 1)) for name, rows in known.public.items()},
+        known.held_out,
     )
+
+
+def known_faces(spaces: IdentitySpaces, held_out_images: np.ndarray) -> PublicFaces:
+    """What the networks say of the public images, each once, and of held-out ones.
+
+    `held_out_images` are uint8 [H, S, S, 3]; directions are float32 [N, E] and [H, E].
+    """
+    return PublicFaces(spaces.public_directions(), spaces.directions(held_out_images))

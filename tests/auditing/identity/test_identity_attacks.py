@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.identity.faces import IdentityResult, unit
+from arl_tf.attacks.identity.ruler import Ruler
 from arl_tf.auditing import leakage
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.identity import findings, kept, section
@@ -30,7 +31,7 @@ def side(*values):
 def test_cosine_and_ranks_are_those_of_predictions_among_all_images_under_attack():
     truth = unit(np.array([[1.0, 0], [0, 1], [-1, 0.1], [-1, 0]]))
     predicted = unit(np.array([[1.0, 1], [1, 0], [-1, 0], [-0.5, -1]]))
-    found = findings.measures_of(predicted, truth, np.array([0, 1, 2, 2]))
+    found = findings.measures_of(predicted, truth, np.array([0, 1, 2, 2]), Ruler())
     np.testing.assert_allclose(found["cosine"], [np.sqrt(0.5), 0, 0.995, np.sqrt(0.2)], atol=1e-3)
     # The first is as near to both of the first images; the second finds the first person.
     assert found["reid_rank1"][1:].tolist() == [0.0, 1.0, 1.0]
@@ -68,13 +69,15 @@ def test_what_the_task_output_gives_counts_for_the_code():
     results = {"code": [result()], "task_output": [result(directions=-np.eye(4)[::-1])]}
     measured = {"net": {"code": {"ridge": side(0.3)["attack0"]}}}
     measured["net"]["task_output"] = {"ridge": side(0.4)["attack0"]}
-    found = findings.IdentityFindings(results, measured)
+    rulers = {"net": {"code": {"ridge": "likelihood"}}}
+    found = findings.IdentityFindings(results, measured, rulers)
     described = section.describe(found, None, FEW)["networks"]["net"]
     assert described["worst"]["code"]["cosine"]["attack"] == "task_output/ridge"
     assert described["worst"]["code"]["cosine"]["value"] == pytest.approx(0.4)
     assert described["worst"]["unprotected"]["cosine"]["value"] is None
     attack = described["attacks"][0]
     assert (attack["name"], attack["knowledge"]) == ("ridge", "black-box")
+    assert attack["ruler"] == "likelihood"
     assert attack["code"]["cosine"] == {"value": 0.3, "ci95": pytest.approx([0.3, 0.3])}
     assert attack["task_output"]["reid_rank5"]["value"] == pytest.approx(0.4)
     assert attack["leakage"]["cosine"]["value"] is None
@@ -86,7 +89,11 @@ def test_leakage_of_each_attack_compares_it_with_itself():
     )
     measured = {"code": side(0.5), "task_output": side(0.2)}
     measured = {s: {"ridge": found["attack0"]} for s, found in measured.items()}
-    found = findings.IdentityFindings({"code": [result()], "task_output": []}, {"net": measured})
+    found = findings.IdentityFindings(
+        {"code": [result()], "task_output": []},
+        {"net": measured},
+        {"net": {"code": {"ridge": "cosine"}}},
+    )
     described = section.describe(found, reference, FEW)["networks"]["net"]
     assert described["attacks"][0]["leakage"]["cosine"]["value"] == pytest.approx(0.5)
     assert described["leakage"]["cosine"]["value"] == pytest.approx(3 / 7)
