@@ -13,6 +13,12 @@ const attacked = {
   unprotected: "The attacker’s picture from an unprotected encoder’s code",
   task_output: "The attacker’s picture from the task output",
 };
+// In which order what is read stands, and when an attribute counts as there.
+const orders = {
+  multi_label: "Each attribute has its own threshold, so a “yes” may have a lower percentage than " +
+    "a “no”. The “yes” stand first; in each group, what is farthest from 50 % stands first.",
+  single_label: "The answer is the likeliest class; it stands first.",
+};
 const controls = ["file", "camera", "face"].map(element);
 // Numbers of the latest photo that was encoded, choice of one, and wish about the camera.
 let latest = 0;
@@ -69,13 +75,18 @@ function describe() {
     : "Photos are sent to the server of this page, which encodes them and keeps nothing: " +
       `${facts.why_server}.`;
   element("noise").hidden = noise === null;
+  const changing = attacksHere().length
+    ? "the code, what is read from it and the attackers’ pictures change"
+    : "the code and what is read from it change";
   element("noise_words").textContent = noise
-    ? "The encoder adds new random noise to every code, as a protection. So the code, the " +
-      "percentages and the attackers’ pictures change a little every time, for the same photo, too."
+    ? `The encoder adds new random noise to every code, as a protection. So ${changing} a little ` +
+      "every time, for the same photo, too."
     : "The encoder adds no noise: the same photo gives the same numbers every time.";
   element("again").hidden = !noise;
   describeAttackers();
 }
+
+const attacksHere = () => Object.keys(attacked).filter(canAttack);
 
 function describeAttackers() {
   const { findings, commands, why_no_attackers: why } = facts;
@@ -84,16 +95,22 @@ function describeAttackers() {
     !missing.includes(name) && findings.attackers?.[name]);
   element("attacker").hidden = !found.length;
   element("attacker").textContent = whoAttacks(found);
-  element("attacks").hidden = missing.length === Object.keys(attacked).length;
+  element("attacks").hidden = !attacksHere().length;
+  element("lead_attack").hidden = !attacksHere().length;
+  element("warning_words").textContent = attacksHere().length
+    ? "It has learned from drawn faces only, and so have the attackers. On a photograph the " +
+      "attributes, the attackers’ pictures and all figures below mean nothing."
+    : "It has learned from drawn faces only. On a photograph what is read from the code means " +
+      "nothing.";
   element("missing").hidden = !missing.length;
   const none = why ?? "This server was started without attackers.";
   element("missing_words").textContent = element("attacks").hidden
     ? `${none} These commands make them and start the server with them:`
     : "These commands make the attackers that are missing, and start the server with them:";
-  element("commands").textContent = commands.join("\n");
+  element("commands").replaceChildren(...commands.map((command) => worded("code", command)));
   for (const name of Object.keys(attacked)) {
     element(name).nextElementSibling.textContent = missing.includes(name) ? "not made yet" : "";
-    element(`${name}_finding`).textContent = missing.includes(name) ? "" : likeness(name);
+    element(`${name}_finding`).textContent = missing.includes(name) ? "" : likeness(name, missing);
   }
   element("original_finding").textContent =
     Object.keys(attacked).some(figureOf) ? "Face similarity 1.00: the same face." : "";
@@ -118,16 +135,31 @@ function figureOf(name) {
   return facts.findings.attackers?.[name]?.face_similarity ?? null;
 }
 
-function likeness(name) {
+// The figure, beside that of the same attacker without the code; where that is not shown, beside
+// the audit's floor.
+function likeness(name, missing) {
   const figure = figureOf(name);
   if (figure === null) return "Face similarity not measured.";
+  return `Face similarity ${figure.toFixed(2)}${besideIt(name, missing)}.`;
+}
+
+function besideIt(name, missing) {
   const floor = facts.findings.floor;
-  const beside = floor ? ` (floor ${floor.value.toFixed(2)})` : "";
-  return `Face similarity ${figure.toFixed(2)}${beside}.`;
+  const same = missing.includes("task_output") ? null : figureOf("task_output");
+  if (name === "task_output" && same !== null) return "";
+  if (same !== null) return ` (from the task output ${same.toFixed(2)})`;
+  if (!floor) return "";
+  return ` (floor ${floor.value.toFixed(2)}${isAnothers(floor) ? ", another attacker’s" : ""})`;
+}
+
+// Whether the floor is known to be of another attacker than the pictures.
+function isAnothers(floor) {
+  const own = facts.findings.attackers?.protected?.attack;
+  return Boolean(floor.attack && own && floor.attack !== own);
 }
 
 function describeFigures() {
-  const { floor, images, worst, leakage, why_no_leakage: why } = facts.findings;
+  const { floor, images, worst } = facts.findings;
   const isMeasured = Object.keys(attacked).some((name) => figureOf(name) !== null);
   element("ruler").hidden = !isMeasured;
   const floors = { mean_image: "the mean image", task_output: "an attack from the task output" };
@@ -136,21 +168,49 @@ function describeFigures() {
       "same picture, about 0 for another person’s.",
     "The figures are of the run’s audit, which measured the attackers on " +
       `${images ?? "its"} test faces; they are not this photo’s.`,
-    floor ? `The floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]} reaches without ` +
-      "the code." : "",
+    floor ? `The audit’s floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]}` +
+      `${isAnothers(floor) ? ` (${floor.attack}, another attacker than the pictures’)` : ""} ` +
+      "reaches without the code." : "",
     worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
       `(${worst.attack.replace("task_output/", "from the task output: ")}) reaches ${worst.value.toFixed(2)}.` : "",
   ];
   element("ruler").textContent = sentences.filter(Boolean).join(" ");
-  element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, why);
+  describeLeakage(facts.findings);
 }
 
-function leaks(leakage, why) {
+function describeLeakage({ leakage, leakage_ci95: interval, why_no_leakage: why, rank1, warnings }) {
+  element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, interval, why);
+  element("ranks").textContent = Object.entries(rank1 ?? {}).map(ranked).join(" ");
+  element("warned").hidden = !warnings?.length;
+  element("warnings").replaceChildren(...(warnings ?? []).map((words) => worded("li", words)));
+}
+
+// A leakage of 0 is no proof that nothing leaks: it is of one measure, and of these attackers.
+function leaks(leakage, interval, why) {
   if (leakage === null) return why ? `This code’s leakage is not known: ${why}.` : "";
-  const found = leakage > 0
-    ? `${Math.round(100 * leakage)} % of what an unprotected code tells of a face beyond the floor`
-    : "no more of a face than the floor";
-  return `By its audit, this encoder’s code gives away ${found}.`;
+  const between = interval
+    ? `95 % interval: ${percent(interval[0])} to ${percent(interval[1])}`
+    : "without an interval";
+  return `Leakage by face similarity: ${percent(leakage)} (${between}). That is the share of what ` +
+    "an unprotected code tells of a face beyond the floor, by the audit’s attackers.";
+}
+
+function ranked([way, shares]) {
+  const names = { task_output: "the task output alone", unprotected: "an unprotected code" };
+  const others = Object.keys(names).filter((name) => (shares[name] ?? null) !== null)
+    .map((name) => `from ${names[name]}: ${percent(shares[name])}`);
+  const beside = others.length ? ` (${others.join(", ")})` : "";
+  const means = way === "pictures" ? "the best attacker’s pictures" : "a face embedding";
+  return `With ${means} from this code the right person is found first in ` +
+    `${percent(shares.code)} of the cases${beside}.`;
+}
+
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
+
+function worded(tag, words) {
+  const made = document.createElement(tag);
+  made.textContent = words;
+  return made;
 }
 
 const numbers = (shape) => `${shape.join("\u00a0×\u00a0")} numbers`;
@@ -243,6 +303,7 @@ function clear() {
   element("code_size").textContent = element("stays").textContent = "";
   for (const name of Object.keys(attacked)) showAttack(name, null);
   element("more").hidden = true;
+  element("order").textContent = "";
   element("attributes").replaceChildren();
 }
 
@@ -269,6 +330,7 @@ function showAttributes(attributes, kind) {
   const expanded = element("more").getAttribute("aria-expanded") === "true";
   const items = kind === "regression" ? attributes.map(valueRow) : ordered(attributes, kind).map(row);
   element("attributes").replaceChildren(...items);
+  element("order").textContent = orders[kind ?? "multi_label"] ?? "";
   element("more").hidden = attributes.length <= FIRST;
   expand(expanded);
 }
