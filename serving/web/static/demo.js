@@ -1,6 +1,7 @@
 // The page: shows a photo, its code, what is read from it and what attackers make of it. The photo
 // is encoded here; only its code is sent. Where that can't be done, the page says so beforehand.
 
+import { leaks, likeness, ranked, ruler, similarity } from "/demo/audit.js";
 import { load } from "/demo/encoder.js";
 import { centredSquare, decode, paint, prepare } from "/demo/picture.js";
 
@@ -110,11 +111,13 @@ function describeAttackers() {
   element("commands").replaceChildren(...commands.map((command) => worded("code", command)));
   for (const name of Object.keys(attacked)) {
     element(name).nextElementSibling.textContent = missing.includes(name) ? "not made yet" : "";
-    element(`${name}_finding`).textContent = missing.includes(name) ? "" : likeness(name, missing);
+    element(`${name}_finding`).textContent = missing.includes(name)
+      ? ""
+      : likeness(findings, name, !missing.includes("task_output"));
   }
   element("original_finding").textContent =
-    Object.keys(attacked).some(figureOf) ? "Face similarity 1.00: the same face." : "";
-  describeFigures();
+    Object.keys(attacked).some(isMeasured) ? "Face similarity 1.00: the same face." : "";
+  describeFigures(findings);
 }
 
 function whoAttacks(names) {
@@ -131,81 +134,19 @@ function canAttack(name) {
   return isHere ? unprotected !== null : facts.attacked.includes(name);
 }
 
-function figureOf(name) {
-  return facts.findings.attackers?.[name]?.face_similarity ?? null;
-}
-
-// The figure, beside that of the same attacker without the code; where that is not shown, beside
-// the audit's floor.
-function likeness(name, missing) {
-  const figure = figureOf(name);
-  if (figure === null) return "Face similarity not measured.";
-  return `Face similarity ${figure.toFixed(2)}${besideIt(name, missing)}.`;
-}
-
-function besideIt(name, missing) {
-  const floor = facts.findings.floor;
-  const same = missing.includes("task_output") ? null : figureOf("task_output");
-  if (name === "task_output" && same !== null) return "";
-  if (same !== null) return ` (from the task output ${same.toFixed(2)})`;
-  if (!floor) return "";
-  return ` (floor ${floor.value.toFixed(2)}${isAnothers(floor) ? ", another attacker’s" : ""})`;
-}
-
-// Whether the floor is known to be of another attacker than the pictures.
-function isAnothers(floor) {
-  const own = facts.findings.attackers?.protected?.attack;
-  return Boolean(floor.attack && own && floor.attack !== own);
-}
-
-function describeFigures() {
-  const { floor, images, worst } = facts.findings;
-  const isMeasured = Object.keys(attacked).some((name) => figureOf(name) !== null);
-  element("ruler").hidden = !isMeasured;
-  const floors = { mean_image: "the mean image", task_output: "an attack from the task output" };
-  const sentences = [
-    "Face similarity says how alike an identity network finds two faces: 1 for the " +
-      "same picture, about 0 for another person’s.",
-    "The figures are of the run’s audit, which measured the attackers on " +
-      `${images ?? "its"} test faces; they are not this photo’s.`,
-    floor ? `The audit’s floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]}` +
-      `${isAnothers(floor) ? ` (${floor.attack}, another attacker than the pictures’)` : ""} ` +
-      "reaches without the code." : "",
-    worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
-      `(${worst.attack.replace("task_output/", "from the task output: ")}) reaches ${worst.value.toFixed(2)}.` : "",
-  ];
-  element("ruler").textContent = sentences.filter(Boolean).join(" ");
-  describeLeakage(facts.findings);
-}
-
-function describeLeakage({ leakage, leakage_ci95: interval, why_no_leakage: why, rank1, warnings }) {
-  element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, interval, why);
+// What the audit of the encoder found, without a figure of this photo.
+function describeFigures({ rank1, warnings }) {
+  element("ruler").hidden = !Object.keys(attacked).some(isMeasured);
+  element("ruler").textContent = ruler(facts.findings);
+  element("leakage").textContent = leaks(facts.findings);
   element("ranks").textContent = Object.entries(rank1 ?? {}).map(ranked).join(" ");
   element("warned").hidden = !warnings?.length;
   element("warnings").replaceChildren(...(warnings ?? []).map((words) => worded("li", words)));
 }
 
-// A leakage of 0 is no proof that nothing leaks: it is of one measure, and of these attackers.
-function leaks(leakage, interval, why) {
-  if (leakage === null) return why ? `This code’s leakage is not known: ${why}.` : "";
-  const between = interval
-    ? `95 % interval: ${percent(interval[0])} to ${percent(interval[1])}`
-    : "without an interval";
-  return `Leakage by face similarity: ${percent(leakage)} (${between}). That is the share of what ` +
-    "an unprotected code tells of a face beyond the floor, by the audit’s attackers.";
+function isMeasured(name) {
+  return similarity(facts.findings, name) !== null;
 }
-
-function ranked([way, shares]) {
-  const names = { task_output: "the task output alone", unprotected: "an unprotected code" };
-  const others = Object.keys(names).filter((name) => (shares[name] ?? null) !== null)
-    .map((name) => `from ${names[name]}: ${percent(shares[name])}`);
-  const beside = others.length ? ` (${others.join(", ")})` : "";
-  const means = way === "pictures" ? "the best attacker’s pictures" : "a face embedding";
-  return `With ${means} from this code the right person is found first in ` +
-    `${percent(shares.code)} of the cases${beside}.`;
-}
-
-const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 function worded(tag, words) {
   const made = document.createElement(tag);

@@ -171,6 +171,7 @@ def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path, exported_mod
     [
         ("/", "text/html"),
         ("/demo/demo.css", "text/css"),
+        ("/demo/audit.js", "text/javascript"),
         ("/demo/demo.js", "text/javascript"),
         ("/demo/encoder.js", "text/javascript"),
         ("/demo/noise.js", "text/javascript"),
