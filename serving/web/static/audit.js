@@ -19,7 +19,8 @@ export function likeness(findings, name, hasOutput) {
 
 function besideIt(findings, name, hasOutput) {
   const same = hasOutput ? similarity(findings, "task_output") : null;
-  if (same !== null) return name === "task_output" ? "" : ` (from the task output ${same.toFixed(2)})`;
+  if (same !== null && name === "task_output") return "";
+  if (same !== null) return ` (from the task output ${same.toFixed(2)})`;
   if (!findings.floor) return "";
   const whose = isAnothers(findings) ? ", another attacker’s" : "";
   return ` (floor ${findings.floor.value.toFixed(2)}${whose})`;
@@ -45,8 +46,8 @@ export function ruler(findings) {
       `${images ?? "its"} test faces; they are not this photo’s.`,
     floor ? `The audit’s floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]}${whose} ` +
       "reaches without the code." : "",
-    worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code (${source}) ` +
-      `reaches ${worst.value.toFixed(2)}.` : "",
+    worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
+      `(${source}) reaches ${worst.value.toFixed(2)}.` : "",
   ];
   return sentences.filter(Boolean).join(" ");
 }
@@ -58,8 +59,8 @@ export function leaks({ leakage, leakage_ci95: interval, why_no_leakage: why }) 
   const between = interval
     ? `95 % interval: ${percent(interval[0])} to ${percent(interval[1])}`
     : "without an interval";
-  return `Leakage by face similarity: ${percent(leakage)} (${between}). That is the share of what ` +
-    "an unprotected code tells of a face beyond the floor, by the audit’s attackers.";
+  return `Leakage by face similarity: ${percent(leakage)} (${between}). That is the share of ` +
+    "what an unprotected code tells of a face beyond the floor, by the audit’s attackers.";
 }
 
 // A sentence on rank 1 by one of the two ways, pictures or embeddings.

@@ -16,8 +16,8 @@ const attacked = {
 };
 // In which order what is read stands, and when an attribute counts as there.
 const orders = {
-  multi_label: "Each attribute has its own threshold, so a “yes” may have a lower percentage than " +
-    "a “no”. The “yes” stand first; in each group, what is farthest from 50 % stands first.",
+  multi_label: "Each attribute has its own threshold, so a “yes” may have a lower percentage " +
+    "than a “no”. The “yes” stand first; in each group, what is farthest from 50 % stands first.",
   single_label: "The answer is the likeliest class; it stands first.",
 };
 const controls = ["file", "camera", "face"].map(element);
