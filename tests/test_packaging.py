@@ -105,7 +105,7 @@ def test_requirements_pin_every_dependency_and_every_run_time_extra():
         *PROJECT["dependencies"],
         *(
             extras[e][i]
-            for e in ("serve", "client", "sweep", "tfds")
+            for e in ("serve", "client", "parquet", "sweep", "tfds")
             for i in range(len(extras[e]))
         ),
     ]

@@ -1,5 +1,6 @@
-"""Files of codes: TFRecord shards, and .npz shards that an audit can read; each by rename."""
+"""Files of codes, each by rename: TFRecord, Parquet, and .npz shards that an audit can read."""
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -11,7 +12,6 @@ import tensorflow as tf
 
 from arl_tf.utils import files, run_files
 
-FORMATS = ("tfrecord", "npz")
 INDEX = "encode.json"
 # Files of shards, and those that a killed process left.
 SHARD = re.compile(r"(?:unfinished_\d+_)?(?:codes|unreadable)-\d{5,}-of-\d{5,}\.(?:\w+)")
@@ -36,6 +36,46 @@ class RecordWriter:
         """Gives the whole file its name."""
         self.file.close()
         self.unfinished.replace(self.path)
+
+
+class ParquetWriter:
+    """Writes codes as a table of `name` and `code`, the values in row-major order, for Arrow.
+
+    Names that are not UTF-8 have backslashes for the bytes that are not.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        """Opens the file; it is not there by its name before `publish`."""
+        require_parquet()
+        # Imported late: it is an extra.
+        import pyarrow
+        from pyarrow import parquet
+
+        self.arrow, self.path, self.unfinished = pyarrow, path, files.aside(path)
+        fields = [("name", pyarrow.string()), ("code", pyarrow.list_(pyarrow.float32()))]
+        self.schema = pyarrow.schema(fields)
+        self.file = parquet.ParquetWriter(self.unfinished, self.schema)
+
+    def write(self, names: Sequence[str], codes: np.ndarray, images: np.ndarray) -> None:
+        """Adds codes float32 [n, ...] as a group of rows; the images are not kept."""
+        del images
+        named = [name.encode(errors="backslashreplace").decode() for name in names]
+        rows = list(np.asarray(codes, np.float32).reshape(len(codes), -1))
+        self.file.write_table(self.arrow.table([named, rows], schema=self.schema))
+
+    def publish(self) -> None:
+        """Gives the whole file its name."""
+        self.file.close()
+        self.unfinished.replace(self.path)
+
+
+def require_parquet() -> None:
+    """Raises ValueError where Parquet files can't be written here."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ValueError(
+            "--encode_format=parquet needs pyarrow, which is not installed: pip install"
+            " 'arl_tf[parquet]'."
+        )
 
 
 class ArrayWriter:
@@ -80,11 +120,15 @@ def is_empty(path: pathlib.Path) -> bool:
     """Whether a shard's file of codes holds none."""
     if path.suffix == ".tfrecord":
         return not path.stat().st_size
+    if path.suffix == ".parquet":
+        from pyarrow import parquet
+
+        return not parquet.read_metadata(path).num_rows
     with run_files.open_arrays(path, remedy="Encode again.") as saved:
         return not saved["files"].size
 
 
-WRITERS = {"tfrecord": RecordWriter, "npz": ArrayWriter}
+WRITERS = {"tfrecord": RecordWriter, "parquet": ParquetWriter, "npz": ArrayWriter}
 
 
 def example(name: str, code: np.ndarray) -> tf.train.Example:

@@ -91,7 +91,8 @@ def split_by_identity(identities: np.ndarray, settings: SplitSettings) -> Splits
     if empty:
         raise ValueError(
             f"{len(identities)} images of {len(unique)} people are too few: nothing is left for"
-            f" {', '.join(empty)}. Use more images, or other --private_fraction, --public_fraction,"
+            f" {', '.join(empty)}. All images of a person, or of a group, are in one part."
+            " Use more of them, or other --private_fraction, --public_fraction,"
             " --validation_fraction."
         )
     return narrowed(splits, identities, settings)

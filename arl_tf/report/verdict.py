@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.leakage import FLOORS
@@ -41,6 +42,7 @@ GRADES = (
 JUDGES = ("face_similarity", "face_similarity_2")
 # Below it, protection is claimed: only of an audit whose attackers were told everything.
 LEAST_CLAIM = 0.5
+QUICK = registry.LEVELS[0]
 ONLY_QUICK = (
     "Only the attackers of the level quick were tried: those of standard and full may get more"
 )
@@ -292,9 +294,15 @@ def untold(content: Mapping[str, Any]) -> list[str]:
         said.append(UNTOLD_NOISE)
     if not any(attack["knowledge"] == WHITE_BOX for attack in attacks):
         said.append(UNTOLD_ENCODER)
-    elif content["level"] == "quick":
+    elif content["level"] == QUICK and not any(map(is_beyond_quick, attacks)):
         said.append(ONLY_QUICK)
     return said
+
+
+def is_beyond_quick(attack: Mapping[str, Any]) -> bool:
+    """Whether the attacker was named although the level quick has not got it."""
+    attacker = registry.ATTACKERS.get(attack["name"])
+    return attacker is not None and attacker.level != QUICK
 
 
 def is_noisy(content: Mapping[str, Any]) -> bool:

@@ -81,6 +81,11 @@ def require_player(path: pathlib.Path) -> None:
     Where it is missing, the run was not trained to its end.
     """
     if not path.exists():
+        if not path.parent.exists():
+            raise ValueError(
+                f"There is no trained run in {path.parent.parent}: {path.parent} is not there."
+                " Check the path, or train one with --stages=train."
+            )
         raise ValueError(
             f"No {path}: the run is not trained to its end; run it with --stages=train first."
         )

@@ -27,8 +27,8 @@ class EncodeGroup:
     )
     encode_format: str = option(
         "tfrecord",
-        "Form of the codes: tfrecord (name and code of each photo), or npz (for --codes). An npz"
-        " file holds the prepared photos, too: an audit needs them.",
+        "Form of the codes: tfrecord or parquet (name and code of each photo), or npz (for"
+        " --codes). An npz file holds the prepared photos, too: an audit needs them.",
         group="run",
         topic="encode",
         choices=ENCODED_FORMATS,

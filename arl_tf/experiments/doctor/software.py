@@ -19,8 +19,12 @@ REINSTALL = "pip install -r requirements.txt -e . in a checkout, or pip install 
 
 def check_python() -> Iterator[Finding]:
     """The interpreter beside the package's requires-python."""
-    wanted = importlib.metadata.metadata(DISTRIBUTION)["Requires-Python"]
     own = platform.python_version()
+    if version(DISTRIBUTION) is None:
+        found = f"{own}; arl_tf is not installed, so it can be imported in this folder only"
+        yield Finding("Python", NOTE, found, REINSTALL)
+        return
+    wanted = importlib.metadata.metadata(DISTRIBUTION)["Requires-Python"]
     if wanted and not SpecifierSet(wanted).contains(own, prereleases=True):
         remedy = f"Make an environment with a Python {wanted}."
         yield Finding("Python", MEND, f"{own}; arl_tf needs {wanted}", remedy)
@@ -30,6 +34,9 @@ def check_python() -> Iterator[Finding]:
 
 def check_packages() -> Iterator[Finding]:
     """Every package that arl_tf requires, and those of its extras that are installed."""
+    if version(DISTRIBUTION) is None:
+        yield from check_pins(read_pins(PINS))
+        return
     required = [Requirement(text) for text in importlib.metadata.requires(DISTRIBUTION) or ()]
     needed = [each for each in required if each.marker is None]
     optional = [each for each in required if each.marker and not is_tool(each)]

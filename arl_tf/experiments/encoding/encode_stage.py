@@ -36,6 +36,8 @@ def run(config: Config, run: RunDirectory) -> None:
     files.check_can_be_written("encode_to", folder)
     if pathlib.Path(config.encode_from).is_dir():
         files.check_apart("encode_to", folder, "encode_from", pathlib.Path(config.encode_from))
+    if config.encode_format == "parquet":
+        code_records.require_parquet()
     spec = encoder_spec(config, run)
     source = sources.open_source(config.encode_from)
     if config.dry_run:
@@ -87,7 +89,7 @@ def description(
         "image_size": encoder.image_size,
         "code_shape": list(encoder.code_shape),
         "format": config.encode_format,
-        "noise": "by key" if config.noise_key else "once a photo",
+        "noise": "by key" if config.noise_key else "drawn",
         "shards": len(source.shards),
         # Folders of before there was a choice hold no word of it.
         **({} if config.fit == CROP else {"fit": config.fit}),

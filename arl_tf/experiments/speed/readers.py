@@ -1,5 +1,7 @@
 """How fast photos are drawn, and read from a folder, on this machine."""
 
+import contextlib
+import io
 import os
 import pathlib
 
@@ -84,7 +86,9 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
     LocalFaces.folder = folder
     builder = LocalFaces(data_dir=str(scratch))
     tfds.disable_progress_bar()
-    preparing = seconds_of(builder.download_and_prepare)
+    # It says on stdout what it does, where --json promises one object.
+    with contextlib.redirect_stdout(io.StringIO()):
+        preparing = seconds_of(builder.download_and_prepare)
     again = min(seconds_of(read_builder) for _ in range(2))
     return {
         "plain_reader_images_per_second": len(paths) / plain,

@@ -135,6 +135,27 @@ def test_an_encoding_without_a_single_code_ends_with_an_error(tmp_path, kind):
     assert "2 photos, named in" in encode_stage.summary(tmp_path, target, 2, 1.0)
 
 
+def test_parquet_holds_names_and_values_as_written(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "codes-00000-of-00001.parquet"
+    writer = code_records.ParquetWriter(path)
+    codes = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    writer.write(["a/b.png", "a, b"], codes[:2], np.zeros(0))
+    writer.write(["bad \udcff"], codes[2:], np.zeros(0))
+    assert not path.exists()
+    writer.publish()
+    table = parquet.read_table(path)
+    assert table["name"].to_pylist() == ["a/b.png", "a, b", "bad \\udcff"]
+    np.testing.assert_array_equal(table["code"].to_pylist(), codes.reshape(3, 4))
+    assert str(table.schema.field("code").type.value_type) == "float"
+
+
+def test_parquet_without_pyarrow_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(code_records.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pyarrow, which is not installed: pip install"):
+        code_records.require_parquet()
+
+
 def test_codes_that_are_not_all_there_are_not_read_as_if_they_were(tmp_path):
     index = {"code_shape": [2], "shards": 2, "format": "tfrecord"}
     files.write_json(tmp_path / code_records.INDEX, index)

@@ -56,6 +56,7 @@ def test_one_attacker_is_left_for_the_second_command_and_half_are_half():
     assert len(audits.ALL) == len(audits.EARLIER) + 1 == 2 * len(audits.HALF)
 
 
+@pytest.mark.slow
 def test_a_second_audit_runs_only_the_attacker_that_was_added(tmp_path, monkeypatch):
     monkeypatch.setattr(audits.audits, "write_files", lambda *args, **kwargs: None)
     run, ran = attack_runs.run_task, []
