@@ -239,7 +239,7 @@ def answer_lines(outcome: Outcome) -> list[list[str]]:
     for attributes, decision in zip(found, decided, strict=True):
         order = sorted(attributes, key=lambda name: (not decision[name], -attributes[name]))
         lines = [
-            f"  {'yes' if decision[name] else 'no':3}  {attributes[name]:6.1%}  {name}"
+            f"  {'yes' if decision[name] else 'no':3}  {100 * attributes[name]:5.1f} %  {name}"
             for name in order
         ]
         answers.append(lines[:most])

@@ -19,7 +19,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpars
         allow_abbrev=False,
         help="encode photos on this device, send only their codes",
         description="Encodes photos on this device with TFLite, sends only the codes to the task"
-        " head, and prints the attributes, the class or the values it reads from them.",
+        " head, and prints the attributes, the class or the values it reads from them. Each"
+        " attribute has a threshold of its own, so a yes may have a lower probability than a no."
+        " The yes stand first, each group with the highest probability first.",
     )
     add_photos(command.add_argument)
     add_task_head(command.add_argument)

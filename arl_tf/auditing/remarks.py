@@ -14,6 +14,7 @@ from arl_tf.metrics.reconstruction import headline
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
+NO_REFERENCE = "There is no unprotected reference, so the leakage is unknown"
 MEASURE_WORDS = {
     "face_similarity": "face similarity",
     "reid_rank1": "rank 1",
@@ -46,8 +47,8 @@ def warnings(
         )
     if reference is None:
         said.append(
-            "There is no unprotected reference, so the leakage is unknown (--reference=auto trains"
-            " one; arl_tf.audit takes reference=, the result of its audit)."
+            f"{NO_REFERENCE} (--reference=auto trains one; arl_tf.audit takes reference=, the"
+            " result of its audit)."
         )
     elif found.reference.code_shape != found.evidence.target_codes.shape[1:]:
         said.append(

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from arl_tf.auditing import remarks
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.report import report_files, wording
+from arl_tf.report import identity_words, report_files, summary, wording
 
-MEASURE = "face_similarity"
+MEASURE, RANK = "face_similarity", "reid_rank1"
 PROTECTED, UNPROTECTED, TASK_OUTPUT = "protected", "unprotected", "task_output"
 NOT_AUDITED = "this encoder was not audited on T, so there are no figures"
 NO_REFERENCE = "no unprotected encoder was named (--reference)"
@@ -120,14 +121,34 @@ def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any])
 
 
 def audited_facts(content: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What attackers.json repeats of an audit: floors, the worst attack, what was measured."""
+    """What attackers.json repeats of an audit: floors, the worst attack, rank 1, warnings."""
     if content is None:
-        return {"floors": None, "worst": None, "measured_on": None}
+        return {"floors": None, "worst": None, "measured_on": None, "rank1": {}, "warnings": []}
     return {
         "floors": {name: each[MEASURE] for name, each in content["floors"].items()},
         "worst": {**content["worst"][MEASURE], "attackers": number_of_attackers(content)},
         "measured_on": {"images": content["measured_on"]["images"]},
+        "rank1": rank_ones(content),
+        # `why_no_leakage` says this; where the stage computed a leakage it is not true.
+        "warnings": [
+            each for each in content["warnings"] if not each.startswith(remarks.NO_REFERENCE)
+        ],
     }
+
+
+def rank_ones(content: Mapping[str, Any]) -> dict[str, Any]:
+    """How often attackers find the right person first, by pictures and by predicted embeddings.
+
+    Returns:
+        Of `pictures` and `embeddings` those that were measured: code, task_output, unprotected ->
+        the best attacker's share of the test images.
+    """
+    ways = {"embeddings": identity_words.best_worst(content, RANK)}
+    if RANK in wording.shown_measures(content):
+        ways["pictures"] = dict(
+            zip(identity_words.SOURCES, summary.three(content, RANK), strict=True)
+        )
+    return {way: found for way, found in ways.items() if found}
 
 
 def number_of_attackers(content: Mapping[str, Any]) -> int:

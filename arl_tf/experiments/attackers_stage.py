@@ -325,6 +325,7 @@ def describe(
         "trained_on": manifest.training_data(
             experiment.config.dataset,
             len(experiment.parts.private_train),
+            of_images=experiment.num_images,
             photographs=audits.photographs(experiment.config),
         ),
         **revision.provenance(),

@@ -38,6 +38,12 @@ class Experiment:
         """Where prepared images, codes and references are kept."""
         return cache_folder(self.config, self.run)
 
+    @property
+    def num_images(self) -> int:
+        """How many images --dataset has; those of --public_dataset, behind them, do not count."""
+        others = len(self.parts.public_train) if self.config.public_dataset else 0
+        return len(self.images.images) - others
+
     def with_settings(self, **changes) -> "Experiment":
         """The same with other settings."""
         return dataclasses.replace(self, config=dataclasses.replace(self.config, **changes))

@@ -58,6 +58,7 @@ def run(experiment: Experiment) -> None:
         trained_on=manifest.training_data(
             config.dataset,
             len(experiment.parts.private_train),
+            of_images=experiment.num_images,
             photographs=audits.photographs(config),
         ),
         decisions=decisions.of_run(

@@ -106,20 +106,24 @@ def describe_comparisons(
     }
 
 
-def training_data(dataset: str, images: int, *, photographs: bool) -> dict[str, Any]:
+def training_data(
+    dataset: str, images: int, *, of_images: int, photographs: bool
+) -> dict[str, Any]:
     """The manifest's `trained_on`: whoever reads figures must know what faces they are of.
 
     Args:
         dataset: --dataset.
         images: how many of them the encoder learned from.
+        of_images: how many there are in all parts.
         photographs: whether they are photographs of people; else drawn faces.
     """
     kind = "photographs" if photographs else "drawn faces, no photographs"
     return {
         "dataset": dataset,
         "images": images,
+        "of_images": of_images,
         "photographs": photographs,
-        "words": f"{images:,} {kind} (--dataset={dataset})",
+        "words": f"{images:,} of {of_images:,} {kind} (--dataset={dataset})",
     }
 
 

@@ -87,12 +87,17 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
     """What attackers.json says for the page; empty where there is none.
 
     Returns:
-        attackers: name -> words, face_similarity (a float; None where it was not measured);
+        attackers: name -> words, attack (its name, or None), face_similarity (a float; None where
+            it was not measured);
         encoder_sha256: of the encoder whose codes are attacked; None likewise;
-        floor: the better floor's face similarity, and its name; None where it is not known;
+        floor: the better floor's face similarity, its name, and the attack that reaches it (or
+            None); None where it is not known;
         worst: attack, value and number of the audit's attackers; None likewise;
         images: how many test faces the figures are means of; None likewise;
-        leakage: a share, or None; why_no_leakage: a reason, or None;
+        leakage: a share, or None; leakage_ci95: its interval, or None; why_no_leakage: a reason, or
+            None;
+        rank1: pictures, embeddings -> code, task_output, unprotected -> a share, or None;
+        warnings: the audit's, sentences;
         trained_on: as in the manifest, or None.
 
     Raises:
@@ -105,6 +110,7 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
         attackers = {
             name: {
                 "words": str(each["words"]),
+                "attack": each.get("attack"),
                 "face_similarity": value_of(each["face_similarity"]),
             }
             for name, each in content["attackers"].items()
@@ -118,7 +124,13 @@ def read_findings(path: pathlib.Path) -> dict[str, Any]:
             "worst": worst and {name: worst[name] for name in ("attack", "value", "attackers")},
             "images": (content.get("measured_on") or {}).get("images"),
             "leakage": value_of(content["leakage"]),
+            "leakage_ci95": (content["leakage"] or {}).get("ci95"),
             "why_no_leakage": content.get("why_no_leakage"),
+            "rank1": {
+                way: {source: value_of(figure) for source, figure in found.items()}
+                for way, found in (content.get("rank1") or {}).items()
+            },
+            "warnings": [str(each) for each in content.get("warnings") or ()],
             "trained_on": content.get("trained_on"),
         }
     except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -131,7 +143,12 @@ def better_floor(floors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | No
     if not known:
         return None
     best = max(known, key=known.get)
-    return {"name": best, "value": known[best]}
+    attack = floors[best].get("attack")
+    return {
+        "name": best,
+        "value": known[best],
+        "attack": attack and attack.removeprefix("task_output/"),
+    }
 
 
 def value_of(figure: Mapping[str, Any] | None) -> float | None:

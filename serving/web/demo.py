@@ -32,6 +32,7 @@ ENCODER, TASK_HEAD = "encoder", "task_head"
 STATIC = pathlib.Path(__file__).parent / "static"
 FILES = {
     "demo.css": "text/css",
+    "audit.js": "text/javascript",
     "demo.js": "text/javascript",
     "encoder.js": "text/javascript",
     "kinds.js": "text/javascript",

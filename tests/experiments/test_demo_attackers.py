@@ -13,6 +13,7 @@ from reports import report_content
 
 from arl_tf.attacks import decoder_attacks, noise_aware, shipped
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.auditing import remarks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.config.settings import Config
@@ -374,6 +375,18 @@ def test_facts_repeat_floors_worst_attack_and_what_was_learned_from(finished):
     assert (facts["worst"]["value"], facts["worst"]["attackers"]) == (0.9, 6)
     assert facts["trained_on"]["photographs"] is False
     assert facts["trained_on"]["images"] == len(parts.private_train)
+    rows = np.concatenate(list(parts.parts().values()))
+    assert facts["trained_on"]["of_images"] == len(rows)
+
+
+def test_facts_repeat_rank_1_and_the_audits_warnings_but_not_that_there_was_no_reference():
+    content = report_content(0.5)
+    content["warnings"] = ["too weak", f"{remarks.NO_REFERENCE} (--reference=auto trains one)."]
+    facts = attackers_facts.audited_facts(content)
+    assert facts["warnings"] == ["too weak"]
+    pictures = {source: found["value"] for source, found in facts["rank1"]["pictures"].items()}
+    assert pictures == {"code": 0.5, "task_output": 0.2, "unprotected": 0.8}
+    assert set(facts["rank1"]["embeddings"]) == {"code", "task_output", "unprotected"}
 
 
 def leakage_of(tmp_path, *, audited=True, reference=None, settings=None, **similarities):

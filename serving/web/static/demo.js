@@ -1,6 +1,7 @@
 // The page: shows a photo, its code, what is read from it and what attackers make of it. The photo
 // is encoded here; only its code is sent. Where that can't be done, the page says so beforehand.
 
+import { leaks, likeness, ranked, ruler, similarity } from "/demo/audit.js";
 import { load } from "/demo/encoder.js";
 import { centredSquare, decode, paint, prepare } from "/demo/picture.js";
 
@@ -12,6 +13,12 @@ const attacked = {
   protected: "The attacker’s picture from this encoder’s code",
   unprotected: "The attacker’s picture from an unprotected encoder’s code",
   task_output: "The attacker’s picture from the task output",
+};
+// In which order what is read stands, and when an attribute counts as there.
+const orders = {
+  multi_label: "Each attribute has its own threshold, so a “yes” may have a lower percentage " +
+    "than a “no”. The “yes” stand first; in each group, what is farthest from 50 % stands first.",
+  single_label: "The answer is the likeliest class; it stands first.",
 };
 const controls = ["file", "camera", "face"].map(element);
 // Numbers of the latest photo that was encoded, choice of one, and wish about the camera.
@@ -69,13 +76,18 @@ function describe() {
     : "Photos are sent to the server of this page, which encodes them and keeps nothing: " +
       `${facts.why_server}.`;
   element("noise").hidden = noise === null;
+  const changing = attacksHere().length
+    ? "the code, what is read from it and the attackers’ pictures change"
+    : "the code and what is read from it change";
   element("noise_words").textContent = noise
-    ? "The encoder adds new random noise to every code, as a protection. So the code, the " +
-      "percentages and the attackers’ pictures change a little every time, for the same photo, too."
+    ? `The encoder adds new random noise to every code, as a protection. So ${changing} a little ` +
+      "every time, for the same photo, too."
     : "The encoder adds no noise: the same photo gives the same numbers every time.";
   element("again").hidden = !noise;
   describeAttackers();
 }
+
+const attacksHere = () => Object.keys(attacked).filter(canAttack);
 
 function describeAttackers() {
   const { findings, commands, why_no_attackers: why } = facts;
@@ -84,20 +96,28 @@ function describeAttackers() {
     !missing.includes(name) && findings.attackers?.[name]);
   element("attacker").hidden = !found.length;
   element("attacker").textContent = whoAttacks(found);
-  element("attacks").hidden = missing.length === Object.keys(attacked).length;
+  element("attacks").hidden = !attacksHere().length;
+  element("lead_attack").hidden = !attacksHere().length;
+  element("warning_words").textContent = attacksHere().length
+    ? "It has learned from drawn faces only, and so have the attackers. On a photograph the " +
+      "attributes, the attackers’ pictures and all figures below mean nothing."
+    : "It has learned from drawn faces only. On a photograph what is read from the code means " +
+      "nothing.";
   element("missing").hidden = !missing.length;
   const none = why ?? "This server was started without attackers.";
   element("missing_words").textContent = element("attacks").hidden
     ? `${none} These commands make them and start the server with them:`
     : "These commands make the attackers that are missing, and start the server with them:";
-  element("commands").textContent = commands.join("\n");
+  element("commands").replaceChildren(...commands.map((command) => worded("code", command)));
   for (const name of Object.keys(attacked)) {
     element(name).nextElementSibling.textContent = missing.includes(name) ? "not made yet" : "";
-    element(`${name}_finding`).textContent = missing.includes(name) ? "" : likeness(name);
+    element(`${name}_finding`).textContent = missing.includes(name)
+      ? ""
+      : likeness(findings, name, !missing.includes("task_output"));
   }
   element("original_finding").textContent =
-    Object.keys(attacked).some(figureOf) ? "Face similarity 1.00: the same face." : "";
-  describeFigures();
+    Object.keys(attacked).some(isMeasured) ? "Face similarity 1.00: the same face." : "";
+  describeFigures(findings);
 }
 
 function whoAttacks(names) {
@@ -114,43 +134,24 @@ function canAttack(name) {
   return isHere ? unprotected !== null : facts.attacked.includes(name);
 }
 
-function figureOf(name) {
-  return facts.findings.attackers?.[name]?.face_similarity ?? null;
+// What the audit of the encoder found, without a figure of this photo.
+function describeFigures({ rank1, warnings }) {
+  element("ruler").hidden = !Object.keys(attacked).some(isMeasured);
+  element("ruler").textContent = ruler(facts.findings);
+  element("leakage").textContent = leaks(facts.findings);
+  element("ranks").textContent = Object.entries(rank1 ?? {}).map(ranked).join(" ");
+  element("warned").hidden = !warnings?.length;
+  element("warnings").replaceChildren(...(warnings ?? []).map((words) => worded("li", words)));
 }
 
-function likeness(name) {
-  const figure = figureOf(name);
-  if (figure === null) return "Face similarity not measured.";
-  const floor = facts.findings.floor;
-  const beside = floor ? ` (floor ${floor.value.toFixed(2)})` : "";
-  return `Face similarity ${figure.toFixed(2)}${beside}.`;
+function isMeasured(name) {
+  return similarity(facts.findings, name) !== null;
 }
 
-function describeFigures() {
-  const { floor, images, worst, leakage, why_no_leakage: why } = facts.findings;
-  const isMeasured = Object.keys(attacked).some((name) => figureOf(name) !== null);
-  element("ruler").hidden = !isMeasured;
-  const floors = { mean_image: "the mean image", task_output: "an attack from the task output" };
-  const sentences = [
-    "Face similarity says how alike an identity network finds two faces: 1 for the " +
-      "same picture, about 0 for another person’s.",
-    "The figures are of the run’s audit, which measured the attackers on " +
-      `${images ?? "its"} test faces; they are not this photo’s.`,
-    floor ? `The floor, ${floor.value.toFixed(2)}, is what ${floors[floor.name]} reaches without ` +
-      "the code." : "",
-    worst?.value ? `The worst of the audit’s ${worst.attackers} attackers on this code ` +
-      `(${worst.attack.replace("task_output/", "from the task output: ")}) reaches ${worst.value.toFixed(2)}.` : "",
-  ];
-  element("ruler").textContent = sentences.filter(Boolean).join(" ");
-  element("leakage").textContent = leakage === undefined ? "" : leaks(leakage, why);
-}
-
-function leaks(leakage, why) {
-  if (leakage === null) return why ? `This code’s leakage is not known: ${why}.` : "";
-  const found = leakage > 0
-    ? `${Math.round(100 * leakage)} % of what an unprotected code tells of a face beyond the floor`
-    : "no more of a face than the floor";
-  return `By its audit, this encoder’s code gives away ${found}.`;
+function worded(tag, words) {
+  const made = document.createElement(tag);
+  made.textContent = words;
+  return made;
 }
 
 const numbers = (shape) => `${shape.join("\u00a0×\u00a0")} numbers`;
@@ -243,6 +244,7 @@ function clear() {
   element("code_size").textContent = element("stays").textContent = "";
   for (const name of Object.keys(attacked)) showAttack(name, null);
   element("more").hidden = true;
+  element("order").textContent = "";
   element("attributes").replaceChildren();
 }
 
@@ -269,6 +271,7 @@ function showAttributes(attributes, kind) {
   const expanded = element("more").getAttribute("aria-expanded") === "true";
   const items = kind === "regression" ? attributes.map(valueRow) : ordered(attributes, kind).map(row);
   element("attributes").replaceChildren(...items);
+  element("order").textContent = orders[kind ?? "multi_label"] ?? "";
   element("more").hidden = attributes.length <= FIRST;
   expand(expanded);
 }

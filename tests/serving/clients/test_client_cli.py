@@ -680,7 +680,7 @@ def test_of_many_classes_the_likeliest_are_printed_the_answer_first():
     names = tuple("abcdef")
     found = Attributes(names, probability, probability, decision)
     (lines,) = client_cli.answer_lines(outcome(found, "single_label"))
-    assert [line.split() for line in lines[:2]] == [["yes", "50.0%", "b"], ["no", "30.0%", "d"]]
+    assert lines[:2] == ["  yes   50.0 %  b", "  no    30.0 %  d"]
     assert len(lines) == client_cli.MOST_CLASSES
     assert len(client_cli.answer_lines(outcome(found, "multi_label"))[0]) == 6
 

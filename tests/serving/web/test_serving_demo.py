@@ -171,6 +171,7 @@ def test_code_is_read_by_the_task_head_of_its_own_version(tmp_path, exported_mod
     [
         ("/", "text/html"),
         ("/demo/demo.css", "text/css"),
+        ("/demo/audit.js", "text/javascript"),
         ("/demo/demo.js", "text/javascript"),
         ("/demo/encoder.js", "text/javascript"),
         ("/demo/noise.js", "text/javascript"),
@@ -228,14 +229,19 @@ def write_findings(folder, **changes):
     figure = {"value": 0.5, "ci95": [0.4, 0.6]}
     content = {
         "attackers": {
-            "protected": {"words": "a linear map", "face_similarity": figure, "rank": 256},
+            "protected": {"attack": "linear", "words": "a linear map", "face_similarity": figure},
             "unprotected": {"words": "a decoder", "face_similarity": None},
         },
-        "floors": {"mean_image": {"value": 0.1}, "task_output": {"value": 0.2}},
+        "floors": {
+            "mean_image": {"value": 0.1},
+            "task_output": {"attack": "task_output/fused", "value": 0.2},
+        },
         "worst": {"attack": "map", "value": 0.6, "ci95": [0.5, 0.7], "attackers": 7},
         "measured_on": {"images": 540},
-        "leakage": {"value": 0.75, "ci95": None},
+        "leakage": {"value": 0.75, "ci95": [0.5, 0.9]},
         "why_no_leakage": None,
+        "rank1": {"pictures": {"code": figure, "task_output": {"value": 0.1}}},
+        "warnings": ["the attackers are too weak"],
         "trained_on": {"words": "drawn faces", "photographs": False},
     }
     (folder / "attackers.json").write_text(json.dumps(content | changes))
@@ -256,15 +262,18 @@ def test_page_is_told_what_the_audit_found_of_the_attackers(exported_models, att
     assert answer["trained_on"] == {"words": "drawn faces", "photographs": False}
     assert answer["findings"] == {
         "attackers": {
-            "protected": {"words": "a linear map", "face_similarity": 0.5},
-            "unprotected": {"words": "a decoder", "face_similarity": None},
+            "protected": {"words": "a linear map", "attack": "linear", "face_similarity": 0.5},
+            "unprotected": {"words": "a decoder", "attack": None, "face_similarity": None},
         },
         "encoder_sha256": None,
-        "floor": {"name": "task_output", "value": 0.2},
+        "floor": {"name": "task_output", "value": 0.2, "attack": "fused"},
         "worst": {"attack": "map", "value": 0.6, "attackers": 7},
         "images": 540,
         "leakage": 0.75,
+        "leakage_ci95": [0.5, 0.9],
         "why_no_leakage": None,
+        "rank1": {"pictures": {"code": 0.5, "task_output": 0.1}},
+        "warnings": ["the attackers are too weak"],
         "trained_on": {"words": "drawn faces", "photographs": False},
     }
 
@@ -295,6 +304,7 @@ def test_findings_of_an_older_stage_are_read(tmp_path):
     found = demo_attackers.read_findings(tmp_path / "attackers.json")
     assert found["leakage"] == 0.75
     assert found["floor"] is found["worst"] is found["images"] is None
+    assert (found["rank1"], found["warnings"]) == ({}, [])
 
 
 def fake_packages(folder):

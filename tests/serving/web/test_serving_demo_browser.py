@@ -53,14 +53,29 @@ def server(exported_models, tmp_path_factory):
     shutil.copytree(exported_models / "encoder" / "1", folder / "unprotected_encoder")
     findings = {
         "attackers": {
-            "protected": {"words": "a linear map", "face_similarity": {"value": 0.512}},
+            "protected": {
+                "attack": "linear",
+                "words": "a linear map",
+                "face_similarity": {"value": 0.512},
+            },
             "unprotected": {"words": "a linear map", "face_similarity": {"value": 0.8}},
-            "task_output": {"words": "a linear map", "face_similarity": None},
+            "task_output": {"words": "a linear map", "face_similarity": {"value": 0.3}},
         },
-        "floors": {"mean_image": {"value": 0.1}, "task_output": {"value": 0.2}},
-        "worst": {"attack": "decoder", "value": 0.6, "attackers": 7},
+        "floors": {
+            "mean_image": {"value": 0.1},
+            "task_output": {"attack": "task_output/fused", "value": 0.52},
+        },
+        "worst": {"attack": "task_output/fused", "value": 0.52, "attackers": 7},
         "measured_on": {"images": 540},
-        "leakage": {"value": 0.754},
+        "leakage": {"value": 0.0, "ci95": [0.0, 0.123]},
+        "rank1": {
+            "embeddings": {
+                "code": {"value": 0.28},
+                "task_output": {"value": 0.15},
+                "unprotected": {"value": None},
+            }
+        },
+        "warnings": ["The attackers of the code are too weak."],
         "trained_on": {"words": "6,000 drawn faces, no photographs", "photographs": False},
     }
     (folder / "attackers.json").write_text(json.dumps(findings))
@@ -112,21 +127,37 @@ def test_drawn_face_is_explained_from_the_start(page):
     assert page.execute_script("return document.getElementById('original').width") == SIZE
 
 
-def test_what_the_audit_found_stands_below_each_picture_with_the_floor(page):
+def test_what_the_audit_found_stands_below_each_picture_beside_the_same_attackers_floor(page):
     names = ("original", "protected", "unprotected", "task_output")
     words = [page.find_element("id", f"{name}_finding").text for name in names]
     assert words == [
         "Face similarity 1.00: the same face.",
-        "Face similarity 0.51 (floor 0.20).",
-        "Face similarity 0.80 (floor 0.20).",
-        "Face similarity not measured.",
+        "Face similarity 0.51 (from the task output 0.30).",
+        "Face similarity 0.80 (from the task output 0.30).",
+        "Face similarity 0.30.",
     ]
     assert "the same in every picture: a linear map" in page.find_element("id", "attacker").text
     ruler = page.find_element("id", "ruler").text
     assert "measured the attackers on 540 test faces" in ruler
-    assert "The floor, 0.20, is what an attack from the task output reaches" in ruler
-    assert "The worst of the audit’s 7 attackers on this code (decoder) reaches 0.60" in ruler
-    assert "gives away 75 % of what" in page.find_element("id", "leakage").text
+    floor = "an attack from the task output (fused, another attacker than the pictures’) reaches"
+    assert f"The audit’s floor, 0.52, is what {floor}" in ruler
+    worst = "on this code (from the task output: fused) reaches 0.52"
+    assert f"The worst of the audit’s 7 attackers {worst}" in ruler
+
+
+def test_leakage_of_nothing_stands_with_its_interval_ranks_and_the_audits_warning(page):
+    leakage, ranks, warned = (
+        page.find_element("id", name).text.replace("\u00a0", " ")
+        for name in ("leakage", "ranks", "warned")
+    )
+    assert "face similarity: 0 % (95 % interval: 0 % to 12 %)" in leakage
+    assert "found first in 28 % of the cases (from the task output alone: 15 %)." in ranks
+    assert warned == "The audit warns:\nThe attackers of the code are too weak."
+    assert "no more" not in page.find_element("tag name", "main").text
+
+
+def test_page_says_that_each_attribute_has_its_own_threshold(page):
+    assert "Each attribute has its own threshold" in page.find_element("id", "order").text
 
 
 @pytest.mark.parametrize("width", [390, 1100, 1280])
@@ -173,7 +204,11 @@ def test_own_photo_gets_a_warning_where_the_encoder_knows_drawn_faces_only(page,
     assert not warning.is_displayed()
     page.find_element("id", "file").send_keys(str(photo))
     settle(page, "Shown: holiday.jpg")
-    assert "On a photograph the attributes" in warning.text
+    assert "On a photograph the attributes, the attackers’ pictures" in warning.text
+    style = "const s = getComputedStyle(document.getElementById('protected_finding'));"
+    assert page.execute_script(f"{style} return s.textDecorationLine") == "none"
+    muted = "getComputedStyle(document.getElementById('where')).color"
+    assert page.execute_script(f"{style} return s.color === {muted}")
     page.find_element("id", "face").click()
     settle(page, "Shown: a drawn face")
     assert not warning.is_displayed()
@@ -342,8 +377,21 @@ def test_without_attackers_the_page_shows_the_commands_that_make_them(browser, p
     assert make.startswith("python -m arl_tf.main --stages=attackers --workdir=")
     assert make.endswith("--reference=auto")
     assert "--demo_attacker=" in start
-    for name in ("protected_finding", "unprotected_finding", "leakage", "ruler"):
+    for name in ("protected_finding", "unprotected_finding", "leakage", "ruler", "ranks"):
         assert not browser.find_element("id", name).text
+    assert not browser.find_element("id", "warned").is_displayed()
+    words = "return document.querySelector('main').innerText + "
+    words += "document.getElementById('warning').textContent"
+    assert "attackers’ pictures" not in browser.execute_script(words)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_commands_are_seen_whole(browser, plain_server, width):
+    visit(browser, plain_server, width)
+    widths = "const p = document.getElementById('commands'); return [p.scrollWidth, p.clientWidth]"
+    content, room = browser.execute_script(widths)
+    assert content <= room
+    set_width(browser, 1280)
 
 
 def test_drawn_face_is_procedural():

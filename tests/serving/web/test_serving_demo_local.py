@@ -43,7 +43,7 @@ def export_tiny(folder, bounds=None):
         proof=tiny_models.proof(),
         export_dir=folder,
         provenance={},
-        trained_on=manifest.training_data("faces", 128, photographs=False),
+        trained_on=manifest.training_data("faces", 128, of_images=240, photographs=False),
         precisions=("float32",),
     )
     return built.encoder, folder
@@ -250,7 +250,7 @@ def test_warning_stands_beside_the_users_own_photo_and_not_the_drawn_face(page):
     page.find_element("id", "face").click()
     settle(page, "Shown: a drawn face")
     assert not warning.is_displayed()
-    assert "128 drawn faces, no photographs" in page.find_element("id", "trained").text
+    assert "128 of 240 drawn faces, no photographs" in page.find_element("id", "trained").text
 
 
 def test_noise_of_the_encoder_is_drawn_in_the_browser(browser, tmp_path):
