@@ -34,7 +34,8 @@ def warnings(
     said = noise_warning(attacks)
     if adversary is not None:
         said += gap_warning(worst, adversary)
-    said += weak_attackers(found.attacks_on(floor=False), found.floors)
+    weights = found.weights(found.rows.target)
+    said += weak_attackers(found.attacks_on(floor=False), found.floors, weights)
     growing = [
         name
         for name, task in chosen_tasks(found).items()
@@ -101,23 +102,26 @@ def shared_with_test(found: Measurements) -> SharedPhotos:
 
 
 def weak_attackers(
-    on_code: Mapping[str, Mapping[str, np.ndarray]], floors: Mapping[str, Mapping[str, np.ndarray]]
+    on_code: Mapping[str, Mapping[str, np.ndarray]],
+    floors: Mapping[str, Mapping[str, np.ndarray]],
+    weights: np.ndarray,
 ) -> list[str]:
     """That the attackers of the code are too weak, where they get less than a floor; [] otherwise.
 
     Whoever has the code can compute the task output and make the mean image, so the best attack on
-    the code gets at least as much.
+    the code gets at least as much. Less is what is surely less: the 95 % interval of the
+    difference, over the same images, lies below 0.
 
     Args:
         on_code: attack on the code -> measure -> float64 [N].
         floors: likewise, attacks on less than the code.
+        weights: of the bootstrap's resamples, float [R, N].
     """
     below = []
     for measure, words in MEASURE_WORDS.items():
-        code = max(found[measure].mean() for found in on_code.values())
-        floor = max(found[measure].mean() for found in floors.values())
-        if code < floor:
-            below.append(f"{words} {code:.3f} from the code, {floor:.3f} without it")
+        code, floor = (best_of(found, measure) for found in (on_code, floors))
+        if is_surely_below(code, floor, weights):
+            below.append(f"{words} {code.mean():.3f} from the code, {floor.mean():.3f} without it")
     if not below:
         return []
     return [
@@ -126,6 +130,20 @@ def weak_attackers(
         " compute the task output, so the figures also count the attacks on it. Stronger attackers"
         " of the code get at least as much, and may get more."
     ]
+
+
+def best_of(attacks: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> np.ndarray:
+    """The figures float64 [N] of the attack with the highest mean."""
+    return max((found[measure] for found in attacks.values()), key=np.mean)
+
+
+def is_surely_below(values: np.ndarray, others: np.ndarray, weights: np.ndarray) -> bool:
+    """Whether the 95 % interval of the mean of `values` - `others`, float [N], lies below 0.
+
+    `weights` of the resamples are float [R, N].
+    """
+    differences = weights @ (values - others) / weights.sum(axis=1)
+    return bool(np.percentile(differences, 97.5) < 0)
 
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:

@@ -22,13 +22,15 @@ from arl_tf.report import (
 )
 from arl_tf.report.image_grid import ranks, shown_rows
 from arl_tf.report.learning_curve_words import curve_sentence
-from arl_tf.report.verdict import codes_words, sentences
+from arl_tf.report.verdict import all_attacks, codes_words, sentences
 from arl_tf.report.wording import (
     MEASURE_NAMES,
     PERSON_BITS,
     attack_notes,
     attack_words,
+    best_on_code,
     bounded,
+    breakable,
     converged,
     format_estimate,
     format_figure,
@@ -76,7 +78,7 @@ def render(
     wall = wall_entries(report, embed_originals, reference_pictures)
     return page_template("report.html").render(
         content=content,
-        captions={name: caption for name, (caption, _) in captions_of(content).items()},
+        captions={name: caption for name, (caption, _) in CAPTIONS.items()},
         sentences=sentences(content),
         # The measure that the verdict is about comes first.
         measures=sorted(shown_measures(content), key=lambda name: headline(content) not in name),
@@ -85,6 +87,8 @@ def render(
         has_faces=has_faces(content),
         who=who(content),
         judges=judge_words.rows(content),
+        judges_blurred=judge_words.is_blurred(content),
+        has_convergence=any(converged(attack) for attack in all_attacks(content)),
         summary=summary.summary_rows(content),
         not_measured=summary.not_measured(content),
         data=summary.data_words(content),
@@ -96,7 +100,8 @@ def render(
         candidate_columns=candidates.COLUMNS.values(),
         wall=wall,
         attacks_by_reading=attacks_by_reading(content),
-        readings=readings(content, [tile["name"] for tile in wall[0]["tiles"]]),
+        readings=readings(content, ["original", *(tile["name"] for tile in wall[0]["tiles"])]),
+        worst_column=worst_column(content),
         per_page=PER_PAGE,
         embed_originals=embed_originals,
         withheld=sum(tile["withheld"] for entry in wall for tile in entry["tiles"]),
@@ -128,7 +133,12 @@ def page_template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         finalize=lambda value: unbroken(value) if type(value) is str else value,
     )
-    environment.filters |= {"estimate": format_estimate, "percent": percent, "bounded": bounded}
+    environment.filters |= {
+        "estimate": format_estimate,
+        "percent": percent,
+        "bounded": bounded,
+        "breakable": breakable,
+    }
     environment.globals |= {
         "attack_words": attack_words,
         "attack_notes": attack_notes,
@@ -170,7 +180,6 @@ def wall_entries(
             "in_tail": rank <= report.content["tail"]["images"],
             "tiles": [
                 wall_tile(
-                    report.content,
                     name,
                     images[row],
                     rank,
@@ -189,10 +198,8 @@ def wall_columns(
     report: AuditReport, embed_originals: bool, reference_pictures: np.ndarray | None
 ) -> dict[str, Sequence[np.ndarray] | np.ndarray]:
     """The kinds of pictures that are shown of each image, uint8 [N, S, S, 3] each."""
-    attack = worst_by_headline(report.content)["attack"]
-    # The best attack on the task output may be the worst of all: it is shown once.
-    has_floor = "task_output" in report.pictures and not is_from_output(attack)
-    floor = "task_output" if has_floor else "mean_image"
+    attack = best_on_code(report.content)
+    floor = "task_output" if "task_output" in report.pictures else "mean_image"
     columns = {
         "original": report.originals if embed_originals else None,
         "attack": report.pictures[attack],
@@ -205,12 +212,17 @@ def wall_columns(
 def column_attacks(content: Mapping[str, Any]) -> dict[str, str]:
     """The attack whose pictures a column shows; empty where that is not known."""
     kind = headline(content)
-    worst = {
-        "attack": content["worst"][kind],
-        "task_output": content["floors"]["task_output"][kind],
-        "reference": (content["reference"] or content)["worst"][kind],
+    return {
+        "attack": best_on_code(content),
+        "task_output": content["floors"]["task_output"][kind].get("attack", ""),
+        "reference": (content["reference"] or content)["worst"][kind].get("attack", ""),
     }
-    return {name: best.get("attack", "") for name, best in worst.items()}
+
+
+def worst_column(content: Mapping[str, Any]) -> str:
+    """The column that shows the worst attacker's pictures."""
+    from_output = is_from_output(worst_by_headline(content)["attack"])
+    return "task_output" if from_output else "attack"
 
 
 def retrieved(content: Mapping[str, Any]) -> set[str]:
@@ -241,24 +253,11 @@ def attacks_by_reading(content: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def captions_of(content: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """CAPTIONS, where the worst attack may be one on the task output."""
-    if is_from_output(worst_by_headline(content)["attack"]):
-        return CAPTIONS | {"attack": CAPTIONS["task_output"]}
-    return CAPTIONS
-
-
 def wall_tile(
-    content: Mapping[str, Any],
-    name: str,
-    picture: np.ndarray,
-    rank: int,
-    *,
-    note: str,
-    withheld: bool,
+    name: str, picture: np.ndarray, rank: int, *, note: str, withheld: bool
 ) -> dict[str, Any]:
     """One picture uint8 [S, S, 3] of the wall with what it is, or the note that it is withheld."""
-    caption, words = captions_of(content)[name]
+    caption, words = CAPTIONS[name]
     return {
         "name": name,
         "caption": caption,

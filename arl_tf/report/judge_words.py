@@ -21,12 +21,23 @@ def rows(content: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def pictures_of(judge: Mapping[str, Any]) -> dict[str, str]:
-    """Kind of pictures -> what they are, in words."""
+    """Kind of pictures -> what they are, in words; without photos that are blurred by nothing."""
+    blurred = f"a photo and one blurred by {judge['blur_pixels']:.1f} pixels"
     return {
         "originals": "two photos",
-        "blurred": f"a photo and one blurred by {judge['blur_pixels']:.1f} pixels",
+        **({"blurred": blurred} if has_blur(judge) else {}),
         "attack_pictures": f"a photo and a picture by the attacker {judge['attack']}",
     }
+
+
+def has_blur(judge: Mapping[str, Any]) -> bool:
+    """Whether its blurred photos are blurred: by 0.1 pixels or more."""
+    return round(judge["blur_pixels"], 1) > 0
+
+
+def is_blurred(content: Mapping[str, Any]) -> bool:
+    """Whether a judge has a row of blurred photos."""
+    return any(has_blur(judge) for judge in content.get("judges", ()))
 
 
 def figures(found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from arl_tf.report.image_grid import PICTURED, image_grid, spread_rows
 from arl_tf.report.verdict import untold, verdict
 from arl_tf.report.wording import (
     FLOOR_PREFIX,
+    best_on_code,
     headline,
     is_from_output,
     is_retrieval,
@@ -189,10 +190,7 @@ def wall_of(report: AuditReport, reference_pictures: np.ndarray | None) -> np.nd
     Where the worst attack is one on the task output, the best one on the code itself is beside it.
     """
     attack, kind = worst_attack(report), headline(report.content)
-    own = attack
-    if is_from_output(attack):
-        attacks = report.content["attacks"]
-        own = max(attacks, key=lambda each: each[kind]["value"])["name"]
+    own = best_on_code(report.content)
     chosen = spread_rows(report.per_image[attack][kind], PICTURED)
     rows = {
         "original": report.originals,

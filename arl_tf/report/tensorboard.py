@@ -15,11 +15,10 @@ from tensorboard.plugins.hparams import api as hparams
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.report import identity_words, scale
 from arl_tf.report.report_files import wall_of
-from arl_tf.report.terminal import table_rows
+from arl_tf.report.terminal import COLUMNS, table_rows
 from arl_tf.report.utility_words import headline, one_class_words
 from arl_tf.report.verdict import sentences
 from arl_tf.report.wording import (
-    MEASURE_NAMES,
     MISSING,
     format_figure,
     shown_measures,
@@ -27,6 +26,8 @@ from arl_tf.report.wording import (
 )
 
 FIGURES, PICTURES = "audit/figures", "under_attack/pictures"
+# Short heads without spaces that break: TensorBoard divides words where a table is wide.
+HEADS = {measure: words.replace(" ", "\N{NO-BREAK SPACE}") for measure, words in COLUMNS.items()}
 LOSS = "under_attack/held_out_loss"
 # The single figures that TensorBoard's HParams compares runs by; the words are their columns.
 COMPARED = {
@@ -113,7 +114,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     lines = [
         *(f"- {sentence}" for sentence in sentences(content)),
         "",
-        "| | " + " | ".join(MEASURE_NAMES[measure] for measure in shown) + " |",
+        "| | " + " | ".join(HEADS[measure] for measure in shown) + " |",
         "|---" * (len(shown) + 1) + "|",
         *(f"| {label} | {' | '.join(figures(label, found, shown))} |" for label, found in rows),
     ]

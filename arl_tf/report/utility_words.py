@@ -13,6 +13,7 @@ REGRESSION = Regression.kind
 # What a task's names are the names of.
 NOUNS = {MULTI_LABEL: "attributes", SINGLE_LABEL: "classes", REGRESSION: "targets"}
 NAMED = {MULTI_LABEL: "Attribute", SINGLE_LABEL: "Class", REGRESSION: "Target"}
+UNMEASURED = "no labels were given: utility was not measured"
 FIGURES = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     MULTI_LABEL: {"MCC": "mcc", "Accuracy": "accuracy", "Positives": "positives"},
@@ -53,8 +54,15 @@ def headline(utility: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return f"{name} over {count - left_out} of {count} {noun}", utility["mean_mcc_two_classes"]
 
 
+def is_measured(utility: Mapping[str, Any]) -> bool:
+    """Whether labels were given; without them there is neither an attribute nor a target."""
+    return bool(utility.get("attributes") or utility.get("targets"))
+
+
 def figures(utility: Mapping[str, Any]) -> str:
     """The headline and what stands beside it, such as "mean MCC 0.41, accuracy ..."."""
+    if not is_measured(utility):
+        return UNMEASURED
     name, found = headline(utility)
     said = [f"{name} {format_estimate(found)}"]
     if kind_of(utility) == REGRESSION:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import markupsafe
+
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics import reconstruction
@@ -29,6 +31,8 @@ YARDSTICK_NAMES = {
 RETRIEVAL = "retrieval"
 # 2^33 is more than the 8.2 billion people who live.
 PERSON_BITS = 33
+# The most characters of a name that stay on one line.
+LONGEST_PART = 12
 # The space between a number and its unit.
 UNIT_SPACE = re.compile(r"(?<=[0-9]) (?=(?:%|dB\b|bits?\b))")
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
@@ -145,6 +149,14 @@ def yardstick_names(content: Mapping[str, Any]) -> dict[str, str]:
     return {**YARDSTICK_NAMES, **({} if has_faces(content) else of_groups)}
 
 
+def best_on_code(content: Mapping[str, Any]) -> str:
+    """The worst attack by the headline measure of those on the code itself."""
+    worst, kind = worst_by_headline(content)["attack"], headline(content)
+    if not is_from_output(worst):
+        return worst
+    return max(content["attacks"], key=lambda attack: attack[kind]["value"])["name"]
+
+
 def is_from_output(attack: str) -> bool:
     """Whether an attack was on the task output, which whoever has the code can compute."""
     return attack.startswith(FLOOR_PREFIX)
@@ -199,6 +211,15 @@ def bounded(value: float, most: float = 1.0) -> float:
 def share(value: float) -> str:
     """A share of cases as "9 %"; within 0 and 100 %."""
     return f"{100 * bounded(value):.0f} %"
+
+
+def breakable(text: str) -> markupsafe.Markup:
+    """A name with places where a line may end: after underscores, slashes and full stops.
+
+    A part of more than LONGEST_PART characters may be broken anywhere.
+    """
+    parts = re.findall(rf"[^_/.]{{1,{LONGEST_PART}}}[_/.]*|[_/.]+", text)
+    return markupsafe.Markup("<wbr>").join(parts)
 
 
 def unbroken(text: str) -> str:

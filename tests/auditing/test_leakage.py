@@ -189,20 +189,34 @@ def each_of(value, **others):
 def test_code_below_the_task_output_is_a_warning_that_the_attackers_are_too_weak():
     on_code = {"decoder": each_of(0.2, face_similarity=0.25), "linear": each_of(0.1)}
     floors = {"task_output/linear": each_of(0.1, face_similarity=0.38)}
-    (said,) = remarks.weak_attackers(on_code, floors)
+    (said,) = remarks.weak_attackers(on_code, floors, np.ones((1, 4)))
     assert said.startswith("The attackers of the code are too weak")
     assert "(face similarity 0.250 from the code, 0.380 without it)" in said
 
 
 def test_mean_image_is_a_floor_too():
     (said,) = remarks.weak_attackers(
-        {"linear": each_of(0.5, psnr=9.0)}, {"mean_image": each_of(0.1, psnr=10.0)}
+        {"linear": each_of(0.5, psnr=9.0)},
+        {"mean_image": each_of(0.1, psnr=10.0)},
+        np.ones((1, 4)),
     )
     assert "PSNR in dB 9.000 from the code, 10.000 without it" in said
 
 
 def test_nothing_is_warned_of_where_the_code_gives_more_or_as_much():
-    assert remarks.weak_attackers({"a": each_of(0.3)}, {"mean_image": each_of(0.3)}) == []
+    floors = {"mean_image": each_of(0.3)}
+    assert remarks.weak_attackers({"a": each_of(0.3)}, floors, np.ones((1, 4))) == []
+
+
+def test_a_difference_within_its_interval_is_no_warning():
+    one_by_one = np.eye(4)
+    values, lower = np.array([0.3, 0.4, 0.5, 0.6]), np.array([0.1, 0.1, 0.1, -0.2])
+    # The code gets less on average, and more from one image of four.
+    assert not remarks.is_surely_below(values - lower, values, one_by_one)
+    assert remarks.is_surely_below(values - np.abs(lower), values, one_by_one)
+    on_code, floors = ({"a": each_of(0.3, ssim=each)} for each in (values - lower, values))
+    assert on_code["a"]["ssim"].mean() < floors["a"]["ssim"].mean()
+    assert remarks.weak_attackers(on_code, floors, one_by_one) == []
 
 
 @pytest.mark.parametrize(

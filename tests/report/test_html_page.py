@@ -80,7 +80,7 @@ def test_page_does_without_labels_task_output_and_probes():
     content["codes"]["linkage"]["cosine"]["task_output"] = None
     del found.pictures["task_output"]
     page = page_of(found)
-    assert "Unknown: there are no labels" in page
+    assert "No labels were given: utility was not measured." in page
     assert "without the code" in page
     assert "Who is it?" not in page
 
@@ -262,3 +262,43 @@ def test_nested_facts_become_rows():
         ("versions.keras", "3"),
         ("layers", "a, b"),
     ]
+
+
+def test_pictures_of_the_best_attack_on_the_code_are_shown_where_the_task_output_is_worst():
+    found = audit_report()
+    for section in (found.content["worst"], found.content["floors"]["task_output"]):
+        section["face_similarity"]["attack"] = "task_output/decoder"
+    tiles = html_page.wall_entries(found, True, None)[0]["tiles"]
+    assert [tile["name"] for tile in tiles] == ["original", "attack", "task_output"]
+    shown = {html_page.data_uri(picture) for picture in found.pictures["decoder"]}
+    assert tiles[1]["caption"] == "from the code" and tiles[1]["picture"] in shown
+    page = page_of(found)
+    assert "Its pictures are those “from the task output alone”." in page
+    readings = re.search(r'<dl id="readings".*?</dl>', page, re.DOTALL)[0]
+    assert "the picture from the code." in readings
+    assert "the picture from the task output." in readings
+
+
+def test_column_that_is_empty_in_all_rows_is_left_out():
+    found = audit_report()
+    assert ">Converged</th>" in page_of(found)
+    for attack in found.content["attacks"] + found.content["floor_attacks"]:
+        attack["late_gain"] = None
+    table = re.search(r'<table class="cards attackers".*?</table>', page_of(found), re.DOTALL)[0]
+    assert "Converged" not in table
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    assert len({len(re.findall(r"<t[hd][ >]", row)) for row in rows}) == 1
+
+
+def test_photos_that_are_blurred_by_nothing_have_no_row():
+    found = audit_report()
+    assert "blurred by 1.5 pixels" in page_of(found)
+    found.content["judges"][0]["blur_pixels"] = 0.04
+    page = page_of(found)
+    assert "blurred by 0.0 pixels" not in page and "The photos in the second row" not in page
+
+
+def test_legend_explains_originals_that_are_left_out():
+    page = page_of(audit_report(), embed_originals=False)
+    readings = re.search(r'<dl id="readings".*?</dl>', page, re.DOTALL)[0]
+    assert "<dt>original</dt>" in readings and "<code>--report_originals</code> shows" in readings

@@ -55,6 +55,9 @@ def test_page_and_pictures_are_made_and_speak_of_images_and_groups(report):
     assert "The worst-protected images come first, by the feature similarity" in text
     assert "1. feature similarity 0." in text and "Are two codes of the same group?" in text
     assert "worst-protected faces" not in text and "identity network" not in text
+    glossary = page.partition('id="words"')[2].partition("</dl>")[0]
+    assert "The groups under attack" in glossary and "person" not in glossary
+    assert "identity network" not in glossary
     assert report_files.wall_of(report, None).dtype == np.uint8
     assert report_files.worst_attack(report) == "decoder"
 

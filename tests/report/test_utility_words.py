@@ -75,3 +75,7 @@ def test_reports_without_a_task_head_say_so_for_every_kind():
         assert utility_words.headline(utility)[1]["value"] is None
         assert utility_words.rows(utility) == utility_words.sentences(utility) == []
         assert "The task reaches" not in verdict.verdict(report_with(utility).content)
+
+
+def test_utility_without_labels_was_not_measured():
+    assert utility_words.figures({"attributes": {}}) == utility_words.UNMEASURED

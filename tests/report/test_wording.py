@@ -86,3 +86,10 @@ def test_every_attack_s_pictures_have_a_reading(attack):
     short, long = wording.reading(report_content(), attack)
     assert short and long.endswith(".")
     assert ("somebody else" in short) == attack.endswith("retrieval")
+
+
+def test_names_may_be_broken_at_underscores_slashes_and_full_stops_and_at_last_anywhere():
+    assert wording.breakable("Narrow_Eyes") == "Narrow_<wbr>Eyes"
+    assert wording.breakable("/a.b") == "/<wbr>a.<wbr>b"
+    assert wording.breakable("x" * 13) == "x" * 12 + "<wbr>x"
+    assert wording.breakable("<b>") == "&lt;b&gt;"

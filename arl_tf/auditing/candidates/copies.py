@@ -56,9 +56,12 @@ def each(images: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np
 
 
 DEGRADATIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "resized": (resized, f"made smaller ({RESIZED_SHARE:.0%} of the side) and larger again"),
+    "resized": (
+        resized,
+        f"made smaller ({100 * RESIZED_SHARE:.0f} % of the side) and larger again",
+    ),
     "recompressed": (recompressed, f"saved as JPEG of quality {JPEG_QUALITY}"),
     "shifted": (shifted, "shifted right and down by 1/64 of the side, one pixel at least"),
-    "brighter": (brighter, f"brighter by {BRIGHTER - 1:.0%}"),
+    "brighter": (brighter, f"brighter by {100 * (BRIGHTER - 1):.0f} %"),
     "together": (together, "all of it: brighter, shifted, resized, saved as JPEG"),
 }

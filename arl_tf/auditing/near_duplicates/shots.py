@@ -14,9 +14,9 @@ MOST_CUT, MOST_SHIFT = 0.06, 0.03
 MOST_LIGHT = 0.06
 QUALITIES = (75, 96)
 WORDS = (
-    f"cut by up to {MOST_CUT:.0%} of the side, shifted by up to {MOST_SHIFT:.0%}, brighter or"
-    f" darker by up to {MOST_LIGHT:.0%}, saved as JPEG of quality {QUALITIES[0]} to"
-    f" {QUALITIES[1] - 1}"
+    f"cut by up to {100 * MOST_CUT:.0f} % of the side, shifted by up to {100 * MOST_SHIFT:.0f} %,"
+    f" brighter or darker by up to {100 * MOST_LIGHT:.0f} %, saved as JPEG of quality"
+    f" {QUALITIES[0]} to {QUALITIES[1] - 1}"
 )
 
 
