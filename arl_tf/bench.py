@@ -26,7 +26,8 @@ def main() -> None:
         "--only",
         default="",
         help="what to measure, comma-separated: some of"
-        f" {', '.join(groups.GROUPS)}; all of them unless given",
+        f" {', '.join(groups.GROUPS)}; all but {' and '.join(groups.LONG)}, which take long, unless"
+        " given",
     )
     parser.add_argument(
         "--data_dir",

@@ -36,7 +36,11 @@ def written(tmp_path_factory):
 
 def table_of(folder):
     tensors, _ = tensors_of(folder)
-    text = tf.make_ndarray(tensors[tensorboard.FIGURES][0])[()].decode()
+    text = (
+        tf.make_ndarray(tensors[tensorboard.FIGURES][0])[()]
+        .decode()
+        .replace("\N{NO-BREAK SPACE}", " ")
+    )
     first, _, _ = text.partition("Embeddings predicted")
     return text, [line for line in first.splitlines() if line.startswith("|")]
 

@@ -55,6 +55,7 @@ ON_THE_DEVICE = (
     "pictures.orientation",
     "pictures.pixels",
     "utils.interruption",
+    "utils.streams",
     "utils.path_argument",
     "utils.path_values",
 )
@@ -215,7 +216,7 @@ def test_attributes_and_bytes_are_printed(capfd, stub, tflite_file, photo):
     status, out, _ = run(capfd, photo, f"--tflite={tflite_file}", f"--head={stub.address}")
     probability = sigmoid(stub_logits(code_of(tflite_file, photo)))[0]
     ranked = sorted(zip(probability, NAMES, strict=True), reverse=True)
-    words = [f"  {'yes' if p > 0.5 else 'no':3}  {p:6.1%}  {name}" for p, name in ranked]
+    words = [f"  {'yes' if p > 0.5 else 'no':3}  {100 * p:5.1f} %  {name}" for p, name in ranked]
     lines = out.splitlines()
     assert status == 0
     assert lines[:3] == [str(photo), *words]
