@@ -205,7 +205,9 @@ def judge(
     """
     attacked.sealed.unseal()
     rows = attacked.rows
-    others = baselines(attacked.subject, attacked.evidence, attacked.sealed[rows.attacker])
+    others = yardsticks.pictures_of(
+        attacked.subject, attacked.evidence, attacked.sealed[rows.attacker]
+    )
     found = measure(settings, images, context, attacked, others, reference)
     return report_of(found, attacked.store, others, attacked.sealed[rows.target])
 
@@ -220,7 +222,7 @@ def measure(
 ) -> Measurements:
     """Measures all attacks, now that the images are unsealed.
 
-    `others` are pictures uint8 [M, S, S, 3] that nobody had to attack for, see `baselines`; the
+    `others` are pictures uint8 [M, S, S, 3] that nobody had to attack for, see `pictures_of`; the
     rest is as of `audit`.
     """
     rows, store, judges = attacked.rows, attacked.store, attacked.judges
@@ -310,22 +312,6 @@ def attack(
     return tasks + combining.combine(tasks, evidence, outputs, combiners, options, store)
 
 
-def baselines(
-    subject: AuditedEncoder, evidence: Evidence, public_images: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
-
-    X2's mean image, the floor without any code; and what training's own adversary makes of it.
-    `public_images` are X2's, uint8 [N, S, S, 3].
-    """
-    pictures = {"mean_image": mean_pictures(public_images, len(evidence.target_codes))}
-    if subject.adversary is not None:
-        pictures["training_adversary"] = attack_store.to_bytes(
-            subject.adversary(evidence.target_codes)
-        )
-    return pictures
-
-
 def report_of(
     found: Measurements, store: AttackStore, others: Mapping[str, np.ndarray], originals: np.ndarray
 ) -> AuditReport:
@@ -352,9 +338,3 @@ def report_of(
         candidate_hits=found.candidates.hits,
         later_tasks=found.later_tasks.kept if found.later_tasks else {},
     )
-
-
-def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
-    """X2's mean image `count` times, the floor without any code: uint8 [count, S, S, 3]."""
-    mean = attack_store.to_bytes(public_images.mean(axis=0, dtype=np.float64) / 255.0)
-    return np.broadcast_to(mean, (count, *mean.shape))

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing import leakage
-from arl_tf.auditing.attack_store import AttackStore
+from arl_tf.auditing.attack_store import AttackStore, to_bytes
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import reconstruction, utility
 from arl_tf.metrics.reconstruction import MEASURES, MetricNetworks, Originals
 
@@ -138,3 +140,23 @@ def means(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any
         **{name: leakage.mean_estimate(found[name][rows], drawn) for name in MEASURES},
         "images": len(rows),
     }
+
+
+def pictures_of(
+    subject: AuditedEncoder, evidence: Evidence, public_images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
+
+    X2's mean image, the floor without any code; and what training's own adversary makes of it.
+    `public_images` are X2's, uint8 [N, S, S, 3].
+    """
+    pictures = {"mean_image": mean_pictures(public_images, len(evidence.target_codes))}
+    if subject.adversary is not None:
+        pictures["training_adversary"] = to_bytes(subject.adversary(evidence.target_codes))
+    return pictures
+
+
+def mean_pictures(public_images: np.ndarray, count: int) -> np.ndarray:
+    """X2's mean image `count` times, the floor without any code: uint8 [count, S, S, 3]."""
+    mean = to_bytes(public_images.mean(axis=0, dtype=np.float64) / 255.0)
+    return np.broadcast_to(mean, (count, *mean.shape))

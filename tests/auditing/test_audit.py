@@ -9,7 +9,7 @@ import pytest
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
-from arl_tf.auditing import attack_runs, audit, evidence_collection, judging, remarks
+from arl_tf.auditing import attack_runs, audit, evidence_collection, judging, remarks, yardsticks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity import runs as identity_runs
@@ -265,7 +265,7 @@ def test_pictures_and_measures_have_the_floors_beside_the_attacks(spy, tmp_path)
 
 def test_mean_image_floor_is_the_public_mean_for_every_target():
     public = np.stack([np.zeros((2, 2, 3)), np.full((2, 2, 3), 255)]).astype(np.uint8)
-    floor = audit.mean_pictures(public, 3)
+    floor = yardsticks.mean_pictures(public, 3)
     assert floor.shape == (3, 2, 2, 3)
     assert (floor == 128).all()
 
