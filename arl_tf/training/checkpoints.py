@@ -81,13 +81,11 @@ def require_player(path: pathlib.Path) -> None:
     Where it is missing, the run was not trained to its end.
     """
     if not path.exists():
-        if not path.parent.exists():
-            raise ValueError(
-                f"There is no trained run in {path.parent.parent}: {path.parent} is not there."
-                " Check the path, or train one with --stages=train."
-            )
+        folder = path.parent.parent
+        absent = "" if folder.exists() else f" (there is no {folder}: check the path)"
         raise ValueError(
-            f"No {path}: the run is not trained to its end; run it with --stages=train first."
+            f"No {path}: the run is not trained to its end{absent}; run it with --stages=train"
+            " first."
         )
     run_files.require_whole(path, PLAYER_REMEDY)
     if not zipfile.is_zipfile(path):

@@ -63,8 +63,10 @@ def test_a_finished_run_is_not_trained_again(smoke_copy, monkeypatch):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="not trained"):
+    with pytest.raises(ValueError, match="not trained to its end; run"):
         arl_tf.load_run(tmp_path)
+    with pytest.raises(ValueError, match=r"there is no .*absent: check the path"):
+        arl_tf.load_run(tmp_path / "absent")
 
 
 def test_drawn_faces_are_the_same_for_the_same_arguments():
