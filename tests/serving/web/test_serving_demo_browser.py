@@ -117,7 +117,7 @@ def test_drawn_face_is_explained_from_the_start(page):
     )
     assert len(pictures) == 4
     assert all(visible and text for visible, text in pictures)
-    rows = [row.text.split("\n")[0] for row in page.find_elements("css selector", "li")]
+    rows = [row.text.split("\n")[0] for row in page.find_elements("css selector", "#attributes li")]
     # Each attribute with its decision.
     assert {row.partition(": ")[0] for row in rows} == set(NAMES)
     assert {row.partition(": ")[2] for row in rows} <= {"yes", "no"}
