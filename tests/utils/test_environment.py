@@ -139,5 +139,5 @@ def test_any_module_of_arl_tf_imported_first_finds_keras_as_it_needs_it(tmp_path
         check=False,
     )
     assert finished.stdout.strip() == "tensorflow float32 channels_last 1e-07 None"
-    said = [line for line in finished.stderr.splitlines() if line.startswith("arl_tf sets")]
+    said = [line for line in finished.stderr.splitlines() if line.startswith("arl_tf ignores")]
     assert len(said) == 4 and "keras.json" in said[-1] and "floatx=float16" in said[-1]
