@@ -257,12 +257,7 @@ def measure(
             ]
         ),
         public_embeddings=attacked.spaces.public_embeddings,
-        identity=findings.measure(
-            attacked.predictions,
-            attacked.spaces.original_directions(originals),
-            people,
-            known_faces(attacked.spaces, attacked.evidence.pairs.held_out_images),
-        ),
+        identity=identified(attacked, originals, people),
         fitted_head=attacked.subject.task_output is not context.subject.task_output,
         candidates=matched(settings, images, attacked),
         provenance=context.provenance,
@@ -274,6 +269,18 @@ def measure(
             count=settings.near_duplicates,
             seed=settings.seed,
         ),
+    )
+
+
+def identified(
+    attacked: Attacked, originals: reconstruction.Originals, people: np.ndarray
+) -> findings.IdentityFindings:
+    """Whom the attacks on identity find; `people` int [M] are on the images under attack."""
+    return findings.measure(
+        attacked.predictions,
+        attacked.spaces.original_directions(originals),
+        people,
+        known_faces(attacked.spaces, attacked.evidence.pairs.held_out_images),
     )
 
 

@@ -24,7 +24,7 @@ def faces(count, seed):
 def test_scores_are_logarithms_of_the_densities_ratio_but_for_what_candidates_share():
     spread, error, scale = np.array([2.0, 0.5]), np.array([0.4, 0.1]), 0.8
     mean = np.array([0.1, -0.2])
-    made = ruler.Ruler(ruler.LIKELIHOOD, mean, np.eye(2), spread, scale, error)
+    made = ruler.LikelihoodRuler(ruler.PublicSpace(mean, np.eye(2), spread), scale, error)
     predicted, candidates = np.array([[0.6, 0.8]]), np.array([[1.0, 0.0], [0.0, -1.0]])
 
     def log_density(values, centre, variance):
@@ -44,7 +44,7 @@ def test_without_anything_known_the_score_is_the_cosine():
 def test_where_sure_directions_are_small_ones_the_likelihood_is_chosen_and_finds_more():
     truth, predicted = faces(120, 1)
     chosen = ruler.choose_ruler(predicted, truth, faces(400, 2)[0])
-    assert chosen.name == ruler.LIKELIHOOD
+    assert chosen.name == "likelihood"
     new, guessed = faces(200, 3)
     by_cosine, by_likelihood = (
         ruler.mean_reciprocal_rank(each.scores(guessed, new)) for each in (ruler.Ruler(), chosen)
@@ -54,7 +54,7 @@ def test_where_sure_directions_are_small_ones_the_likelihood_is_chosen_and_finds
 
 def test_few_held_out_faces_leave_the_cosine():
     truth, predicted = faces(ruler.LEAST_HELD_OUT - 1, 1)
-    assert ruler.choose_ruler(predicted, truth, faces(50, 2)[0]).name == ruler.COSINE
+    assert ruler.choose_ruler(predicted, truth, faces(50, 2)[0]).name == "cosine"
 
 
 def test_directions_in_which_no_face_differs_are_left_out():
@@ -62,9 +62,9 @@ def test_directions_in_which_no_face_differs_are_left_out():
     public = faces(100, 2)[0]
     for rows in (truth, predicted, public):
         rows[:, 3] = 0
-    for made in ruler.likelihood_rulers(predicted, truth, public):
+    for made in ruler.likelihood_rulers(predicted, truth, ruler.public_space(public)):
         assert np.isfinite(made.scores(predicted, truth)).all()
-        assert made.basis.shape[1] < DIRECTIONS
+        assert made.space.basis.shape[1] < DIRECTIONS
 
 
 def test_reciprocal_ranks_by_hand():

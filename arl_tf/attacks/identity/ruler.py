@@ -5,11 +5,9 @@ weighs them alike. The likelihood ratio weighs each by how far held-out predicti
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 
-COSINE, LIKELIHOOD = "cosine", "likelihood"
 # Fewer held-out faces than these tell too little of how predictions err.
 LEAST_HELD_OUT = 40
 # Shares of the directions that are compared, those in which public faces differ most.
@@ -17,44 +15,68 @@ KEPT = (0.25, 0.5, 0.625, 0.75, 1.0)
 FOLDS = 4
 # Of the variance of public faces in a direction: an error is never taken to be smaller.
 LEAST_ERROR = 1e-3
+# Of the greatest variance: directions in which faces differ less tell nothing.
+LEAST_SPREAD = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
 class Ruler:
-    """A way to compare predictions with candidates.
+    """Compares by cosine."""
 
-    Attributes:
-        name: COSINE or LIKELIHOOD; the other attributes are of the second alone.
-        mean: float64 [E], of public directions.
-        basis: float64 [E, K], eigenvectors of their covariance, the largest first.
-        spread: float64 [K], its eigenvalues.
-        scale: that a prediction is multiplied with.
-        error: float64 [K], mean squared error of scaled held-out predictions.
-    """
-
-    name: str = COSINE
-    mean: np.ndarray | None = None
-    basis: np.ndarray | None = None
-    spread: np.ndarray | None = None
-    scale: float = 1.0
-    error: np.ndarray | None = None
+    name = "cosine"
 
     def scores(self, predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """How well each candidate fits each prediction: float64 [M, C], greater is better.
-
-        The likelihood ratio is log N(c; q, error) - log N(c; 0, spread), without what is the same
-        for all candidates; q is the scaled prediction and c the candidate, less the mean.
 
         Args:
             predicted: float [M, E], of length 1.
             candidates: float [C, E], of length 1.
         """
-        if self.mean is None or self.basis is None or self.spread is None or self.error is None:
-            return predicted.astype(np.float64) @ candidates.T.astype(np.float64)
-        guess = self.scale * (predicted @ self.basis)
-        seen = (candidates - self.mean) @ self.basis
+        return predicted.astype(np.float64) @ candidates.T.astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class PublicSpace:
+    """How public faces differ.
+
+    Attributes:
+        mean: float64 [E], of their directions.
+        basis: float64 [E, D], eigenvectors of the covariance, the largest first.
+        spread: float64 [D], its eigenvalues.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    spread: np.ndarray
+
+    def first(self, count: int) -> "PublicSpace":
+        """The same with the first of its D directions alone."""
+        return PublicSpace(self.mean, self.basis[:, :count], self.spread[:count])
+
+
+@dataclasses.dataclass(frozen=True)
+class LikelihoodRuler(Ruler):
+    """Compares by the logarithm of a ratio of likelihoods.
+
+    It is log N(c; q, error) - log N(c; 0, spread), without what is the same for all candidates; q
+    is the scaled prediction and c the candidate, less the mean, both in the space's directions.
+
+    Attributes:
+        space: of the public faces, with D directions.
+        scale: that a prediction is multiplied with.
+        error: float64 [D], mean squared error of scaled held-out predictions.
+    """
+
+    space: PublicSpace
+    scale: float
+    error: np.ndarray
+    name = "likelihood"
+
+    def scores(self, predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """As of `Ruler`: float64 [M, C] of predictions [M, E] and candidates [C, E]."""
+        guess = self.scale * (predicted @ self.space.basis)
+        seen = (candidates - self.space.mean) @ self.space.basis
         return (guess / self.error) @ seen.T + np.square(seen) @ (
-            0.5 / self.spread - 0.5 / self.error
+            0.5 / self.space.spread - 0.5 / self.error
         )
 
 
@@ -70,39 +92,52 @@ def choose_ruler(predicted: np.ndarray, truth: np.ndarray, public: np.ndarray) -
     """
     if len(truth) < LEAST_HELD_OUT:
         return Ruler()
-    gallery = np.concatenate([truth, public])
+    space, gallery = public_space(public), np.concatenate([truth, public])
     best, most = Ruler(), mean_reciprocal_rank(Ruler().scores(predicted, gallery))
     fold = np.arange(len(truth)) % FOLDS
-    fitted = likelihood_rulers(predicted, truth, public)
-    in_folds = [
-        list(likelihood_rulers(predicted[fold != k], truth[fold != k], public))
-        for k in range(FOLDS)
-    ]
-    for place, ruler in enumerate(fitted):
+    for ruler in likelihood_rulers(predicted, truth, space):
         scores = np.empty((len(truth), len(gallery)))
         for k in range(FOLDS):
-            scores[fold == k] = in_folds[k][place].scores(predicted[fold == k], gallery)
+            tried = fold == k
+            fitted = likelihood_ruler(predicted[~tried], truth[~tried], ruler.space)
+            scores[tried] = fitted.scores(predicted[tried], gallery)
         found = mean_reciprocal_rank(scores)
         if found > most:
             best, most = ruler, found
     return best
 
 
-def likelihood_rulers(
-    predicted: np.ndarray, truth: np.ndarray, public: np.ndarray
-) -> Iterator[Ruler]:
-    """A ruler for each share in KEPT, of held-out [H, E] and public [N, E] directions."""
-    mean = public.mean(axis=0, dtype=np.float64)
+def public_space(public: np.ndarray) -> PublicSpace:
+    """How public directions float [N, E] differ; directions in which none does are left out."""
     spread, basis = np.linalg.eigh(np.cov(public, rowvar=False, dtype=np.float64))
-    # Directions in which no face differs from another tell nothing.
-    usable = int((spread > spread[-1] * 1e-6).sum())
-    spread, basis = spread[::-1][:usable], basis[:, ::-1][:, :usable]
-    scale = float((predicted * (truth - mean)).sum() / max(np.square(predicted).sum(), 1e-12))
-    missed = (truth - mean - scale * predicted) @ basis
-    error = np.clip(np.square(missed).mean(axis=0), LEAST_ERROR * spread, spread)
-    for share in KEPT:
-        kept = max(1, round(share * usable))
-        yield Ruler(LIKELIHOOD, mean, basis[:, :kept], spread[:kept], scale, error[:kept])
+    usable = int((spread > spread[-1] * LEAST_SPREAD).sum())
+    space = PublicSpace(public.mean(axis=0, dtype=np.float64), basis[:, ::-1], spread[::-1])
+    return space.first(usable)
+
+
+def likelihood_rulers(
+    predicted: np.ndarray, truth: np.ndarray, space: PublicSpace
+) -> list[LikelihoodRuler]:
+    """A ruler for each share in KEPT of the space; arguments as of `likelihood_ruler`, [H, E]."""
+    counts = [max(1, round(share * len(space.spread))) for share in KEPT]
+    return [likelihood_ruler(predicted, truth, space.first(count)) for count in counts]
+
+
+def likelihood_ruler(
+    predicted: np.ndarray, truth: np.ndarray, space: PublicSpace
+) -> LikelihoodRuler:
+    """The ruler whose scale and errors are those of held-out predictions.
+
+    Args:
+        predicted: float32 [H, E], of length 1.
+        truth: float32 [H, E], of length 1.
+        space: of the public faces.
+    """
+    centred = truth - space.mean
+    scale = float((predicted * centred).sum() / max(np.square(predicted).sum(), 1e-12))
+    missed = (centred - scale * predicted) @ space.basis
+    error = np.clip(np.square(missed).mean(axis=0), LEAST_ERROR * space.spread, space.spread)
+    return LikelihoodRuler(space, scale, error)
 
 
 def mean_reciprocal_rank(scores: np.ndarray) -> float:

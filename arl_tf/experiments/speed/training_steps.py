@@ -10,19 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.config.settings import Config, subset
-from arl_tf.data import celeba_folder, image_sets, preprocessing, splits
+from arl_tf.data import image_sets, splits
 from arl_tf.data.image_sets import DataSettings, ImageSet
-from arl_tf.data.pictures import reader
 from arl_tf.data.splits import Splits, SplitSettings
 from arl_tf.experiments.doctor import machine
 from arl_tf.experiments.preview import estimates
-from arl_tf.experiments.speed import pytorch_process, step_parts
+from arl_tf.experiments.speed import pytorch_process, readers, step_parts
 from arl_tf.experiments.speed.timing import in_turn, seconds_of
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models.pretrained import perceptual
 from arl_tf.training import train
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
+from arl_tf.training.step_images import as_float
 
 STEPS, ROUNDS = 20, 10
 FACES = 1200
@@ -52,12 +52,13 @@ def measure_training(folder: pathlib.Path) -> dict[str, float]:
         figures = step_figures(learner, settings, batch)
     step_images = settings.batch_size * (1 + settings.decoder_steps)
     rate = step_images / sum(adversarial)
+    photos, seconds = readers.plain_reading(folder, settings.image_size, FACES)
     return {
         "adversarial_images_per_second": rate,
         "adversarial_step_over_task_step": sum(adversarial) / sum(task),
         "data_wait_share": adversarial[0] / sum(adversarial),
         "data_over_training": prepared / rate,
-        "jpeg_data_over_training": jpegs_per_second(folder, settings.image_size) / rate,
+        "jpeg_data_over_training": photos / seconds / rate,
         **figures,
     }
 
@@ -99,15 +100,6 @@ def prepared_images_per_second(
     return BATCHES * settings.batch_size * (1 + settings.decoder_steps) / seconds
 
 
-def jpegs_per_second(folder: pathlib.Path, image_size: int) -> float:
-    """Photos of a folder that are decoded, cropped and resized in a second; the best of two."""
-    index = celeba_folder.read_folder_index(folder)
-    paths = [str(folder / celeba_folder.IMAGE_FOLDER / name) for name in index.files[:FACES]]
-    prepare = preprocessing.preprocessing(image_size)
-    seconds = min(seconds_of(lambda: list(reader.read_files(paths, prepare))) for _ in range(2))
-    return len(paths) / seconds
-
-
 def step_figures(
     learner: AdversarialRepresentationLearner, settings: TrainingSettings, batch
 ) -> dict[str, float]:
@@ -129,17 +121,12 @@ def step_figures(
         "step_over_parts": times["step"] / alone,
         **{f"step_share_{name}": times[name] / alone for name in parts},
         "step_giga_multiply_adds": counted / GIGA,
-        "step_share_of_matrix_product_peak": counted / times["step"] / peak,
+        "matrix_product_peak_share": counted / times["step"] / peak,
     }
     if torch:
         found["over_pytorch"] = min(times[name] for name in torch) / times["step"]
         found |= {f"over_{name}": times[name] / times["step"] for name in torch}
     return found
-
-
-def as_float(images: tf.Tensor) -> tf.Tensor:
-    """Images float32 in [0, 1] of uint8 ones, of any shape; floats as they are."""
-    return images if images.dtype.is_floating else tf.cast(images, tf.float32) / 255.0
 
 
 def matrix_product():
