@@ -68,9 +68,14 @@ function describe() {
   const { code, trained_on: trained, noise } = facts;
   element("code_shape").textContent = code ? `, here ${numbers(code.shape)},` : "";
   element("trained").hidden = false;
-  element("trained").textContent = trained
+  const words = trained
     ? `This encoder was trained on ${trained.words}.`
     : "This export does not say what its encoder was trained on.";
+  // No line breaks behind the hyphens of a flag.
+  const parts = words.split(/(\(?--\S+)/);
+  element("trained").replaceChildren(
+    ...parts.map((part, place) => (place % 2 ? worded("span", part) : part)),
+  );
   element("where").textContent = encoder
     ? "Photos stay in this browser. It encodes them itself and sends only their codes."
     : "Photos are sent to the server of this page, which encodes them and keeps nothing: " +
