@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from arl_tf.attacks.code_view import code_view
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.identity import registry
-from arl_tf.attacks.identity.code_view import code_view
 from arl_tf.attacks.identity.faces import PublicFaces, mean_cosine, unit
 from arl_tf.attacks.identity.fusion import fused, fusion_weights
+from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
 
@@ -96,8 +97,8 @@ def test_ridge_finds_nothing_in_codes_of_noise():
     assert abs(mean_cosine(found, world.truth[2])) < 5 / np.sqrt(3000)
 
 
-@pytest.mark.slow
-def test_perceptron_learns_what_no_linear_map_tells():
+@pytest.mark.parametrize("attack", [kernel, pytest.param(perceptron, marks=pytest.mark.slow)])
+def test_what_no_linear_map_tells_is_learned(attack):
     world = World(0.01, public=800)
     # The identity network sees absolute values: no correlation with the code is left.
     latents = [
@@ -107,8 +108,7 @@ def test_perceptron_learns_what_no_linear_map_tells():
     seen = [unit(np.abs(each[:, :3]) - np.sqrt(2 / np.pi)) for each in latents]
     world.faces = PublicFaces({"net": seen[0]}, {"net": seen[1]})
     linear, curved = (
-        mean_cosine(attacked(attack, world).held_out["net"], seen[1])
-        for attack in (ridge, perceptron)
+        mean_cosine(attacked(each, world).held_out["net"], seen[1]) for each in (ridge, attack)
     )
     assert curved > linear + 0.15
 
@@ -140,8 +140,12 @@ def test_perceptron_predicts_for_all_networks_and_the_same_again():
 
 
 def test_levels_add_attackers():
-    assert list(registry.chosen("quick")) == ["ridge"]
-    assert list(registry.chosen("full")) == ["ridge", "mlp"]
+    levels = {level: list(registry.chosen(level)) for level in ("quick", "standard", "full")}
+    assert levels == {
+        "quick": ["ridge"],
+        "standard": ["ridge", "kernel"],
+        "full": ["ridge", "kernel", "mlp"],
+    }
 
 
 def test_fusion_takes_what_helps_and_beats_each_member():

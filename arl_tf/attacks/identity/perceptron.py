@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from arl_tf.attacks.code_view import CodeView
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
-from arl_tf.attacks.identity.code_view import CodeView
 from arl_tf.attacks.identity.faces import (
     IdentityResult,
     PublicFaces,

@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
+from arl_tf.attacks.code_view import CodeView, code_view
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
-from arl_tf.attacks.identity.code_view import CodeView, code_view
 from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces
+from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.registry import LEVELS
@@ -26,7 +27,9 @@ class IdentityAttacker:
 
 IDENTITY_ATTACKERS = {
     "ridge": IdentityAttacker(ridge, "quick"),
-    "mlp": IdentityAttacker(perceptron, "standard"),
+    "kernel": IdentityAttacker(kernel, "standard"),
+    # It kept nothing of its training in any audit of photographs.
+    "mlp": IdentityAttacker(perceptron, "full"),
 }
 
 

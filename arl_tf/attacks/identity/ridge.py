@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
+from arl_tf.attacks.code_view import CodeView
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
-from arl_tf.attacks.identity.code_view import CodeView
 from arl_tf.attacks.identity.faces import (
     IdentityResult,
     PublicFaces,

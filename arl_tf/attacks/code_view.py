@@ -1,4 +1,4 @@
-"""Codes as attacks on identity read them: along principal directions, in units of their noise."""
+"""Codes as attacks in closed form read them: principal directions, in units of their noise."""
 
 import dataclasses
 

@@ -1,0 +1,133 @@
+"""Kernel ridge regression from codes to anything, and the attack that predicts pixels with it.
+
+A linear map takes from a code what is linear in it. Kernels see the rest, in closed form, with a
+few thousand public images; perceptrons and decoders of that few images find less of it.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import scipy.linalg
+
+from arl_tf.attacks.closed_form import closed_form_result, flattened
+from arl_tf.attacks.code_maps import pixel_error
+from arl_tf.attacks.code_view import CodeView, code_view
+from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
+
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# Of the square of a distance, in units of the median square between public codes.
+KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "gaussian": lambda square: np.exp(-2.0 * square),
+    "laplacian": lambda square: np.exp(-0.5 * np.sqrt(square)),
+}
+# Held-out images that choose, codes that are predicted at once, rows that tell the median.
+CHOOSING_IMAGES, AT_ONCE, MEDIAN_ROWS = 500, 1000, 500
+LEAST_SQUARE = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelMap:
+    """Weights of the public images for any code.
+
+    Attributes:
+        kernel: a name of KERNELS.
+        penalty: lambda of `kernel_maps`.
+        points: public codes as `placed` puts them, float64 [N, R].
+        gain: float64 [R], what directions are multiplied by.
+        unit: the median square of the distance between points.
+        factor: lower Cholesky factor of K + lambda I, float64 [N, N].
+    """
+
+    kernel: str
+    penalty: float
+    points: np.ndarray
+    gain: np.ndarray
+    unit: float
+    factor: np.ndarray
+
+    @property
+    def facts(self) -> dict[str, str | float]:
+        """What was chosen, for the report."""
+        return {"kernel": self.kernel, "penalty": self.penalty}
+
+    def weights(self, codes: np.ndarray) -> np.ndarray:
+        """Weights float32 [n, N] of the public outputs, less their mean, for codes [n, R]."""
+        near = KERNELS[self.kernel](squares(codes * self.gain, self.points) / self.unit)
+        solved = scipy.linalg.cho_solve((self.factor, True), near.T, check_finite=False)
+        return solved.T.astype(np.float32)
+
+    def predict(self, codes: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Predictions float32 [n, K] for codes [n, R]; public outputs are float32 [N, K]."""
+        mean = outputs.mean(axis=0)
+        starts = range(0, len(codes), AT_ONCE)
+        parts = [self.weights(codes[s : s + AT_ONCE]) @ (outputs - mean) for s in starts]
+        return np.concatenate(parts) + mean
+
+
+def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
+    """Kernel ridge regressions (Saunders, Gammerman and Vovk 1998), one a kernel and penalty.
+
+    A code c is told mean(y) + k(c)' (K + lambda I)^-1 (y - mean(y)), y the public outputs, K the
+    kernel between public codes and k(c) that between them and c. Where the noise is known,
+    directions are multiplied by the root of their share of signal v / (v + noise), and the public
+    codes have noise as those under attack have, drawn once.
+
+    Args:
+        view: the codes.
+        seed: draws the noise.
+    """
+    gain = np.ones_like(view.variances)
+    if view.noise:
+        gain = np.sqrt(view.variances / (view.variances + view.noise))
+    drawn = np.random.default_rng(seed).standard_normal(view.public.shape)
+    points = (view.public + np.sqrt(view.lacking) * drawn) * gain
+    between = squares(points, points)
+    unit = max(float(np.median(between[:MEDIAN_ROWS])), LEAST_SQUARE)
+    for name, kernel in KERNELS.items():
+        gram = kernel(between / unit)
+        for penalty in PENALTIES:
+            lifted = gram + penalty * np.eye(len(gram))
+            factor = scipy.linalg.cholesky(lifted, lower=True, overwrite_a=True, check_finite=False)
+            yield KernelMap(name, penalty, points, gain, unit, factor)
+
+
+def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Squares of the distances between rows [n, R] and [N, R]; float64 [n, N]."""
+    lengths = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
+    return np.maximum(lengths - 2.0 * (first @ second.T), 0.0)
+
+
+def kernel_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
+    """Kernel ridge regression from codes to pixels.
+
+    The kernel and the penalty with the least squared error on held-out public images count.
+
+    Args:
+        evidence: public pairs and target codes; `noise` where something is known of it.
+        settings: seed, and mu for the reported loss.
+        name: of the attack in the report.
+    """
+    started = time.perf_counter()
+    pairs, view = evidence.pairs, code_view(evidence, settings.seed)
+    outputs = flattened(pairs.images[view.rows]) / np.float32(255)
+    score = pixel_error(pairs.held_out_images[:CHOOSING_IMAGES])
+    shown = view.held_out[:CHOOSING_IMAGES]
+    least, found = np.inf, None
+    for each in kernel_maps(view, settings.seed):
+        error = score(each.predict(shown, outputs))
+        if found is None or error < least:
+            least, found = error, each
+    pictures = tuple(
+        np.clip(found.predict(codes, outputs), 0, 1) for codes in (view.target, view.held_out)
+    )
+    return closed_form_result(
+        evidence,
+        settings,
+        name=name,
+        started=started,
+        words="kernel ridge regression from the code to pixels, in closed form",
+        extra={**found.facts, "public_images": len(view.rows)},
+        pictures=pictures,
+    )
