@@ -13,7 +13,7 @@ import scipy.linalg
 
 from arl_tf.attacks.closed_form import closed_form_result, flattened
 from arl_tf.attacks.code_maps import pixel_error
-from arl_tf.attacks.code_view import CodeView, code_view
+from arl_tf.attacks.code_view import MOST_PAIRS, CodeView, code_view
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -97,6 +97,18 @@ def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Squares of the distances between rows [n, R] and [N, R]; float64 [n, N]."""
     lengths = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1)
     return np.maximum(lengths - 2.0 * (first @ second.T), 0.0)
+
+
+def kernel_cost(evidence: Evidence, settings: AttackerOptions) -> float:
+    """Multiply-adds of the attack, roughly: a decomposition and held-out pictures for each try."""
+    del settings
+    pairs = evidence.pairs
+    public, shown = (
+        min(MOST_PAIRS, len(pairs.codes)),
+        min(CHOOSING_IMAGES, len(pairs.held_out_codes)),
+    )
+    a_try = public**3 / 6 + public * shown * (public + pairs.images[0].size)
+    return len(KERNELS) * len(PENALTIES) * a_try
 
 
 def kernel_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:

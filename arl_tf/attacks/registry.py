@@ -19,7 +19,7 @@ from arl_tf.attacks.evidence import (
     AttackResult,
     Evidence,
 )
-from arl_tf.attacks.kernel_ridge import kernel_attack
+from arl_tf.attacks.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
 from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.attacks.views import (
@@ -121,7 +121,7 @@ ATTACKERS: dict[str, Attacker] = {
         missing=NO_NOISE,
     ),
     "retrieval": closed_form(retrieval_attack, "quick", floor=True),
-    "kernel": closed_form(kernel_attack, "standard", floor=True),
+    "kernel": closed_form(kernel_attack, "standard", floor=True, cost=kernel_cost),
     "linear_other_domain": closed_form(
         noise_aware.linear_attack,
         "standard",
