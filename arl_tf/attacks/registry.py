@@ -152,6 +152,13 @@ ATTACKERS: dict[str, Attacker] = {
         needs=("encode", "noise"),
         missing=NO_NOISE,
     ),
+    "map_kernel": white_box(
+        noise_aware.map_attack,
+        "standard",
+        starts_from="kernel",
+        needs=("encode", "noise"),
+        missing=NO_NOISE,
+    ),
     "map_joined": white_box(
         noise_aware.map_attack,
         "standard",
@@ -169,7 +176,7 @@ ATTACKERS: dict[str, Attacker] = {
             extra_depth=-1,
             perceptual_factor=0.0,
         ),
-        "standard",
+        "full",
     ),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "attention": decoder(
