@@ -146,7 +146,7 @@ def face_prior(images: np.ndarray, seed: int) -> FacePrior:
 def map_attack(
     evidence: Evidence, settings: AttackerOptions, *, start: AttackResult | None
 ) -> AttackResult:
-    """The likeliest picture given a noisy code: a MAP search from the Wiener map's pictures.
+    """The likeliest picture given a noisy code: a MAP search from another attack's pictures.
 
     Minimises sum (m(x) - z)^2 / (2 v) + b |a|^2 / 2 over x = mean + basis a, where m is the
     encoder without its noise, v the noise's variances, and a has variance 1 among public pictures.
@@ -155,7 +155,7 @@ def map_attack(
     Args:
         evidence: with `encode` and `noise`.
         settings: seed, mu, and a bound on the iterations (steps).
-        start: the Wiener map's result; None: the mean picture.
+        start: that attack's result; None: the mean picture.
 
     Raises:
         ValueError: no `encode` or no `noise`, or the search diverged.
