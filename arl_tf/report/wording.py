@@ -50,6 +50,11 @@ READINGS = {
         "A weighted sum of the numbers of the {source}. Everybody can make this picture with simple"
         " means.",
     ),
+    "kernel": (
+        "a mixture of public images",
+        "Public images laid over each other. The weight of each, which may be below zero, follows"
+        " from how near its code is. Everybody can make this picture with simple means.",
+    ),
     "wiener": (
         "a linear map's picture",
         "A weighted sum of the numbers of the {source}, with weights for the known noise. Everybody"

@@ -93,3 +93,10 @@ def test_names_may_be_broken_at_underscores_slashes_and_full_stops_and_at_last_a
     assert wording.breakable("/a.b") == "/<wbr>a.<wbr>b"
     assert wording.breakable("x" * 13) == "x" * 12 + "<wbr>x"
     assert wording.breakable("<b>") == "&lt;b&gt;"
+
+
+def test_what_no_decoder_makes_is_not_read_as_a_decoder_s():
+    content = report_content()
+    of_decoders = wording.reading(content, "decoder")
+    read_so = {n for n in registry.ATTACKERS if wording.reading(content, n) == of_decoders}
+    assert {name.split("_")[0] for name in read_so} == {"decoder", "attention"}
