@@ -60,10 +60,16 @@ class KernelMap:
 
     def predict(self, codes: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Predictions float32 [n, K] for codes [n, R]; public outputs are float32 [N, K]."""
-        mean = outputs.mean(axis=0)
         starts = range(0, len(codes), AT_ONCE)
-        parts = [self.weights(codes[s : s + AT_ONCE]) @ (outputs - mean) for s in starts]
-        return np.concatenate(parts) + mean
+        return np.concatenate(
+            [mixture(self.weights(codes[s : s + AT_ONCE]), outputs) for s in starts]
+        )
+
+
+def mixture(weights: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Predictions float32 [n, K]: the mean of outputs [N, K], and what weights [n, N] add."""
+    mean = outputs.mean(axis=0)
+    return weights @ (outputs - mean) + mean
 
 
 def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
@@ -88,7 +94,8 @@ def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
     for name, kernel in KERNELS.items():
         gram = kernel(between / unit)
         for penalty in PENALTIES:
-            lifted = gram + penalty * np.eye(len(gram))
+            lifted = gram.copy()
+            lifted[np.diag_indices(len(gram))] += penalty
             factor = scipy.linalg.cholesky(lifted, lower=True, overwrite_a=True, check_finite=False)
             yield KernelMap(name, penalty, points, gain, unit, factor)
 

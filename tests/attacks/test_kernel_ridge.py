@@ -47,18 +47,18 @@ def test_predictions_are_the_formula_s():
 
 
 def test_noise_is_drawn_for_public_codes_and_what_is_noise_alone_is_left_out():
-    public = np.random.default_rng(0).normal(size=(4000, 2)) * [3.0, 0.0]
-    (first, *_) = kernel_ridge.kernel_maps(view_of(public[:400], noise=1.0, lacking=1.0), 0)
-    share = public[:400, 0].var() / (public[:400, 0].var() + 1)
+    public = np.random.default_rng(0).normal(size=(400, 2)) * [3.0, 0.0]
+    (first, *_) = kernel_ridge.kernel_maps(view_of(public, noise=1.0, lacking=1.0), 0)
+    share = public[:, 0].var() / (public[:, 0].var() + 1)
     np.testing.assert_allclose(first.gain, [np.sqrt(share), 0], rtol=1e-6)
-    added = first.points[:, 0] / first.gain[0] - public[:400, 0]
+    added = first.points[:, 0] / first.gain[0] - public[:, 0]
     # The variance of 400 normal values deviates by a fourteenth.
     assert added.var() == pytest.approx(1, abs=5 / 14)
     assert (first.points[:, 1] == 0).all()
 
 
 def squared_world(noise=None):
-    """Pictures of which the code has the signs of pairs of values only as their products."""
+    """Pictures of the squares of what the code holds: no correlation with it is left."""
     rng = np.random.default_rng(1)
     hidden = rng.uniform(-1, 1, (1200, 3)).astype(np.float32)
     pictures = np.zeros((1200, 4, 4, 3), np.uint8)

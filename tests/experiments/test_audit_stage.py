@@ -49,13 +49,13 @@ def write_codes(path, count=96, **changes):
 def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
     workdir = tmp_path / "run"
-    flags = (*SMALL, "--attackers=linear,decoder", f"--codes={codes}", f"--workdir={workdir}")
+    flags = (*SMALL, f"--codes={codes}", f"--workdir={workdir}")
     finished = run_main(*flags)
     assert finished.returncode == 0, finished.stderr[-3000:]
     report = read_report(workdir)
     assert report["codes"]["shape"] == [4, 4, 3]
     names = {attack["name"] for attack in report["attacks"]}
-    assert names == {"linear", "decoder"}
+    assert names == {"linear", "retrieval", "decoder", "fused", "amplified"}
     assert len(report["utility"]["attributes"]) == len(generation.ATTRIBUTE_NAMES)
     assert any("white-box" in text for text in report["not_tested"])
     assert "Left out" in (workdir / "audit" / "report.html").read_text()

@@ -14,7 +14,7 @@ from arl_tf.attacks.identity.faces import (
     mean_cosine,
     unit,
 )
-from arl_tf.attacks.kernel_ridge import CHOOSING_IMAGES, KernelMap, kernel_maps
+from arl_tf.attacks.kernel_ridge import CHOOSING_IMAGES, KernelMap, kernel_maps, mixture
 from arl_tf.attacks.knowledge import KNEW
 
 
@@ -63,9 +63,8 @@ def best_maps(
     for each in kernel_maps(view, seed):
         weights = each.weights(view.held_out[:CHOOSING_IMAGES])
         for network, outputs in wanted.items():
-            mean = outputs.mean(axis=0)
             truth = faces.held_out[network][:CHOOSING_IMAGES]
-            cosine = mean_cosine(weights @ (outputs - mean) + mean, truth)
+            cosine = mean_cosine(mixture(weights, outputs), truth)
             if network not in found or cosine > found[network][0]:
                 found[network] = cosine, each
     return {network: each for network, (_, each) in found.items()}
