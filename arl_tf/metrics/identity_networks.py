@@ -13,14 +13,17 @@ import keras
 import numpy as np
 
 from arl_tf.data.image_sets import to_float
-from arl_tf.models.pretrained import dlib_face, drawn_identity, sface
+from arl_tf.models import inference
+from arl_tf.models.pretrained import dlib_face, drawn_identity, lite_form, sface
 
 DLIB, SFACE, DRAWN_FACES = "dlib", "sface", "drawn_faces"
 MEAN_EMBEDDING_IMAGES = 2000
 # Of the later networks, which are slower.
 MEAN_EMBEDDING_IMAGES_LATER = 500
 # SFace's first layers make 25 MB of a batch of 8: more of them leave the processor's caches.
-BATCHES = {DLIB: 64, SFACE: 8, DRAWN_FACES: 64}
+BATCHES = {DLIB: 32, SFACE: 8, DRAWN_FACES: 64}
+# The network of drawn faces is small: converting it would take longer than it saves.
+SLOW = (DLIB, SFACE)
 BUILDERS: Mapping[str, Callable[[int], keras.Model]] = {
     DLIB: dlib_face.face_identity_network,
     SFACE: sface.face_identity_network,
@@ -52,7 +55,7 @@ class IdentityNetwork:
         if key not in self._seen:
             # The mean image stands for every face, and is one picture.
             alike = len(pictures) > 1 and (pictures[1:] == pictures[:1]).all()
-            found = embedded(self.network, pictures[:1] if alike else pictures, BATCHES[self.name])
+            found = embedded(self.name, self.network, pictures[:1] if alike else pictures)
             self._seen[key] = np.repeat(found, len(pictures), axis=0) if alike else found
         return self._seen[key]
 
@@ -77,7 +80,7 @@ def load_identity_networks(
         network = frozen_network(name, image_size)
         wanted = MEAN_EMBEDDING_IMAGES_LATER if place else MEAN_EMBEDDING_IMAGES
         sample = public_images[:: max(1, len(public_images) // wanted)]
-        mean = embedded(network, np.asarray(to_float(sample)), BATCHES[name]).mean(axis=0)
+        mean = embedded(name, network, np.asarray(to_float(sample))).mean(axis=0)
         found.append(IdentityNetwork(name, network, mean))
     return tuple(found)
 
@@ -88,13 +91,12 @@ def frozen_network(name: str, image_size: int) -> keras.Model:
     return BUILDERS[name](image_size)
 
 
-def embedded(network: keras.Model, pictures: np.ndarray, batch: int) -> np.ndarray:
-    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3] in [0, 1].
+def embedded(name: str, network: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3] in [0, 1]."""
+    if name in SLOW:
+        return fast_form(network, BATCHES[name])(pictures)
+    return inference.in_batches(network, pictures, BATCHES[name])
 
-    Batch by batch: `predict` would make a data set for each call, which takes longer than a few
-    hundred images.
-    """
-    starts = range(0, len(pictures), batch)
-    return np.concatenate(
-        [network.predict_on_batch(pictures[start : start + batch]) for start in starts]
-    )
+
+# Of a network that is built once, too.
+fast_form = functools.lru_cache(maxsize=4)(lite_form.lite_form)
