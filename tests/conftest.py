@@ -19,15 +19,16 @@ __all__ = ["ROOT", "run_main"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # One thread for each of several processes: on the few cores that they share, more only wait for
-# each other. Before anything imports numpy or TensorFlow; commands inherit it.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for variable in (
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-    ):
-        os.environ.setdefault(variable, "1")
+# each other. For one process, too: several threads add in another order, and the weights of runs
+# that are compared would hang on the machine's cores. Before anything imports numpy or TensorFlow;
+# commands inherit it.
+for variable in (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+):
+    os.environ.setdefault(variable, "1")
 
 
 # The longest are begun first: they must not keep one of two processes waiting at the end. The smoke

@@ -107,8 +107,9 @@ def tolerance_whitening(noise: np.ndarray, differences: np.ndarray) -> np.ndarra
         return np.diag(1 / np.sqrt(variances + noise + level))
     covariance = np.cov(differences, rowvar=False, bias=True).reshape(len(noise), -1)
     covariance[np.diag_indices_from(covariance)] += noise + level
-    lower = linalg.cholesky(covariance, lower=True)
-    return linalg.solve_triangular(lower, np.eye(len(noise)), lower=True).T
+    lower = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    # The inverse of a triangle takes a third of what solving for each column of 1 takes.
+    return linalg.lapack.dtrtri(lower, lower=1, overwrite_c=1)[0].T
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Runs commands as forks of one process that has TensorFlow imported already.
 
-Started by `commands`, never by hand. A line of JSON on standard input is a command, its exit
-code on standard output the answer. Every command is a process of its own: no flag, no TensorFlow
+Started by `commands`, never by hand. A line of JSON on standard input is a command to start, and
+its process' number on standard output the answer; or the number of a process to wait for, and its
+exit code the answer. Every command is a process of its own: no flag, no TensorFlow
 setting and no crash of one reaches another.
 """
 
@@ -21,7 +22,7 @@ sys.path[0] = os.getcwd()
 
 
 def serve() -> None:
-    """Answers commands one after another, until standard input ends."""
+    """Answers requests one after another, until standard input ends."""
     # Its imports are the seconds that every command saves; no operation may run before the forks.
     kept_readouts.keep()
     for module in importlib.import_module("arl_tf.experiments.stages").STAGES.values():
@@ -29,15 +30,17 @@ def serve() -> None:
     # Collections in the forks pass over what they share, and copy none of it.
     gc.freeze()
     for line in sys.stdin:
-        print(run(json.loads(line)), flush=True)
+        print(answer(json.loads(line)), flush=True)
 
 
-def run(command: dict) -> int:
-    """Runs a command to its end; its exit code, negative where a signal ended it."""
+def answer(request: dict) -> int:
+    """Starts a command or waits for one; its exit code is negative where a signal ended it."""
+    if "wait_for" in request:
+        return os.waitstatus_to_exitcode(os.waitpid(request["wait_for"], 0)[1])
     child = os.fork()
     if child == 0:
-        become(command)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        become(request)
+    return child
 
 
 def become(command: dict) -> None:
@@ -46,6 +49,7 @@ def become(command: dict) -> None:
     paths = ((os.devnull, os.O_RDONLY), (command["stdout"], new), (command["stderr"], new))
     for descriptor, (path, flags) in enumerate(paths):
         os.dup2(os.open(path, flags, 0o600), descriptor)
+    os.environ.update(command["env"])
     sys.argv = [command["module"], *command["arguments"]]
     code = exit_code(command["module"])
     atexit._run_exitfuncs()

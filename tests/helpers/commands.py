@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 from waiting import OF_A_PROCESS
 
@@ -25,14 +26,59 @@ def run_module(module: str, *arguments: object) -> subprocess.CompletedProcess:
     Returns:
         As subprocess.run: `returncode`, `stdout` and `stderr`.
     """
-    words = [module, *map(str, arguments)]
+    return run_together([(module, *arguments)])[0]
+
+
+def run_together(
+    commands: Sequence[tuple], env: Sequence[dict[str, str]] = ()
+) -> list[subprocess.CompletedProcess]:
+    """Runs several commands as `run_module`, all at once, until the last has ended.
+
+    Args:
+        commands: (module, *arguments) of each.
+        env: variables of each, in addition to ours.
+    """
+    commands = [list(map(str, words)) for words in commands]
+    env = env or [{}] * len(commands)
     if sys.platform != "linux":
-        return run_afresh(*words)
+        starts = [
+            subprocess.Popen(
+                [sys.executable, "-m", *words],
+                cwd=ROOT,
+                env=os.environ | own,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for words, own in zip(commands, env, strict=True)
+        ]
+        # The first may wait for the others, but none of them says enough to fill a pipe.
+        said = [process.communicate(timeout=OF_A_PROCESS) for process in starts]
+        return [
+            subprocess.CompletedProcess(words, process.returncode, *texts)
+            for words, process, texts in zip(commands, starts, said, strict=True)
+        ]
     with tempfile.TemporaryDirectory() as folder:
-        stdout, stderr = (pathlib.Path(folder) / name for name in ("stdout", "stderr"))
-        command = {"module": module, "arguments": words[1:]}
-        code = _ask(command | {"stdout": str(stdout), "stderr": str(stderr)})
-        return subprocess.CompletedProcess(words, code, stdout.read_text(), stderr.read_text())
+        streams = [
+            {name: pathlib.Path(folder) / f"{name}_{number}" for name in ("stdout", "stderr")}
+            for number in range(len(commands))
+        ]
+        numbers = [
+            _ask(
+                {"module": words[0], "arguments": words[1:], "env": own}
+                | {name: str(path) for name, path in paths.items()},
+                words[0],
+            )
+            for words, own, paths in zip(commands, env, streams, strict=True)
+        ]
+        codes = [
+            _ask({"wait_for": number}, words[0])
+            for number, words in zip(numbers, commands, strict=True)
+        ]
+        return [
+            subprocess.CompletedProcess(words, code, *(path.read_text() for path in paths.values()))
+            for words, code, paths in zip(commands, codes, streams, strict=True)
+        ]
 
 
 def run_afresh(
@@ -50,17 +96,17 @@ def run_afresh(
     )
 
 
-def _ask(command: dict) -> int:
-    """Has the server run a command; its exit code."""
+def _ask(request: dict, module: str) -> int:
+    """Has the server start a command, or wait for one; the number that it answers."""
     if not _servers:
         _servers.append(_start_server())
         atexit.register(_stop_server)
     (server,) = _servers
-    server.stdin.write(json.dumps(command) + "\n")
+    server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
     if not select.select([server.stdout], [], [], OF_A_PROCESS)[0]:
         _stop_server()
-        raise subprocess.TimeoutExpired(command["module"], OF_A_PROCESS)
+        raise subprocess.TimeoutExpired(module, OF_A_PROCESS)
     return int(server.stdout.readline())
 
 
@@ -76,7 +122,7 @@ def _start_server() -> subprocess.Popen:
 
 
 def _stop_server() -> None:
-    """Ends the server, and the command that it may be running."""
+    """Ends the server, and the commands that it may be running."""
     while _servers:
         with _servers.pop() as server:
             os.killpg(server.pid, signal.SIGKILL)

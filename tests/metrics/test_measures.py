@@ -265,6 +265,13 @@ def test_bins_move_the_auc_of_many_pairs_by_less_than_half_a_bin():
     assert 0 < abs(found - exact) < 1 / (2 * measures.PAIR_BINS)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_quantiles_are_numpys_bit_for_bit(count):
+    values = np.random.default_rng(count).normal(size=count)
+    shares = np.linspace(0, 1, 38)
+    np.testing.assert_array_equal(measures.quantiles(values, shares), np.quantile(values, shares))
+
+
 def test_no_pairs_leave_auc_and_true_accept_rate_undefined():
     for people in (np.zeros(1, int), np.arange(5), np.zeros(5, int)):
         histograms = measures.pair_histograms(

@@ -1,19 +1,15 @@
 """Several devices take the step of one: the same weights, nothing scaled, one that writes."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import ROOT, run_afresh
+from commands import run_module, run_together
 from keras import layers
-from waiting import OF_A_PROCESS
 
 from arl_tf.config.settings import Config
 from arl_tf.models import code_layers
@@ -155,7 +151,7 @@ def test_rate_of_learned_noise_is_what_the_layer_adds_to_its_losses():
 
 @pytest.mark.slow
 def test_two_devices_take_the_step_of_one():
-    done = run_afresh("tests.helpers.processes.two_replicas")
+    done = run_module("tests.helpers.processes.two_replicas")
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     unshared = found.pop("unshared_moments")
@@ -167,23 +163,14 @@ def test_two_devices_take_the_step_of_one():
     assert unshared["difference"] > 0.01 * unshared["moved"]
 
 
-# Several threads add in another order, and Adam makes much of the rounding of small gradients.
-ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
-def start_worker(index, ports, workdir, module="arl_tf.main"):
-    """One of two processes that train the smoke run together."""
-    cluster = {"worker": [f"localhost:{port}" for port in ports]}
-    task = {"type": "worker", "index": index}
-    config = json.dumps({"cluster": cluster, "task": task})
+def train_together(workdir, modules=("arl_tf.main", "arl_tf.main")):
+    """Chief and worker, two processes that train the smoke run together, when both have ended."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
+    tasks = [{"type": "worker", "index": index} for index in (0, 1)]
     flags = ("--flagfile=configs/smoke.cfg", "--stages=train", "--strategy=multi_worker")
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *flags, f"--workdir={workdir}", "--deterministic"],
-        cwd=ROOT,
-        env=os.environ | ONE_THREAD | {"TF_CONFIG": config},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    return run_together(
+        [(module, *flags, f"--workdir={workdir}", "--deterministic") for module in modules],
+        [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks],
     )
 
 
@@ -201,15 +188,11 @@ def test_killed_worker_ends_the_chief_with_a_word_and_both_go_on_to_the_weights_
     smoke_run, tmp_path
 ):
     alone, workdir = smoke_run[0], tmp_path / "run"
-    ports = free_ports(2)
-    chief = start_worker(0, ports, workdir)
-    worker = start_worker(1, ports, workdir, "tests.helpers.processes.killed_run")
-    said = chief.communicate(timeout=OF_A_PROCESS)[1]
-    worker.communicate(timeout=OF_A_PROCESS)
+    chief, _ = train_together(workdir, ("arl_tf.main", "tests.helpers.processes.killed_run"))
+    said = chief.stderr
     assert chief.returncode == 2 and "Another worker is gone" in said, said[-3000:]
-    ports = free_ports(2)
-    both = [start_worker(index, ports, workdir) for index in (0, 1)]
-    said = [process.communicate(timeout=OF_A_PROCESS)[1] for process in both]
+    both = train_together(workdir)
+    said = [process.stderr for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert all("Resuming after epoch 1" in words for words in said)
     assert "the chief wrote" in said[1]
