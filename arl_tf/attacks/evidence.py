@@ -10,6 +10,11 @@ import tensorflow as tf
 BLACK_BOX, WHITE_BOX = "black-box", "white-box"
 # Share of its held-out loss; where more training takes away less, an attacker has learned enough.
 ENOUGH_GAIN = 0.01
+# Of the values of codes, where all of them would take long.
+LOOKED_AT = 4096
+# Where more of the values than this share are 0 in codes alone, not in their means, noise drops
+# values: nothing is added to them.
+MOST_DROPPED = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,11 +124,22 @@ class Evidence:
         """The noise where it is known from the encoder's inside; else None."""
         return self.noise if self.noise is not None and not self.noise.answers else None
 
+    @property
+    def drops_values(self) -> bool:
+        """Whether noise that something is known of drops values, as dropout does."""
+        return self.noise is not None and drops_values(self.pairs.codes, self.noise.public_means)
+
     def as_seen(self, knowledge: str) -> "Evidence":
         """What an attacker of this knowledge, BLACK_BOX or WHITE_BOX, has of it."""
         if knowledge == WHITE_BOX:
             return self
         return dataclasses.replace(self, encode=None, noise=self.asked_noise)
+
+
+def drops_values(codes: np.ndarray, means: np.ndarray) -> bool:
+    """Whether codes [N, ...] have values of 0 that their means [N, ...] have not, as of dropout."""
+    shares = [(each.reshape(-1)[:LOOKED_AT] == 0).mean() for each in (codes, means)]
+    return bool(shares[0] - shares[1] > MOST_DROPPED)
 
 
 def silent(share: float, held_out_loss: float) -> None:

@@ -17,7 +17,6 @@ from arl_tf.attacks.closed_form import (
     flattened,
     sample_rows,
 )
-from arl_tf.attacks.code_maps import CodeMap, best_code_map, pixel_error, wiener_map
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import (
     WHITE_BOX,
@@ -26,6 +25,7 @@ from arl_tf.attacks.evidence import (
     Evidence,
     PublicPairs,
 )
+from arl_tf.attacks.regression.code_maps import CodeMap, best_code_map, pixel_error, wiener_map
 
 COMPONENTS = 500
 ITERATIONS, RATE = 20, 0.1

@@ -4,15 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.attacks.evidence import LOOKED_AT, CodeNoise, PublicPairs, drops_values
 from arl_tf.models.standardisation import standardisation
 
 # A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
 FEW_LEVELS = 64
-LOOKED_AT = 4096
-# Where more of the values than this share are 0 in codes alone, not in their means, noise drops
-# values: nothing is added to them.
-MOST_DROPPED = 0.05
 
 
 def signal_variance(noise: CodeNoise) -> np.ndarray:
@@ -74,9 +70,3 @@ def fresh_codes(
 def takes_few_levels(codes: np.ndarray) -> bool:
     """Whether codes [N, ...] are rounded so coarsely that their values repeat."""
     return len(np.unique(codes.reshape(-1)[:LOOKED_AT])) <= FEW_LEVELS
-
-
-def drops_values(codes: np.ndarray, means: np.ndarray) -> bool:
-    """Whether codes [N, ...] have values of 0 that their means [N, ...] have not, as of dropout."""
-    shares = [(each.reshape(-1)[:LOOKED_AT] == 0).mean() for each in (codes, means)]
-    return bool(shares[0] - shares[1] > MOST_DROPPED)

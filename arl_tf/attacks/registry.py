@@ -19,8 +19,9 @@ from arl_tf.attacks.evidence import (
     AttackResult,
     Evidence,
 )
-from arl_tf.attacks.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
+from arl_tf.attacks.regression import completion
+from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.attacks.views import (
     View,
@@ -56,6 +57,7 @@ class Attacker:
         trained: whether another seed gives another result.
         cost: (evidence, settings) -> multiply-adds at most, roughly, for the forecast.
         missing: what the report says was not tested where `needs` is not met.
+        only_for: a field of Evidence; where it is false, there is nothing to attack in this way.
     """
 
     run: Callable[..., AttackResult]
@@ -67,6 +69,7 @@ class Attacker:
     trained: bool = True
     cost: Callable[[Evidence, AttackerOptions], float] = lambda evidence, settings: 0.0
     missing: str = ""
+    only_for: str = ""
 
 
 def decoder(
@@ -110,6 +113,20 @@ def white_box(
     return Attacker(run, level, WHITE_BOX, **entry)
 
 
+def likeliest_picture(starts_from: str, view: View = unchanged, **entry) -> Attacker:
+    """The search for the likeliest picture given the noise, from another attacker's pictures."""
+    entry = {"needs": ("encode", "noise"), "missing": NO_NOISE, **entry}
+    return white_box(noise_aware.map_attack, "standard", view, starts_from=starts_from, **entry)
+
+
+WITH_OTHER_DATA = {"needs": ("other_domain",), "missing": NO_OTHER_DATA}
+# Whoever fills dropped values in.
+COMPLETES = {
+    "knowledge": WHITE_BOX,
+    "needs": ("known_noise",),
+    "only_for": "drops_values",
+    "missing": "attackers that fill in dropped values, because none are known to be dropped",
+}
 DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(noise_aware.linear_attack, "quick", floor=True),
@@ -122,19 +139,15 @@ ATTACKERS: dict[str, Attacker] = {
     ),
     "retrieval": closed_form(retrieval_attack, "quick", floor=True),
     "kernel": closed_form(kernel_attack, "standard", floor=True, cost=kernel_cost),
+    "linear_completed": closed_form(completion.linear_attack, "quick", **COMPLETES),
+    "kernel_completed": closed_form(
+        kernel_attack, "standard", completion.completed, cost=kernel_cost, **COMPLETES
+    ),
     "linear_other_domain": closed_form(
-        noise_aware.linear_attack,
-        "standard",
-        other_domain_within_limit,
-        needs=("other_domain",),
-        missing=NO_OTHER_DATA,
+        noise_aware.linear_attack, "standard", other_domain_within_limit, **WITH_OTHER_DATA
     ),
     "linear_joined": closed_form(
-        noise_aware.linear_attack,
-        "standard",
-        joined_within_limit,
-        needs=("other_domain",),
-        missing=NO_OTHER_DATA,
+        noise_aware.linear_attack, "standard", joined_within_limit, **WITH_OTHER_DATA
     ),
     "wiener_joined": closed_form(
         noise_aware.wiener_attack,
@@ -145,25 +158,11 @@ ATTACKERS: dict[str, Attacker] = {
         missing=NO_OTHER_DATA,
     ),
     "decoder": decoder(DECODER, "quick", floor=True),
-    "map": white_box(
-        noise_aware.map_attack,
-        "standard",
-        starts_from="wiener",
-        needs=("encode", "noise"),
-        missing=NO_NOISE,
-    ),
-    "map_kernel": white_box(
-        noise_aware.map_attack,
-        "standard",
-        starts_from="kernel",
-        needs=("encode", "noise"),
-        missing=NO_NOISE,
-    ),
-    "map_joined": white_box(
-        noise_aware.map_attack,
-        "standard",
+    "map": likeliest_picture("wiener"),
+    "map_kernel": likeliest_picture("kernel"),
+    "map_joined": likeliest_picture(
+        "wiener_joined",
         joined_within_limit,
-        starts_from="wiener_joined",
         needs=("encode", "noise", "other_domain"),
         missing=NO_OTHER_DATA,
     ),
@@ -228,15 +227,13 @@ ATTACKERS: dict[str, Attacker] = {
         DecoderRecipe("the convolutional decoder, trained on another data set"),
         "full",
         other_domain,
-        needs=("other_domain",),
-        missing=NO_OTHER_DATA,
+        **WITH_OTHER_DATA,
     ),
     "decoder_joined": decoder(
         DecoderRecipe("the convolutional decoder, trained on X2 and another data set"),
         "full",
         joined,
-        needs=("other_domain",),
-        missing=NO_OTHER_DATA,
+        **WITH_OTHER_DATA,
     ),
     "decoder_absolute": decoder(
         DecoderRecipe(
@@ -345,4 +342,9 @@ def chosen(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:
 def lacking(attacker: Attacker, evidence: Evidence) -> bool:
     """Whether the evidence lacks something that an attacker needs."""
     held = [getattr(evidence, field) for field in attacker.needs]
-    return any(value is None or value is False for value in held)
+    return any(value is None or value is False for value in held) or pointless(attacker, evidence)
+
+
+def pointless(attacker: Attacker, evidence: Evidence) -> bool:
+    """Whether there is nothing in the codes that an attacker could use."""
+    return bool(attacker.only_for) and not getattr(evidence, attacker.only_for)

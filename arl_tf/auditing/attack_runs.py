@@ -97,7 +97,11 @@ def planned(
 def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> list[str]:
     """Which of the attackers asked for could not be run, and which were not asked for."""
     chosen = registry.chosen(level, names)
-    missing = [a.missing for a in chosen.values() if registry.lacking(a, evidence)]
+    missing = [
+        attacker.missing
+        for attacker in chosen.values()
+        if registry.lacking(attacker, evidence) and not registry.pointless(attacker, evidence)
+    ]
     beyond = [name for name in registry.ATTACKERS if name not in chosen]
     if beyond:
         whose = "that --attackers leaves out" if names else "of higher levels of --audit"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.attacks import knowledge, noise_views
+from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
@@ -260,12 +260,13 @@ def not_tested(found: Measurements) -> list[str]:
 def dropped_values(evidence: Evidence) -> list[str]:
     """What is left open about codes with dropped values; [] for others.
 
-    The closed forms and searches take dropped values for noise around a mean.
+    Where the mean codes are known from the inside, pictures come from codes with the dropped values
+    filled in, too. All else takes dropped values for noise around a mean.
     """
-    noise = evidence.noise
-    if noise is None or not noise_views.drops_values(evidence.pairs.codes, noise.public_means):
+    if not evidence.drops_values:
         return []
+    pictures = "" if evidence.known_noise is not None else "pictures, "
     return [
-        "an attacker who leaves out the values that each code has dropped, which everybody sees:"
-        " such an attacker gets more"
+        f"{pictures}searches, probes and attacks on identity that leave out the values that each"
+        " code has dropped, which everybody sees: such attackers get more"
     ]

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arl_tf.attacks.code_view import code_view
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.identity import registry
 from arl_tf.attacks.identity.faces import PublicFaces, mean_cosine, unit
@@ -13,6 +12,7 @@ from arl_tf.attacks.identity.fusion import fused, fusion_weights
 from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
+from arl_tf.attacks.regression.code_view import code_view
 
 LATENTS, IDENTITY, NUISANCE = 10, 6, 14
 PUBLIC, HELD_OUT, TARGET = 1000, 200, 500

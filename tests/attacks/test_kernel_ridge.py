@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arl_tf.attacks import kernel_ridge, noise_aware
-from arl_tf.attacks.code_view import CodeView, code_view
+from arl_tf.attacks import noise_aware
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.attacks.regression import kernel_ridge
+from arl_tf.attacks.regression.code_view import CodeView, code_view
 
 OPTIONS = AttackerOptions(
     width=4, depth=0, steps=8, batch_size=8, learning_rate=1e-3, mu=0.0, seed=0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.closed_form import flattened
-from arl_tf.attacks.code_maps import wiener_path
+from arl_tf.attacks.regression.code_maps import wiener_path
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.near_duplicates import attack, kernels, section, shots
 

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 
-from arl_tf.attacks.code_view import CodeView
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.faces import (
     IdentityResult,
@@ -14,8 +13,9 @@ from arl_tf.attacks.identity.faces import (
     mean_cosine,
     unit,
 )
-from arl_tf.attacks.kernel_ridge import CHOOSING_IMAGES, KernelMap, kernel_maps, mixture
 from arl_tf.attacks.knowledge import KNEW
+from arl_tf.attacks.regression.code_view import CodeView
+from arl_tf.attacks.regression.kernel_ridge import CHOOSING_IMAGES, KernelMap, kernel_maps, mixture
 
 
 def kernel(

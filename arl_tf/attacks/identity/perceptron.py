@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from arl_tf.attacks.code_view import CodeView
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.faces import (
     IdentityResult,
@@ -19,6 +18,7 @@ from arl_tf.attacks.identity.faces import (
 )
 from arl_tf.attacks.identity.ridge import best_ridges
 from arl_tf.attacks.knowledge import KNEW
+from arl_tf.attacks.regression.code_view import CodeView
 
 MOST_DIRECTIONS = 512
 HIDDEN, DROPOUT = 512, 0.5

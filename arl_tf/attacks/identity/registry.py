@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 
-from arl_tf.attacks.code_view import CodeView, code_view
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces
 from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.registry import LEVELS
+from arl_tf.attacks.regression.code_view import CodeView, code_view
 
 
 @dataclasses.dataclass(frozen=True)

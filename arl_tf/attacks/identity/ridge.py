@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 
-from arl_tf.attacks.code_view import CodeView
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.identity.faces import (
     IdentityResult,
@@ -16,6 +15,7 @@ from arl_tf.attacks.identity.faces import (
     unit,
 )
 from arl_tf.attacks.knowledge import KNEW
+from arl_tf.attacks.regression.code_view import CodeView
 
 # In units of the noise's variance, where that is known; of the codes' mean variance, where not.
 NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)

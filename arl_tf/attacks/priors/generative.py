@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.attacks.code_maps import best_code_map, squared_error
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.priors.generator import FaceGenerator, train_generator
+from arl_tf.attacks.regression.code_maps import best_code_map, squared_error
 
 ITERATIONS = 15
 LATENT_RATE = 0.2

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from arl_tf.attacks.code_view import code_view
 from arl_tf.attacks.combined import CHOOSING_IMAGES
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
 from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces, mean_cosine
 from arl_tf.attacks.identity.fusion import fused, fusion_weights
+from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing.attack_runs import ATTACK_SEED, Task
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.evidence_collection import on_task_output

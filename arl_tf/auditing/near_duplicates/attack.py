@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from arl_tf.attacks.closed_form import flattened, sample_rows
-from arl_tf.attacks.code_maps import NOISE_FACTORS, pixel_error
+from arl_tf.attacks.regression.code_maps import NOISE_FACTORS, pixel_error
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.near_duplicates import shots

@@ -1,0 +1,166 @@
+"""Codes whose dropped values are filled in: everybody sees which ones are 0.
+
+To a map of the whole code, a dropped value is noise. To whoever leaves it out it is a value that is
+missing, and the others tell what it was: their values vary together.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from arl_tf.attacks.closed_form import directions
+from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
+from arl_tf.attacks.noise_aware import map_result, pixels
+from arl_tf.attacks.regression.code_maps import pixel_error, ridge_map
+
+# Directions along which public mean codes vary, tried from the fewest on.
+RANKS = (8, 16, 32, 64, 128, 256, 512)
+# Share of the public mean codes that chooses among them, and at most so many.
+CHOOSING_SHARE, MOST_CHOOSING = 0.1, 100
+# No value has less of its variance outside the directions than this share.
+LEAST_SHARE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeModel:
+    """Codes as a mean, some directions, and what varies in each value by itself (Gaussian).
+
+    Probabilistic principal components (Tipping and Bishop 1999) with a variance of its own for
+    every value.
+
+    Attributes:
+        mean: float64 [D].
+        basis: float64 [D, r], directions times their deviations.
+        alone: float64 [D], > 0, the variance that the directions leave in each value.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    alone: np.ndarray
+
+    def of_rank(self, rank: int, variances: np.ndarray) -> "CodeModel":
+        """The first directions alone; `variances` float64 [D] are those of the values."""
+        basis = self.basis[:, :rank]
+        alone = variances - np.square(basis).sum(axis=1)
+        return CodeModel(self.mean, basis, np.maximum(alone, LEAST_SHARE * variances.mean()))
+
+    def completed(self, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Codes with their missing values at the mean of what they can be, given the others.
+
+        Args:
+            values: float [n, D]; what is missing is not looked at.
+            seen: bool [n, D].
+        """
+        found = np.array(values, np.float64)
+        identity = np.eye(self.basis.shape[1])
+        for row, at_hand in zip(found, seen, strict=True):
+            known = self.basis[at_hand]
+            weighted = known.T / self.alone[at_hand]
+            told = weighted @ (row[at_hand] - self.mean[at_hand])
+            latent = np.linalg.solve(identity + weighted @ known, told)
+            row[~at_hand] = self.mean[~at_hand] + self.basis[~at_hand] @ latent
+        return found
+
+
+def completed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
+    """The evidence with codes whose dropped values are filled in.
+
+    Values that are left are divided by what dropout multiplies them with, which the public codes
+    tell. No noise is told any more: what is wrong in a completed code lies along the directions of
+    the codes, and public codes have it as those under attack have.
+
+    Args:
+        evidence: with `noise`, whose public codes have values of 0 that their means have not.
+        settings: seed.
+    """
+    pairs, means = evidence.pairs, flat(evidence.noise.public_means)
+    factor = factor_of_the_left(flat(pairs.codes), means)
+    model = best_model(means, flat(pairs.codes) != 0, settings.seed)
+
+    def fill(codes: np.ndarray) -> np.ndarray:
+        values = flat(codes)
+        filled = model.completed(values / factor, values != 0)
+        return filled.reshape(codes.shape).astype(np.float32)
+
+    return dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            pairs, codes=fill(pairs.codes), held_out_codes=fill(pairs.held_out_codes)
+        ),
+        target_codes=fill(evidence.target_codes),
+        noise=None,
+    )
+
+
+def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
+    """The best linear map from completed codes to pixels.
+
+    The better, on held-out public images, of ridge regressions on completed public codes and on
+    mean codes. Where all is Gaussian, the second is the best guess that there is: what a linear map
+    makes of mean codes is, on average, what it makes of their average.
+
+    Args:
+        evidence: as of `completed`.
+        settings: seed, and mu for the reported loss.
+        name: of the attack in the report.
+    """
+    started = time.perf_counter()
+    filled, means = completed(evidence, settings), evidence.noise.public_means
+    score = pixel_error(filled.pairs.held_out_images)
+    tried = (filled.pairs, dataclasses.replace(filled.pairs, codes=means))
+    found = min(
+        (ridge_map(each, pixels(each), score, seed=settings.seed) for each in tried),
+        key=lambda candidate: candidate.score,
+    )
+    words = "the best linear map from the code, its dropped values filled in, to pixels"
+    return map_result(filled, settings, found, name=name, started=started, words=words)
+
+
+def factor_of_the_left(codes: np.ndarray, means: np.ndarray) -> float:
+    """What values that are not dropped are multiplied by: codes and their means, float [N, D]."""
+    left = codes != 0
+    below = np.square(means, where=left, out=np.zeros_like(means)).sum()
+    return float((codes * means).sum() / below) if below else 1.0
+
+
+def best_model(means: np.ndarray, seen: np.ndarray, seed: int) -> CodeModel:
+    """The model of mean codes float64 [N, D] whose number of directions fills in others best.
+
+    Args:
+        means: mean codes of public images.
+        seen: bool [N, D], values that a code of each has left: what is filled in to choose.
+        seed: chooses the codes that choose.
+    """
+    order = np.random.default_rng(seed).permutation(len(means))
+    count = min(MOST_CHOOSING, max(1, round(CHOOSING_SHARE * len(means))))
+    choosing, fitting = order[:count], order[count:]
+    full, variances = fitted(means[fitting])
+    truth, masks = means[choosing], seen[choosing]
+
+    def error(rank: int) -> float:
+        filled = full.of_rank(rank, variances).completed(truth, masks)
+        return float(np.square(filled - truth).sum())
+
+    ranks = sorted({min(rank, full.basis.shape[1]) for rank in RANKS})
+    best = min(ranks, key=error)
+    full, variances = fitted(means)
+    return full.of_rank(best, variances)
+
+
+def fitted(means: np.ndarray) -> tuple[CodeModel, np.ndarray]:
+    """A model with as many directions as RANKS can ask for, and the variances float64 [D].
+
+    Args:
+        means: float64 [N, D], mean codes.
+    """
+    found = directions(means)
+    first = np.argsort(found.values)[::-1][: max(RANKS)]
+    basis = found.rotation[:, first] * np.sqrt(found.values[first] / len(means))
+    variances = means.var(axis=0)
+    return CodeModel(found.centre, basis, np.ones_like(variances)), variances
+
+
+def flat(codes: np.ndarray) -> np.ndarray:
+    """Codes [N, ...] as rows of numbers; float64 [N, D]."""
+    return codes.reshape(len(codes), -1).astype(np.float64)

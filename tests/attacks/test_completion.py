@@ -1,0 +1,134 @@
+"""Claims about dropped values that are filled in, in a world where the best filling is known."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from arl_tf.attacks import registry
+from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.attacks.regression import completion
+from arl_tf.auditing import attack_runs
+
+SIDE, LATENTS, VALUES, RATE = 6, 10, 64, 0.5
+PIXELS = SIDE * SIDE * 3
+PUBLIC, HELD_OUT, TARGET = 4000, 200, 300
+OPTIONS = AttackerOptions(
+    width=4, depth=0, steps=1, batch_size=8, learning_rate=1e-3, mu=0.0, seed=0
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Pictures .5 + a B with normal a; codes x A and a little of their own, half of it dropped."""
+    rng = np.random.default_rng(0)
+    basis = 0.02 * rng.normal(size=(LATENTS, PIXELS)) / np.sqrt(LATENTS / 8)
+    matrix = rng.normal(size=(PIXELS, VALUES)) / np.sqrt(PIXELS)
+    count = PUBLIC + HELD_OUT + TARGET
+    images = 0.5 + rng.normal(size=(count, LATENTS)) @ basis
+    images = np.clip(np.round(images * 255), 0, 255).astype(np.uint8)
+    own = 0.02
+    means = images / 255 @ matrix + own * rng.normal(size=(count, VALUES))
+    codes = means * (rng.random(means.shape) >= RATE) / (1 - RATE)
+    seen = basis @ matrix
+    return types.SimpleNamespace(
+        images=images.reshape(-1, SIDE, SIDE, 3),
+        means=means.astype(np.float32),
+        codes=codes.astype(np.float32),
+        centre=0.5 * matrix.sum(axis=0),
+        covariance=seen.T @ seen + own**2 * np.eye(VALUES),
+        with_pictures=basis.T @ seen,
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence(world):
+    public, held_out, target = np.split(np.arange(len(world.codes)), [PUBLIC, PUBLIC + HELD_OUT])
+    spread = np.square(world.codes[public] - world.means[public]).mean(axis=0)
+    return Evidence(
+        pairs=PublicPairs(
+            world.codes[public],
+            world.images[public],
+            world.codes[held_out],
+            world.images[held_out],
+        ),
+        target_codes=world.codes[target],
+        perceptual_features=lambda image: [image],
+        noise=CodeNoise(np.sqrt(spread), world.means[public]),
+        random_codes=True,
+    )
+
+
+def best_of(world, cross, start):
+    """The posterior mean of what has the covariance `cross` [K, VALUES] with the mean codes."""
+    found = []
+    for code in world.codes[-TARGET:]:
+        left = code != 0
+        told = np.linalg.solve(
+            world.covariance[np.ix_(left, left)], code[left] * (1 - RATE) - world.centre[left]
+        )
+        found.append(start + cross[:, left] @ told)
+    return np.array(found)
+
+
+def test_filled_in_values_are_nearly_as_near_as_they_can_be_and_the_others_the_means(
+    world, evidence
+):
+    found = completion.completed(evidence, OPTIONS)
+    truth, codes = world.means[-TARGET:], world.codes[-TARGET:]
+    dropped = codes == 0
+    assert 0.4 < dropped.mean() < 0.6
+    np.testing.assert_allclose(found.target_codes[~dropped], truth[~dropped], rtol=1e-5)
+    best = best_of(world, world.covariance, world.centre)
+    least = np.square(best - truth)[dropped].mean()
+    error = np.square(found.target_codes - truth)[dropped].mean()
+    assert least <= error < 1.1 * least < 0.2 * truth.var(axis=0).mean()
+
+
+def test_codes_of_all_images_are_filled_in_and_no_noise_is_told_any_more(evidence):
+    found = completion.completed(evidence, OPTIONS)
+    for codes in (found.pairs.codes, found.pairs.held_out_codes, found.target_codes):
+        assert codes.dtype == np.float32 and (codes != 0).all()
+    assert found.noise is None and found.pairs.images is evidence.pairs.images
+
+
+def test_the_map_of_completed_codes_comes_within_a_tenth_of_a_decibel_of_the_best_guess(
+    world, evidence
+):
+    truth = world.images[-TARGET:].reshape(TARGET, PIXELS) / 255
+    best = best_of(world, world.with_pictures, 0.5)
+
+    def decibels(pictures):
+        return -10 * np.log10(np.square(pictures.reshape(TARGET, PIXELS) - truth).mean())
+
+    found = {
+        name: decibels(registry.ATTACKERS[name].run(evidence, OPTIONS, name=name).reconstructions)
+        for name in ("linear", "wiener", "linear_completed")
+    }
+    assert found["linear_completed"] > decibels(best) - 0.1
+    assert found["linear_completed"] > max(found["linear"], found["wiener"]) + 1
+
+
+def test_only_codes_with_dropped_values_are_completed_and_of_others_nothing_is_missing(
+    world, evidence
+):
+    attacker = registry.ATTACKERS["linear_completed"]
+    assert not registry.lacking(attacker, evidence)
+    gaussian = dataclasses.replace(evidence.pairs, codes=world.means[:PUBLIC] + np.float32(0.1))
+    for other in (
+        dataclasses.replace(evidence, pairs=gaussian),
+        dataclasses.replace(evidence, noise=None),
+    ):
+        assert registry.lacking(attacker, other)
+        said = attack_runs.not_tested("standard", other, ["linear_completed"])
+        assert attacker.missing not in said
+        with pytest.raises(ValueError, match="none are known to be dropped"):
+            attack_runs.planned("standard", 1, 0, other, ["linear_completed"])
+
+
+def test_the_factor_is_that_of_the_values_that_are_left():
+    means = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
+    codes = means * [[1, 0, 1], [0, 1, 1]] / 0.8
+    assert completion.factor_of_the_left(codes, means) == pytest.approx(1.25)
+    assert completion.factor_of_the_left(np.zeros((2, 3)), means) == 1
