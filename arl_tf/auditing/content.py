@@ -53,7 +53,9 @@ def assemble(found: Measurements) -> dict[str, Any]:
         },
         "leakage": leaks,
         "codes": describe_codes(found),
-        "identity_attacks": identity_section.describe(found.identity, found.reference, weights),
+        "identity_attacks": identity_section.describe(
+            found.identity, found.reference, weights, list(found.attacks_on(floor=False))
+        ),
         "learning_curve": learning_curve.describe(found.curve, found.measured, weights),
         "reference": reference,
         "training_adversary": adversary,

@@ -8,6 +8,7 @@ import numpy as np
 from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.auditing import attack_runs
+from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
 from arl_tf.metrics.reconstruction import headline
@@ -62,6 +63,7 @@ def warnings(
             "The audit of the reference does not tell how often candidate photos are found by its"
             " codes. Audit it again for these figures (--stages=audit --overwrite)."
         )
+    said += fusion_warning(found)
     count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
         said.append(
@@ -83,6 +85,20 @@ def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"These attackers were not told the noise of the codes, so their figures are too low:"
         f" {', '.join(untold)}."
+    ]
+
+
+def fusion_warning(found: Measurements) -> list[str]:
+    """That the leakage of predicted embeddings leaves fusion out; [] where it does not."""
+    beyond = found.reference and section.pictures_beyond(
+        found.reference, list(found.attacks_on(floor=False))
+    )
+    if not beyond:
+        return []
+    return [
+        f"The reference was attacked by {', '.join(beyond)} as well, this code was not: the leakage"
+        " of predicted embeddings leaves fusion out, which has these pictures. Audit both with the"
+        " same --attackers."
     ]
 
 

@@ -1,6 +1,6 @@
 """report.json's `identity_attacks`: who finds a person by an embedding predicted from a code."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from arl_tf.attacks.identity.faces import IdentityResult
 from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage
+from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.identity.findings import IDENTITY_MEASURES, IdentityFindings, PerAttack
-from arl_tf.auditing.identity.runs import CODE, TASK_OUTPUT
+from arl_tf.auditing.identity.runs import CODE, FUSION, TASK_OUTPUT
 from arl_tf.auditing.leakage import Reference
 from arl_tf.metrics import measures, utility
 
@@ -19,7 +20,10 @@ MOST_UNDEFINED = 0.05
 
 
 def describe(
-    found: IdentityFindings, reference: Reference | None, weights: np.ndarray
+    found: IdentityFindings,
+    reference: Reference | None,
+    weights: np.ndarray,
+    pictures: Collection[str] = (),
 ) -> dict[str, Any]:
     """The report's `identity_attacks`.
 
@@ -27,8 +31,10 @@ def describe(
         found: the attacks and their measures.
         reference: the unprotected encoder's audit, with its own attacks on identity.
         weights: float64 [R, N], bootstrap resamples of the people under attack.
+        pictures: names of the attacks that made pictures from the code, which fusion has.
     """
     unprotected = reference.identity if reference else {}
+    unlike = bool(reference and pictures_beyond(reference, pictures))
     results = {
         source: {each.name: each for each in listed} for source, listed in found.results.items()
     }
@@ -39,10 +45,23 @@ def describe(
                 results,
                 weights,
                 found.rulers[network][CODE],
+                {FUSION} if unlike else (),
             )
             for network, sources in found.measured.items()
         }
     }
+
+
+def pictures_beyond(reference: Reference, pictures: Collection[str]) -> list[str]:
+    """Attacks that made pictures from the reference's code and were not let at this one.
+
+    The reference's fusion has their pictures, this code's has not: to compare the two would make
+    the leakage look small.
+    """
+    if not any(FUSION in attacks for attacks in reference.identity.values()):
+        return []
+    theirs = [name for name in reference.per_attack if not name.startswith(FLOOR_PREFIX)]
+    return [name for name in theirs if name not in pictures]
 
 
 def describe_network(
@@ -50,6 +69,7 @@ def describe_network(
     results: Mapping[str, Mapping[str, IdentityResult]],
     weights: np.ndarray,
     rulers: Mapping[str, str],
+    unlike: Collection[str] = (),
 ) -> dict[str, Any]:
     """One network's attacks, the worst of them and their leakage.
 
@@ -58,11 +78,16 @@ def describe_network(
         results: CODE, TASK_OUTPUT -> attack -> its result.
         weights: float64 [R, N], bootstrap resamples.
         rulers: attack on the code -> name of the ruler that ranks candidates.
+        unlike: attacks that the leakage leaves out on all sides, because the reference's knew more.
     """
     on_code, on_output = sources[CODE], sources.get(TASK_OUTPUT, {})
     # What can be computed from a code counts for the code.
     counted = {**on_code, **{f"{TASK_OUTPUT}/{name}": each for name, each in on_output.items()}}
     unprotected = sources[UNPROTECTED]
+    compared = [
+        {name: each for name, each in side.items() if name.split("/")[-1] not in unlike}
+        for side in (counted, on_output, unprotected)
+    ]
     return {
         "attacks": [
             {
@@ -77,8 +102,7 @@ def describe_network(
             UNPROTECTED: worst(unprotected, weights),
         },
         "leakage": {
-            measure: share_gained(measure, counted, on_output, unprotected, weights)
-            for measure in IDENTITY_MEASURES
+            measure: share_gained(measure, *compared, weights) for measure in IDENTITY_MEASURES
         },
     }
 

@@ -1,5 +1,7 @@
 """Attacks on identity in an audit: figures worked out by hand, what is kept, who sees what."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,29 @@ def test_leakage_of_each_attack_compares_it_with_itself():
     described = section.describe(found, reference, FEW)["networks"]["net"]
     assert described["attacks"][0]["leakage"]["cosine"]["value"] == pytest.approx(0.5)
     assert described["leakage"]["cosine"]["value"] == pytest.approx(3 / 7)
+
+
+def test_fusion_with_pictures_that_this_code_was_spared_is_left_out_of_the_leakage():
+    # By the ridge (.4 - .2) / (.6 - .2), with fusion (.5 - .2) / (.7 - .2).
+    def sides(ridge, fusion):
+        return {"ridge": side(ridge)["attack0"], "fusion": side(fusion)["attack0"]}
+
+    measured = {"net": {"code": sides(0.4, 0.5), "task_output": sides(0.2, 0.2)}}
+    results = {"code": [result(), dataclasses.replace(result(), name="fusion")], "task_output": []}
+    rulers = {"net": {"code": {"ridge": "cosine", "fusion": "cosine"}}}
+    found = findings.IdentityFindings(results, measured, rulers)
+    pictures = {"linear": {}, "optimisation": {}, "task_output/kernel": {}}
+    reference = leakage.Reference("r", pictures, (8,), {"net": sides(0.6, 0.7)})
+    for attacked_by, expected, beyond in (
+        (["linear"], 0.5, ["optimisation"]),
+        (["linear", "optimisation", "wiener"], 0.6, []),
+    ):
+        assert section.pictures_beyond(reference, attacked_by) == beyond
+        described = section.describe(found, reference, FEW, attacked_by)["networks"]["net"]
+        assert described["leakage"]["cosine"]["value"] == pytest.approx(expected)
+        assert described["worst"]["code"]["cosine"]["attack"] == "fusion"
+    alone = leakage.Reference("r", pictures, (8,), {"net": {"ridge": side(0.6)["attack0"]}})
+    assert section.pictures_beyond(alone, ["linear"]) == []
 
 
 def test_predictions_are_kept_for_their_key_and_networks_alone(tmp_path):
