@@ -9,7 +9,7 @@ import difflib
 import functools
 from collections.abc import Callable, Collection
 
-from arl_tf.attacks import inversion, noise_aware
+from arl_tf.attacks import inversion, noise_aware, views
 from arl_tf.attacks.closed_form import linear_pictures
 from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_attack, decoder_cost
 from arl_tf.attacks.evidence import (
@@ -23,17 +23,6 @@ from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progr
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.retrieval import retrieval_attack
-from arl_tf.attacks.views import (
-    View,
-    conditioned,
-    fewer_images,
-    joined,
-    joined_within_limit,
-    more_images,
-    other_domain,
-    other_domain_within_limit,
-    unchanged,
-)
 
 LEVELS = ("quick", "standard", "full")
 NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
@@ -75,7 +64,7 @@ class Attacker:
 def decoder(
     recipe: DecoderRecipe,
     level: str,
-    view: View = unchanged,
+    view: views.View = views.unchanged,
     **entry,
 ) -> Attacker:
     """An attacker that trains one decoder on one view of the evidence."""
@@ -88,19 +77,20 @@ def decoder(
 
 
 def closed_form(
-    attack: Callable[..., AttackResult], level: str, view: View = unchanged, **entry
+    attack: Callable[..., AttackResult], level: str, view: views.View = views.unchanged, **entry
 ) -> Attacker:
     """An attacker that trains nothing, on one view of the evidence."""
 
     def run(evidence, settings, *, name, start=None):
         del start
-        return attack(view(evidence, settings), settings, name=name)
+        found = attack(view(evidence, settings), settings, name=name)
+        return dataclasses.replace(found, knowledge=entry.get("knowledge", BLACK_BOX))
 
     return Attacker(run, level, trained=False, **entry)
 
 
 def white_box(
-    attack: Callable[..., AttackResult], level: str, view: View = unchanged, **entry
+    attack: Callable[..., AttackResult], level: str, view: views.View = views.unchanged, **entry
 ) -> Attacker:
     """An attacker that differentiates the encoder, on one view of the evidence."""
     cost = functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder"))
@@ -113,7 +103,7 @@ def white_box(
     return Attacker(run, level, WHITE_BOX, **entry)
 
 
-def likeliest_picture(starts_from: str, view: View = unchanged, **entry) -> Attacker:
+def likeliest_picture(starts_from: str, view: views.View = views.unchanged, **entry) -> Attacker:
     """The search for the likeliest picture given the noise, from another attacker's pictures."""
     entry = {"needs": ("encode", "noise"), "missing": NO_NOISE, **entry}
     return white_box(noise_aware.map_attack, "standard", view, starts_from=starts_from, **entry)
@@ -144,15 +134,15 @@ ATTACKERS: dict[str, Attacker] = {
         kernel_attack, "standard", completion.completed, cost=kernel_cost, **COMPLETES
     ),
     "linear_other_domain": closed_form(
-        noise_aware.linear_attack, "standard", other_domain_within_limit, **WITH_OTHER_DATA
+        noise_aware.linear_attack, "standard", views.other_domain_within_limit, **WITH_OTHER_DATA
     ),
     "linear_joined": closed_form(
-        noise_aware.linear_attack, "standard", joined_within_limit, **WITH_OTHER_DATA
+        noise_aware.linear_attack, "standard", views.joined_within_limit, **WITH_OTHER_DATA
     ),
     "wiener_joined": closed_form(
         noise_aware.wiener_attack,
         "standard",
-        joined_within_limit,
+        views.joined_within_limit,
         knowledge=WHITE_BOX,
         needs=("known_noise", "other_domain"),
         missing=NO_OTHER_DATA,
@@ -162,7 +152,7 @@ ATTACKERS: dict[str, Attacker] = {
     "map_kernel": likeliest_picture("kernel"),
     "map_joined": likeliest_picture(
         "wiener_joined",
-        joined_within_limit,
+        views.joined_within_limit,
         needs=("encode", "noise", "other_domain"),
         missing=NO_OTHER_DATA,
     ),
@@ -207,32 +197,32 @@ ATTACKERS: dict[str, Attacker] = {
     "decoder_conditioned": decoder(
         DecoderRecipe("a convolutional decoder that also gets the task output"),
         "full",
-        conditioned,
+        views.conditioned,
         needs=("task_outputs",),
         missing="an attacker who also uses the task output, because there is no task output",
     ),
     "decoder_tenth": decoder(
         DecoderRecipe("the convolutional decoder with a tenth of the public images"),
         "full",
-        fewer_images,
+        views.fewer_images,
     ),
     "decoder_tenfold": decoder(
         DecoderRecipe("the convolutional decoder with ten times the public images"),
         "full",
-        more_images,
+        views.more_images,
         needs=("query", "more_images"),
         missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),
     "decoder_other_domain": decoder(
         DecoderRecipe("the convolutional decoder, trained on another data set"),
         "full",
-        other_domain,
+        views.other_domain,
         **WITH_OTHER_DATA,
     ),
     "decoder_joined": decoder(
         DecoderRecipe("the convolutional decoder, trained on X2 and another data set"),
         "full",
-        joined,
+        views.joined,
         **WITH_OTHER_DATA,
     ),
     "decoder_absolute": decoder(
@@ -310,7 +300,7 @@ ATTACKERS: dict[str, Attacker] = {
             steps_factor=2,
         ),
         "full",
-        more_images,
+        views.more_images,
         needs=("query", "more_images"),
         missing="an attacker with ten times the public images, because the encoder can't be asked",
     ),

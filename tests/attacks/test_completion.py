@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks import registry
-from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.attacks.evidence import (
+    BLACK_BOX,
+    WHITE_BOX,
+    AttackerOptions,
+    CodeNoise,
+    Evidence,
+    PublicPairs,
+)
 from arl_tf.attacks.regression import completion
 from arl_tf.auditing import attack_runs
 
@@ -102,10 +109,13 @@ def test_the_map_of_completed_codes_comes_within_a_tenth_of_a_decibel_of_the_bes
     def decibels(pictures):
         return -10 * np.log10(np.square(pictures.reshape(TARGET, PIXELS) - truth).mean())
 
-    found = {
-        name: decibels(registry.ATTACKERS[name].run(evidence, OPTIONS, name=name).reconstructions)
+    results = {
+        name: registry.ATTACKERS[name].run(evidence, OPTIONS, name=name)
         for name in ("linear", "wiener", "linear_completed")
     }
+    known = [result.knowledge for result in results.values()]
+    assert known == [BLACK_BOX, WHITE_BOX, WHITE_BOX]
+    found = {name: decibels(result.reconstructions) for name, result in results.items()}
     assert found["linear_completed"] > decibels(best) - 0.1
     assert found["linear_completed"] > max(found["linear"], found["wiener"]) + 1
 
