@@ -276,13 +276,14 @@ def not_tested(found: Measurements) -> list[str]:
 def dropped_values(evidence: Evidence) -> list[str]:
     """What is left open about codes with dropped values; [] for others.
 
-    Where the mean codes are known from the inside, pictures come from codes with the dropped values
-    filled in, too. All else takes dropped values for noise around a mean.
+    Where the mean codes are known from the inside, closed forms and attacks on identity have codes
+    with the dropped values filled in. All else takes dropped values for noise around a mean.
     """
     if not evidence.drops_values:
         return []
-    pictures = "" if evidence.known_noise is not None else "pictures, "
+    known = evidence.known_noise is not None
+    who = "searches and probes" if known else "pictures, searches, probes and attacks on identity"
     return [
-        f"{pictures}searches, probes and attacks on identity that leave out the values that each"
-        " code has dropped, which everybody sees: such attackers get more"
+        f"{who} that leave out the values that each code has dropped, which everybody sees: such"
+        " attackers get more"
     ]

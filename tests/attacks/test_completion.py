@@ -15,7 +15,11 @@ from arl_tf.attacks.evidence import (
     Evidence,
     PublicPairs,
 )
+from arl_tf.attacks.identity.faces import PublicFaces, mean_cosine, unit
+from arl_tf.attacks.identity.registry import view_of
+from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.regression import completion
+from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing import attack_runs
 
 SIDE, LATENTS, VALUES, RATE = 6, 10, 64, 0.5
@@ -135,6 +139,18 @@ def test_only_codes_with_dropped_values_are_completed_and_of_others_nothing_is_m
         assert attacker.missing not in said
         with pytest.raises(ValueError, match="none are known to be dropped"):
             attack_runs.planned("standard", 1, 0, other, ["linear_completed"])
+
+
+def test_embeddings_are_predicted_from_completed_codes(world, evidence):
+    # An identity network that sees the deviation of a few pixels from their mean.
+    seen = world.images.reshape(len(world.images), PIXELS)[:, :12] / 255.0
+    public, held_out, truth = np.split(unit(seen - seen.mean(axis=0)), [PUBLIC, PUBLIC + HELD_OUT])
+    faces = PublicFaces({"net": public}, {"net": held_out})
+
+    def cosine(view):
+        return mean_cosine(ridge(view, evidence, faces, OPTIONS).target["net"], truth)
+
+    assert cosine(view_of(evidence, OPTIONS)) > cosine(code_view(evidence, OPTIONS.seed)) + 0.1
 
 
 def test_the_factor_is_that_of_the_values_that_are_left():

@@ -196,7 +196,9 @@ def test_attacks_on_identity_see_the_codes_and_the_task_output_and_are_kept(
         assert attack["code"]["cosine"]["value"] > 0.95
         assert attack["task_output"]["cosine"]["value"] > 0.95
         assert attack["unprotected"]["cosine"]["value"] is None
-    monkeypatch.setattr(identity_runs, "code_view", lambda *_: pytest.fail("predicted again"))
+    monkeypatch.setattr(
+        identity_runs.identity_registry, "view_of", lambda *_: pytest.fail("predicted again")
+    )
     again = run(tmp_path)[0].content["identity_attacks"]["networks"]["toy"]
     assert again["worst"] == described["worst"]
 

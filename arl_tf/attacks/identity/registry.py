@@ -9,6 +9,7 @@ from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.registry import LEVELS
+from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.code_view import CodeView, code_view
 
 
@@ -39,9 +40,14 @@ def chosen(level: str) -> dict[str, IdentityAttacker]:
     return {n: a for n, a in IDENTITY_ATTACKERS.items() if LEVELS.index(a.level) <= reach}
 
 
+def view_of(evidence: Evidence, settings: AttackerOptions) -> CodeView:
+    """The codes as attackers of identity see them, with dropped values filled in where they can."""
+    return code_view(completion.completed_if_dropped(evidence, settings), settings.seed)
+
+
 def predict_embeddings(
     evidence: Evidence, faces: PublicFaces, settings: AttackerOptions, level: str
 ) -> list[IdentityResult]:
     """What every attacker of a level predicts from the evidence's codes."""
-    view = code_view(evidence, settings.seed)
+    view = view_of(evidence, settings)
     return [a.run(view, evidence, faces, settings) for a in chosen(level).values()]

@@ -93,6 +93,12 @@ def completed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     )
 
 
+def completed_if_dropped(evidence: Evidence, settings: AttackerOptions) -> Evidence:
+    """`completed` where codes have dropped values and the mean codes are known; else the same."""
+    is_known = evidence.known_noise is not None
+    return completed(evidence, settings) if is_known and evidence.drops_values else evidence
+
+
 def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
     """The best linear map from completed codes to pixels.
 

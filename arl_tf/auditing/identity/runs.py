@@ -12,7 +12,6 @@ from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
 from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces, mean_cosine
 from arl_tf.attacks.identity.fusion import fused, fusion_weights
-from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing.attack_runs import ATTACK_SEED, Task
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.evidence_collection import on_task_output
@@ -77,10 +76,9 @@ def predicted(
     chosen = identity_registry.chosen(settings.audit)
     found = {name: kept.load(store, source, name, faces.networks) for name in chosen}
     missing = [name for name, result in found.items() if result is None]
-    seed = settings.seed + ATTACK_SEED
-    view = code_view(evidence, seed) if missing else None
+    options = dataclasses.replace(settings.attacker, seed=settings.seed + ATTACK_SEED)
+    view = identity_registry.view_of(evidence, options) if missing else None
     for name in missing:
-        options = dataclasses.replace(settings.attacker, seed=seed)
         found[name] = chosen[name].run(view, evidence, faces, options)
         kept.save(store, source, found[name])
     return list(found.values())
