@@ -222,7 +222,7 @@ def pair_histograms(
 
 
 def quantiles(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """np.quantile of values float [N], bit for bit; of thousands of shares 200 times as fast.
+    """np.quantile of values float [N] without NaN, bit for bit, for thousands of shares.
 
     NumPy selects for each share anew; sorted once, they are all at hand. Shares are float [Q] in
     [0, 1]; returns float64 [Q].

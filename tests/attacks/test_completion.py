@@ -158,3 +158,10 @@ def test_the_factor_is_that_of_the_values_that_are_left():
     codes = means * [[1, 0, 1], [0, 1, 1]] / 0.8
     assert completion.factor_of_the_left(codes, means) == pytest.approx(1.25)
     assert completion.factor_of_the_left(np.zeros((2, 3)), means) == 1
+
+
+def test_codes_without_known_means_are_not_completed(evidence):
+    untold = dataclasses.replace(evidence, noise=None)
+    with pytest.raises(ValueError, match="the public mean codes; got None"):
+        completion.completed(untold, OPTIONS)
+    assert completion.completed_if_dropped(untold, OPTIONS) is untold

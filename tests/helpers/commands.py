@@ -38,47 +38,44 @@ def run_together(
         commands: (module, *arguments) of each.
         env: variables of each, in addition to ours.
     """
-    commands = [list(map(str, words)) for words in commands]
-    env = env or [{}] * len(commands)
-    if sys.platform != "linux":
-        starts = [
-            subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=ROOT,
-                env=os.environ | own,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for words, own in zip(commands, env, strict=True)
-        ]
-        # The first may wait for the others, but none of them says enough to fill a pipe.
-        said = [process.communicate(timeout=OF_A_PROCESS) for process in starts]
-        return [
-            subprocess.CompletedProcess(words, process.returncode, *texts)
-            for words, process, texts in zip(commands, starts, said, strict=True)
-        ]
+    words = [list(map(str, command)) for command in commands]
+    run = _as_forks if sys.platform == "linux" else _as_processes
+    return run(words, env or [{}] * len(words))
+
+
+def _as_forks(commands: list[list[str]], env: Sequence[dict[str, str]]) -> list:
+    """Has the server run the commands side by side; their CompletedProcesses."""
     with tempfile.TemporaryDirectory() as folder:
-        streams = [
+        texts = [
             {name: pathlib.Path(folder) / f"{name}_{number}" for name in ("stdout", "stderr")}
             for number in range(len(commands))
         ]
-        numbers = [
-            _ask(
-                {"module": words[0], "arguments": words[1:], "env": own}
-                | {name: str(path) for name, path in paths.items()},
-                words[0],
-            )
-            for words, own, paths in zip(commands, env, streams, strict=True)
-        ]
-        codes = [
-            _ask({"wait_for": number}, words[0])
-            for number, words in zip(numbers, commands, strict=True)
-        ]
-        return [
-            subprocess.CompletedProcess(words, code, *(path.read_text() for path in paths.values()))
-            for words, code, paths in zip(commands, codes, streams, strict=True)
-        ]
+        started = []
+        for words, own, paths in zip(commands, env, texts, strict=True):
+            request = {"module": words[0], "arguments": words[1:], "env": own}
+            request |= {name: str(path) for name, path in paths.items()}
+            started.append(_ask(request, words[0]))
+        ended = []
+        for words, number, paths in zip(commands, started, texts, strict=True):
+            code = _ask({"wait_for": number}, words[0])
+            said = {name: path.read_text() for name, path in paths.items()}
+            ended.append(subprocess.CompletedProcess(words, code, **said))
+        return ended
+
+
+def _as_processes(commands: list[list[str]], env: Sequence[dict[str, str]]) -> list:
+    """Runs the commands side by side, each in a Python of its own; their CompletedProcesses."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [
+        subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=os.environ | own, **pipes)
+        for words, own in zip(commands, env, strict=True)
+    ]
+    # The first may wait for the others, but none of them says enough to fill a pipe.
+    said = [process.communicate(timeout=OF_A_PROCESS) for process in started]
+    return [
+        subprocess.CompletedProcess(words, process.returncode, *texts)
+        for words, process, texts in zip(commands, started, said, strict=True)
+    ]
 
 
 def run_afresh(

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import run_module, run_together
+from commands import run_afresh, run_together
 from keras import layers
 
 from arl_tf.config.settings import Config
@@ -151,7 +151,7 @@ def test_rate_of_learned_noise_is_what_the_layer_adds_to_its_losses():
 
 @pytest.mark.slow
 def test_two_devices_take_the_step_of_one():
-    done = run_module("tests.helpers.processes.two_replicas")
+    done = run_afresh("tests.helpers.processes.two_replicas")
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     unshared = found.pop("unshared_moments")

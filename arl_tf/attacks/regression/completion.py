@@ -8,14 +8,16 @@ import dataclasses
 import time
 
 import numpy as np
+from scipy import linalg
 
 from arl_tf.attacks.closed_form import directions
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.noise_aware import map_result, pixels
 from arl_tf.attacks.regression.code_maps import pixel_error, ridge_map
 
-# Directions along which public mean codes vary, tried from the fewest on.
-RANKS = (8, 16, 32, 64, 128, 256, 512)
+# Directions along which public mean codes vary, tried from the fewest on. A code's time grows with
+# their square.
+RANKS = (8, 16, 32, 64, 128, 256)
 # Share of the public mean codes that chooses among them, and at most so many.
 CHOOSING_SHARE, MOST_CHOOSING = 0.1, 100
 # No value has less of its variance outside the directions than this share.
@@ -53,12 +55,15 @@ class CodeModel:
             seen: bool [n, D].
         """
         found = np.array(values, np.float64)
-        identity = np.eye(self.basis.shape[1])
+        # In units of what each value varies by itself; single precision, as this takes the time.
+        units = np.sqrt(self.alone)
+        scaled = (self.basis / units[:, None]).astype(np.float32)
         for row, at_hand in zip(found, seen, strict=True):
-            known = self.basis[at_hand]
-            weighted = known.T / self.alone[at_hand]
-            told = weighted @ (row[at_hand] - self.mean[at_hand])
-            latent = np.linalg.solve(identity + weighted @ known, told)
+            known = scaled[at_hand]
+            told = (row[at_hand] - self.mean[at_hand]) / units[at_hand]
+            products = (known.T @ known).astype(np.float64)
+            products[np.diag_indices_from(products)] += 1.0
+            latent = linalg.solve(products, known.T @ told, assume_a="pos", check_finite=False)
             row[~at_hand] = self.mean[~at_hand] + self.basis[~at_hand] @ latent
         return found
 
@@ -73,8 +78,11 @@ def completed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     Args:
         evidence: with `noise`, whose public codes have values of 0 that their means have not.
         settings: seed.
+
+    Raises:
+        ValueError: no mean codes are known.
     """
-    pairs, means = evidence.pairs, flat(evidence.noise.public_means)
+    pairs, means = evidence.pairs, flat(known_means(evidence))
     factor = factor_of_the_left(flat(pairs.codes), means)
     model = best_model(means, flat(pairs.codes) != 0, settings.seed)
 
@@ -112,7 +120,7 @@ def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         name: of the attack in the report.
     """
     started = time.perf_counter()
-    filled, means = completed(evidence, settings), evidence.noise.public_means
+    filled, means = completed(evidence, settings), known_means(evidence)
     score = pixel_error(filled.pairs.held_out_images)
     tried = (filled.pairs, dataclasses.replace(filled.pairs, codes=means))
     found = min(
@@ -121,6 +129,13 @@ def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
     )
     words = "the best linear map from the code, its dropped values filled in, to pixels"
     return map_result(filled, settings, found, name=name, started=started, words=words)
+
+
+def known_means(evidence: Evidence) -> np.ndarray:
+    """Mean codes of the public images float32 [N, ...]; ValueError where nothing is known."""
+    if evidence.noise is None:
+        raise ValueError("Codes are completed by Evidence.noise, the public mean codes; got None.")
+    return evidence.noise.public_means
 
 
 def factor_of_the_left(codes: np.ndarray, means: np.ndarray) -> float:

@@ -84,10 +84,10 @@ def describe_network(
     # What can be computed from a code counts for the code.
     counted = {**on_code, **{f"{TASK_OUTPUT}/{name}": each for name, each in on_output.items()}}
     unprotected = sources[UNPROTECTED]
-    compared = [
+    gained, floor, whole = (
         {name: each for name, each in side.items() if name.split("/")[-1] not in unlike}
         for side in (counted, on_output, unprotected)
-    ]
+    )
     return {
         "attacks": [
             {
@@ -102,7 +102,8 @@ def describe_network(
             UNPROTECTED: worst(unprotected, weights),
         },
         "leakage": {
-            measure: share_gained(measure, *compared, weights) for measure in IDENTITY_MEASURES
+            measure: share_gained(measure, gained, floor, whole, weights)
+            for measure in IDENTITY_MEASURES
         },
     }
 
