@@ -1,13 +1,14 @@
 """Attacks on identity in an audit: figures worked out by hand, what is kept, who sees what."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 from arl_tf.attacks.identity.faces import IdentityResult, unit
 from arl_tf.attacks.identity.ruler import Ruler
-from arl_tf.auditing import leakage
+from arl_tf.auditing import leakage, remarks
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.identity import findings, kept, section
 from arl_tf.auditing.identity.findings import IDENTITY_MEASURES
@@ -122,6 +123,21 @@ def test_fusion_with_pictures_that_this_code_was_spared_is_left_out_of_the_leaka
         assert described["worst"]["code"]["cosine"]["attack"] == "fusion"
     alone = leakage.Reference("r", pictures, (8,), {"net": {"ridge": side(0.6)["attack0"]}})
     assert section.pictures_beyond(alone, ["linear"]) == []
+
+
+def test_a_report_warns_of_a_fusion_that_the_leakage_leaves_out():
+    def said(reference, *attacked_by):
+        attacks = dict.fromkeys(attacked_by)
+        return remarks.fusion_warning(
+            types.SimpleNamespace(reference=reference, attacks_on=lambda floor: attacks)
+        )
+
+    pictures = {"linear": {}, "optimisation": {}}
+    fusion = {"net": {"fusion": side(0.6)["attack0"]}}
+    reference = leakage.Reference("r", pictures, (8,), fusion)
+    (sentence,) = said(reference, "linear")
+    assert "by optimisation as well" in sentence and "leaves fusion out" in sentence
+    assert said(reference, "linear", "optimisation", "wiener") == said(None, "linear") == []
 
 
 def test_predictions_are_kept_for_their_key_and_networks_alone(tmp_path):
