@@ -68,6 +68,8 @@ def test_the_wheel_runs_outside_the_checkout_with_help_smoke_run_and_report(inst
         str(python.with_name("arl_tf")),
         f"--flagfile={ROOT / 'configs' / 'smoke.cfg'}",
         "--workdir=run",
+        "--warmup_epochs=0",
+        "--decoder_warmup_epochs=0",
         "--epochs=1",
         "--steps_per_epoch=1",
         "--attackers=linear,decoder",
