@@ -153,6 +153,16 @@ def test_embeddings_are_predicted_from_completed_codes(world, evidence):
     assert cosine(view_of(evidence, OPTIONS)) > cosine(code_view(evidence, OPTIONS.seed)) + 0.1
 
 
+def test_means_of_several_codes_are_not_taken_for_exact_values(world, evidence):
+    again = world.means * (np.random.default_rng(9).random(world.means.shape) >= RATE) / (1 - RATE)
+    averaged = ((world.codes + again) / 2).astype(np.float32)
+    pairs = dataclasses.replace(evidence.pairs, codes=averaged[:PUBLIC])
+    several = dataclasses.replace(evidence, pairs=pairs)
+    assert several.drops_values
+    assert completion.completed_if_dropped(several, OPTIONS) is several
+    assert completion.completed_if_dropped(evidence, OPTIONS) is not evidence
+
+
 def test_the_factor_is_that_of_the_values_that_are_left():
     means = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
     codes = means * [[1, 0, 1], [0, 1, 1]] / 0.8

@@ -22,6 +22,8 @@ RANKS = (8, 16, 32, 64, 128, 256)
 CHOOSING_SHARE, MOST_CHOOSING = 0.1, 100
 # No value has less of its variance outside the directions than this share.
 LEAST_SHARE = 1e-4
+# Share of the squares of codes by which values that are left may differ from their means.
+MOST_WRONG = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +104,17 @@ def completed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 
 def completed_if_dropped(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """`completed` where codes have dropped values and the mean codes are known; else the same."""
-    is_known = evidence.known_noise is not None
-    return completed(evidence, settings) if is_known and evidence.drops_values else evidence
+    """`completed` where codes have dropped values, and nothing else is wrong; else the same.
+
+    The mean of several codes of a photo has zeros, too, but its other values are not exact.
+    """
+    if evidence.known_noise is None or not evidence.drops_values:
+        return evidence
+    codes, means = flat(evidence.pairs.codes), flat(evidence.known_noise.public_means)
+    left, expected = codes != 0, factor_of_the_left(codes, means) * means
+    wrong = np.square(codes - expected, where=left, out=np.zeros_like(codes)).sum()
+    is_exact = wrong <= MOST_WRONG * np.square(codes).sum()
+    return completed(evidence, settings) if is_exact else evidence
 
 
 def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
