@@ -7,8 +7,10 @@ import argparse
 import dataclasses
 import json
 import logging
+import math
 import os
 import sys
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -42,15 +44,27 @@ def main() -> None:
         help="measure memory and time at several resolutions and numbers of drawn faces instead;"
         " the last line is one JSON object of its rows",
     )
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="train on drawn faces on the CPU and on the GPU, in each precision, and compare time,"
+        " mean MCC and codes instead; the last line is one JSON object",
+    )
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error(f"--repeats must be >= 1, got {arguments.repeats}.")
     data_dir = clean_path("data_dir", arguments.data_dir or "")
-    if arguments.growth and arguments.only:
-        parser.error("--growth measures none of what --only names; leave one of them out.")
+    instead = [name for name in ("growth", "gpu") if getattr(arguments, name)]
+    if len(instead) > 1:
+        parser.error("--growth and --gpu measure different things; give one of them.")
+    if instead and arguments.only:
+        parser.error(f"--{instead[0]} measures none of what --only names; leave one of them out.")
     only = groups.chosen(arguments.only)
     if arguments.growth:
         print_growth(arguments.json)
+        return
+    if arguments.gpu:
+        print_gpu(arguments.json)
         return
     # Imported late: --help and wrong flags are answered without TensorFlow.
     from arl_tf.experiments.speed import benchmark
@@ -75,6 +89,30 @@ def print_growth(only_json: bool) -> None:
     if not only_json:
         print("\n".join(growth.table(rows)))
     print(json.dumps({"rows": [dataclasses.asdict(row) for row in rows]}))
+
+
+def print_gpu(only_json: bool) -> None:
+    """Measures the GPU, once, and prints a table, and everything as JSON.
+
+    Raises:
+        RuntimeError: TensorFlow sees no GPU.
+    """
+    from arl_tf.experiments.speed import gpu
+
+    gpu.require_gpu()
+    found = gpu.measure()
+    if not only_json:
+        print("\n".join(gpu.table(found)))
+    print(json.dumps(without_nan(dataclasses.asdict(found))))
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null for what is not a number, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def console() -> None:

@@ -72,7 +72,8 @@ def timed_steps(
 ) -> tuple[float, float]:
     """(seconds waiting for data, seconds computing) of a step: means of STEPS steps after three."""
     train.compile_phase(learner, settings, phase, STEPS, task_of(images.task_kind))
-    step = tf.function(learner.train_step, autograph=False)
+    compiled = settings.jit_compile or None
+    step = tf.function(learner.train_step, autograph=False, jit_compile=compiled)
     batches = batches_of(settings, images, parts)
     waits, computes = [], []
     for _ in range(STEPS + 3):
