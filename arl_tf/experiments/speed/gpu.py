@@ -189,7 +189,12 @@ def code_differences(encoder: pathlib.Path, images: np.ndarray, gpu: str) -> tup
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(was_on)
     spread = float(exact.std())
-    return tuple(float(abs(codes - exact).max()) / spread for codes in (default, without))
+    return greatest_difference(default, exact) / spread, greatest_difference(without, exact) / spread
+
+
+def greatest_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Of two arrays of one shape [...], element by element."""
+    return float(abs(first - second).max())
 
 
 def codes_on(device: str, encoder: pathlib.Path, images: np.ndarray) -> np.ndarray:

@@ -55,6 +55,7 @@ def test_gpu_and_growth_exclude_each_other(monkeypatch, capsys):
     assert "give one of them" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_training_is_timed_and_its_failure_told(monkeypatch):
     settings = dataclasses.replace(
         gpu.SETTINGS, num_faces=300, image_size=32, warmup_epochs=1, epochs=1, batch_size=8,
