@@ -189,7 +189,9 @@ def code_differences(encoder: pathlib.Path, images: np.ndarray, gpu: str) -> tup
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(was_on)
     spread = float(exact.std())
-    return greatest_difference(default, exact) / spread, greatest_difference(without, exact) / spread
+    return greatest_difference(default, exact) / spread, greatest_difference(
+        without, exact
+    ) / spread
 
 
 def greatest_difference(first: np.ndarray, second: np.ndarray) -> float:
