@@ -32,7 +32,7 @@ WAYS = (
     (GPU, "float32", True),
 )
 SETTINGS = Config(
-    num_faces=3000, decoder_width=16, warmup_epochs=6, decoder_warmup_epochs=1, epochs=2
+    num_faces=2000, decoder_width=16, warmup_epochs=6, decoder_warmup_epochs=1, epochs=2
 )
 COMPARED = 256
 NO_GPU = (
