@@ -24,7 +24,7 @@ from arl_tf.data.image_cache import Chunk, Source, prepared
 from arl_tf.data.labelled import arrays, folder
 from arl_tf.data.labelled.labels import listed
 from arl_tf.data.pictures import reader
-from arl_tf.data.preprocessing import cache_version, preprocessing
+from arl_tf.data.preprocessing import DEVICE, cache_version, preprocessing
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.data.tfds_images import tfds_source
 
@@ -304,7 +304,12 @@ def own_folder_source(settings: DataSettings) -> Source:
 def arrays_source(settings: DataSettings) -> Source:
     """An .npz file of images and labels."""
     preprocess = preprocessing(settings.image_size, settings.fit)
-    return arrays.arrays_source(settings, lambda image: preprocess(tf.constant(image)).numpy())
+
+    def prepare(image):
+        with tf.device(DEVICE):
+            return preprocess(tf.constant(image)).numpy()
+
+    return arrays.arrays_source(settings, prepare)
 
 
 def builder_source(settings: DataSettings) -> Source:

@@ -12,6 +12,9 @@ import tensorflow as tf
 PREPROCESS_VERSION = 2
 # How a picture that is not square becomes so: settings of --fit.
 CROP, PAD = "crop", "pad"
+# Where single pictures are prepared: a GPU takes several times as long, one small operation at a
+# time.
+DEVICE = "/CPU:0"
 
 
 def preprocess(image: tf.Tensor, image_size: int, fit: str = CROP) -> tf.Tensor:

@@ -10,6 +10,7 @@ from picture_files import JPEG, PALETTE, READ, REFUSED, exif, palette_bmp, with_
 
 from arl_tf.data.pictures import decoding, reader
 from arl_tf.data.pictures import formats as graph_formats
+from arl_tf.data.preprocessing import preprocessing
 from serving.pictures import folders, formats
 from serving.pictures.formats import PictureError
 from serving.pictures.headers import inspect
@@ -108,6 +109,15 @@ def test_a_palette_is_colours_and_not_grey_levels(graph):
     # TensorFlow's own decoder gives the palette's numbers: tensorflow/tensorflow#13942.
     seen = graph(palette_bmp(8)).numpy()
     assert {tuple(colour) for colour in seen.reshape(-1, 3)} <= {tuple(row) for row in PALETTE}
+
+
+def test_the_reader_prepares_on_the_cpu_where_there_is_a_gpu():
+    graph = reader.preparing(preprocessing(8)).get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    ends = {"Placeholder", "Identity", "Const", "NoOp"}
+    placed = {node.device for node in nodes if node.op not in ends}
+    assert {"DecodeJpeg", "ScaleAndTranslate"} <= {node.op for node in nodes}
+    assert placed == {"/device:CPU:0"}
 
 
 def test_the_reader_names_missing_and_unreadable_files_and_counts_turned_ones(tmp_path):

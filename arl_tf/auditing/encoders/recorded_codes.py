@@ -261,6 +261,7 @@ def prepared(images: np.ndarray, image_size: int, fit: str) -> np.ndarray:
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec(images.shape[1:], tf.uint8)])
     def prepare(image):
-        return preprocessing.preprocess(image, image_size, fit)
+        with tf.device(preprocessing.DEVICE):
+            return preprocessing.preprocess(image, image_size, fit)
 
     return np.stack([prepare(image).numpy() for image in images])

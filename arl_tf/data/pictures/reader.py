@@ -14,6 +14,7 @@ import tensorflow as tf
 from arl_tf.data.image_cache import Chunk
 from arl_tf.data.pictures.decoding import decode_with_orientation
 from arl_tf.data.pictures.formats import FORMATS, SIGNATURES
+from arl_tf.data.preprocessing import DEVICE
 
 MISSING = "missing"
 CHUNK = 256
@@ -72,8 +73,9 @@ def preparing(
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.string)])
     def prepare(image_bytes):
-        image, orientation = decode_with_orientation(image_bytes)
-        return preprocess(image), orientation
+        with tf.device(DEVICE):
+            image, orientation = decode_with_orientation(image_bytes)
+            return preprocess(image), orientation
 
     return prepare
 

@@ -38,6 +38,7 @@ def run(experiment: Experiment) -> None:
     """Works on the bench until all of it is done, beside other processes that do the same."""
     config, root = experiment.config, experiment.run.root
     bench = Bench(experiment, contestants.chosen(config), contestants.left_out(config))
+    logging.info("Compared: %s", ", ".join(contestant.name for contestant in bench.contestants))
     for name, reason in bench.left_out.items():
         logging.info("Left out: %s. %s", name, reason)
     bench.work(
