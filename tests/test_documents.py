@@ -166,6 +166,13 @@ def parse_check_gpu(arguments, recorded):
     check_gpu.parse_arguments(arguments)
 
 
+def parse_soak(arguments, recorded):
+    """Reads the soak test's command line."""
+    from serving import soak
+
+    soak.parse(arguments)
+
+
 def parse_example_folder(arguments, recorded):
     """Reads the example folder's arguments."""
     from arl_tf import example_folder
@@ -186,6 +193,7 @@ PARSERS = {
     "serving.client": parse_client,
     "serving.load_test": parse_load_test,
     "serving.check_gpu": parse_check_gpu,
+    "serving.soak": parse_soak,
     "pytest": parse_nothing,
     "venv": parse_nothing,
 }
