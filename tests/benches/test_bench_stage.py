@@ -84,6 +84,16 @@ def test_more_trials_and_defences_go_on_from_what_is_there(bench, tmp_path):
     assert len(bench.done) == len(set(bench.done)) == 8
 
 
+def test_fewer_defences_do_none_of_the_points_that_a_killed_bench_had_queued(monkeypatch, tmp_path):
+    bench = FakeBench(monkeypatch, real_queue=True)
+    bench.killed_at = "noise 1"
+    with pytest.raises(KeyboardInterrupt):
+        bench(tmp_path, bench_trials=1)
+    bench.done = []
+    bench(tmp_path, bench_trials=1, bench_defences="laplace")
+    assert bench.done == ["laplace 1"]
+
+
 def test_every_seed_is_audited_and_the_spread_widens_the_interval(bench, tmp_path):
     results = bench(tmp_path, bench_defences="noise", bench_seeds=3)
     assert bench.audited == ["noise 1", "noise 1 seed 1", "noise 1 seed 2"]

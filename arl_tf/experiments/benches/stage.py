@@ -106,12 +106,16 @@ class Bench:
         return [point for point in planned if not finals.read_record(config, self.root, point.name)]
 
     def queue(self, phase: str) -> TrialQueue:
-        """The points of one phase, of these very settings."""
+        """The points of one phase, of these very settings and contestants.
+
+        Processes with other contestants have lists of their own; what a point has found is shared.
+        """
         config = self.experiment.config
         settings = config.stage_settings("bench")
         # These say who attacks on T: trials do not depend on them.
         known = settings | {"audit": "quick", "attackers": ""} if phase == "trials" else settings
-        name = f"{phase}_{run_directory.settings_hash(known)}"
+        names = sorted(contestant.name for contestant in self.contestants)
+        name = f"{phase}_{run_directory.settings_hash(known | {'contestants': names})}"
         return TrialQueue(self.root / FOLDER, name, config.seed)
 
     def work(
