@@ -64,7 +64,10 @@ def good_calls(
 def bad_calls(
     rest: EncoderClient, grpc: GrpcEncoderClient, files: Sequence[pathlib.Path], codes: np.ndarray
 ) -> dict[str, Call]:
-    """Calls that have to be refused, each with its own status, and one that hangs up."""
+    """Calls that have to be refused, each with its own status, and one that hangs up.
+
+    Arguments are `good_calls`'s; `codes` are float32 [N, ...].
+    """
     file = files[0].read_bytes()
     cut_file = base64.b64encode(file[: len(file) // 2]).decode()
     damaged = {"signature_name": "encode_bytes", "instances": [{"b64": cut_file}]}

@@ -10,6 +10,7 @@ from picture_files import JPEG, PALETTE, READ, REFUSED, exif, palette_bmp, with_
 
 from arl_tf.data.pictures import decoding, reader
 from arl_tf.data.pictures import formats as graph_formats
+from arl_tf.data.pictures.plain_jpeg import is_plain
 from arl_tf.data.preprocessing import preprocessing
 from serving.pictures import folders, formats
 from serving.pictures.formats import PictureError
@@ -118,6 +119,31 @@ def test_the_reader_prepares_on_the_cpu_where_there_is_a_gpu():
     placed = {node.device for node in nodes if node.op not in ends}
     assert {"DecodeJpeg", "ScaleAndTranslate"} <= {node.op for node in nodes}
     assert placed == {"/device:CPU:0"}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_readers_short_cut_gives_what_the_long_way_gives(name):
+    file, preprocess = READ[name][0], preprocessing(8)
+    (chunk,) = reader.read_pictures([(0, lambda: file)], preprocess)
+    image, turned = reader.prepared(file, reader.preparing(preprocess))
+    np.testing.assert_array_equal(chunk.images[0], image)
+    assert chunk.turned == turned
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_readers_short_cut_refuses_with_the_words_of_the_long_way(name):
+    file, words = REFUSED[name]
+    (chunk,) = reader.read_pictures([(0, lambda: file)], preprocessing(8))
+    assert words in chunk.refused[0]
+
+
+def test_plain_is_a_jpeg_of_a_usual_kind_without_exif():
+    plain = {name for name, (file, _, _) in READ.items() if is_plain(file)}
+    usual = {"jpeg", "jpeg_grey", "jpeg_progressive", "jpeg_trailing"}
+    assert plain == usual | {"upright_jpeg_exif_in_a_comment"}
+    # What is damaged behind its headers, the decoder itself refuses.
+    refused = {name for name, (file, _) in REFUSED.items() if is_plain(file)}
+    assert refused == {"jpeg_without_end"}
 
 
 def test_the_reader_names_missing_and_unreadable_files_and_counts_turned_ones(tmp_path):

@@ -82,8 +82,16 @@ def decode_jpeg(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
     header = parts.jpeg_header(content)
     with tf.control_dependencies([parts.check_jpeg(content, header)]):
         image_bytes = tf.identity(image_bytes)
-    image = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
-    return image, parts.jpeg_exif(content, header)
+    return decode_plain_jpeg(image_bytes), parts.jpeg_exif(content, header)
+
+
+def decode_plain_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
+    """A JPEG whose kind is known to be read: string scalar -> uint8 [h, w, 3], as stored.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is damaged.
+    """
+    return tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def decode_gif(image_bytes: tf.Tensor, content: tf.Tensor) -> Stored:
