@@ -4,7 +4,8 @@ import io
 import json
 
 import numpy as np
-from PIL import Image, ImageEnhance
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
 
 from arl_tf.data import shared_photos
 from arl_tf.data.faces import generation
@@ -34,6 +35,42 @@ def test_exact_and_near_copies_are_found():
     assert found.exact.tolist() == [True, False, False]
     assert found.num_test_images() == 3
     assert "3 test images" in found.sentence() and "measures nothing" in found.sentence()
+
+
+COPIES = {
+    "mirrored": lambda picture: ImageOps.mirror(picture),
+    "grey": lambda picture: picture.convert("L").convert("RGB"),
+    "cropped": lambda picture: picture.crop((2, 2, 62, 62)).resize((64, 64)),
+    "cropped at two sides": lambda picture: picture.crop((4, 0, 64, 60)).resize((64, 64)),
+    "mirrored and smaller": lambda picture: ImageOps.mirror(picture).resize((40, 40)),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+@pytest.mark.parametrize("copied", ["test", "other"])
+def test_copies_are_found_whichever_side_was_changed(name, copied):
+    images = FACES.copy()
+    images[50] = images[20]
+    row = 50 if copied == "test" else 20
+    changed = COPIES[name](Image.fromarray(images[row])).resize((64, 64))
+    images[row] = np.asarray(changed)
+    assert shared_photos.find_shared(images, OTHERS, TEST).pairs.tolist() == [[50, 20]]
+
+
+def test_parts_of_two_pictures_show_the_same():
+    # Of (left, top, size): where the one begins later, the other one ends earlier.
+    moved = [pair for pair in shared_photos.PART_PAIRS if shared_photos.WHOLE not in pair]
+    assert moved
+    for one, other in moved:
+        assert one[2] == other[2]
+        assert one[0] + other[0] == pytest.approx(1 - one[2])
+        assert one[1] + other[1] == pytest.approx(1 - one[2])
+
+
+def test_small_pictures_are_means_over_their_areas():
+    means = shared_photos.area_means(4, 0.25, 0.5, 2)
+    np.testing.assert_allclose(means, [[0, 1, 0, 0], [0, 0, 1, 0]])
+    np.testing.assert_allclose(shared_photos.area_means(3, 0, 1, 2) @ [3, 6, 9], [4, 8])
 
 
 def test_drawn_faces_of_one_person_are_different_photos():
