@@ -14,9 +14,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from arl_tf.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("arl_tf.bench")
+
 from arl_tf.config.path_values import clean_path
 from arl_tf.experiments.speed import groups
-from arl_tf.utils import interruption
 
 
 def main() -> None:

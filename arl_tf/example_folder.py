@@ -17,6 +17,11 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from arl_tf.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("arl_tf.example_folder")
+
 import numpy as np
 from PIL import Image
 
@@ -24,7 +29,6 @@ from arl_tf.config.path_values import clean_path
 from arl_tf.data import celeba_folder
 from arl_tf.data.labelled import table
 from arl_tf.data.labelled.shapes import SHAPES, Scenes, scenes
-from arl_tf.utils import interruption
 
 # Exit code of everything that the user can mend, as of arl_tf.main.
 USAGE_ERROR = 2

@@ -17,13 +17,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Plots go to files; a notebook's back end that this process inherits may not be installed.
 os.environ["MPLBACKEND"] = "agg"
 
+from arl_tf.utils import interruption
+
+# As `python -m arl_tf.main`, or as the command that pip installs.
+if __name__ == "__main__" or pathlib.Path(sys.argv[0]).stem == "arl_tf":
+    interruption.at_once("arl_tf")
+
 from absl import app, flags, logging
 
 from arl_tf.config import choices, flag_definitions, flagfiles, inheritance, usage
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.doctor import doctor
-from arl_tf.utils import interruption, passwords, run_files, streams
+from arl_tf.utils import passwords, run_files, streams
 
 # TensorFlow's errors of memory, disks and files; others are ours to mend.
 OF_TENSORFLOW = (

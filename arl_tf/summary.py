@@ -10,10 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from arl_tf.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("arl_tf.summary")
+
 from arl_tf.config.path_values import clean_path
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.report import report_files, trainings
-from arl_tf.utils import files, interruption
+from arl_tf.utils import files
 
 # Exit code of everything that the user can mend, as of arl_tf.main.
 USAGE_ERROR = 2

@@ -20,10 +20,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+from serving.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("check_gpu")
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from serving.utils import interruption
 from serving.utils.path_argument import path_argument
 
 SWIFTSHADER = (

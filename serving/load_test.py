@@ -18,6 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from serving.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("load_test")
+
 import numpy as np
 from PIL import Image
 
@@ -25,7 +30,6 @@ from serving.clients.contract import ENCODE, ENCODE_BYTES, READ
 from serving.clients.errors import EncoderError
 from serving.clients.load import IN_PROCESS, Load, measure, ratios
 from serving.clients.rest_client import EncoderClient, base_address
-from serving.utils import interruption
 from serving.utils.path_argument import path_argument
 
 # By the client's method: signature, and the model's usual name.

@@ -12,9 +12,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
+from serving.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("serving.local_server")
+
 from absl import app, flags, logging
 
-from serving.utils import flagfiles, interruption, usage
+from serving.utils import flagfiles, usage
 from serving.utils.path_values import clean_path
 
 # The server itself is imported late: --help and wrong flags are answered without TensorFlow.

@@ -26,9 +26,13 @@ from collections.abc import Iterator, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from serving.utils import interruption
+
+if __name__ == "__main__":
+    interruption.at_once("soak")
+
 from serving.clients.errors import EncoderError
 from serving.load_test import bounded
-from serving.utils import interruption
 from serving.utils.path_argument import path_argument
 
 READY = re.compile(r"gRPC at (\S+), REST and a demo page at (http://\S+); models: (.*)\.")

@@ -17,6 +17,25 @@ class Interrupted(KeyboardInterrupt):
     """Raised in the main thread by the first of SIGNALS; libraries take it for a Ctrl-C."""
 
 
+def at_once(program: str) -> None:
+    """Until `in_one_line` takes over, one of SIGNALS ends the process with a line.
+
+    For the first lines of a command: what it imports takes seconds, in which nothing can be lost.
+
+    Args:
+        program: that the line begins with.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        name = SIGNALS[signal.Signals(number)]
+        os.write(2, f"\n{program}: stopped by {name}; nothing had begun.\n".encode())
+        os._exit(128 + number)
+
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
 @contextlib.contextmanager
 def in_one_line(program: str, hint: str) -> Iterator[None]:
     """Ends the process with 128 + the signal's number, and a line, where one of SIGNALS comes.

@@ -158,11 +158,11 @@ class LocalServer:
 
     def _warn_of_no_model(self) -> None:
         settings = self._settings
-        if settings.model_config_file is None and not settings.model_name:
+        # The store has looked at each model's folder, and said what is wrong with it.
+        reason = "the lines above say why."
+        is_folder_of_models = settings.model_config_file is None and not settings.model_name
+        if is_folder_of_models and not layout.holds_versions(settings.model_base_path):
             reason = layout.no_models(settings.model_base_path)
-        else:
-            # The store has looked at each model's folder.
-            reason = "the lines above say why."
         logging.warning("No model is being served yet: %s", reason)
 
     def _routes(self, pages: Pages) -> Routes:

@@ -70,15 +70,34 @@ def no_versions(name: str, base_path: pathlib.Path) -> str:
     )
 
 
+def holds_versions(folder: pathlib.Path) -> bool:
+    """Whether a folder of models is laid out as it has to be, whatever its versions hold."""
+    try:
+        return any(version_folders(path) for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return False
+
+
 def _advice(folder: pathlib.Path, *, above_models: bool) -> str:
     """What to do, by the first SavedModel in the folder or below it; "" where there is none."""
     saved = next(_saved_models(folder), None)
     if saved is None:
         return ""
     if version_number(saved) is None:
-        return f" {saved} holds {SAVED_MODEL} itself: move what is in it to {saved / '1'}."
+        return _renaming(folder.absolute(), saved, above_models=above_models)
     base_path = saved.parent.parent if above_models else saved.parent
     return f" There is a model in {saved}: give {base_path}." if base_path != folder else ""
+
+
+def _renaming(folder: pathlib.Path, saved: pathlib.Path, *, above_models: bool) -> str:
+    """What to do with a SavedModel in a folder whose name is no version."""
+    depth = len(saved.relative_to(folder).parts) - above_models
+    if depth > 0:
+        base_path = saved.parent.parent if above_models else saved.parent
+        give = f" and give {base_path}" if base_path != folder else ""
+        return f" {saved} holds {SAVED_MODEL}: rename it to {saved.parent / '1'}{give}."
+    place = saved / "1" if depth == 0 else saved / "encoder" / "1"
+    return f" {saved} holds {SAVED_MODEL} itself: move what is in it to {place}."
 
 
 def _saved_models(folder: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -9,6 +9,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.common import files
 from serving.server import layout
+from serving.utils.path_values import SCHEME
 
 DEFAULT_PLATFORM = "tensorflow"
 
@@ -70,7 +71,7 @@ def sources_in_folder(
         OSError: model_base_path is not there, or can't be read.
         ValueError: it is a model's own folder, or a version's.
     """
-    if not model_base_path.exists():
+    if not model_base_path.is_dir():
         raise FileNotFoundError(layout.no_models(model_base_path))
     if (model_base_path / layout.SAVED_MODEL).is_file():
         raise ValueError(layout.no_models(model_base_path))
@@ -93,7 +94,7 @@ def source_of_model(name: str, base_path: pathlib.Path) -> dict[str, ModelSource
         OSError: base_path is not there, or can't be read.
         ValueError: it holds no version folder, but models, or a SavedModel itself.
     """
-    if not base_path.exists():
+    if not base_path.is_dir():
         raise FileNotFoundError(f"--model_name={name}: {layout.no_versions(name, base_path)}")
     below = [path for path in base_path.iterdir() if path.is_dir()]
     is_version = (base_path / layout.SAVED_MODEL).is_file()
@@ -154,10 +155,18 @@ def _source_of(entry: model_server_config_pb2.ModelConfig) -> ModelSource:
             f"Model {entry.name} requests unsupported platform {entry.model_platform}; expected"
             f" {DEFAULT_PLATFORM!r}."
         )
+    scheme = SCHEME.match(entry.base_path)
+    if scheme:
+        raise ValueError(
+            f"Model {entry.name!r}: base_path {entry.base_path}: {scheme[1]}:// is not supported"
+            " here, only folders of this machine; name one, such as a folder where the storage is"
+            " mounted."
+        )
     if not pathlib.Path(entry.base_path).is_absolute():
         raise ValueError(
             f"Expected model {entry.name} to have an absolute path or URI; got"
-            f" base_path()={entry.base_path}"
+            f" base_path()={entry.base_path}. Write the whole path: neither ~ nor a variable is"
+            " replaced here."
         )
     labels = dict(entry.version_labels)
     return ModelSource(entry.name, pathlib.Path(entry.base_path), _policy_of(entry), labels)

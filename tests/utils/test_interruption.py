@@ -1,10 +1,12 @@
 """Ctrl-C and SIGTERM end a command with one line and the shell's exit code."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 # The command with stages that wait for a signal instead of TensorFlow.
 COMMAND = """
@@ -76,3 +78,49 @@ def test_a_second_signal_ends_it_at_once():
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130 and "Traceback" not in error
+
+
+# Packages of others that a command imports first; here each is a Ctrl-C in the middle of imports.
+FIRST_IMPORTS = ("absl", "numpy", "PIL", "urllib3", "requests")
+COMMANDS = (
+    "arl_tf.main",
+    "arl_tf.bench",
+    "arl_tf.summary",
+    "arl_tf.example_folder",
+    "serving.client",
+    "serving.local_server",
+    "serving.load_test",
+    "serving.soak",
+    "serving.check_gpu",
+)
+
+
+@pytest.fixture(scope="module")
+def interrupting(tmp_path_factory):
+    """A folder of packages that send their process a Ctrl-C when they are imported."""
+    folder = tmp_path_factory.mktemp("interrupting")
+    text = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise ImportError('late')\n"
+    for name in FIRST_IMPORTS:
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_among_the_imports_ends_a_command_with_one_line(command, interrupting):
+    # A shell that runs tests in the background hands on that Ctrl-C is ignored.
+    run = (
+        "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f" runpy.run_module({command!r}, run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", run],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(interrupting)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    (line,) = done.stderr.splitlines()[1:]
+    assert "stopped by Ctrl-C; noth" in line
+    assert done.stderr.startswith("\n")

@@ -92,7 +92,8 @@ def test_folder_that_is_a_saved_model_is_refused_with_what_was_found(tmp_path):
     [
         (None, "nothing.", ""),
         ("encoder", "encoder/.", "encoder holds saved_model.pb itself: move what is in it to"),
-        ("encoder/v1", "encoder/.", "v1 holds saved_model.pb itself"),
+        ("encoder/v1", "encoder/.", "encoder/v1 holds saved_model.pb: rename it to"),
+        ("export/saved_model/encoder/v1", "export/.", "encoder/1 and give"),
         ("export/saved_model/encoder/7", "export/.", "export/saved_model."),
         ("a/b/c/d/e/f/1", "a/.", ""),
     ],
@@ -106,6 +107,26 @@ def test_folder_without_models_is_described_with_what_was_found(tmp_path, saved,
     assert "Expected: a folder a model" in words
     assert advice in words
     assert advice or words.endswith("encoder/1/saved_model.pb.")
+
+
+def test_version_folder_of_another_name_is_to_be_renamed_at_its_place(tmp_path):
+    save(tmp_path / "encoder" / "v1")
+    words = layout.no_models(tmp_path)
+    assert words.endswith(f"rename it to {tmp_path / 'encoder' / '1'}.")
+    words = layout.no_versions("encoder", tmp_path / "encoder")
+    assert words.endswith(f"rename it to {tmp_path / 'encoder' / '1'}.")
+
+
+@pytest.mark.parametrize("name", ["gone", "file"])
+def test_what_is_no_folder_of_models_is_described(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    for read in (
+        model_config.sources_in_folder,
+        lambda path: model_config.source_of_model("encoder", path),
+    ):
+        with pytest.raises(FileNotFoundError) as raised:
+            read(tmp_path / name)
+        assert "Expected: a folder a " in str(raised.value)
 
 
 def test_model_without_versions_is_described_in_tf_servings_words(tmp_path):
@@ -159,6 +180,8 @@ def test_labels_of_a_config_are_understood():
         ("model_config_list { config { base_path: '/x' } }", "needs name and base_path"),
         (entry('model_platform: "torch"'), "encoder requests unsupported platform torch"),
         (entry('model_platform: ""'), "setting neither ModelServerConfig::model_type"),
+        (entry("").replace("/models", "gs://models"), "gs:// is not supported here"),
+        (entry("").replace("/models", "~/models"), "neither ~ nor a variable is"),
         (entry("").replace("/models", "models"), r"absolute path or URI; got base_path\(\)=models"),
         (entry("model_version_policy { specific {} }"), "names no version"),
         (entry("", times=2), "Illegal to list model encoder multiple times"),

@@ -406,6 +406,15 @@ def test_model_without_versions_is_told_once_with_what_was_found(tmp_path):
     assert "Found there: v1/." in told
 
 
+def test_model_whose_folder_is_gone_is_told_with_what_is_there_instead(tmp_path):
+    store = ModelStore(lambda: labelled(tmp_path / "nowhere", {}), fake_load)
+    with capture_absl_logs() as logs:
+        store.poll(settled=True)
+    (told,) = logs
+    assert "Model model stays as it is: No versions of servable model found" in told
+    assert f"Found there: no such folder; {tmp_path} holds nothing. Expected:" in told
+
+
 def test_replaced_sources_that_lack_a_label_or_a_new_model_change_nothing(tmp_path):
     add(tmp_path, 1)
     store = store_of(tmp_path)

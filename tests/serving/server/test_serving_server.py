@@ -205,6 +205,18 @@ def test_server_that_serves_nothing_logs_what_it_found(tmp_path, exported_models
     assert f"move what is in it to {tmp_path / 'encoder' / '1'}" in line
 
 
+def test_server_of_damaged_models_says_that_the_lines_above_say_why(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        endpoints.logging, "warning", lambda words, *values: lines.append(words % values)
+    )
+    (tmp_path / "encoder" / "1").mkdir(parents=True)
+    (tmp_path / "encoder" / "1" / "saved_model.pb").write_bytes(b"")
+    with serving(tmp_path):
+        pass
+    assert lines[-1] == "No model is being served yet: the lines above say why."
+
+
 def test_server_without_models_starts_and_serves_the_first_that_comes(tmp_path, exported_models):
     folder = tmp_path / "models"
     folder.mkdir()
