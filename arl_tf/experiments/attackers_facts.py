@@ -120,15 +120,33 @@ def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any])
     return (worst - max(floors)) / (max(shared) - max(floors))
 
 
-def audited_facts(content: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What attackers.json repeats of an audit: floors, the worst attack, rank 1, warnings."""
+def told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An attacker's facts; what is attacked is named in its words.
+
+    Args:
+        name: PROTECTED, UNPROTECTED or TASK_OUTPUT.
+        facts: with "words", as of an attacker on codes.
+    """
+    words = facts["words"]
+    return {**facts, "words": wording.of_task_output(words) if name == TASK_OUTPUT else words}
+
+
+def audited_facts(
+    content: Mapping[str, Any] | None, unprotected: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What attackers.json repeats of an audit: floors, the worst attack, rank 1, warnings.
+
+    Args:
+        content: report.json of the run's audit; None without.
+        unprotected: the same of the reference's; None without, and where the two can't be compared.
+    """
     if content is None:
         return {"floors": None, "worst": None, "measured_on": None, "rank1": {}, "warnings": []}
     return {
         "floors": {name: each[MEASURE] for name, each in content["floors"].items()},
         "worst": {**content["worst"][MEASURE], "attackers": number_of_attackers(content)},
         "measured_on": {"images": content["measured_on"]["images"]},
-        "rank1": rank_ones(content),
+        "rank1": rank_ones(content, unprotected),
         # `why_no_leakage` says this; where the stage computed a leakage it is not true.
         "warnings": [
             each for each in content["warnings"] if not each.startswith(remarks.NO_REFERENCE)
@@ -136,8 +154,15 @@ def audited_facts(content: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def rank_ones(content: Mapping[str, Any]) -> dict[str, Any]:
+def rank_ones(
+    content: Mapping[str, Any], unprotected: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """How often attackers find the right person first, by pictures and by predicted embeddings.
+
+    Args:
+        content: report.json of the run's audit.
+        unprotected: the same of the reference's, which tells of the unprotected code where the
+            run's audit had no reference.
 
     Returns:
         Of `pictures` and `embeddings` those that were measured: code, task_output, unprotected ->
@@ -148,7 +173,11 @@ def rank_ones(content: Mapping[str, Any]) -> dict[str, Any]:
         ways["pictures"] = dict(
             zip(identity_words.SOURCES, summary.three(content, RANK), strict=True)
         )
-    return {way: found for way, found in ways.items() if found}
+    known = {way: found for way, found in ways.items() if found}
+    for way, found in (rank_ones(unprotected) if unprotected else {}).items():
+        if way in known and known[way][UNPROTECTED]["value"] is None:
+            known[way] = {**known[way], UNPROTECTED: found["code"]}
+    return known
 
 
 def number_of_attackers(content: Mapping[str, Any]) -> int:
@@ -174,4 +203,9 @@ def words(facts: Mapping[str, Any]) -> list[str]:
         if known
         else f"Leakage is not known: {facts.get('why_no_leakage') or NO_REFERENCE}"
     )
+    if known and share["ci95"] is None:
+        lines.append(
+            "It has no interval: it is computed from the reports of both encoders. The run's report"
+            " stays as it is; --stages=audit with the same --reference measures it there."
+        )
     return lines

@@ -313,13 +313,15 @@ def describe(
         unprotected and unprotected.run,
         unprotected and unprotected.audit,
     )
+    compared = unprotected.audit if unprotected and share else None
     if why == attackers_facts.NO_REFERENCE and experiment.config.is_unprotected:
         why = attackers_facts.ITSELF_UNPROTECTED
     return {
         "attackers": {
-            name: {**each.facts, "bytes": size_of(folder / name)} for name, each in chosen.items()
+            name: {**attackers_facts.told(name, each.facts), "bytes": size_of(folder / name)}
+            for name, each in chosen.items()
         },
-        **attackers_facts.audited_facts(protected.audit),
+        **attackers_facts.audited_facts(protected.audit, compared),
         "leakage": share,
         "why_no_leakage": why or None,
         "trained_on": manifest.training_data(
@@ -334,7 +336,7 @@ def describe(
 
 def size_of(folder: pathlib.Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(facts["bytes"] for facts in publishing.describe_files(folder).values())
+    return sum(file["bytes"] for file in publishing.describe_files(folder).values())
 
 
 def summary(run: RunDirectory) -> list[str]:

@@ -33,6 +33,8 @@ RETRIEVAL = "retrieval"
 PERSON_BITS = 33
 # The most characters of a name that stay on one line.
 LONGEST_PART = 12
+# Not in the name of an attack, which stands between slashes or underscores.
+CODE_WORD = re.compile(r"(?<![\w/])code(s?)(?![\w/])")
 # The space between a number and its unit.
 UNIT_SPACE = re.compile(r"(?<=[0-9]) (?=(?:%|dB\b|bits?\b))")
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
@@ -285,11 +287,18 @@ def converged(attack: Mapping[str, Any]) -> str:
     return "yes" if gain < ENOUGH_GAIN else f"no: {100 * gain:.1f} %"
 
 
+def of_task_output(text: str) -> str:
+    """What is said of an attack on codes, said of the same attack on task outputs."""
+    return CODE_WORD.sub(r"task output\1", text)
+
+
 def attack_notes(attack: Mapping[str, Any]) -> str:
     """What an attacker is, what it knew, and how far its seeds lie apart."""
     notes = [attack["settings"]["words"]] if "words" in attack["settings"] else []
     if "knew" in attack:
         notes.append(f"it knew {attack['knew']['words']}")
+    if is_from_output(attack.get("name", "")):
+        notes = [of_task_output(note) for note in notes]
     if "seeds" in attack:
         name = reconstruction.headline(attack["seeds"])
         spread = attack["seeds"][name]

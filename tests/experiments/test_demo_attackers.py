@@ -389,6 +389,20 @@ def test_facts_repeat_rank_1_and_the_audits_warnings_but_not_that_there_was_no_r
     assert set(facts["rank1"]["embeddings"]) == {"code", "task_output", "unprotected"}
 
 
+def test_rank_1_of_the_unprotected_code_comes_from_the_references_own_audit():
+    content, other = report_content(0.5), report_content(0.7)
+    content["leakage"] = None
+    for measured in (content, other):
+        for network in measured["identity_attacks"]["networks"].values():
+            network["worst"]["unprotected"]["reid_rank1"] = {"value": None, "ci95": None}
+    alone = attackers_facts.audited_facts(content)["rank1"]
+    beside = attackers_facts.audited_facts(content, other)["rank1"]
+    assert alone["embeddings"]["unprotected"]["value"] is None
+    of_other = attackers_facts.audited_facts(other)["rank1"]["embeddings"]["code"]
+    assert beside["embeddings"]["unprotected"] == of_other
+    assert beside["embeddings"]["code"] == alone["embeddings"]["code"]
+
+
 def leakage_of(tmp_path, *, audited=True, reference=None, settings=None, **similarities):
     """Leakage of a run whose audit had no reference, beside a reference that was audited."""
     run, other = (run_directory.RunDirectory(tmp_path / name) for name in ("run", "reference"))

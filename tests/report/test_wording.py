@@ -22,6 +22,19 @@ def test_notes_say_what_an_attacker_is_and_how_far_its_seeds_lie_apart():
     assert wording.attack_notes({"settings": {}}) == ""
 
 
+def test_notes_of_an_attack_on_the_task_output_name_it_in_place_of_the_code():
+    attack = {
+        "name": "task_output/linear",
+        "settings": {"words": "a map from the code to pixels; the pictures of task_output/code"},
+        "knew": {"words": "the codes of 52 public images"},
+    }
+    assert wording.attack_notes(attack) == (
+        "a map from the task output to pixels; the pictures of task_output/code; it knew the task"
+        " outputs of 52 public images"
+    )
+    assert "the code to pixels" in wording.attack_notes({**attack, "name": "linear"})
+
+
 def test_gaps_are_training_against_fresh_attackers():
     content = report_content()
     assert ("face_similarity", 0.3, 0.5) in wording.training_gaps(content)

@@ -58,7 +58,7 @@ export function leaks({ leakage, leakage_ci95: interval, why_no_leakage: why }) 
   if (leakage === null) return why ? `This code’s leakage is not known: ${why}.` : "";
   const between = interval
     ? `95 % interval: ${percent(interval[0])} to ${percent(interval[1])}`
-    : "without an interval";
+    : "without an interval: computed from the audits of both encoders";
   return `Leakage by face similarity: ${percent(leakage)} (${between}). That is the share of ` +
     "what an unprotected code tells of a face beyond the floor, by the audit’s attackers.";
 }
