@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(
-        prog="arl_tf.example_folder", description="Writes an example data set."
+        prog="python -m arl_tf.example_folder", description="Writes an example data set."
     )
     found.add_argument("folder", metavar="DIR", help="a new folder")
     found.add_argument("--layout", choices=sorted(LAYOUTS), default="classes", help="what to write")

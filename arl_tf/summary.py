@@ -27,7 +27,7 @@ USAGE_ERROR = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table, writes it where --out says so; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="arl_tf.summary", description="Several trainings side by side, as Markdown."
+        prog="python -m arl_tf.summary", description="Several trainings side by side, as Markdown."
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a run directory, or an audit's folder"

@@ -8,6 +8,8 @@ from arl_tf.data import folder_contents
 from arl_tf.data.pictures.reader import MISSING
 
 NAMED = 5
+# As `pictures.formats.OTHERS` names it.
+LFS = "Git LFS pointer"
 
 
 def report(bad: tuple[str, ...], reasons: tuple[str, ...], total: int, allowed: float) -> None:
@@ -62,19 +64,26 @@ def report_missing(missing: list[str], total: int, folder: pathlib.Path, allowed
 
 
 def words(bad: tuple[str, ...], reasons: tuple[str, ...]) -> str:
-    """'2 missing (a.jpg, b.jpg), 1 unreadable (c.jpg: a damaged JPEG)'."""
-    missing = [name for name, reason in zip(bad, reasons, strict=True) if reason == MISSING]
+    """'2 missing (a.jpg; b.jpg), 2 unreadable (c.jpg, d.jpg: a damaged JPEG)'; a reason once."""
+    names_of: dict[str, list[str]] = {}
+    for name, reason in zip(bad, reasons, strict=True):
+        names_of.setdefault(reason, []).append(name)
+    missing = names_of.pop(MISSING, [])
     unreadable = [
-        f"{name}: {reason}" for name, reason in zip(bad, reasons, strict=True) if reason != MISSING
+        f"{listed(names, ', ')}: {reason.rstrip('.')}{remedy(reason)}"
+        for reason, names in names_of.items()
     ]
-    parts = (
-        f"{len(names)} {kind} ({listed(names)})"
-        for kind, names in (("missing", missing), ("unreadable", unreadable))
-        if names
-    )
+    parts = [f"{len(missing)} missing ({listed(missing)})"] if missing else []
+    if unreadable:
+        parts.append(f"{len(bad) - len(missing)} unreadable ({listed(unreadable)})")
     return ", ".join(parts)
 
 
-def listed(names: list[str]) -> str:
+def remedy(reason: str) -> str:
+    """What mends a reason, behind it; empty where nothing is known to."""
+    return " ('git lfs pull' fetches the files themselves)" if LFS in reason else ""
+
+
+def listed(names: list[str], between: str = "; ") -> str:
     """The first names."""
-    return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
+    return between.join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])])

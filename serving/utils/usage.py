@@ -1,6 +1,7 @@
 """Help of the development server, and what is said of a command line that can't be read."""
 
 import difflib
+import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,15 @@ def entry(flag: flags.Flag) -> str:
     return "\n".join([f"  --{name}", *(f"      {line}" for line in lines)])
 
 
+def wrong_number(message: str) -> str | None:
+    """Absl's words on a value that is no number, in this project's words; None for other errors."""
+    match = re.match(r"flag --(\w+)=(.*?): (?:invalid literal for int|could not convert)", message)
+    if not match:
+        return None
+    expected = "a whole number" if "for int" in match[0] else "a number"
+    return f"--{match[1]} must be {expected}, got {match[2]!r}"
+
+
 def parsing_error(error: flags.Error, names: Sequence[str]) -> str:
     """What is said of a command line that absl can't read.
 
@@ -59,7 +69,7 @@ def parsing_error(error: flags.Error, names: Sequence[str]) -> str:
         names: of all flags.
     """
     if not isinstance(error, flags.UnrecognizedFlagError):
-        return f"{error} See --helpfull."
+        return f"{wrong_number(str(error)) or str(error).rstrip('.')}. See --helpfull."
     near = difflib.get_close_matches(error.flagname.replace("-", "_").lower(), names, n=3)
     hint = f" Did you mean: {', '.join(near)}?" if near else ""
     return f"Unknown flag --{error.flagname}.{hint} --helpfull lists all flags."

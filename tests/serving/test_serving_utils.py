@@ -68,7 +68,7 @@ def test_helpfull_shows_every_flag_by_topic(values, capsys):
     [
         ("--model_bse_path=x", "Did you mean: model_base_path"),
         ("--rest-api-port=1", "Did you mean: rest_api_port"),
-        ("--port=many", "flag --port=many"),
+        ("--port=many", "--port must be a whole number, got 'many'"),
         ("--flagfile=nowhere", "--flagfile=nowhere: there is no such file"),
     ],
 )

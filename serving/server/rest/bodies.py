@@ -36,7 +36,7 @@ async def read_body(
         starlette.requests.ClientDisconnect: the client is gone.
     """
     is_gzip = _is_gzip(request.headers.get("content-encoding", ""))
-    if _asks_first(request) and int(request.headers.get("content-length", 0)) > max_bytes:
+    if int(request.headers.get("content-length", 0)) > max_bytes:
         raise BodyError(TOO_LARGE, f"The body has more than {max_bytes} bytes.")
     chunks, size = [], 0
     try:
@@ -53,11 +53,6 @@ async def read_body(
         return body
     # In a thread: megabytes would hold up everybody else's requests.
     return await anyio.to_thread.run_sync(inflate, body, max_bytes)
-
-
-def _asks_first(request: starlette.requests.Request) -> bool:
-    """Whether the client, as curl with much to send, waits for leave to send its body."""
-    return request.headers.get("expect", "").lower() == "100-continue"
 
 
 def _is_gzip(content_encoding: str) -> bool:
