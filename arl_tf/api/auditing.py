@@ -139,6 +139,10 @@ def context_of(
     )
 
 
+# Flags of the command that name other data for attackers: this audit is given images, no data sets.
+OF_OTHER_DATA = {"attacker_dataset", "attacker_data_dir"}
+
+
 def settings_of(
     level: str, seed: int, drawn_faces: bool, attackers: dict[str, Any]
 ) -> AuditSettings:
@@ -158,7 +162,7 @@ def settings_of(
         field.name
         for field in dataclasses.fields(Config)
         if field.name.startswith("attacker_") or field.name in ("bootstrap_samples", "attackers")
-    }
+    } - OF_OTHER_DATA
     unknown = sorted(set(attackers) - known)
     if unknown:
         raise TypeError(

@@ -1,6 +1,7 @@
 """Runs for scripts: train, export and load a run directory without the command line."""
 
 import dataclasses
+import difflib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def train(workdir: str | pathlib.Path, **flags: Any) -> Run:
             data_dir="...", epochs=3. Those not given are the run's own, or the defaults.
 
     Raises:
+        TypeError: an argument that is no setting.
         ValueError: impossible settings, data that can't be read, or a run with other settings.
     """
     run_stage(workdir, "train", flags)
@@ -66,16 +68,31 @@ def export(workdir: str | pathlib.Path, **flags: Any) -> pathlib.Path:
         The export folder.
 
     Raises:
+        TypeError: an argument that is no setting.
         ValueError: the run is not trained, or its audit does not let it be exported.
     """
     run_stage(workdir, "export", flags)
     return run_at(workdir).export
 
 
+def refuse_unknown(stage: str, flags: dict[str, Any]) -> None:
+    """Raises TypeError for arguments that are no settings, with the names that are nearest."""
+    known = [field.name for field in dataclasses.fields(settings.Config)]
+    for name in flags:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f" Did you mean: {', '.join(near)}?" if near else ""
+            raise TypeError(
+                f"{stage}() takes no {name}.{hint} It takes the flags of the command by name:"
+                " python -m arl_tf.main --helpfull lists them."
+            )
+
+
 def run_stage(workdir: str | pathlib.Path, stage: str, flags: dict[str, Any]) -> None:
     """Runs one stage with the run's own settings where others are not given."""
     from arl_tf.experiments import stages  # Slow to import; not needed to load a run.
 
+    refuse_unknown(stage, flags)
     run = run_at(workdir)
     given = {**flags, "stages": stage, "workdir": str(run.root)}
     inherited = inheritance.inherited(

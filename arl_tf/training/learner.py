@@ -233,21 +233,16 @@ class AdversarialRepresentationLearner(keras.Model):
             batch: as `train_step`; the adversary is measured on the first step's public images.
 
         Returns:
-            The losses, running means since the evaluation began; scalars.
+            The losses, running means since the evaluation began; scalars. `loss` is the task's.
         """
-        (private_image, labels), public_images = batch
-        labels, _ = defending.split_labels(labels, self.private_labels)
-        code = self.encoder(as_float(private_image), training=False)
-        public_image = by_step(as_float(public_images), self.adversary_steps)[0]
-        pixel, perceptual_distance = self.distances(self(public_image), public_image)
-        found = {
-            "task_loss": self.task_loss(self.task_head(code, training=False), labels),
-            "reconstruction_loss": pixel + self.mu * perceptual_distance,
-            "pixel_loss": pixel,
-            "perceptual_loss": perceptual_distance,
-        }
+        found = objective.evaluated_losses(self, batch)
         self.record(**found)
         return {name: self.loss_trackers[name].result() for name in found}
+
+    def reset_metrics(self) -> None:
+        """Begins all running means anew: an evaluation has some that its phase does not log."""
+        for tracker in [*self.metrics, *self.loss_trackers.values()]:
+            tracker.reset_state()
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The simulated adversary's view of images; both float32 [B, S, S, 3] in [0, 1]."""
@@ -318,6 +313,7 @@ class AdversarialRepresentationLearner(keras.Model):
 
         Takes the mean image of the public images from the data where the privacy term needs it.
         """
+        rules.require_compiled(self)
         if self.mean_image is None and self.privacy and self.privacy.form == TOWARD_MEAN:
             self.mean_image = as_target(mean_public_image(x))
         if isinstance(x, tf.data.Dataset):

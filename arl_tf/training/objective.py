@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from arl_tf.models import code_layers
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
-from arl_tf.training import replicas
+from arl_tf.training import defending, replicas
 from arl_tf.training.phases import FIGHTS
+from arl_tf.training.step_images import as_float, by_step
 
 if TYPE_CHECKING:
     from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -81,3 +82,28 @@ def price(
         return lambda_rate
     step = tf.cast(optimizer.iterations + 1, tf.float32)
     return lambda_rate * tf.minimum(1.0, step / rising_steps)
+
+
+def evaluated_losses(learner: "AdversarialRepresentationLearner", batch) -> dict[str, tf.Tensor]:
+    """The losses on a batch from which nobody learns: the task's, and the adversary's.
+
+    Args:
+        learner: the players and the rules that they play by.
+        batch: as of `train_step`; of the public images those of the first step count.
+
+    Returns:
+        Scalars; `loss` is the task's, so that callbacks that watch it choose by the task.
+    """
+    (private_image, labels), public_images = batch
+    labels, _ = defending.split_labels(labels, learner.private_labels)
+    code = learner.encoder(as_float(private_image), training=False)
+    public_image = by_step(as_float(public_images), learner.adversary_steps)[0]
+    pixel, perceptual = learner.distances(learner(public_image), public_image)
+    task = learner.task_loss(learner.task_head(code, training=False), labels)
+    return {
+        "loss": task,
+        "task_loss": task,
+        "reconstruction_loss": pixel + learner.mu * perceptual,
+        "pixel_loss": pixel,
+        "perceptual_loss": perceptual,
+    }

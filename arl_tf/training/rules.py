@@ -52,6 +52,12 @@ def check(
         raise ValueError("The form toward_task needs a task_decoder, got None.")
 
 
+def require_compiled(learner: "AdversarialRepresentationLearner") -> None:
+    """Raises ValueError, in Keras' words, where `compile` was not called yet."""
+    if not getattr(learner, "compiled", False):
+        raise ValueError("You must call `compile()` before calling `fit()`.")
+
+
 def optimizers(
     learner: "AdversarialRepresentationLearner",
     protector: keras.optimizers.Optimizer | None,

@@ -51,6 +51,14 @@ def test_a_run_is_loaded_with_players_attributes_and_report(smoke_run):
     assert run.report["utility"]["mean_mcc"] and run.settings["dataset"] == "faces"
 
 
+def test_train_and_export_refuse_arguments_that_are_no_settings(tmp_path):
+    with pytest.raises(TypeError, match=r"train\(\) takes no epoch. Did you mean: epochs"):
+        arl_tf.train(tmp_path / "run", epoch=3)
+    with pytest.raises(TypeError, match=r"export\(\) takes no colour"):
+        arl_tf.export(tmp_path / "run", colour=1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_is_not_trained_again(smoke_copy, monkeypatch):
     # Its settings of TensorFlow would hold for this process and all later tests.
     monkeypatch.setattr(stages, "prepare_tensorflow", pytest.fail)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import arl_tf
-from arl_tf.api import audit_inputs
+from arl_tf.api import audit_inputs, auditing
 from arl_tf.attacks import inversion
 
 PUBLIC, TARGET = 80, 24
@@ -166,6 +166,27 @@ def test_what_does_not_fit_is_refused_with_what_was_expected(faces, changes, mes
         given["public_identities"] = faces.identities[:PUBLIC]
     with pytest.raises(ValueError, match=message):
         arl_tf.audit(**given)
+
+
+OTHERS = {
+    "attackers": "linear",
+    "bootstrap_samples": 200,
+    "attacker_width": 8,
+    "attacker_depth": 3,
+    "attacker_steps": 7,
+    "attacker_batch_size": 5,
+    "attacker_learning_rate": 0.5,
+    "attacker_queries": 9,
+}
+
+
+def test_every_keyword_that_is_taken_changes_what_the_audit_does():
+    plain = auditing.settings_of("standard", 0, False, {})
+    for name, value in OTHERS.items():
+        assert auditing.settings_of("standard", 0, False, {name: value}) != plain, name
+    with pytest.raises(TypeError) as raised:
+        auditing.settings_of("standard", 0, False, {"attacker_dataset": "faces"})
+    assert f"it takes {', '.join(sorted(OTHERS))}." in str(raised.value)
 
 
 def test_an_unknown_setting_is_refused_by_name(faces):

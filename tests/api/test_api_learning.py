@@ -93,6 +93,31 @@ def test_evaluate_moves_nobody_and_gives_the_losses_of_the_formulas():
         np.testing.assert_array_equal(one, two)
 
 
+def test_evaluate_gives_the_tasks_loss_as_the_loss_that_callbacks_watch():
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=COUNT)
+    found = learner_of().evaluate(batches, verbose=0, return_dict=True)
+    assert found["loss"] == found["task_loss"]
+
+
+@pytest.mark.parametrize("phase", ["task", "adversary", "adversarial"])
+def test_an_evaluation_begins_its_means_anew_in_every_phase(phase):
+    learner = learner_of(phase=phase)
+    (images, labels), public = data(), data(1)[0]
+    dark = arl_tf.adversarial_dataset((images, labels), public // 4, batch_size=COUNT)
+    light = arl_tf.adversarial_dataset((images, labels), public, batch_size=COUNT)
+    alone = learner.evaluate(light, verbose=0, return_dict=True)
+    learner.evaluate(dark, verbose=0)
+    assert learner.evaluate(light, verbose=0, return_dict=True) == pytest.approx(alone, rel=1e-6)
+
+
+def test_fit_before_compile_is_refused_in_keras_words():
+    learner = learner_of()
+    again = type(learner)(learner.encoder, learner.task_head, learner.decoder)
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=4)
+    with pytest.raises(ValueError, match=r"You must call `compile\(\)` before"):
+        again.fit(batches, epochs=1, verbose=0)
+
+
 def test_several_decoder_steps_take_several_public_batches():
     learner = learner_of(decoder_steps=2)
     batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=4, decoder_steps=2)
