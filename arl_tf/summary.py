@@ -16,8 +16,6 @@ if __name__ == "__main__":
     interruption.at_once("arl_tf.summary")
 
 from arl_tf.config.path_values import clean_path
-from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.report import report_files, trainings
 from arl_tf.utils import files
 
 # Exit code of everything that the user can mend, as of arl_tf.main.
@@ -34,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", default="", metavar="FILE", help="also write the table here")
     arguments = parser.parse_args(argv)
+    # Imported late, as in `read`: --help and wrong flags are answered at once.
+    from arl_tf.report import trainings
+
     try:
         found = trainings.markdown(read(arguments.runs))
         if arguments.out:
@@ -51,6 +52,9 @@ def read(runs: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
     Raises:
         ValueError: a run is named twice, or has no whole report.
     """
+    from arl_tf.experiments.run_directory import RunDirectory
+    from arl_tf.report import report_files
+
     found = {}
     for run in runs:
         if run in found:

@@ -17,7 +17,6 @@ SOURCES = {
     "unprotected": "an unprotected code",
 }
 MEASURES = {"cosine": "cosine", "reid_rank1": "rank 1", "reid_rank5": "rank 5"}
-TASK_OUTPUT_PREFIX = "task_output/"
 
 
 def networks(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -142,12 +142,10 @@ class ModelStore:
         """Versions of a model that are to be served; None where it stays as it is."""
         try:
             wanted, found = source.versions(), layout.version_folders(source.base_path)
-        except (FileNotFoundError, NotADirectoryError):
-            words = layout.no_versions(name, source.base_path)
-            self._complain(name, f"Model {name} stays as it is: {words}")
-            return None
         except OSError as error:
-            self._complain(name, f"Model {name} stays as it is: {error}")
+            is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            words = layout.no_versions(name, source.base_path) if is_gone else error
+            self._complain(name, f"Model {name} stays as it is: {words}")
             return None
         self._complain(name, _what_lacks(name, source, wanted, found))
         return wanted

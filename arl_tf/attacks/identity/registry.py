@@ -43,11 +43,3 @@ def chosen(level: str) -> dict[str, IdentityAttacker]:
 def view_of(evidence: Evidence, settings: AttackerOptions) -> CodeView:
     """The codes as attackers of identity see them, with dropped values filled in where they can."""
     return code_view(completion.completed_if_dropped(evidence, settings), settings.seed)
-
-
-def predict_embeddings(
-    evidence: Evidence, faces: PublicFaces, settings: AttackerOptions, level: str
-) -> list[IdentityResult]:
-    """What every attacker of a level predicts from the evidence's codes."""
-    view = view_of(evidence, settings)
-    return [a.run(view, evidence, faces, settings) for a in chosen(level).values()]
