@@ -1,4 +1,4 @@
-"""A function from images to codes as the audit's subject: its codes are checked at every call."""
+"""A function from images to codes as an audited encoder: its codes are checked at every call."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Encode = Callable[[np.ndarray], np.ndarray]
 NOT_DIFFERENTIABLE = "no differentiable function was given"
 
 
-def subject_of(
+def audited_encoder_of(
     encode: Encode,
     images: ImageSet,
     task_output: Encode | None,

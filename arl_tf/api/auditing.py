@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from arl_tf.api.audit_inputs import image_set, joined_labels
 from arl_tf.api.audit_result import AuditResult
-from arl_tf.api.audited_function import Encode, subject_of
+from arl_tf.api.audited_function import Encode, audited_encoder_of
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing import audit as audits
 from arl_tf.auditing import leakage
@@ -85,10 +85,10 @@ def audit(
     labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
     images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
-    subject = subject_of(encode, images, task_output, differentiable)
+    audited_encoder = audited_encoder_of(encode, images, task_output, differentiable)
     settings = settings_of(level, seed, drawn_faces, attackers)
     unprotected = None if reference is None else reference_of(reference, target)
-    return audited(settings, images, parts, subject, unprotected, drawn_faces)
+    return audited(settings, images, parts, audited_encoder, unprotected, drawn_faces)
 
 
 def check_choices(noise: Any, level: str) -> None:
@@ -105,7 +105,7 @@ def audited(
     settings: AuditSettings,
     images: ImageSet,
     parts: Splits,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     unprotected: leakage.Reference | None,
     drawn_faces: bool,
 ) -> AuditResult:
@@ -113,7 +113,9 @@ def audited(
     folder = pathlib.Path(tempfile.mkdtemp(prefix="arl_tf_audit_"))
     size = images.images.shape[1]
     try:
-        context = context_of(subject, folder, size, settings.seed, photographs=not drawn_faces)
+        context = context_of(
+            audited_encoder, folder, size, settings.seed, photographs=not drawn_faces
+        )
         found = audits.audit(settings, images, parts, context, unprotected)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,17 +127,26 @@ def audited(
 
 
 def context_of(
-    subject: AuditedEncoder, folder: pathlib.Path, image_size: int, seed: int, *, photographs: bool
+    audited_encoder: AuditedEncoder,
+    folder: pathlib.Path,
+    image_size: int,
+    seed: int,
+    *,
+    photographs: bool,
 ) -> AuditContext:
     """What surrounds the audit of a function: scratch folders, the default perceptual network."""
     return AuditContext(
-        subject=subject,
+        audited_encoder=audited_encoder,
         perceptual_features=perceptual_features("efficientnet_lite0", image_size),
         photographs=photographs,
         cache_dir=folder / "codes",
         store_dir=folder / "attacks",
         other_images=None,
-        provenance={"audited": subject.words, "encoder_sha256": subject.sha256, "seed": seed},
+        provenance={
+            "audited": audited_encoder.words,
+            "encoder_sha256": audited_encoder.sha256,
+            "seed": seed,
+        },
     )
 
 

@@ -165,8 +165,8 @@ def open_store(
     if settings.codes_per_photo > 1:
         identity["codes_per_photo"] = settings.codes_per_photo
     key = store_key(
-        context.subject.sha256,
-        dataclasses.asdict(context.subject.channel),
+        context.audited_encoder.sha256,
+        dataclasses.asdict(context.audited_encoder.channel),
         identity,
         sealed.fingerprint,
         *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),

@@ -83,7 +83,7 @@ class Attacked:
         rows: who is who.
         sealed: the images.
         cache: of codes.
-        subject: what was attacked, with its task head.
+        audited_encoder: what was attacked, with its task head.
         decisions: of that task head; None without one.
         evidence: what the attackers had.
         judges: the judging networks.
@@ -97,7 +97,7 @@ class Attacked:
     rows: Rows
     sealed: SealedImages
     cache: CodeCache
-    subject: AuditedEncoder
+    audited_encoder: AuditedEncoder
     decisions: TaskDecisions | None
     evidence: Evidence
     judges: reconstruction.MetricNetworks
@@ -124,7 +124,7 @@ def audit(
         settings: the attackers' level and sizes, seed, what to measure on.
         images: the data set.
         splits: its parts.
-        context: the subject and what surrounds it.
+        context: the audited encoder and what surrounds it.
         reference: the unprotected encoder's audit of the same images; leakage is null without it.
     """
     attacked = attack_all(settings, images, splits, context)
@@ -139,8 +139,8 @@ def attack_all(
     # All of T, also where some of its people are attacked only.
     hidden = np.union1d(rows.target, splits.test)
     sealed = SealedImages(images.images, hidden, fingerprint(images))
-    cache = CodeCache(context.cache_dir, context.subject, sealed)
-    subject = with_task_head(settings.seed, images, splits, context.subject, cache)
+    cache = CodeCache(context.cache_dir, context.audited_encoder, sealed)
+    audited_encoder = with_task_head(settings.seed, images, splits, context.audited_encoder, cache)
     judges = reconstruction.load_metric_networks(
         images.images.shape[1],
         procedural=not context.photographs,
@@ -154,7 +154,7 @@ def attack_all(
             rows,
             sealed,
             cache,
-            subject,
+            audited_encoder,
             context.other_images,
             context.perceptual_features,
         ),
@@ -172,10 +172,10 @@ def attack_all(
         rows=rows,
         sealed=sealed,
         cache=cache,
-        subject=subject,
+        audited_encoder=audited_encoder,
         decisions=context.decisions
         or fit_decisions(
-            images, splits.private_validation, subject, cache, UTILITY_NOISE + settings.seed
+            images, splits.private_validation, audited_encoder, cache, UTILITY_NOISE + settings.seed
         ),
         evidence=evidence,
         judges=judges,
@@ -206,7 +206,7 @@ def judge(
     attacked.sealed.unseal()
     rows = attacked.rows
     others = yardsticks.pictures_of(
-        attacked.subject, attacked.evidence, attacked.sealed[rows.attacker]
+        attacked.audited_encoder, attacked.evidence, attacked.sealed[rows.attacker]
     )
     found = measure(settings, images, context, attacked, others, reference)
     return report_of(found, attacked.store, others, attacked.sealed[rows.target])
@@ -236,7 +236,7 @@ def measure(
         settings=settings,
         images=images,
         rows=rows,
-        subject=attacked.subject,
+        audited_encoder=attacked.audited_encoder,
         evidence=attacked.evidence,
         originals=originals,
         tasks=tuple(attacked.tasks),
@@ -258,12 +258,12 @@ def measure(
         ),
         public_embeddings=attacked.spaces.public_embeddings,
         identity=identified(attacked, originals, people),
-        fitted_head=attacked.subject.task_output is not context.subject.task_output,
+        fitted_head=attacked.audited_encoder.task_output is not context.audited_encoder.task_output,
         candidates=matched(settings, images, attacked),
         provenance=context.provenance,
         decisions=attacked.decisions,
         near_duplicates=near_duplicates.measure(
-            attacked.subject,
+            attacked.audited_encoder,
             tuple(attacked.sealed[part] for part in (rows.attacker, rows.held_out, rows.target)),
             lambda pictures: reconstruction.measure(judges, pictures, originals),
             count=settings.near_duplicates,
@@ -289,7 +289,7 @@ def matched(settings: AuditSettings, images: ImageSet, attacked: Attacked) -> ma
     rows = attacked.rows
     return match.match(
         settings,
-        attacked.subject,
+        attacked.audited_encoder,
         attacked.evidence,
         attacked.sealed[rows.target],
         images.identities[rows.target],

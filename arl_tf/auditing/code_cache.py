@@ -17,25 +17,31 @@ class CodeCache:
     """Codes of parts of a data set as they leave the device, kept as .npy files."""
 
     def __init__(
-        self, folder: pathlib.Path, subject: AuditedEncoder, images: SealedImages, repeats: int = 1
+        self,
+        folder: pathlib.Path,
+        audited_encoder: AuditedEncoder,
+        images: SealedImages,
+        repeats: int = 1,
     ):
-        """Takes the cache's folder, made on first use, the subject, the images and the repeats.
+        """Takes the cache's folder, made on first use, the encoder, the images and the repeats.
 
         Every image is encoded so many times, and what is kept is the mean of its codes.
         """
-        self._folder, self._subject, self._images = folder, subject, images
+        self._folder, self._audited_encoder, self._images = folder, audited_encoder, images
         self._repeats = repeats
 
     def repeated(self, repeats: int) -> "CodeCache":
         """The same cache for means of so many codes of each image."""
-        return CodeCache(self._folder, self._subject, self._images, repeats)
+        return CodeCache(self._folder, self._audited_encoder, self._images, repeats)
 
     def codes(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes float32 [n, ...] of rows of the data set, sealed ones too; the seed draws noise."""
         return self._kept(
             ("codes", rows, seed),
             lambda: mean_code(
-                lambda draw: self._images.codes(self._subject, rows, draw), seed, self._repeats
+                lambda draw: self._images.codes(self._audited_encoder, rows, draw),
+                seed,
+                self._repeats,
             ),
         )
 
@@ -48,7 +54,7 @@ class CodeCache:
         return self._kept(
             (view, rows, seed),
             lambda: mean_code(
-                functools.partial(self._subject.query, VIEWS[view](self._images[rows])),
+                functools.partial(self._audited_encoder.query, VIEWS[view](self._images[rows])),
                 seed + 1,
                 self._repeats,
             ),
@@ -56,13 +62,13 @@ class CodeCache:
 
     def _kept(self, key, compute) -> np.ndarray:
         """Codes [n, ...] by (view, rows int [n], seed): read from disk, or computed and kept."""
-        view, rows, seed = key
+        (view, rows, seed), encoder = key, self._audited_encoder
         # Recorded codes lie on disk already.
-        if self._subject.recorded is not None:
+        if encoder.recorded is not None:
             return compute()
         repeats = f" {self._repeats} codes" if self._repeats > 1 else ""
         digest = hashlib.sha256(
-            f"{view} {seed} {self._subject.sha256} {self._subject.channel}{repeats}".encode()
+            f"{view} {seed} {encoder.sha256} {encoder.channel}{repeats}".encode()
         )
         digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
         digest.update(self._images.fingerprint.encode())

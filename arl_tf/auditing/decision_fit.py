@@ -10,29 +10,29 @@ from arl_tf.metrics.tasks.registry import task_of
 
 
 def fit_decisions(
-    images: ImageSet, rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
+    images: ImageSet, rows: np.ndarray, audited_encoder: AuditedEncoder, cache: CodeCache, seed: int
 ) -> TaskDecisions | None:
     """Chooses the task's decisions on codes as they leave; None without labels or task head.
 
     Args:
         images: the data set.
         rows: int [n], X1's validation part.
-        subject: with its task head.
+        audited_encoder: with its task head.
         cache: of its codes.
         seed: of the channel's noise.
     """
-    logits = task_logits(rows, subject, cache, seed)
+    logits = task_logits(rows, audited_encoder, cache, seed)
     if logits is None or not images.attribute_names or not len(rows):
         return None
     return task_of(images.task_kind).fit(logits, images.attributes[rows])
 
 
 def task_logits(
-    rows: np.ndarray, subject: AuditedEncoder, cache: CodeCache, seed: int
+    rows: np.ndarray, audited_encoder: AuditedEncoder, cache: CodeCache, seed: int
 ) -> np.ndarray | None:
     """The task output float32 [n, A] for rows int [n] of the data set; None without a head."""
-    if subject.recorded_logits is not None:
-        return subject.recorded_logits[rows]
-    if subject.task_output is None:
+    if audited_encoder.recorded_logits is not None:
+        return audited_encoder.recorded_logits[rows]
+    if audited_encoder.task_output is None:
         return None
-    return subject.task_output(cache.codes(rows, seed))
+    return audited_encoder.task_output(cache.codes(rows, seed))

@@ -48,18 +48,20 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         **describe_bits(found),
         **describe_task_output(found),
         "channel": None
-        if found.subject.channel.is_identity
-        else dataclasses.asdict(found.subject.channel),
-        "share": found.subject.share and list(found.subject.share),
+        if found.audited_encoder.channel.is_identity
+        else dataclasses.asdict(found.audited_encoder.channel),
+        "share": found.audited_encoder.share and list(found.audited_encoder.share),
         "images": len(rows.target),
     }
 
 
 def is_noisy(found: Measurements) -> bool:
     """Whether a code carries noise: that of the encoder, or that of the channel."""
-    subject = found.subject
+    audited_encoder = found.audited_encoder
     random = (
-        subject.signal_share is not None or subject.channel.noise or found.evidence.random_codes
+        audited_encoder.signal_share is not None
+        or audited_encoder.channel.noise
+        or found.evidence.random_codes
     )
     return bool(random)
 
@@ -71,21 +73,27 @@ def describe_bits(found: Measurements) -> dict[str, Any]:
     attackers get n codes of each photo (--codes_per_photo) it is that of n codes: without noise all
     n are the same.
     """
-    subject, values = found.subject, int(np.prod(found.evidence.target_codes.shape[1:]))
+    audited_encoder, values = (
+        found.audited_encoder,
+        int(np.prod(found.evidence.target_codes.shape[1:])),
+    )
     codes = found.settings.codes_per_photo
     # How many of them are different as they leave, and as they come from the encoder.
     sent = codes if is_noisy(found) else 1
-    encoded = codes if subject.signal_share is not None else 1
+    encoded = codes if audited_encoder.signal_share is not None else 1
     ceilings = {"32-bit numbers": 32.0 * values * sent}
-    for levels, times in ((subject.channel.levels, sent), (subject.levels, encoded)):
+    for levels, times in (
+        (audited_encoder.channel.levels, sent),
+        (audited_encoder.levels, encoded),
+    ):
         if levels:
             ceilings[f"{levels} levels"] = times * capacity.quantised_bits(values, levels)
-    if subject.signal_share is not None:
-        ceilings["noise"] = capacity.noisy_bits(subject.signal_share, codes=codes)
-    if subject.channel.noise and subject.levels:
+    if audited_encoder.signal_share is not None:
+        ceilings["noise"] = capacity.noisy_bits(audited_encoder.signal_share, codes=codes)
+    if audited_encoder.channel.noise and audited_encoder.levels:
         # The channel limits what is noisy already. Levels alone bound the code before its noise.
-        share = np.full(values, 1 / (1 + subject.channel.noise**2))
-        outermost = capacity.outermost_level(subject.levels)
+        share = np.full(values, 1 / (1 + audited_encoder.channel.noise**2))
+        outermost = capacity.outermost_level(audited_encoder.levels)
         bits = capacity.noisy_bits(share, outermost, codes // encoded)
         ceilings["the channel's noise"] = encoded * bits
     bound = min(ceilings, key=ceilings.get)
@@ -93,7 +101,9 @@ def describe_bits(found: Measurements) -> dict[str, Any]:
         "capacity_bits": ceilings[bound],
         "bounded_by": bound,
         "rate_bits": rate_bits(found),
-        "packed_bytes": capacity.packed_bytes(values, subject.levels) if subject.levels else None,
+        "packed_bytes": capacity.packed_bytes(values, audited_encoder.levels)
+        if audited_encoder.levels
+        else None,
     }
 
 
@@ -102,15 +112,15 @@ def rate_bits(found: Measurements) -> float | None:
 
     Measured on public images, so as not to touch those under attack.
     """
-    subject, rows = found.subject, found.rows.attacker
-    if subject.signal_share is not None:
-        signals = subject.signal(np.asarray(found.images.images[rows]))
+    audited_encoder, rows = found.audited_encoder, found.rows.attacker
+    if audited_encoder.signal_share is not None:
+        signals = audited_encoder.signal(np.asarray(found.images.images[rows]))
         inside = np.clip(signals, -capacity.SIGNAL_LIMIT, capacity.SIGNAL_LIMIT)
         return capacity.gaussian_rate_bits(
-            inside, subject.signal_share, found.settings.codes_per_photo
+            inside, audited_encoder.signal_share, found.settings.codes_per_photo
         )
     # Noise on its way leaves nothing of a code's levels to count.
-    if subject.levels and not subject.channel.noise:
+    if audited_encoder.levels and not audited_encoder.channel.noise:
         return capacity.entropy_bits(found.evidence.pairs.codes[: len(rows)])
     return None
 
@@ -121,7 +131,7 @@ def describe_task_output(found: Measurements) -> dict[str, Any]:
     It costs the device the task head's multiply-adds, too, and no other task can be learned from
     it later.
     """
-    costs, logits = found.subject.multiply_adds, found.evidence.task_outputs
+    costs, logits = found.audited_encoder.multiply_adds, found.evidence.task_outputs
     return {
         "encoder_multiply_adds": costs and costs[0],
         "task_head_multiply_adds": costs and costs[1],

@@ -26,13 +26,16 @@ STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
 
 
 def with_task_head(
-    seed: int, images: ImageSet, splits: Splits, subject: AuditedEncoder, cache: CodeCache
+    seed: int, images: ImageSet, splits: Splits, audited_encoder: AuditedEncoder, cache: CodeCache
 ) -> AuditedEncoder:
-    """The subject with a task head: its own, or one fitted on X1's codes; None without labels."""
-    if subject.task_output or subject.recorded_logits is not None:
-        return subject
+    """The audited encoder with a task head: its own, or one fitted on X1's codes.
+
+    None without labels.
+    """
+    if audited_encoder.task_output or audited_encoder.recorded_logits is not None:
+        return audited_encoder
     if not images.attribute_names:
-        return subject
+        return audited_encoder
     logging.info("The encoder comes without a task head: fitting one on the codes of X1")
     parts = [splits.private_train, splits.private_validation]
     codes = [cache.codes(part, UTILITY_NOISE + seed) for part in parts]
@@ -44,7 +47,7 @@ def with_task_head(
         seed=seed,
         task=task_of(images.task_kind),
     )
-    return dataclasses.replace(subject, task_output=head)
+    return dataclasses.replace(audited_encoder, task_output=head)
 
 
 def collect(
@@ -53,7 +56,7 @@ def collect(
     rows: Rows,
     sealed: SealedImages,
     cache: CodeCache,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     other_images: np.ndarray | None,
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
 ) -> Evidence:
@@ -68,23 +71,23 @@ def collect(
         rows: who is who.
         sealed: its images, of which those under attack can't be read.
         cache: of single codes.
-        subject: what is attacked, with its task head.
+        audited_encoder: what is attacked, with its task head.
         other_images: uint8 [N, S, S, 3] of another data set, or None.
         perceptual_features: the frozen network g.
     """
-    single = seen_codes(rows, sealed, cache, subject, settings.seed)
+    single = seen_codes(rows, sealed, cache, audited_encoder, settings.seed)
     pairs, target_codes = single
     query = None
     if settings.codes_per_photo > 1:
         means = cache.repeated(settings.codes_per_photo)
-        pairs, target_codes = seen_codes(rows, sealed, means, subject, settings.seed)
-    if subject.encoder is not None:
-        query = NoisyQueries(subject, QUERY_NOISE + settings.seed, settings.codes_per_photo)
-    random_codes = bool(subject.channel.noise)
+        pairs, target_codes = seen_codes(rows, sealed, means, audited_encoder, settings.seed)
+    if audited_encoder.encoder is not None:
+        query = NoisyQueries(audited_encoder, QUERY_NOISE + settings.seed, settings.codes_per_photo)
+    random_codes = bool(audited_encoder.channel.noise)
     if query is not None:
         random_codes = is_random(query, pairs.images[:STABILITY_IMAGES])
     known, asked = (
-        told_noise(settings, rows, cache, subject, pairs) if random_codes else (None,) * 2
+        told_noise(settings, rows, cache, audited_encoder, pairs) if random_codes else (None,) * 2
     )
     return Evidence(
         pairs=pairs,
@@ -92,9 +95,9 @@ def collect(
         noise=known or asked,
         asked_noise=asked,
         perceptual_features=perceptual_features,
-        task_outputs=outputs_of(rows, subject, single),
+        task_outputs=outputs_of(rows, audited_encoder, single),
         query=query,
-        encode=subject.white_box,
+        encode=audited_encoder.white_box,
         random_codes=random_codes,
         other_domain=query and other_pairs(other_images, query),
         more_images=query
@@ -105,32 +108,32 @@ def collect(
 
 
 def outputs_of(
-    rows: Rows, subject: AuditedEncoder, single: tuple[PublicPairs, np.ndarray]
+    rows: Rows, audited_encoder: AuditedEncoder, single: tuple[PublicPairs, np.ndarray]
 ) -> TaskOutputs | None:
     """The task head's outputs [n, A], recorded or of single codes; None without a task head."""
-    if subject.recorded_logits is not None:
+    if audited_encoder.recorded_logits is not None:
         parts = (rows.attacker, rows.held_out, rows.target)
-        return TaskOutputs(*(subject.recorded_logits[part] for part in parts))
-    if subject.task_output is None:
+        return TaskOutputs(*(audited_encoder.recorded_logits[part] for part in parts))
+    if audited_encoder.task_output is None:
         return None
     of_public, of_target = single
     codes = (of_public.codes, of_public.held_out_codes, of_target)
-    return TaskOutputs(*(subject.task_output(each) for each in codes))
+    return TaskOutputs(*(audited_encoder.task_output(each) for each in codes))
 
 
 def told_noise(
     settings: AuditSettings,
     rows: Rows,
     cache: CodeCache,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     pairs: PublicPairs,
 ) -> tuple[CodeNoise | None, CodeNoise | None]:
     """What attackers with the encoder's inside, and those without it, know of the codes' noise."""
-    known = noise_knowledge.known_noise(subject, pairs, settings.codes_per_photo)
+    known = noise_knowledge.known_noise(audited_encoder, pairs, settings.codes_per_photo)
     asked = noise_knowledge.asked_noise(
         rows,
         cache,
-        subject,
+        audited_encoder,
         pairs,
         answers=settings.attacker_queries,
         codes_per_photo=settings.codes_per_photo,
@@ -142,7 +145,7 @@ def told_noise(
 def single_noise(
     rows: Rows,
     cache: CodeCache,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     pairs: PublicPairs,
     *,
     answers: int,
@@ -152,23 +155,25 @@ def single_noise(
 
     Arguments are those of `noise_knowledge.asked_noise`.
     """
-    if not is_random(NoisyQueries(subject, QUERY_NOISE + seed), pairs.images[:STABILITY_IMAGES]):
+    if not is_random(
+        NoisyQueries(audited_encoder, QUERY_NOISE + seed), pairs.images[:STABILITY_IMAGES]
+    ):
         return None
     return noise_knowledge.asked_noise(
-        rows, cache, subject, pairs, answers=answers, codes_per_photo=1, seed=seed
+        rows, cache, audited_encoder, pairs, answers=answers, codes_per_photo=1, seed=seed
     )
 
 
 def seen_codes(
-    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
+    rows: Rows, sealed: SealedImages, cache: CodeCache, audited_encoder: AuditedEncoder, seed: int
 ) -> tuple[PublicPairs, np.ndarray]:
     """Public pairs, and the codes under attack, float32 [M, ...]."""
-    pairs = public_pairs(rows, sealed, cache, subject, seed)
+    pairs = public_pairs(rows, sealed, cache, audited_encoder, seed)
     return pairs, cache.codes(rows.target, TARGET_NOISE + seed)
 
 
 def public_pairs(
-    rows: Rows, sealed: SealedImages, cache: CodeCache, subject: AuditedEncoder, seed: int
+    rows: Rows, sealed: SealedImages, cache: CodeCache, audited_encoder: AuditedEncoder, seed: int
 ) -> PublicPairs:
     """Codes of the public images as they leave, noise and all.
 
@@ -176,7 +181,7 @@ def public_pairs(
     would collect them; the held-out ones do not.
     """
     codes, images = cache.codes(rows.attacker, PUBLIC_NOISE + seed), sealed[rows.attacker]
-    if subject.encoder is not None:
+    if audited_encoder.encoder is not None:
         mirror_codes = cache.query("mirrored", rows.attacker, MIRROR_NOISE + seed)
         codes, images = np.concatenate([codes, mirror_codes]), mirrored(images)
     held_out_codes = cache.codes(rows.held_out, HELD_OUT_NOISE + seed)
@@ -184,21 +189,21 @@ def public_pairs(
 
 
 class NoisyQueries:
-    """Asks a subject for codes; the channel's noise is new each time, and the same in each run."""
+    """Asks an encoder for codes; the channel's noise is new each time, and the same in each run."""
 
-    def __init__(self, subject: AuditedEncoder, seed: int, repeats: int = 1):
-        """Takes the subject, the seed of the first answer's noise, and the codes of an answer.
+    def __init__(self, audited_encoder: AuditedEncoder, seed: int, repeats: int = 1):
+        """Takes the encoder, the seed of the first answer's noise, and the codes of an answer.
 
         An answer is the mean of so many codes.
         """
-        self._subject, self._seed, self._count = subject, seed, 0
+        self._audited_encoder, self._seed, self._count = audited_encoder, seed, 0
         self._repeats = repeats
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Codes float32 [n, ...] of images uint8 [n, S, S, 3]."""
         self._count += 1
         return mean_code(
-            lambda draw: self._subject.query(images, draw),
+            lambda draw: self._audited_encoder.query(images, draw),
             self._seed * 1_000_003 + self._count,
             self._repeats,
         )

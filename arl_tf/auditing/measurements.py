@@ -36,7 +36,7 @@ class Measurements:
         settings: of the audit.
         images: the data set.
         rows: who was who.
-        subject: what was audited.
+        audited_encoder: what was audited.
         evidence: what the attackers had.
         originals: the images under attack.
         tasks: the attacks that were run.
@@ -62,7 +62,7 @@ class Measurements:
     settings: AuditSettings
     images: ImageSet
     rows: Rows
-    subject: AuditedEncoder
+    audited_encoder: AuditedEncoder
     evidence: Evidence
     originals: Originals
     tasks: tuple[AttackTask, ...]
@@ -92,11 +92,11 @@ class Measurements:
     @functools.cached_property
     def utility_logits(self) -> np.ndarray | None:
         """The task output for `rows.utility`, float32 [n, A]; None without a task head."""
-        if self.subject.recorded_logits is not None:
-            return self.subject.recorded_logits[self.rows.utility]
-        if self.subject.task_output is None:
+        if self.audited_encoder.recorded_logits is not None:
+            return self.audited_encoder.recorded_logits[self.rows.utility]
+        if self.audited_encoder.task_output is None:
             return None
-        return self.subject.task_output(self.utility_codes)
+        return self.audited_encoder.task_output(self.utility_codes)
 
     @property
     def task(self) -> Task:

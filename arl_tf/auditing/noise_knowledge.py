@@ -22,7 +22,7 @@ FEWEST_ANSWERS = 2
 
 
 def known_noise(
-    subject: AuditedEncoder, pairs: PublicPairs, codes_per_photo: int
+    audited_encoder: AuditedEncoder, pairs: PublicPairs, codes_per_photo: int
 ) -> CodeNoise | None:
     """What a white-box attacker knows of the noise in codes that differ each time.
 
@@ -31,17 +31,17 @@ def known_noise(
     as the mean squared distance of public codes from their means: what rounding adds is in it.
 
     Args:
-        subject: the encoder and its channel.
+        audited_encoder: the encoder and its channel.
         pairs: public images and their codes.
         codes_per_photo: codes that attackers average.
 
     Returns:
         None where the encoder's inside is not at hand.
     """
-    if subject.white_box is None:
+    if audited_encoder.white_box is None:
         return None
-    means = mean_codes(subject, pairs.images)
-    variance = gaussian_variance(subject)
+    means = mean_codes(audited_encoder, pairs.images)
+    variance = gaussian_variance(audited_encoder)
     if variance is None:
         variance = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
     else:
@@ -49,9 +49,9 @@ def known_noise(
     return CodeNoise(deviation_of(variance, pairs.codes), means)
 
 
-def mean_codes(subject: AuditedEncoder, images: np.ndarray) -> np.ndarray:
+def mean_codes(audited_encoder: AuditedEncoder, images: np.ndarray) -> np.ndarray:
     """What codes of uint8 [N, S, S, 3] are on average, from the inside; float32 [N, ...]."""
-    encode = tf.function(subject.white_box, autograph=False, reduce_retracing=True)
+    encode = tf.function(audited_encoder.white_box, autograph=False, reduce_retracing=True)
     means = [
         encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
         for start in range(0, len(images), ENCODED_AT_ONCE)
@@ -59,20 +59,20 @@ def mean_codes(subject: AuditedEncoder, images: np.ndarray) -> np.ndarray:
     return np.concatenate(means)
 
 
-def gaussian_variance(subject: AuditedEncoder) -> np.ndarray | None:
+def gaussian_variance(audited_encoder: AuditedEncoder) -> np.ndarray | None:
     """Variance of a code's noise float64 [...] where it is Gaussian and known; else None."""
-    channel = subject.channel
-    if channel.clip or subject.levels:
+    channel = audited_encoder.channel
+    if channel.clip or audited_encoder.levels:
         return None
-    if subject.signal_share is None:
+    if audited_encoder.signal_share is None:
         return None
-    return 1.0 - subject.signal_share.astype(np.float64) + channel.noise**2
+    return 1.0 - audited_encoder.signal_share.astype(np.float64) + channel.noise**2
 
 
 def asked_noise(
     rows: Rows,
     cache: CodeCache,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     pairs: PublicPairs,
     *,
     answers: int,
@@ -88,7 +88,7 @@ def asked_noise(
     Args:
         rows: who is who.
         cache: of single codes.
-        subject: the encoder and its channel.
+        audited_encoder: the encoder and its channel.
         pairs: public images and their codes, from `public_pairs` of the same rows.
         answers: n, >= 1; for each public image.
         codes_per_photo: k, codes that attackers average.
@@ -97,7 +97,7 @@ def asked_noise(
     Returns:
         None where the encoder can't be asked, and where n is less than FEWEST_ANSWERS.
     """
-    if subject.encoder is None or answers < FEWEST_ANSWERS:
+    if audited_encoder.encoder is None or answers < FEWEST_ANSWERS:
         return None
     further = max(answers - codes_per_photo, codes_per_photo)
     total = codes_per_photo + further

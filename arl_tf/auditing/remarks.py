@@ -198,21 +198,23 @@ def assumptions(found: Measurements) -> list[str]:
         said.append(
             "The task head was fitted by the audit, on the codes of the private images (X1)."
         )
-    if found.subject.signal_share is not None:
+    if found.audited_encoder.signal_share is not None:
         said.append(
             "The encoder draws new noise for every code, and nobody can guess it. The mean of n"
             " codes of a photo has 1 / sqrt(n) of the noise of one code."
         )
-    if found.subject.share is not None:
-        share, shares = found.subject.share
+    if found.audited_encoder.share is not None:
+        share, shares = found.audited_encoder.share
         said.append(
             f"The attacker is one server, which sees share {share} of the {shares} shares of every"
             " code, and its own answer for the task. Utility is that of this answer alone. Servers"
             " that put their shares together have all of the code: an audit without --audit_share"
             " attacks that."
         )
-    if not found.subject.channel.is_identity:
-        said.append(f"Every code passes a channel: {found.subject.channel.describe()['words']}.")
+    if not found.audited_encoder.channel.is_identity:
+        said.append(
+            f"Every code passes a channel: {found.audited_encoder.channel.describe()['words']}."
+        )
     return said
 
 
@@ -258,8 +260,8 @@ def not_tested(found: Measurements) -> list[str]:
     said = attack_runs.not_tested(
         found.settings.audit, found.evidence, found.settings.attacker_names
     )
-    if found.subject.not_white_box:
-        said.append(f"white-box attacks are missing because {found.subject.not_white_box}")
+    if found.audited_encoder.not_white_box:
+        said.append(f"white-box attacks are missing because {found.audited_encoder.not_white_box}")
     if found.evidence.random_codes and found.settings.codes_per_photo == 1:
         said.append(
             "an attacker with several codes of one photo, whose noise averages out"

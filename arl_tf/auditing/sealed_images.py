@@ -49,9 +49,9 @@ class SealedImages:
         """From now on every image can be read; the attacks are over."""
         self._open = True
 
-    def codes(self, subject: AuditedEncoder, rows: np.ndarray, seed: int) -> np.ndarray:
+    def codes(self, audited_encoder: AuditedEncoder, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes float32 [n, ...] of any rows int [n]: of sealed ones, too; the images stay."""
-        return subject.codes_of(rows, self._images, seed)
+        return audited_encoder.codes_of(rows, self._images, seed)
 
 
 @dataclasses.dataclass(frozen=True)

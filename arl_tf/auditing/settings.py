@@ -72,18 +72,18 @@ class AuditContext:
     """What is audited, and what surrounds it.
 
     Attributes:
-        subject: what is audited.
+        audited_encoder: what is audited.
         perceptual_features: g, for the attackers' loss; [B, S, S, 3] -> maps [B, h, w, c].
         photographs: whether dlib's network judges identity; else the one for drawn faces.
         cache_dir: of codes.
         store_dir: of finished attacks.
         other_images: uint8 [N, S, S, 3] of another data set, for some attackers; None without.
         provenance: facts for the report.
-        decisions: of the subject's task head, such as thresholds and a temperature; None: the audit
-            chooses them on X1's validation part.
+        decisions: of the audited encoder's task head, such as thresholds and a temperature; None:
+            the audit chooses them on X1's validation part.
     """
 
-    subject: AuditedEncoder
+    audited_encoder: AuditedEncoder
     perceptual_features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
     photographs: bool
     cache_dir: pathlib.Path

@@ -143,7 +143,7 @@ def means(found: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any
 
 
 def pictures_of(
-    subject: AuditedEncoder, evidence: Evidence, public_images: np.ndarray
+    audited_encoder: AuditedEncoder, evidence: Evidence, public_images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Pictures uint8 [M, S, S, 3] that no attacker had to be trained for, by name.
 
@@ -151,8 +151,8 @@ def pictures_of(
     `public_images` are X2's, uint8 [N, S, S, 3].
     """
     pictures = {"mean_image": mean_pictures(public_images, len(evidence.target_codes))}
-    if subject.adversary is not None:
-        pictures["training_adversary"] = to_bytes(subject.adversary(evidence.target_codes))
+    if audited_encoder.adversary is not None:
+        pictures["training_adversary"] = to_bytes(audited_encoder.adversary(evidence.target_codes))
     return pictures
 
 

@@ -147,9 +147,9 @@ def check_kind(config: Any) -> None:
                 f"--stages={stage} compares mean MCCs, but --task_kind=regression has none; use"
                 " --stages=sweep, which compares the mean R²."
             )
-    foreign = OF_CLASSES if config.task_kind == "regression" else OF_VALUES
+    others = OF_CLASSES if config.task_kind == "regression" else OF_VALUES
     for flag, condition in conditions_of(config):
-        if config.task_kind != "auto" and condition.measure in foreign:
+        if config.task_kind != "auto" and condition.measure in others:
             raise ValueError(
                 f"--{flag}={getattr(config, flag)}: --task_kind={config.task_kind} has no"
                 f" {condition.measure}; utility is the one number of every kind."

@@ -17,7 +17,7 @@ class Scope:
             reference has the default, and runs that differ in it share one reference.
         unprotected: the value at which the setting protects nothing; None where it never protects.
         ingredient: a part of a defence that studies add one by one; its default adds nothing.
-        subject: says what is audited and how its codes are sent; not the reference's.
+        audited_encoder: says what is audited and how its codes are sent; not the reference's.
         attack_identity: decides what an attack finds, beside codes and images.
         shared: the reference must agree in it: "audit" always, "model" where arl_tf trained both;
             "" where it may differ.
@@ -28,7 +28,7 @@ class Scope:
     defence: bool = False
     unprotected: Any = None
     ingredient: bool = False
-    subject: bool = False
+    audited_encoder: bool = False
     attack_identity: bool = False
     shared: str = ""
     one_audit: bool = False
@@ -61,7 +61,7 @@ def unprotected_values(
 
 def reference_values(settings: Any) -> dict[str, Any]:
     """Setting -> its value for the unprotected reference of any encoder."""
-    reset = {*marked(settings, "defence"), *marked(settings, "subject")}
+    reset = {*marked(settings, "defence"), *marked(settings, "audited_encoder")}
     return defaults(settings, reset) | unprotected_values(settings)
 
 

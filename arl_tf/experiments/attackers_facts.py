@@ -1,5 +1,6 @@
 """attackers.json: what the audit says of shipped attackers; and the attackers stage in words."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from arl_tf.config.settings import Config
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.report import identity_words, report_files, summary, wording
+from arl_tf.utils import publishing
 
 MEASURE, RANK = "face_similarity", "reid_rank1"
 PROTECTED, UNPROTECTED, TASK_OUTPUT = "protected", "unprotected", "task_output"
@@ -24,7 +26,7 @@ TARGETS = {
 }
 
 
-def audit_of(run: RunDirectory, subject: AuditedEncoder) -> dict[str, Any] | None:
+def audit_of(run: RunDirectory, audited_encoder: AuditedEncoder) -> dict[str, Any] | None:
     """report.json of a run's audit of T, where it is of this very encoder's codes; else None.
 
     An audit behind a channel is one of other codes.
@@ -33,8 +35,8 @@ def audit_of(run: RunDirectory, subject: AuditedEncoder) -> dict[str, Any] | Non
     if not (folder / report_files.REPORT_JSON).exists():
         return None
     content = report_files.read_content(folder)
-    is_of_subject = content["provenance"]["encoder_sha256"] == subject.sha256
-    return content if is_of_subject and not content["codes"]["channel"] else None
+    is_of_encoder = content["provenance"]["encoder_sha256"] == audited_encoder.sha256
+    return content if is_of_encoder and not content["codes"]["channel"] else None
 
 
 def similarities(content: Mapping[str, Any] | None, *, floor: bool = False) -> dict[str, Any]:
@@ -120,15 +122,16 @@ def leakage_of_means(content: Mapping[str, Any], unprotected: Mapping[str, Any])
     return (worst - max(floors)) / (max(shared) - max(floors))
 
 
-def told(name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """An attacker's facts; what is attacked is named in its words.
+def told(name: str, facts: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """An attacker's facts and size; what is attacked is named in its words.
 
     Args:
         name: PROTECTED, UNPROTECTED or TASK_OUTPUT.
         facts: with "words", as of an attacker on codes.
+        folder: of its SavedModel.
     """
-    words = facts["words"]
-    return {**facts, "words": wording.of_task_output(words) if name == TASK_OUTPUT else words}
+    words = wording.of_task_output(facts["words"]) if name == TASK_OUTPUT else facts["words"]
+    return {**facts, "words": words, "bytes": size_of(folder)}
 
 
 def audited_facts(
@@ -209,3 +212,8 @@ def words(facts: Mapping[str, Any]) -> list[str]:
             " stays as it is; --stages=audit with the same --reference measures it there."
         )
     return lines
+
+
+def size_of(folder: pathlib.Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(file["bytes"] for file in publishing.describe_files(folder).values())

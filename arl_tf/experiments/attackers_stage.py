@@ -25,7 +25,7 @@ from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fing
 from arl_tf.config.settings import Config
 from arl_tf.experiments import attackers_facts, audits, references
 from arl_tf.experiments.attackers_facts import PROTECTED, TASK_OUTPUT, UNPROTECTED
-from arl_tf.experiments.audited_encoders import trained_subject
+from arl_tf.experiments.audited_encoders import trained_encoder
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
@@ -50,7 +50,7 @@ class Target:
 
     Attributes:
         run: whose encoder or task head is attacked.
-        subject: its encoder.
+        audited_encoder: its encoder.
         pairs: codes, or task outputs, of public images.
         noise: what asking the encoder tells of the codes' noise, as the audit's attackers know it;
             None without noise.
@@ -59,7 +59,7 @@ class Target:
     """
 
     run: RunDirectory
-    subject: AuditedEncoder
+    audited_encoder: AuditedEncoder
     pairs: PublicPairs
     noise: CodeNoise | None
     audit: Mapping[str, Any] | None
@@ -123,8 +123,8 @@ def reference_run(experiment: Experiment) -> RunDirectory | None:
         return None
     if config.reference != AUTO:
         return RunDirectory(pathlib.Path(config.reference))
-    subject = trained_subject(config, experiment.run, Channel())
-    return RunDirectory(references.audited_reference(experiment, subject))
+    audited_encoder = trained_encoder(config, experiment.run, Channel())
+    return RunDirectory(references.audited_reference(experiment, audited_encoder))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,24 +169,29 @@ def code_target(config: Config, run: RunDirectory, public: PublicImages) -> Targ
     Raises:
         ValueError: the encoder is missing or takes images of another size.
     """
-    subject = load_subject(run, config.image_size)
-    cache = CodeCache(public.cache_dir, subject, public.sealed)
+    audited_encoder = load_audited_encoder(run, config.image_size)
+    cache = CodeCache(public.cache_dir, audited_encoder, public.sealed)
     pairs = evidence_collection.public_pairs(
-        public.rows, public.sealed, cache, subject, config.seed
+        public.rows, public.sealed, cache, audited_encoder, config.seed
     )
     noise = evidence_collection.single_noise(
-        public.rows, cache, subject, pairs, answers=config.attacker_queries, seed=config.seed
+        public.rows,
+        cache,
+        audited_encoder,
+        pairs,
+        answers=config.attacker_queries,
+        seed=config.seed,
     )
-    found = attackers_facts.audit_of(run, subject)
-    return Target(run, subject, pairs, noise, found, attackers_facts.similarities(found))
+    found = attackers_facts.audit_of(run, audited_encoder)
+    return Target(run, audited_encoder, pairs, noise, found, attackers_facts.similarities(found))
 
 
 def task_output_target(target: Target) -> Target:
     """What the task head says of the same codes: whoever has a code can ask the task head."""
     outputs = dataclasses.replace(
         target.pairs,
-        codes=target.subject.task_output(target.pairs.codes),
-        held_out_codes=target.subject.task_output(target.pairs.held_out_codes),
+        codes=target.audited_encoder.task_output(target.pairs.codes),
+        held_out_codes=target.audited_encoder.task_output(target.pairs.held_out_codes),
     )
     figures = attackers_facts.similarities(target.audit, floor=True)
     return dataclasses.replace(target, pairs=outputs, noise=None, figures=figures)
@@ -245,12 +250,12 @@ def describe_choice(target: Target, attacker: ShippedAttacker, why: str) -> Chos
             "held_out_loss": attacker.held_out_loss,
             "noise_answers": target.noise.answers if target.noise else 0,
             "public_images": len(target.pairs.images),
-            "encoder_sha256": target.subject.sha256,
+            "encoder_sha256": target.audited_encoder.sha256,
         },
     )
 
 
-def load_subject(run: RunDirectory, image_size: int) -> AuditedEncoder:
+def load_audited_encoder(run: RunDirectory, image_size: int) -> AuditedEncoder:
     """A run's encoder; its codes as they leave it, behind no channel, as it is exported.
 
     Raises:
@@ -264,7 +269,7 @@ def load_subject(run: RunDirectory, image_size: int) -> AuditedEncoder:
             f" {[image_size, image_size, 3]} as --image_size={image_size} has it."
         )
     task_head = checkpoints.load_player(run.player("task_head"))
-    return audited.trained_subject(
+    return audited.trained_encoder(
         encoder, task_head, None, channel=Channel(), words=f"the encoder of {run.root.name}"
     )
 
@@ -318,7 +323,7 @@ def describe(
         why = attackers_facts.ITSELF_UNPROTECTED
     return {
         "attackers": {
-            name: {**attackers_facts.told(name, each.facts), "bytes": size_of(folder / name)}
+            name: attackers_facts.told(name, each.facts, folder / name)
             for name, each in chosen.items()
         },
         **attackers_facts.audited_facts(protected.audit, compared),
@@ -332,11 +337,6 @@ def describe(
         ),
         **revision.provenance(),
     }
-
-
-def size_of(folder: pathlib.Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(file["bytes"] for file in publishing.describe_files(folder).values())
 
 
 def summary(run: RunDirectory) -> list[str]:

@@ -32,14 +32,16 @@ def run(experiment: Experiment) -> None:
     """Attacks an encoder and writes the report; with --reference=auto, the reference's first."""
     config = experiment.config
     later_section.check_protected(config.protected_names, experiment.images)
-    subject = audited_encoders.load_subject(experiment)
+    audited_encoder = audited_encoders.load_audited_encoder(experiment)
     reference = None
-    unprotected = config.is_unprotected and not config.is_external and subject.channel.is_identity
+    unprotected = (
+        config.is_unprotected and not config.is_external and audited_encoder.channel.is_identity
+    )
     if config.reference == AUTO and unprotected:
         logging.info("--reference=auto: this is the unprotected encoder itself; it needs none")
     elif config.reference:
         if config.reference == AUTO:
-            path = references.audited_reference(experiment, subject)
+            path = references.audited_reference(experiment, audited_encoder)
             experiment = experiment.with_settings(reference=str(path))
         reference = references.load_reference(experiment)
-    audits.run_audit(experiment, subject, reference, photographs=audits.photographs(config))
+    audits.run_audit(experiment, audited_encoder, reference, photographs=audits.photographs(config))

@@ -13,7 +13,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
 
 
-def load_subject(experiment: Experiment) -> AuditedEncoder:
+def load_audited_encoder(experiment: Experiment) -> AuditedEncoder:
     """What is to be audited.
 
     Raises:
@@ -30,15 +30,17 @@ def load_subject(experiment: Experiment) -> AuditedEncoder:
                 f" {len(images.attribute_names)} attributes; name the task's with"
                 " --task_attributes."
             )
-        return audited.recorded_subject(
+        return audited.recorded_encoder(
             codes, channel=channel, words=f"recorded codes {pathlib.Path(config.codes).name}"
         )
     if config.encoder_saved_model or config.encoder_tflite:
-        return external_files.external_subject(subset(config, EncoderFiles), images, channel)
-    subject = trained_subject(config, experiment.run, channel)
+        return external_files.external_audited_encoder(
+            subset(config, EncoderFiles), images, channel
+        )
+    audited_encoder = trained_encoder(config, experiment.run, channel)
     if config.audit_share:
-        return one_share.of_share(subject, shares_of(config), config.audit_share)
-    return subject
+        return one_share.of_share(audited_encoder, shares_of(config), config.audit_share)
+    return audited_encoder
 
 
 def shares_of(config: Config) -> int:
@@ -72,12 +74,12 @@ def protection(config: Config) -> list[str]:
     ]
 
 
-def trained_subject(config: Config, run: RunDirectory, channel: Channel) -> AuditedEncoder:
+def trained_encoder(config: Config, run: RunDirectory, channel: Channel) -> AuditedEncoder:
     """The encoder of a run directory, with training's own adversary where there was one."""
     decoder = None
     if registry.trains_decoders(config.defence) and run.player("decoder").exists():
         decoder = checkpoints.load_player(run.player("decoder"))
-    return audited.trained_subject(
+    return audited.trained_encoder(
         checkpoints.load_player(run.player("encoder")),
         checkpoints.load_player(run.player("task_head")),
         decoder,

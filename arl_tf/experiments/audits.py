@@ -23,7 +23,7 @@ from arl_tf.utils import revision
 
 def run_audit(
     experiment: Experiment,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     reference: Reference | None,
     *,
     photographs: bool,
@@ -32,7 +32,7 @@ def run_audit(
 
     Args:
         experiment: settings, data and run directory.
-        subject: what is audited.
+        audited_encoder: what is audited.
         reference: the unprotected encoder's audit; None leaves leakage null.
         photographs: whether the faces are photographed, not drawn.
     """
@@ -40,7 +40,7 @@ def run_audit(
         audit_settings(experiment.config),
         experiment.images,
         experiment.parts,
-        context(experiment, subject, photographs=photographs),
+        context(experiment, audited_encoder, photographs=photographs),
         reference,
     )
     write_files(experiment, found, has_reference=reference is not None, photographs=photographs)
@@ -105,35 +105,37 @@ def attacker_options(config: Config) -> AttackerOptions:
     )
 
 
-def context(experiment: Experiment, subject: AuditedEncoder, *, photographs: bool) -> AuditContext:
+def context(
+    experiment: Experiment, audited_encoder: AuditedEncoder, *, photographs: bool
+) -> AuditContext:
     """What surrounds an audit: g, folders, other images, and facts for the report."""
     config = experiment.config
     return AuditContext(
-        subject=subject,
+        audited_encoder=audited_encoder,
         perceptual_features=features(config),
         photographs=photographs,
         cache_dir=experiment.cache,
         store_dir=experiment.run.audit(config.audit_name) / "attacks",
         other_images=load_other_images(experiment),
         provenance={
-            "audited": subject.words,
+            "audited": audited_encoder.words,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "encoder_sha256": subject.sha256,
+            "encoder_sha256": audited_encoder.sha256,
             "files_sha256": splits.names_hash(experiment.images.names),
             "seed": config.seed,
             **revision.provenance(),
             "settings": config.stage_settings("audit"),
         },
-        decisions=own_decisions(experiment, subject),
+        decisions=own_decisions(experiment, audited_encoder),
     )
 
 
-def own_decisions(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions | None:
+def own_decisions(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecisions | None:
     """The run's decisions; None for other encoders, and where a channel or share changes logits."""
-    is_whole = subject.channel.is_identity and subject.share is None
+    is_whole = audited_encoder.channel.is_identity and audited_encoder.share is None
     if experiment.config.is_external or not is_whole:
         return None
-    return decisions.of_run(experiment, subject)
+    return decisions.of_run(experiment, audited_encoder)
 
 
 def features(config: Config):

@@ -15,12 +15,12 @@ from arl_tf.utils import files, run_files
 REMEDY = "Delete it: it is made again from X1's validation part."
 
 
-def of_run(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
+def of_run(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecisions:
     """Decisions of a run's task head, such as thresholds; chosen and kept if not there yet.
 
     Args:
         experiment: a run with trained players.
-        subject: its encoder with its task head, without a channel.
+        audited_encoder: its encoder with its task head, without a channel.
 
     Raises:
         ValueError: the file is damaged, or of other attributes.
@@ -29,21 +29,21 @@ def of_run(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
     task = task_of(experiment.images.task_kind)
     if path.exists():
         content = run_files.read_json(path, remedy=REMEDY, keys=("encoder_sha256",))
-        if content["encoder_sha256"] == subject.sha256:
+        if content["encoder_sha256"] == audited_encoder.sha256:
             with run_files.telling(path, REMEDY):
                 return task.read(content, names)
         logging.info("%s is of an encoder that was here before; choosing again", path)
-    found = chosen(experiment, subject)
-    files.write_json(path, {"encoder_sha256": subject.sha256, **found.as_json(names)})
+    found = chosen(experiment, audited_encoder)
+    files.write_json(path, {"encoder_sha256": audited_encoder.sha256, **found.as_json(names)})
     return found
 
 
-def chosen(experiment: Experiment, subject: AuditedEncoder) -> TaskDecisions:
+def chosen(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecisions:
     """Chooses the decisions on X1's validation part."""
     images, rows = experiment.images, experiment.parts.private_validation
     # Nothing is sealed: T is not looked at.
     sealed = SealedImages(images.images, rows[:0], fingerprint(images))
-    cache = CodeCache(experiment.cache, subject, sealed)
+    cache = CodeCache(experiment.cache, audited_encoder, sealed)
     seed = UTILITY_NOISE + experiment.config.seed
-    found = decision_fit.fit_decisions(images, rows, subject, cache, seed)
+    found = decision_fit.fit_decisions(images, rows, audited_encoder, cache, seed)
     return found or task_of(images.task_kind).undecided(len(images.attribute_names))

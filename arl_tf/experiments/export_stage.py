@@ -62,7 +62,7 @@ def run(experiment: Experiment) -> None:
             photographs=audits.photographs(config),
         ),
         decisions=decisions.of_run(
-            experiment, audited_encoders.trained_subject(config, files, Channel())
+            experiment, audited_encoders.trained_encoder(config, files, Channel())
         ),
         fit=config.fit,
         precisions=tuple(dict.fromkeys(comma_separated(config.tflite_precisions))),

@@ -46,11 +46,11 @@ def check_own(run: RunDirectory) -> None:
     if any(path.exists() for path in (run.config, run.splits, run.stages)):
         return
     kept = (run.checkpoints, run.logs, run.export, *audit_folders(run))
-    foreign = [path.name for path in kept if path.is_dir() and any(path.iterdir())]
-    foreign += [run.metrics.name] if run.metrics.exists() else []
-    if foreign:
+    strange = [path.name for path in kept if path.is_dir() and any(path.iterdir())]
+    strange += [run.metrics.name] if run.metrics.exists() else []
+    if strange:
         raise ValueError(
-            f"--workdir={run.root} holds {', '.join(foreign)}, but no {run.config.name}: it is no"
+            f"--workdir={run.root} holds {', '.join(strange)}, but no {run.config.name}: it is no"
             " run directory of arl_tf, which would write there and remove old files. Name a new"
             " folder."
         )

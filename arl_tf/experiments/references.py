@@ -17,7 +17,7 @@ from arl_tf.config.scopes import marked, reference_values, unprotected_values
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
 from arl_tf.experiments import run_directory, train_stage
-from arl_tf.experiments.audited_encoders import trained_subject
+from arl_tf.experiments.audited_encoders import trained_encoder
 from arl_tf.experiments.audits import photographs, run_audit
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
@@ -114,14 +114,14 @@ def is_external(settings: Mapping[str, Any]) -> bool:
     return any(settings.get(name) for name in ("codes", "encoder_saved_model", "encoder_tflite"))
 
 
-def audited_reference(experiment: Experiment, subject: AuditedEncoder) -> pathlib.Path:
+def audited_reference(experiment: Experiment, audited_encoder: AuditedEncoder) -> pathlib.Path:
     """Trains and audits the unprotected encoder of the same shape, where it is not cached.
 
     Returns:
         Its run directory, in the cache.
     """
     config, images, parts = experiment.config, experiment.images, experiment.parts
-    settings = reference_settings(config, subject)
+    settings = reference_settings(config, audited_encoder)
     key = run_directory.settings_hash(
         {**settings.stage_settings("audit"), "split": config.audit_split, "files": images.names[:1]}
         | {"parts": splits.describe_splits(parts, images)["parts"]}
@@ -133,17 +133,19 @@ def audited_reference(experiment: Experiment, subject: AuditedEncoder) -> pathli
     logging.info("--reference=auto: the unprotected encoder in %s", cached.root)
     # Runs that share a cache share the reference; one of them makes it.
     with run_lock.owned(cached.root, wait=True):
-        finish_reference(Experiment(settings, cached, images, parts), experiment, subject)
+        finish_reference(Experiment(settings, cached, images, parts), experiment, audited_encoder)
     return cached.root
 
 
-def finish_reference(reference: Experiment, audited: Experiment, subject: AuditedEncoder) -> None:
+def finish_reference(
+    reference: Experiment, audited: Experiment, audited_encoder: AuditedEncoder
+) -> None:
     """Trains and audits a reference as far as that is not done.
 
     Args:
         reference: the unprotected encoder's settings and directory, with the audited one's data.
         audited: what the reference is for.
-        subject: the encoder under audit.
+        audited_encoder: the encoder under audit.
     """
     settings, cached = reference.config, reference.run
     finished = run_directory.finished_stages(cached)
@@ -154,8 +156,8 @@ def finish_reference(reference: Experiment, audited: Experiment, subject: Audite
     stage = f"audit_{settings.audit_name}"
     measures = cached.audit(settings.audit_split) / leakage.MEASURES_FILE
     if stage not in finished or not (measures.exists() and leakage.is_current(measures)):
-        unprotected = trained_subject(settings, cached, Channel())
-        if subject.encoder is None:
+        unprotected = trained_encoder(settings, cached, Channel())
+        if audited_encoder.encoder is None:
             unprotected = as_recorded(unprotected, reference.images.images)
         logging.info("--reference=auto: the same attackers at the unprotected encoder")
         run_audit(reference, unprotected, None, photographs=photographs(audited.config))
@@ -163,7 +165,7 @@ def finish_reference(reference: Experiment, audited: Experiment, subject: Audite
         logging.info("--reference=auto: the reference is done; now the encoder under audit")
 
 
-def reference_settings(config: Config, subject: AuditedEncoder) -> Config:
+def reference_settings(config: Config, audited_encoder: AuditedEncoder) -> Config:
     """The same settings without a defence and without what only a defence needs.
 
     Raises:
@@ -171,7 +173,7 @@ def reference_settings(config: Config, subject: AuditedEncoder) -> Config:
     """
     plain = reference_values(Config)
     if config.is_external:
-        plain |= shape_settings(config, subject.code_shape)
+        plain |= shape_settings(config, audited_encoder.code_shape)
     if config.warmup_epochs == 0:
         raise ValueError(
             "--reference=auto trains the reference in warm-up only: --warmup_epochs must be >= 1,"

@@ -266,7 +266,7 @@ def summary(config: Config, run: RunDirectory) -> str:
         lines += [
             f"Report          {audit_folder / report_files.REPORT_HTML}",
             f"Figures         {report_path}",
-            f"Pictures        {audit_folder / report_files.WALL}",
+            f"Pictures        {audit_folder / report_files.GRID}",
         ]
     for name, page in PAGES.items():
         if (run.root / page).exists():

@@ -42,7 +42,7 @@ READ_KEYS = (
     "provenance.encoder_sha256",
     "reference",
 )
-WALL, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
+GRID, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
 
 
 def write_report(
@@ -80,7 +80,7 @@ def write_report(
     )
     save_resamples(report.resamples, folder / RESAMPLES)
     save_reconstructions(report, folder / RECONSTRUCTIONS)
-    with files.replacing(folder / WALL) as unfinished:
+    with files.replacing(folder / GRID) as unfinished:
         Image.fromarray(wall_of(report, reference_pictures)).save(unfinished, format="PNG")
     page = html_page.render(
         report, embed_originals=embed_originals, reference_pictures=reference_pictures

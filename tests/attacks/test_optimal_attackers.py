@@ -67,7 +67,7 @@ def evidence_of(world, folder):
     """(what attackers get, as an audit collects it; the target pictures in [0, 1])."""
     pictures = world.pictures(PUBLIC + HELD_OUT + TARGET)
     public, held_out, target = np.split(np.arange(len(pictures)), [PUBLIC, PUBLIC + HELD_OUT])
-    subject = AuditedEncoder(
+    audited_encoder = AuditedEncoder(
         words="linear",
         sha256="linear",
         code_shape=(VALUES,),
@@ -75,7 +75,7 @@ def evidence_of(world, folder):
         encoder=world.encode,
         differentiable=world.differentiable,
     )
-    cache = CodeCache(folder, subject, SealedImages(pictures, target, "pictures"))
+    cache = CodeCache(folder, audited_encoder, SealedImages(pictures, target, "pictures"))
     pairs = PublicPairs(
         np.concatenate([cache.codes(public, 1), cache.query("mirrored", public, 1)]),
         np.concatenate([pictures[public], pictures[public][:, :, ::-1]]),
@@ -87,10 +87,10 @@ def evidence_of(world, folder):
         pairs=pairs,
         target_codes=cache.codes(target, 3),
         perceptual_features=lambda image: [image],
-        encode=subject.white_box,
-        noise=noise_knowledge.known_noise(subject, pairs, codes_per_photo=1),
+        encode=audited_encoder.white_box,
+        noise=noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo=1),
         asked_noise=noise_knowledge.asked_noise(
-            rows, cache, subject, pairs, answers=8, codes_per_photo=1, seed=0
+            rows, cache, audited_encoder, pairs, answers=8, codes_per_photo=1, seed=0
         ),
         random_codes=True,
     )

@@ -99,7 +99,7 @@ def spy(monkeypatch):
 
 
 def context(folder, **changes):
-    subject = AuditedEncoder(
+    audited_encoder = AuditedEncoder(
         "toy",
         "hash",
         (12,),
@@ -108,7 +108,7 @@ def context(folder, **changes):
         task_output=lambda codes: codes[:, :2] - 5,
     )
     return AuditContext(
-        subject=dataclasses.replace(subject, **changes),
+        audited_encoder=dataclasses.replace(audited_encoder, **changes),
         perceptual_features=lambda image: [image],
         photographs=True,
         cache_dir=folder / "cache",
@@ -298,18 +298,18 @@ def test_code_that_changes_when_asked_again_counts_as_random():
 
 
 def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
-    subject = setting_subject(Channel(noise=1.0))
+    audited_encoder = setting_encoder(Channel(noise=1.0))
     images = numbered_images(8).images
-    first, second = (evidence_collection.NoisyQueries(subject, 3) for _ in range(2))
+    first, second = (evidence_collection.NoisyQueries(audited_encoder, 3) for _ in range(2))
     one, two = first(images), first(images)
     assert np.abs(one - two).mean() > 0.5
     np.testing.assert_array_equal(second(images), one)
 
 
 def test_answers_to_queries_are_means_of_as_many_codes_as_attackers_get_of_a_photo():
-    subject = setting_subject(Channel(noise=1.0))
+    audited_encoder = setting_encoder(Channel(noise=1.0))
     images = np.repeat(numbered_images(8).images, 50, axis=0)
-    noise = evidence_collection.NoisyQueries(subject, 3, 25)(images) - images[:, 0, 0]
+    noise = evidence_collection.NoisyQueries(audited_encoder, 3, 25)(images) - images[:, 0, 0]
     # 1,200 values: the deviation's own is 1 / sqrt(2400) of it.
     assert noise.std() == pytest.approx(0.2, rel=5 / np.sqrt(2400))
 
@@ -331,7 +331,7 @@ def test_attackers_get_means_and_the_task_output_stays_that_of_single_codes(
         found = run(tmp_path, config, channel=noisy)[0]
         held[-1] = (held[-1], found["utility_codes"])
     (one, utility), (many, same_utility) = held
-    clean = context(tmp_path).subject.encoder
+    clean = context(tmp_path).audited_encoder.encoder
     images = one.pairs.images
     for evidence, deviation in ((one, 50.0), (many, 10.0)):
         noise = evidence.pairs.codes - clean(images)
@@ -359,7 +359,7 @@ def test_report_says_how_many_codes_of_a_photo_attackers_had(spy, tmp_path):
     assert "A photo has the same code each time, so 4" in " ".join(silent["warnings"])
 
 
-def setting_subject(channel):
+def setting_encoder(channel):
     return AuditedEncoder(
         "toy", "hash", (3,), channel, encoder=lambda x: x[:, 0, 0].astype(np.float32)
     )

@@ -33,7 +33,7 @@ def share_of(noise):
     return 1 / (1 + (noise * np.linspace(0.5, 1.5, VALUES)) ** 2)
 
 
-def subject_of(noise, levels=0, channel=None):
+def audited_encoder_of(noise, levels=0, channel=None):
     """The linear encoder with its noise, as an audit sees a run's encoder."""
     share = share_of(noise)
     return AuditedEncoder(
@@ -82,7 +82,7 @@ def draws(noise):
 @pytest.mark.parametrize("noise", [0.7, 1.5, 3.0])
 def test_matcher_is_the_bayes_rule_for_gaussian_noise(noise):
     means, deviations = mean_codes(noise)
-    model = candidate_codes.codes_of(subject_of(noise), PICTURES, 0).model
+    model = candidate_codes.codes_of(audited_encoder_of(noise), PICTURES, 0).model
     found, best = rates(
         model,
         draws(noise),
@@ -95,7 +95,7 @@ def test_matcher_is_the_bayes_rule_for_gaussian_noise(noise):
 def test_two_candidates_are_told_apart_as_often_as_their_distance_allows(noise):
     # Phi(d / 2), d their distance in units of the noise (Fisher 1936).
     pair = PICTURES[:2]
-    model = candidate_codes.codes_of(subject_of(noise), pair, 0).model
+    model = candidate_codes.codes_of(audited_encoder_of(noise), pair, 0).model
     means, deviations = (part[:2] if part.ndim > 1 else part for part in mean_codes(noise))
     distance = np.sqrt(np.square((means[0] - means[1]) / deviations).sum())
     codes = means + deviations * RNG.normal(size=(4000, 2, VALUES))
@@ -109,7 +109,7 @@ def test_two_candidates_are_told_apart_as_often_as_their_distance_allows(noise):
 def test_matcher_reaches_the_bayes_rule_for_rounded_codes(noise, levels):
     means, deviations = mean_codes(noise)
     edge = capacity.outermost_level(levels)
-    model = candidate_codes.codes_of(subject_of(noise, levels), PICTURES, 0).model
+    model = candidate_codes.codes_of(audited_encoder_of(noise, levels), PICTURES, 0).model
     grid, chances = level_chances(means, deviations, edge, levels)
     logarithms, value = np.log(chances), np.arange(VALUES)
 
@@ -125,7 +125,7 @@ def test_matcher_reaches_the_bayes_rule_for_rounded_codes(noise, levels):
 def test_matcher_is_near_the_bayes_rule_for_rounded_codes_with_noise_on_their_way(noise):
     means, deviations = mean_codes(noise)
     edge, channel = capacity.outermost_level(2), Channel(noise=0.7)
-    model = candidate_codes.codes_of(subject_of(noise, 2, channel), PICTURES, 0).model
+    model = candidate_codes.codes_of(audited_encoder_of(noise, 2, channel), PICTURES, 0).model
     grid, chances = level_chances(means, deviations, edge, 2)
 
     def log_probability(codes):
@@ -142,7 +142,7 @@ def test_matcher_is_near_the_bayes_rule_for_rounded_codes_with_noise_on_their_wa
 @pytest.mark.parametrize("noise", [0.5, 2.0])
 def test_matcher_reaches_the_bayes_rule_for_the_mean_of_four_signs(noise):
     means, deviations = mean_codes(noise)
-    model = candidate_codes.codes_of(subject_of(noise, 2), PICTURES, 0).model
+    model = candidate_codes.codes_of(audited_encoder_of(noise, 2), PICTURES, 0).model
     chances = level_chances(means, deviations, 1.0, 2)[1][1]
     codes = np.mean([rounded(draws(noise), 1.0, 2) for _ in range(4)], axis=0)
     found, best = rates(
@@ -159,7 +159,7 @@ def test_matcher_reaches_the_bayes_rule_for_the_mean_of_four_signs(noise):
 def test_answers_are_distributed_as_the_model_says():
     channel = Channel(clip=1.0, levels=3, noise=0.2)
     pictures = np.repeat(PICTURES[:1], 3000, axis=0)
-    known = candidate_codes.codes_of(subject_of(1.0, channel=channel), pictures, 0)
+    known = candidate_codes.codes_of(audited_encoder_of(1.0, channel=channel), pictures, 0)
     matched = candidates.as_gaussian(known.model)
     answers = np.concatenate(known.answers)
     assert len(known.answers) == candidate_codes.MOST_ANSWERS and known.noisy
@@ -168,7 +168,7 @@ def test_answers_are_distributed_as_the_model_says():
     np.testing.assert_allclose(answers.var(axis=0), matched.variances[0], atol=0.03)
 
 
-def plain_subject(encode, channel=None, differentiable=None):
+def plain_encoder(encode, channel=None, differentiable=None):
     return AuditedEncoder(
         words="file",
         sha256="0",
@@ -187,25 +187,25 @@ def test_encoder_without_noise_is_asked_once():
         asked.append(len(images))
         return signal(images).astype(np.float32)
 
-    known = candidate_codes.codes_of(plain_subject(encode), PICTURES, 0)
+    known = candidate_codes.codes_of(plain_encoder(encode), PICTURES, 0)
     assert not known.noisy and known.model is None and not known.white_box
     np.testing.assert_allclose(known.answers, [signal(PICTURES)], atol=1e-6)
     assert sum(asked) == PHOTOS + 2 * candidate_codes.ASKED_IMAGES
 
 
 def test_noise_of_the_channel_alone_is_known():
-    subject = plain_subject(
+    audited_encoder = plain_encoder(
         lambda images: signal(images).astype(np.float32),
         Channel(noise=0.5),
         lambda images: tf.constant(0.0),
     )
-    known = candidate_codes.codes_of(subject, PICTURES, 0)
+    known = candidate_codes.codes_of(audited_encoder, PICTURES, 0)
     np.testing.assert_allclose(known.model.variances, 0.25)
     np.testing.assert_allclose(known.model.means, signal(PICTURES), atol=1e-6)
     assert len(known.answers) == candidate_codes.MOST_ANSWERS
 
 
-def test_noise_of_a_foreign_encoder_is_learned_by_asking():
+def test_noise_of_an_external_encoder_is_learned_by_asking():
     deviation = np.linspace(0.2, 2.0, VALUES)
     drawn = np.random.default_rng(3)
 
@@ -217,10 +217,10 @@ def test_noise_of_a_foreign_encoder_is_learned_by_asking():
         flat = tf.reshape((images * 255 - 128) / 40, (-1, 3 * SIDE**2))
         return flat @ tf.constant(MATRIX, tf.float32)
 
-    closed = candidate_codes.codes_of(plain_subject(encode), PICTURES, 0)
+    closed = candidate_codes.codes_of(plain_encoder(encode), PICTURES, 0)
     assert closed.model is None and len(closed.answers) == candidate_codes.MOST_ANSWERS
     spread = candidate_codes.noise_variances(closed.answers)
     np.testing.assert_allclose(spread, np.square(deviation), rtol=0.4)
-    inside = candidate_codes.codes_of(plain_subject(encode, differentiable=mean), PICTURES, 0)
+    inside = candidate_codes.codes_of(plain_encoder(encode, differentiable=mean), PICTURES, 0)
     np.testing.assert_allclose(inside.model.means, signal(PICTURES), atol=1e-4)
     np.testing.assert_allclose(inside.model.variances, np.square(deviation), rtol=0.4)

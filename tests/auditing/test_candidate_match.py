@@ -35,7 +35,7 @@ def brightness(codes):
     return codes.reshape(len(codes), -1).mean(axis=1, keepdims=True).astype(np.float32)
 
 
-def subject_of(**facts):
+def audited_encoder_of(**facts):
     described = {
         "words": "pixels",
         "sha256": "0",
@@ -48,9 +48,9 @@ def subject_of(**facts):
     return AuditedEncoder(**described | facts)
 
 
-def noisy_subject(share, **facts):
+def noisy_encoder(share, **facts):
     shares = np.full((SIDE, SIDE, 3), share, np.float32)
-    return subject_of(
+    return audited_encoder_of(
         encoder=lambda images: (
             np.sqrt(share) * pixels(images)
             + np.sqrt(1 - share) * RNG.normal(size=images.shape).astype(np.float32)
@@ -71,17 +71,17 @@ def public_pictures():
 PUBLIC, PUBLIC_PEOPLE = public_pictures(), np.repeat(np.arange(40), 2)
 
 
-def evidence_of(subject):
-    codes = subject.codes_of(ROWS, PICTURES, SEED)
-    public = subject.query(PUBLIC, 0) if subject.encoder else pixels(PUBLIC)
+def evidence_of(audited_encoder):
+    codes = audited_encoder.codes_of(ROWS, PICTURES, SEED)
+    public = audited_encoder.query(PUBLIC, 0) if audited_encoder.encoder else pixels(PUBLIC)
     noise = None
-    if subject.signal_share is not None:
-        means = np.sqrt(subject.signal_share) * pixels(PUBLIC)
-        noise = CodeNoise(np.sqrt(1 - subject.signal_share), means)
+    if audited_encoder.signal_share is not None:
+        means = np.sqrt(audited_encoder.signal_share) * pixels(PUBLIC)
+        noise = CodeNoise(np.sqrt(1 - audited_encoder.signal_share), means)
     outputs = None
-    if subject.task_output is not None:
-        logits = subject.task_output(codes)
-        of_public = subject.task_output(public)
+    if audited_encoder.task_output is not None:
+        logits = audited_encoder.task_output(codes)
+        of_public = audited_encoder.task_output(public)
         outputs = TaskOutputs(of_public, of_public, logits)
     pairs = PublicPairs(public, PUBLIC, public, PUBLIC)
     random = noise is not None
@@ -95,9 +95,15 @@ def evidence_of(subject):
     )
 
 
-def matched(subject, reference=None, settings=SETTINGS):
+def matched(audited_encoder, reference=None, settings=SETTINGS):
     found = candidate_match.match(
-        settings, subject, evidence_of(subject), PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE
+        settings,
+        audited_encoder,
+        evidence_of(audited_encoder),
+        PICTURES,
+        PEOPLE,
+        ROWS,
+        PUBLIC_PEOPLE,
     )
     return candidate_match.describe(found, reference, WEIGHTS), found
 
@@ -105,7 +111,7 @@ def matched(subject, reference=None, settings=SETTINGS):
 @functools.cache
 def without_noise():
     """The section and the hits of codes that are the pixels."""
-    return matched(subject_of())
+    return matched(audited_encoder_of())
 
 
 def rate(section, source="code", way="best"):
@@ -133,7 +139,7 @@ def test_codes_without_noise_fit_their_own_photo_alone():
 
 def test_more_candidates_fit_a_code_with_more_noise_and_the_right_one_is_among_them():
     sets = [
-        matched(noisy_subject(share))[0]["exact"]["fitting"]["code"] for share in (0.5, 1e-3, 1e-6)
+        matched(noisy_encoder(share))[0]["exact"]["fitting"]["code"] for share in (0.5, 1e-3, 1e-6)
     ]
     likely = [found["likely"]["value"] for found in sets]
     assert likely[0] == pytest.approx(1, abs=0.1)
@@ -143,7 +149,7 @@ def test_more_candidates_fit_a_code_with_more_noise_and_the_right_one_is_among_t
 
 
 def test_without_the_encoder_s_inside_nothing_is_said_of_what_fits():
-    section = matched(subject_of(differentiable=None))[0]["exact"]["fitting"]
+    section = matched(audited_encoder_of(differentiable=None))[0]["exact"]["fitting"]
     assert section["code"] == {
         **{key: {"value": None, "ci95": None} for key in ("effective", "likely", "covered")},
         "median_likely": None,
@@ -157,15 +163,17 @@ def test_chance_is_that_of_a_guess_among_the_candidates():
 
 
 def test_code_that_is_the_same_for_all_photos_finds_them_as_often_as_a_guess():
-    subject = subject_of(encoder=lambda images: np.ones((len(images), SIDE, SIDE, 3), np.float32))
-    section, _ = matched(subject)
+    audited_encoder = audited_encoder_of(
+        encoder=lambda images: np.ones((len(images), SIDE, SIDE, 3), np.float32)
+    )
+    section, _ = matched(audited_encoder)
     for case in (section["exact"], section["degraded"]["shifted"], section["other_photo"]):
         assert rate(case) == pytest.approx(case["chance"])
         assert rate(case, "task_output") == pytest.approx(case["chance"])
 
 
 def test_likelihood_knows_more_than_one_query_and_the_task_output_tells_less():
-    section, _ = matched(noisy_subject(0.15))
+    section, _ = matched(noisy_encoder(0.15))
     code = section["exact"]["code"]
     assert code["likelihood"]["value"] > code["queries_1"]["value"]
     assert code["queries_4"]["value"] > code["queries_1"]["value"] > section["exact"]["chance"]
@@ -174,7 +182,7 @@ def test_likelihood_knows_more_than_one_query_and_the_task_output_tells_less():
 
 
 def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
-    section, _ = matched(noisy_subject(0.3))
+    section, _ = matched(noisy_encoder(0.3))
     code = section["degraded"]["shifted"]["code"]
     assert code["tolerant"]["value"] > code["likelihood"]["value"]
     assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
@@ -192,8 +200,8 @@ def test_task_output_that_tells_more_counts_for_the_code():
 
 
 def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
-    subject = subject_of(differentiable=None, not_white_box="it is a file")
-    section, _ = matched(subject)
+    audited_encoder = audited_encoder_of(differentiable=None, not_white_box="it is a file")
+    section, _ = matched(audited_encoder)
     assert rate(section["exact"], way="likelihood") is None
     assert rate(section["exact"], way="queries_1") == 1
     assert "it is a file" in section["missing"]
@@ -201,15 +209,15 @@ def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
 
 def test_recorded_codes_can_only_be_compared_with_each_other():
     codes = pixels(PICTURES)
-    subject = subject_of(
+    audited_encoder = audited_encoder_of(
         encoder=None,
         differentiable=None,
         recorded=codes,
         task_output=None,
         recorded_logits=brightness(codes),
     )
-    evidence = evidence_of(dataclasses.replace(subject, task_output=brightness))
-    found = candidate_match.match(SETTINGS, subject, evidence, PICTURES, PEOPLE, ROWS, None)
+    evidence = evidence_of(dataclasses.replace(audited_encoder, task_output=brightness))
+    found = candidate_match.match(SETTINGS, audited_encoder, evidence, PICTURES, PEOPLE, ROWS, None)
     section = candidate_match.describe(found, None, WEIGHTS)
     assert rate(section["exact"]) is None and rate(section["degraded"]["together"]) is None
     assert rate(section["other_photo"], way="queries_1") == 1
@@ -220,15 +228,15 @@ def test_recorded_codes_can_only_be_compared_with_each_other():
 
 def test_unprotected_rates_are_those_of_the_references_own_audit():
     _, reference = without_noise()
-    section, _ = matched(noisy_subject(0.1), reference.hits)
+    section, _ = matched(noisy_encoder(0.1), reference.hits)
     assert rate(section["exact"], "unprotected") == 1
     assert rate(section["degraded"]["resized"], "unprotected") == 1
-    without, _ = matched(noisy_subject(0.1))
+    without, _ = matched(noisy_encoder(0.1))
     assert rate(without["exact"], "unprotected") is None
 
 
 def test_without_a_task_head_there_is_no_task_output():
-    section, _ = matched(subject_of(task_output=None))
+    section, _ = matched(audited_encoder_of(task_output=None))
     assert rate(section["exact"], "task_output") is None
     assert rate(section["exact"]) == 1
 
@@ -240,7 +248,7 @@ def test_very_many_photos_are_cut_to_whole_people(monkeypatch):
     assert 9 - largest < len(rows) <= 9 and (np.diff(rows) > 0).all()
     kept, counts = np.unique(PEOPLE[rows], return_counts=True)
     np.testing.assert_array_equal(counts, np.bincount(PEOPLE)[kept])
-    section, _ = matched(subject_of())
+    section, _ = matched(audited_encoder_of())
     assert section["candidates"] == len(rows)
 
 

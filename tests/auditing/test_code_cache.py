@@ -26,10 +26,10 @@ class Counting:
 
 
 def cache(folder, encoder, fingerprint="data", **changes):
-    subject = dataclasses.replace(
+    audited_encoder = dataclasses.replace(
         AuditedEncoder("toy", "hash", (12,), Channel(), encoder=encoder), **changes
     )
-    return CodeCache(folder, subject, SealedImages(IMAGES, np.array([7]), fingerprint))
+    return CodeCache(folder, audited_encoder, SealedImages(IMAGES, np.array([7]), fingerprint))
 
 
 def test_codes_are_computed_once_and_come_back_the_same(tmp_path):
@@ -71,12 +71,14 @@ def test_recorded_codes_are_not_written_again(tmp_path):
 
 
 def test_every_set_of_codes_has_noise_of_its_own(tmp_path):
-    subject = AuditedEncoder(
+    audited_encoder = AuditedEncoder(
         "toy", "hash", (4,), Channel(noise=1.0), encoder=lambda images: np.zeros((len(images), 4))
     )
     sealed = SealedImages(IMAGES, np.array([6, 7]), "data")
     rows = Rows(*(np.arange(2) + first for first in (0, 2, 4, 6)))
-    pairs, target = seen_codes(rows, sealed, CodeCache(tmp_path, subject, sealed), subject, 0)
+    pairs, target = seen_codes(
+        rows, sealed, CodeCache(tmp_path, audited_encoder, sealed), audited_encoder, 0
+    )
     # Those of the images, of their mirror images, held-out ones and those under attack.
     assert len(pairs.codes) == 4
     drawn = np.concatenate([pairs.codes, pairs.held_out_codes, target])

@@ -16,10 +16,12 @@ SHAPE = (2, 2, 3)
 def found_of(codes=None, logits=None, channel=None, per_photo=1, **facts):
     """As much of an audit's findings as the bits need."""
     channel = channel or Channel()
-    subject = AuditedEncoder(words="x", sha256="0", code_shape=SHAPE, channel=channel, **facts)
+    audited_encoder = AuditedEncoder(
+        words="x", sha256="0", code_shape=SHAPE, channel=channel, **facts
+    )
     codes = np.zeros((4, *SHAPE), np.float32) if codes is None else codes
     return types.SimpleNamespace(
-        subject=subject,
+        audited_encoder=audited_encoder,
         settings=types.SimpleNamespace(codes_per_photo=per_photo),
         rows=types.SimpleNamespace(attacker=np.arange(4)),
         images=types.SimpleNamespace(images=np.zeros((4, 8, 8, 3), np.uint8)),

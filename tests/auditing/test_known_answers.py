@@ -92,7 +92,7 @@ def run_once(run):
     return remembered
 
 
-def audited(folder, codes, reference=None, config=CONFIG, **subject):
+def audited(folder, codes, reference=None, config=CONFIG, **audited_encoder):
     """The audit of recorded codes float32 [N, ...]; attacks that `folder` holds are not redone."""
     images, parts, logits = drawn()
     audited = AuditedEncoder(
@@ -104,7 +104,7 @@ def audited(folder, codes, reference=None, config=CONFIG, **subject):
         recorded_logits=logits,
     )
     surrounding = AuditContext(
-        subject=dataclasses.replace(audited, **subject),
+        audited_encoder=dataclasses.replace(audited, **audited_encoder),
         perceptual_features=lambda image: [image],
         photographs=False,
         cache_dir=folder,

@@ -24,10 +24,10 @@ PUBLIC, HELD_OUT, TARGET = pictures(150), pictures(20), pictures(30)
 
 
 @pytest.fixture
-def subject(monkeypatch):
+def audited_encoder(monkeypatch):
     """An encoder whose mean codes are pixels times the root of SHARE, the rest of them noise."""
 
-    def mean_codes(subject, images):
+    def mean_codes(audited_encoder, images):
         return (np.sqrt(SHARE) * (np.asarray(images, np.float32) - 128) / 64).astype(np.float32)
 
     monkeypatch.setattr(noise_knowledge, "mean_codes", mean_codes)
@@ -39,8 +39,8 @@ def subject(monkeypatch):
     )
 
 
-def errors(subject):
-    found = attack.attack(subject, PUBLIC, HELD_OUT, TARGET, count=COUNT, seed=0)
+def errors(audited_encoder):
+    found = attack.attack(audited_encoder, PUBLIC, HELD_OUT, TARGET, count=COUNT, seed=0)
     assert set(found.pictures) == set(attack.WAYS) and found.public_images == len(PUBLIC)
     return {
         way: float(np.square(each - TARGET / np.float32(255)).mean())
@@ -49,8 +49,8 @@ def errors(subject):
 
 
 @pytest.mark.slow
-def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences(subject):
-    found = errors(subject)
+def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences(audited_encoder):
+    found = errors(audited_encoder)
     assert found["own_noise"] < 0.8 * found["one_code"]
     assert found["shared_noise"] == pytest.approx(found["one_code"], rel=0.1)
     # The attacker knows the shots: their differences alone tell most of such pictures.
@@ -60,11 +60,11 @@ def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences
 
 @pytest.mark.slow
 def test_shots_without_any_change_tell_no_more_than_one_where_they_share_noise(
-    subject, monkeypatch
+    audited_encoder, monkeypatch
 ):
     still = shots.Change((0.0, 0.0, 1.0, 1.0), 1.0, 100)
     monkeypatch.setattr(shots, "changes", lambda count, seed: [still] * count)
-    found = errors(subject)
+    found = errors(audited_encoder)
     assert found["shared_noise"] == pytest.approx(found["one_code"], rel=1e-6)
     assert found["shared_noise_differences"] == pytest.approx(found["one_code"], rel=1e-3)
 
@@ -95,13 +95,13 @@ def test_noise_of_the_least_held_out_error_is_chosen():
     assert found.held_out_error < 1e-12
 
 
-def test_products_of_differences_are_those_of_every_shot_less_the_mean(subject):
+def test_products_of_differences_are_those_of_every_shot_less_the_mean(audited_encoder):
     images = pictures(7)
     deviation = np.full(SIDE * SIDE * 3, 0.5)
-    codes, products = attack.shot_codes(subject, images, deviation, 4, 3, seed=1)
+    codes, products = attack.shot_codes(audited_encoder, images, deviation, 4, 3, seed=1)
     each = np.stack(
         [
-            flattened(noise_knowledge.mean_codes(subject, shown)) / 0.5
+            flattened(noise_knowledge.mean_codes(audited_encoder, shown)) / 0.5
             for shown in shots.shots_of(images, 3, 1)
         ]
     )
@@ -145,11 +145,11 @@ def test_leakage_is_on_the_scale_of_the_audit_and_null_without_a_reference(monke
     assert alone["leakage"]["reid_rank1"] == {"value": None, "ci95": None}
 
 
-def test_encoders_without_known_noise_are_said_to_be_left_out(subject):
-    assert attack.missing(subject) == ""
+def test_encoders_without_known_noise_are_said_to_be_left_out(audited_encoder):
+    assert attack.missing(audited_encoder) == ""
     closed = types.SimpleNamespace(white_box=None, not_white_box="it is a file")
-    subject.signal_share = None
-    for each, words in ((closed, "it is a file"), (subject, "no noise of known variance")):
+    audited_encoder.signal_share = None
+    for each, words in ((closed, "it is a file"), (audited_encoder, "no noise of known variance")):
         found = section.measure(each, (), None, count=16, seed=0)
         assert words in found.missing
         assert section.describe(found, {}, {}, None, None)["ways"] == {}

@@ -38,8 +38,8 @@ class NoisyEncoder:
 
 
 def world(tmp_path, **changes):
-    """(subject, cache, pairs) of a noisy encoder and its public images with mirror images."""
-    subject = AuditedEncoder(
+    """(encoder, cache, pairs) of a noisy encoder and its public images with mirror images."""
+    audited_encoder = AuditedEncoder(
         words="noisy",
         sha256="noisy",
         code_shape=(SIDE,),
@@ -47,22 +47,28 @@ def world(tmp_path, **changes):
         encoder=NoisyEncoder(),
         differentiable=mean_code,
     )
-    subject = dataclasses.replace(subject, **changes)
+    audited_encoder = dataclasses.replace(audited_encoder, **changes)
     images = np.random.default_rng(1).integers(0, 256, (COUNT, SIDE, SIDE, 3)).astype(np.uint8)
-    cache = CodeCache(tmp_path, subject, SealedImages(images, NOTHING, "images"))
+    cache = CodeCache(tmp_path, audited_encoder, SealedImages(images, NOTHING, "images"))
     codes = np.concatenate(
         [cache.codes(ROWS.attacker, 0), cache.query("mirrored", ROWS.attacker, 0)]
     )
     both = np.concatenate([images, images[:, :, ::-1]])
-    return subject, cache, PublicPairs(codes, both, codes[:1], both[:1])
+    return audited_encoder, cache, PublicPairs(codes, both, codes[:1], both[:1])
 
 
 def asked(tmp_path, answers, codes_per_photo=1, **changes):
-    subject, cache, pairs = world(tmp_path, **changes)
+    audited_encoder, cache, pairs = world(tmp_path, **changes)
     found = noise_knowledge.asked_noise(
-        ROWS, cache, subject, pairs, answers=answers, codes_per_photo=codes_per_photo, seed=0
+        ROWS,
+        cache,
+        audited_encoder,
+        pairs,
+        answers=answers,
+        codes_per_photo=codes_per_photo,
+        seed=0,
     )
-    return found, mean_code(pairs.images / np.float32(255)), subject
+    return found, mean_code(pairs.images / np.float32(255)), audited_encoder
 
 
 @pytest.mark.parametrize("answers", [2, 8])
@@ -77,10 +83,10 @@ def test_answers_tell_the_deviation_of_every_value_and_the_means(tmp_path, answe
 
 
 def test_answers_are_asked_for_once(tmp_path):
-    _, _, subject = asked(tmp_path, 4)
-    assert subject.encoder.asked == 4 * 2 * COUNT
-    again, _, subject = asked(tmp_path, 4)
-    assert subject.encoder.asked == 0 and again.answers == 4
+    _, _, audited_encoder = asked(tmp_path, 4)
+    assert audited_encoder.encoder.asked == 4 * 2 * COUNT
+    again, _, audited_encoder = asked(tmp_path, 4)
+    assert audited_encoder.encoder.asked == 0 and again.answers == 4
 
 
 def test_one_answer_tells_nothing(tmp_path):
@@ -88,8 +94,8 @@ def test_one_answer_tells_nothing(tmp_path):
 
 
 def test_recorded_codes_answer_nothing(tmp_path):
-    subject, cache, pairs = world(tmp_path)
-    recorded = dataclasses.replace(subject, encoder=None)
+    audited_encoder, cache, pairs = world(tmp_path)
+    recorded = dataclasses.replace(audited_encoder, encoder=None)
     found = noise_knowledge.asked_noise(
         ROWS, cache, recorded, pairs, answers=8, codes_per_photo=1, seed=0
     )
@@ -97,12 +103,12 @@ def test_recorded_codes_answer_nothing(tmp_path):
 
 
 def test_whoever_averages_codes_learns_the_noise_of_the_average(tmp_path):
-    subject, cache, pairs = world(tmp_path)
+    audited_encoder, cache, pairs = world(tmp_path)
     means = cache.repeated(4)
     codes = [means.codes(ROWS.attacker, 0), means.query("mirrored", ROWS.attacker, 0)]
     pairs = dataclasses.replace(pairs, codes=np.concatenate(codes))
     found = noise_knowledge.asked_noise(
-        ROWS, cache, subject, pairs, answers=8, codes_per_photo=4, seed=0
+        ROWS, cache, audited_encoder, pairs, answers=8, codes_per_photo=4, seed=0
     )
     np.testing.assert_allclose(found.deviation, DEVIATION / 2, rtol=0.15)
     assert (found.answers, found.remaining) == (8, 0.5)
@@ -110,8 +116,8 @@ def test_whoever_averages_codes_learns_the_noise_of_the_average(tmp_path):
 
 def test_the_inside_tells_gaussian_noise_exactly(tmp_path):
     share = (1 - np.square(DEVIATION)).astype(np.float32)
-    subject, _, pairs = world(tmp_path, signal_share=share, channel=Channel(noise=0.3))
-    found = noise_knowledge.known_noise(subject, pairs, codes_per_photo=9)
+    audited_encoder, _, pairs = world(tmp_path, signal_share=share, channel=Channel(noise=0.3))
+    found = noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo=9)
     expected = np.sqrt(np.square(DEVIATION) + 0.3**2) / 3
     np.testing.assert_allclose(found.deviation, expected, rtol=1e-5)
     np.testing.assert_allclose(
@@ -122,16 +128,18 @@ def test_the_inside_tells_gaussian_noise_exactly(tmp_path):
 
 def test_behind_a_channel_that_rounds_the_noise_holds_what_rounding_adds(tmp_path):
     channel = Channel(clip=3.0, levels=7)
-    subject, _, pairs = world(tmp_path, channel=channel, signal_share=1 - np.square(DEVIATION))
-    found = noise_knowledge.known_noise(subject, pairs, codes_per_photo=1)
+    audited_encoder, _, pairs = world(
+        tmp_path, channel=channel, signal_share=1 - np.square(DEVIATION)
+    )
+    found = noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo=1)
     noisy = DEVIATION > 0.1
     # Noise of half a step: rounding adds step^2 / 12 to its variance.
     np.testing.assert_allclose(found.deviation[noisy], np.sqrt(0.25 + 1 / 12), rtol=0.1)
 
 
 def test_an_encoder_without_an_inside_tells_nothing(tmp_path):
-    subject, _, pairs = world(tmp_path, differentiable=None)
-    assert noise_knowledge.known_noise(subject, pairs, codes_per_photo=1) is None
+    audited_encoder, _, pairs = world(tmp_path, differentiable=None)
+    assert noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo=1) is None
 
 
 def test_a_value_without_noise_does_not_count_for_all():
@@ -142,9 +150,9 @@ def test_a_value_without_noise_does_not_count_for_all():
 
 
 def test_means_from_the_inside_are_those_of_the_differentiable_form(tmp_path):
-    subject, _, pairs = world(tmp_path)
+    audited_encoder, _, pairs = world(tmp_path)
     np.testing.assert_allclose(
-        noise_knowledge.mean_codes(subject, pairs.images[:5]),
+        noise_knowledge.mean_codes(audited_encoder, pairs.images[:5]),
         mean_code(tf.constant(pairs.images[:5] / np.float32(255))),
         atol=1e-6,
     )

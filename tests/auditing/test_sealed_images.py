@@ -49,10 +49,10 @@ def test_other_images_can_be_read_and_after_unsealing_all():
 
 
 def test_codes_of_sealed_images_leave_and_the_images_do_not():
-    subject = AuditedEncoder(
+    audited_encoder = AuditedEncoder(
         "toy", "hash", (1,), Channel(), encoder=lambda images: images[:, 0, 0, :1].astype("f4")
     )
-    codes = sealed().codes(subject, np.array([3, 4]), seed=0)
+    codes = sealed().codes(audited_encoder, np.array([3, 4]), seed=0)
     np.testing.assert_array_equal(codes, [[3.0], [4.0]])
 
 

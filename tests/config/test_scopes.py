@@ -22,7 +22,7 @@ def with_setting(**scope):
     ("scope", "derived", "expected"),
     [
         ({"defence": True}, scopes.reference_values, 3),
-        ({"subject": True}, scopes.reference_values, 3),
+        ({"audited_encoder": True}, scopes.reference_values, 3),
         ({"unprotected": 1}, scopes.reference_values, 1),
         ({"defence": True}, scopes.shared_encoder_values, 3),
         ({"unprotected": 1}, scopes.shared_encoder_values, 1),

@@ -169,7 +169,7 @@ def test_a_quick_audit_attacks_some_people_with_a_sixth_of_the_steps_and_keeps_t
     assert quick.attack_identity != standard.attack_identity
 
 
-def subject_of(shape):
+def audited_encoder_of(shape):
     return AuditedEncoder("toy", "hash", shape, Channel(), encoder=lambda x: x)
 
 
@@ -177,14 +177,16 @@ def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs
     config = Config(defence="perceptual", lambda_perceptual=0.5, epochs=9, workdir="a")
     other = Config(defence="both", objective="hinge", decoder_width=8, workdir="b")
     settings = [
-        references.reference_settings(each, subject_of((8, 8, 32))).stage_settings("audit")
+        references.reference_settings(each, audited_encoder_of((8, 8, 32))).stage_settings("audit")
         for each in (config, other)
     ]
     assert settings[0] == settings[1]
     assert settings[0]["defence"] == "none"
     longer = dataclasses.replace(config, warmup_epochs=99)
     assert (
-        references.reference_settings(longer, subject_of((8, 8, 32))).stage_settings("audit")
+        references.reference_settings(longer, audited_encoder_of((8, 8, 32))).stage_settings(
+            "audit"
+        )
         != settings[0]
     )
 
@@ -194,20 +196,20 @@ def test_reference_of_protected_runs_is_shared_whatever_only_their_defence_needs
 )
 def test_reference_of_external_codes_has_their_shape(shape, cut):
     config = Config(stages="audit", codes="x.npz")
-    found = references.reference_settings(config, subject_of(shape))
+    found = references.reference_settings(config, audited_encoder_of(shape))
     assert (found.cut, found.code_channels) == (cut, shape[-1])
 
 
 def test_shape_that_no_cut_has_is_refused_with_the_remedy():
     config = Config(stages="audit", codes="x.npz")
     with pytest.raises(ValueError, match="--reference=DIR"):
-        references.reference_settings(config, subject_of((64, 64, 3)))
+        references.reference_settings(config, audited_encoder_of((64, 64, 3)))
 
 
 def test_reference_needs_a_warm_up_to_be_trained_in():
     config = Config(warmup_epochs=0)
     with pytest.raises(ValueError, match="--warmup_epochs"):
-        references.reference_settings(config, subject_of((8, 8, 32)))
+        references.reference_settings(config, audited_encoder_of((8, 8, 32)))
 
 
 def test_reference_of_recorded_codes_is_attacked_as_recorded_too():

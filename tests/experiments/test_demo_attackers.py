@@ -138,10 +138,12 @@ class NoisyToy:
 def test_attackers_of_noisy_codes_ask_for_the_noise_those_of_the_task_output_do_not(
     drawn, tmp_path, monkeypatch
 ):
-    subject = AuditedEncoder(
+    audited_encoder = AuditedEncoder(
         "toy", "noisy", (4, 4, 3), Channel(), encoder=NoisyToy(), task_output=logits
     )
-    monkeypatch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
+    monkeypatch.setattr(
+        attackers_stage, "load_audited_encoder", lambda run, image_size: audited_encoder
+    )
     run = run_directory.RunDirectory(tmp_path / "run")
     public = attackers_stage.public_images(Experiment(CONFIG, run, *drawn))
     targets = attackers_stage.find_targets(CONFIG, run, None, public)
@@ -230,8 +232,10 @@ def drawn(tmp_path_factory):
 def toy_run(folder, drawn, patch):
     """(run directory, images, splits, encoder) whose encoder is a toy."""
     asked = Asked()
-    subject = AuditedEncoder("toy", "hash", (4, 4, 3), Channel(), encoder=asked, task_output=logits)
-    patch.setattr(attackers_stage, "load_subject", lambda run, image_size: subject)
+    audited_encoder = AuditedEncoder(
+        "toy", "hash", (4, 4, 3), Channel(), encoder=asked, task_output=logits
+    )
+    patch.setattr(attackers_stage, "load_audited_encoder", lambda run, image_size: audited_encoder)
     patch.setattr(audits, "features", lambda config: lambda image: [image])
     return run_directory.RunDirectory(folder / "run"), *drawn, asked
 
@@ -340,8 +344,8 @@ def test_attacker_is_the_decoder_where_the_audit_found_it_better(toy):
 def test_audit_counts_where_it_has_both_attackers_on_this_encoders_codes(tmp_path, report, counts):
     run = run_directory.RunDirectory(tmp_path)
     write_report(run, **report)
-    subject = AuditedEncoder("toy", "hash", (4, 4, 3), Channel())
-    found = attackers_facts.similarities(attackers_facts.audit_of(run, subject))
+    audited_encoder = AuditedEncoder("toy", "hash", (4, 4, 3), Channel())
+    found = attackers_facts.similarities(attackers_facts.audit_of(run, audited_encoder))
     assert ({"linear", "decoder"} <= set(found)) is counts
 
 

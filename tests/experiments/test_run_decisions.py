@@ -15,8 +15,8 @@ def calls(monkeypatch):
     """What was chosen so far; every choice has other thresholds."""
     made = []
 
-    def chosen(experiment, subject):
-        made.append(subject.sha256)
+    def chosen(experiment, audited_encoder):
+        made.append(audited_encoder.sha256)
         return Decisions(np.array([len(made), 0.5], np.float32), 2.0)
 
     monkeypatch.setattr(decisions, "chosen", chosen)

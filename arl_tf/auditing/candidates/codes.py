@@ -41,68 +41,73 @@ class CandidateCodes:
     white_box: bool
 
 
-def codes_of(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+def codes_of(audited_encoder: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
     """Asks an encoder for the codes of candidate photos.
 
     Args:
-        subject: has an encoder.
+        audited_encoder: has an encoder.
         images: uint8 [N, S, S, 3].
         seed: of the noise that is drawn here and in the channel.
     """
-    if subject.signal is not None:
-        return of_known_noise(subject, images, seed)
-    if is_random(subject.encoder, images[:ASKED_IMAGES]):
-        return of_unknown_noise(subject, images, seed)
-    codes, channel = subject.encoder(images), subject.channel
+    if audited_encoder.signal is not None:
+        return of_known_noise(audited_encoder, images, seed)
+    if is_random(audited_encoder.encoder, images[:ASKED_IMAGES]):
+        return of_unknown_noise(audited_encoder, images, seed)
+    codes, channel = audited_encoder.encoder(images), audited_encoder.channel
     count = MOST_ANSWERS if channel.noise else 1
     answers = tuple(flat(channel.send(codes, (seed, number))) for number in range(count))
     model = None
-    if subject.white_box is not None and channel.noise:
+    if audited_encoder.white_box is not None and channel.noise:
         model = sent(channel, flat(codes), np.zeros(answers[0].shape[1]))
-    inside = subject.white_box is not None
+    inside = audited_encoder.white_box is not None
     return CandidateCodes(answers, model, noisy=bool(channel.noise), white_box=inside)
 
 
-def of_known_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+def of_known_noise(
+    audited_encoder: AuditedEncoder, images: np.ndarray, seed: int
+) -> CandidateCodes:
     """Of an encoder that mixes its signal with noise of known shares, then may round it.
 
     Arguments are `codes_of`'s: images uint8 [N, S, S, 3].
     """
     limit = capacity.SIGNAL_LIMIT
-    share = np.asarray(subject.signal_share, np.float64)
-    means = np.sqrt(share) * np.clip(subject.signal(images), -limit, limit)
+    share = np.asarray(audited_encoder.signal_share, np.float64)
+    means = np.sqrt(share) * np.clip(audited_encoder.signal(images), -limit, limit)
     rounding = Channel()
-    if subject.levels:
-        rounding = Channel(capacity.outermost_level(subject.levels), subject.levels)
+    if audited_encoder.levels:
+        rounding = Channel(capacity.outermost_level(audited_encoder.levels), audited_encoder.levels)
     draw = np.random.default_rng(seed)
     answers = []
     for number in range(MOST_ANSWERS):
         noisy = means + np.sqrt(1 - share) * draw.standard_normal(means.shape)
         code = rounding.send(noisy.astype(np.float32), 0)
-        answers.append(flat(subject.channel.send(code, (seed, number))))
+        answers.append(flat(audited_encoder.channel.send(code, (seed, number))))
     model = CodeModel(
         flat(means).astype(np.float64), (1 - share).ravel(), rounding.clip, rounding.levels
     )
     if rounding.is_identity:
-        model = sent(subject.channel, model.means, model.variances)
-    elif not subject.channel.is_identity:
+        model = sent(audited_encoder.channel, model.means, model.variances)
+    elif not audited_encoder.channel.is_identity:
         rounded = as_gaussian(model)
-        model = sent(subject.channel, rounded.means, rounded.variances)
+        model = sent(audited_encoder.channel, rounded.means, rounded.variances)
     return CandidateCodes(tuple(answers), model, noisy=True, white_box=True)
 
 
-def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
+def of_unknown_noise(
+    audited_encoder: AuditedEncoder, images: np.ndarray, seed: int
+) -> CandidateCodes:
     """Of an encoder that is random in its own way: the answers tell how much every value varies.
 
     Arguments are `codes_of`'s: images uint8 [N, S, S, 3].
     """
-    codes = [subject.encoder(images) for _ in range(MOST_ANSWERS)]
+    codes = [audited_encoder.encoder(images) for _ in range(MOST_ANSWERS)]
     answers = tuple(
-        flat(subject.channel.send(code, (seed, number))) for number, code in enumerate(codes)
+        flat(audited_encoder.channel.send(code, (seed, number)))
+        for number, code in enumerate(codes)
     )
     model = None
-    if subject.differentiable is not None:
-        encode = tf.function(subject.differentiable, autograph=False, reduce_retracing=True)
+    if audited_encoder.differentiable is not None:
+        encode = tf.function(audited_encoder.differentiable, autograph=False, reduce_retracing=True)
         means = np.concatenate(
             [
                 encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
@@ -110,7 +115,7 @@ def of_unknown_noise(subject: AuditedEncoder, images: np.ndarray, seed: int) -> 
             ]
         )
         variances = noise_variances(tuple(flat(code) for code in codes))
-        model = sent(subject.channel, flat(means), variances)
+        model = sent(audited_encoder.channel, flat(means), variances)
     return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
 
 

@@ -57,7 +57,7 @@ class CandidateMatch:
 
 def match(
     settings: AuditSettings,
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     evidence: Evidence,
     images: np.ndarray,
     identities: np.ndarray,
@@ -68,7 +68,7 @@ def match(
 
     Args:
         settings: seed, codes of each photo.
-        subject: the encoder, with its task head.
+        audited_encoder: the encoder, with its task head.
         evidence: what attackers had: the codes under attack.
         images: uint8 [M, S, S, 3], the photos under attack.
         identities: int [M].
@@ -88,22 +88,26 @@ def match(
     of_one = None
     if public_identities is not None:
         of_one = public_pairs.of_people(evidence, public_identities)
-    if subject.encoder is None:
-        found = of_recorded(subject, recorded_rows[rows], seed, codes, people, of_one)
+    if audited_encoder.encoder is None:
+        found = of_recorded(audited_encoder, recorded_rows[rows], seed, codes, people, of_one)
         return CandidateMatch(found, rows, people, ONLY_RECORDED)
 
     def logits_of(flat_codes: np.ndarray) -> np.ndarray:
         shape = evidence.target_codes.shape[1:]
-        return subject.task_output(flat_codes.reshape(-1, *shape).astype(np.float32))
+        return audited_encoder.task_output(flat_codes.reshape(-1, *shape).astype(np.float32))
 
-    known = codes_of(subject, images[rows], seed)
+    known = codes_of(audited_encoder, images[rows], seed)
     found = of_case("exact", known, codes, people, None, logits_of)
     found |= of_case("other_photo", known, codes, people, of_one, logits_of)
     for number, (name, (change, _)) in enumerate(DEGRADATIONS.items(), start=1):
-        known = codes_of(subject, change(images[rows]), seed + 1000 * number)
-        copies = public_pairs.of_copies(change, subject, evidence, seed)
+        known = codes_of(audited_encoder, change(images[rows]), seed + 1000 * number)
+        copies = public_pairs.of_copies(change, audited_encoder, evidence, seed)
         found |= of_case(name, known, codes, people, copies, logits_of)
-    missing = "" if subject.white_box else f"no likelihood, because {subject.not_white_box}"
+    missing = (
+        ""
+        if audited_encoder.white_box
+        else f"no likelihood, because {audited_encoder.not_white_box}"
+    )
     return CandidateMatch(found, rows, people, missing)
 
 
@@ -128,7 +132,7 @@ def candidate_rows(identities: np.ndarray) -> np.ndarray:
 
 
 def of_recorded(
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     rows: np.ndarray,
     seed: int,
     codes: Codes,
@@ -140,7 +144,7 @@ def of_recorded(
     Whether they are noisy is not known: the one recorded code of a photo is its only answer.
 
     Args:
-        subject: with recorded codes.
+        audited_encoder: with recorded codes.
         rows: int [M], the candidates' rows in the data set.
         seed: of the channel's noise.
         codes: that candidates are compared with.
@@ -150,7 +154,7 @@ def of_recorded(
     Returns:
         "other_photo/SOURCE/WAY" -> float64 [M].
     """
-    answer = flat(subject.channel.send(subject.recorded[rows], seed))
+    answer = flat(audited_encoder.channel.send(audited_encoder.recorded[rows], seed))
     known = CandidateCodes((answer,), None, noisy=True, white_box=False)
     scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
     if codes.logits is not None:

@@ -37,7 +37,7 @@ def public_means(evidence: Evidence) -> np.ndarray | None:
 
 def of_copies(
     change: Callable[[np.ndarray], np.ndarray],
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     evidence: Evidence,
     seed: int,
 ) -> CodePairs | None:
@@ -45,7 +45,7 @@ def of_copies(
 
     Args:
         change: uint8 [n, S, S, 3] -> copies.
-        subject: has an encoder.
+        audited_encoder: has an encoder.
         evidence: holds the public photos and their codes.
         seed: of the noise that is drawn.
     """
@@ -54,7 +54,7 @@ def of_copies(
         return None
     count = min(MOST_COPIES, len(means))
     rows = np.linspace(0, len(means) - 1, count).astype(np.int64)
-    copies = mean_codes(codes_of(subject, change(evidence.pairs.images[rows]), seed))
+    copies = mean_codes(codes_of(audited_encoder, change(evidence.pairs.images[rows]), seed))
     return None if copies is None else CodePairs(means[rows], copies)
 
 

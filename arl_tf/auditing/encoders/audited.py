@@ -93,7 +93,7 @@ class AuditedEncoder:
         return lambda image: self.channel.differentiable(self.differentiable(image), deviation)
 
 
-def trained_subject(
+def trained_encoder(
     encoder: keras.Model,
     task_head: keras.Model,
     decoder: keras.Model | None,
@@ -101,7 +101,7 @@ def trained_subject(
     channel: Channel,
     words: str,
 ) -> AuditedEncoder:
-    """A run's players as the audit's subject; the decoder is training's own adversary."""
+    """A run's players as an audited encoder; the decoder is training's own adversary."""
     noisy, quantised = code_layers.bounding_layers(encoder)
     # Other noise has no shares: what attackers know of it is measured.
     gaussian = noisy if noisy is not None and noisy.is_gaussian else None
@@ -122,10 +122,10 @@ def trained_subject(
     )
 
 
-def external_subject(
+def external_audited_encoder(
     external: ExternalEncoder, task_output: Encode | None, *, channel: Channel, words: str
 ) -> AuditedEncoder:
-    """An encoder that is only a file, with a SavedModel's task head or none, as the subject."""
+    """An encoder that is only a file, with a SavedModel's task head or none."""
     return AuditedEncoder(
         words=words,
         sha256=external.sha256,
@@ -138,8 +138,8 @@ def external_subject(
     )
 
 
-def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> AuditedEncoder:
-    """Recorded codes as the audit's subject: nothing can be asked, nothing differentiated."""
+def recorded_encoder(codes: RecordedCodes, *, channel: Channel, words: str) -> AuditedEncoder:
+    """Recorded codes as an audited encoder: nothing can be asked, nothing differentiated."""
     return AuditedEncoder(
         words=words,
         sha256=hashlib.sha256(np.ascontiguousarray(codes.codes).tobytes()).hexdigest(),
@@ -151,20 +151,20 @@ def recorded_subject(codes: RecordedCodes, *, channel: Channel, words: str) -> A
     )
 
 
-def as_recorded(subject: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
+def as_recorded(audited_encoder: AuditedEncoder, images: np.ndarray) -> AuditedEncoder:
     """The same encoder as if only its codes of the data set had been recorded.
 
     `images` are all of the data set, uint8 [N, S, S, 3].
     A reference beside recorded codes must not be attacked in ways that those can't be.
     """
-    if subject.encoder is None:
-        return subject
+    if audited_encoder.encoder is None:
+        return audited_encoder
     return dataclasses.replace(
-        subject,
+        audited_encoder,
         encoder=None,
         differentiable=None,
         not_white_box=RECORDED,
-        recorded=subject.encoder(np.asarray(images)),
+        recorded=audited_encoder.encoder(np.asarray(images)),
     )
 
 

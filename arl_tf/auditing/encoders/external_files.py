@@ -21,7 +21,9 @@ class EncoderFiles:
     image_size: int
 
 
-def external_subject(named: EncoderFiles, images: ImageSet, channel: Channel) -> AuditedEncoder:
+def external_audited_encoder(
+    named: EncoderFiles, images: ImageSet, channel: Channel
+) -> AuditedEncoder:
     """The encoder of --encoder_tflite or --encoder_saved_model, with its task head if named."""
     encoder, words = external_encoder(named)
     flag = "encoder_tflite" if named.encoder_tflite else "encoder_saved_model"
@@ -33,7 +35,7 @@ def external_subject(named: EncoderFiles, images: ImageSet, channel: Channel) ->
     head = None
     if named.task_head_saved_model:
         head = external_task_head(named, encoder, images)
-    return audited.external_subject(encoder, head, channel=channel, words=words)
+    return audited.external_audited_encoder(encoder, head, channel=channel, words=words)
 
 
 def external_encoder(named: EncoderFiles) -> tuple[external.ExternalEncoder, str]:

@@ -63,17 +63,17 @@ class ShotPictures:
     public_images: int
 
 
-def missing(subject: AuditedEncoder) -> str:
+def missing(audited_encoder: AuditedEncoder) -> str:
     """Why the shots of this encoder can't be attacked; empty where they can."""
-    if subject.white_box is None:
-        return subject.not_white_box or "the encoder's inside is not at hand"
-    if noise_knowledge.gaussian_variance(subject) is None:
+    if audited_encoder.white_box is None:
+        return audited_encoder.not_white_box or "the encoder's inside is not at hand"
+    if noise_knowledge.gaussian_variance(audited_encoder) is None:
         return "the codes have no noise of known variance, and noise is what shots could share"
     return ""
 
 
 def attack(
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     public: np.ndarray,
     held_out: np.ndarray,
     target: np.ndarray,
@@ -86,7 +86,7 @@ def attack(
     The map is learned from public photos alone; of the photos under attack it gets codes.
 
     Args:
-        subject: has noise of known variance, see `missing`.
+        audited_encoder: has noise of known variance, see `missing`.
         public: uint8 [N, S, S, 3], MOST_PUBLIC of them are used.
         held_out: uint8 [H, S, S, 3], other public photos: they choose the map.
         target: uint8 [M, S, S, 3].
@@ -94,9 +94,9 @@ def attack(
         seed: of the shots and of the noise.
     """
     public = public[sample_rows(len(public), MOST_PUBLIC, seed)]
-    deviation = np.sqrt(noise_knowledge.gaussian_variance(subject)).ravel()
+    deviation = np.sqrt(noise_knowledge.gaussian_variance(audited_encoder)).ravel()
     images = np.concatenate([public, held_out, target])
-    codes, differences = shot_codes(subject, images, deviation, len(public), count, seed)
+    codes, differences = shot_codes(audited_encoder, images, deviation, len(public), count, seed)
     parts = Parts(len(public), len(held_out))
     noise = np.random.default_rng([seed, SHOT_NOISE]).standard_normal(codes.mean.shape, np.float32)
     solve = functools.partial(
@@ -154,7 +154,7 @@ class Parts:
 
 
 def shot_codes(
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     images: np.ndarray,
     deviation: np.ndarray,
     public: int,
@@ -164,7 +164,7 @@ def shot_codes(
     """Mean codes of all shots, and the products of the differences of shots.
 
     Args:
-        subject: the encoder.
+        audited_encoder: the encoder.
         images: uint8 [N, S, S, 3].
         deviation: float [D], of the noise.
         public: how many of the images, the first ones, are public.
@@ -177,7 +177,10 @@ def shot_codes(
     """
     first, total, products = None, 0.0, 0.0
     for shown in shots.shots_of(images, count, seed):
-        code = flattened(noise_knowledge.mean_codes(subject, shown)).astype(np.float64) / deviation
+        code = (
+            flattened(noise_knowledge.mean_codes(audited_encoder, shown)).astype(np.float64)
+            / deviation
+        )
         first = code if first is None else first
         total = total + code
         products = products + code @ code[:public].T

@@ -37,7 +37,7 @@ class MeasuredShots:
 
 
 def measure(
-    subject: AuditedEncoder,
+    audited_encoder: AuditedEncoder,
     images: tuple[np.ndarray, np.ndarray, np.ndarray],
     judge: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     *,
@@ -47,17 +47,17 @@ def measure(
     """Attacks the shots and judges the pictures.
 
     Args:
-        subject: the encoder.
+        audited_encoder: the encoder.
         images: uint8 [., S, S, 3]: public, held-out public, and those under attack.
         judge: pictures float32 [M, S, S, 3] in [0, 1] -> measure -> float64 [M].
         count: shots of each photo; 0: nothing is attacked.
         seed: of shots and noise.
     """
-    missing = attack.missing(subject) if count else ""
+    missing = attack.missing(audited_encoder) if count else ""
     if missing or not count:
         return MeasuredShots(count, missing=missing)
     logging.info("Encoding and attacking %d shots of each photo", count)
-    found = attack.attack(subject, *images, count=count, seed=seed)
+    found = attack.attack(audited_encoder, *images, count=count, seed=seed)
     measured = {way: judge(pictures) for way, pictures in found.pictures.items()}
     return MeasuredShots(count, measured, found.errors, found.public_images)
 

@@ -50,7 +50,7 @@ class AuditGroup:
         " keeps it in --cache_dir.",
         group="audit",
         path=True,
-        subject=True,
+        audited_encoder=True,
     )
     codes: str = option(
         "",
@@ -58,14 +58,14 @@ class AuditGroup:
         " optionally labels, names, identities, logits (docs/audit_your_encoder.md).",
         group="audit",
         path=True,
-        subject=True,
+        audited_encoder=True,
     )
     encoder_saved_model: str = option(
         "",
         "Audit the encoder of this SavedModel (image uint8 -> code) instead of a run's.",
         group="audit",
         path=True,
-        subject=True,
+        audited_encoder=True,
     )
     encoder_tflite: str = option(
         "",
@@ -73,7 +73,7 @@ class AuditGroup:
         " run's. White-box attackers need its float form beside it: --encoder_saved_model.",
         group="audit",
         path=True,
-        subject=True,
+        audited_encoder=True,
     )
     task_head_saved_model: str = option(
         "",
@@ -81,7 +81,7 @@ class AuditGroup:
         " without it the audit fits one on X1.",
         group="audit",
         path=True,
-        subject=True,
+        audited_encoder=True,
         attack_identity=True,
     )
     channel_clip: float = option(
@@ -91,7 +91,7 @@ class AuditGroup:
         group="audit",
         low=0,
         unprotected=0.0,
-        subject=True,
+        audited_encoder=True,
         one_audit=True,
     )
     channel_levels: int = option(
@@ -102,7 +102,7 @@ class AuditGroup:
         low=0,
         high=65536,
         unprotected=0,
-        subject=True,
+        audited_encoder=True,
         one_audit=True,
     )
     channel_noise: float = option(
@@ -112,7 +112,7 @@ class AuditGroup:
         group="audit",
         low=0,
         unprotected=0.0,
-        subject=True,
+        audited_encoder=True,
         one_audit=True,
     )
     codes_per_photo: int = option(
@@ -124,7 +124,7 @@ class AuditGroup:
         topic="audit",
         low=1,
         high=4096,
-        subject=True,
+        audited_encoder=True,
     )
     audit_share: int = option(
         0,
@@ -135,7 +135,7 @@ class AuditGroup:
         topic="audit",
         low=0,
         high=64,
-        subject=True,
+        audited_encoder=True,
     )
     attacker_queries: int = option(
         8,

@@ -34,7 +34,7 @@ WARM_FACES, WARM_STEPS = 240, 12
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class AuditSize:
     """A set of drawn faces and the encoder under audit.
 
     Attributes:
@@ -86,11 +86,11 @@ class Timed:
 
 def measure_audit() -> dict[str, float]:
     """Shares of an audit's time, its growth, and how much faster a second command is."""
-    base, more, larger = Subject(), Subject(faces=2 * FACES), Subject(side=2 * SIDE)
+    base, more, larger = AuditSize(), AuditSize(faces=2 * FACES), AuditSize(side=2 * SIDE)
     with tempfile.TemporaryDirectory() as scratch:
         place = pathlib.Path(scratch)
         for side in (base.side, larger.side):
-            warm = Subject(WARM_FACES, side, WARM_STEPS)
+            warm = AuditSize(WARM_FACES, side, WARM_STEPS)
             timed_audit(warm, HALF, place / f"warm_{side}")
         half = timed_audit(base, HALF, place / "earlier")
         timed_audit(base, EARLIER, place / "earlier")
@@ -127,15 +127,15 @@ def figures(
     }
 
 
-def timed_audit(subject: Subject, attackers: Sequence[str], workdir: pathlib.Path) -> Timed:
+def timed_audit(size: AuditSize, attackers: Sequence[str], workdir: pathlib.Path) -> Timed:
     """Audits an encoder and writes its report; what an earlier audit left in `workdir` is used.
 
     Preparing images and building the encoder do not count.
     """
     run = RunDirectory(workdir)
-    prepared = experiment.load(subject.config(workdir.parent / "images"), run)
+    prepared = experiment.load(size.config(workdir.parent / "images"), run)
     # Codes are kept beside the attacks: another audit's are not found.
-    config = subject.config(workdir / "cache", attackers)
+    config = size.config(workdir / "cache", attackers)
     whole = dataclasses.replace(prepared, config=config)
     encoder = untrained(whole)
     started = time.perf_counter()

@@ -27,28 +27,28 @@ def players():
 
 
 def trained(players, channel=Channel()):  # noqa: B008 - frozen
-    return audited.trained_subject(*players, None, channel=channel, words="toy")
+    return audited.trained_encoder(*players, None, channel=channel, words="toy")
 
 
 def test_codes_of_a_run_are_what_its_encoder_computes(players):
     expected = players[0].predict(IMAGES / np.float32(255), verbose=0)
-    subject = trained(players)
-    np.testing.assert_allclose(subject.codes_of(ROWS, IMAGES, 0), expected[ROWS], atol=1e-5)
-    np.testing.assert_allclose(subject.query(IMAGES[:2], 0), expected[:2], atol=1e-5)
+    audited_encoder = trained(players)
+    np.testing.assert_allclose(audited_encoder.codes_of(ROWS, IMAGES, 0), expected[ROWS], atol=1e-5)
+    np.testing.assert_allclose(audited_encoder.query(IMAGES[:2], 0), expected[:2], atol=1e-5)
     np.testing.assert_allclose(
-        subject.white_box(IMAGES[:2] / np.float32(255)), expected[:2], atol=1e-5
+        audited_encoder.white_box(IMAGES[:2] / np.float32(255)), expected[:2], atol=1e-5
     )
     logits = players[1].predict(expected, verbose=0)
-    np.testing.assert_allclose(subject.task_output(expected), logits, atol=1e-5)
-    assert subject.code_shape == (4, 4, 4)
+    np.testing.assert_allclose(audited_encoder.task_output(expected), logits, atol=1e-5)
+    assert audited_encoder.code_shape == (4, 4, 4)
 
 
 def test_everything_leaves_through_the_channel(players):
-    subject = trained(players, Channel(clip=0.5, levels=3))
+    audited_encoder = trained(players, Channel(clip=0.5, levels=3))
     for codes in (
-        subject.codes_of(ROWS, IMAGES, 0),
-        subject.query(IMAGES, 0),
-        subject.white_box(tf.constant(IMAGES / np.float32(255))),
+        audited_encoder.codes_of(ROWS, IMAGES, 0),
+        audited_encoder.query(IMAGES, 0),
+        audited_encoder.white_box(tf.constant(IMAGES / np.float32(255))),
     ):
         assert set(np.unique(codes)) <= {-0.5, 0.0, 0.5}
 
@@ -83,21 +83,21 @@ def recorded_codes(logits=None):
 
 def test_recorded_codes_can_be_read_by_row_and_nothing_can_be_asked():
     codes = recorded_codes()
-    subject = audited.recorded_subject(codes, channel=Channel(), words="file")
-    np.testing.assert_array_equal(subject.codes_of(ROWS, IMAGES, 0), codes.codes[ROWS])
-    assert subject.encoder is None
-    assert subject.white_box is None
-    assert subject.not_white_box
-    assert subject.code_shape == (2, 2)
+    audited_encoder = audited.recorded_encoder(codes, channel=Channel(), words="file")
+    np.testing.assert_array_equal(audited_encoder.codes_of(ROWS, IMAGES, 0), codes.codes[ROWS])
+    assert audited_encoder.encoder is None
+    assert audited_encoder.white_box is None
+    assert audited_encoder.not_white_box
+    assert audited_encoder.code_shape == (2, 2)
 
 
 def test_encoder_as_recorded_gives_the_same_codes_and_no_more(players):
-    subject = trained(players)
-    frozen = audited.as_recorded(subject, IMAGES)
+    audited_encoder = trained(players)
+    frozen = audited.as_recorded(audited_encoder, IMAGES)
     np.testing.assert_allclose(
-        frozen.codes_of(ROWS, IMAGES, 0), subject.codes_of(ROWS, IMAGES, 0), atol=1e-5
+        frozen.codes_of(ROWS, IMAGES, 0), audited_encoder.codes_of(ROWS, IMAGES, 0), atol=1e-5
     )
     assert frozen.encoder is None
     assert frozen.white_box is None
     assert audited.as_recorded(frozen, IMAGES) is frozen
-    assert dataclasses.replace(frozen).task_output is subject.task_output
+    assert dataclasses.replace(frozen).task_output is audited_encoder.task_output

@@ -1,4 +1,4 @@
-"""One share of a divided code as the audit's subject."""
+"""One share of a divided code as an audited encoder."""
 
 import numpy as np
 import pytest

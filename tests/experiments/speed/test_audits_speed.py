@@ -4,7 +4,7 @@ import pytest
 
 from arl_tf.auditing import attack_runs
 from arl_tf.experiments.speed import audits
-from arl_tf.experiments.speed.audits import Subject, Timed
+from arl_tf.experiments.speed.audits import AuditSize, Timed
 
 
 def of(total):
@@ -32,8 +32,8 @@ def test_figures_are_ratios_to_the_audit_without_anything_kept():
 def test_an_audit_begins_with_nothing_kept_but_where_an_earlier_one_was(monkeypatch):
     made = []
 
-    def timed(subject, attackers, workdir):
-        made.append((subject.faces, subject.side, attackers, workdir.name))
+    def timed(size, attackers, workdir):
+        made.append((size.faces, size.side, attackers, workdir.name))
         return of(1.0)
 
     monkeypatch.setattr(audits, "timed_audit", timed)
@@ -66,16 +66,16 @@ def test_a_second_audit_runs_only_the_attacker_that_was_added(tmp_path, monkeypa
         run(task, *args)
 
     monkeypatch.setattr(attack_runs, "run_task", noted)
-    subject = Subject(faces=240, side=32, steps=6)
-    first = audits.timed_audit(subject, ("linear",), tmp_path / "run")
+    size = AuditSize(faces=240, side=32, steps=6)
+    first = audits.timed_audit(size, ("linear",), tmp_path / "run")
     assert ran == ["linear", "task_output/linear"]
     assert set(first.by_attacker) == {"linear", "identity"}
     assert min(first.attacking, first.measuring) > 0
-    second = audits.timed_audit(subject, ("linear", "retrieval"), tmp_path / "run")
+    second = audits.timed_audit(size, ("linear", "retrieval"), tmp_path / "run")
     assert ran[2:] == ["retrieval", "task_output/retrieval"]
     assert set(second.by_attacker) == {"linear", "retrieval", "identity"}
     assert second.by_attacker["linear"] == first.by_attacker["linear"]
     assert sum(second.by_attacker.values()) > 0
     # What ran before took its time before.
-    audits.timed_audit(subject, ("linear",), tmp_path / "other")
+    audits.timed_audit(size, ("linear",), tmp_path / "other")
     assert ran[4:] == ["linear", "task_output/linear"]
