@@ -85,7 +85,7 @@ FIRST_IMPORTS = ("absl", "numpy", "PIL", "urllib3", "requests")
 COMMANDS = (
     "arl_tf.main",
     "arl_tf.bench",
-    "arl_tf.summary",
+    "arl_tf.summary some_run",
     "arl_tf.example_folder",
     "serving.client",
     "serving.local_server",
@@ -108,12 +108,13 @@ def interrupting(tmp_path_factory):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_among_the_imports_ends_a_command_with_one_line(command, interrupting):
     # A shell that runs tests in the background hands on that Ctrl-C is ignored.
+    module, *arguments = command.split()
     run = (
         "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        f" runpy.run_module({command!r}, run_name='__main__', alter_sys=True)"
+        f" runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", run],
+        [sys.executable, "-c", run, *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(interrupting)},
         capture_output=True,

@@ -5,7 +5,6 @@ adversarial step, mean MCC, memory; and the codes of one encoder, computed by bo
 """
 
 import dataclasses
-import json
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from arl_tf.experiments.speed.training_steps import timed_steps
 from arl_tf.training import checkpoints, train
 from arl_tf.training.learner import ADVERSARIAL
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
+from arl_tf.utils import run_files
 
 CPU, GPU = "/CPU:0", "/GPU:0"
 # Of each training: device, --precision, --jit_compile.
@@ -163,7 +163,8 @@ def trained(
 
 def last_mcc(metrics: pathlib.Path) -> float:
     """Mean MCC of the validation part after the last epoch."""
-    return json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])["eval/mean_mcc"]
+    lines = run_files.read_json_lines(metrics, remedy="Start the measurement again.")
+    return lines[-1]["eval/mean_mcc"]
 
 
 def code_differences(encoder: pathlib.Path, images: np.ndarray, gpu: str) -> tuple[float, float]:
