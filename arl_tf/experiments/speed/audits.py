@@ -165,7 +165,7 @@ def untrained(found: Experiment) -> AuditedEncoder:
         code_channels=config.code_channels,
         num_attributes=len(found.images.attribute_names),
     )
-    return audited.trained_subject(
+    return audited.trained_encoder(
         encoder, task_head, None, channel=Channel(), words="an encoder with random weights"
     )
 
