@@ -8,7 +8,7 @@ import json
 import pathlib
 import socket
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import urllib3
@@ -98,8 +98,12 @@ def bad_calls(
 
 
 def encoded(client: CodeClient, files: Sequence[pathlib.Path]) -> np.ndarray:
-    """The codes float32 [N, ...] of N files; one that the server refuses is missing."""
-    return np.array([code for _, code in client.encode_files(files, on_unreadable=print)])
+    """The codes float32 [N, ...] of N files; raises Unexpected where the server refuses one."""
+
+    def refused(path: pathlib.Path, reason: str) -> None:
+        raise Unexpected(f"{path.name} was refused: {reason}")
+
+    return np.array([code for _, code in client.encode_files(files, on_unreadable=refused)])
 
 
 def check_codes(codes: np.ndarray, shaped_like: np.ndarray) -> None:
@@ -168,8 +172,3 @@ def outcome(call: Call) -> str:
     except (Unexpected, EncoderError, urllib3.exceptions.HTTPError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def failures(results: Mapping[str, Sequence[str]]) -> int:
-    """How many calls did not get what they have to get; name -> outcomes."""
-    return sum(bool(text) for texts in results.values() for text in texts)

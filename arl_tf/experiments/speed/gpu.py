@@ -88,7 +88,7 @@ class Found:
 def measure(
     config: Config = SETTINGS, ways: Sequence[tuple[str, str, bool]] = WAYS, gpu: str = GPU
 ) -> Found:
-    """Trains in each way and compares the codes of the last encoder that the CPU trained.
+    """Trains in each way, and compares the codes of the first way's encoder between the devices.
 
     Args:
         config: settings of data and training; precision and compilation are those of `ways`.
@@ -189,19 +189,16 @@ def code_differences(encoder: pathlib.Path, images: np.ndarray, gpu: str) -> tup
         without = codes_on(gpu, encoder, images)
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(was_on)
-    spread = float(exact.std())
-    return greatest_difference(default, exact) / spread, greatest_difference(
-        without, exact
-    ) / spread
+    return share_that_differs(default, exact), share_that_differs(without, exact)
 
 
-def greatest_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two arrays of one shape [...], element by element."""
-    return float(abs(first - second).max())
+def share_that_differs(codes: np.ndarray, exact: np.ndarray) -> float:
+    """Greatest difference of codes float32 [N, ...], as a share of the exact ones' deviation."""
+    return float(abs(codes - exact).max() / exact.std())
 
 
 def codes_on(device: str, encoder: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """The mean codes [N, ...] of float32 images [N, S, S, 3] in [0, 1], computed by a device."""
+    """The codes [N, ...] of float32 images [N, S, S, 3] in [0, 1], computed by a device."""
     with tf.device(device):
         return checkpoints.load_player(encoder)(images, training=False).numpy()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import urllib3
 from conftest import ROOT
 from serving_models import picture_file, pictures, serving
 from serving_stub import refusing_address
@@ -44,7 +45,7 @@ def test_every_call_gets_what_it_has_to_get(called):
 
 def test_a_refusal_with_another_status_is_told(called):
     _, rest = called
-    pool = mixed_calls.urllib3.PoolManager()
+    pool = urllib3.PoolManager()
     url = f"{rest.address}/v1/models/no_such_model:predict"
 
     def wrong_status():
