@@ -22,7 +22,7 @@ FLAT = 2.0
 # Correlation of two pictures of one photo. Copies reach it: of 300 photos of LFW and 300 of CelebA,
 # at 64 pixels, all do in grey, at half size, mirrored, as JPEG of quality 30 and without 2 pixels
 # at each side, 97 % without 3, 72 % without 4, and 94 % of those 1.3 times as bright. Different
-# photos do not: the pairs of either set above .98 were looked at, and each is of one photo; the most
+# photos do not: the pairs of either set above .98 were looked at, each is of one photo; the most
 # alike of the others reach .979.
 LEAST = 0.98
 # Sizes of the parts that are compared with whole pictures, as shares of the side.
