@@ -42,6 +42,7 @@ from arl_tf.report.wording import (
     is_retrieval,
     percent,
     reading,
+    seconds_words,
     shown_measures,
     training_gaps,
     unbroken,
@@ -138,6 +139,7 @@ def page_template(name: str) -> jinja2.Template:
         "percent": percent,
         "bounded": bounded,
         "breakable": breakable,
+        "duration": seconds_words,
     }
     environment.globals |= {
         "attack_words": attack_words,

@@ -21,6 +21,7 @@ from arl_tf.report.wording import (
     is_retrieval,
     leakage_figure,
     leaked,
+    reading,
     share,
     worst_by_headline,
     yardstick,
@@ -125,14 +126,17 @@ def access_words(content: Mapping[str, Any]) -> str:
 
 
 def attackers_words(content: Mapping[str, Any]) -> str:
-    """Who the worst attacker is, and of how many."""
-    name = attack_words(worst_by_headline(content)["attack"])
+    """Who the worst attacker is, by what its picture is and by its name, and of how many."""
+    worst = worst_by_headline(content)["attack"]
+    picture = reading(content, worst)[0]
+    article = "a " if is_retrieval(worst) else ""
+    name = f"{article}{picture}, named {attack_words(worst)}"
     count, indirect = len(all_attacks(content)), len(content.get("floor_attacks", ()))
     if count == 1:
-        return f"the only attacker: {name}"
+        return f"{name}; the only attacker"
     # Whoever named the attackers counts those on the code: these are more.
     share = f", {indirect} of them on the task output" if indirect else ""
-    return f"worst of {count} attackers{share}: {name}"
+    return f"{name}; the worst of {count} attackers{share}"
 
 
 def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:

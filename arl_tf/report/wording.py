@@ -279,6 +279,13 @@ def format_figure(measure: str, value: float) -> str:
     return f"{value:.2f}" if measure == "psnr" else f"{value:.3f}"
 
 
+def seconds_words(seconds: float) -> str:
+    """How long an attacker took: "1,250", "0.4", and "< 0.1" for what takes next to no time."""
+    if seconds >= 0.95:
+        return f"{seconds:,.0f}"
+    return f"{seconds:.1f}" if seconds >= 0.05 else "< 0.1"
+
+
 def converged(attack: Mapping[str, Any]) -> str:
     """Whether an attacker had learned all it could; empty where nothing is trained."""
     gain = attack["late_gain"]

@@ -1,5 +1,6 @@
 """report.html says what the audit found, shows no original unasked and needs no network."""
 
+import html
 import re
 
 import numpy as np
@@ -26,7 +27,8 @@ def test_page_says_the_verdict_the_figures_and_what_was_not_tested():
     found = audit_report(leakage=0.37)
     page = page_of(found)
     box = re.search(r'<div class="verdict" id="verdict">(.*?)</div>', page, re.DOTALL)[1]
-    assert re.findall(r"<p>(.*?)</p>", box) == verdict.sentences(found.content)
+    said = [html.unescape(text) for text in re.findall(r"<p>(.*?)</p>", box)]
+    assert said == verdict.sentences(found.content)
     for text in ("0.370", "decoder", "not tested thing", "assumed thing", "warned thing", "runs/x"):
         assert text in page
 
@@ -53,6 +55,27 @@ def test_page_has_a_row_for_every_attacker_with_its_tail_time_and_convergence():
         assert text in decoder
     assert "no: 5.0 %" in next(row for row in rows if "<code>linear</code>" in row)
     assert any("<code>task_<wbr>output/<wbr>decoder</code>" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "< 0.1"), (0.04, "< 0.1"), (0.44, "0.4"), (1.0, "1"), (40.6, "41"), (1250.2, "1,250")],
+)
+def test_seconds_of_an_attacker_are_never_said_to_be_none(seconds, words):
+    assert wording.seconds_words(seconds) == words
+
+
+def test_page_folds_its_parts_on_a_phone_only():
+    page = page_of(audit_report())
+    parts = re.findall(r'<details class="part"( open)?>\n<summary><h2>(.*?)</h2>', page)
+    assert all(is_open for is_open, _ in parts)
+    assert [title for _, title in parts][:3] == [
+        "The pictures",
+        "Every attacker",
+        "What else the code tells",
+    ]
+    # The verdict, the summary and the leakage are always shown.
+    assert page.index("<h2>Leakage</h2>") < page.index('<details class="part"')
 
 
 @pytest.mark.parametrize(
@@ -217,8 +240,8 @@ def test_page_says_what_the_data_were_and_when():
 
 def test_provenance_is_folded_and_words_are_explained():
     page = page_of(audit_report())
-    folded = re.search(r"<details[^>]*>(.*?)</details>", page, re.DOTALL)[1]
-    assert 'id="provenance"' in folded and "<details open" not in page
+    box = r'<details id="provenance_box">(.*?)</details>'
+    assert 'id="provenance"' in re.search(box, page, re.DOTALL)[1]
     glossary = page[page.index('<dl class="glossary">') :]
     for word in ("code", "face similarity", "floor", "leakage", "MCC", "public images"):
         assert re.search(rf"<dt>[^<]*{word}[^<]*</dt>", glossary)

@@ -1,5 +1,6 @@
 """What report.py writes says what the audit found, whole or not at all."""
 
+import html
 import json
 
 import numpy as np
@@ -71,7 +72,8 @@ def test_reconstructions_survive_the_round_trip_to_the_next_report(tmp_path):
 def test_page_and_wall_lie_beside_the_report(tmp_path):
     found = audit_report()
     report_files.write_report(found, tmp_path, embed_originals=True)
-    page = (tmp_path / "report.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    page = html.unescape((tmp_path / "report.html").read_text())
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
     assert all(sentence in page for sentence in verdict.sentences(found.content))
     with Image.open(tmp_path / "reconstructions.png") as wall:
         np.testing.assert_array_equal(np.asarray(wall), report_files.wall_of(found, None))

@@ -27,11 +27,10 @@ def white_box(content):
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
     said = verdict.verdict(report_content(leakage=0.37))
     assert said.startswith(
-        "In the worst case (worst of 3 attackers, 1 of them on the task output: decoder), whoever"
-        " gets one code of a photo and knows the codes of other photos can make a picture of the"
-        " face with a similarity of 0.50"
-        " to the original (two photos of one person: 0.75, two strangers: 0.05, a photo and its"
-        " blurred copy: 0.85)."
+        "In the worst case (a decoder's picture, named decoder; the worst of 3 attackers, 1 of them"
+        " on the task output), whoever gets one code of a photo and knows the codes of other"
+        " photos can make a picture of the face with a similarity of 0.50 to the original (two"
+        " photos of one person: 0.75, two strangers: 0.05, a photo and its blurred copy: 0.85)."
     )
     assert "finds the right person among the 5 test images in 50 % of the cases" in said
     assert "(the task output alone: 20 %, a guess: 28.0 %)" in said
@@ -41,9 +40,9 @@ def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
 def test_verdict_says_that_retrieval_finds_somebody_else_s_picture_and_makes_none():
     content = report_content(leakage=0.37)
     content["worst"]["face_similarity"]["attack"] = "retrieval"
-    assert "can find a public picture of somebody else whose face has a similarity of 0.50" in (
-        verdict.verdict(content)
-    )
+    said = verdict.verdict(content)
+    assert "can find a public picture of somebody else whose face has a similarity of 0.50" in said
+    assert "a public picture of somebody else, named retrieval;" in said
     content["measured_on"] |= {"faces": "photographs", "identities_known": False}
     assert "can find a public photo whose face has" in verdict.verdict(content)
 
@@ -52,8 +51,8 @@ def test_verdict_says_in_words_when_the_worst_attack_is_on_the_task_output():
     content = report_content(leakage=0.37)
     content["worst"]["face_similarity"]["attack"] = "task_output/decoder"
     assert (
-        "(worst of 3 attackers, 1 of them on the task output: decoder, from the task output"
-        " computed from the code), whoever" in verdict.verdict(content)
+        "(a decoder's picture, named decoder, from the task output computed from the code; the"
+        " worst of 3 attackers, 1 of them on the task output), whoever" in verdict.verdict(content)
     )
 
 
@@ -225,7 +224,7 @@ def test_verdict_says_when_the_reference_is_no_better_than_the_floor():
 def test_verdict_counts_attackers_properly():
     content = report_content(leakage=0.37)
     content |= {"attacks": content["attacks"][:1], "floor_attacks": []}
-    assert "the only attacker: decoder" in verdict.verdict(content)
+    assert "(a decoder's picture, named decoder; the only attacker)" in verdict.verdict(content)
 
 
 def test_verdict_does_without_labels_and_without_yardsticks():
