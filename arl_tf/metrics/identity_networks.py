@@ -45,20 +45,14 @@ class IdentityNetwork:
     name: str
     network: keras.Model
     mean_embedding: np.ndarray
-    _seen: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+    _seen: dict[bytes, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
 
     def embeddings(self, pictures: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, D], not centred, of pictures float32 [N, S, S, 3] in [0, 1].
 
-        The networks are slow: what they said of the same pictures is remembered.
+        The networks are slow: what they said of a picture is remembered.
         """
-        key = hashlib.sha256(np.ascontiguousarray(pictures).tobytes()).hexdigest()
-        if key not in self._seen:
-            # The mean image stands for every face, and is one picture.
-            alike = len(pictures) > 1 and (pictures[1:] == pictures[:1]).all()
-            found = embedded(self.name, self.network, pictures[:1] if alike else pictures)
-            self._seen[key] = np.repeat(found, len(pictures), axis=0) if alike else found
-        return self._seen[key]
+        return remembered(self.name, self.network, pictures, self._seen)
 
 
 def names_of(*, procedural: bool) -> tuple[str, ...]:
@@ -81,8 +75,9 @@ def load_identity_networks(
         network = frozen_network(name, image_size)
         wanted = MEAN_EMBEDDING_IMAGES_LATER if place else MEAN_EMBEDDING_IMAGES
         sample = public_images[:: max(1, len(public_images) // wanted)]
-        mean = embedded(name, network, np.asarray(to_float(sample))).mean(axis=0)
-        found.append(IdentityNetwork(name, network, mean))
+        seen: dict[bytes, np.ndarray] = {}
+        embeddings = remembered(name, network, np.asarray(to_float(sample)), seen)
+        found.append(IdentityNetwork(name, network, embeddings.mean(axis=0), seen))
     return tuple(found)
 
 
@@ -90,6 +85,21 @@ def load_identity_networks(
 def frozen_network(name: str, image_size: int) -> keras.Model:
     """A network, built once for all audits of a process: it takes seconds."""
     return BUILDERS[name](image_size)
+
+
+def remembered(
+    name: str, network: keras.Model, pictures: np.ndarray, seen: dict[bytes, np.ndarray]
+) -> np.ndarray:
+    """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3]; the network sees each once.
+
+    `seen` maps pictures' hashes to embeddings [D]; those of new pictures are put into it.
+    """
+    keys = [hashlib.sha256(np.ascontiguousarray(picture)).digest() for picture in pictures]
+    new = {key: row for row, key in enumerate(keys) if key not in seen}
+    if new:
+        found = embedded(name, network, pictures[list(new.values())])
+        seen.update(zip(new, found, strict=True))
+    return np.stack([seen[key] for key in keys])
 
 
 def embedded(name: str, network: keras.Model, pictures: np.ndarray) -> np.ndarray:
