@@ -1,7 +1,6 @@
 """Runs for scripts: train, export and load a run directory without the command line."""
 
 import dataclasses
-import difflib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
+from arl_tf.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -80,8 +80,7 @@ def refuse_unknown(stage: str, flags: dict[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(settings.Config)]
     for name in flags:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f" Did you mean: {', '.join(near)}?" if near else ""
+            hint = did_you_mean(name, known, most=3)
             raise TypeError(
                 f"{stage}() takes no {name}.{hint} It takes the flags of the command by name:"
                 " python -m arl_tf.main --helpfull lists them."

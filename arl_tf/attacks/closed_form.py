@@ -16,7 +16,7 @@ from arl_tf.attacks.evidence import (
     PublicPairs,
 )
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 # More pairs than this add time, not strength, to a linear map.
 MOST_PAIRS = 6000
@@ -267,8 +267,3 @@ def sample_rows(count: int, most: int, seed: int) -> np.ndarray:
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
-def flattened(values: np.ndarray) -> np.ndarray:
-    """A row for each; [N, ...] -> [N, D]."""
-    return values.reshape(len(values), -1)

@@ -14,7 +14,6 @@ from arl_tf.attacks.closed_form import (
     MOST_PAIRS,
     closed_form_result,
     directions,
-    flattened,
     sample_rows,
 )
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
@@ -26,6 +25,7 @@ from arl_tf.attacks.evidence import (
     PublicPairs,
 )
 from arl_tf.attacks.regression.code_maps import CodeMap, best_code_map, pixel_error, wiener_map
+from arl_tf.models.standardisation import flattened
 
 COMPONENTS = 500
 ITERATIONS, RATE = 20, 0.1

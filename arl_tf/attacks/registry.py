@@ -5,7 +5,6 @@ attack (`evidence.Evidence`).
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Collection
 
@@ -23,6 +22,7 @@ from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progr
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.retrieval import retrieval_attack
+from arl_tf.utils.suggestions import did_you_mean
 
 LEVELS = ("quick", "standard", "full")
 NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
@@ -320,8 +320,7 @@ def chosen(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:
         return {n: a for n, a in ATTACKERS.items() if LEVELS.index(a.level) <= reach}
     for name in names:
         if name not in ATTACKERS:
-            near = difflib.get_close_matches(name, ATTACKERS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, ATTACKERS)
             raise ValueError(
                 f"--attackers: there is no attacker {name!r}; one of {', '.join(ATTACKERS)}.{hint}"
             )

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from arl_tf.attacks.closed_form import closed_form_result, flattened, nearest
+from arl_tf.attacks.closed_form import closed_form_result, nearest
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.noise_views import seen_codes, signal_variance
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 # How codes are scaled before their distances are compared.
 Scales = Mapping[str, Callable[[np.ndarray], np.ndarray]]

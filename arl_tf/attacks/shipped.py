@@ -15,13 +15,13 @@ from keras import layers
 from scipy import linalg
 
 from arl_tf.attacks import decoder_attacks, noise_aware, noise_views
-from arl_tf.attacks.closed_form import MOST_PAIRS, LinearMap, flattened, sample_rows
+from arl_tf.attacks.closed_form import MOST_PAIRS, LinearMap, sample_rows
 from arl_tf.attacks.decoder_training import DECODED_AT_ONCE
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.attacks.registry import DECODER
 from arl_tf.attacks.regression import code_maps
-from arl_tf.models.standardisation import channel_moments, with_position
+from arl_tf.models.standardisation import channel_moments, flattened, with_position
 
 LINEAR, CONVOLUTIONAL = "linear", "decoder"
 # What a Wiener map has among its facts.

@@ -4,7 +4,6 @@ A Config is taken as it comes, by its attributes: this module can't import the o
 """
 
 import dataclasses
-import difflib
 import math
 from typing import Any
 
@@ -13,6 +12,7 @@ from arl_tf.config.data_checks import check_data, check_dataset, comma_separated
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
 from arl_tf.config.storage import check_storage
 from arl_tf.config.strategies import check_strategy
+from arl_tf.utils.suggestions import did_you_mean
 
 # Stages that train many encoders, each a run of its own.
 ALONE = ("sweep", "study", "bench")
@@ -35,8 +35,7 @@ def check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"--{field.name} must be of type {expected.__name__}, got {value!r}.")
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices and value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(str(value), choices)
         raise ValueError(
             f"--{field.name} must be one of {', '.join(choices)}; got {value!r}.{hint}"
         )

@@ -1,7 +1,6 @@
 """What --help, --helpfull and --version print, and what is said of one that can't be read."""
 
 import dataclasses
-import difflib
 import importlib.metadata
 import platform
 import re
@@ -15,6 +14,7 @@ from absl import flags
 from arl_tf.config.choices import STAGES
 from arl_tf.config.flag_definitions import flag_help
 from arl_tf.config.settings import Config
+from arl_tf.utils.suggestions import did_you_mean
 
 # In the order of the work.
 TOPICS = {
@@ -153,8 +153,7 @@ def parsing_error(error: flags.Error, flag_values: flags.FlagValues) -> str:
         return f"{wrong_value(str(error)) or str(error).rstrip('.')}. See --helpfull."
     name = error.flagname
     known = [*(field.name for field in dataclasses.fields(Config)), *ABSL_FLAGS, "flagfile"]
-    near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=3, cutoff=0.6)
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    hint = did_you_mean(name.replace("-", "_").lower(), known, most=3)
     return f"Unknown flag --{name}.{hint} --helpfull lists all flags."
 
 

@@ -1,7 +1,5 @@
 """The list of defences. One dict; `--defence` takes its names beside those of the method."""
 
-import difflib
-
 import keras
 
 from arl_tf.defences.bottleneck import BOTTLENECK
@@ -20,6 +18,7 @@ from arl_tf.defences.shredder import SHREDDER
 from arl_tf.defences.ssim_hinge import SSIM_HINGE
 from arl_tf.defences.target_image import TARGET_IMAGE
 from arl_tf.models.code_layers import DrawnNoise
+from arl_tf.utils.suggestions import did_you_mean
 
 NONE = "none"
 # The method's own: reconstruction losses of a `PrivacyObjective`.
@@ -57,8 +56,7 @@ def chosen(name: str, strength: float = 0.0, bound: float = 0.0) -> Choice | Non
     if name == NONE or name in METHOD:
         return None
     if name not in DEFENCES:
-        near = difflib.get_close_matches(name, DEFENCES, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, DEFENCES)
         raise ValueError(
             f"--defence: there is no defence {name!r}; one of {', '.join(DEFENCES)}.{hint}"
         )

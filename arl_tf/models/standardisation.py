@@ -53,3 +53,8 @@ def with_position(codes: np.ndarray) -> np.ndarray:
     )
     position = np.stack([rows, columns], axis=-1).astype(codes.dtype)
     return np.concatenate([codes, np.broadcast_to(position, (*codes.shape[:-1], 2))], axis=-1)
+
+
+def flattened(values: np.ndarray) -> np.ndarray:
+    """A row for each; [N, ...] -> [N, D]."""
+    return values.reshape(len(values), -1)

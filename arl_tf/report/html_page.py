@@ -120,7 +120,7 @@ def render(
         identity_tables=identity_words.tables(content),
         identity_sources=identity_words.SOURCES,
         identity_measures=identity_words.MEASURES,
-        provenance=flattened(content["provenance"]),
+        provenance=dotted_rows(content["provenance"]),
     )
 
 
@@ -283,12 +283,12 @@ def data_uri(image: np.ndarray) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def flattened(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def dotted_rows(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested facts as rows, "settings.seed" -> value."""
     rows = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            rows += flattened(value, f"{prefix}{name}.")
+            rows += dotted_rows(value, f"{prefix}{name}.")
         else:
             listed = isinstance(value, list | tuple)
             rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if listed else str(value)))

@@ -5,10 +5,10 @@ import types
 import numpy as np
 import pytest
 
-from arl_tf.attacks.closed_form import flattened
 from arl_tf.attacks.regression.code_maps import wiener_path
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.near_duplicates import attack, kernels, section, shots
+from arl_tf.models.standardisation import flattened
 
 SIDE, SHARE, COUNT = 8, 0.02, 16
 RNG = np.random.default_rng(5)

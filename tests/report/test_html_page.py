@@ -280,7 +280,7 @@ def test_names_are_escaped():
 
 def test_nested_facts_become_rows():
     facts = {"seed": 1, "versions": {"keras": "3"}, "layers": ["a", "b"]}
-    assert html_page.flattened(facts) == [
+    assert html_page.dotted_rows(facts) == [
         ("seed", "1"),
         ("versions.keras", "3"),
         ("layers", "a, b"),

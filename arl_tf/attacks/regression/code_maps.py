@@ -14,12 +14,11 @@ from arl_tf.attacks.closed_form import (
     RIDGE_PENALTIES,
     LinearMap,
     directions,
-    flattened,
     ridge_path,
     sample_rows,
 )
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 # Shares of the noise that the map is solved for: 1 is the least-squares optimum of Gaussian codes.
 NOISE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)

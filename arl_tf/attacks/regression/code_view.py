@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from arl_tf.attacks.closed_form import Directions, directions, flattened, sample_rows
+from arl_tf.attacks.closed_form import Directions, directions, sample_rows
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 MOST_PAIRS = 6000
 

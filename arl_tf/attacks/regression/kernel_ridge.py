@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.linalg
 
-from arl_tf.attacks.closed_form import closed_form_result, flattened
+from arl_tf.attacks.closed_form import closed_form_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.regression.code_maps import pixel_error
 from arl_tf.attacks.regression.code_view import MOST_PAIRS, CodeView, code_view
+from arl_tf.models.standardisation import flattened
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Of the square of a distance, in units of the median square between public codes.

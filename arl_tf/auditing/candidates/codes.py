@@ -15,6 +15,7 @@ from arl_tf.auditing.evidence_collection import is_random
 from arl_tf.data.image_sets import to_float
 from arl_tf.metrics.candidates import CodeModel, as_gaussian
 from arl_tf.models import capacity
+from arl_tf.models.standardisation import flattened
 
 MOST_ANSWERS = 4
 ASKED_IMAGES, ENCODED_AT_ONCE = 8, 128
@@ -55,10 +56,10 @@ def codes_of(audited_encoder: AuditedEncoder, images: np.ndarray, seed: int) -> 
         return of_unknown_noise(audited_encoder, images, seed)
     codes, channel = audited_encoder.encoder(images), audited_encoder.channel
     count = MOST_ANSWERS if channel.noise else 1
-    answers = tuple(flat(channel.send(codes, (seed, number))) for number in range(count))
+    answers = tuple(flattened(channel.send(codes, (seed, number))) for number in range(count))
     model = None
     if audited_encoder.white_box is not None and channel.noise:
-        model = sent(channel, flat(codes), np.zeros(answers[0].shape[1]))
+        model = sent(channel, flattened(codes), np.zeros(answers[0].shape[1]))
     inside = audited_encoder.white_box is not None
     return CandidateCodes(answers, model, noisy=bool(channel.noise), white_box=inside)
 
@@ -81,9 +82,9 @@ def of_known_noise(
     for number in range(MOST_ANSWERS):
         noisy = means + np.sqrt(1 - share) * draw.standard_normal(means.shape)
         code = rounding.send(noisy.astype(np.float32), 0)
-        answers.append(flat(audited_encoder.channel.send(code, (seed, number))))
+        answers.append(flattened(audited_encoder.channel.send(code, (seed, number))))
     model = CodeModel(
-        flat(means).astype(np.float64), (1 - share).ravel(), rounding.clip, rounding.levels
+        flattened(means).astype(np.float64), (1 - share).ravel(), rounding.clip, rounding.levels
     )
     if rounding.is_identity:
         model = sent(audited_encoder.channel, model.means, model.variances)
@@ -102,7 +103,7 @@ def of_unknown_noise(
     """
     codes = [audited_encoder.encoder(images) for _ in range(MOST_ANSWERS)]
     answers = tuple(
-        flat(audited_encoder.channel.send(code, (seed, number)))
+        flattened(audited_encoder.channel.send(code, (seed, number)))
         for number, code in enumerate(codes)
     )
     model = None
@@ -114,8 +115,8 @@ def of_unknown_noise(
                 for start in range(0, len(images), ENCODED_AT_ONCE)
             ]
         )
-        variances = noise_variances(tuple(flat(code) for code in codes))
-        model = sent(audited_encoder.channel, flat(means), variances)
+        variances = noise_variances(tuple(flattened(code) for code in codes))
+        model = sent(audited_encoder.channel, flattened(means), variances)
     return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
 
 
@@ -132,8 +133,3 @@ def noise_variances(answers: tuple[np.ndarray, ...]) -> np.ndarray:
     between = together[0].var(axis=0)
     least = LEAST_NOISE * np.where(between > 0, between, 1.0)
     return np.maximum(together.var(axis=0, ddof=1).mean(axis=0), least)
-
-
-def flat(codes: np.ndarray) -> np.ndarray:
-    """Codes [N, ...] as [N, K]."""
-    return codes.reshape(len(codes), -1)

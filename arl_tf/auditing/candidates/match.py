@@ -12,7 +12,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.candidates import pairs as public_pairs
-from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of, flat
+from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of
 from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.candidates.pairs import CodePairs
 from arl_tf.auditing.candidates.scores import Codes, code_scores, output_scores, standardising
@@ -20,6 +20,7 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.metrics import candidate_sets, candidates, utility
 from arl_tf.metrics.candidates import Score, whitened_score
+from arl_tf.models.standardisation import flattened
 
 WAYS = {
     "likelihood": "by likelihood: the attacker has the encoder and knows its noise",
@@ -78,7 +79,7 @@ def match(
     rows = candidate_rows(identities)
     outputs = evidence.task_outputs
     codes = Codes(
-        flat(evidence.target_codes[rows]),
+        flattened(evidence.target_codes[rows]),
         evidence.pairs.codes,
         None if outputs is None else outputs.target[rows],
         None if outputs is None else outputs.public,
@@ -154,7 +155,7 @@ def of_recorded(
     Returns:
         "other_photo/SOURCE/WAY" -> float64 [M].
     """
-    answer = flat(audited_encoder.channel.send(audited_encoder.recorded[rows], seed))
+    answer = flattened(audited_encoder.channel.send(audited_encoder.recorded[rows], seed))
     known = CandidateCodes((answer,), None, noisy=True, white_box=False)
     scores = {CODE: (codes.target, code_scores(known, codes, pairs))}
     if codes.logits is not None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
-from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of, flat
+from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics.candidates import as_gaussian
+from arl_tf.models.standardisation import flattened
 
 MOST_COPIES, MOST_PAIRS = 600, 2000
 
@@ -31,8 +32,8 @@ def mean_codes(known: CandidateCodes) -> np.ndarray | None:
 def public_means(evidence: Evidence) -> np.ndarray | None:
     """What codes of the public images are on average, float32 [n, K]; None where unknown."""
     if evidence.known_noise is not None:
-        return flat(evidence.known_noise.public_means)
-    return None if evidence.random_codes else flat(evidence.pairs.codes)
+        return flattened(evidence.known_noise.public_means)
+    return None if evidence.random_codes else flattened(evidence.pairs.codes)
 
 
 def of_copies(

@@ -12,7 +12,7 @@ from arl_tf.metrics.tasks.definition import Task
 from arl_tf.metrics.tasks.multi_label import MultiLabel
 from arl_tf.models.inference import in_batches
 from arl_tf.models.perceptron import build_perceptron
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 HIDDEN = 256
 DROPOUT = 0.5
@@ -121,11 +121,6 @@ def check_pairs(
             f"Held-out codes {held_out_codes.shape} and labels {held_out_labels.shape} must be"
             f" shaped as the training ones, {codes.shape} and {labels.shape}."
         )
-
-
-def flattened(codes: np.ndarray) -> np.ndarray:
-    """[N, ...] -> [N, values]."""
-    return codes.reshape(len(codes), -1)
 
 
 def batches(codes: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:

@@ -17,7 +17,7 @@ from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import few_labels
 from arl_tf.metrics.projection import projected
-from arl_tf.models.standardisation import standardisation
+from arl_tf.models.standardisation import flattened, standardisation
 
 # Labelled codes, beside all that there are; fewer than all are drawn so many times.
 SIZES, DRAWS = (100, 1000), 5
@@ -148,9 +148,9 @@ def code_view(
     Returns:
         codes float32 [m, ...] -> float64 [m, C].
     """
-    project = projected(flat(scale(clean)), COMPONENTS)
-    deviation = largest_deviation(project(flat(scale(public))))
-    return lambda codes: project(flat(scale(codes))) / deviation
+    project = projected(flattened(scale(clean)), COMPONENTS)
+    deviation = largest_deviation(project(flattened(scale(public))))
+    return lambda codes: project(flattened(scale(codes))) / deviation
 
 
 def logit_view(public: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -183,11 +183,6 @@ def products(values: np.ndarray) -> np.ndarray:
     """Squares and products of values float [N, A]; float [N, A (A + 1) / 2]."""
     first, second = np.triu_indices(values.shape[1])
     return values[:, first] * values[:, second]
-
-
-def flat(codes: np.ndarray) -> np.ndarray:
-    """Codes [n, ...] as rows [n, D]."""
-    return codes.reshape(len(codes), -1)
 
 
 def largest_deviation(features: np.ndarray) -> float:

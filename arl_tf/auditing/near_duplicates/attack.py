@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from arl_tf.attacks.closed_form import flattened, sample_rows
+from arl_tf.attacks.closed_form import sample_rows
 from arl_tf.attacks.regression.code_maps import NOISE_FACTORS, pixel_error
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.near_duplicates import shots
 from arl_tf.auditing.near_duplicates.kernels import Products, predictions
+from arl_tf.models.standardisation import flattened
 
 # More public photos add time, not strength: products of all with all are solved for.
 MOST_PUBLIC = 2000

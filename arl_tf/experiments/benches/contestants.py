@@ -1,7 +1,6 @@
 """What a bench compares: each defence with the one setting that makes it stronger."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from arl_tf.defences import registry
 from arl_tf.defences.definition import Defence, Number
 from arl_tf.experiments import train_stage
 from arl_tf.experiments.sweeps.trials import SHARED_TEACHER
+from arl_tf.utils.suggestions import did_you_mean
 
 # What a command may say of a defence; none of it may reach another one.
 PLAIN = {
@@ -151,8 +151,7 @@ def chosen(config: Config) -> list[Contestant]:
     names = comma_separated(config.bench_defences)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, known)
             raise ValueError(
                 f"--bench_defences: there is no defence {name!r}; one of {', '.join(known)}.{hint}"
             )

@@ -1,13 +1,13 @@
 """What a sweep varies, read from a flag: values and ranges of settings, combined or sampled."""
 
 import dataclasses
-import difflib
 import itertools
 from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.config.checks import check_value
 from arl_tf.config.settings import Config
+from arl_tf.utils.suggestions import did_you_mean
 
 SWEPT_GROUPS = ("model", "train")
 # A sweep's points start from the encoder that they share.
@@ -74,8 +74,7 @@ def known_field(name: str) -> dataclasses.Field:
     """The field of a setting that can be swept; ValueError with the nearest name otherwise."""
     fields = sweepable_fields()
     if name not in fields:
-        near = difflib.get_close_matches(name, fields, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, fields)
         raise ValueError(
             f"--sweep names {name!r}, which is no setting of model or training.{hint}"
             f" One of: {', '.join(fields)}."
