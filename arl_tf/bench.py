@@ -63,7 +63,7 @@ def main() -> None:
         parser.error("--growth and --gpu measure different things; give one of them.")
     if instead and arguments.only:
         parser.error(f"--{instead[0]} measures none of what --only names; leave one of them out.")
-    only = groups.chosen(arguments.only)
+    only = groups.asked_groups(arguments.only)
     if arguments.growth:
         print_growth(arguments.json)
         return

@@ -255,7 +255,7 @@ def find_swiftshader() -> pathlib.Path:
     )
 
 
-def words(path: pathlib.Path, found: GpuCheck) -> str:
+def check_words(path: pathlib.Path, found: GpuCheck) -> str:
     """The check's outcome, for the terminal."""
     kind = "software adapter (proves delegation, not speed)" if found.software else "GPU"
     ratio = found.gpu_milliseconds / found.cpu_milliseconds
@@ -311,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CheckError as error:
         print(f"check_gpu: {error}", file=sys.stderr)
         return 1
-    print(words(given.file, found))
+    print(check_words(given.file, found))
     return 0
 
 

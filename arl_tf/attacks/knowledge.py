@@ -19,7 +19,7 @@ UNTOLD_NOISE = (
 )
 
 
-def described(attacker: Attacker, seen: Evidence) -> dict[str, str]:
+def knowledge_facts(attacker: Attacker, seen: Evidence) -> dict[str, str]:
     """{"noise": KNOWN, ASKED, NOT_TOLD or NO_NOISE, "words": all that an attacker worked with}.
 
     Args:

@@ -307,7 +307,7 @@ ATTACKERS: dict[str, Attacker] = {
 }
 
 
-def chosen(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:
+def attackers_of(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:
     """The attackers of a level and of the levels before it; or those of `names`, in their order.
 
     Named ones come with those whose results they start from.

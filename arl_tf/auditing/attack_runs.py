@@ -63,7 +63,7 @@ def planned(
     Raises:
         ValueError: all of them lack something.
     """
-    chosen = registry.chosen(level, names)
+    chosen = registry.attackers_of(level, names)
     ready = {n: a for n, a in chosen.items() if not registry.lacking(a, evidence)}
     if not ready:
         raise ValueError(
@@ -96,7 +96,7 @@ def planned(
 
 def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> list[str]:
     """Which of the attackers asked for could not be run, and which were not asked for."""
-    chosen = registry.chosen(level, names)
+    chosen = registry.attackers_of(level, names)
     missing = [
         attacker.missing
         for attacker in chosen.values()
@@ -165,7 +165,7 @@ def run_task(task: Task, evidence: Evidence, settings: AttackerOptions, store: A
         name=task.name,
         start=start,
     )
-    knew = {knowledge.KNEW: knowledge.described(attacker, seen)}
+    knew = {knowledge.KNEW: knowledge.knowledge_facts(attacker, seen)}
     store.save(dataclasses.replace(result, settings={**result.settings, **knew}))
     logging.info(
         "Attack %s: held-out loss %.4f after %s",

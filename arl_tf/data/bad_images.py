@@ -26,7 +26,7 @@ def report(bad: tuple[str, ...], reasons: tuple[str, ...], total: int, allowed: 
     """
     if not bad:
         return
-    described = words(bad, reasons)
+    described = reasons_words(bad, reasons)
     if len(bad) > allowed * total:
         raise ValueError(
             f"{len(bad)} of {total} images can't be used, more than --max_bad_images={allowed:g}"
@@ -63,7 +63,7 @@ def report_missing(missing: list[str], total: int, folder: pathlib.Path, allowed
     logging.warning("%s", text)
 
 
-def words(bad: tuple[str, ...], reasons: tuple[str, ...]) -> str:
+def reasons_words(bad: tuple[str, ...], reasons: tuple[str, ...]) -> str:
     """'2 missing (a.jpg; b.jpg), 2 unreadable (c.jpg, d.jpg: a damaged JPEG)'; a reason once."""
     names_of: dict[str, list[str]] = {}
     for name, reason in zip(bad, reasons, strict=True):

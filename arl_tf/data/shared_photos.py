@@ -104,7 +104,7 @@ def digest(image: np.ndarray) -> bytes:
 
 def like_pairs(images: np.ndarray, others: np.ndarray, test: np.ndarray) -> set[tuple[int, int]]:
     """(test row, other row) of images uint8 [N, S, S, 3] that are nearly the same photo."""
-    coarse = described(images, others)
+    coarse = coarse_pictures(images, others)
     found: set[tuple[int, int]] = set()
     for start in range(0, len(test), BLOCK):
         rows = test[start : start + BLOCK]
@@ -184,7 +184,7 @@ def part_pairs() -> list[tuple[Part, Part]]:
 PART_PAIRS = part_pairs()
 
 
-def described(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def coarse_pictures(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Small grey pictures float32 [n, COARSE * COARSE] of rows of images uint8 [N, S, S, 3]."""
     blocks = [
         normalised(grey_pictures(images, rows[start : start + BLOCK]), WHOLE, COARSE)

@@ -42,7 +42,7 @@ DEFENCES: dict[str, Defence] = {
 }
 
 
-def chosen(name: str, strength: float = 0.0, bound: float = 0.0) -> Choice | None:
+def choice_of(name: str, strength: float = 0.0, bound: float = 0.0) -> Choice | None:
     """A defence with its numbers; None for none, and for those of the method.
 
     Args:

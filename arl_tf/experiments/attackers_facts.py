@@ -188,7 +188,7 @@ def number_of_attackers(content: Mapping[str, Any]) -> int:
     return len(content["attacks"]) + len(content.get("floor_attacks", ()))
 
 
-def words(facts: Mapping[str, Any]) -> list[str]:
+def facts_lines(facts: Mapping[str, Any]) -> list[str]:
     """What the stage did, a line each for the terminal.
 
     Args:

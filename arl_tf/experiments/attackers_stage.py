@@ -344,7 +344,7 @@ def summary(run: RunDirectory) -> list[str]:
     folder = run.export / FOLDER
     remedy = "Fit the attackers again: --stages=attackers --overwrite."
     with run_files.reading(folder / FACTS, remedy):
-        told = attackers_facts.words(run_files.read_json(folder / FACTS, remedy=remedy))
+        told = attackers_facts.facts_lines(run_files.read_json(folder / FACTS, remedy=remedy))
     flags = [f"--model_base_path={run.export / 'saved_model'}", f"--demo_attacker={folder}"]
     command = f"python -m serving.local_server {shlex.join(flags)}"
     return [*told, f"Demo page       {command}"]

@@ -45,7 +45,7 @@ def load_audited_encoder(experiment: Experiment) -> AuditedEncoder:
 
 def shares_of(config: Config) -> int:
     """Into how many shares a run's codes are divided; 1: they stay whole."""
-    choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
+    choice = registry.choice_of(config.defence, config.defence_strength, config.defence_bound)
     return registry.shares_of(choice)
 
 

@@ -33,12 +33,12 @@ def of_run(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecis
             with run_files.telling(path, REMEDY):
                 return task.read(content, names)
         logging.info("%s is of an encoder that was here before; choosing again", path)
-    found = chosen(experiment, audited_encoder)
+    found = chosen_decisions(experiment, audited_encoder)
     files.write_json(path, {"encoder_sha256": audited_encoder.sha256, **found.as_json(names)})
     return found
 
 
-def chosen(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecisions:
+def chosen_decisions(experiment: Experiment, audited_encoder: AuditedEncoder) -> TaskDecisions:
     """Chooses the decisions on X1's validation part."""
     images, rows = experiment.images, experiment.parts.private_validation
     # Nothing is sealed: T is not looked at.

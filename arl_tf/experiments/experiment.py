@@ -97,7 +97,7 @@ def load_other_images(experiment: Experiment) -> np.ndarray | None:
     short audit's work.
     """
     config = experiment.config
-    attackers = registry.chosen(config.audit, config.attacker_names).values()
+    attackers = registry.attackers_of(config.audit, config.attacker_names).values()
     if not config.attacker_dataset or not any("other_domain" in a.needs for a in attackers):
         return None
     other = load_data(config, config.attacker_dataset, config.attacker_data_dir, experiment.cache)

@@ -64,7 +64,7 @@ def run_stages(config: Config, run: RunDirectory) -> None:
             return
         check_prerequisites(config, run, todo)
     if config.dry_run:
-        print(dry_run.words(config, run, todo))
+        print(dry_run.preview_words(config, run, todo))
         return
     if todo:
         # Several processes may work through the points of one sweep or study.
@@ -208,7 +208,7 @@ def check_prerequisites(config: Config, run: RunDirectory, todo: list[str]) -> N
 
 def check_names(config: Config) -> None:
     """Raises ValueError for an attacker or a layer that there is not."""
-    registry.chosen(config.audit, config.attacker_names)
+    registry.attackers_of(config.audit, config.attacker_names)
     known = perceptual.PERCEPTUAL_NETWORKS[config.perceptual].layers
     for layer in config.perceptual_layer_names or ():
         if layer not in known:

@@ -41,7 +41,7 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
 
 def check_defence(config: Config) -> None:
     """Raises ValueError where the defence does not take its numbers, or does not fit the code."""
-    choice = registry.chosen(config.defence, config.defence_strength, config.defence_bound)
+    choice = registry.choice_of(config.defence, config.defence_strength, config.defence_bound)
     registry.check_private(choice, config.private_attributes)
     unchecked = sorted(set(config.private_names) - set(config.protected_names))
     if config.protected_names and unchecked:

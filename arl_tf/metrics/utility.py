@@ -76,12 +76,12 @@ def measure_utility(
             }
             for column, name in enumerate(names)
         },
-        "undefined_mcc": chosen(names, undefined),
-        "one_class": chosen(names, one_class),
+        "undefined_mcc": flagged_names(names, undefined),
+        "one_class": flagged_names(names, one_class),
     }
 
 
-def chosen(names: tuple[str, ...], flags: np.ndarray) -> list[str]:
+def flagged_names(names: tuple[str, ...], flags: np.ndarray) -> list[str]:
     """The names whose flag is set; bool [A]."""
     return [name for name, flag in zip(names, flags, strict=True) if flag]
 

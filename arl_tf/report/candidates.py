@@ -21,7 +21,7 @@ def candidate_match(content: Mapping[str, Any]) -> Section | None:
     return content["codes"].get("candidate_match")
 
 
-def words(content: Mapping[str, Any], codes: str) -> str:
+def match_sentences(content: Mapping[str, Any], codes: str) -> str:
     """What a holder of the photo can do with codes, in a sentence; empty where nothing is known.
 
     Args:

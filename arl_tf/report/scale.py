@@ -40,7 +40,7 @@ def step_names(content: Mapping[str, Any]) -> dict[str, str]:
     return {name: known.get(name, said) for name, said in STEPS.items()}
 
 
-def words(content: Mapping[str, Any], measure: str = "face_similarity") -> str:
+def scale_sentence(content: Mapping[str, Any], measure: str = "face_similarity") -> str:
     """The steps that are known, as "the mean image 0.14, two strangers 0.02, ..."."""
     names = step_names(content)
     return ", ".join(

@@ -61,7 +61,7 @@ def sentences(content: Mapping[str, Any]) -> list[str]:
     """The verdict's sentences, the most important first."""
     said = [picture_words(content), rank_words(content), finding_words(content)]
     said.append(no_faces_words(content))
-    said.append(candidates.words(content, codes_words(content)))
+    said.append(candidates.match_sentences(content, codes_words(content)))
     said += [leakage_words(content), scale_words(content), judges_words(content)]
     said.append(candidates_missing_words(content))
     said += untold(content)
@@ -253,7 +253,8 @@ def scale_words(content: Mapping[str, Any]) -> str:
     if content["leakage"][kind]["value"] is None:
         return ""
     return (
-        f"In absolute figures, {headline_words(content)} on one scale: {scale.words(content, kind)}"
+        f"In absolute figures, {headline_words(content)} on one scale:"
+        f" {scale.scale_sentence(content, kind)}"
     )
 
 
@@ -266,7 +267,7 @@ def judges_words(content: Mapping[str, Any]) -> str:
         return "Only one judge of identity measured these pictures"
     return (
         f"By the second judge of identity the leakage is {leakage_figure(second)}. Face"
-        f" similarities by this judge: {scale.words(content, JUDGES[1])}"
+        f" similarities by this judge: {scale.scale_sentence(content, JUDGES[1])}"
     )
 
 

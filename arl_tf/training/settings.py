@@ -71,7 +71,7 @@ class TrainingSettings:
         Raises:
             ValueError: an unknown one, or numbers that it does not take.
         """
-        return registry.chosen(self.defence, self.defence_strength, self.defence_bound)
+        return registry.choice_of(self.defence, self.defence_strength, self.defence_bound)
 
 
 @dataclasses.dataclass(frozen=True)

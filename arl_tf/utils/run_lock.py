@@ -186,10 +186,10 @@ def notes(folder: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:
 def words_of_owners(folder: pathlib.Path) -> str:
     """The owners for a message; a process that has only just begun has left no note yet."""
     owners = [note for note in notes(folder).values() if note and not is_dead(note)]
-    return "; ".join(map(words, owners)) or "it has only just started"
+    return "; ".join(map(owner_words, owners)) or "it has only just started"
 
 
-def words(note: dict[str, Any]) -> str:
+def owner_words(note: dict[str, Any]) -> str:
     """A note as words."""
     return (
         f"process {note.get('pid')} on {note.get('host')}, started {note.get('started')}"
@@ -220,6 +220,6 @@ def forget_the_dead(folder: pathlib.Path, *, alone: bool) -> None:
     for path, note in notes(folder).items():
         if alone or is_dead(note):
             logging.info(
-                "%s was left by %s, which is gone; going on from there", folder, words(note)
+                "%s was left by %s, which is gone; going on from there", folder, owner_words(note)
             )
             path.unlink(missing_ok=True)

@@ -70,7 +70,7 @@ class DeviceEncoder:
                 f"{path} can't be loaded by LiteRT: {files.one_line(error)}. {REMEDY}"
             ) from error
         inputs = self._run.get_input_details()
-        image, code = described(inputs, self._run.get_output_details(), path)
+        image, code = checked_shapes(inputs, self._run.get_output_details(), path)
         self.image_size = image[1]
         self.code_shape = code[1:]
         # Seeded by the operating system: who can guess the noise can take it off.
@@ -144,7 +144,9 @@ class DeviceEncoder:
                 yield path, self.encode(image[None])[0]
 
 
-def described(inputs: dict, outputs: dict, path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def checked_shapes(
+    inputs: dict, outputs: dict, path: Path
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Shapes of a file's `image` and `code`; a code's `noise` is of the code's shape.
 
     Raises:

@@ -95,7 +95,7 @@ def test_an_attacker_of_one_s_own_is_run_with_the_others(monkeypatch):
         return AttackResult(name, "black-box", {}, 0.0, (1.0,), pictures, held_out)
 
     arl_tf.register_attacker("grey", grey, level="quick")
-    assert "grey" in registry.chosen("quick")
+    assert "grey" in registry.attackers_of("quick")
     faces = arl_tf.datasets.faces(64, 32, seed=1)
     result = arl_tf.audit(
         lambda images: images[:, ::16, ::16].astype(np.float32),

@@ -140,7 +140,9 @@ def test_perceptron_predicts_for_all_networks_and_the_same_again():
 
 
 def test_levels_add_attackers():
-    levels = {level: list(registry.chosen(level)) for level in ("quick", "standard", "full")}
+    levels = {
+        level: list(registry.identity_attackers(level)) for level in ("quick", "standard", "full")
+    }
     assert levels == {
         "quick": ["ridge"],
         "standard": ["ridge", "kernel"],

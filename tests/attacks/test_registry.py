@@ -48,7 +48,7 @@ def evidence(**changes):
 
 
 def test_each_level_has_the_attackers_of_the_levels_before_it():
-    quick, standard, full = (set(registry.chosen(level)) for level in registry.LEVELS)
+    quick, standard, full = (set(registry.attackers_of(level)) for level in registry.LEVELS)
     assert quick < standard < full == set(registry.ATTACKERS)
     assert {"linear", "retrieval", "decoder"} <= quick
     assert {"map", "attention", "optimisation", "optimisation_linear"} <= standard
@@ -62,7 +62,7 @@ def test_what_is_solved_in_closed_form_comes_before_what_is_trained():
 
 def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
     for level in registry.LEVELS:
-        chosen = registry.chosen(level)
+        chosen = registry.attackers_of(level)
         names = list(chosen)
         for name, attacker in chosen.items():
             if attacker.starts_from:
@@ -240,7 +240,7 @@ def test_what_an_attacker_knew_in_words(name, noise, random_codes, state, words)
         noise=None if noise is None else noise_of(evidence().pairs, noise),
         random_codes=random_codes,
     )
-    found = knowledge.described(registry.ATTACKERS[name], held)
+    found = knowledge.knowledge_facts(registry.ATTACKERS[name], held)
     assert found["noise"] == state and words in found["words"]
 
 
@@ -263,10 +263,10 @@ def test_costs_grow_with_steps_and_width():
 
 
 def test_attackers_chosen_by_name_come_with_those_they_start_from():
-    found = registry.chosen("quick", ["optimisation_linear", "retrieval"])
+    found = registry.attackers_of("quick", ["optimisation_linear", "retrieval"])
     assert list(found) == ["linear", "retrieval", "optimisation_linear"]
 
 
 def test_an_unknown_attacker_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match=r"no attacker 'linaer'.*Did you mean linear\?"):
-        registry.chosen("quick", ["linaer"])
+        registry.attackers_of("quick", ["linaer"])

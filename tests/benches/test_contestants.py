@@ -16,7 +16,7 @@ KNOWN = contestants.all_contestants(CONFIG)
 def test_every_registered_defence_takes_part_beside_the_methods_own():
     own = {"none", "pixel", "perceptual", "both", "toward_mean"}
     assert set(KNOWN) == {*registry.DEFENCES, *own, "priced_noise", "priced_noise_distilled"}
-    names = {contestant.name for contestant in contestants.chosen(CONFIG)}
+    names = {contestant.name for contestant in contestants.chosen_contestants(CONFIG)}
     assert names == set(KNOWN) - {"contrastive"}
     assert "--private_attributes" in contestants.left_out(CONFIG)["contrastive"]
 
@@ -38,7 +38,7 @@ def test_every_strength_is_within_the_defences_own_range(name):
     assert values == sorted(set(values)) and values[0] > 0
     if name in registry.DEFENCES:
         for value in values:
-            assert registry.chosen(name, value).strength == value
+            assert registry.choice_of(name, value).strength == value
 
 
 def test_the_range_is_logarithmic_around_the_default():
@@ -65,7 +65,7 @@ def test_nothing_of_another_defence_is_left_in_a_contestant(name):
 
 def test_who_fights_no_decoders_trains_the_encoder_for_as_many_epochs():
     config = dataclasses.replace(CONFIG, point_epochs=2, epochs=5)
-    for contestant in contestants.chosen(config):
+    for contestant in contestants.chosen_contestants(config):
         found = dataclasses.replace(config, **contestant.overrides(0.5))
         fight = 0 if found.defence == "none" else found.epochs
         assert found.point_epochs + fight == 7
@@ -73,14 +73,14 @@ def test_who_fights_no_decoders_trains_the_encoder_for_as_many_epochs():
 
 def test_an_unknown_defence_is_named_with_the_nearest():
     with pytest.raises(ValueError, match=r"no defence 'nopeak'.*Did you mean nopeek\?"):
-        contestants.chosen(dataclasses.replace(CONFIG, bench_defences="noise,nopeak"))
+        contestants.chosen_contestants(dataclasses.replace(CONFIG, bench_defences="noise,nopeak"))
 
 
 def test_a_defence_twice_or_one_that_is_impossible_is_refused():
     with pytest.raises(ValueError, match="has a name twice"):
-        contestants.chosen(dataclasses.replace(CONFIG, bench_defences="noise,noise"))
+        contestants.chosen_contestants(dataclasses.replace(CONFIG, bench_defences="noise,noise"))
     with pytest.raises(ValueError, match=r"=contrastive can't take part.*--private_attributes"):
-        contestants.chosen(dataclasses.replace(CONFIG, bench_defences="contrastive"))
+        contestants.chosen_contestants(dataclasses.replace(CONFIG, bench_defences="contrastive"))
 
 
 def test_noise_is_left_out_where_the_code_is_not_normalised():

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", [n for n, d in registry.DEFENCES.items() if d.layers])
 def test_the_task_head_sees_the_code_as_the_defence_leaves_it(name):
-    learner = build_learner(registry.chosen(name))
+    learner = build_learner(registry.choice_of(name))
     last = learner.encoder.layers[-1]
     assert last.name.startswith(LAYER_PREFIX) and last.output is learner.encoder.outputs[0]
     (image, _), _ = batch(learner.private_labels)

@@ -26,16 +26,16 @@ def test_every_defence_protects_by_something_and_its_defaults_are_in_range(name)
     defence = registry.DEFENCES[name]
     assert defence.loss or defence.layers or defence.shares
     assert defence.source and defence.strength.words
-    found = registry.chosen(name)
+    found = registry.choice_of(name)
     assert found.strength == defence.strength.default
     assert found.bound == (defence.bound.default if defence.bound else 0)
 
 
 def test_numbers_that_are_given_are_taken():
-    assert registry.chosen("ssim_hinge", 3.0, 0.5) == Choice("ssim_hinge", 3.0, 0.5)
-    assert registry.chosen("nopeek", 0.25) == Choice("nopeek", 0.25)
+    assert registry.choice_of("ssim_hinge", 3.0, 0.5) == Choice("ssim_hinge", 3.0, 0.5)
+    assert registry.choice_of("nopeek", 0.25) == Choice("nopeek", 0.25)
     for name in (registry.NONE, *registry.METHOD):
-        assert registry.chosen(name) is None
+        assert registry.choice_of(name) is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_numbers_that_are_given_are_taken():
 )
 def test_numbers_that_do_not_fit_are_refused(given, words):
     with pytest.raises(ValueError) as error:
-        registry.chosen(*given)
+        registry.choice_of(*given)
     assert all(word in str(error.value) for word in words)
 
 
@@ -90,9 +90,9 @@ def test_what_goes_together_is_taken(settings):
 
 
 def test_only_distributed_divides_codes_into_as_many_shares_as_there_are_servers():
-    divided = {name: registry.shares_of(registry.chosen(name)) for name in registry.DEFENCES}
+    divided = {name: registry.shares_of(registry.choice_of(name)) for name in registry.DEFENCES}
     assert {name for name, shares in divided.items() if shares > 1} == {"distributed"}
-    assert registry.shares_of(registry.chosen("distributed", 6.0)) == 6
+    assert registry.shares_of(registry.choice_of("distributed", 6.0)) == 6
     assert registry.shares_of(None) == 1
 
 

@@ -93,7 +93,7 @@ def test_epsilon_of_laplace_noise_is_the_greatest_log_ratio_of_densities():
 
 @pytest.mark.parametrize("name", ["laplace", "dropout", "shredder"])
 def test_noise_that_is_not_gaussian_has_the_mean_and_the_kurtosis_that_it_says(name):
-    layer = registry.layers_of(registry.chosen(name))[0]
+    layer = registry.layers_of(registry.choice_of(name))[0]
     values = tf.fill((40_000, 2), 0.8)
     codes = np.asarray(layer(values))
     assert not layer.is_gaussian
@@ -104,7 +104,9 @@ def test_noise_that_is_not_gaussian_has_the_mean_and_the_kurtosis_that_it_says(n
 
 
 def test_dropout_leaves_the_share_that_it_should_and_no_bias():
-    codes = np.asarray(registry.layers_of(registry.chosen("dropout", 0.3))[0](tf.ones((30_000, 1))))
+    codes = np.asarray(
+        registry.layers_of(registry.choice_of("dropout", 0.3))[0](tf.ones((30_000, 1)))
+    )
     assert (codes == 0).mean() == pytest.approx(0.3, abs=0.02)
     np.testing.assert_allclose(np.unique(codes), [0, 1 / 0.7], rtol=1e-6)
 
@@ -212,7 +214,7 @@ def test_sensitivity_is_estimated_without_bias():
 
 
 def test_projected_code_has_the_rank_and_the_variance_that_it_should():
-    layer = registry.layers_of(registry.chosen("bottleneck", 4.0))[0]
+    layer = registry.layers_of(registry.choice_of("bottleneck", 4.0))[0]
     values = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32)
     codes = np.asarray(layer(tf.constant(values)))
     assert np.linalg.matrix_rank(codes, tol=1e-3) == 2
@@ -222,7 +224,7 @@ def test_projected_code_has_the_rank_and_the_variance_that_it_should():
 
 
 def test_decomposition_projects_before_it_adds_noise():
-    names = [layer.name for layer in registry.layers_of(registry.chosen("decomposition"))]
+    names = [layer.name for layer in registry.layers_of(registry.choice_of("decomposition"))]
     assert names == ["defence_projection", "defence_noise"]
 
 

@@ -176,7 +176,7 @@ def test_steps_against_the_share_take_the_target_out_of_the_code_and_leave_the_r
 
 @pytest.mark.slow
 def test_the_memory_learns_in_the_warm_up_and_the_encoder_is_charged_after_it():
-    learner = build_learner(registry.chosen("linear_adversary"), phase=phases.TASK)
+    learner = build_learner(registry.choice_of("linear_adversary"), phase=phases.TASK)
     assert float(learner.train_step(batch())["privacy_loss"]) == 0
     assert float(learner.defence_memory.steps) == 1
     learner.phase = phases.DEFENCE
@@ -187,25 +187,25 @@ def test_the_memory_learns_in_the_warm_up_and_the_encoder_is_charged_after_it():
 @pytest.mark.slow
 @SAVES
 def test_the_memory_is_saved_with_the_learner_and_not_with_the_encoder(tmp_path):
-    learner = build_learner(registry.chosen("linear_adversary"))
+    learner = build_learner(registry.choice_of("linear_adversary"))
     learner.train_step(batch())
     learner.save_weights(tmp_path / "learner.weights.h5")
-    other = build_learner(registry.chosen("linear_adversary"))
+    other = build_learner(registry.choice_of("linear_adversary"))
     assert float(other.defence_memory.steps) == 0
     other.load_weights(tmp_path / "learner.weights.h5")
     np.testing.assert_array_equal(other.defence_memory.products, learner.defence_memory.products)
     assert float(other.defence_memory.steps) == 1
-    plain = build_learner(registry.chosen("nopeek")).encoder
+    plain = build_learner(registry.choice_of("nopeek")).encoder
     assert len(learner.encoder.weights) == len(plain.weights)
 
 
 def test_a_next_phase_keeps_the_memory():
-    learner = build_learner(registry.chosen("linear_adversary"))
+    learner = build_learner(registry.choice_of("linear_adversary"))
     before = learner.defence_memory
     learner.compile(
         keras.optimizers.SGD(0.05),
         privacy=None,
         phase=phases.DEFENCE,
-        defence=registry.chosen("linear_adversary"),
+        defence=registry.choice_of("linear_adversary"),
     )
     assert learner.defence_memory is before

@@ -24,7 +24,7 @@ SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationW
 
 @pytest.mark.parametrize("name", registry.DEFENCES)
 def test_a_step_moves_the_encoder_and_the_layers_and_logs_the_weighted_loss(name):
-    choice = registry.chosen(name)
+    choice = registry.choice_of(name)
     learner = build_learner(choice)
     before = [variable.numpy() for variable in learner.encoder.trainable_variables]
     logs = learner.train_step(batch(learner.private_labels))
@@ -48,7 +48,7 @@ def test_a_step_moves_the_encoder_and_the_layers_and_logs_the_weighted_loss(name
 )
 def test_steps_against_the_loss_alone_lower_it(name):
     # The strength drowns the task; a bound of next to nothing keeps the hinge from being met.
-    choice = registry.chosen(name, 100.0, 1e-3 if name == "ssim_hinge" else 0.0)
+    choice = registry.choice_of(name, 100.0, 1e-3 if name == "ssim_hinge" else 0.0)
     learner = build_learner(choice, optimizer=keras.optimizers.Adam(0.05))
     (private, labels), _ = batch(learner.private_labels)
     found = []
@@ -60,12 +60,12 @@ def test_steps_against_the_loss_alone_lower_it(name):
 
 
 def test_the_loss_counts_only_after_the_warm_up():
-    learner = build_learner(registry.chosen("nopeek"), phase=phases.TASK)
+    learner = build_learner(registry.choice_of("nopeek"), phase=phases.TASK)
     assert float(learner.train_step(batch())["privacy_loss"]) == 0
 
 
 def test_a_defence_that_observes_does_so_in_the_warm_up_too():
-    learner = build_learner(registry.chosen("fisher"), phase=phases.TASK)
+    learner = build_learner(registry.choice_of("fisher"), phase=phases.TASK)
     learner.train_step(batch())
     noisy, _ = code_layers.bounding_layers(learner.encoder)
     assert float(noisy.steps) == 1
@@ -73,20 +73,20 @@ def test_a_defence_that_observes_does_so_in_the_warm_up_too():
 
 @pytest.mark.parametrize("choice", [None, Choice("ssim_hinge", 1.0, 0.3)])
 def test_the_phase_without_decoders_wants_a_defence_without_them(choice):
-    learner = build_learner(registry.chosen("noise"))
+    learner = build_learner(registry.choice_of("noise"))
     with pytest.raises(ValueError, match="phase defence needs one without decoders"):
         learner.compile(phase=phases.DEFENCE, privacy=None, defence=choice)
 
 
 @SAVES
 def test_a_saved_learner_comes_back_with_its_defence(tmp_path):
-    choice = registry.chosen("entropy", 0.5, 0.7)
+    choice = registry.choice_of("entropy", 0.5, 0.7)
     learner = build_learner(choice)
     # What a file can hold: the name of a network, not a function.
     learner.perceptual_name = "efficientnet_lite0"
     config = learner.get_compile_config()
     assert config["defence"] == {"name": "entropy", "strength": 0.5, "bound": 0.7}
-    other = build_learner(registry.chosen("noise"))
+    other = build_learner(registry.choice_of("noise"))
     other.compile_from_config(config)
     assert other.defence == choice
 
@@ -94,7 +94,7 @@ def test_a_saved_learner_comes_back_with_its_defence(tmp_path):
 @SAVES
 @pytest.mark.parametrize("name", ["shredder", "fisher", "pruning", "dropout"])
 def test_an_encoder_with_a_defence_s_layers_comes_back_from_disk(name, tmp_path):
-    encoder = build_learner(registry.chosen(name)).encoder
+    encoder = build_learner(registry.choice_of(name)).encoder
     checkpoints.save_player(encoder, tmp_path / "encoder.keras")
     loaded = checkpoints.load_player(tmp_path / "encoder.keras")
     image = batch()[0][0]
@@ -109,7 +109,7 @@ def test_an_encoder_with_a_defence_s_layers_comes_back_from_disk(name, tmp_path)
 def test_the_hash_of_an_encoder_covers_the_size_of_its_noise(name):
     numbers = ((0.3, 0.0), (0.6, 0.0)) if name != "shredder" else ((1.0, 0.3), (1.0, 0.6))
     one, other = (
-        weights_hash(build_learner(registry.chosen(name, *each)).encoder) for each in numbers
+        weights_hash(build_learner(registry.choice_of(name, *each)).encoder) for each in numbers
     )
     assert one != other
 
@@ -172,7 +172,7 @@ def test_a_registered_defence_is_a_value_of_the_flag_and_takes_part_in_the_step(
         bound=2.0,
     )
     assert Config(defence="small").defence == "small"
-    choice = registry.chosen("small", 0.25)
+    choice = registry.choice_of("small", 0.25)
     assert choice == Choice("small", 0.25, 2.0)
     assert not registry.trains_decoders("small")
     learner = build_learner(choice)
@@ -188,7 +188,7 @@ def test_a_registered_defence_with_decoders_gets_their_pictures(few_names):
         "grey", loss=lambda step, bound: tf.reduce_mean(step.pictures[0]), adversary=True
     )
     assert "grey" in names.WITH_DECODERS and registry.trains_decoders("grey")
-    learner = build_learner(registry.chosen("grey"))
+    learner = build_learner(registry.choice_of("grey"))
     logs = learner.train_step(batch())
     assert 0 < float(logs["privacy_loss"]) < 1
 
@@ -212,4 +212,4 @@ def test_defences_that_could_not_work_are_not_registered(few_names, given, words
 def test_layers_with_other_names_are_refused(few_names):
     arl_tf.register_defence("mine", layers=lambda strength, bound: [layers.Identity(name="mine")])
     with pytest.raises(ValueError, match="must begin with 'defence_', got 'mine'"):
-        registry.layers_of(registry.chosen("mine"))
+        registry.layers_of(registry.choice_of("mine"))

@@ -108,7 +108,7 @@ def test_int8_of_a_noisy_encoder_is_calibrated_with_noise():
 
 @pytest.mark.parametrize("name", ["laplace", "dropout", "fisher"])
 def test_a_saved_encoder_with_a_defence_s_noise_passes_and_one_without_is_refused(name, tmp_path):
-    layers = registry.layers_of(registry.chosen(name))
+    layers = registry.layers_of(registry.choice_of(name))
     built = build_models(bounds=architectures.CodeBounds(layers=layers))
     mean = code_layers.noiseless_encoder(built.encoder)
     images = pictures(40)
@@ -122,7 +122,7 @@ def test_a_saved_encoder_with_a_defence_s_noise_passes_and_one_without_is_refuse
 
 
 def test_an_encoder_whose_defence_is_a_layer_is_exported_with_it():
-    made = [registry.layers_of(registry.chosen(name)) for name in ("pruning", "laplace")]
+    made = [registry.layers_of(registry.choice_of(name)) for name in ("pruning", "laplace")]
     built = build_models(bounds=architectures.CodeBounds(layers=[*made[0], *made[1]]))
     runner = tflite.open_model(tflite.convert(built.encoder, "float32", proof()), "float32")
     assert set(runner.get_input_details()) == {"image", "noise"}

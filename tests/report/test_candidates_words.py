@@ -16,7 +16,7 @@ def without_rates(section):
 
 
 def test_holder_of_the_photo_confirms_it_and_the_sentence_has_all_comparisons():
-    said = candidates.words(report_content(), ONE)
+    said = candidates.match_sentences(report_content(), ONE)
     assert said.startswith("Whoever has the photo can confirm it from one code of a photo: among 5")
     assert "comes first in 100 % of the cases" in said
     assert "(a degraded copy of the photo: 80 %, the task output alone: 60 %, an" in said
@@ -26,7 +26,7 @@ def test_holder_of_the_photo_confirms_it_and_the_sentence_has_all_comparisons():
 
 def test_number_of_candidates_that_fit_is_said_where_it_is_known():
     content = report_content()
-    assert "narrows" not in candidates.words(content, ONE)
+    assert "narrows" not in candidates.match_sentences(content, ONE)
     sets = {
         source: {"likely": {"value": value, "ci95": None}}
         for source, value in (("code", 12.34), ("task_output", 1500.0), ("unprotected", None))
@@ -35,15 +35,17 @@ def test_number_of_candidates_that_fit_is_said_where_it_is_known():
     assert (
         ". A code narrows the candidates down to 12.3 on average, with 95 % certainty (the task"
         " output alone: 1,500.0). With another photo"
-    ) in candidates.words(content, ONE)
+    ) in candidates.match_sentences(content, ONE)
     sets["code"]["likely"]["value"] = None
-    assert "narrows" not in candidates.words(content, ONE)
+    assert "narrows" not in candidates.match_sentences(content, ONE)
 
 
 def test_photo_that_is_seldom_found_is_not_called_confirmed():
     content = report_content()
     content["codes"]["candidate_match"]["exact"]["code"]["best"]["value"] = 0.3
-    assert "can look for it with 16 codes" in candidates.words(content, "16 codes of a photo")
+    assert "can look for it with 16 codes" in candidates.match_sentences(
+        content, "16 codes of a photo"
+    )
 
 
 def test_verdict_says_it_and_an_older_report_does_not():
@@ -60,7 +62,7 @@ def test_recorded_codes_have_the_sentence_on_the_person_only():
     found = content["codes"]["candidate_match"]
     for section in (found["exact"], *found["degraded"].values()):
         section["code"] = section["task_output"] = without_rates(section)
-    said = candidates.words(content, ONE)
+    said = candidates.match_sentences(content, ONE)
     assert said.startswith("With another photo of the person") and "confirm" not in said
     assert [row[0] for row in candidates.table(content)] == [
         "another photo of the person, not this one"

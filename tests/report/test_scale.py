@@ -22,5 +22,5 @@ def test_scale_has_its_six_steps_in_order():
 def test_what_was_not_measured_is_left_out_of_the_words():
     content = report_content()
     assert scale.steps(content)["unprotected"]["value"] is None
-    assert "unprotected" not in scale.words(content)
-    assert scale.words(content, "face_similarity_2") == ""
+    assert "unprotected" not in scale.scale_sentence(content)
+    assert scale.scale_sentence(content, "face_similarity_2") == ""

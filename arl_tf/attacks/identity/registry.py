@@ -34,7 +34,7 @@ IDENTITY_ATTACKERS = {
 }
 
 
-def chosen(level: str) -> dict[str, IdentityAttacker]:
+def identity_attackers(level: str) -> dict[str, IdentityAttacker]:
     """The attackers of a level and of the levels before it."""
     reach = LEVELS.index(level)
     return {n: a for n, a in IDENTITY_ATTACKERS.items() if LEVELS.index(a.level) <= reach}

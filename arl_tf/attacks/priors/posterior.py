@@ -100,7 +100,7 @@ def posterior_inversion(
     return AttackResult(
         name="diffusion_prior",
         knowledge=WHITE_BOX,
-        settings=described(settings, start, denoiser, loss_of_model, chosen),
+        settings=settings_for_report(settings, start, denoiser, loss_of_model, chosen),
         seconds=time.perf_counter() - started,
         held_out_loss=losses,
         reconstructions=pictures,
@@ -108,7 +108,7 @@ def posterior_inversion(
     )
 
 
-def described(
+def settings_for_report(
     settings: AttackerOptions,
     start: AttackResult | None,
     denoiser: Denoiser,

@@ -107,7 +107,7 @@ def progressive_inversion(
             "mu": settings.mu,
             "generator_images": faces.images,
             "generator_psnr": round(faces.reconstruction_psnr(pairs.held_out_images), 2),
-            "stages": [described(stage) for stage in stages],
+            "stages": [stage_facts(stage) for stage in stages],
         },
         seconds=time.perf_counter() - started,
         held_out_loss=losses,
@@ -116,7 +116,7 @@ def progressive_inversion(
     )
 
 
-def described(stage: Stage) -> dict[str, str | float]:
+def stage_facts(stage: Stage) -> dict[str, str | float]:
     """A stage for the report."""
     choice = stage.choice
     return {
@@ -146,16 +146,18 @@ def chosen_stages(
     )
     loss = reconstruction_loss(evidence.perceptual_features, settings.mu)
     latents = {0.0: latent_search(evidence, settings, faces)}
-    stages = [chosen(evidence, "latents", np.asarray, latents, stand, codes, images, loss)]
+    stages = [chosen_stage(evidence, "latents", np.asarray, latents, stand, codes, images, loss)]
     stand = stages[0].arrive(stand, codes)
     for block, enter in blocks_of(faces, stand):
         searches = {radius: block.search(radius, settings) for radius in RADII}
-        stages.append(chosen(evidence, block.name, enter, searches, stand, codes, images, loss))
+        stages.append(
+            chosen_stage(evidence, block.name, enter, searches, stand, codes, images, loss)
+        )
         stand = stages[-1].arrive(stand, codes)
     return stages
 
 
-def chosen(
+def chosen_stage(
     evidence: Evidence,
     name: str,
     enter: Enter,

@@ -73,7 +73,7 @@ def predicted(
     store: AttackStore,
 ) -> list[IdentityResult]:
     """The results of the level's attackers; those that are kept are not predicted again."""
-    chosen = identity_registry.chosen(settings.audit)
+    chosen = identity_registry.identity_attackers(settings.audit)
     found = {name: kept.load(store, source, name, faces.networks) for name in chosen}
     missing = [name for name, result in found.items() if result is None]
     options = dataclasses.replace(settings.attacker, seed=settings.seed + ATTACK_SEED)

@@ -38,7 +38,7 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
     overlapping = [name for name in order[1:] if overlap(known[order[0]], known[name])]
     sure = len(order) > 1 and not overlapping
     pending = any(found["state"] in PENDING for found in finals.values())
-    said = words(utility, figure, known, order, overlapping)
+    said = answer_sentence(utility, figure, known, order, overlapping)
     if pending and not order:
         said = f"{beginning(utility)} there is no answer yet: {QUESTIONS[figure]} is not measured."
     return {
@@ -69,7 +69,7 @@ def overlap(first: Record, second: Record) -> bool:
     return bool(first["ci95"][1] >= second["ci95"][0] and second["ci95"][1] >= first["ci95"][0])
 
 
-def words(
+def answer_sentence(
     utility: float,
     figure: str,
     known: Mapping[str, Record],

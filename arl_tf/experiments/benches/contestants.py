@@ -141,7 +141,7 @@ def refusal(config: Config, contestant: Contestant) -> str:
     return ""
 
 
-def chosen(config: Config) -> list[Contestant]:
+def chosen_contestants(config: Config) -> list[Contestant]:
     """Those that --bench_defences names, in its order; empty: every one that is possible.
 
     Raises:

@@ -158,7 +158,7 @@ def mean_seconds(runs: Sequence[Mapping[str, Any]]) -> float | None:
 def meaning(point: Trial, code_shape: tuple[int, ...]) -> str:
     """What a published defence's number means, such as an epsilon; "" where it says nothing."""
     settings = point.overrides
-    found = registry.chosen(
+    found = registry.choice_of(
         settings["defence"], settings["defence_strength"], settings["defence_bound"]
     )
     return registry.description(found, code_shape)

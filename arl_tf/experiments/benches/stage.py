@@ -30,14 +30,14 @@ PATIENCE = 10.0
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before data are read: raises ValueError for defences or utilities that there are not."""
-    contestants.chosen(config)
+    contestants.chosen_contestants(config)
     choice.utilities(config)
 
 
 def run(experiment: Experiment) -> None:
     """Works on the bench until all of it is done, beside other processes that do the same."""
     config, root = experiment.config, experiment.run.root
-    bench = Bench(experiment, contestants.chosen(config), contestants.left_out(config))
+    bench = Bench(experiment, contestants.chosen_contestants(config), contestants.left_out(config))
     logging.info("Compared: %s", ", ".join(contestant.name for contestant in bench.contestants))
     for name, reason in bench.left_out.items():
         logging.info("Left out: %s. %s", name, reason)

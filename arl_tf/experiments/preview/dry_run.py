@@ -37,7 +37,7 @@ NOTE = (
 )
 
 
-def words(config: Config, run: RunDirectory, todo: Sequence[str]) -> str:
+def preview_words(config: Config, run: RunDirectory, todo: Sequence[str]) -> str:
     """All that a command would do, for the terminal.
 
     Args:
@@ -194,7 +194,7 @@ def training_rows(phases: Sequence[estimates.PhaseTime]) -> Rows:
 
 def audit_rows(config: Config, code_shape: Sequence[int], speed: float) -> Rows:
     """Attackers, and how long their trainings take at most."""
-    attackers = registry.chosen(config.audit, config.attacker_names)
+    attackers = registry.attackers_of(config.audit, config.attacker_names)
     counted = estimates.audit_multiply_adds(
         attackers,
         audits.attacker_options(config),

@@ -28,7 +28,7 @@ def planned_bench(config: Config) -> int:
     """How many points a bench trains at most: every trial, and every choice with further seeds."""
     from arl_tf.experiments.benches import choice, contestants
 
-    found = contestants.chosen(config)
+    found = contestants.chosen_contestants(config)
     tried = [choice.trials_of(config, contestant) for contestant in found]
     chosen = [min(number, len(choice.utilities(config))) for number in tried]
     return sum(tried) + sum(chosen) * (config.bench_seeds - 1)

@@ -8,7 +8,7 @@ GROUPS = ("drawing", "reading", "training", "encoding", "audit", "sweep")
 LONG = ("audit", "sweep")
 
 
-def chosen(text: str) -> tuple[str, ...]:
+def asked_groups(text: str) -> tuple[str, ...]:
     """The groups that comma-separated names ask for, in the order of GROUPS; all but LONG without.
 
     Raises:

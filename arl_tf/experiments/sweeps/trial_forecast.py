@@ -28,7 +28,9 @@ ATTACKER_IMAGE, TRAINED_ATTACKS = 2.5, 2
 SECONDS_OF_AUDIT = 40.0
 
 
-def words(config: Config, planned: Sequence[StudyPlace], images: ImageSet, parts: Splits) -> str:
+def forecast_words(
+    config: Config, planned: Sequence[StudyPlace], images: ImageSet, parts: Splits
+) -> str:
     """'N points, about M min on this machine', by the time of a few task steps."""
     seconds = forecast(config, planned, parts, seconds_of_step(config, images, parts))
     return f"{len(planned)} points, very roughly {max(1, round(seconds / 60))} min on this machine"

@@ -136,8 +136,8 @@ class SingleLabel(Task):
                 measured.weights[: utility.AUC_RESAMPLES],
             ),
             "attributes": class_table(measured.names, totals),
-            "undefined_mcc": utility.chosen(measured.names, undefined),
-            "one_class": utility.chosen(measured.names, one_class),
+            "undefined_mcc": utility.flagged_names(measured.names, undefined),
+            "one_class": utility.flagged_names(measured.names, one_class),
             "thresholds": {},
             "calibration": calibration(measured, correct),
         }

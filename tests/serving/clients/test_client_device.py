@@ -204,12 +204,12 @@ def test_model_with_another_interface_is_refused():
     other = {"features": {"dtype": np.float32, "shape": np.array([1, 3])}}
     image = {"image": {"dtype": np.float32, "shape": np.array([1, 16, 16, 3])}}
     with pytest.raises(ValueError, match=r"\['features'\], .* expected image float32 \[1, S, S, 3"):
-        device.described(image, other, "head.tflite")
+        device.checked_shapes(image, other, "head.tflite")
     narrow = {"image": {"dtype": np.float32, "shape": np.array([1, 16, 8, 3])}}
     code = {"code": {"dtype": np.float32, "shape": np.array([1, 3])}}
     with pytest.raises(ValueError, match=r"\(1, 16, 8, 3\)"):
-        device.described(narrow, code, "narrow.tflite")
-    assert device.described(image, code, "good.tflite") == ((1, 16, 16, 3), (1, 3))
+        device.checked_shapes(narrow, code, "narrow.tflite")
+    assert device.checked_shapes(image, code, "good.tflite") == ((1, 16, 16, 3), (1, 3))
 
 
 @pytest.fixture(scope="module")
