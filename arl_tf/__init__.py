@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from arl_tf.api.learning import adversarial_dataset
     from arl_tf.api.registration import register_attacker, register_defence
     from arl_tf.api.runs import Run, export, load_run, train
+    from arl_tf.models.losses import PrivacyObjective
     from arl_tf.training.learner import AdversarialRepresentationLearner
 
 __all__ = [
     "AdversarialRepresentationLearner",
     "AuditResult",
+    "PrivacyObjective",
     "Run",
     "adversarial_dataset",
     "audit",
@@ -42,6 +44,7 @@ __all__ = [
 _HOMES = {
     "AdversarialRepresentationLearner": "arl_tf.training.learner",
     "AuditResult": "arl_tf.api.audit_result",
+    "PrivacyObjective": "arl_tf.models.losses",
     "Run": "arl_tf.api.runs",
     "adversarial_dataset": "arl_tf.api.learning",
     "audit": "arl_tf.api.auditing",
@@ -57,6 +60,8 @@ def __getattr__(name: str) -> Any:
     """Imports a name of the API when it is first used."""
     if name == "datasets":
         return importlib.import_module("arl_tf.api.datasets")
+    if name == "__version__":
+        return importlib.import_module("arl_tf.utils.revision").version("arl_tf")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'arl_tf' has no attribute {name!r}; it has {', '.join(__all__)}.")

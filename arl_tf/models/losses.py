@@ -55,6 +55,13 @@ TASK_LOSSES = {
 }
 
 
+def is_categorical(loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> bool:
+    """Whether a task's loss, on logits [B, A], is of one class among several."""
+    names = [name for name, function in TASK_LOSSES.items() if function is categorical_loss]
+    classes = (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy)
+    return loss in names if isinstance(loss, str) else isinstance(loss, classes)
+
+
 def named_task_loss(
     loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -74,6 +74,24 @@ class UseAverages(keras.callbacks.Callback):
             self.model.use_averages()
 
 
+def with_averages(learner: keras.Model, callbacks: Any) -> Any:
+    """The callbacks of a `fit`, after UseAverages.
+
+    Args:
+        learner: with `use_averages`.
+        callbacks: one, several, a CallbackList or None.
+    """
+    first = UseAverages()
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        first.set_model(learner)
+        callbacks.callbacks.insert(0, first)
+        return callbacks
+    if callbacks is None:
+        return [first]
+    several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    return [first, *several]
+
+
 def floats(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
     """Those variables that hold floats."""
     return [variable for variable in variables if "float" in str(variable.dtype)]

@@ -17,7 +17,7 @@ from arl_tf.metrics import measures
 from arl_tf.metrics.tasks.definition import LOSS_LIMIT
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.training import loss_scaling
-from arl_tf.training.targets import scale_of
+from arl_tf.training.distillation import scale_of
 from arl_tf.utils import files
 
 VALIDATION_IMAGES = 1024

@@ -1,4 +1,4 @@
-"""Distillation: what trained teachers say of X1's images becomes a target beside the labels."""
+"""What the task learns: labels as its kind scales them, with what teachers say of the images."""
 
 import hashlib
 import pathlib
@@ -10,17 +10,39 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.data.image_sets import ImageSet, to_float
-from arl_tf.data.splits import names_hash
+from arl_tf.data.splits import Splits, names_hash
 from arl_tf.data.task_kinds import MULTI_LABEL
-from arl_tf.metrics.tasks.definition import Task
+from arl_tf.metrics.tasks.definition import Scale, Task
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.training import checkpoints
+from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import files, run_files
 
 BATCH = 128
 REMEDY = "The teachers are asked again."
+
+
+def scale_of(images: ImageSet, splits: Splits) -> Scale:
+    """How labels are scaled before they are learned, by those of X1's training part."""
+    return task_of(images.task_kind).scale(images.attributes[splits.private_train])
+
+
+def targets_for(
+    settings: TrainingSettings, files: TrainingFiles, images: ImageSet, splits: Splits
+) -> np.ndarray:
+    """What the task learns, [N, A]: the labels, with the teachers' answers where there are any."""
+    labels = images.attributes
+    if settings.teachers:
+        labels = distilled_targets(
+            [pathlib.Path(teacher) for teacher in settings.teachers],
+            settings.distil_weight,
+            images,
+            splits.private_train,
+            files.cache,
+        )
+    return scale_of(images, splits).learned(labels)
 
 
 def distilled_targets(

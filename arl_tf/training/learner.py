@@ -1,7 +1,7 @@
 """The players' training step: encoder and task head against a decoder, the simulated adversary."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -10,24 +10,25 @@ import tensorflow as tf
 
 from arl_tf.defences.definition import Choice
 from arl_tf.models import code_layers, losses, patch_critic
-from arl_tf.models.losses import TOWARD_MEAN
 from arl_tf.training import averaging, defending, objective, players, replicas, rules
+from arl_tf.training.keras_model import KerasModel
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, LOGGED, LOSSES, TASK
-from arl_tf.training.step_images import as_float, as_target, by_step, mean_public_image
+from arl_tf.training.step_images import as_float, as_target, by_step, parts_of
 
 __all__ = ["ADVERSARIAL", "ADVERSARY", "DEFENCE", "TASK", "AdversarialRepresentationLearner"]
 
 
 @keras.saving.register_keras_serializable("arl_tf")
-class AdversarialRepresentationLearner(keras.Model):
+class AdversarialRepresentationLearner(KerasModel):
     """Encoder, task head and decoders, trained by alternating steps (arXiv 1911.10143, figure 2).
 
     Used as any Keras model: `compile()`, `fit(dataset)`, `evaluate(dataset)`, `save(path)` and
-    `keras.models.load_model(path)`. `arl_tf.adversarial_dataset` makes the batches.
+    `AdversarialRepresentationLearner.load(path)`. `arl_tf.adversarial_dataset` makes the batches.
 
-    The phases share the code: `task` trains encoder and task head alone (a warm start, and all
-    there is of the unprotected reference), `adversary` the decoders alone, `adversarial` all of
-    them in turn, `defence` encoder and task head with a defence that needs no decoder.
+    The phases share the code. `task` trains encoder and task head alone: a warm start; the
+    unprotected reference is trained in this phase only. `adversary` trains the decoders alone,
+    `adversarial` all of them in turn, `defence` encoder and task head with a defence that needs no
+    decoder.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class AdversarialRepresentationLearner(keras.Model):
 
     def compile(
         self,
-        protector_optimizer: keras.optimizers.Optimizer | None = None,
-        adversary_optimizer: keras.optimizers.Optimizer | None = None,
+        protector_optimizer: str | keras.optimizers.Optimizer | None = None,
+        adversary_optimizer: str | keras.optimizers.Optimizer | None = None,
         *,
+        optimizer: str | keras.optimizers.Optimizer | None = None,
         loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = "binary",
         phase: str = ADVERSARIAL,
-        privacy: losses.PrivacyObjective | None = rules.DEFAULT_PRIVACY,
+        metrics: Sequence[str | keras.metrics.Metric] = (),
+        privacy: str | losses.PrivacyObjective | None = rules.DEFAULT_PRIVACY,
         mu: float = 0.1,
         adversary_critic_weight: float = 0.0,
         decoder_steps: int = 1,
@@ -97,17 +100,23 @@ class AdversarialRepresentationLearner(keras.Model):
         defence: Choice | None = None,
         private_labels: int = 0,
         jit_compile: bool = False,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
     ) -> None:
         """Sets how the players are trained.
 
         Args:
-            protector_optimizer: of encoder and task head; None: AdamW.
-            adversary_optimizer: of the decoders; None: Adam.
+            protector_optimizer: of encoder and task head, or its name; None: AdamW.
+            adversary_optimizer: of the decoders, or its name; None: Adam.
+            optimizer: Keras' name for `protector_optimizer`.
             loss: of the task on logits: "binary" (labels {0, 1} [B, A]), "categorical" (class
                 numbers [B] or one-hot [B, A]), another name or object of keras.losses, or a
                 function (labels, logits) -> loss.
             phase: one of `phases.PHASES`.
-            privacy: the encoder's privacy term; the adversarial phase needs it, or a defence.
+            metrics: of the task, on labels and logits; "accuracy" decides at a logit of 0, or by
+                the greatest logit.
+            privacy: the encoder's privacy term, or the name of its form; the adversarial phase
+                needs one, or a defence.
             mu: weight of the perceptual loss in the adversary's own loss, formula (1).
             adversary_critic_weight: gamma, that of L_gan in the same; 0: no critic learns.
             decoder_steps: adversary steps per encoder step.
@@ -119,13 +128,33 @@ class AdversarialRepresentationLearner(keras.Model):
                 counts in the phases adversarial and defence.
             private_labels: how many of the last labels only the defence sees, not the task.
             jit_compile: whether XLA compiles the step.
+            run_eagerly: as in Keras.
+            steps_per_execution: as in Keras.
 
         Raises:
-            ValueError: an unknown phase or loss, the adversarial phase without a privacy term, a
-                defence in a phase that does not suit it, or a target without its decoder.
+            ValueError: an unknown phase, loss or name, a number out of its range, the adversarial
+                phase without a privacy term, a defence in a phase that does not suit it, or a
+                target without its decoder.
         """
+        privacy = rules.privacy_of(privacy)
         rules.check(phase, privacy, defence, self.task_decoder)
-        super().compile(optimizer=None, loss=None, jit_compile=jit_compile)
+        rules.check_numbers(
+            mu=mu,
+            adversary_critic_weight=adversary_critic_weight,
+            decoder_steps=decoder_steps,
+            lambda_rate=lambda_rate,
+            lambda_rate_steps=lambda_rate_steps,
+            weight_average=weight_average,
+            private_labels=private_labels,
+        )
+        super().compile(
+            optimizer=None,
+            loss=None,
+            jit_compile=jit_compile,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
+        self.task_metrics = rules.task_metrics(metrics, loss)
         self.task_loss_name, self.task_loss = loss, losses.named_task_loss(loss)
         self.phase, self.privacy = phase, privacy
         self.defence, self.private_labels = defence, private_labels
@@ -134,7 +163,7 @@ class AdversarialRepresentationLearner(keras.Model):
         self.lambda_rate, self.lambda_rate_steps = lambda_rate, lambda_rate_steps
         self.decoder_steps, self.weight_average = decoder_steps, weight_average
         self.protector_optimizer, self.adversary_optimizer = rules.optimizers(
-            self, protector_optimizer, adversary_optimizer
+            self, rules.only_one(protector_optimizer, optimizer), adversary_optimizer
         )
         self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
         self.defence_memory = defending.memory_of(defence, self)
@@ -152,13 +181,13 @@ class AdversarialRepresentationLearner(keras.Model):
         Returns:
             The phase's losses, running means since the epoch began; scalars.
         """
-        (private_image, labels), public_images = batch
+        (private_image, labels), public_images = parts_of(batch)
         public_images = by_step(as_float(public_images), self.adversary_steps)
         for step in range(self.adversary_steps):
             self.adversary_step(public_images[step])
         if self.phase != ADVERSARY:
             self.protector_step(as_float(private_image), labels)
-        return replicas.logs({metric.name: metric.result() for metric in self.metrics})
+        return replicas.logs(self.get_metrics_result())
 
     def adversary_step(self, public_image: tf.Tensor) -> None:
         """Formula (1): every decoder learns to reconstruct public images from their codes.
@@ -216,6 +245,8 @@ class AdversarialRepresentationLearner(keras.Model):
         if self.defence is not None:
             defending.observe(self.defence, step)
         self.record(loss=loss, task_loss=task_loss, privacy_loss=privacy_loss, rate_bits=rate)
+        for metric in self.task_metrics:
+            metric.update_state(labels, logits)
 
     def move(
         self,
@@ -235,14 +266,15 @@ class AdversarialRepresentationLearner(keras.Model):
         Returns:
             The losses, running means since the evaluation began; scalars. `loss` is the task's.
         """
-        found = objective.evaluated_losses(self, batch)
-        self.record(**found)
-        return {name: self.loss_trackers[name].result() for name in found}
-
-    def reset_metrics(self) -> None:
-        """Begins all running means anew: an evaluation has some that its phase does not log."""
-        for tracker in [*self.metrics, *self.loss_trackers.values()]:
-            tracker.reset_state()
+        evaluated = objective.evaluate(self, batch)
+        for name, (value, count) in evaluated.losses.items():
+            # By images, as the last batch may be smaller.
+            self.loss_trackers[name].update_state(value, sample_weight=count)
+        for metric in self.task_metrics:
+            metric.update_state(evaluated.labels, evaluated.logits)
+        names = [*evaluated.losses, *(metric.name for metric in self.task_metrics)]
+        trackers = {**self.loss_trackers, **{each.name: each for each in self.task_metrics}}
+        return {name: trackers[name].result() for name in names}
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The simulated adversary's view of images; both float32 [B, S, S, 3] in [0, 1]."""
@@ -275,7 +307,9 @@ class AdversarialRepresentationLearner(keras.Model):
         """The losses that this phase updates."""
         phase = getattr(self, "phase", ADVERSARIAL)
         found = [self.loss_trackers[name] for name in LOGGED[phase]]
-        return [*found, self.critic.tracker] if self.critic and phase in FIGHTS else found
+        if self.critic and phase in FIGHTS:
+            found.append(self.critic.tracker)
+        return found if phase == ADVERSARY else [*found, *getattr(self, "task_metrics", ())]
 
     @property
     def adversary_steps(self) -> int:
@@ -307,40 +341,3 @@ class AdversarialRepresentationLearner(keras.Model):
         """Gives encoder and task head the averages of their weights, where there are any."""
         if self.averages:
             self.averages.use(self.averaged_variables)
-
-    def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """Trains on a dataset of `train_step`'s batches; other arguments are those of Keras.
-
-        Takes the mean image of the public images from the data where the privacy term needs it.
-        """
-        rules.require_compiled(self)
-        if self.mean_image is None and self.privacy and self.privacy.form == TOWARD_MEAN:
-            self.mean_image = as_target(mean_public_image(x))
-        if isinstance(x, tf.data.Dataset):
-            # It is shuffled already; Keras warns of its own default otherwise.
-            kwargs.setdefault("shuffle", False)
-        if self.weight_average and self.phase != ADVERSARY:
-            kwargs["callbacks"] = [averaging.UseAverages(), *(kwargs.get("callbacks") or ())]
-        return super().fit(x, **kwargs)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing: the players are built, and Keras fails here with batches of several machines."""
-
-    def get_config(self) -> dict[str, Any]:
-        """Players, name of g and mean image, as `save` keeps them."""
-        return players.config_of(self)
-
-    @classmethod
-    def from_config(
-        cls, config: Mapping[str, Any], custom_objects: Any = None
-    ) -> "AdversarialRepresentationLearner":
-        """Builds what `get_config` described; ValueError for a g that was a function."""
-        return cls(**players.arguments_of(config, custom_objects))
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """Arguments of `compile`, as `save` keeps them."""
-        return rules.config_of(self)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config` described."""
-        self.compile(**rules.arguments_of(config))

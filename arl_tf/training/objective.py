@@ -4,6 +4,7 @@ A learner holds the players and rules that these terms are of. The adversary's l
 is in the learner's `adversary_step`.
 """
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import keras
@@ -13,7 +14,7 @@ from arl_tf.models import code_layers
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.training import defending, replicas
 from arl_tf.training.phases import FIGHTS
-from arl_tf.training.step_images import as_float, by_step
+from arl_tf.training.step_images import as_float, by_step, parts_of
 
 if TYPE_CHECKING:
     from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -84,26 +85,45 @@ def price(
     return lambda_rate * tf.minimum(1.0, step / rising_steps)
 
 
-def evaluated_losses(learner: "AdversarialRepresentationLearner", batch) -> dict[str, tf.Tensor]:
-    """The losses on a batch from which nobody learns: the task's, and the adversary's.
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What a batch shows from which nobody learns.
+
+    Attributes:
+        losses: name -> (scalar, number of images that it is the mean of); `loss` is the task's, so
+            that callbacks that watch it choose by the task.
+        labels: those of the task, [B, ...].
+        logits: float32 [B, A].
+    """
+
+    losses: dict[str, tuple[tf.Tensor, tf.Tensor]]
+    labels: tf.Tensor
+    logits: tf.Tensor
+
+
+def evaluate(learner: "AdversarialRepresentationLearner", batch) -> Evaluated:
+    """The task's loss on a batch's private images, and the adversary's on its public ones.
 
     Args:
         learner: the players and the rules that they play by.
         batch: as of `train_step`; of the public images those of the first step count.
-
-    Returns:
-        Scalars; `loss` is the task's, so that callbacks that watch it choose by the task.
     """
-    (private_image, labels), public_images = batch
+    (private_image, labels), public_images = parts_of(batch)
     labels, _ = defending.split_labels(labels, learner.private_labels)
     code = learner.encoder(as_float(private_image), training=False)
     public_image = by_step(as_float(public_images), learner.adversary_steps)[0]
     pixel, perceptual = learner.distances(learner(public_image), public_image)
-    task = learner.task_loss(learner.task_head(code, training=False), labels)
-    return {
-        "loss": task,
-        "task_loss": task,
-        "reconstruction_loss": pixel + learner.mu * perceptual,
-        "pixel_loss": pixel,
-        "perceptual_loss": perceptual,
-    }
+    logits = learner.task_head(code, training=False)
+    task = (learner.task_loss(logits, labels), tf.shape(logits)[0])
+    seen = tf.shape(public_image)[0]
+    return Evaluated(
+        {
+            "loss": task,
+            "task_loss": task,
+            "reconstruction_loss": (pixel + learner.mu * perceptual, seen),
+            "pixel_loss": (pixel, seen),
+            "perceptual_loss": (perceptual, seen),
+        },
+        labels,
+        logits,
+    )

@@ -21,7 +21,12 @@ PLAYERS = ("encoder", "task_head", "decoder", "task_decoder")
 
 
 def check_players(encoder: keras.Model, task_head: keras.Model, decoder: keras.Model) -> None:
-    """Raises ValueError where head or decoder do not take the code, or pictures differ in size."""
+    """Raises ValueError where head or decoder do not take the code, or pictures differ in size.
+
+    So it does for a model whose shapes are not known.
+    """
+    for name, player in (("encoder", encoder), ("task_head", task_head), ("decoder", decoder)):
+        check_shapes_are_known(name, player)
     code = encoder.output_shape[1:]
     for name, player in (("task_head", task_head), ("decoder", decoder)):
         if player.input_shape[1:] != code:
@@ -33,6 +38,19 @@ def check_players(encoder: keras.Model, task_head: keras.Model, decoder: keras.M
         raise ValueError(
             f"decoder gives pictures {list(decoder.output_shape[1:])}, expected the encoder's"
             f" {list(encoder.input_shape[1:])}."
+        )
+
+
+def check_shapes_are_known(name: str, player: keras.Model) -> None:
+    """Raises ValueError for what is no Keras model with an input of its own."""
+    try:
+        known = isinstance(player.input_shape, tuple) and isinstance(player.output_shape, tuple)
+    except (AttributeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(
+            f"{name} must be a functional or Sequential Keras model that begins with a keras.Input"
+            f" and has one input and one output; got {type(player).__name__}."
         )
 
 

@@ -4,17 +4,19 @@ A learner has each rule as an attribute with the name of `compile`'s argument.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from arl_tf.defences.definition import Choice
 from arl_tf.models import patch_critic
-from arl_tf.models.losses import TOWARD_TASK, PrivacyObjective
+from arl_tf.models.losses import FORMS, TOWARD_TASK, PrivacyObjective, is_categorical
 from arl_tf.training import defending, loss_scaling
 from arl_tf.training.phases import ADVERSARIAL, PHASES
 from arl_tf.training.players import serialised
+from arl_tf.training.step_images import BATCHES
 
 if TYPE_CHECKING:
     from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -34,6 +36,18 @@ PLAIN = (
     "private_labels",
     "jit_compile",
 )
+# Of the numbers that `compile` takes, as the flags have them: lowest, whole, and below what.
+RANGES: Mapping[str, tuple[float, bool, float]] = {
+    "mu": (0, False, float("inf")),
+    "adversary_critic_weight": (0, False, float("inf")),
+    "decoder_steps": (1, True, float("inf")),
+    "lambda_rate": (0, False, float("inf")),
+    "lambda_rate_steps": (0, True, float("inf")),
+    "weight_average": (0, False, 1),
+    "private_labels": (0, True, float("inf")),
+}
+# What Keras' fit takes and a learner's batches have no place for.
+NOT_TAKEN = ("class_weight", "sample_weight", "validation_split")
 
 
 def check(
@@ -52,6 +66,84 @@ def check(
         raise ValueError("The form toward_task needs a task_decoder, got None.")
 
 
+def check_numbers(**numbers: float) -> None:
+    """Raises ValueError for a number of `compile` that is out of its range."""
+    for name, value in numbers.items():
+        low, is_whole, below = RANGES[name]
+        if not low <= value < below or (is_whole and value != int(value)):
+            kind = "a whole number" if is_whole else "a number"
+            most = "" if below == float("inf") else f" and < {below}"
+            raise ValueError(f"{name} must be {kind} >= {low}{most}; got {value!r}.")
+
+
+def privacy_of(privacy: str | PrivacyObjective | None) -> PrivacyObjective | None:
+    """A privacy term; of a name, the default one in this form.
+
+    Raises:
+        ValueError: an unknown form.
+    """
+    if not isinstance(privacy, str):
+        return privacy
+    if privacy not in FORMS:
+        raise ValueError(
+            f"privacy must be one of {', '.join(FORMS)}, or an arl_tf.PrivacyObjective; got"
+            f" {privacy!r}."
+        )
+    return dataclasses.replace(DEFAULT_PRIVACY, form=privacy)
+
+
+def only_one(protector: Any, optimizer: Any) -> Any:
+    """The optimizer of encoder and task head, under whichever of its two names it was given.
+
+    Raises:
+        ValueError: it was given under both.
+    """
+    if protector is not None and optimizer is not None:
+        raise ValueError("optimizer is another name of protector_optimizer: give one of the two.")
+    return optimizer if protector is None else protector
+
+
+def task_metrics(metrics: Sequence[Any], loss: Any) -> list[keras.metrics.Metric]:
+    """The task's metrics, on labels and logits.
+
+    Args:
+        metrics: names or objects of keras.metrics.
+        loss: the task's, which says what an accuracy is.
+    """
+    found = []
+    for metric in metrics or ():
+        if metric in ("accuracy", "acc"):
+            found.append(accuracy(loss))
+        else:
+            found.append(keras.metrics.get(metric))
+    return found
+
+
+def accuracy(loss: Any) -> keras.metrics.Metric:
+    """The share of right decisions, by logits [B, A]."""
+    if not is_categorical(loss):
+        return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+    return keras.metrics.MeanMetricWrapper(right_classes, name="accuracy")
+
+
+@keras.saving.register_keras_serializable("arl_tf")
+def right_classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Whether the greatest of logits [B, A] is the label's, a number or one-hot; float32 [B]."""
+    if labels.shape.rank == 2 and labels.shape[1] == logits.shape[1] and logits.shape[1] != 1:
+        labels = tf.argmax(labels, axis=1)
+    wanted = tf.cast(tf.reshape(labels, [-1]), tf.int64)
+    return tf.cast(tf.argmax(logits, axis=1) == wanted, tf.float32)
+
+
+def require_batches(x: Any, y: Any, batch_size: int | None, others: Mapping[str, Any]) -> None:
+    """Raises ValueError for arguments of Keras' fit that a learner's batches have no place for."""
+    given = [name for name in NOT_TAKEN if others.get(name)]
+    if y is not None or batch_size is not None or given or x is None:
+        extra = ["y"] * (y is not None) + ["batch_size"] * (batch_size is not None) + given
+        got = f"got {', '.join(extra)}" if extra else "got None"
+        raise ValueError(f"fit takes {BATCHES}; {got}.")
+
+
 def require_compiled(learner: "AdversarialRepresentationLearner") -> None:
     """Raises ValueError, in Keras' words, where `compile` was not called yet."""
     if not getattr(learner, "compiled", False):
@@ -60,28 +152,37 @@ def require_compiled(learner: "AdversarialRepresentationLearner") -> None:
 
 def optimizers(
     learner: "AdversarialRepresentationLearner",
-    protector: keras.optimizers.Optimizer | None,
-    adversary: keras.optimizers.Optimizer | None,
+    protector: str | keras.optimizers.Optimizer | None,
+    adversary: str | keras.optimizers.Optimizer | None,
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
     """Both sides' optimizers, built, each with a loss scale of its own where float16 needs one.
 
     Args:
         learner: holds the players.
-        protector: of encoder and task head; None: AdamW.
-        adversary: of the decoders; None: Adam.
+        protector: of encoder and task head, or its name; None: AdamW.
+        adversary: of the decoders, or its name; None: Adam.
     """
-    protector = protector or keras.optimizers.AdamW(
+    of_protector = named_optimizer(protector) or keras.optimizers.AdamW(
         PROTECTOR_RATE, weight_decay=WEIGHT_DECAY, global_clipnorm=CLIP_NORM
     )
-    adversary = adversary or keras.optimizers.Adam(ADVERSARY_RATE, global_clipnorm=CLIP_NORM)
+    of_adversary = named_optimizer(adversary) or keras.optimizers.Adam(
+        ADVERSARY_RATE, global_clipnorm=CLIP_NORM
+    )
     # Either player's gradients pass all networks, whichever of them compute in float16.
     everyone = [learner.encoder, learner.task_head, *learner.decoders]
-    protector = loss_scaling.scaled(protector, everyone)
-    adversary = loss_scaling.scaled(adversary, everyone)
+    of_protector = loss_scaling.scaled(of_protector, everyone)
+    of_adversary = loss_scaling.scaled(of_adversary, everyone)
     # Built here, or loading a checkpoint would silently skip their state.
-    protector.build(learner.protector_variables)
-    adversary.build(learner.adversary_variables)
-    return protector, adversary
+    of_protector.build(learner.protector_variables)
+    of_adversary.build(learner.adversary_variables)
+    return of_protector, of_adversary
+
+
+def named_optimizer(
+    optimizer: str | keras.optimizers.Optimizer | None,
+) -> keras.optimizers.Optimizer | None:
+    """An optimizer by itself or by its name; None stays None, ValueError for an unknown name."""
+    return keras.optimizers.get(optimizer) if isinstance(optimizer, str) else optimizer
 
 
 def critic_of(
@@ -106,6 +207,7 @@ def config_of(learner: "AdversarialRepresentationLearner") -> dict[str, Any]:
         "loss": serialised(learner.task_loss_name),
         "privacy": learner.privacy and dataclasses.asdict(learner.privacy),
         "defence": learner.defence and dataclasses.asdict(learner.defence),
+        "metrics": [serialised(metric) for metric in learner.task_metrics],
         **{name: getattr(learner, name) for name in PLAIN},
     }
 
@@ -119,5 +221,6 @@ def arguments_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "loss": deserialise(config["loss"]),
         "privacy": config["privacy"] and PrivacyObjective(**config["privacy"]),
         "defence": Choice(**config["defence"]) if config.get("defence") else None,
+        "metrics": [deserialise(metric) for metric in config.get("metrics", ())],
         **{name: config[name] for name in PLAIN if name in config},
     }

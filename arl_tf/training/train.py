@@ -22,11 +22,11 @@ from arl_tf.training import (
     callbacks,
     checkpoints,
     defending,
+    distillation,
     phase_callbacks,
     replicas,
     strategies,
 )
-from arl_tf.training import targets as target_values
 from arl_tf.training.learner import AdversarialRepresentationLearner
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
@@ -93,7 +93,7 @@ def train_phases(
         else tf.summary.create_noop_writer()
     )
     targets = defending.with_private(
-        images, settings.private_names, target_values.targets_for(settings, files, images, splits)
+        images, settings.private_names, distillation.targets_for(settings, files, images, splits)
     )
     first_epoch = 0
     for phase, epochs in phases(settings):
@@ -137,7 +137,7 @@ def save_players(
     for name in PLAYERS:
         player = replicas.with_own_moments(precision.in_float32(getattr(learner, name)))
         if name == "task_head":
-            player = target_values.scale_of(images, splits).finished(player)
+            player = distillation.scale_of(images, splits).finished(player)
         checkpoints.save_player(player, checkpoints.player_path(files.checkpoints, name))
 
 
@@ -184,7 +184,7 @@ def batches_from(
     targets: np.ndarray | None = None,
     shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
-    """The run's endless batches from `first_step` on; `targets` [N, A] of `targets.targets_for`.
+    """The run's endless batches from `first_step` on, whose `targets` are [N, A].
 
     They have private attributes behind them where a defence hides some.
     """

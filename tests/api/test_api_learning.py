@@ -1,5 +1,8 @@
 """AdversarialRepresentationLearner as a Keras user expects it, from defaults to load."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -7,9 +10,12 @@ import tensorflow as tf
 
 import arl_tf
 from arl_tf.models import losses
+from arl_tf.training import rules
 from arl_tf.training.step_images import mean_public_image
 
 SIZE, LABELS, COUNT = 32, 3, 24
+# Keras' own files and callbacks still ask numpy in the old way.
+OF_KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 def players():
@@ -162,7 +168,7 @@ def test_players_that_do_not_fit_are_refused_with_their_shapes():
         )
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@OF_KERAS
 def test_a_saved_learner_is_loaded_with_its_weights_optimizers_and_settings(tmp_path):
     learner = arl_tf.AdversarialRepresentationLearner(*players())
     privacy = losses.PrivacyObjective("toward_mean", 1.0, 0.0)
@@ -227,3 +233,223 @@ def test_an_epoch_shows_every_private_image_once():
     batches = arl_tf.adversarial_dataset(private, np.zeros((3, 2, 2, 3), np.float32), batch_size=2)
     seen = np.concatenate([labels for (_, labels), _ in batches.as_numpy_iterator()])
     assert sorted(seen) == list(range(8))
+
+
+def test_keras_names_of_compile_are_taken():
+    learner = learner_of(
+        optimizer="sgd", adversary_optimizer="adam", privacy="hinge", metrics=["accuracy"]
+    )
+    assert isinstance(learner.protector_optimizer, keras.optimizers.SGD)
+    assert learner.optimizer is learner.protector_optimizer
+    assert learner.privacy.form == "hinge"
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    history = learner.fit(batches, validation_data=batches, verbose=0).history
+    assert {"accuracy", "val_accuracy", "val_loss"} <= set(history)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "logits", "expected"),
+    [
+        ("binary", [[1, 0], [0, 1]], [[0.2, -3.0], [0.1, 4.0]], 0.75),
+        ("categorical", [1, 0], [[0.1, 0.3], [0.2, 0.4]], 0.5),
+        ("categorical", [[0, 1], [0, 1]], [[0.1, 0.3], [0.2, 0.4]], 1.0),
+        (keras.losses.SparseCategoricalCrossentropy(), [1, 1], [[3.0, 0.3], [0.2, 0.4]], 0.5),
+    ],
+)
+def test_accuracy_is_the_share_of_right_decisions_by_logits(loss, labels, logits, expected):
+    (metric,) = rules.task_metrics(["accuracy"], loss)
+    metric.update_state(tf.constant(labels), tf.constant(logits))
+    assert float(metric.result()) == expected
+
+
+def test_an_evaluation_counts_images_and_not_batches():
+    learner = learner_of(metrics=["accuracy"])
+    (images, labels), public = data(), data(1)[0]
+    found = learner.evaluate(
+        arl_tf.adversarial_dataset((images, labels), public, batch_size=16, training=False),
+        verbose=0,
+        return_dict=True,
+    )
+    logits = learner.task_head(learner.encoder(images / np.float32(255)))
+    expected = float(losses.task_loss(logits, labels.astype(np.float32)))
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+    assert found["accuracy"] == pytest.approx(np.mean((logits.numpy() > 0) == labels), abs=1e-6)
+
+
+def test_without_training_every_image_comes_once_and_in_order():
+    private = (np.zeros((7, 2, 2, 3), np.float32), np.arange(7))
+    public = np.zeros((3, 2, 2, 3), np.float32)
+    for _ in range(2):
+        batches = arl_tf.adversarial_dataset(private, public, batch_size=4, training=False)
+        seen = [list(labels) for (_, labels), _ in batches.as_numpy_iterator()]
+        assert seen == [[0, 1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("decoder_steps", 0),
+        ("decoder_steps", 1.5),
+        ("mu", -1.0),
+        ("lambda_rate", -1.0),
+        ("weight_average", 1.5),
+        ("adversary_critic_weight", -0.1),
+        ("private_labels", -1),
+        ("mu", float("nan")),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*; got {value!r}"):
+        learner_of(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"privacy": "negatve"}, "privacy must be one of negative, .*'negatve'"),
+        ({"optimizer": "adam", "protector_optimizer": "sgd"}, "give one of the two"),
+        ({"optimizer": "adamm"}, "adamm"),
+    ],
+)
+def test_names_that_compile_does_not_know_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        learner_of(**settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "got"),
+    [
+        (lambda: (tf.data.Dataset.from_tensor_slices(data()).batch(8),), r"\[None, 32, 32, 3\]"),
+        (lambda: data(), "got y"),
+        (lambda: (None,), "got None"),
+    ],
+)
+def test_data_of_another_structure_are_refused(arguments, got):
+    with pytest.raises(ValueError, match=rf"\(\(images, labels\), public images\).*{got}"):
+        learner_of().fit(*arguments(), verbose=0)
+
+
+def test_weights_of_classes_are_refused():
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    with pytest.raises(ValueError, match="got class_weight"):
+        learner_of().fit(batches, class_weight={0: 1.0}, verbose=0)
+
+
+@pytest.mark.parametrize("kind", [list, lambda each: each[0], tuple])
+def test_a_single_callback_goes_with_an_average_of_the_weights(kind):
+    learner = learner_of(weight_average=0.9)
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    learner.fit(batches, epochs=2, verbose=0, callbacks=kind([callback]))
+    assert seen == [0, 1]
+
+
+@OF_KERAS
+def test_callbacks_that_change_the_rate_change_the_encoders():
+    learner = learner_of()
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.125)
+    learner.fit(batches, verbose=0, callbacks=schedule)
+    assert float(learner.protector_optimizer.learning_rate) == 0.125
+    assert float(learner.adversary_optimizer.learning_rate) != 0.125
+
+
+def test_the_mean_image_is_not_taken_from_what_looking_uses_up():
+    learner = learner_of(privacy="toward_mean")
+    batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
+    with pytest.raises(ValueError, match=r"mean_image=.* got generator"):
+        learner.fit((batch for batch in batches), verbose=0)
+
+
+@OF_KERAS
+def test_a_learner_that_was_never_compiled_is_saved_and_loaded(tmp_path):
+    learner = arl_tf.AdversarialRepresentationLearner(*players())
+    learner.save(tmp_path / "learner.keras")
+    loaded = type(learner).load(tmp_path / "learner.keras")
+    assert not loaded.compiled
+    for one, two in zip(learner.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@OF_KERAS
+def test_forms_that_hold_no_learner_are_refused_before_anything_is_written(tmp_path):
+    learner = learner_of()
+    with pytest.raises(ValueError, match=r"\.keras"):
+        learner.save(tmp_path / "learner.h5")
+    with pytest.raises(ValueError, match=r"learner\.encoder"):
+        learner.export(tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+    learner.encoder.save(tmp_path / "encoder.keras")
+    with pytest.raises(ValueError, match="holds a Sequential, expected a learner"):
+        type(learner).load(tmp_path / "encoder.keras")
+
+
+@pytest.mark.slow
+@OF_KERAS
+def test_a_saved_learner_is_loaded_by_a_new_process(tmp_path):
+    learner = arl_tf.AdversarialRepresentationLearner(*players())
+    learner.compile(metrics=["accuracy"])
+    learner.save(tmp_path / "learner.keras")
+    program = (
+        "import sys, arl_tf\n"
+        "learner = arl_tf.AdversarialRepresentationLearner.load(sys.argv[1])\n"
+        "print(learner.phase, learner.task_metrics[0].name)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "learner.keras")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["adversarial", "accuracy"]
+
+
+class Subclassed(keras.Model):
+    """A model whose shapes nobody knows."""
+
+    def call(self, image):
+        """The image."""
+        return image
+
+
+@pytest.mark.parametrize(
+    "encoder", [Subclassed, lambda: keras.Sequential([keras.layers.Dense(2)]), lambda: print]
+)
+def test_models_whose_shapes_are_not_known_are_refused(encoder):
+    _, task_head, decoder = players()
+    with pytest.raises(ValueError, match=r"encoder must be .* keras\.Input"):
+        arl_tf.AdversarialRepresentationLearner(encoder(), task_head, decoder)
+
+
+@pytest.mark.parametrize(
+    ("private", "public", "settings", "message"),
+    [
+        (np.zeros((9, 8, 8, 3)), None, {}, r"private must be \(images, labels\)"),
+        (None, None, {"batch_size": 0}, "batch_size must be .* got 0"),
+        (None, None, {"decoder_steps": 0}, "decoder_steps must be .* got 0"),
+        (None, np.zeros((9, 16, 16, 3), np.uint8), {}, "of one size"),
+        (None, np.full((9, 32, 32, 3), 200.0), {}, "floats from 200 to 200"),
+        (None, np.full((9, 32, 32, 3), np.nan), {}, "floats from nan"),
+        (None, np.zeros((9, 32, 32, 3), np.int32), {}, "got int32"),
+        (
+            tf.data.Dataset.from_tensor_slices(data()).batch(4),
+            None,
+            {},
+            r"unbatch\(\)",
+        ),
+        (tf.data.Dataset.from_tensor_slices(data()[0]), None, {}, r"Dataset of \(image, label\)"),
+        (None, tf.data.Dataset.from_tensor_slices(data()), {}, "Dataset of images alone"),
+    ],
+)
+def test_data_that_would_be_read_wrongly_are_refused(private, public, settings, message):
+    private = data() if private is None else private
+    public = data(1)[0] if public is None else public
+    with pytest.raises(ValueError, match=message):
+        arl_tf.adversarial_dataset(private, public, **{"batch_size": 4, **settings})
+
+
+def test_images_of_double_precision_train():
+    (images, labels), public = data(), data(1)[0]
+    batches = arl_tf.adversarial_dataset((images / 255.0, labels), public / 255.0, batch_size=8)
+    learner_of().fit(batches, verbose=0)

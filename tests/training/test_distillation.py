@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.training import checkpoints, distillation, targets
+from arl_tf.training import checkpoints, distillation
 
 SIZE, COUNT = 4, 6
 KERAS_SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -56,7 +56,7 @@ def test_numbers_are_learned_standardised_by_those_of_x1s_training_part(tmp_path
     images = dataclasses.replace(some_images(), attributes=labels, task_kind="regression")
     parts = types.SimpleNamespace(private_train=np.arange(4))
     plain = types.SimpleNamespace(teachers=())
-    found = targets.targets_for(plain, None, images, parts)
+    found = distillation.targets_for(plain, None, images, parts)
     np.testing.assert_allclose(found[:4].mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(found[:4].std(axis=0), 1, rtol=1e-6)
     assert found[0, 0] == found[0, 1]
