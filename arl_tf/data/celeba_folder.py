@@ -30,6 +30,17 @@ from arl_tf.data.index_files import (
 IMAGE_FOLDER = "img_align_celeba"
 ATTRIBUTE_FILE = "list_attr_celeba.txt"
 IDENTITY_FILE = "identity_CelebA.txt"
+# A line 'name number'; before the blank there is no delimiter of a table.
+OWN_IDENTITY = re.compile(r".*[^,;\s]\s+-?[0-9]+")
+# What programs make of CelebA's labels when they write a table.
+SAME_LABELS = {
+    "1.0": "1",
+    "+1": "1",
+    "true": "1",
+    "-1.0": "-1",
+    "0.0": "0",
+    "false": "0",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +173,7 @@ def attribute_table(
         )
     for row in rows:
         check_count(path, row, names)
-    return names, rows
+    return names, [with_plain_labels(row) for row in rows]
 
 
 def read_header(path: pathlib.Path, lines: list[tuple[int, str]]) -> tuple[int, tuple[str, ...]]:
@@ -188,6 +199,12 @@ def check_count(path: pathlib.Path, row: Row, names: tuple[str, ...]) -> None:
         raise ValueError(
             f"{path}, line {row.number} ({name}): expected {len(names)} labels, got {len(labels)}."
         )
+
+
+def with_plain_labels(row: Row) -> Row:
+    """A row whose labels are written as CelebA writes them, where they mean the same."""
+    name, *labels = row.values
+    return Row(row.number, [name, *(SAME_LABELS.get(label.lower(), label) for label in labels)])
 
 
 def check_labels(path: pathlib.Path, row: Row, names: tuple[str, ...]) -> None:
@@ -242,7 +259,8 @@ def identity_rows(path: pathlib.Path) -> list[Row]:
     """The rows of an identity file, without a header that it may have."""
     lines = read_lines(path)
     delimiter = delimiter_of(lines[0][1]) if lines else None
-    if not delimiter:
+    # A name may have commas in it: what ends with a blank and a number has no other delimiter.
+    if not delimiter or all(OWN_IDENTITY.fullmatch(line.strip()) for _, line in lines):
         return [named_row(number, line, 1) for number, line in lines]
     rows = table_rows(path, lines, delimiter)
     has_header = not re.search("[0-9]", rows[0].values[-1])

@@ -43,7 +43,9 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; expected a text file.") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file in UTF-8.") from None
+        raise ValueError(
+            f"{path} is not a text file in UTF-8. Save it in the encoding UTF-8."
+        ) from None
     if text.startswith(run_files.POINTER.decode()):
         raise run_files.refusal(path, run_files.flaw(path), "Fetch the data set's index files.")
     # Not splitlines: it would also split at rarer separators that editors don't count.
@@ -55,12 +57,17 @@ def read_lines(path: pathlib.Path) -> list[tuple[int, str]]:
 def delimiter_of(line: str) -> str | None:
     """What parts the columns of a table whose first line this is; None: it is no such table."""
     bare = QUOTED.sub("", line)
-    # A tab alone may as well stand between the values of CelebA's own layout.
-    return max(",;", key=bare.count) if set(",;") & set(bare) else None
+    if set(",;") & set(bare):
+        return max(",;", key=bare.count)
+    # Before a number, a tab may as well stand between the values of CelebA's own layout.
+    return "\t" if "\t" in bare.strip() and not bare.strip()[-1].isdigit() else None
 
 
 def table_rows(path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str) -> list[Row]:
     """The cells of a table's lines, without quotes and blanks around them.
+
+    What programs add is left out: a column that numbers the rows and has no name, and an empty last
+    column.
 
     Raises:
         ValueError: quotes that do not close.
@@ -75,6 +82,20 @@ def table_rows(path: pathlib.Path, lines: list[tuple[int, str]], delimiter: str)
         # Spreadsheets write rows of nothing but delimiters below a table.
         if any(found):
             rows.append(Row(number, found))
+    return without_added_columns(rows)
+
+
+def without_added_columns(rows: list[Row]) -> list[Row]:
+    """Rows without an empty last column, and without a first one that numbers them and no more."""
+    if len(rows) < 2:
+        return rows
+    if all(row.values[-1] == "" for row in rows):
+        rows = [Row(row.number, row.values[:-1]) for row in rows]
+    header, *others = rows
+    firsts = [row.values[0] for row in others]
+    is_index = any(firsts == [str(start + at) for at in range(len(firsts))] for start in (0, 1))
+    if len(header.values) > 1 and header.values[0] == "" and is_index:
+        return [Row(row.number, row.values[1:]) for row in rows]
     return rows
 
 

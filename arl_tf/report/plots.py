@@ -31,8 +31,9 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "arl_tf", "font.family": "sans-
 INK, ACCENT = "#123456", "#123457"
 PAGE_COLORS = {INK: "currentColor", ACCENT: "var(--accent)"}
 CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
-# Inches; narrow, so that the text is still legible where a phone shrinks the plot.
-WIDTH = 5.4
+# Inches, and points: narrow, so that the text is as large as the page's where a phone shows all of
+# the plot.
+WIDTH, TEXT = 4.2, 9
 
 
 def leakage_scale(content: Mapping[str, Any]) -> str:
@@ -46,7 +47,7 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
     others = [name for name in shown_measures(content) if name != kind]
     names = [kind] + [name for name in others if leakage[name]["value"] is not None]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.26 * len(names)))
-    axes = figure.add_axes((0.3, 0.3, 0.64, 0.68))
+    axes = figure.add_axes((0.42, 0.3, 0.52, 0.68))
     draw_estimates(axes, [(MEASURE_NAMES[name], leakage[name]) for name in names])
     for end in (0, 1):
         axes.axvline(end, color=INK, lw=1, ls=":")
@@ -75,7 +76,7 @@ def similarity_scale(content: Mapping[str, Any]) -> str:
     finding = next(row for row, (name, _) in enumerate(known) if name == scale.STEPS["code"])
     height = 0.7 + 0.26 * len(known)
     figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.4, 0.52 / height, 0.56, 1 - 0.54 / height))
+    axes = figure.add_axes((0.46, 0.52 / height, 0.5, 1 - 0.54 / height))
     draw_estimates(axes, known, finding)
     lowest, _ = axes.get_xlim()
     axes.set_xlim(min(-0.05, lowest), 1.03)
@@ -98,10 +99,10 @@ def bits_scale(content: Mapping[str, Any]) -> str:
     }
     known = {name: bits for name, bits in rows.items() if bits}
     figure = Figure(figsize=(WIDTH, 0.8 + 0.26 * len(known)))
-    axes = figure.add_axes((0.42, 0.36, 0.5, 0.62))
+    axes = figure.add_axes((0.46, 0.36, 0.48, 0.62))
     for row, (name, bits) in enumerate(known.items()):
         color = ACCENT if name.startswith("this code") else INK
-        axes.plot([1, bits], [row, row], color=color, lw=5, alpha=0.4)
+        axes.plot([1, bits], [row, row], color=color, lw=5, alpha=0.4, solid_capstyle="butt")
         axes.annotate(
             f"{bits:,.0f}",
             (bits, row),
@@ -109,11 +110,11 @@ def bits_scale(content: Mapping[str, Any]) -> str:
             textcoords="offset points",
             color=color,
             va="center",
-            fontsize=9,
+            fontsize=TEXT,
         )
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xlim(1, 20 * max(known.values()))
+    axes.set_xlim(1, 60 * max(known.values()))
     axes.set_yticks(range(len(known)))
     axes.set_yticklabels(known)
     axes.set_ylim(len(known) - 0.4, -0.6)
@@ -129,7 +130,8 @@ def draw_estimates(
     for row, (_, estimate) in enumerate(named):
         low, high = estimate["ci95"] or [estimate["value"]] * 2
         color, size = (ACCENT, 9) if row == finding else (INK, 5)
-        axes.plot([low, high], [row, row], color=color, lw=size, alpha=0.4)
+        # Other ends of a line would make the interval look wider.
+        axes.plot([low, high], [row, row], color=color, lw=size, alpha=0.4, solid_capstyle="butt")
         axes.plot(estimate["value"], row, "o", color=color, ms=size)
     axes.set_yticks(range(len(named)))
     axes.set_yticklabels([name for name, _ in named])
@@ -145,7 +147,7 @@ def loss_curves(content: Mapping[str, Any]) -> str:
     trained = [attack for attack in content["attacks"] if len(attack["held_out_loss"]) > 1]
     if not trained:
         return ""
-    legend_inches = 0.2 * -(-len(trained) // 3)
+    legend_inches = 0.2 * -(-len(trained) // 2)
     height = 2.9 + legend_inches
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.16, (legend_inches + 0.6) / height, 0.81, 2.2 / height))
@@ -160,7 +162,7 @@ def loss_curves(content: Mapping[str, Any]) -> str:
         )
     axes.set_xlabel("share of the training")
     axes.set_ylabel("held-out loss / its first value")
-    figure.legend(loc="lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
+    figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
     return svg(figure, axes, "Held-out loss of each attacker over its training")
 
 
@@ -169,9 +171,11 @@ def svg(figure: Figure, axes: Axes, description: str) -> str:
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(INK)
-    axes.tick_params(colors=INK, labelcolor=INK)
+    axes.tick_params(colors=INK, labelcolor=INK, labelsize=TEXT)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
+    axes.xaxis.label.set_fontsize(TEXT)
+    axes.yaxis.label.set_fontsize(TEXT)
     figure.patch.set_visible(False)
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):

@@ -20,6 +20,14 @@ import numpy as np
 POINTER = b"version https://git-lfs.github.com/spec/"
 EMPTY = "is empty"
 LONGEST_REASON = 200
+# In JSON's words, which are not Python's; all others are numbers.
+JSON_WORDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    type(None): "null",
+}
 # What json, numpy, zipfile, h5py and Keras raise at files that are not what they should be.
 PARSE_ERRORS = (
     ArithmeticError,
@@ -129,9 +137,9 @@ def read_json(
         UnreadableFileError: it is missing, is no JSON, or holds something else.
     """
     content = parsed(read_text(path, remedy=remedy), path, remedy)
-    expected = {dict: "an object", list: "a list"}[kind]
+    expected = JSON_WORDS[kind]
     if not isinstance(content, kind):
-        raise refusal(path, f"holds a JSON {type(content).__name__}; expected {expected}", remedy)
+        raise refusal(path, f"holds {json_words(content)}; expected {expected}", remedy)
     missing = [key for key in keys if not has(content, key)]
     if missing:
         raise refusal(
@@ -140,6 +148,11 @@ def read_json(
             remedy,
         )
     return content
+
+
+def json_words(content: Any) -> str:
+    """What a JSON file holds, in JSON's words: "null", "a list"."""
+    return JSON_WORDS.get(type(content), "a number")
 
 
 def parsed(text: str, path: str | pathlib.Path, remedy: str) -> Any:

@@ -6,6 +6,14 @@ import pathlib
 from typing import Any
 
 POINTER = b"version https://git-lfs.github.com/spec/"
+# In JSON's words, which are not Python's; all others are numbers.
+JSON_WORDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 def flaw(path: str | os.PathLike[str]) -> str:
@@ -56,10 +64,13 @@ def read_object(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}). {remedy}") from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} holds a JSON {type(content).__name__}; expected an object. {remedy}"
-        )
+        raise ValueError(f"{path} holds {json_words(content)}; expected an object. {remedy}")
     return content
+
+
+def json_words(content: Any) -> str:
+    """What a JSON file holds, in JSON's words: "null", "a list"."""
+    return JSON_WORDS.get(type(content), "a number")
 
 
 def refuse_constant(name: str) -> None:

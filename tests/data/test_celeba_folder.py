@@ -197,6 +197,12 @@ def test_kaggles_layout_is_read_as_celebas_own(tmp_path):
         ("list_attr_celeba.csv", 'image_id;Male\n"my b.jpg"; 1\na.png;0\n'),
         ("list_attr_celeba.txt", "2\nMale\nmy b.jpg\t1\na.png\t0\n"),
         ("list_attr_celeba.txt", "\ufeff2\r\nMale\r\nmy b.jpg    1\r\na.png   -1\r\n"),
+        ("list_attr_celeba.csv", "image_id\tMale\nmy b.jpg\t1\na.png\t-1\n"),
+        ("list_attr_celeba.csv", ",image_id,Male\n0,my b.jpg,1\n1,a.png,-1\n"),
+        ("list_attr_celeba.csv", "image_id,Male,\nmy b.jpg,1,\na.png,-1,\n"),
+        ("list_attr_celeba.csv", "image_id,Male\nmy b.jpg,1.0\na.png,-1.0\n"),
+        ("list_attr_celeba.csv", "image_id,Male\nmy b.jpg,True\na.png,False\n"),
+        ("list_attr_celeba.csv", "image_id,Male\nmy b.jpg,+1\na.png,-1\n"),
     ],
 )
 def test_what_an_index_holds_decides_and_not_its_ending(tmp_path, name, text):
@@ -217,6 +223,33 @@ def test_names_with_blanks_have_labels_and_identities(tmp_path):
     assert index.files == ("IMG 1 (2).jpg", "IMG 2.jpg")
     np.testing.assert_array_equal(index.attributes, [[0, 1], [1, 1]])
     np.testing.assert_array_equal(index.identities, [5, 6])
+
+
+@pytest.mark.parametrize(
+    "identities", ["a,x.jpg 1\nb.png 2\n", "b.png 2\na,x.jpg 1\n", 'b.png, 2\n"a,x.jpg", 1\n']
+)
+def test_a_comma_in_a_name_is_part_of_it(tmp_path, identities):
+    folder = folder_of(
+        tmp_path,
+        ("list_attr_celeba.csv", 'image_id,Male\n"a,x.jpg",1\nb.png,-1\n'),
+        ("identity_CelebA.txt", identities),
+        ["b.png"],
+    )
+    index = celeba_folder.read_folder_index(folder)
+    assert index.files == ("a,x.jpg", "b.png")
+    np.testing.assert_array_equal(index.identities, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (",image_id,Male\n5,a.png,1\n9,b.png,-1\n", "line 2 (5): labels must be"),
+        ("image_id,Male,\na.png,1,-1\n", "expected distinct attribute names"),
+    ],
+)
+def test_columns_that_may_be_data_are_not_left_out(tmp_path, table, message):
+    folder = folder_of(tmp_path, ("list_attr_celeba.csv", table), None, ["a.png"])
+    assert message in refusal(folder)
 
 
 def test_minus_one_and_zero_in_one_file_are_refused(tmp_path):

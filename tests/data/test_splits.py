@@ -304,7 +304,7 @@ def test_other_files_other_people_and_another_seed_are_refused(tmp_path):
     [
         ("", "is empty"),
         ("{}", "has no parts, images"),
-        ("[1]", "holds a JSON list"),
+        ("[1]", "holds a list"),
         ('{"parts": {}', "is not JSON"),
         ('{"parts": {}}', "has no images"),
     ],

@@ -477,7 +477,7 @@ def test_tflite_file_that_the_manifest_does_not_list_is_refused(
         (b"", "is empty"),
         (b"\xff\xfe{}", "is not text in UTF-8"),
         (b"[" * 100_000, "is not JSON"),
-        (b"[1]", "holds a JSON list; expected an object"),
+        (b"[1]", "holds a list; expected an object"),
     ],
 )
 @pytest.mark.parametrize("damaged", ["--manifest", "--tflite"])
