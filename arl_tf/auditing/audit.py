@@ -28,7 +28,8 @@ from arl_tf.auditing.evidence_collection import (
     on_task_output,
     with_task_head,
 )
-from arl_tf.auditing.identity import combining, findings
+from arl_tf.auditing.identity import combining
+from arl_tf.auditing.identity import measurements as identity_measurements
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces, known_faces
@@ -274,9 +275,9 @@ def measure(
 
 def identified(
     attacked: Attacked, originals: reconstruction.Originals, people: np.ndarray
-) -> findings.IdentityFindings:
+) -> identity_measurements.MeasuredIdentity:
     """Whom the attacks on identity find; `people` int [M] are on the images under attack."""
-    return findings.measure(
+    return identity_measurements.measure(
         attacked.predictions,
         attacked.spaces.original_directions(originals),
         people,

@@ -105,7 +105,7 @@ def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> d
     """
     if not is_defined(measure, per_attack):
         return {"attack": None, **utility.estimate(None)}
-    columns = by_ruler(measure, per_attack)
+    columns = by_network(measure, per_attack)
     values = np.array([measures.mean(each) for _, each in columns])
     resampled = np.stack([measures.weighted_means(each, weights) for _, each in columns], axis=1)
     return {
@@ -115,7 +115,7 @@ def worst_estimate(measure: str, per_attack: PerImage, weights: np.ndarray) -> d
     }
 
 
-def by_ruler(measure: str, per_attack: PerImage) -> list[tuple[str, np.ndarray]]:
+def by_network(measure: str, per_attack: PerImage) -> list[tuple[str, np.ndarray]]:
     """(attack, values float64 [N]) for each network that a rank is counted by, or for the measure.
 
     A rank is that of the network that finds most people (`reconstruction.best_ranks`), a choice
@@ -205,7 +205,7 @@ def attack_shares(
     shares = [
         np.divide(means - floor, gaps, out=np.full_like(gaps, np.nan), where=gaps > 0)
         for means in (
-            measures.weighted_means(each, weights) for _, each in by_ruler(measure, on_code)
+            measures.weighted_means(each, weights) for _, each in by_network(measure, on_code)
         )
     ]
     return np.array([each[0] for each in shares]), np.stack([each[1:] for each in shares], axis=1)
@@ -219,7 +219,7 @@ def known_rows(measure: str, *groups: PerImage) -> np.ndarray:
 
 def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.ndarray:
     """The highest mean of several attacks in each resample [R, N], of ranks by any network."""
-    means = [measures.weighted_means(each, weights) for _, each in by_ruler(measure, per_attack)]
+    means = [measures.weighted_means(each, weights) for _, each in by_network(measure, per_attack)]
     return np.max(means, axis=0)
 
 

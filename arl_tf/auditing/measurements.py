@@ -12,7 +12,7 @@ from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.attack_runs import Task as AttackTask
 from arl_tf.auditing.candidates.match import CandidateMatch
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.auditing.identity.findings import IdentityFindings
+from arl_tf.auditing.identity.measurements import MeasuredIdentity
 from arl_tf.auditing.judging import JudgedPairs
 from arl_tf.auditing.later_tasks import learning
 from arl_tf.auditing.later_tasks import section as later_section
@@ -76,7 +76,7 @@ class Measurements:
     utility_codes: np.ndarray
     labelled_codes: np.ndarray
     public_embeddings: np.ndarray | None
-    identity: IdentityFindings
+    identity: MeasuredIdentity
     fitted_head: bool
     candidates: CandidateMatch
     provenance: Mapping[str, Any]

@@ -212,7 +212,7 @@ def ranks_by(
 def best_ranks(by_network: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Each rank by the network that finds most people, and NAME/NETWORK by each.
 
-    An attacker may choose its ruler. Network -> measure -> float64 [N]. Empty without networks.
+    An attacker may choose its network. Network -> measure -> float64 [N]. Empty without networks.
     """
     best: dict[str, np.ndarray] = {}
     for measure in (*RANKS, OTHER_PHOTO) if by_network else ():

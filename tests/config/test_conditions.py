@@ -148,7 +148,7 @@ def test_words_tell_the_figure_and_the_end_that_counted():
     )
 
 
-def test_attack_measures_are_the_rulers():
+def test_attack_measures_are_those_of_reconstructions():
     assert conditions.ATTACK_MEASURES == reconstruction.MEASURES
 
 

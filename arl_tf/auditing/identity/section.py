@@ -9,7 +9,7 @@ from arl_tf.attacks.identity.faces import IdentityResult
 from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import leakage
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
-from arl_tf.auditing.identity.findings import IDENTITY_MEASURES, IdentityFindings, PerAttack
+from arl_tf.auditing.identity.measurements import IDENTITY_MEASURES, MeasuredIdentity, PerAttack
 from arl_tf.auditing.identity.runs import CODE, FUSION, TASK_OUTPUT
 from arl_tf.auditing.leakage import Reference
 from arl_tf.metrics import measures, utility
@@ -20,7 +20,7 @@ MOST_UNDEFINED = 0.05
 
 
 def describe(
-    found: IdentityFindings,
+    found: MeasuredIdentity,
     reference: Reference | None,
     weights: np.ndarray,
     pictures: Collection[str] = (),
@@ -44,7 +44,7 @@ def describe(
                 {**sources, UNPROTECTED: unprotected.get(network, {})},
                 results,
                 weights,
-                found.rulers[network][CODE],
+                found.comparisons[network][CODE],
                 {FUSION} if unlike else (),
             )
             for network, sources in found.measured.items()
@@ -68,7 +68,7 @@ def describe_network(
     sources: Mapping[str, PerAttack],
     results: Mapping[str, Mapping[str, IdentityResult]],
     weights: np.ndarray,
-    rulers: Mapping[str, str],
+    comparisons: Mapping[str, str],
     unlike: Collection[str] = (),
 ) -> dict[str, Any]:
     """One network's attacks, the worst of them and their leakage.
@@ -77,7 +77,7 @@ def describe_network(
         sources: CODE, TASK_OUTPUT, UNPROTECTED -> attack -> measure -> float64 [N].
         results: CODE, TASK_OUTPUT -> attack -> its result.
         weights: float64 [R, N], bootstrap resamples.
-        rulers: attack on the code -> name of the ruler that ranks candidates.
+        comparisons: attack on the code -> name of the comparison that ranks candidates.
         unlike: attacks that the leakage leaves out on all sides, because the reference's knew more.
     """
     on_code, on_output = sources[CODE], sources.get(TASK_OUTPUT, {})
@@ -92,7 +92,7 @@ def describe_network(
         "attacks": [
             {
                 **describe_attack(results[CODE][name], name, sources, weights),
-                "ruler": rulers[name],
+                "ruler": comparisons[name],
             }
             for name in on_code
         ],

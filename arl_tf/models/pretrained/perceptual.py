@@ -114,7 +114,7 @@ def feature_similarity_network(image_size: int) -> keras.Model:
     """Builds the network behind `feature_similarity`: EfficientNet-Lite1, blocks 3, 5, 8 and 12.
 
     It shares no weight with the default perceptual network, so that nothing is measured with the
-    ruler it was trained against. Chosen on 128 CelebA faces at 64 pixels: positions are compared
+    measure it was trained against. Chosen on 128 CelebA faces at 64 pixels: positions are compared
     one by one, because pooled features hardly see blur (4 pixels of Gaussian blur left .70 in block
     3, another person .83; by positions .57 and .32), and the last blocks rank another person above
     a blurred picture (block 21: .63 against .44). Mean similarity as chosen: blur of 1, 2, 4 and 6

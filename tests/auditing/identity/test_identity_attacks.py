@@ -6,12 +6,13 @@ import types
 import numpy as np
 import pytest
 
+from arl_tf.attacks.identity.comparison import Comparison
 from arl_tf.attacks.identity.faces import IdentityResult, unit
-from arl_tf.attacks.identity.ruler import Ruler
 from arl_tf.auditing import leakage, remarks
 from arl_tf.auditing.attack_store import AttackStore
-from arl_tf.auditing.identity import findings, kept, section
-from arl_tf.auditing.identity.findings import IDENTITY_MEASURES
+from arl_tf.auditing.identity import kept, section
+from arl_tf.auditing.identity import measurements as identity_measurements
+from arl_tf.auditing.identity.measurements import IDENTITY_MEASURES
 
 FEW = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 0, 2]])
 
@@ -34,7 +35,9 @@ def side(*values):
 def test_cosine_and_ranks_are_those_of_predictions_among_all_images_under_attack():
     truth = unit(np.array([[1.0, 0], [0, 1], [-1, 0.1], [-1, 0]]))
     predicted = unit(np.array([[1.0, 1], [1, 0], [-1, 0], [-0.5, -1]]))
-    found = findings.measures_of(predicted, truth, np.array([0, 1, 2, 2]), Ruler())
+    found = identity_measurements.measures_of(
+        predicted, truth, np.array([0, 1, 2, 2]), Comparison()
+    )
     np.testing.assert_allclose(found["cosine"], [np.sqrt(0.5), 0, 0.995, np.sqrt(0.2)], atol=1e-3)
     # The first is as near to both of the first images; the second finds the first person.
     assert found["reid_rank1"][1:].tolist() == [0.0, 1.0, 1.0]
@@ -72,8 +75,8 @@ def test_what_the_task_output_gives_counts_for_the_code():
     results = {"code": [result()], "task_output": [result(directions=-np.eye(4)[::-1])]}
     measured = {"net": {"code": {"ridge": side(0.3)["attack0"]}}}
     measured["net"]["task_output"] = {"ridge": side(0.4)["attack0"]}
-    rulers = {"net": {"code": {"ridge": "likelihood"}}}
-    found = findings.IdentityFindings(results, measured, rulers)
+    comparisons = {"net": {"code": {"ridge": "likelihood"}}}
+    found = identity_measurements.MeasuredIdentity(results, measured, comparisons)
     described = section.describe(found, None, FEW)["networks"]["net"]
     assert described["worst"]["code"]["cosine"]["attack"] == "task_output/ridge"
     assert described["worst"]["code"]["cosine"]["value"] == pytest.approx(0.4)
@@ -92,7 +95,7 @@ def test_leakage_of_each_attack_compares_it_with_itself():
     )
     measured = {"code": side(0.5), "task_output": side(0.2)}
     measured = {s: {"ridge": found["attack0"]} for s, found in measured.items()}
-    found = findings.IdentityFindings(
+    found = identity_measurements.MeasuredIdentity(
         {"code": [result()], "task_output": []},
         {"net": measured},
         {"net": {"code": {"ridge": "cosine"}}},
@@ -109,8 +112,8 @@ def test_fusion_with_pictures_that_this_code_was_spared_is_left_out_of_the_leaka
 
     measured = {"net": {"code": sides(0.4, 0.5), "task_output": sides(0.2, 0.2)}}
     results = {"code": [result(), dataclasses.replace(result(), name="fusion")], "task_output": []}
-    rulers = {"net": {"code": {"ridge": "cosine", "fusion": "cosine"}}}
-    found = findings.IdentityFindings(results, measured, rulers)
+    comparisons = {"net": {"code": {"ridge": "cosine", "fusion": "cosine"}}}
+    found = identity_measurements.MeasuredIdentity(results, measured, comparisons)
     pictures = {"linear": {}, "optimisation": {}, "task_output/kernel": {}}
     reference = leakage.Reference("r", pictures, (8,), {"net": sides(0.6, 0.7)})
     for attacked_by, expected, beyond in (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from arl_tf.attacks.identity import ruler
+from arl_tf.attacks.identity import comparison
 from arl_tf.attacks.identity.faces import unit
 
 DIRECTIONS = 24
@@ -24,7 +24,9 @@ def faces(count, seed):
 def test_scores_are_logarithms_of_the_densities_ratio_but_for_what_candidates_share():
     spread, error, scale = np.array([2.0, 0.5]), np.array([0.4, 0.1]), 0.8
     mean = np.array([0.1, -0.2])
-    made = ruler.LikelihoodRuler(ruler.PublicSpace(mean, np.eye(2), spread), scale, error)
+    made = comparison.LikelihoodComparison(
+        comparison.PublicSpace(mean, np.eye(2), spread), scale, error
+    )
     predicted, candidates = np.array([[0.6, 0.8]]), np.array([[1.0, 0.0], [0.0, -1.0]])
 
     def log_density(values, centre, variance):
@@ -38,23 +40,24 @@ def test_scores_are_logarithms_of_the_densities_ratio_but_for_what_candidates_sh
 
 def test_without_anything_known_the_score_is_the_cosine():
     rows = unit(np.random.default_rng(0).normal(size=(3, 5)))
-    np.testing.assert_allclose(ruler.Ruler().scores(rows, rows), rows @ rows.T, rtol=1e-6)
+    np.testing.assert_allclose(comparison.Comparison().scores(rows, rows), rows @ rows.T, rtol=1e-6)
 
 
 def test_where_sure_directions_are_small_ones_the_likelihood_is_chosen_and_finds_more():
     truth, predicted = faces(120, 1)
-    chosen = ruler.choose_ruler(predicted, truth, faces(400, 2)[0])
+    chosen = comparison.chosen_comparison(predicted, truth, faces(400, 2)[0])
     assert chosen.name == "likelihood"
     new, guessed = faces(200, 3)
     by_cosine, by_likelihood = (
-        ruler.mean_reciprocal_rank(each.scores(guessed, new)) for each in (ruler.Ruler(), chosen)
+        comparison.mean_reciprocal_rank(each.scores(guessed, new))
+        for each in (comparison.Comparison(), chosen)
     )
     assert by_likelihood > 1.3 * by_cosine
 
 
 def test_few_held_out_faces_leave_the_cosine():
-    truth, predicted = faces(ruler.LEAST_HELD_OUT - 1, 1)
-    assert ruler.choose_ruler(predicted, truth, faces(50, 2)[0]).name == "cosine"
+    truth, predicted = faces(comparison.LEAST_HELD_OUT - 1, 1)
+    assert comparison.chosen_comparison(predicted, truth, faces(50, 2)[0]).name == "cosine"
 
 
 def test_directions_in_which_no_face_differs_are_left_out():
@@ -62,11 +65,13 @@ def test_directions_in_which_no_face_differs_are_left_out():
     public = faces(100, 2)[0]
     for rows in (truth, predicted, public):
         rows[:, 3] = 0
-    for made in ruler.likelihood_rulers(predicted, truth, ruler.public_space(public)):
+    for made in comparison.likelihood_comparisons(
+        predicted, truth, comparison.public_space(public)
+    ):
         assert np.isfinite(made.scores(predicted, truth)).all()
         assert made.space.basis.shape[1] < DIRECTIONS
 
 
 def test_reciprocal_ranks_by_hand():
     scores = np.array([[3.0, 1, 2], [5, 4, 6], [1, 1, 1]])
-    assert ruler.mean_reciprocal_rank(scores) == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert comparison.mean_reciprocal_rank(scores) == pytest.approx((1 + 1 / 3 + 1) / 3)

@@ -19,7 +19,7 @@ LEAST_ERROR = 1e-3
 LEAST_SPREAD = 1e-6
 
 
-class Ruler:
+class Comparison:
     """Compares by cosine."""
 
     name = "cosine"
@@ -54,7 +54,7 @@ class PublicSpace:
 
 
 @dataclasses.dataclass(frozen=True)
-class LikelihoodRuler(Ruler):
+class LikelihoodComparison(Comparison):
     """Compares by the logarithm of a ratio of likelihoods.
 
     It is log N(c; q, error) - log N(c; 0, spread), without what is the same for all candidates; q
@@ -72,7 +72,7 @@ class LikelihoodRuler(Ruler):
     name = "likelihood"
 
     def scores(self, predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """As of `Ruler`: float64 [M, C] of predictions [M, E] and candidates [C, E]."""
+        """As of `Comparison`: float64 [M, C] of predictions [M, E] and candidates [C, E]."""
         guess = self.scale * (predicted @ self.space.basis)
         seen = (candidates - self.space.mean) @ self.space.basis
         return (guess / self.error) @ seen.T + np.square(seen) @ (
@@ -80,10 +80,11 @@ class LikelihoodRuler(Ruler):
         )
 
 
-def choose_ruler(predicted: np.ndarray, truth: np.ndarray, public: np.ndarray) -> Ruler:
-    """The ruler that finds held-out faces best among all public ones, by mean reciprocal rank.
+def chosen_comparison(predicted: np.ndarray, truth: np.ndarray, public: np.ndarray) -> Comparison:
+    """The comparison that finds held-out faces best among all public ones, by mean reciprocal rank.
 
-    No image under attack is looked at. A ruler's errors are not those of the faces it is tried on.
+    No image under attack is looked at. A comparison's errors are not those of the faces on which it
+    is tried.
 
     Args:
         predicted: float32 [H, E], predicted directions of held-out public faces.
@@ -91,19 +92,19 @@ def choose_ruler(predicted: np.ndarray, truth: np.ndarray, public: np.ndarray) -
         public: float32 [N, E], directions of the other public faces.
     """
     if len(truth) < LEAST_HELD_OUT:
-        return Ruler()
+        return Comparison()
     space, gallery = public_space(public), np.concatenate([truth, public])
-    best, most = Ruler(), mean_reciprocal_rank(Ruler().scores(predicted, gallery))
+    best, most = Comparison(), mean_reciprocal_rank(Comparison().scores(predicted, gallery))
     fold = np.arange(len(truth)) % FOLDS
-    for ruler in likelihood_rulers(predicted, truth, space):
+    for comparison in likelihood_comparisons(predicted, truth, space):
         scores = np.empty((len(truth), len(gallery)))
         for k in range(FOLDS):
             tried = fold == k
-            fitted = likelihood_ruler(predicted[~tried], truth[~tried], ruler.space)
+            fitted = likelihood_comparison(predicted[~tried], truth[~tried], comparison.space)
             scores[tried] = fitted.scores(predicted[tried], gallery)
         found = mean_reciprocal_rank(scores)
         if found > most:
-            best, most = ruler, found
+            best, most = comparison, found
     return best
 
 
@@ -115,18 +116,18 @@ def public_space(public: np.ndarray) -> PublicSpace:
     return space.first(usable)
 
 
-def likelihood_rulers(
+def likelihood_comparisons(
     predicted: np.ndarray, truth: np.ndarray, space: PublicSpace
-) -> list[LikelihoodRuler]:
-    """A ruler for each share in KEPT of the space; arguments as of `likelihood_ruler`, [H, E]."""
+) -> list[LikelihoodComparison]:
+    """One for each share in KEPT of the space; arguments as of `likelihood_comparison`, [H, E]."""
     counts = [max(1, round(share * len(space.spread))) for share in KEPT]
-    return [likelihood_ruler(predicted, truth, space.first(count)) for count in counts]
+    return [likelihood_comparison(predicted, truth, space.first(count)) for count in counts]
 
 
-def likelihood_ruler(
+def likelihood_comparison(
     predicted: np.ndarray, truth: np.ndarray, space: PublicSpace
-) -> LikelihoodRuler:
-    """The ruler whose scale and errors are those of held-out predictions.
+) -> LikelihoodComparison:
+    """The comparison whose scale and errors are those of held-out predictions.
 
     Args:
         predicted: float32 [H, E], of length 1.
@@ -137,7 +138,7 @@ def likelihood_ruler(
     scale = float((predicted * centred).sum() / max(np.square(predicted).sum(), 1e-12))
     missed = (centred - scale * predicted) @ space.basis
     error = np.clip(np.square(missed).mean(axis=0), LEAST_ERROR * space.spread, space.spread)
-    return LikelihoodRuler(space, scale, error)
+    return LikelihoodComparison(space, scale, error)
 
 
 def mean_reciprocal_rank(scores: np.ndarray) -> float:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from arl_tf.attacks.identity.comparison import Comparison, chosen_comparison
 from arl_tf.attacks.identity.faces import Directions, IdentityResult, PublicFaces
-from arl_tf.attacks.identity.ruler import Ruler, choose_ruler
 from arl_tf.metrics import measures
 
 COSINE = "cosine"
@@ -18,18 +18,18 @@ PerAttack = Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class IdentityFindings:
+class MeasuredIdentity:
     """The attacks on identity of an audit.
 
     Attributes:
         results: source ("code", "task_output") -> the attacks' results.
         measured: network -> source -> attack -> measure -> float64 [N].
-        rulers: network -> source -> attack -> name of the ruler that ranks candidates.
+        comparisons: network -> source -> attack -> name of the comparison that ranks candidates.
     """
 
     results: Mapping[str, Sequence[IdentityResult]]
     measured: Mapping[str, Mapping[str, PerAttack]]
-    rulers: Mapping[str, Mapping[str, Mapping[str, str]]]
+    comparisons: Mapping[str, Mapping[str, Mapping[str, str]]]
 
     def on(self, source: str) -> dict[str, PerAttack]:
         """Network -> attack -> measure -> float64 [N], of one source."""
@@ -41,7 +41,7 @@ def measure(
     truth: Directions,
     identities: np.ndarray,
     faces: PublicFaces,
-) -> IdentityFindings:
+) -> MeasuredIdentity:
     """Compares predictions with the images under attack.
 
     Args:
@@ -51,28 +51,32 @@ def measure(
         faces: the public images, by which each attack chooses how to compare.
     """
     measured: dict[str, dict[str, dict[str, dict[str, np.ndarray]]]] = {}
-    rulers: dict[str, dict[str, dict[str, str]]] = {}
+    comparisons: dict[str, dict[str, dict[str, str]]] = {}
     for network, directions in truth.items():
-        measured[network], rulers[network] = {}, {}
+        measured[network], comparisons[network] = {}, {}
         for source, found in results.items():
-            chosen = {result.name: ruler_of(result, network, faces) for result in found}
-            rulers[network][source] = {name: ruler.name for name, ruler in chosen.items()}
+            chosen = {result.name: comparison_of(result, network, faces) for result in found}
+            comparisons[network][source] = {
+                name: comparison.name for name, comparison in chosen.items()
+            }
             measured[network][source] = {
                 result.name: measures_of(
                     result.target[network], directions, identities, chosen[result.name]
                 )
                 for result in found
             }
-    return IdentityFindings(results, measured, rulers)
+    return MeasuredIdentity(results, measured, comparisons)
 
 
-def ruler_of(result: IdentityResult, network: str, faces: PublicFaces) -> Ruler:
+def comparison_of(result: IdentityResult, network: str, faces: PublicFaces) -> Comparison:
     """How an attack compares its predictions with candidates, chosen on held-out public faces."""
-    return choose_ruler(result.held_out[network], faces.held_out[network], faces.public[network])
+    return chosen_comparison(
+        result.held_out[network], faces.held_out[network], faces.public[network]
+    )
 
 
 def measures_of(
-    predicted: np.ndarray, truth: np.ndarray, identities: np.ndarray, ruler: Ruler
+    predicted: np.ndarray, truth: np.ndarray, identities: np.ndarray, comparison: Comparison
 ) -> dict[str, np.ndarray]:
     """Cosine, and re-identification among all images under attack; measure -> float64 [N].
 
@@ -80,9 +84,9 @@ def measures_of(
         predicted: float32 [N, E] of length 1.
         truth: likewise, of the images under attack.
         identities: int [N].
-        ruler: that ranks the images under attack as candidates.
+        comparison: that ranks the images under attack as candidates.
     """
-    scores = ruler.scores(predicted, truth)
+    scores = comparison.scores(predicted, truth)
     return {
         COSINE: (predicted.astype(np.float64) * truth).sum(axis=1),
         **{name: measures.found_by_score(scores, identities, rank) for name, rank in RANKS.items()},
