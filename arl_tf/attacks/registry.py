@@ -22,9 +22,10 @@ from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progr
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.retrieval import retrieval_attack
+from arl_tf.config.choices import AUDIT_LEVELS
 from arl_tf.utils.suggestions import did_you_mean
 
-LEVELS = ("quick", "standard", "full")
+LEVELS = AUDIT_LEVELS
 NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
 NO_OTHER_DATA = "attackers with another data set, because none was named (--attacker_dataset)"
 NO_NOISE = "attackers that are told the noise, because there is no noise or it is not known"

@@ -17,8 +17,7 @@ STAGES = tuple(STAGE_GROUPS)
 ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
-# How images become square, and what labels are; data/preprocessing.py and data/task_kinds.py say
-# the same, and a test holds them equal.
+# How images become square, and what labels are: data/preprocessing.py and data/task_kinds.py.
 FITS = ("crop", "pad")
 TASK_KINDS = ("multi_label", "single_label", "regression")
 CUTS = ("early", "middle", "late", "pooled")

@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from arl_tf.config.choices import FITS
+
 # Part of the cache key: raise it when `decode_image` or `preprocess` changes what it returns.
 PREPROCESS_VERSION = 2
 # How a picture that is not square becomes so: settings of --fit.
-CROP, PAD = "crop", "pad"
+CROP, PAD = FITS
 # Where single pictures are prepared: a GPU takes several times as long, one small operation at a
 # time.
 DEVICE = "/CPU:0"

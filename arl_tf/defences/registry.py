@@ -2,6 +2,7 @@
 
 import keras
 
+from arl_tf.config.defences import METHOD, NONE
 from arl_tf.defences.bottleneck import BOTTLENECK
 from arl_tf.defences.contrastive import CONTRASTIVE
 from arl_tf.defences.decomposition import DECOMPOSITION
@@ -20,9 +21,6 @@ from arl_tf.defences.target_image import TARGET_IMAGE
 from arl_tf.models.code_layers import DrawnNoise
 from arl_tf.utils.suggestions import did_you_mean
 
-NONE = "none"
-# The method's own: reconstruction losses of a `PrivacyObjective`.
-METHOD = ("pixel", "perceptual", "both")
 DEFENCES: dict[str, Defence] = {
     "noise": GAUSSIAN_NOISE,
     "laplace": LAPLACE_NOISE,
