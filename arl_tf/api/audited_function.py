@@ -60,7 +60,17 @@ def head_of(task_output: Encode, shape: tuple[int, ...]) -> Encode:
 
     It gives float32 [n, A].
     """
-    return lambda codes: np.asarray(task_output(codes.reshape(len(codes), *shape)), np.float32)
+
+    def outputs(codes: np.ndarray) -> np.ndarray:
+        found = np.asarray(task_output(codes.reshape(len(codes), *shape)), np.float32)
+        if found.ndim != 2 or len(found) != len(codes):
+            raise ValueError(
+                f"task_output must give logits [n, A], got {list(found.shape)} for"
+                f" {len(codes)} codes."
+            )
+        return found
+
+    return outputs
 
 
 def flattened_code(
@@ -86,6 +96,11 @@ def flattened_code(
 
 def checked_codes(codes: Any, count: int) -> np.ndarray:
     """Codes float32 [count, ...]; ValueError for others, or for numbers that are not finite."""
+    if isinstance(codes, dict):
+        raise ValueError(
+            f"encode gave a dict with {', '.join(map(str, codes))}; it must give one array of codes"
+            " [N, ...]."
+        )
     found = np.asarray(codes)
     if found.ndim < 2 or len(found) != count or found.dtype.kind not in "fiub":
         raise ValueError(

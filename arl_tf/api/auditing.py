@@ -62,8 +62,8 @@ def audit(
         target_labels: likewise [T, A], what utility is measured on.
         task_output: codes [n, ...] -> logits [n, A], or a regression's values: the floor.
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor, of mean codes where
-            there is noise: lets white-box attackers in. It has `tf.while_loop` and `tf.cond` for
-            loops and conditions on tensors: Python's own are not rewritten.
+            there is noise; white-box attackers need it. Use `tf.while_loop` and `tf.cond` for loops
+            and conditions on tensors: Python's own do not work here.
         noise: not taken: the audit measures it, by asking `encode` again (`attacker_queries`).
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
@@ -72,16 +72,20 @@ def audit(
         faces: whether images show faces; if not, no network judges identity, and the verdict goes
             by feature similarity.
         task_kind: "multi_label" ({0, 1}), "single_label" (one-hot) or "regression" (floats).
-        **attackers: `attackers`, `bootstrap_samples` and `attacker_steps`, `attacker_width` and the
-            like, by the names of the command's flags.
+        **attackers: `attackers` (names, in a list or with commas between them),
+            `bootstrap_samples` and `attacker_steps`, `attacker_width` and the like, by the names of
+            the command's flags.
 
     Returns:
         The result; `save` writes the report.
 
     Raises:
-        ValueError: arrays that do not fit together, or codes that are no finite numbers.
+        TypeError: an unknown argument, or a model where a function is expected.
+        ValueError: arrays that do not fit together, codes that are no finite numbers, or a number
+            out of its range.
     """
-    check_choices(noise, level)
+    check_choices(noise, level, seed)
+    check_functions(encode=encode, task_output=task_output, differentiable=differentiable)
     labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
     images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
@@ -91,14 +95,27 @@ def audit(
     return audited(settings, images, parts, audited_encoder, unprotected, drawn_faces)
 
 
-def check_choices(noise: Any, level: str) -> None:
-    """Raises ValueError for an unknown level, and for noise, which is not taken."""
+def check_choices(noise: Any, level: str, seed: int) -> None:
+    """Raises ValueError for an unknown level, a seed below 0, and noise, which is not taken."""
+    if seed < 0:
+        raise ValueError(f"seed must be a whole number >= 0; got {seed!r}.")
     if noise is not None:
         raise ValueError(
             "noise: the audit measures an encoder's noise by asking it again; leave it out."
         )
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
+
+
+def check_functions(**functions: Any) -> None:
+    """Raises TypeError for what can't be called; only `encode` must be there."""
+    for name, function in functions.items():
+        if not callable(function) and (function is not None or name == "encode"):
+            raise TypeError(
+                f"{name} must be a function of an array, such as a Keras model or"
+                " lambda images: model.serve(images).numpy() around a SavedModel; got"
+                f" {type(function).__name__}."
+            )
 
 
 def audited(
@@ -168,6 +185,7 @@ def settings_of(
 
     Raises:
         TypeError: another name.
+        ValueError: a value that is out of its range.
     """
     known = {
         field.name
@@ -179,7 +197,13 @@ def settings_of(
         raise TypeError(
             f"audit() takes no {', '.join(unknown)}; it takes {', '.join(sorted(known))}."
         )
-    config = Config(stages="audit", audit=level, seed=seed, **attackers)
+    if isinstance(attackers.get("attackers"), (list, tuple)):
+        attackers = {**attackers, "attackers": ",".join(attackers["attackers"])}
+    try:
+        config = Config(stages="audit", audit=level, seed=seed, **attackers)
+    except ValueError as error:
+        # The message names flags, which are arguments here.
+        raise ValueError(str(error).replace("--", "")) from None
     return AuditSettings(
         audit=level,
         attacker_names=config.attacker_names,
@@ -214,8 +238,13 @@ def reference_of(reference: AuditResult, target: np.ndarray) -> leakage.Referenc
         target: uint8 [T, S, S, 3], the images under attack.
 
     Raises:
+        TypeError: it is no result of an audit.
         ValueError: it is of other images.
     """
+    if not isinstance(reference, AuditResult):
+        raise TypeError(
+            f"reference must be what arl_tf.audit returned; got {type(reference).__name__}."
+        )
     if not np.array_equal(reference._report.originals, target):
         raise ValueError("reference is an audit of other target images; audit both on the same.")
     content = reference.content

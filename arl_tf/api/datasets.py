@@ -36,8 +36,11 @@ def faces(
         images_per_identity: pictures of each person, one behind the other.
 
     Raises:
-        ValueError: a size that can't be drawn.
+        ValueError: a number below 1, or a size that can't be drawn.
     """
+    for name, value in (("count", count), ("images_per_identity", images_per_identity)):
+        if value < 1:
+            raise ValueError(f"{name} must be a whole number >= 1; got {value!r}.")
     drawn = generation.generate_faces(
         count, image_size, seed=seed, images_per_identity=images_per_identity
     )

@@ -1,5 +1,6 @@
 """Attackers, defences and privacy terms of a user's own, without a change to arl_tf."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 
@@ -7,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from arl_tf.attacks import registry
-from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackResult
+from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackResult, Evidence
 from arl_tf.attacks.registry import LEVELS, Attacker
 from arl_tf.config import defences as defence_names
 from arl_tf.defences import registry as registry_of_defences
@@ -36,8 +37,17 @@ def register_attacker(
         floor: whether it also attacks the task output alone.
 
     Raises:
-        ValueError: the name is taken, or an unknown level or knowledge.
+        TypeError: `run` can't be called.
+        ValueError: the name is taken, or an unknown level, knowledge or field of Evidence.
     """
+    if not callable(run):
+        raise TypeError(f"run must be a function, got {type(run).__name__}.")
+    fields = [field.name for field in dataclasses.fields(Evidence)]
+    strange = [name for name in needs if not hasattr(Evidence, name) and name not in fields]
+    if strange:
+        raise ValueError(
+            f"Evidence has no {', '.join(strange)}; needs may name {', '.join(fields)}."
+        )
     if name in registry.ATTACKERS:
         raise ValueError(f"There is an attacker {name!r} already; choose another name.")
     if level not in LEVELS:

@@ -1,5 +1,6 @@
 """`import arl_tf`: lazy names, runs for scripts, registration of a user's own attackers."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -127,3 +128,21 @@ def test_run_directories_are_named_as_people_write_them(tmp_path, monkeypatch):
     assert runs.run_at(tmp_path / "lr=[1e-3]").root == tmp_path / "lr=[1e-3]"
     with pytest.raises(ValueError, match="--workdir=gs://bucket/x: gs:// is not supported"):
         runs.run_at("gs://bucket/x")
+
+
+def test_an_attacker_that_could_not_run_is_refused():
+    with pytest.raises(TypeError, match="run must be a function, got NoneType"):
+        arl_tf.register_attacker("mine", None)
+    with pytest.raises(ValueError, match=r"Evidence has no foo; needs may name pairs, "):
+        arl_tf.register_attacker("mine", print, needs=("foo",))
+    assert "mine" not in registry.ATTACKERS
+
+
+@pytest.mark.parametrize("name", ["count", "images_per_identity"])
+def test_a_number_of_faces_below_one_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be .* got 0"):
+        arl_tf.datasets.faces(**{"count": 4, "image_size": 32, name: 0})
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert arl_tf.__version__ == importlib.metadata.version("arl_tf")

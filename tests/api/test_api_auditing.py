@@ -152,6 +152,11 @@ def test_a_torch_model_is_audited_behind_a_function(faces):
         ({"encode": lambda images: np.full((len(images), 2), np.nan)}, "not finite"),
         ({"encode": lambda images: np.zeros(len(images))}, r"codes \[N, \.\.\.\]"),
         ({"noise": 1.0}, "measures an encoder's noise"),
+        ({"seed": -1}, "seed must be a whole number >= 0; got -1"),
+        ({"bootstrap_samples": 3}, "^bootstrap_samples must be >= 100"),
+        ({"encode": lambda images: {"code": images}}, "encode gave a dict with code"),
+        ({"task_output": lambda codes: np.zeros(len(codes))}, r"task_output must give logits"),
+        ({"task_output": lambda codes: np.zeros((3, 2))}, r"task_output must give logits"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_was_expected(faces, changes, message):
@@ -166,6 +171,28 @@ def test_what_does_not_fit_is_refused_with_what_was_expected(faces, changes, mes
         given["public_identities"] = faces.identities[:PUBLIC]
     with pytest.raises(ValueError, match=message):
         arl_tf.audit(**given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encode": None}, "encode must be a function .* got NoneType"),
+        ({"encode": "export/saved_model"}, "encode must be a function .* got str"),
+        ({"task_output": np.zeros(3)}, "task_output must be a function .* got ndarray"),
+        ({"reference": {"attacks": []}}, "reference must be what arl_tf.audit returned; got dict"),
+    ],
+)
+def test_what_is_no_function_or_result_is_refused_by_its_type(faces, changes, message):
+    given = {"encode": pixels, "public": faces.images[:PUBLIC], "target": faces.images[PUBLIC:]}
+    with pytest.raises(TypeError, match=message):
+        arl_tf.audit(**{**given, **QUICK, **changes})
+
+
+def test_attackers_are_named_in_a_list_as_in_a_text():
+    named = {"attackers": ["linear", "retrieval"]}
+    found = auditing.settings_of("quick", 0, False, named)
+    assert found == auditing.settings_of("quick", 0, False, {"attackers": "linear,retrieval"})
+    assert found.attacker_names == ("linear", "retrieval")
 
 
 OTHERS = {
