@@ -11,20 +11,17 @@ from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.metrics import decisions as rules
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.decisions import Decisions, calibration_error
-from arl_tf.metrics.tasks.definition import Measured, Task
+from arl_tf.metrics.tasks.classification import Classification
+from arl_tf.metrics.tasks.definition import Measured
 from arl_tf.models.perceptron import log_odds
 
-MEANS = ("mean_mcc", "mean_mcc_at_0", "mean_mcc_two_classes", "accuracy", "roc_auc")
 
-
-class MultiLabel(Task):
+class MultiLabel(Classification):
     """Labels {0, 1} [N, A], a logit an attribute; thresholds and a temperature are chosen."""
 
     kind: ClassVar[str] = MULTI_LABEL
     loss: ClassVar[str] = "binary"
-    headline: ClassVar[str] = "mean_mcc"
     headline_name: ClassVar[str] = "mean MCC"
-    outputs: ClassVar[tuple[str, ...]] = ("logits", "probability", "decision")
 
     def keras_loss(self) -> keras.losses.Loss:
         """Binary cross-entropy of logits."""
@@ -75,14 +72,6 @@ class MultiLabel(Task):
             "decision": outputs > decisions.thresholds,
         }
 
-    def served(self, outputs: np.ndarray, decisions: Decisions) -> dict[str, np.ndarray]:
-        """The same of arrays [N, A]."""
-        return {
-            "logits": outputs,
-            "probability": decisions.probability(outputs),
-            "decision": decisions.decide(outputs),
-        }
-
     def measure(self, measured: Measured) -> dict[str, Any]:
         """Mean MCC, accuracy, ROC AUC, each attribute, thresholds and calibration."""
         labels, outputs = measured.labels, measured.outputs
@@ -99,12 +88,6 @@ class MultiLabel(Task):
                 "error_uncalibrated": calibration_error(plain.probability(outputs), labels),
             },
         }
-
-    def nothing(self) -> dict[str, Any]:
-        """Every figure undefined."""
-        undefined = {name: utility.estimate(None) for name in MEANS}
-        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
-        return {**undefined, **lists, "thresholds": {}, "calibration": None}
 
     def resampled(self, measured: Measured) -> np.ndarray:
         """Mean MCC in each resample, float64 [R]."""

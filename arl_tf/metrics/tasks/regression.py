@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from arl_tf.data.task_kinds import REGRESSION
 from arl_tf.metrics import measures, utility
+from arl_tf.metrics.tasks.classification import MEANS
 from arl_tf.metrics.tasks.definition import Measured, Scale, Task
-from arl_tf.metrics.tasks.multi_label import MEANS
 
 RULE = "value"
 # Of the mean: a target that varies by less is constant but for rounding, and learned as it is.

@@ -12,8 +12,8 @@ from scipy import optimize, special
 from arl_tf.data.task_kinds import SINGLE_LABEL
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.decisions import LARGEST_LOG_TEMPERATURE, calibration_error
-from arl_tf.metrics.tasks.definition import LOSS_LIMIT, Measured, Task
-from arl_tf.metrics.tasks.multi_label import MEANS
+from arl_tf.metrics.tasks.classification import Classification
+from arl_tf.metrics.tasks.definition import LOSS_LIMIT, Measured
 
 RULE = "argmax"
 
@@ -42,14 +42,12 @@ class ClassDecisions:
         return {"temperature": float(self.temperature), "rule": RULE}
 
 
-class SingleLabel(Task):
+class SingleLabel(Classification):
     """One-hot labels {0, 1} [N, K], a logit a class; a temperature is chosen, no thresholds."""
 
     kind: ClassVar[str] = SINGLE_LABEL
     loss: ClassVar[str] = "categorical"
-    headline: ClassVar[str] = "mean_mcc"
     headline_name: ClassVar[str] = "macro MCC"
-    outputs: ClassVar[tuple[str, ...]] = ("logits", "probability", "decision")
 
     def keras_loss(self) -> keras.losses.Loss:
         """Softmax cross-entropy of logits."""
@@ -104,14 +102,6 @@ class SingleLabel(Task):
             "decision": tf.one_hot(tf.argmax(outputs, axis=1), outputs.shape[1], True, False),
         }
 
-    def served(self, outputs: np.ndarray, decisions: ClassDecisions) -> dict[str, np.ndarray]:
-        """The same of arrays [N, K]."""
-        return {
-            "logits": outputs,
-            "probability": decisions.probability(outputs),
-            "decision": decisions.decide(outputs),
-        }
-
     def measure(self, measured: Measured) -> dict[str, Any]:
         """Accuracy, macro MCC, ROC AUC, a table of the classes, calibration."""
         counts = confusion(measured.outputs, measured.labels)
@@ -141,12 +131,6 @@ class SingleLabel(Task):
             "thresholds": {},
             "calibration": calibration(measured, correct),
         }
-
-    def nothing(self) -> dict[str, Any]:
-        """Every figure undefined."""
-        undefined = {name: utility.estimate(None) for name in MEANS}
-        lists = {"attributes": {}, "undefined_mcc": [], "one_class": []}
-        return {**undefined, **lists, "thresholds": {}, "calibration": None}
 
     def resampled(self, measured: Measured) -> np.ndarray:
         """Macro MCC in each resample, float64 [R]."""
