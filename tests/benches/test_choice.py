@@ -56,6 +56,6 @@ def test_utilities_that_are_no_shares_are_refused_by_name(text):
 def test_seeds_have_names_of_their_own_and_the_first_is_the_trial():
     contestant = choice.Contestant("noise", "", "", "defence_strength", 0.1, 10.0)
     config = Config(seed=4)
-    first, next_one = (choice.trial_point(config, contestant, 0.5, seed) for seed in (4, 5))
+    first, next_one = (choice.trial_at(config, contestant, 0.5, seed) for seed in (4, 5))
     assert "seed" not in first.overrides and next_one.overrides["seed"] == 5
     assert first.name != next_one.name and next_one.label == "noise 1 seed 5"

@@ -159,7 +159,7 @@ def test_where_none_qualifies_nothing_is_exported_and_t_stays_unread(tmp_path, m
 def test_choice_waits_for_points_of_other_processes(tmp_path, made, capsys):
     config = Config(dataset="faces", stages="sweep", sweep="code_noise=0|1", workdir=str(tmp_path))
     queue = sweep.open_queue(config, RunDirectory(tmp_path))
-    queue.enqueue([trials.point(config, {"code_noise": noise}) for noise in (0.0, 1.0)])
+    queue.enqueue([trials.named_trial(config, {"code_noise": noise}) for noise in (0.0, 1.0)])
     held = queue.claim()
     run_sweep(tmp_path, made, sweep=config.sweep, target="leakage.face_similarity<=0.9")
     assert "1 points are still running in other processes" in capsys.readouterr().out

@@ -37,7 +37,7 @@ def calls(monkeypatch):
 
 
 def run(root, base=BASE, **overrides):
-    chosen = trials.point(base, overrides)
+    chosen = trials.named_trial(base, overrides)
     return trials.run_trial(base, root, chosen, lambda config: (None, None))
 
 
@@ -95,7 +95,7 @@ def test_point_that_was_killed_after_training_is_only_audited(tmp_path, calls, m
 def test_training_that_was_killed_goes_on_though_a_twin_has_finished(tmp_path, calls):
     base = dataclasses.replace(BASE, attackers="linear")
     twin = run(tmp_path, code_noise=1.0)
-    half = RunDirectory(tmp_path / "points" / trials.point(base, {"code_noise": 1.0}).name)
+    half = RunDirectory(tmp_path / "points" / trials.named_trial(base, {"code_noise": 1.0}).name)
     half.checkpoints.mkdir(parents=True)
     assert half.root.name != twin["name"]
     trained = []
@@ -127,14 +127,16 @@ def test_impossible_settings_are_recorded_before_anything_is_trained(tmp_path, c
 
 
 def test_same_settings_have_the_same_name_and_others_another():
-    one, same, other = (trials.point(BASE, {"code_noise": noise}) for noise in (1.0, 1.0, 2.0))
+    one, same, other = (
+        trials.named_trial(BASE, {"code_noise": noise}) for noise in (1.0, 1.0, 2.0)
+    )
     assert one == same and one.name != other.name
-    seeded = trials.point(dataclasses.replace(BASE, seed=BASE.seed + 1), {"code_noise": 1.0})
+    seeded = trials.named_trial(dataclasses.replace(BASE, seed=BASE.seed + 1), {"code_noise": 1.0})
     assert seeded.name != one.name
 
 
 def test_name_of_a_point_is_a_plain_folder():
-    name = trials.point(BASE, {"task_attributes": "../a,b/c"}).name
+    name = trials.named_trial(BASE, {"task_attributes": "../a,b/c"}).name
     assert pathlib.PurePath(name).parts == (name,)
 
 

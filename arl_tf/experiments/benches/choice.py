@@ -63,7 +63,7 @@ def utilities(config: Config) -> tuple[float, ...]:
     return shares
 
 
-def trial_point(config: Config, contestant: Contestant, position: float, seed: int) -> Trial:
+def trial_at(config: Config, contestant: Contestant, position: float, seed: int) -> Trial:
     """A contestant's point at a place of its range, trained with a seed."""
     label = contestant.name
     overrides = contestant.overrides(position)
@@ -72,7 +72,7 @@ def trial_point(config: Config, contestant: Contestant, position: float, seed: i
     if seed != config.seed:
         label += f" seed {seed}"
         overrides["seed"] = seed
-    return trials.point(trial_base(config, overrides), overrides, label)
+    return trials.named_trial(trial_base(config, overrides), overrides, label)
 
 
 def trial_base(config: Config, overrides: Record) -> Config:
@@ -95,7 +95,7 @@ def replay(
     for _ in range(trials_of(config, contestant)):
         tried = [Tried(row.position, row.kept) for row in rows]
         position = search.next_position(tried, utilities(config))
-        point = trial_point(config, contestant, position, config.seed)
+        point = trial_at(config, contestant, position, config.seed)
         record = trials.read_record(trials.directory(root, point.name))
         if record.get("state") not in (FINISHED, FAILED):
             return rows, point
@@ -109,20 +109,20 @@ def trials_of(config: Config, contestant: Contestant) -> int:
 
 
 def read_row(
-    root: pathlib.Path, contestant: Contestant, position: float, point: Trial, record: Record
+    root: pathlib.Path, contestant: Contestant, position: float, trial: Trial, record: Record
 ) -> TrialRow:
     """A trial with what its audit on validation found."""
-    strength = point.overrides[contestant.setting] if contestant.setting else None
+    strength = trial.overrides[contestant.setting] if contestant.setting else None
     if record["state"] != FINISHED:
-        return TrialRow(position, strength, point, record)
-    of_point = trials.directory(root, point.name).audit(trials.VALIDATION)
+        return TrialRow(position, strength, trial, record)
+    of_point = trials.directory(root, trial.name).audit(trials.VALIDATION)
     figures, unprotected = (
         conditions.report_figures(report_files.read_content(folder))
         for folder in (of_point, reference(root, record).audit(trials.VALIDATION))
     )
     mcc, reached = figures[MCC]["value"], unprotected[MCC]["value"]
     kept = mcc / reached if mcc is not None and reached else None
-    return TrialRow(position, strength, point, record, mcc, kept, worse_judge(figures))
+    return TrialRow(position, strength, trial, record, mcc, kept, worse_judge(figures))
 
 
 def reference(root: pathlib.Path, record: Record) -> RunDirectory:

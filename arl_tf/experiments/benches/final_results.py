@@ -42,7 +42,7 @@ def final(
     runs = [
         final_run(config, root, point, seed)
         for seed, point in zip(
-            finals.seeds(config), finals.points_of(config, contestant, row), strict=True
+            finals.seeds(config), finals.trials_of(config, contestant, row), strict=True
         )
     ]
     done = [run for run in runs if run["state"] == FINISHED]
@@ -83,11 +83,11 @@ def not_kept(rows: Sequence[TrialRow], state: str) -> Record:
     }
 
 
-def final_run(config: Config, root: pathlib.Path, point: Trial, seed: int) -> Record:
+def final_run(config: Config, root: pathlib.Path, trial: Trial, seed: int) -> Record:
     """One training of a choice, with its audit on T where that is done."""
-    record = finals.read_record(config, root, point.name)
-    run = trials.directory(root, point.name)
-    facts = {"seed": seed, "point": point.name, "directory": f"points/{run.root.name}"}
+    record = finals.read_record(config, root, trial.name)
+    run = trials.directory(root, trial.name)
+    facts = {"seed": seed, "point": trial.name, "directory": f"points/{run.root.name}"}
     state = record.get("state", "waiting")
     facts |= {"state": state, "message": record.get("message", "")}
     if state != FINISHED:
@@ -155,9 +155,9 @@ def mean_seconds(runs: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def meaning(point: Trial, code_shape: tuple[int, ...]) -> str:
+def meaning(trial: Trial, code_shape: tuple[int, ...]) -> str:
     """What a published defence's number means, such as an epsilon; "" where it says nothing."""
-    settings = point.overrides
+    settings = trial.overrides
     found = registry.choice_of(
         settings["defence"], settings["defence_strength"], settings["defence_bound"]
     )

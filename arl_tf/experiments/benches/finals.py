@@ -24,9 +24,9 @@ def seeds(config: Config) -> range:
     return range(config.seed, config.seed + config.bench_seeds)
 
 
-def points_of(config: Config, contestant: Contestant, row: TrialRow) -> list[Trial]:
+def trials_of(config: Config, contestant: Contestant, row: TrialRow) -> list[Trial]:
     """A chosen strength with every seed; the first is the trial itself."""
-    return [choice.trial_point(config, contestant, row.position, seed) for seed in seeds(config)]
+    return [choice.trial_at(config, contestant, row.position, seed) for seed in seeds(config)]
 
 
 def planned(config: Config, chosen: Chosen) -> list[Trial]:
@@ -36,7 +36,7 @@ def planned(config: Config, chosen: Chosen) -> list[Trial]:
         for utility in choice.utilities(config):
             row = choice.choose(rows, utility)
             if row:
-                found |= {point.name: point for point in points_of(config, contestant, row)}
+                found |= {point.name: point for point in trials_of(config, contestant, row)}
     return list(found.values())
 
 
@@ -53,43 +53,43 @@ def attacked_by(config: Config) -> dict[str, str]:
     return {"audit": config.audit, "attackers": config.attackers}
 
 
-def run_final(config: Config, root: pathlib.Path, point: Trial, load: Loader) -> dict[str, Any]:
+def run_final(config: Config, root: pathlib.Path, trial: Trial, load: Loader) -> dict[str, Any]:
     """Trains a point where that is not done, and audits it and its reference on T.
 
     Args:
         config: the bench's settings.
         root: its directory.
-        point: the chosen settings.
+        trial: the chosen settings.
         load: gives the images.
 
     Returns:
         The record that is kept beside the point's; a failure is recorded with its reason.
     """
-    run = trials.directory(root, point.name)
+    run = trials.directory(root, trial.name)
     with run_lock.owned(run.root, wait=True):
         try:
-            record = audited(config, root, point, load)
+            record = audited(config, root, trial, load)
         except trials.FAILURES as error:
             if interruption.came():
                 raise
-            logging.warning("Audit of %s on T failed: %s", point.label, error)
+            logging.warning("Audit of %s on T failed: %s", trial.label, error)
             message = f"{type(error).__name__}: {error}"
-            record = trials.trial_facts(point, run) | {"state": FAILED, "message": message}
+            record = trials.trial_facts(trial, run) | {"state": FAILED, "message": message}
         record |= {"attacked_by": attacked_by(config)}
         files.write_json(run.root / RECORD, record)
         keras.utils.clear_session()
         return record
 
 
-def audited(config: Config, root: pathlib.Path, point: Trial, load: Loader) -> dict[str, Any]:
+def audited(config: Config, root: pathlib.Path, trial: Trial, load: Loader) -> dict[str, Any]:
     """Trains and audits a point on T; raises one of FAILURES where that can't be done."""
-    run, base = trials.directory(root, point.name), choice.trial_base(config, point.overrides)
-    experiment, shared = trials.prepared(base, root, point, run, load)
+    run, base = trials.directory(root, trial.name), choice.trial_base(config, trial.overrides)
+    experiment, shared = trials.prepared(base, root, trial, run, load)
     trials.ensure_trained(experiment, root)
     data = (experiment.images, experiment.parts)
     for directory, beside in ((shared.audited, ""), (run, str(shared.audited.root))):
         final_audits.ensure(directory, *data, reference=beside, **attacked_by(config))
-    return trials.trial_facts(point, run) | {
+    return trials.trial_facts(trial, run) | {
         "state": FINISHED,
         "message": "",
         "seconds": trials.read_seconds(run),

@@ -56,11 +56,11 @@ def run(experiment: Experiment) -> None:
     bench.write()
 
 
-def run_trial(experiment: Experiment, point: Trial) -> dict[str, Any]:
+def run_trial(experiment: Experiment, trial: Trial) -> dict[str, Any]:
     """Trains a point and audits it on validation."""
-    base = choice.trial_base(experiment.config, point.overrides)
+    base = choice.trial_base(experiment.config, trial.overrides)
     data = (experiment.images, experiment.parts)
-    return trials.run_trial(base, experiment.run.root, point, lambda _: data)
+    return trials.run_trial(base, experiment.run.root, trial, lambda _: data)
 
 
 @dataclasses.dataclass(frozen=True)

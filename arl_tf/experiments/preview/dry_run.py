@@ -18,7 +18,7 @@ from arl_tf.data.image_sets import DataSettings, ImageSet
 from arl_tf.data.splits import Splits, SplitSettings
 from arl_tf.experiments import audits, experiment
 from arl_tf.experiments.preview import estimates
-from arl_tf.experiments.preview.points import planned_points
+from arl_tf.experiments.preview.planned_trials import planned_trials
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import trial_forecast
 from arl_tf.metrics.tasks.registry import task_of
@@ -212,7 +212,7 @@ def point_rows(
     config: Config, images: ImageSet, parts: Splits, phases: Sequence[estimates.PhaseTime]
 ) -> Rows:
     """How many points a sweep or study has, and how long all of them take."""
-    planned, count = planned_points(config, images)
+    planned, count = planned_trials(config, images)
     rows = [("points", str(count))]
     if planned:
         seconds = trial_forecast.forecast(config, planned, parts, phases[0].step_seconds)

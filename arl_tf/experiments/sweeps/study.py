@@ -40,7 +40,7 @@ def run(experiment: Experiment) -> None:
     study = STUDIES[config.study]
     names = images.attribute_names + images.other_attribute_names
     planned = study.points(config, names)
-    named = named_points(config, planned)
+    named = named_trials(config, planned)
     settings = run_directory.settings_hash(config.stage_settings("study") | {"audit": "quick"})
     name = f"{config.study}_{settings}"
     queue = TrialQueue(root / FOLDER, name, config.seed, config.storage)
@@ -68,7 +68,7 @@ def run(experiment: Experiment) -> None:
     write()
 
 
-def named_points(config: Config, planned: Sequence[StudyPlace]) -> list[Trial]:
+def named_trials(config: Config, planned: Sequence[StudyPlace]) -> list[Trial]:
     """A point for each place; places of the same settings share the first one's."""
     first: dict[str, Trial] = {}
     named = []
@@ -76,7 +76,9 @@ def named_points(config: Config, planned: Sequence[StudyPlace]) -> list[Trial]:
         settings = run_directory.settings_hash(
             config.stage_settings("study") | dict(place.overrides)
         )
-        named.append(first.setdefault(settings, trials.point(config, place.overrides, place.label)))
+        named.append(
+            first.setdefault(settings, trials.named_trial(config, place.overrides, place.label))
+        )
     return named
 
 

@@ -49,13 +49,13 @@ def run(experiment: Experiment) -> None:
     config, sweep_run = experiment.config, experiment.run
     queue, space = open_queue(config, sweep_run), search_space.parse_space(config.sweep)
     if not config.sweep_trials:
-        queue.enqueue([trials.point(config, chosen) for chosen in search_space.grid(space)])
+        queue.enqueue([trials.named_trial(config, chosen) for chosen in search_space.grid(space)])
     queue.redo(lambda name: not trials.read_record(trials.directory(sweep_run.root, name)))
     if config.overwrite:
         queue.retry_failed()
 
     def sampled(trial: optuna.Trial) -> Trial:
-        return trials.point(config, suggest(trial, space))
+        return trials.named_trial(config, suggest(trial, space))
 
     logging.info("Sweep of %d points", config.sweep_trials or len(queue.trials()))
     work_through(

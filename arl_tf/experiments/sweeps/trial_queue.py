@@ -159,7 +159,7 @@ class TrialQueue:
             latest = {t.user_attrs.get(POINT): t for t in study.get_trials() if not is_lost(t)}
             for trial in latest.values():
                 if is_wanted(trial):
-                    again = attributes(point_of(trial.user_attrs)) | {RETRY: True}
+                    again = attributes(trial_of(trial.user_attrs)) | {RETRY: True}
                     study.enqueue_trial(trial.params, user_attrs=again)
 
     def claim(self, sampler: Sampler | None = None, num_trials: int = 0) -> Claim | None:
@@ -179,7 +179,7 @@ class TrialQueue:
             trial = study.ask()
             lock = self.lock_of(trial.number)
             lock.acquire(timeout=0)
-            point = sampler(trial) if sampler else point_of(trial.user_attrs)
+            point = sampler(trial) if sampler else trial_of(trial.user_attrs)
             for name, value in attributes(point).items():
                 trial.set_user_attr(name, value)
             return Claim(trial, point, lock)
@@ -232,12 +232,12 @@ def is_lost(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and MESSAGE not in trial.user_attrs
 
 
-def attributes(point: Trial) -> dict[str, Any]:
-    """What a trial says of its point."""
-    return {POINT: point.name, "label": point.label, OVERRIDES: dict(point.overrides)}
+def attributes(trial: Trial) -> dict[str, Any]:
+    """What Optuna's trial says of ours."""
+    return {POINT: trial.name, "label": trial.label, OVERRIDES: dict(trial.overrides)}
 
 
-def point_of(user_attrs: Mapping[str, Any]) -> Trial:
+def trial_of(user_attrs: Mapping[str, Any]) -> Trial:
     """The point that a trial is of."""
     return Trial(user_attrs[POINT], user_attrs["label"], user_attrs[OVERRIDES])
 

@@ -65,7 +65,7 @@ class Shared:
     audited: RunDirectory
 
 
-def point(base: Config, overrides: Mapping[str, Any], label: str = "") -> Trial:
+def named_trial(base: Config, overrides: Mapping[str, Any], label: str = "") -> Trial:
     """Names a point by its settings; the same settings have the same name."""
     text = label or ", ".join(f"{name}={value}" for name, value in overrides.items())
     settings = {

@@ -60,16 +60,16 @@ def test_a_dry_run_refuses_what_the_run_would(tmp_path):
 def test_points_of_a_sweep_are_counted():
     images = types.SimpleNamespace(attribute_names=("a",), other_attribute_names=())
     config = Config(stages="sweep", sweep="mu=0|1;code_noise=0|1|2")
-    planned, count = dry_run.planned_points(config, images)
+    planned, count = dry_run.planned_trials(config, images)
     assert count == 6 == len(planned)
     sampled = Config(stages="sweep", sweep="lambda_pixel=0.1..10", sweep_trials=9)
-    assert dry_run.planned_points(sampled, images) == ((), 9)
+    assert dry_run.planned_trials(sampled, images) == ((), 9)
 
 
 def test_points_of_a_bench_are_its_trials_and_its_choices_with_further_seeds():
     config = Config(stages="bench", bench_defences="none,noise", bench_trials=4, bench_seeds=3)
     # 1 + 4 trials; two choices of noise and the one of none, each with two more seeds.
-    assert dry_run.planned_points(config, None) == ((), 5 + 3 * 2)
+    assert dry_run.planned_trials(config, None) == ((), 5 + 3 * 2)
 
 
 def test_data_are_counted_without_their_pixels():

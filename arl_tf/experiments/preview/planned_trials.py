@@ -6,7 +6,7 @@ from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 
 
-def planned_points(config: Config, images: ImageSet) -> tuple[Sequence, int]:
+def planned_trials(config: Config, images: ImageSet) -> tuple[Sequence, int]:
     """(points, how many); no points where a sampler chooses them."""
     # Imported late: a sweep needs packages that other stages do not.
     from arl_tf.experiments.sweeps import search_space, studies, trials
@@ -20,7 +20,7 @@ def planned_points(config: Config, images: ImageSet) -> tuple[Sequence, int]:
     if config.sweep_trials:
         return (), config.sweep_trials
     space = search_space.parse_space(config.sweep)
-    points = [trials.point(config, chosen) for chosen in search_space.grid(space)]
+    points = [trials.named_trial(config, chosen) for chosen in search_space.grid(space)]
     return points, len(points)
 
 
