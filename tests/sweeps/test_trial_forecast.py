@@ -6,6 +6,8 @@ import pytest
 from arl_tf.config.settings import Config, subset
 from arl_tf.data import image_sets, splits
 from arl_tf.data.image_sets import DataSettings
+from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import trial_forecast
 from arl_tf.experiments.sweeps.studies import StudyPlace
 
@@ -60,4 +62,5 @@ def test_a_step_is_timed_on_the_data_themselves(tmp_path):
     config = Config(num_faces=240, image_size=32, batch_size=8, code_channels=4)
     images = image_sets.load_images(subset(config, DataSettings), tmp_path)
     parts = splits.split_by_identity(images.identities, config)
-    assert trial_forecast.seconds_of_step(config, images, parts) > 0
+    experiment = Experiment(config, RunDirectory(tmp_path), images, parts)
+    assert trial_forecast.seconds_of_step(experiment) > 0

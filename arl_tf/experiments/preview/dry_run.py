@@ -17,6 +17,7 @@ from arl_tf.data import image_sets, public_data
 from arl_tf.data.image_sets import DataSettings, ImageSet
 from arl_tf.data.splits import Splits, SplitSettings
 from arl_tf.experiments import audits, experiment
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.preview import estimates
 from arl_tf.experiments.preview.planned_trials import planned_trials
 from arl_tf.experiments.run_directory import RunDirectory
@@ -48,19 +49,19 @@ def preview_words(config: Config, run: RunDirectory, todo: Sequence[str]) -> str
     Raises:
         ValueError: data or settings that the command itself would refuse.
     """
-    images, parts = counted_data(config)
+    planned = Experiment(config, run, *counted_data(config))
     of_stages = [
         (stage, "to be done" if stage in todo else "finished") for stage in config.stage_names
     ]
     shown: list[tuple[str, Rows]] = [
         (f"Run directory {run.root}", of_stages),
         ("Settings that differ from the defaults", settings_rows(config)),
-        ("Data", data_rows(config, images, parts)),
+        ("Data", data_rows(planned)),
     ]
     if config.is_external:
         shown.append(("Encoder", external_rows(config)))
     else:
-        shown += of_networks(config, todo, images, parts)
+        shown += of_networks(planned, todo)
     return f"\n{sections(shown)}\n\n{NOTE}"
 
 
@@ -100,14 +101,15 @@ def counted(config: Config, dataset: str, data_dir: str, task_attributes: str) -
     return image_sets.choose_task(everything, task_attributes)
 
 
-def data_rows(config: Config, images: ImageSet, parts: Splits) -> Rows:
+def data_rows(planned: Experiment) -> Rows:
     """Images, attributes, sizes of the parts, and what the prepared images take on disk."""
+    config, images = planned.config, planned.images
     people = len(np.unique(images.identities))
     prepared = len(images.names) * config.image_size**2 * 3
     return [
         ("images", f"{len(images.names)} of {people} people, {config.image_size} pixels wide"),
         ("attributes of the task", str(len(images.attribute_names))),
-        *((name, f"{len(rows)} images") for name, rows in parts.parts().items()),
+        *((name, f"{len(rows)} images") for name, rows in planned.parts.parts().items()),
         ("prepared images on disk", bytes_words(prepared)),
     ]
 
@@ -124,22 +126,21 @@ def external_rows(config: Config) -> Rows:
     ]
 
 
-def of_networks(
-    config: Config, todo: Sequence[str], images: ImageSet, parts: Splits
-) -> list[tuple[str, Rows]]:
+def of_networks(planned: Experiment, todo: Sequence[str]) -> list[tuple[str, Rows]]:
     """Networks, times and memory of a run that trains, or that was trained here."""
+    config, images = planned.config, planned.images
     settings = subset(config, TrainingSettings)
     side = config.image_size
     mean = np.full((side, side, 3), 0.5, np.float32)
     learner = building.build_learner(settings, len(images.attribute_names), mean)
     network = perceptual.perceptual_network(config.perceptual, side, config.perceptual_layer_names)
-    steps = train.steps_per_epoch(settings, parts)
+    steps = train.steps_per_epoch(settings, planned.parts)
     labels_shape, task = (len(images.attribute_names),), task_of(images.task_kind)
     phases = estimates.timed_phases(learner, settings, steps, labels_shape, task)
     speed = estimates.multiply_adds_per_second(phases, learner, network, config.batch_size)
     shown = [("Networks", network_rows(learner, network))]
     if set(todo) & set(ALONE):
-        shown.append(("Points", point_rows(config, images, parts, phases)))
+        shown.append(("Points", trial_rows(planned, phases)))
     if "train" in todo:
         shown.append(("Training", training_rows(phases)))
     if "audit" in todo:
@@ -208,14 +209,14 @@ def audit_rows(config: Config, code_shape: Sequence[int], speed: float) -> Rows:
     ]
 
 
-def point_rows(
-    config: Config, images: ImageSet, parts: Splits, phases: Sequence[estimates.PhaseTime]
-) -> Rows:
+def trial_rows(planned: Experiment, phases: Sequence[estimates.PhaseTime]) -> Rows:
     """How many points a sweep or study has, and how long all of them take."""
-    planned, count = planned_trials(config, images)
+    trials, count = planned_trials(planned.config, planned.images)
     rows = [("points", str(count))]
-    if planned:
-        seconds = trial_forecast.forecast(config, planned, parts, phases[0].step_seconds)
+    if trials:
+        seconds = trial_forecast.forecast(
+            planned.config, trials, planned.parts, phases[0].step_seconds
+        )
         rows.append(("all points", f"very roughly {duration_words(seconds)}"))
     return rows
 

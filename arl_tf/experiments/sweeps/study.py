@@ -48,7 +48,7 @@ def run(experiment: Experiment) -> None:
     queue.redo(lambda name: not trials.read_record(trials.directory(root, name)))
     if config.overwrite:
         queue.retry_failed()
-    logging.info("%s", trial_forecast.forecast_words(config, planned, images, experiment.parts))
+    logging.info("%s", trial_forecast.forecast_words(experiment, planned))
     cache = str(experiment.cache)
 
     def write() -> None:

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from arl_tf.auditing.settings import QUICK, steps_at
 from arl_tf.config.settings import Config, subset
-from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
+from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.sweeps.studies import StudyPlace
 from arl_tf.experiments.sweeps.trials import shared_config
 from arl_tf.metrics.tasks.registry import task_of
@@ -28,11 +28,10 @@ ATTACKER_IMAGE, TRAINED_ATTACKS = 2.5, 2
 SECONDS_OF_AUDIT = 40.0
 
 
-def forecast_words(
-    config: Config, planned: Sequence[StudyPlace], images: ImageSet, parts: Splits
-) -> str:
+def forecast_words(experiment: Experiment, planned: Sequence[StudyPlace]) -> str:
     """'N points, about M min on this machine', by the time of a few task steps."""
-    seconds = forecast(config, planned, parts, seconds_of_step(config, images, parts))
+    step_seconds = seconds_of_step(experiment)
+    seconds = forecast(experiment.config, planned, experiment.parts, step_seconds)
     return f"{len(planned)} points, very roughly {max(1, round(seconds / 60))} min on this machine"
 
 
@@ -87,8 +86,9 @@ def task_epochs(settings: Mapping[str, Any]) -> float:
     )
 
 
-def seconds_of_step(config: Config, images: ImageSet, parts: Splits) -> float:
+def seconds_of_step(experiment: Experiment) -> float:
     """Seconds of one task step of the plain encoder, its first steps left out."""
+    config, images, parts = experiment.config, experiment.images, experiment.parts
     settings = subset(config, TrainingSettings)
     plain = subset(shared_config(config, {}), TrainingSettings)
     learner = train.learner_for(plain, images, parts)
