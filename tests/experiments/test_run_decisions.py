@@ -19,7 +19,7 @@ def calls(monkeypatch):
         made.append(audited_encoder.sha256)
         return Decisions(np.array([len(made), 0.5], np.float32), 2.0)
 
-    monkeypatch.setattr(decisions, "chosen", chosen)
+    monkeypatch.setattr(decisions, "chosen_decisions", chosen)
     return made
 
 

@@ -110,7 +110,7 @@ def test_a_dry_run_of_several_workers_waits_for_none_and_trains_nothing(
         raise AssertionError("this process would wait for the others")
 
     monkeypatch.setattr(stages.strategies, "start", wait)
-    monkeypatch.setattr(stages.dry_run, "words", lambda *_: "what would be done")
+    monkeypatch.setattr(stages.dry_run, "preview_words", lambda *_: "what would be done")
     run(tmp_path, stages="train", strategy="multi_worker", dry_run=True)
     assert capsys.readouterr().out == "what would be done\n"
 
