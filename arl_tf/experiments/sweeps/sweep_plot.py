@@ -43,10 +43,11 @@ def front_figure(results: Mapping[str, Any], colors: Colors) -> Figure:
     axes = figure.add_axes((0.11, below / height, 0.86, (PLOT_HEIGHT - 0.1) / height))
     draw_references(axes, results["references"], colors)
     by_leakage = sorted(points, key=lambda number: value_of(points[number], LEAKAGE))
+    front = [number for number in by_leakage if points[number]["on_front"]]
     beaten = [number for number in by_leakage if not points[number]["on_front"]]
     for number, point in points.items():
-        # The front's labels stand above, those of neighbours below it on two sides: fewer meet.
-        offset = (5, -9) if number in beaten[1::2] else (5, 4)
+        # The labels of neighbours stand on two sides: fewer meet.
+        offset = (5, -9) if number in (*front[::2], *beaten[1::2]) else (5, 4)
         draw_point(axes, labels[number], point, colors, offset)
     draw_front(axes, [point for point in points.values() if point["on_front"]], colors)
     axes.set_xlabel("leakage of face similarity, by the worse judge (validation)")
@@ -132,7 +133,8 @@ def draw_floors(axes: Axes, reference: Mapping[str, Any], colors: Colors) -> Non
     value, bits = value_of(reference, UTILITY), reference["task_output_bits"]
     axes.plot(0, value, "D", color=colors.ink, ms=6)
     words = "task output alone" + (f"\n{bits:,} bits" if bits else "")
-    annotate(axes, words, (0, value), (6, -8), colors.ink)
+    # Above: points that leak little stand beside it.
+    annotate(axes, words, (0, value), (6, 5), colors.ink)
     side = reference["mean_image_leakage"]
     if side is not None:
         words = f"{'← ' if side < 0 else ''}mean image at {side:.2f}"
