@@ -160,15 +160,18 @@ def code_distance(code: tf.Tensor, wanted: tf.Tensor, deviation: np.ndarray) -> 
 
     Args:
         code: float32 [B, ..., c].
-        wanted: likewise.
+        wanted: likewise; values that are not finite are unknown and do not count.
         deviation: [c], of the public codes' channels (`standardisation.channel_moments`), or
             [..., c], of every value.
 
     Returns:
         float32 [B]; about 2 for two unrelated images.
     """
-    difference = (code - wanted) / deviation.astype(np.float32)
-    return tf.reduce_mean(tf.square(difference), axis=tuple(range(1, len(difference.shape))))
+    known = tf.math.is_finite(wanted)
+    difference = (code - tf.where(known, wanted, code)) / deviation.astype(np.float32)
+    axes = tuple(range(1, len(difference.shape)))
+    counted = tf.reduce_sum(tf.cast(known, tf.float32), axis=axes)
+    return tf.reduce_sum(tf.square(difference), axis=axes) / tf.maximum(counted, 1.0)
 
 
 def choose_on_held_out(

@@ -180,6 +180,15 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         floor=True,
     ),
+    "optimisation_completed": white_box(
+        inversion.optimise_images,
+        "standard",
+        completion.observed,
+        starts_from="kernel_completed",
+        needs=("encode", "known_noise"),
+        only_for=COMPLETES["only_for"],
+        missing=COMPLETES["missing"],
+    ),
     "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
     "decoder_pixel": decoder(
         DecoderRecipe(

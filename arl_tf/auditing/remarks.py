@@ -279,12 +279,13 @@ def dropped_values(evidence: Evidence) -> list[str]:
     """What is left open about codes with dropped values; [] for others.
 
     Where the mean codes are known from the inside, closed forms and attacks on identity have codes
-    with the dropped values filled in. All else takes dropped values for noise around a mean.
+    with the dropped values filled in, and a search leaves them out. All else takes dropped values
+    for noise around a mean.
     """
     if not evidence.drops_values:
         return []
     known = evidence.known_noise is not None
-    who = "searches and probes" if known else "pictures, searches, probes and attacks on identity"
+    who = "probes" if known else "pictures, searches, probes and attacks on identity"
     return [
         f"{who} that leave out the values that each code has dropped, which everybody sees: such"
         " attackers get more"

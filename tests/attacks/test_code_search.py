@@ -59,6 +59,16 @@ def test_code_distance_by_hand():
     np.testing.assert_allclose(found, [4.0, 0.0])
 
 
+def test_unknown_values_do_not_count_in_a_code_distance():
+    code = tf.Variable([[1.0, 5.0, 2.0]])
+    wanted = tf.constant([[0.0, np.nan, 4.0]])
+    with tf.GradientTape() as tape:
+        found = code_search.code_distance(code, wanted, np.array([1.0, 1.0, 2.0]))
+    # (1 + 1) / 2, of the two values that are known.
+    np.testing.assert_allclose(found, [1.0])
+    np.testing.assert_allclose(tape.gradient(found, code), [[1.0, 0.0, -0.5]])
+
+
 def test_checks_come_at_equal_intervals_and_the_last_is_at_the_end():
     evidence, search = evidence_of(tf.identity), search_of(iterations=7)
     advance = code_search.adam_steps(evidence, search)

@@ -103,6 +103,34 @@ def completed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     )
 
 
+def observed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
+    """The evidence with mean codes of public images, and NaN for dropped values under attack.
+
+    For searches: a picture's mean code must equal what is left of a code, and the rest is unknown.
+    No noise is told any more: what is left is exact.
+
+    Args:
+        evidence: as of `completed`.
+        settings: not used.
+
+    Raises:
+        ValueError: no mean codes are known.
+    """
+    del settings
+    pairs, means = evidence.pairs, known_means(evidence)
+    factor = factor_of_the_left(flat(pairs.codes), flat(means))
+
+    def left(codes: np.ndarray) -> np.ndarray:
+        return np.where(codes != 0, codes / np.float32(factor), np.float32(np.nan))
+
+    return dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(pairs, codes=means, held_out_codes=left(pairs.held_out_codes)),
+        target_codes=left(evidence.target_codes),
+        noise=None,
+    )
+
+
 def completed_if_dropped(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """`completed` where codes have dropped values, and nothing else is wrong; else the same.
 
