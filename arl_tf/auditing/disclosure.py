@@ -7,6 +7,7 @@ import numpy as np
 
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise
+from arl_tf.attacks.regression import completion
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
@@ -20,7 +21,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     """The report's `codes`: size, linkage and probes, beside the same from the task output."""
     evidence, rows = found.evidence, found.rows
     target = evidence.target_codes
-    linked = describe_linkage(found)
+    filled = with_dropped_values(found)
+    linked = describe_linkage(filled)
     best = max(
         # Whoever has the code can compute the task output.
         (source["auc"] for metric in linked.values() for source in metric.values() if source),
@@ -30,8 +32,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     return {
         "linkage_auc": best,
         "linkage": linked,
-        "attribute_probe": describe_attribute_probe(found),
-        "identity_probe": describe_identity_probe(found),
+        "attribute_probe": describe_attribute_probe(filled),
+        "identity_probe": describe_identity_probe(filled),
         "later_tasks": describe_later_tasks(found),
         "candidate_match": describe_candidates(found),
         "near_duplicates": near_duplicates.describe(
@@ -53,6 +55,14 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
         "share": found.audited_encoder.share and list(found.audited_encoder.share),
         "images": len(rows.target),
     }
+
+
+def with_dropped_values(found: Measurements) -> Measurements:
+    """What linkage and probes see: dropped values are filled in, where that is possible."""
+    if not completion.can_complete(found.evidence):
+        return found
+    seen = found.evidence
+    return dataclasses.replace(found, evidence=completion.completed(seen, found.settings.attacker))
 
 
 def is_noisy(found: Measurements) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
+from arl_tf.attacks.regression import completion
 from arl_tf.auditing import attack_runs
 from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
@@ -278,15 +279,13 @@ def not_tested(found: Measurements) -> list[str]:
 def dropped_values(evidence: Evidence) -> list[str]:
     """What is left open about codes with dropped values; [] for others.
 
-    Where the mean codes are known from the inside, closed forms and attacks on identity have codes
-    with the dropped values filled in, and a search leaves them out. All else takes dropped values
-    for noise around a mean.
+    Where they can be filled in, closed forms, attacks on identity, linkage and probes have codes
+    with these values filled in, and a search leaves them out. Else they take dropped values for
+    noise around a mean.
     """
-    if not evidence.drops_values:
+    if not evidence.drops_values or completion.can_complete(evidence):
         return []
-    known = evidence.known_noise is not None
-    who = "probes" if known else "pictures, searches, probes and attacks on identity"
     return [
-        f"{who} that leave out the values that each code has dropped, which everybody sees: such"
-        " attackers get more"
+        "pictures, searches, probes and attacks on identity that leave out the values that each"
+        " code has dropped, which everybody sees: such attackers get more"
     ]

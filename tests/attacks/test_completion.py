@@ -21,7 +21,7 @@ from arl_tf.attacks.identity.registry import view_of
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.code_view import code_view
-from arl_tf.auditing import attack_runs
+from arl_tf.auditing import attack_runs, disclosure
 
 SIDE, LATENTS, VALUES, RATE = 6, 10, 64, 0.5
 PIXELS = SIDE * SIDE * 3
@@ -156,6 +156,24 @@ def test_a_search_that_knows_which_values_were_dropped_comes_nearer(world, evide
     # From a picture that is good already it takes no step that makes the held-out ones worse.
     assert error("optimisation_completed", filled) <= 1.01 * at_first
     assert registry.ATTACKERS["optimisation_completed"].starts_from == "kernel_completed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Of what an audit has found, what the probes' codes depend on."""
+
+    evidence: Evidence
+    settings: types.SimpleNamespace
+
+
+def test_probes_and_linkage_see_completed_codes_where_that_is_possible(evidence):
+    found = Found(evidence, types.SimpleNamespace(attacker=OPTIONS))
+    seen = disclosure.with_dropped_values(found).evidence
+    expected = completion.completed(evidence, OPTIONS)
+    np.testing.assert_array_equal(seen.target_codes, expected.target_codes)
+    asked = dataclasses.replace(evidence.noise, answers=8)
+    found = dataclasses.replace(found, evidence=dataclasses.replace(evidence, noise=asked))
+    assert disclosure.with_dropped_values(found) is found
 
 
 def test_only_codes_with_dropped_values_are_completed_and_of_others_nothing_is_missing(

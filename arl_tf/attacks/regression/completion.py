@@ -132,17 +132,21 @@ def observed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 
 def completed_if_dropped(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """`completed` where codes have dropped values, and nothing else is wrong; else the same.
+    """`completed` where `can_complete` says so; else the same."""
+    return completed(evidence, settings) if can_complete(evidence) else evidence
+
+
+def can_complete(evidence: Evidence) -> bool:
+    """Whether codes have dropped values, their mean codes are known, and nothing else is wrong.
 
     The mean of several codes of a photo has zeros, too, but its other values are not exact.
     """
     if evidence.known_noise is None or not evidence.drops_values:
-        return evidence
+        return False
     codes, means = flat(evidence.pairs.codes), flat(evidence.known_noise.public_means)
     left, expected = codes != 0, factor_of_the_left(codes, means) * means
     wrong = np.square(codes - expected, where=left, out=np.zeros_like(codes)).sum()
-    is_exact = wrong <= MOST_WRONG * np.square(codes).sum()
-    return completed(evidence, settings) if is_exact else evidence
+    return bool(wrong <= MOST_WRONG * np.square(codes).sum())
 
 
 def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
