@@ -47,6 +47,7 @@ from arl_tf.report.wording import (
     training_gaps,
     unbroken,
     who,
+    with_whole_flags,
     worst_by_headline,
     yardstick_names,
 )
@@ -140,6 +141,7 @@ def page_template(name: str) -> jinja2.Template:
         "bounded": bounded,
         "breakable": breakable,
         "duration": seconds_words,
+        "whole_flags": with_whole_flags,
     }
     environment.globals |= {
         "attack_words": attack_words,

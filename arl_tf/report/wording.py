@@ -37,6 +37,8 @@ LONGEST_PART = 12
 CODE_WORD = re.compile(r"(?<![\w/])code(s?)(?![\w/])")
 # The space between a number and its unit.
 UNIT_SPACE = re.compile(r"(?<=[0-9]) (?=(?:%|dB\b|bits?\b))")
+# A flag of the command, with its value.
+FLAG = re.compile(r"(--[a-z][a-z0-9_]*(?:=[^\s,;()]*)?)")
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
@@ -227,6 +229,18 @@ def breakable(text: str) -> markupsafe.Markup:
     """
     parts = re.findall(rf"[^_/.]{{1,{LONGEST_PART}}}[_/.]*|[_/.]+", text)
     return markupsafe.Markup("<wbr>").join(parts)
+
+
+def with_whole_flags(text: str) -> markupsafe.Markup:
+    """The text with flags of the command marked: the page breaks none of them after a hyphen."""
+    parts = []
+    for part in FLAG.split(text):
+        escaped = markupsafe.escape(unbroken(part))
+        is_flag = FLAG.fullmatch(part) is not None
+        parts.append(
+            markupsafe.Markup("<span class=flag>{}</span>").format(part) if is_flag else escaped
+        )
+    return markupsafe.Markup("").join(parts)
 
 
 def unbroken(text: str) -> str:

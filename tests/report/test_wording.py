@@ -113,3 +113,11 @@ def test_what_no_decoder_makes_is_not_read_as_a_decoder_s():
     of_decoders = wording.reading(content, "decoder")
     read_so = {n for n in registry.ATTACKERS if wording.reading(content, n) == of_decoders}
     assert {name.split("_")[0] for name in read_so} == {"decoder", "attention"}
+
+
+def test_flags_are_marked_whole_and_all_else_is_escaped():
+    found = wording.with_whole_flags("a <b> (--reference=auto trains one), --code_noise=1, 5 %")
+    assert found == (
+        "a &lt;b&gt; (<span class=flag>--reference=auto</span> trains one),"
+        " <span class=flag>--code_noise=1</span>, 5\N{NO-BREAK SPACE}%"
+    )
