@@ -17,7 +17,12 @@ from serving.server.model_store import Sources
 from serving.server.predict import Predictor
 from serving.server.prometheus import Metrics
 from serving.server.rest import rest_app
-from serving.server.rest.http_protocol import Application, ConnectionLimit, TimedProtocol
+from serving.server.rest.http_protocol import (
+    MAX_HEAD_BYTES,
+    Application,
+    ConnectionLimit,
+    TimedProtocol,
+)
 from serving.server.validation import Limits
 
 # Connections beyond that are answered 503; slow clients hold a connection, never a thread.
@@ -203,6 +208,7 @@ def rest_config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=TimedProtocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         log_config=None,
         access_log=False,
         lifespan="off",

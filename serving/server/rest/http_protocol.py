@@ -6,6 +6,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving.server.rest.http_errors import MEDIA_TYPE, error_body, error_response
@@ -14,6 +15,8 @@ Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable, Callable], Awaitable[None]]
 ABSOLUTE = re.compile(rb"https?://[^/]*", re.I)
 MALFORMED = "Invalid HTTP request received."
+# Of a request's head.
+MAX_HEAD_BYTES = 64 * 1024
 
 
 class ConnectionLimit:
@@ -66,20 +69,43 @@ class TimedProtocol(H11Protocol):
     read_seconds = 30.0
     _timer: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
+    # After what is no HTTP nothing more is read as a request.
+    _discarding = False
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, unless an answer is on its way already, and ends the connection.
 
-        Written without h11, which lets nothing be sent once it has seen what it can't read.
+        Written without h11, which lets nothing be sent once it has seen what it can't read. What
+        the client is still sending is read and dropped, for as long as a head may take: to close at
+        once would reset the connection, and the client would lose the answer.
         """
-        if not (self._in_request() and self.cycle.response_started):
-            body = error_body(MALFORMED)
-            self.transport.write(
-                b"HTTP/1.1 400 Bad Request\r\n"
-                b"Content-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-                % (MEDIA_TYPE.encode(), len(body), body)
-            )
-        self.transport.close()
+        if self._in_request() and self.cycle.response_started:
+            self.transport.close()
+            return
+        body = error_body(MALFORMED)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n"
+            b"Content-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (MEDIA_TYPE.encode(), len(body), body)
+        )
+        self._discarding = True
+        self._stop()
+        if self._in_request():
+            # Its application is waiting for a body that will not come.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def handle_events(self) -> None:
+        """Passes over blank lines before a request, as a server should (RFC 9112, 2.2)."""
+        waiting = self.conn.trailing_data[0]
+        if self.conn.their_state is h11.IDLE and waiting.startswith((b"\r", b"\n")):
+            self.conn = h11.Connection(h11.SERVER, MAX_HEAD_BYTES)
+            if rest := waiting.lstrip(b"\r\n"):
+                self.conn.receive_data(rest)
+        super().handle_events()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: Java's client asks for an upgrade to HTTP/2 with every request."""
@@ -91,7 +117,11 @@ class TimedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Stops the time when a head is complete, and starts it for the next."""
+        if self._discarding:
+            return
         super().data_received(data)
+        if self._discarding:
+            return
         if self._in_request():
             self._stop()
         elif self._timer is None:

@@ -42,9 +42,11 @@ def connected(server):
         b"GET / HTTP/1.1\r\nHost: h\r\nbad header\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 100_000,
+        # More than the buffers of a connection hold: the client still sends when it is answered.
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 20_000_000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS client\r\n\r\n",
     ],
-    ids=["nonsense", "no host", "header", "length", "huge head", "TLS"],
+    ids=["nonsense", "no host", "header", "length", "long head", "huge head", "TLS"],
 )
 def test_what_is_no_http_gets_a_json_error_and_the_connection_ends(server, sent):
     with connected(server) as client:
@@ -54,6 +56,55 @@ def test_what_is_no_http_gets_a_json_error_and_the_connection_ends(server, sent)
     assert head.startswith(b"HTTP/1.1 400 Bad Request")
     assert b"content-type: application/json" in head.lower()
     assert json.loads(body) == {"error": "Invalid HTTP request received."}
+
+
+def test_blank_lines_before_requests_are_passed_over(server):
+    # Some clients end a body with a line that its length does not count.
+    body = b'{"instances": []}'
+    ask = b"GET /v1/models/encoder HTTP/1.1\r\nHost: h\r\n"
+    post = (
+        b"POST /v1/models/encoder:predict HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b\r\n"
+    )
+    with connected(server) as client:
+        for blank in (b"\r\n", b"\n", b"\r\n\r\n\r\n"):
+            client.sendall(blank + ask + b"\r\n")
+            assert http_answer(client)[0] == 200
+        client.sendall(b"\r")
+        client.sendall(b"\n" + post % (len(body), body))
+        assert http_answer(client)[0] == 400
+        client.sendall(ask + b"Connection: close\r\n\r\n")
+        assert http_answer(client)[0] == 200
+
+
+def test_blank_lines_without_a_request_are_given_up(talk):
+    async def conversation(connection):
+        await connection.ask(b"\r\n")
+        connection.clock.advance(9)
+        await connection.ask(b"\r\n")
+        assert not connection.closed
+        connection.clock.advance(1)
+        assert connection.closed
+
+    talk(conversation)
+
+
+def test_what_follows_no_http_is_dropped_until_the_time_of_a_head_is_over(talk):
+    async def conversation(connection):
+        await connection.ask(b"nonsense\r\n\r\n")
+        await connection.ask(HEAD)
+        assert connection.answers.count(b"HTTP/1.1") == 1
+        assert connection.ended and not connection.closed
+        connection.clock.advance(10)
+        assert connection.closed
+
+    talk(conversation)
+
+
+def http_answer(client):
+    """(status, body) of the next answer on a connection."""
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    return answer.status, answer.read()
 
 
 @pytest.mark.parametrize("place", ["http://h:8501", "HTTPS://h", ""])
@@ -211,7 +262,8 @@ class Connection(asyncio.Transport):
 
     def __init__(self, application):
         super().__init__()
-        self.clock, self.answers, self.closed = Clock(asyncio.get_running_loop()), b"", False
+        self.clock, self.answers = Clock(asyncio.get_running_loop()), b""
+        self.closed = self.ended = False
         config = uvicorn.Config(application, http=TimedProtocol, log_config=None, lifespan="off")
         config.load()
         self.protocol = TimedProtocol(config, ServerState(), {}, _loop=self.clock)
@@ -225,6 +277,12 @@ class Connection(asyncio.Transport):
 
     def write(self, content):
         self.answers += content
+
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        self.ended = True
 
     def is_closing(self):
         return self.closed
