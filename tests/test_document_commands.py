@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import onnx_examples
 import pytest
 from documents import ROOT, blocks, documents, module_commands
 from serving_models import serving
@@ -37,6 +38,7 @@ def workplace(smoke_run, tmp_path_factory):
         (folder / name).symlink_to(ROOT / name)
     # A copy: what the documents do with their run would change the one that other tests read.
     shutil.copytree(smoke_run[0], folder / "runs/demo")
+    onnx_examples.save_pooling(folder / "encoder.onnx", size=32, side=4)
     return folder
 
 

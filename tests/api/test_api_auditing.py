@@ -4,6 +4,7 @@ import json
 
 import keras
 import numpy as np
+import onnx_examples
 import pytest
 import tensorflow as tf
 
@@ -132,6 +133,24 @@ def test_a_torch_model_is_audited_behind_a_function(faces):
     # Channels first: no square grid of ours, so attackers see a vector.
     result = audited(faces, encode, attackers="linear")
     assert result.content["codes"]["shape"] == [3, 4, 4]
+
+
+def test_an_onnx_model_is_audited_behind_a_function(faces, open_code, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    onnx_examples.save_pooling(tmp_path / "encoder.onnx", size=32, side=8)
+    session = onnxruntime.InferenceSession(tmp_path / "encoder.onnx")
+
+    def encode(images):
+        image = images.transpose(0, 3, 1, 2).astype(np.float32)
+        return session.run(None, {"image": image})[0].transpose(0, 2, 3, 1)
+
+    means = faces.images[:3].reshape(3, 4, 8, 4, 8, 3).mean((2, 4))
+    np.testing.assert_allclose(encode(faces.images[:3]), means, rtol=1e-5)
+    result = audited(faces, encode, attackers="linear")
+    assert result.content["codes"]["shape"] == [4, 4, 3]
+    # It gives away less than four times as many values do, and more than nothing.
+    found = result.measures["ssim"]["value"]
+    assert 0.1 < found < open_code.measures["ssim"]["value"]
 
 
 @pytest.mark.parametrize(
