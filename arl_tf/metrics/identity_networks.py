@@ -21,10 +21,10 @@ MEAN_EMBEDDING_IMAGES = 2000
 # Of the later networks, which are slower.
 MEAN_EMBEDDING_IMAGES_LATER = 500
 # SFace's first layers make 25 MB of a batch of 8: more of them leave the processor's caches.
-BATCHES = {DLIB: 64, SFACE: 8, DRAWN_FACES: 64}
-# Its depthwise convolutions take TensorFlow more than twice as long. To convert the others would
-# take as long as it saves on some thousand pictures.
-FASTER_IN_LITERT = (SFACE,)
+BATCHES = {DLIB: 8, SFACE: 8, DRAWN_FACES: 64}
+# TensorFlow takes 1.3 to 1.8 times as long for dlib's network and more than twice as long for
+# SFace's. To convert one takes what it saves on some 500 pictures; an audit asks for thousands.
+FASTER_IN_LITERT = (DLIB, SFACE)
 BUILDERS: Mapping[str, Callable[[int], keras.Model]] = {
     DLIB: dlib_face.face_identity_network,
     SFACE: sface.face_identity_network,
