@@ -21,6 +21,7 @@ def audited_encoder_of(
     images: ImageSet,
     task_output: Encode | None,
     differentiable: Callable[[tf.Tensor], tf.Tensor] | None,
+    noise: Any = None,
 ) -> AuditedEncoder:
     """The function as an audited encoder; codes are flattened where no decoder takes their grid.
 
@@ -29,12 +30,22 @@ def audited_encoder_of(
         images: the data set; some of its images are encoded to learn the codes' shape and hash.
         task_output: codes [N, ...] -> outputs [N, A], or None.
         differentiable: float32 [B, S, S, 3] in [0, 1] -> codes [B, ...], or None.
+        noise: the deviation of the Gaussian noise that encode adds, a number or of a code's shape;
+            None: not told.
 
     Raises:
-        ValueError: codes of another number than images, or that are no finite numbers.
+        ValueError: codes of another number than images, or that are no finite numbers, or noise
+            that is not theirs.
     """
     sample = images.images[:4]
-    shape = checked_codes(encode(sample), len(sample)).shape[1:]
+    found = checked_codes(encode(sample), len(sample))
+    shape = found.shape[1:]
+    deviation = None if noise is None else deviation_of(noise, shape)
+    if deviation is not None and np.array_equal(found, checked_codes(encode(sample), len(sample))):
+        raise ValueError(
+            "noise tells the deviation of the noise that encode adds itself, but encode gave the"
+            " same codes of the same images again. Add the noise in encode, or leave noise out."
+        )
     flat = not decodable(shape, images.images.shape[1])
 
     def codes(pictures: np.ndarray) -> np.ndarray:
@@ -52,7 +63,24 @@ def audited_encoder_of(
         differentiable=differentiable and flattened_code(differentiable, shape, flat),
         not_white_box="" if differentiable else NOT_DIFFERENTIABLE,
         task_output=task_output and head_of(task_output, shape),
+        noise_deviation=deviation.ravel() if flat and deviation is not None else deviation,
     )
+
+
+def deviation_of(noise: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A deviation as it was told, as float64 of a code's shape; ValueError where it is none."""
+    try:
+        told = np.asarray(noise, np.float64)
+        deviation = np.broadcast_to(told, shape)
+    except (TypeError, ValueError):
+        deviation = np.zeros(0)
+    if not (deviation.size and np.isfinite(deviation).all() and deviation.min() >= 0):
+        got = list(np.shape(noise)) or repr(noise)
+        raise ValueError(
+            "noise must be the deviation of the noise that encode adds: a finite number >= 0, or"
+            f" such numbers in the shape of a code, {list(shape)}; got {got}."
+        )
+    return deviation
 
 
 def head_of(task_output: Encode, shape: tuple[int, ...]) -> Encode:

@@ -38,7 +38,7 @@ def audit(
     target_labels: np.ndarray | None = None,
     task_output: Encode | None = None,
     differentiable: Callable[[tf.Tensor], tf.Tensor] | None = None,
-    noise: Any = None,
+    noise: float | np.ndarray | None = None,
     level: str = "quick",
     reference: AuditResult | None = None,
     seed: int = 0,
@@ -64,7 +64,9 @@ def audit(
         differentiable: float32 tensor [B, S, S, 3] in [0, 1] -> code tensor, of mean codes where
             there is noise; white-box attackers need it. Use `tf.while_loop` and `tf.cond` for loops
             and conditions on tensors: Python's own do not work here.
-        noise: not taken: the audit measures it, by asking `encode` again (`attacker_queries`).
+        noise: the deviation of the Gaussian noise that `encode` adds to its codes, a number or an
+            array in a code's shape: attackers are told it. None: the audit measures what noise
+            there is, by asking `encode` again (`attacker_queries`).
         level: "quick", "standard" or "full".
         reference: the audit of an unprotected encoder on the same images; fills the leakage.
         seed: of attackers and intervals.
@@ -84,25 +86,21 @@ def audit(
         ValueError: arrays that do not fit together, codes that are no finite numbers, or a number
             out of its range.
     """
-    check_choices(noise, level, seed)
+    check_choices(level, seed)
     check_functions(encode=encode, task_output=task_output, differentiable=differentiable)
     labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
     images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
-    audited_encoder = audited_encoder_of(encode, images, task_output, differentiable)
+    audited_encoder = audited_encoder_of(encode, images, task_output, differentiable, noise)
     settings = settings_of(level, seed, drawn_faces, attackers)
     unprotected = None if reference is None else reference_of(reference, target)
     return audited(settings, images, parts, audited_encoder, unprotected, drawn_faces)
 
 
-def check_choices(noise: Any, level: str, seed: int) -> None:
-    """Raises ValueError for an unknown level, a seed below 0, and noise, which is not taken."""
+def check_choices(level: str, seed: int) -> None:
+    """Raises ValueError for an unknown level, or a seed below 0."""
     if seed < 0:
         raise ValueError(f"seed must be a whole number >= 0; got {seed!r}.")
-    if noise is not None:
-        raise ValueError(
-            "noise: the audit measures an encoder's noise by asking it again; leave it out."
-        )
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
 

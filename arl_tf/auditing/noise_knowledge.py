@@ -64,6 +64,8 @@ def gaussian_variance(audited_encoder: AuditedEncoder) -> np.ndarray | None:
     channel = audited_encoder.channel
     if channel.clip or audited_encoder.levels:
         return None
+    if audited_encoder.noise_deviation is not None:
+        return np.square(audited_encoder.noise_deviation) + channel.noise**2
     if audited_encoder.signal_share is None:
         return None
     return 1.0 - audited_encoder.signal_share.astype(np.float64) + channel.noise**2
@@ -82,8 +84,8 @@ def asked_noise(
     """What asking the encoder again about its public images tells of the noise in their codes.
 
     The mean of n answers, one of them the code at hand, and from the distance of that code to the
-    mean the variance of every value. Where attackers average k codes of each photo, the code at
-    hand is k answers, and at least as many are asked for beside it.
+    mean the variance of every value, unless that was told. Where attackers average k codes of each
+    photo, the code at hand is k answers, and at least as many are asked for beside it.
 
     Args:
         rows: who is who.
@@ -105,10 +107,15 @@ def asked_noise(
     draw = ANSWERS_NOISE + seed
     asked = [means_of.codes(rows.attacker, draw), means_of.query("mirrored", rows.attacker, draw)]
     means = (codes_per_photo * pairs.codes + further * np.concatenate(asked)) / total
-    spread = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
     # The code at hand is part of the mean, which is by so much nearer to it than the truth.
     remaining = codes_per_photo / total
-    deviation = deviation_of(spread / (1 - remaining), pairs.codes)
+    if audited_encoder.noise_deviation is None:
+        spread = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
+        variance = spread / (1 - remaining)
+    else:
+        told = np.square(audited_encoder.noise_deviation) + audited_encoder.channel.noise**2
+        variance = told / codes_per_photo
+    deviation = deviation_of(variance, pairs.codes)
     return CodeNoise(deviation, means.astype(np.float32), total, remaining)
 
 

@@ -204,6 +204,11 @@ def assumptions(found: Measurements) -> list[str]:
             "The encoder draws new noise for every code, and nobody can guess it. The mean of n"
             " codes of a photo has 1 / sqrt(n) of the noise of one code."
         )
+    if found.audited_encoder.noise_deviation is not None:
+        said.append(
+            "Attackers were told how much Gaussian noise the encoder adds to every value. The audit"
+            " did not measure it."
+        )
     if found.audited_encoder.share is not None:
         share, shares = found.audited_encoder.share
         said.append(

@@ -11,6 +11,7 @@ import tensorflow as tf
 import arl_tf
 from arl_tf.api import audit_inputs, auditing
 from arl_tf.attacks import inversion
+from arl_tf.auditing import noise_knowledge
 
 PUBLIC, TARGET = 80, 24
 QUICK = {
@@ -106,6 +107,34 @@ def test_a_keras_model_is_audited_with_gradients_for_white_box_attackers(faces, 
     assert knowledge == {"linear": "black-box", "optimisation_linear": "white-box"}
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_attackers_are_told_the_noise_that_the_caller_knows(faces, monkeypatch, flat):
+    draw = np.random.default_rng(0)
+
+    def encode(images):
+        codes = pixels(images)
+        codes += 0.2 * draw.standard_normal(codes.shape, np.float32)
+        # Attackers see codes in other shapes than a grid as vectors.
+        return codes.reshape(len(codes), 2, -1) if flat else codes
+
+    seen = []
+    deviation_of = noise_knowledge.deviation_of
+
+    def spied(variance, codes):
+        seen.append((variance, codes.shape[1:]))
+        return deviation_of(variance, codes)
+
+    monkeypatch.setattr(noise_knowledge, "deviation_of", spied)
+    result = audited(faces, encode, attackers="linear,wiener", noise=0.2)
+    for variance, shape in seen:
+        assert variance.shape == shape == ((192,) if flat else (8, 8, 3))
+        np.testing.assert_allclose(variance, 0.04)
+    assert seen
+    assert any(
+        "were told how much Gaussian noise" in text for text in result.content["assumptions"]
+    )
+
+
 def test_a_saved_model_is_audited_behind_a_function(faces, tmp_path):
     module = tf.Module()
     signature = tf.function(
@@ -170,7 +199,11 @@ def test_an_onnx_model_is_audited_behind_a_function(faces, open_code, tmp_path):
         ({"level": "fast"}, "quick, standard, full; got 'fast'"),
         ({"encode": lambda images: np.full((len(images), 2), np.nan)}, "not finite"),
         ({"encode": lambda images: np.zeros(len(images))}, r"codes \[N, \.\.\.\]"),
-        ({"noise": 1.0}, "measures an encoder's noise"),
+        ({"noise": 1.0}, "encode gave the same codes of the same images again"),
+        ({"noise": -1.0}, r"a finite number >= 0, .* shape of a code, \[8, 8, 3\]; got -1.0"),
+        ({"noise": float("nan")}, "a finite number >= 0"),
+        ({"noise": np.ones((8, 8))}, r"shape of a code, \[8, 8, 3\]; got \[8, 8\]"),
+        ({"noise": "much"}, "got 'much'"),
         ({"seed": -1}, "seed must be a whole number >= 0; got -1"),
         ({"bootstrap_samples": 3}, "^bootstrap_samples must be >= 100"),
         ({"encode": lambda images: {"code": images}}, "encode gave a dict with code"),

@@ -224,3 +224,6 @@ def test_noise_of_an_external_encoder_is_learned_by_asking():
     inside = candidate_codes.codes_of(plain_encoder(encode, differentiable=mean), PICTURES, 0)
     np.testing.assert_allclose(inside.model.means, signal(PICTURES), atol=1e-4)
     np.testing.assert_allclose(inside.model.variances, np.square(deviation), rtol=0.4)
+    told = plain_encoder(encode, differentiable=mean, noise_deviation=deviation)
+    model = candidate_codes.codes_of(told, PICTURES, 0).model
+    np.testing.assert_allclose(model.variances, np.square(deviation))

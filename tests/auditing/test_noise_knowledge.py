@@ -126,6 +126,23 @@ def test_the_inside_tells_gaussian_noise_exactly(tmp_path):
     assert (found.answers, found.remaining) == (0, 0.0)
 
 
+@pytest.mark.parametrize("codes_per_photo", [1, 4])
+def test_a_deviation_that_was_told_is_taken_and_not_measured(tmp_path, codes_per_photo):
+    told = np.linspace(0.1, 0.4, SIDE)
+    audited_encoder, cache, pairs = world(
+        tmp_path, noise_deviation=told, channel=Channel(noise=0.3)
+    )
+    inside = noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo)
+    outside = noise_knowledge.asked_noise(
+        ROWS, cache, audited_encoder, pairs, answers=8, codes_per_photo=codes_per_photo, seed=0
+    )
+    expected = np.sqrt((np.square(told) + 0.3**2) / codes_per_photo)
+    for found in (inside, outside):
+        np.testing.assert_allclose(found.deviation, expected, rtol=1e-5)
+    # Means are asked for as ever.
+    assert (outside.answers, outside.remaining) == (8, codes_per_photo / 8)
+
+
 def test_behind_a_channel_that_rounds_the_noise_holds_what_rounding_adds(tmp_path):
     channel = Channel(clip=3.0, levels=7)
     audited_encoder, _, pairs = world(

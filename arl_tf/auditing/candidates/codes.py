@@ -115,7 +115,10 @@ def of_unknown_noise(
                 for start in range(0, len(images), ENCODED_AT_ONCE)
             ]
         )
-        variances = noise_variances(tuple(flattened(code) for code in codes))
+        if audited_encoder.noise_deviation is None:
+            variances = noise_variances(tuple(flattened(code) for code in codes))
+        else:
+            variances = np.square(audited_encoder.noise_deviation).ravel()
         model = sent(audited_encoder.channel, flattened(means), variances)
     return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
 

@@ -43,6 +43,8 @@ class AuditedEncoder:
         signal_share: float32 of a code's shape, the share of each value's variance that is not the
             encoder's noise; None without noise.
         signal: images -> codes before that noise; None without noise.
+        noise_deviation: float64 of a code's shape, the deviation of the Gaussian noise that the
+            encoder draws, where whoever asks for the audit has told it; else None.
         multiply_adds: of one image up to the code, and of the task head; None where not known.
         share: (which one, of how many) where codes are one share of a divided code; else None.
     """
@@ -61,6 +63,7 @@ class AuditedEncoder:
     levels: int = 0
     signal_share: np.ndarray | None = None
     signal: Encode | None = None
+    noise_deviation: np.ndarray | None = None
     multiply_adds: tuple[int, int] | None = None
     share: tuple[int, int] | None = None
 
