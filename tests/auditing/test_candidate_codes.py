@@ -168,7 +168,7 @@ def test_answers_are_distributed_as_the_model_says():
     np.testing.assert_allclose(answers.var(axis=0), matched.variances[0], atol=0.03)
 
 
-def plain_encoder(encode, channel=None, differentiable=None):
+def plain_encoder(encode, channel=None, differentiable=None, **changes):
     return AuditedEncoder(
         words="file",
         sha256="0",
@@ -177,6 +177,7 @@ def plain_encoder(encode, channel=None, differentiable=None):
         encoder=encode,
         differentiable=differentiable,
         not_white_box="" if differentiable else "it is a file",
+        **changes,
     )
 
 
