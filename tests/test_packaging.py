@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,17 @@ def test_every_call_has_the_arguments_that_its_function_takes(mypy_errors):
     # Of the rest, whose annotations do not say all that mypy asks for, this can be had.
     codes = ("[call-arg]", "[name-defined]", "[used-before-def]")
     assert not [error for error in mypy_errors if error.endswith(codes)]
+
+
+def test_a_device_s_client_gets_the_versions_that_are_tested_together():
+    pinned = set((ROOT / "requirements.txt").read_text().splitlines())
+    lines = (ROOT / "serving" / "requirements-client.txt").read_text().splitlines()
+    device = {line for line in lines if not line.startswith("#")}
+    assert device <= pinned
+    # All that the extra has but for gRPC, which encoding a photo does not need.
+    names = {re.split("[=<>]", line)[0] for line in device}
+    extra = {re.split("[=<>]", line)[0] for line in PROJECT["optional-dependencies"]["client"]}
+    assert extra - names == {"grpcio"} and names < extra
 
 
 def test_requirements_pin_every_dependency_and_every_run_time_extra():
