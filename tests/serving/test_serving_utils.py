@@ -10,7 +10,9 @@ import tensorflow as tf
 from absl import flags
 from conftest import ROOT
 
+from arl_tf.utils import run_files
 from serving import client_cli, load_test, local_server
+from serving.common import files
 from serving.server import servable
 from serving.utils.path_argument import path_argument
 
@@ -30,6 +32,10 @@ def test_copies_are_equal_but_for_their_imports(name):
     for package in ("config", "utils"):
         theirs = theirs.replace(f"arl_tf.{package}.", "serving.utils.")
     assert (ROOT / "serving" / "utils" / f"{name}.py").read_text() == theirs
+
+
+def test_json_s_words_are_those_of_arl_tf():
+    assert files.JSON_WORDS == run_files.JSON_WORDS
 
 
 @pytest.fixture
