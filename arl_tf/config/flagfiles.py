@@ -1,6 +1,6 @@
-r"""Flag files: read here and not by absl, which takes quotes and remarks for parts of values.
+r"""Flag files: read here and not by absl, which takes quotes and comments for parts of values.
 
-One --name=value a line; a line that begins with # or // is a remark. Windows' and Mac's line
+One --name=value a line; a line that begins with # or // is a comment. Windows' and Mac's line
 endings, a byte order mark and UTF-16 (as PowerShell's > writes) are understood.
 """
 
@@ -110,7 +110,7 @@ def check_line(text: str, place: str) -> None:
     name, sign, value = match[1], match[2], match[3] or ""
     remedy = None
     if REMARK.search(value):
-        remedy = "a remark needs a line of its own that begins with #"
+        remedy = "a comment must be on its own line, which begins with #"
     elif value.endswith("\\"):
         remedy = "every line stands for itself; leave the \\ out"
     elif re.search(r"\s--[A-Za-z]", f" {value}"):

@@ -46,7 +46,7 @@ MOST_USED = (
 # Of absl's own flags, those that say something here; the rest are for its developers.
 ABSL_FLAGS = ("verbosity", "log_dir", "only_check_args", "run_with_pdb", "run_with_profiling")
 FLAGFILE = (
-    "Read flags from this file, one --name=value a line; a line that begins with # is a remark."
+    "Read flags from this file, one --name=value a line; a line that begins with # is a comment."
 )
 HELP = {
     "--help": "help",

@@ -73,9 +73,8 @@ class DeviceEncoder:
         image, code = checked_shapes(inputs, self._run.get_output_details(), path)
         self.image_size = image[1]
         self.code_shape = code[1:]
-        # Seeded by the operating system: who can guess the noise can take it off.
-        self._noise = np.random.default_rng() if "noise" in inputs else None
-        if noise_key is not None and self._noise is None:
+        self._is_noisy = "noise" in inputs
+        if noise_key is not None and not self._is_noisy:
             raise ValueError(f"{path} adds no noise that a key could decide; leave it out.")
         self._key = None if noise_key is None else check_key(noise_key)
         if similar is not None and noise_key is None:
@@ -112,7 +111,7 @@ class DeviceEncoder:
     def _encode_one(self, image: np.ndarray) -> np.ndarray:
         """The code float32 [1, ...] of an image uint8 [S, S, 3], with noise of its own."""
         inputs = {"image": image[None].astype(np.float32) / np.float32(255)}
-        if self._noise is not None:
+        if self._is_noisy:
             inputs["noise"] = self._noise_of(image)[None]
         return self._run(**inputs)["code"]
 
@@ -121,7 +120,9 @@ class DeviceEncoder:
         if self._key is not None:
             seen = image if self._similar is None else self._similar.mark(image)
             return keyed_noise(self._key, self._sha256, seen, self.code_shape)
-        return self._noise.standard_normal(self.code_shape, np.float32)
+        # Who can guess the noise can take it off. The operating system seeds every code's anew, so
+        # that no code's noise follows from that of others.
+        return np.random.default_rng().standard_normal(self.code_shape, np.float32)
 
     def encode_files(
         self, paths: Iterable[Path], *, on_unreadable: OnUnreadable = log_unreadable

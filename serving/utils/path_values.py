@@ -97,7 +97,7 @@ def slip(text: str) -> str | None:
     if text[0] in QUOTES or text[-1] in QUOTES:
         return "quotes are part of the value here; leave them out."
     if REMARK.search(text):
-        return "a remark is part of the value here; put it on a line of its own that begins with #."
+        return "a comment is part of the value here; put it on its own line, which begins with #."
     unseen = [sign for sign in text if unicodedata.category(sign) in INVISIBLE]
     if set(unseen) - set(JOINERS):
         return f"it holds a sign that can't be seen ({unseen[0]!a}); type the path anew."
