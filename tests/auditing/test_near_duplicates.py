@@ -36,6 +36,7 @@ def audited_encoder(monkeypatch):
         channel=types.SimpleNamespace(clip=0, noise=0.0),
         levels=0,
         signal_share=np.full((SIDE, SIDE, 3), SHARE, np.float32),
+        noise_deviation=None,
     )
 
 
