@@ -31,7 +31,7 @@ def read_report(workdir):
     return json.loads((workdir / "audit" / "report.json").read_text())
 
 
-def write_codes(path, count=96, **changes):
+def write_codes(path, count=64, **changes):
     batch = generation.generate_faces(count, 32, seed=7)
     arrays = {
         "codes": batch.images[:, ::8, ::8].astype(np.float32) / 255,

@@ -25,7 +25,8 @@ from arl_tf.training.settings import TrainingSettings
 from arl_tf.training.step_images import as_float
 
 STEPS, ROUNDS = 20, 10
-FACES = 1200
+# The training that is measured.
+MEASURED = Config(num_faces=1200, decoder_width=16)
 # Batches of which the data alone are timed.
 BATCHES = 100
 # A product of two square matrices of this side, float32.
@@ -39,11 +40,10 @@ def measure_training(folder: pathlib.Path) -> dict[str, float]:
     Args:
         folder: photos in CelebA's layout, read as training reads them.
     """
-    config = Config(num_faces=FACES, decoder_width=16)
-    settings = subset(config, TrainingSettings)
+    settings = subset(MEASURED, TrainingSettings)
     with tempfile.TemporaryDirectory() as cache:
-        images = image_sets.load_images(subset(config, DataSettings), pathlib.Path(cache))
-        parts = splits.split_by_identity(images.identities, subset(config, SplitSettings))
+        images = image_sets.load_images(subset(MEASURED, DataSettings), pathlib.Path(cache))
+        parts = splits.split_by_identity(images.identities, subset(MEASURED, SplitSettings))
         learner = train.learner_for(settings, images, parts)
         task = timed_steps(learner, settings, images, parts, TASK)
         adversarial = timed_steps(learner, settings, images, parts, ADVERSARIAL)
@@ -52,7 +52,7 @@ def measure_training(folder: pathlib.Path) -> dict[str, float]:
         figures = step_figures(learner, settings, batch)
     step_images = settings.batch_size * (1 + settings.decoder_steps)
     rate = step_images / sum(adversarial)
-    photos, seconds = readers.plain_reading(folder, settings.image_size, FACES)
+    photos, seconds = readers.plain_reading(folder, settings.image_size, MEASURED.num_faces)
     return {
         "adversarial_images_per_second": rate,
         "adversarial_step_over_task_step": sum(adversarial) / sum(task),

@@ -1,6 +1,7 @@
 """The benchmark of a training step: its parts, what it is compared with, a short measurement."""
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -81,7 +82,10 @@ def test_of_the_parts_two_move_weights_and_all_gradients_are_there(learner, batc
 
 @pytest.mark.slow
 def test_a_measurement_gives_every_figure(tmp_path, monkeypatch):
-    for name, value in {"STEPS": 1, "ROUNDS": 1, "FACES": 240, "BATCHES": 1}.items():
+    small = dataclasses.replace(
+        training_steps.MEASURED, num_faces=240, image_size=32, decoder_width=4, batch_size=8
+    )
+    for name, value in {"STEPS": 1, "ROUNDS": 1, "BATCHES": 1, "MEASURED": small}.items():
         monkeypatch.setattr(training_steps, name, value)
     monkeypatch.setattr(readers, "DRAWN_FACES", 16)
     monkeypatch.setattr(pytorch_process, "steps", lambda numbers: contextlib.nullcontext({}))
