@@ -57,6 +57,12 @@ def test_own_noise_averages_out_shared_noise_does_not_but_cancels_in_differences
     # The attacker knows the shots: their differences alone tell most of such pictures.
     assert found["shared_noise_differences"] < 0.8 * found["shared_noise"]
     assert found["no_noise"] < found["own_noise"]
+    # Half of the noise shared: neither mean nor differences tell as much as in the worse case.
+    assert found["own_noise"] < found["half_shared_noise"] < found["shared_noise"]
+    assert found["half_shared_noise_differences"] > 1.05 * found["shared_noise_differences"]
+    # Whoever knows the shots never gets less for it.
+    for way in attack.SHARES:
+        assert found[f"{way}_differences"] < 1.02 * found[way]
 
 
 @pytest.mark.slow
@@ -99,7 +105,7 @@ def test_noise_of_the_least_held_out_error_is_chosen():
 def test_products_of_differences_are_those_of_every_shot_less_the_mean(audited_encoder):
     images = pictures(7)
     deviation = np.full(SIDE * SIDE * 3, 0.5)
-    codes, products = attack.shot_codes(audited_encoder, images, deviation, 4, 3, seed=1)
+    codes = attack.shot_codes(audited_encoder, images, deviation, 4, 3, seed=1)
     each = np.stack(
         [
             flattened(noise_knowledge.mean_codes(audited_encoder, shown)) / 0.5
@@ -110,7 +116,13 @@ def test_products_of_differences_are_those_of_every_shot_less_the_mean(audited_e
     np.testing.assert_allclose(codes.mean, each.mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(codes.first, each[0].astype(np.float32))
     wanted = np.einsum("knd,kmd->nm", away, away[:, :4])
-    np.testing.assert_allclose(products, wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(codes.differences, wanted, rtol=1e-3, atol=1e-4)
+    # Public photos are known without noise; the others' is the mean of three draws.
+    assert not codes.noise[:4].any() and not codes.noise_differences[:4].any()
+    assert codes.noise[4:].std() == pytest.approx(1 / np.sqrt(3), rel=0.1)
+    # Three draws times the differences: as much as these are long.
+    long = np.square(away[:, :4]).sum(axis=(0, 2))
+    assert codes.noise_differences[4:].std() == pytest.approx(np.sqrt(long.mean()), rel=0.5)
 
 
 def test_shots_differ_a_little_and_the_seed_decides_them():

@@ -1,7 +1,8 @@
 """Attacks 16 shots of each photo with the best linear map: noise of their own, or shared.
 
 Shots that share their noise have it in their mean as a single code has. But it cancels in their
-differences, which tell how the shots differ at the encoder's full precision.
+differences, which tell how the shots differ at the encoder's full precision. Where a part of the
+noise is shared and the rest is each shot's own, neither mean nor differences are without noise.
 """
 
 import dataclasses
@@ -20,31 +21,49 @@ from arl_tf.models.standardisation import flattened
 
 # More public photos add time, not strength: products of all with all are solved for.
 MOST_PUBLIC = 2000
-SHOT_NOISE = 107
-# Shares of the noise's variance that the map takes differences to have; and codes without noise.
-DIFFERENCE_NOISES = (1e-4, 1e-3, 1e-2, 1e-1)
+SHOT_NOISE, OWN_NOISE = 107, 109
+# Variances, in shares of the noise's, that the map takes differences to have beside what they have.
+FURTHER_NOISES = (1e-4, 1e-3, 1e-2, 1e-1)
 NO_NOISES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+# Share of the noise's variance that all shots of a photo have in common.
+OWN, HALF, SHARED = 0.0, 0.5, 1.0
+KNOWS = ", and the attacker knows how each shot changes a photo"
 WAYS = {
     "one_code": "the code of one shot",
     "own_noise": "the mean of all codes; each shot has noise of its own",
+    "own_noise_differences": "the mean and the differences of all codes; each shot has noise of its"
+    f" own{KNOWS}",
+    "half_shared_noise": "the mean of all codes; the shots share half of their noise",
+    "half_shared_noise_differences": "the mean and the differences of all codes; the shots share"
+    f" half of their noise{KNOWS}",
     "shared_noise": "the mean of all codes; the shots share their noise",
     "shared_noise_differences": "the mean and the differences of all codes; the shots share their"
-    " noise, and the attacker knows how each shot changes a photo",
+    f" noise{KNOWS}",
     "no_noise": "the mean of all codes, without any noise: the limit",
 }
+SHARES = {"own_noise": OWN, "half_shared_noise": HALF, "shared_noise": SHARED}
 
 
 @dataclasses.dataclass(frozen=True)
 class ShotCodes:
-    """Mean codes of shots in units of their noise.
+    """Mean codes of shots in units of their noise, and products of their differences.
+
+    A shot's difference is its mean code less the mean over the shots. Products are summed over the
+    shots, with the differences of each public photo.
 
     Attributes:
         first: float32 [N, D], of the first shot.
         mean: float32 [N, D], over all shots.
+        differences: float64 [N, public], products of the differences.
+        noise: float32 [N, D], the mean of standard normal noise that each shot has of its own.
+        noise_differences: float64 [N, public], products of this noise; 0 for public photos.
     """
 
     first: np.ndarray
     mean: np.ndarray
+    differences: np.ndarray
+    noise: np.ndarray
+    noise_differences: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,35 +116,52 @@ def attack(
     public = public[sample_rows(len(public), MOST_PUBLIC, seed)]
     deviation = np.sqrt(noise_knowledge.gaussian_variance(audited_encoder)).ravel()
     images = np.concatenate([public, held_out, target])
-    codes, differences = shot_codes(audited_encoder, images, deviation, len(public), count, seed)
+    codes = shot_codes(audited_encoder, images, deviation, len(public), count, seed)
     parts = Parts(len(public), len(held_out))
-    noise = np.random.default_rng([seed, SHOT_NOISE]).standard_normal(codes.mean.shape, np.float32)
+    common = np.random.default_rng([seed, SHOT_NOISE]).standard_normal(codes.mean.shape, np.float32)
     solve = functools.partial(
         predictions, outputs=flattened(public) / np.float32(255), score=pixel_error(held_out)
     )
-    shared = parts.products(codes.mean, noise)
     found = {
-        "one_code": solve(parts.products(codes.first, noise), noises=NOISE_FACTORS),
-        "own_noise": solve(
-            parts.products(codes.mean, noise / np.float32(np.sqrt(count))),
-            noises=[factor / count for factor in NOISE_FACTORS],
-        ),
-        "shared_noise": solve(shared, noises=NOISE_FACTORS),
-        "no_noise": solve(parts.products(codes.mean, 0 * noise), noises=NO_NOISES),
+        "one_code": solve(parts.products(codes.first, common), noises=NOISE_FACTORS),
+        "no_noise": solve(parts.products(codes.mean, 0 * common), noises=NO_NOISES),
     }
-    found["shared_noise_differences"] = min(
-        (
-            solve(shared + parts.split(differences) * (1 / share), noises=NOISE_FACTORS)
-            for share in DIFFERENCE_NOISES
-        ),
-        key=lambda each: each.held_out_error,
-    )
+    for way, share in SHARES.items():
+        mean, differences = shared_products(codes, parts, common, share, count)
+        found[way] = solve(mean, noises=NOISE_FACTORS)
+        found[f"{way}_differences"] = min(
+            (
+                solve(mean + differences * (1 / (1 - share + further)), noises=NOISE_FACTORS)
+                for further in FURTHER_NOISES
+            ),
+            key=lambda each: each.held_out_error,
+        )
     pictures = {
         way: np.clip(found[way].values, 0, 1).astype(np.float32).reshape(target.shape)
         for way in WAYS
     }
     errors = {way: found[way].held_out_error for way in WAYS}
     return ShotPictures(count, pictures, errors, len(public))
+
+
+def shared_products(
+    codes: ShotCodes, parts: "Parts", common: np.ndarray, share: float, count: int
+) -> tuple[Products, Products]:
+    """Products of means and of differences of `count` shots that share a part of their noise.
+
+    The mean is in units of its own noise, the differences are in units of a single code's.
+
+    Args:
+        codes: of the shots, with noise of their own.
+        parts: how the images are laid out.
+        common: float32 [N, D], standard normal noise that all shots of a photo have.
+        share: of the noise's variance that is common, in [0, 1].
+        count: shots of each photo.
+    """
+    of_mean = np.float32(np.sqrt(share + (1 - share) / count))
+    noise = np.float32(np.sqrt(share)) * common + np.float32(np.sqrt(1 - share)) * codes.noise
+    differences = codes.differences + np.sqrt(1 - share) * codes.noise_differences
+    return parts.products(codes.mean / of_mean, noise / of_mean), parts.split(differences)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,30 +197,37 @@ def shot_codes(
     public: int,
     count: int,
     seed: int,
-) -> tuple[ShotCodes, np.ndarray]:
+) -> ShotCodes:
     """Mean codes of all shots, and the products of the differences of shots.
 
     Args:
         audited_encoder: the encoder.
         images: uint8 [N, S, S, 3].
         deviation: float [D], of the noise.
-        public: how many of the images, the first ones, are public.
+        public: how many of the images, the first ones, are public: these have no noise.
         count: shots of each.
-        seed: of the shots.
-
-    Returns:
-        The codes, and the products float64 [N, public]: of each photo's differences of a shot's
-        code to the mean code with those of each public photo, summed over shots.
+        seed: of the shots and their noise.
     """
+    rng = np.random.default_rng([seed, OWN_NOISE])
     first, total, products = None, 0.0, 0.0
+    all_noise, noise_products = 0.0, 0.0
     for shown in shots.shots_of(images, count, seed):
         code = (
             flattened(noise_knowledge.mean_codes(audited_encoder, shown)).astype(np.float64)
             / deviation
         )
+        noise = rng.standard_normal(code.shape, np.float32)
+        noise[:public] = 0
         first = code if first is None else first
-        total = total + code
+        total, all_noise = total + code, all_noise + noise
         products = products + code @ code[:public].T
+        noise_products = noise_products + noise.astype(np.float64) @ code[:public].T
     mean = total / count
-    products -= count * (mean @ mean[:public].T)
-    return ShotCodes(first.astype(np.float32), mean.astype(np.float32)), products
+    public_mean = mean[:public].T
+    return ShotCodes(
+        first.astype(np.float32),
+        mean.astype(np.float32),
+        products - count * (mean @ public_mean),
+        (all_noise / count).astype(np.float32),
+        noise_products - all_noise.astype(np.float64) @ public_mean,
+    )
