@@ -12,9 +12,9 @@ BLACK_BOX, WHITE_BOX = "black-box", "white-box"
 ENOUGH_GAIN = 0.01
 # Of the values of codes, where all of them would take long.
 LOOKED_AT = 4096
-# Where more of the values than this share are 0 in codes alone, not in their means, noise drops
+# Where more of the values than this share are 0 in codes and not in their means, noise drops
 # values: nothing is added to them.
-MOST_DROPPED = 0.05
+MOST_DROPPED = 0.002
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +137,9 @@ class Evidence:
 
 
 def drops_values(codes: np.ndarray, means: np.ndarray) -> bool:
-    """Whether codes [N, ...] have values of 0 that their means [N, ...] have not, as of dropout."""
-    shares = [(each.reshape(-1)[:LOOKED_AT] == 0).mean() for each in (codes, means)]
-    return bool(shares[0] - shares[1] > MOST_DROPPED)
+    """Whether codes [N, ...] are 0 in places where their means [N, ...] are not, as of dropout."""
+    seen, known = (each.reshape(-1)[:LOOKED_AT] for each in (codes, means))
+    return bool(((seen == 0) & (known != 0)).mean() > MOST_DROPPED)
 
 
 def silent(share: float, held_out_loss: float) -> None:

@@ -99,8 +99,9 @@ def joined(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 
 def joined_within_limit(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """As `joined`, with as many of the other images as closed forms take beside all of X2's."""
-    room = max(1, MOST_PAIRS - len(evidence.pairs.images))
+    """As `joined`, with as many of the other images as closed forms take beside X2's."""
+    # Of more pairs than closed forms take, these draw: each data set then has its share.
+    room = max(MOST_PAIRS // 2, MOST_PAIRS - len(evidence.pairs.images))
     return with_other_pairs(evidence, some_pairs(evidence.other_domain, room, settings.seed))
 
 

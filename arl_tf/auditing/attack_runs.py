@@ -15,6 +15,8 @@ from arl_tf.utils import progress
 ATTACK_SEED = 1_000_003
 SEED_STEP = 7919
 FLOOR_PREFIX = "task_output/"
+# Before the names of attackers that could have been run.
+LEFT_OUT = "attackers of this level that --attackers leaves out: "
 # Where no other attacks the task output alone; on photographs the strongest there by face
 # similarity.
 FLOOR_ATTACKER = "linear"
@@ -102,10 +104,17 @@ def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> l
         for attacker in chosen.values()
         if registry.lacking(attacker, evidence) and not registry.pointless(attacker, evidence)
     ]
-    beyond = [name for name in registry.ATTACKERS if name not in chosen]
+    of_level = registry.attackers_of(level, ())
+    left_out = [
+        name
+        for name, attacker in of_level.items()
+        if name not in chosen and not registry.lacking(attacker, evidence)
+    ]
+    if left_out:
+        missing.append(LEFT_OUT + ", ".join(left_out))
+    beyond = [name for name in registry.ATTACKERS if name not in {**of_level, **chosen}]
     if beyond:
-        whose = "that --attackers leaves out" if names else "of higher levels of --audit"
-        missing.append(f"attackers {whose}: {', '.join(beyond)}")
+        missing.append(f"attackers of higher levels of --audit: {', '.join(beyond)}")
     return list(dict.fromkeys(missing))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
+from arl_tf.auditing.identity.combining import AMPLIFIED, FUSED, is_combined
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES, headline, headline_values
 from arl_tf.utils import files, run_files
@@ -27,6 +28,8 @@ IDENTITY = "identity_attacks"
 CANDIDATES = "candidates:"
 # Likewise before what was predicted of attributes outside the task.
 LATER_TASKS = "later_tasks:"
+# The attacks that are made of others.
+COMBINED = (FUSED, AMPLIFIED)
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -223,14 +226,36 @@ def best_means(measure: str, per_attack: PerImage, weights: np.ndarray) -> np.nd
     return np.max(means, axis=0)
 
 
+def lacking(reference: Reference, names: Iterable[str]) -> list[str]:
+    """Attacks on the reference's code that its combined attacks used and that were not run here.
+
+    `names` are those of the attacks on the audited code. To compare the reference's combined
+    attacks with those of fewer attacks would make the leakage look small.
+    """
+    names = set(names)
+    return [
+        name
+        for name in reference.per_attack
+        if name not in names
+        and not name.startswith(FLOOR_PREFIX)
+        and name not in COMBINED
+        and is_combined(name)
+    ]
+
+
 def comparable(reference: Reference, names: Iterable[str]) -> PerImage:
     """The reference's attacks that were let at the audited code, or at its task output, too.
+
+    Without its combined attacks where these are of others (`lacking`).
 
     Raises:
         ValueError: none of them was an attack on the code.
     """
     names = list(names)
     shared = {name: reference.per_attack[name] for name in names if name in reference.per_attack}
+    if lacking(reference, names):
+        for name in COMBINED:
+            shared.pop(name, None)
     if not any(not name.startswith(FLOOR_PREFIX) for name in shared):
         raise ValueError(
             f"--reference={reference.workdir} was attacked by {', '.join(reference.per_attack)}"

@@ -8,7 +8,7 @@ import numpy as np
 from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.attacks.regression import completion
-from arl_tf.auditing import attack_runs
+from arl_tf.auditing import attack_runs, leakage
 from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
@@ -64,7 +64,7 @@ def warnings(
             "The audit of the reference does not tell how often candidate photos are found by its"
             " codes. Audit it again for these figures (--stages=audit --overwrite)."
         )
-    said += fusion_warning(found)
+    said += combined_warning(found) + fusion_warning(found)
     count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
         said.append(
@@ -86,6 +86,20 @@ def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"These attackers were not told the noise of the codes, so their figures are too low:"
         f" {', '.join(untold)}."
+    ]
+
+
+def combined_warning(found: Measurements) -> list[str]:
+    """That leakages leave the reference's combined attacks out; [] where they do not."""
+    if not found.reference or not set(leakage.COMBINED) & set(found.reference.per_attack):
+        return []
+    beyond = leakage.lacking(found.reference, found.attacks_on(floor=False))
+    if not beyond:
+        return []
+    return [
+        f"The reference was attacked by {', '.join(beyond)} as well, this code was not: leakages"
+        f" leave out the reference's {' and '.join(leakage.COMBINED)}, which are made of these"
+        " pictures, too."
     ]
 
 

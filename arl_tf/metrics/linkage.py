@@ -276,6 +276,7 @@ def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
     if embeddings is None or held_out.all():
         return None
     learned, wanted = public.learned.astype(np.float64), embeddings - embeddings.mean(axis=0)
+    shares = ridge_shares(public)
     agreement = [
         measures.face_similarity(
             public.codes[held_out]
@@ -283,12 +284,24 @@ def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
             wanted[held_out],
             0.0,
         ).mean()
-        for share in RIDGE_SHARES
+        for share in shares
     ]
-    share = RIDGE_SHARES[int(np.argmax(agreement))]
+    share = shares[int(np.argmax(agreement))]
     matrix = ridge_regression(learned, wanted, share, public.noise)
     directions = centred_directions(target @ matrix, 0.0)
     return directions @ directions.T
+
+
+def ridge_shares(public: PublicCodes) -> tuple[float, ...]:
+    """The shares that `ridge_regression` is tried with.
+
+    Of little noise, shares of the mean eigenvalue that are larger than the noise are tried, too.
+    """
+    if not public.noise:
+        return RIDGE_SHARES
+    eigenvalue = np.square(public.learned, dtype=np.float64).sum() / min(public.learned.shape)
+    of_codes = (share * eigenvalue / (public.noise * len(public.learned)) for share in RIDGE_SHARES)
+    return (*RIDGE_SHARES, *(share for share in of_codes if share > RIDGE_SHARES[-1]))
 
 
 def ridge_regression(

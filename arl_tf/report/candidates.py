@@ -34,7 +34,7 @@ def match_sentences(content: Mapping[str, Any], codes: str) -> str:
     exact = value_of(found["exact"], "code")
     if exact is None:
         other = value_of(found["other_photo"], "code")
-        return "" if other is None else person_words(found, who(content))
+        return "" if other is None else person_words(content)
     does = "can confirm it from" if exact >= CONFIRMED else "can look for it with"
     beside = [
         f"{name}: {share(value)}"
@@ -50,7 +50,7 @@ def match_sentences(content: Mapping[str, Any], codes: str) -> str:
         f"Whoever has the photo {does} {codes}: among {found['candidates']:,} candidate photos the"
         f" right one comes first in {share(exact)} of the cases ({', '.join([*beside, guess])})"
     )
-    sentences = [said, fitting_words(found), person_words(found, who(content))]
+    sentences = [said, fitting_words(found), person_words(content)]
     return ". ".join(filter(None, sentences))
 
 
@@ -74,17 +74,17 @@ def fitting_words(found: Section) -> str:
     return f"{said} ({', '.join(beside)})" if beside else said
 
 
-def person_words(found: Section, person: str) -> str:
-    """What somebody with another photo of the person can do; empty where nobody has two photos.
-
-    `person` is "person" or "group".
-    """
-    section = found["other_photo"]
+def person_words(content: Mapping[str, Any]) -> str:
+    """What somebody with another photo of the person can do; empty where nobody has two photos."""
+    section, person = candidate_match(content)["other_photo"], who(content)
     value = value_of(section, "code")
     if value is None:
         return ""
     output = value_of(section, "task_output")
     beside = [] if output is None else [f"the task output alone: {share(output)}"]
+    picture = content["worst"].get("reid_other_photo_rank1", {}).get("value")
+    if picture is not None and picture > value:
+        beside.insert(0, f"by the best picture: {share(picture)}")
     beside.append(f"a guess: {100 * section['chance']:.1f} %")
     return (
         f"With another photo of the {person} instead, compared in the same way, the {person} comes"

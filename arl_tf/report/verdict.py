@@ -6,6 +6,7 @@ from typing import Any
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
+from arl_tf.auditing.attack_runs import LEFT_OUT
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
@@ -157,8 +158,8 @@ def rank_words(content: Mapping[str, Any]) -> str:
     if "chance_rank1" in measured:
         beside.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
     return (
-        f"The best attacker finds the right person among the {measured['images']:,} test images in"
-        f" {share(content['worst']['reid_rank1']['value'])} of the cases"
+        f"By the best picture, the right person among the {measured['images']:,} test images is"
+        f" found in {share(content['worst']['reid_rank1']['value'])} of the cases"
         + (f" ({', '.join(beside)})" if beside else "")
     )
 
@@ -217,14 +218,19 @@ def claims_protection(content: Mapping[str, Any]) -> bool:
 
 
 def judged_leakages(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The leakage of face similarity by each judge that knows it; without faces, of features."""
+    """The leakage of face similarity by each judge that knows it; without faces, of features.
+
+    And that of the embeddings that attackers predict without a picture.
+    """
     names = JUDGES if has_faces(content) else (headline(content),)
+    networks = (content.get("identity_attacks") or {}).get("networks", {})
     found = [content["leakage"].get(name) for name in names]
+    found += [network["leakage"].get("cosine") for network in networks.values()]
     return [leakage for leakage in found if leakage and leakage["value"] is not None]
 
 
 def graded_leakage(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The leakage by the judge who finds more of it, by the upper ends of the intervals.
+    """The leakage by the judge or the prediction that finds most, by the intervals' upper ends.
 
     One without an interval counts as the most: it may be anything.
     """
@@ -301,6 +307,8 @@ def untold(content: Mapping[str, Any]) -> list[str]:
         said.append(UNTOLD_ENCODER)
     elif content["level"] == QUICK and not any(map(is_beyond_quick, attacks)):
         said.append(ONLY_QUICK)
+    left_out = [text for text in content["not_tested"] if text.startswith(LEFT_OUT)]
+    said += [f"These may get more: {text}" for text in left_out]
     return said
 
 

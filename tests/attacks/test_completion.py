@@ -193,6 +193,19 @@ def test_only_codes_with_dropped_values_are_completed_and_of_others_nothing_is_m
             attack_runs.planned("standard", 1, 0, other, ["linear_completed"])
 
 
+@pytest.mark.parametrize(("rate", "dropped"), [(0.01, True), (0.001, False)])
+def test_a_hundredth_of_dropped_values_is_seen_among_values_that_are_0_anyway(
+    world, evidence, rate, dropped
+):
+    rng = np.random.default_rng(4)
+    means = np.maximum(world.means[:PUBLIC] - world.means.mean(), 0)
+    codes = means * (rng.random(means.shape) >= rate) / np.float32(1 - rate)
+    assert (means == 0).mean() > 0.2
+    pairs = dataclasses.replace(evidence.pairs, codes=codes)
+    noise = dataclasses.replace(evidence.noise, public_means=means)
+    assert dataclasses.replace(evidence, pairs=pairs, noise=noise).drops_values is dropped
+
+
 def test_embeddings_are_predicted_from_completed_codes(world, evidence):
     # An identity network that sees the deviation of a few pixels from their mean.
     seen = world.images.reshape(len(world.images), PIXELS)[:, :12] / 255.0

@@ -86,6 +86,34 @@ def test_ridge_without_knowledge_of_the_noise_is_worse_from_few_images_and_says_
     assert [each.knowledge for each in (told, untold)] == ["white-box", "black-box"]
 
 
+@pytest.mark.parametrize("deviation", [0.1, 0.01, 1e-3])
+def test_whoever_knows_of_a_little_noise_predicts_no_worse_for_it(deviation):
+    # Few images and many values: their number decides how much to shrink, not the noise.
+    rng = np.random.default_rng(3)
+    values, counts = 240, (300, 150, 300)
+    basis, matrix = rng.normal(size=(20, values)), rng.normal(size=(20, IDENTITY))
+    faces = [rng.normal(size=(count, 20)) for count in counts]
+    truth = [unit(each @ matrix) for each in faces]
+    means = [
+        (each @ basis + 3 * rng.normal(size=(len(each), values))).astype(np.float32)
+        for each in faces
+    ]
+    codes = [(each + deviation * rng.normal(size=each.shape)).astype(np.float32) for each in means]
+    images = [np.zeros((count, 4, 4, 3), np.uint8) for count in counts]
+    told = Evidence(
+        PublicPairs(codes[0], images[0], codes[1], images[1]),
+        codes[2],
+        lambda image: [image],
+        noise=CodeNoise(np.full(values, deviation, np.float32), means[0]),
+    )
+    public = PublicFaces({"net": truth[0]}, {"net": truth[1]})
+    cosines = [
+        mean_cosine(ridge(code_view(seen, 0), seen, public, OPTIONS).target["net"], truth[2])
+        for seen in (told, dataclasses.replace(told, noise=None))
+    ]
+    assert cosines[0] > cosines[1] - 0.01
+
+
 def test_ridge_finds_nothing_in_codes_of_noise():
     world = World(1.0)
     noise = np.random.default_rng(5).normal(size=(PUBLIC + HELD_OUT + TARGET, 8))

@@ -188,11 +188,15 @@ def test_joined_pairs_are_both_data_sets_and_x2_s_held_out_images_choose():
         np.testing.assert_array_equal(seen.held_out_images, images(4, 50))
 
 
-def test_closed_forms_take_all_of_x2_and_fill_up_with_the_other_data(monkeypatch):
-    monkeypatch.setattr(views, "MOST_PAIRS", 23)
+@pytest.mark.parametrize(("most", "others"), [(26, 9), (25, 9), (10, 5)])
+def test_closed_forms_take_all_of_x2_and_others_up_to_their_share_of_the_limit(
+    monkeypatch, most, others
+):
+    # Where X2 alone fills the limit, half of it again is of the other data: some of all are drawn.
+    monkeypatch.setattr(views, "MOST_PAIRS", most)
     held = evidence(other_domain=other_pairs())
     seen = views.joined_within_limit(held, SETTINGS).pairs
-    assert len(seen.images) == 23
+    assert len(seen.images) == 20 + others
     np.testing.assert_array_equal(seen.images[:20], images(20))
     monkeypatch.setattr(views, "MOST_PAIRS", 5)
     assert len(views.other_domain_within_limit(held, SETTINGS).pairs.images) == 5

@@ -183,5 +183,9 @@ def test_attackers_asked_for_by_name_are_planned_alone_and_the_rest_named_as_lef
     names = [task.name for task in attack_runs.planned("standard", 1, 0, held, ["linear"])]
     assert names == ["linear", "task_output/linear"]
     said = " ".join(attack_runs.not_tested("standard", held, ["linear"]))
-    assert "attackers that --attackers leaves out" in said
-    assert "decoder_pixel" in said
+    # Those that lack something are no loss; those of higher levels were not asked for.
+    assert f"{attack_runs.LEFT_OUT}retrieval, kernel, decoder, attention" in said
+    assert "attackers of higher levels of --audit: " in said
+    assert "decoder_pixel" in said.split("higher levels")[1]
+    whole = " ".join(attack_runs.not_tested("standard", held))
+    assert attack_runs.LEFT_OUT not in whole and "higher levels" in whole

@@ -80,6 +80,21 @@ def test_reference_counts_by_the_attacks_that_were_let_at_this_code_too():
     assert described["worst"]["ssim"]["attack"] == "decoder"
 
 
+def test_a_reference_s_combined_attacks_count_where_this_code_met_what_they_are_made_of():
+    strong = {"linear": 0.4, "optimisation": 0.5, "fused": 0.6, "retrieval": 0.1}
+    reference = leakage.Reference(
+        "r", {name: measures_of(value) for name, value in strong.items()}, (8,)
+    )
+    floors = {"mean": 0.2}
+    both = {"linear": 0.3, "optimisation": 0.3, "fused": 0.3}
+    assert leak(both, floors, reference)["value"] == pytest.approx(0.25)
+    assert leakage.lacking(reference, both) == []
+    # Without gradients there are no pictures of `optimisation`, of which the reference's are made.
+    closed = {"linear": 0.3, "fused": 0.3}
+    assert leakage.lacking(reference, closed) == ["optimisation"]
+    assert leak(closed, floors, reference)["value"] == pytest.approx(0.5)
+
+
 def test_reference_attacked_by_others_only_is_refused():
     with pytest.raises(ValueError, match="the same --audit level"):
         leak({"linear": 0.4}, {"mean": 0.2}, reference_of(0.6))

@@ -79,7 +79,8 @@ def identity_attacks(leakage):
             "unprotected": figures(leakage and 0.8),
         }
 
-    share = {"value": leakage, "ci95": leakage and [leakage - 0.05, leakage + 0.05]}
+    ends = None if leakage is None else [leakage - 0.05, leakage + 0.05]
+    share = {"value": leakage, "ci95": ends}
     shares = dict.fromkeys(("cosine", "reid_rank1", "reid_rank5"), share)
     facts = {"knowledge": "black-box", "settings": {"words": "an attack"}, "seconds": 1.0}
     attacks = [

@@ -207,6 +207,18 @@ def test_ridge_regression_solves_the_penalised_normal_equations(num_codes):
     np.testing.assert_allclose(linkage.ridge_regression(codes, wanted, 0.7), expected, atol=1e-9)
 
 
+def test_of_little_noise_larger_penalties_than_the_noise_are_tried():
+    codes = np.random.default_rng(2).normal(size=(50, 20))
+    loud, quiet, silent = (
+        linkage.ridge_shares(linkage.PublicCodes(codes, codes, noise)) for noise in (1.0, 1e-6, 0.0)
+    )
+    assert silent == linkage.RIDGE_SHARES == loud[: len(linkage.RIDGE_SHARES)]
+    # Relative to the noise, what a ridge regression takes at most without knowledge of it.
+    most = linkage.RIDGE_SHARES[-1] * np.square(codes).sum() / 20
+    assert quiet[-1] * 1e-6 * 50 == pytest.approx(most)
+    assert loud[-1] == pytest.approx(max(linkage.RIDGE_SHARES[-1], most / 50))
+
+
 def test_choice_of_components_avoids_those_that_only_tell_noise():
     # Three telling values before 200 that are not: learned together they would be drowned.
     person = identities()

@@ -32,7 +32,7 @@ def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
         " photos can make a picture of the face with a similarity of 0.50 to the original (two"
         " photos of one person: 0.75, two strangers: 0.05, a photo and its blurred copy: 0.85)."
     )
-    assert "finds the right person among the 5 test images in 50 % of the cases" in said
+    assert "By the best picture, the right person among the 5 test images is found in 50 %" in said
     assert "(the task output alone: 20 %, a guess: 28.0 %)" in said
     assert said.endswith("The task reaches a mean MCC of 0.410.")
 
@@ -76,6 +76,24 @@ def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
     said = verdict.verdict(content)
     assert "no more from the code than from the task output computed from it: 0 % (0 to 3" in said
     assert "This is strong protection against these attackers." in said
+
+
+def test_a_grade_counts_predicted_embeddings_too():
+    content = white_box(report_content(leakage=0.02))
+    assert "This is strong protection" in verdict.verdict(content)
+    network = content["identity_attacks"]["networks"]["drawn_faces"]
+    network["leakage"] = {"cosine": {"value": 0.13, "ci95": [0.1, 0.16]}}
+    assert "This is good protection" in verdict.verdict(content)
+
+
+def test_protection_is_not_claimed_where_attackers_of_the_level_were_left_out():
+    content = white_box(report_content(leakage=0.02))
+    content["not_tested"] = ["attackers of this level that --attackers leaves out: decoder, map"]
+    said = verdict.verdict(content)
+    assert (
+        "These may get more: attackers of this level that --attackers leaves out: decoder" in said
+    )
+    assert "does not show that the code is protected" in said and "protection against" not in said
 
 
 @pytest.mark.parametrize(

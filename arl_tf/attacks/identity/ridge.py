@@ -30,8 +30,9 @@ def ridge(
     The prediction with the highest mean cosine is the mean direction given the code, of which this
     is the best linear estimate. Where the noise is known the penalty is the noise itself, times a
     factor: (Cov(mu) + k diag(v))^-1 Cov(mu, direction), mu the codes without noise and v the
-    noise's variances. Penalty or factor: the one with the highest mean cosine on held-out public
-    images, for each network.
+    noise's variances. Of little noise, a share of the codes' own variance is tried, too: there the
+    number of public images decides how much to shrink. Penalty or factor: the one with the highest
+    mean cosine on held-out public images, for each network.
 
     Args:
         view: the codes.
@@ -98,12 +99,21 @@ def best_ridge(view: CodeView, wanted: np.ndarray, held_out_truth: np.ndarray) -
     mean = wanted.mean(axis=0)
     projected = view.public.T @ (wanted - mean) / np.float32(len(wanted))
     best = None
-    for penalty in NOISE_FACTORS if view.noise else PENALTIES:
+    for penalty in penalties_of(view):
         fitted = RidgeMap(penalty, ridge_weights(view, projected, penalty), mean)
         cosine = mean_cosine(fitted(view.held_out), held_out_truth)
         if best is None or cosine > best[0]:
             best = (cosine, fitted)
     return best[1]
+
+
+def penalties_of(view: CodeView) -> tuple[float, ...]:
+    """The penalties to try, in units of `CodeView.level`."""
+    if not view.noise:
+        return PENALTIES
+    unit_of_codes = float(view.variances.mean()) / view.level
+    larger = (penalty * unit_of_codes for penalty in PENALTIES)
+    return (*NOISE_FACTORS, *(each for each in larger if each > NOISE_FACTORS[-1]))
 
 
 def ridge_weights(view: CodeView, projected: np.ndarray, penalty: float) -> np.ndarray:

@@ -104,6 +104,9 @@ def wiener_path(
 ) -> Iterator[tuple[float, LinearMap]]:
     """Yields (k, map) of Wiener maps that share one decomposition.
 
+    Beside shares of the noise, k takes penalties of a ridge regression that are larger: of little
+    noise, the number of public images decides how much to shrink.
+
     Args:
         means: float32 [N, D], mean codes in units in which each value's noise has variance 1.
         outputs: float [N, K].
@@ -115,7 +118,9 @@ def wiener_path(
     # The Gram matrix sums over images.
     count = len(means)
     signal = np.maximum(found.values - remaining * count, 0.0)
-    for factor in NOISE_FACTORS:
+    unit_of_codes = float(signal.mean()) / count
+    larger = (penalty * unit_of_codes for penalty in RIDGE_PENALTIES)
+    for factor in (*NOISE_FACTORS, *(each for each in larger if each > NOISE_FACTORS[-1])):
         shrunk = (signal + factor * count)[:, None].astype(np.float32)
         yield factor, LinearMap(found.centre, found.rotation, projected / shrunk, centre)
 

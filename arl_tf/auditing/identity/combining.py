@@ -72,9 +72,13 @@ def combines(task: Task) -> bool:
     One of several seeds; not public photographs as they are, nor an attack whose held-out images
     are others than the rest's.
     """
-    if "@" in task.name or task.attacker == RETRIEVAL:
-        return False
-    return not task.attacker.endswith(OTHER_DOMAIN)
+    return is_combined(task.name)
+
+
+def is_combined(name: str) -> bool:
+    """As `combines`, by the name of an attack on the code or on the task output."""
+    attacker = name.removeprefix(FLOOR_PREFIX)
+    return "@" not in name and attacker != RETRIEVAL and not attacker.endswith(OTHER_DOMAIN)
 
 
 def finished_attack(store: AttackStore, name: str) -> Finished:
