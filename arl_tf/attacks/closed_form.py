@@ -18,8 +18,11 @@ from arl_tf.attacks.evidence import (
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
 from arl_tf.models.standardisation import flattened, standardisation
 
-# More pairs than this add time, not strength, to a linear map.
-MOST_PAIRS = 6000
+# Public pairs that a map in closed form is fitted to at most. Codes of FEW_VALUES values or fewer
+# are solved for by their values: of these, more pairs, as long as their pictures have no more
+# numbers than MOST_NUMBERS (.8 GB).
+MOST_PAIRS, MOST_PAIRS_OF_FEW_VALUES, FEW_VALUES = 6000, 16_000, 4096
+MOST_NUMBERS = 200_000_000
 RIDGE_PENALTIES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 ROWS_AT_ONCE = 512
 # Directions whose eigenvalue is a smaller share of the mean are rounding.
@@ -54,7 +57,7 @@ def regression_problem(
 
     Codes are standardised, or in units of their noise where that is known.
     """
-    rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
+    rows = sample_rows(len(pairs.codes), most_pairs(pairs), seed)
     scale = standardisation(pairs.codes) if noise is None else noise.in_units
 
     def seen(codes: np.ndarray) -> np.ndarray:
@@ -260,6 +263,25 @@ def closed_form_result(
         reconstructions=target,
         held_out_reconstructions=held_out,
     )
+
+
+def most_pairs(pairs: PublicPairs) -> int:
+    """How many pairs of their shapes a linear map is fitted to at most."""
+    if int(np.prod(pairs.codes.shape[1:])) > FEW_VALUES:
+        return MOST_PAIRS
+    affordable = MOST_NUMBERS // int(np.prod(pairs.images.shape[1:]))
+    return max(MOST_PAIRS, min(MOST_PAIRS_OF_FEW_VALUES, affordable))
+
+
+def within_limit(
+    pairs: PublicPairs, noise: CodeNoise | None, seed: int
+) -> tuple[PublicPairs, CodeNoise | None]:
+    """As many of the pairs as a linear map takes, drawn by the seed, and what is known of them."""
+    rows = sample_rows(len(pairs.codes), most_pairs(pairs), seed)
+    if len(rows) == len(pairs.codes):
+        return pairs, noise
+    drawn = dataclasses.replace(pairs, codes=pairs.codes[rows], images=pairs.images[rows])
+    return drawn, noise and noise.of(rows)
 
 
 def sample_rows(count: int, most: int, seed: int) -> np.ndarray:

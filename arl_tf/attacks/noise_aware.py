@@ -15,6 +15,7 @@ from arl_tf.attacks.closed_form import (
     closed_form_result,
     directions,
     sample_rows,
+    within_limit,
 )
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import (
@@ -44,9 +45,10 @@ def linear_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         name: of the attack in the report.
     """
     started = time.perf_counter()
-    pairs = evidence.pairs
+    pairs, noise = within_limit(evidence.pairs, evidence.noise, settings.seed)
+    evidence = dataclasses.replace(evidence, pairs=pairs, noise=noise)
     found = best_code_map(
-        pairs, evidence.noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
+        pairs, noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
     )
     words = "the best linear map from the code to pixels, in closed form"
     return map_result(evidence, settings, found, name=name, started=started, words=words)
@@ -66,9 +68,10 @@ def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
     started = time.perf_counter()
     if evidence.noise is None:
         raise ValueError("A Wiener map needs Evidence.noise, the noise's deviation; got None.")
-    pairs = evidence.pairs
+    pairs, noise = within_limit(evidence.pairs, evidence.noise, settings.seed)
+    evidence = dataclasses.replace(evidence, pairs=pairs, noise=noise)
     found = wiener_map(
-        pairs, evidence.noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
+        pairs, noise, pixels(pairs), pixel_error(pairs.held_out_images), seed=settings.seed
     )
     words = "the best linear map from the code to pixels for the known noise"
     result = map_result(evidence, settings, found, name=name, started=started, words=words)

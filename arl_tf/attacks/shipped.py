@@ -15,7 +15,7 @@ from keras import layers
 from scipy import linalg
 
 from arl_tf.attacks import decoder_attacks, noise_aware, noise_views
-from arl_tf.attacks.closed_form import MOST_PAIRS, LinearMap, sample_rows
+from arl_tf.attacks.closed_form import MOST_PAIRS, LinearMap, sample_rows, within_limit
 from arl_tf.attacks.decoder_training import DECODED_AT_ONCE
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.objectives import held_out_loss, reconstruction_loss
@@ -64,10 +64,10 @@ def fit_linear(evidence: Evidence, settings: AttackerOptions) -> ShippedAttacker
             the loss.
         settings: seed and mu.
     """
-    pairs = evidence.pairs
+    pairs, noise = within_limit(evidence.pairs, evidence.noise, settings.seed)
     error = code_maps.pixel_error(pairs.held_out_images)
     found = code_maps.best_code_map(
-        pairs, evidence.noise, noise_aware.pixels(pairs), error, seed=settings.seed
+        pairs, noise, noise_aware.pixels(pairs), error, seed=settings.seed
     )
     whole = found.linear
     factors = (whole.kernel,)

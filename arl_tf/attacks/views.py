@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.attacks.closed_form import MOST_PAIRS, sample_rows
+from arl_tf.attacks.closed_form import most_pairs, sample_rows
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
@@ -88,7 +88,8 @@ def other_domain(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 def other_domain_within_limit(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """As `other_domain`, of as many images as closed forms take."""
-    pairs = some_pairs(evidence.other_domain, MOST_PAIRS, settings.seed)
+    most = most_pairs(evidence.pairs)
+    pairs = some_pairs(evidence.other_domain, most, settings.seed)
     return dataclasses.replace(evidence, pairs=pairs, noise=other_noise(evidence, pairs))
 
 
@@ -101,7 +102,8 @@ def joined(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 def joined_within_limit(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """As `joined`, with as many of the other images as closed forms take beside X2's."""
     # Of more pairs than closed forms take, these draw: each data set then has its share.
-    room = max(MOST_PAIRS // 2, MOST_PAIRS - len(evidence.pairs.images))
+    most = most_pairs(evidence.pairs)
+    room = max(most // 2, most - len(evidence.pairs.images))
     return with_other_pairs(evidence, some_pairs(evidence.other_domain, room, settings.seed))
 
 

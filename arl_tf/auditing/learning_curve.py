@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from arl_tf.attacks.closed_form import most_pairs
 from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 from arl_tf.attacks.noise_aware import linear_attack
 from arl_tf.auditing.attack_runs import ATTACK_SEED
@@ -20,6 +21,8 @@ from arl_tf.auditing.settings import AuditSettings
 # One in so many public images.
 PARTS = (8, 4, 2, 1)
 LEAST_IMAGES = 8
+# An image and its mirror image.
+PAIRS_OF_AN_IMAGE = 2
 CURVE_MEASURES = ("psnr", "feature_similarity", "face_similarity")
 
 
@@ -38,15 +41,20 @@ class CurvePoint:
     images: int
 
 
-def points_of(count: int) -> list[CurvePoint]:
+def points_of(count: int, most: int | None = None) -> list[CurvePoint]:
     """The curve's points for so many public images; those with too few to learn from are left out.
 
     Nothing is left of a curve that would have a single point.
+
+    Args:
+        count: public images.
+        most: that the linear map is fitted to; more of them would not show in the curve.
     """
+    learned = min(count, most or count)
     points = [
-        CurvePoint(f"learning_curve/one_in_{part}", 1 / part, count // part)
+        CurvePoint(f"learning_curve/one_in_{part}", (learned / count) / part, learned // part)
         for part in PARTS
-        if count // part >= LEAST_IMAGES
+        if learned // part >= LEAST_IMAGES
     ]
     return points if len(points) > 1 else []
 
@@ -62,7 +70,8 @@ def run(
         num_images: public images, without their mirror images.
         store: of results.
     """
-    points = points_of(num_images)
+    most = most_pairs(evidence.pairs) // PAIRS_OF_AN_IMAGE
+    points = points_of(num_images, most)
     seed = settings.seed + ATTACK_SEED
     options = dataclasses.replace(settings.attacker, seed=seed)
     order = np.random.default_rng(seed).permutation(num_images)

@@ -130,6 +130,15 @@ def test_nearest_does_not_depend_on_how_many_are_compared_at_once(monkeypatch):
     np.testing.assert_array_equal(at_once, distances.argmin(axis=1))
 
 
+@pytest.mark.parametrize(
+    ("values", "side", "most"),
+    [(4096, 64, 16_000), (4097, 64, 6000), (4096, 128, 6000), (4096, 80, 10_416)],
+)
+def test_maps_take_more_pairs_of_short_codes_as_far_as_their_pictures_fit(values, side, most):
+    shapes = (np.zeros((0, values)), np.zeros((0, side, side, 3)))
+    assert closed_form.most_pairs(PublicPairs(*shapes, *shapes)) == most
+
+
 def test_sampled_rows_are_all_or_as_many_as_asked_each_once():
     np.testing.assert_array_equal(closed_form.sample_rows(5, 9, seed=0), np.arange(5))
     rows = closed_form.sample_rows(100, 10, seed=0)

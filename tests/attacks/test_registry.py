@@ -193,12 +193,12 @@ def test_closed_forms_take_all_of_x2_and_others_up_to_their_share_of_the_limit(
     monkeypatch, most, others
 ):
     # Where X2 alone fills the limit, half of it again is of the other data: some of all are drawn.
-    monkeypatch.setattr(views, "MOST_PAIRS", most)
+    monkeypatch.setattr(views, "most_pairs", lambda codes: most)
     held = evidence(other_domain=other_pairs())
     seen = views.joined_within_limit(held, SETTINGS).pairs
     assert len(seen.images) == 20 + others
     np.testing.assert_array_equal(seen.images[:20], images(20))
-    monkeypatch.setattr(views, "MOST_PAIRS", 5)
+    monkeypatch.setattr(views, "most_pairs", lambda codes: 5)
     assert len(views.other_domain_within_limit(held, SETTINGS).pairs.images) == 5
 
 

@@ -41,6 +41,16 @@ def test_points_are_an_eighth_to_all_of_the_images():
     ]
 
 
+def test_a_curve_ends_where_the_map_takes_no_more_images():
+    points = learning_curve.points_of(40_000, 8000)
+    assert [(p.share, p.images) for p in points] == [
+        (0.025, 1000),
+        (0.05, 2000),
+        (0.1, 4000),
+        (0.2, 8000),
+    ]
+
+
 def test_too_few_images_make_fewer_points_or_none():
     assert [point.images for point in learning_curve.points_of(20)] == [10, 20]
     assert learning_curve.points_of(15) == []
@@ -70,7 +80,8 @@ def test_more_images_help_where_there_is_more_to_learn_and_nothing_is_done_twice
     assert [store.facts(p.name)["settings"]["public_images"] for p in points] == [16, 32, 64, 128]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.5 * errors[0]
     # What is kept needs no codes.
-    nothing = dataclasses.replace(held, pairs=None)
+    none = dataclasses.replace(held.pairs, codes=held.pairs.codes[:0], images=held.pairs.images[:0])
+    nothing = dataclasses.replace(held, pairs=none)
     assert learning_curve.run(settings, nothing, IMAGES, store) == points
 
 

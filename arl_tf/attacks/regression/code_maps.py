@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.closed_form import (
-    MOST_PAIRS,
     RIDGE_PENALTIES,
     LinearMap,
     directions,
+    most_pairs,
     ridge_path,
     sample_rows,
 )
@@ -56,7 +56,7 @@ def best_code_map(
         noise: what is known of the codes' noise.
         outputs: float [N, K], what to predict for every public code.
         score: predictions float [H, K] for the held-out codes -> the lower the better.
-        seed: draws MOST_PAIRS of the public codes where there are more.
+        seed: draws some of the public codes where there are more than `most_pairs`.
     """
     ridge = ridge_map(pairs, outputs, score, seed=seed)
     if noise is None:
@@ -71,7 +71,7 @@ def ridge_map(pairs: PublicPairs, outputs: np.ndarray, score: Score, *, seed: in
 
     Arguments are `best_code_map`'s.
     """
-    rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
+    rows = sample_rows(len(pairs.codes), most_pairs(pairs), seed)
     scale = standardisation(pairs.codes)
 
     def seen(codes: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def wiener_map(
     predicted by (Cov(mu) + k diag(v))^-1 Cov(mu, y). A ridge regression on noisy public codes has
     to learn the same from as many samples of the noise as there are public images.
     """
-    rows = sample_rows(len(pairs.codes), MOST_PAIRS, seed)
+    rows = sample_rows(len(pairs.codes), most_pairs(pairs), seed)
 
     def seen(codes: np.ndarray) -> np.ndarray:
         return flattened(noise.in_units(codes))
