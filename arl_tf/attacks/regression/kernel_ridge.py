@@ -17,7 +17,7 @@ from arl_tf.attacks.regression.code_maps import pixel_error
 from arl_tf.attacks.regression.code_view import MOST_PAIRS, CodeView, code_view
 from arl_tf.models.standardisation import flattened
 
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+PENALTIES = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Of the square of a distance, in units of the median square between public codes.
 KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gaussian": lambda square: np.exp(-2.0 * square),
