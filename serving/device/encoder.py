@@ -22,7 +22,7 @@ from serving.clients.file_batches import OnUnreadable, Path, log_unreadable
 from serving.common import files
 from serving.device.manifest import CROP, manifest_of, read_manifest
 from serving.device.noise_key import check_key, keyed_noise
-from serving.device.similar import SimilarPhotos
+from serving.device.similar import SHARED_VARIANCE, SimilarPhotos
 from serving.pictures.pixels import read_pixels
 
 REMEDY = "Expected an exported encoder_*.tflite: fetch or export it again."
@@ -54,8 +54,8 @@ class DeviceEncoder:
             num_threads: None: LiteRT's choice.
             noise_key: a secret of 32 bytes that decides an encoder's noise together with photo and
                 file (serving/device/noise_key.py); None: noise is new for every code.
-            similar: what the device remembers of photos, so that the key gives similar ones the
-                same noise (serving/device/similar.py); None: only a photo itself has its noise.
+            similar: what the device remembers of photos, so that the key gives similar ones half
+                of their noise in common (serving/device/similar.py); None: none of it.
 
         Raises:
             ValueError: it is no TFLite file, no exported encoder, or adds no noise that a key could
@@ -118,8 +118,13 @@ class DeviceEncoder:
     def _noise_of(self, image: np.ndarray) -> np.ndarray:
         """Standard normal noise, float32 [*code_shape]: new, or what the key says."""
         if self._key is not None:
-            seen = image if self._similar is None else self._similar.mark(image)
-            return keyed_noise(self._key, self._sha256, seen, self.code_shape)
+            own = keyed_noise(self._key, self._sha256, image, self.code_shape)
+            if self._similar is None:
+                return own
+            mark = self._similar.mark(image)
+            common = keyed_noise(self._key, self._sha256, mark, self.code_shape)
+            share = np.float32(SHARED_VARIANCE)
+            return np.sqrt(share) * common + np.sqrt(1 - share) * own
         # Who can guess the noise can take it off. The operating system seeds every code's anew, so
         # that no code's noise follows from that of others.
         return np.random.default_rng().standard_normal(self.code_shape, np.float32)

@@ -5,8 +5,10 @@ which pixels decide averages out over them. A device therefore remembers a hash 
 kind of picture that it has encoded. A picture whose hash differs from a remembered one in at most
 MOST_BITS has the mark of that one; of several, that of the oldest, so that a mark never changes.
 
-The price: whoever gets the codes of two pictures with one mark sees that they are alike, and the
-difference of the codes is that of their mean codes, without noise. See docs/threat_model.md.
+Such pictures share half of their noise, by its variance. If they shared all of it, the difference
+of two codes would be that of their mean codes, without noise; if none, their mean would have little
+noise. The price: whoever gets the codes of two pictures with one mark sees that they are alike.
+See docs/threat_model.md.
 """
 
 import os
@@ -17,6 +19,8 @@ import numpy as np
 HASH_BYTES = 8
 # Of the 64. Tests on drawn faces: a shift by one pixel changes 4 on average, another person 30.
 MOST_BITS = 8
+# Of the noise's variance, what pictures with one mark have in common.
+SHARED_VARIANCE = 0.5
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 # Before a mark where noise is keyed: no picture has so few bytes.
 PREFIX = b"similar"

@@ -247,19 +247,28 @@ def test_key_gives_a_photo_the_same_code_each_time_and_others_noise_of_their_own
         assert np.abs(first[:1] - different).mean() > 0.3
 
 
-def test_similar_photos_share_their_noise_and_their_codes_differ_by_their_mean_codes(
+def test_similar_photos_share_half_of_their_noise_and_neither_mean_nor_difference_is_free_of_it(
     noisy_file, encoder
 ):
-    face = np.asarray(Image.fromarray(noise(1, 4, 4, 3)[0]).resize((SIZE, SIZE)))
-    brighter = (face // 2 + 100).astype(np.uint8)
-    images = np.stack([face // 2, brighter, 255 - face])
+    size = (SIZE, SIZE)
+    faces = [np.asarray(Image.fromarray(each).resize(size)) // 2 for each in noise(24, 4, 4, 3)]
+    images = np.stack([*faces, *(face + 100 for face in faces)]).astype(np.uint8)
     device = DeviceEncoder(noisy_file, noise_key=bytes(32), similar=SimilarPhotos())
     codes = device.encode(images)
     np.testing.assert_array_equal(device.encode(images), codes)
     signal = np.sqrt(0.5) * np.clip(encoder(images.astype(np.float32) / 255), -2, 2)
-    of_noise = codes - signal
-    np.testing.assert_allclose(of_noise[0], of_noise[1], atol=1e-4)
-    assert np.abs(of_noise[0] - of_noise[2]).mean() > 0.3
+    photos, brighter = np.split((codes - signal).reshape(2 * len(faces), -1), 2)
+    # Variances of the noise, .5 in all, of a code, of the mean and the difference of two codes of a
+    # photo, of the difference of two photos'. The standard error of a variance v of n values is
+    # v sqrt(2 / n).
+    for found, expected in (
+        (photos, 0.5),
+        ((photos + brighter) / 2, 0.375),
+        (photos - brighter, 0.5),
+        (photos - np.roll(brighter, 1, axis=0), 1.0),
+    ):
+        error = expected * np.sqrt(2 / photos.size)
+        assert np.square(found).mean() == pytest.approx(expected, abs=4 * error)
 
 
 def test_key_for_an_encoder_without_noise_and_a_short_key_are_refused(tflite_file, noisy_file):
