@@ -95,9 +95,9 @@ def add_outputs(add: Add) -> None:
         "--noise_key_by",
         choices=("photo", "similar"),
         default="photo",
-        help="what shares noise by --noise_key: only the same photo, or similar ones half of it, too"
-        " (the shots of a burst, copies, crops). The device then remembers a hash of 8 bytes for"
-        " each group of similar photos, in the file KEY.similar beside the key (default:"
+        help="what shares noise by --noise_key: only the same photo, or similar ones half of it,"
+        " too (the shots of a burst, copies, crops). The device then remembers a hash of 8 bytes"
+        " for each group of similar photos, in the file KEY.similar beside the key (default:"
         " %(default)s; see docs/threat_model.md)",
     )
     add("--json", action="store_true", help="print one JSON object")

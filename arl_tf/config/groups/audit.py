@@ -225,9 +225,9 @@ class AuditGroup:
     near_duplicates: int = option(
         0,
         "Attack so many shots of each photo together: cut, shifted, lit and recompressed a little"
-        " differently. The report compares shots with noise of their own, with half of it shared, as"
-        " --noise_key_by=similar of the device makes them, and with all of it shared. 0: none. Needs"
-        " a noisy encoder whose inside is at hand.",
+        " differently. The report compares shots with noise of their own, with half of it shared,"
+        " as --noise_key_by=similar of the device makes them, and with all of it shared. 0: none."
+        " Needs a noisy encoder whose inside is at hand.",
         group="audit",
         low=0,
         high=64,
