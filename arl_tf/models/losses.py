@@ -143,10 +143,10 @@ def toward_target(distance: tf.Tensor, margin: float) -> tf.Tensor:
     return distance
 
 
-TOWARD_MEAN, TOWARD_TASK = "toward_mean", "toward_task"
+HINGE, TOWARD_MEAN, TOWARD_TASK = "hinge", "toward_mean", "toward_task"
 FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
     "negative": negative,
-    "hinge": hinge,
+    HINGE: hinge,
     TOWARD_MEAN: toward_target,
     TOWARD_TASK: toward_target,
 }
@@ -171,11 +171,18 @@ class PrivacyObjective:
     margin_perceptual: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an unknown form."""
+        """Raises ValueError for an unknown form, and for a hinge that rewards nothing."""
         if self.form not in FORMS:
             raise ValueError(
                 f"A privacy objective's form must be one of {', '.join(FORMS)}; got {self.form!r}."
             )
+        for kind in ("pixel", "perceptual"):
+            weight, margin = (getattr(self, f"{part}_{kind}") for part in ("lambda", "margin"))
+            if self.form == HINGE and weight and not margin:
+                raise ValueError(
+                    f"A hinge with lambda_{kind}={weight} and margin_{kind}=0 rewards nothing;"
+                    " expected a margin > 0."
+                )
 
     def loss(self, pixel_distance: tf.Tensor, perceptual_distance: tf.Tensor) -> tf.Tensor:
         """The privacy term that formula (2) adds to L_task; a scalar, lower is more private.

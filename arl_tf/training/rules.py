@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Defaults of `compile`, those of the flags of the same names.
 PROTECTOR_RATE, ADVERSARY_RATE, WEIGHT_DECAY, CLIP_NORM = 3e-4, 2e-3, 1e-2, 5.0
-DEFAULT_PRIVACY = PrivacyObjective("negative", 0.0, 0.02)
+DEFAULT_PRIVACY = PrivacyObjective("negative", 0.0, 0.02, margin_pixel=0.06, margin_perceptual=1.5)
 # Plain arguments of `compile` that `save` keeps; files of older versions lack some.
 PLAIN = (
     "phase",

@@ -1,4 +1,4 @@
-"""Pictures that are alike get one mark, by which a device's key gives them the same noise.
+"""Pictures that are alike get one mark, by which a device's key gives them noise in common.
 
 A photo's small copies, recompressions and the shots of a burst differ in pixels, so that noise
 which pixels decide averages out over them. A device therefore remembers a hash of 64 bits for each

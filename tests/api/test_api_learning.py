@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import arl_tf
+from arl_tf.config.settings import Config
 from arl_tf.models import losses
 from arl_tf.training import rules
 from arl_tf.training.step_images import mean_public_image
@@ -242,6 +243,11 @@ def test_keras_names_of_compile_are_taken():
     assert isinstance(learner.protector_optimizer, keras.optimizers.SGD)
     assert learner.optimizer is learner.protector_optimizer
     assert learner.privacy.form == "hinge"
+    # By its name alone it has the margins of the flags, below which it rewards.
+    flags = Config()
+    margins = learner.privacy.margin_pixel, learner.privacy.margin_perceptual
+    assert margins == (flags.hinge_margin_pixel, flags.hinge_margin_perceptual)
+    assert float(learner.privacy.loss(tf.constant(0.01), tf.constant(1.0))) == pytest.approx(-0.02)
     batches = arl_tf.adversarial_dataset(data(), data(1)[0], batch_size=8)
     history = learner.fit(batches, validation_data=batches, verbose=0).history
     assert {"accuracy", "val_accuracy", "val_loss"} <= set(history)

@@ -145,3 +145,12 @@ def test_each_distance_has_its_own_margin():
 def test_unknown_form_is_refused_with_the_choices():
     with pytest.raises(ValueError, match=r"toward_mean, toward_task; got 'positive'"):
         objective("positive")
+
+
+@pytest.mark.parametrize("kind", ["pixel", "perceptual"])
+def test_hinge_that_rewards_nothing_is_refused(kind):
+    margins = {"margin_pixel": 0.1, "margin_perceptual": 1.5, f"margin_{kind}": 0.0}
+    with pytest.raises(ValueError, match=rf"lambda_{kind}=1.0 and margin_{kind}=0 rewards nothing"):
+        objective("hinge", **{f"lambda_{kind}": 1.0}, **margins)
+    objective("hinge", **{f"lambda_{kind}": 0.0}, **margins)
+    objective("negative", **margins)
