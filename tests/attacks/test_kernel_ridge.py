@@ -118,3 +118,41 @@ def test_no_code_is_predicted_differently_beside_others(monkeypatch):
     whole = found.predict(view.target, outputs)
     monkeypatch.setattr(kernel_ridge, "AT_ONCE", 7)
     np.testing.assert_allclose(found.predict(view.target, outputs), whole, rtol=1e-4, atol=1e-2)
+
+
+def test_the_mean_of_several_draws_is_that_of_single_regressions():
+    rng = np.random.default_rng(2)
+    public = rng.normal(size=(60, 3)).astype(np.float32)
+    outputs = rng.normal(size=(60, 2)).astype(np.float32)
+    view = view_of(public, noise=1.0, lacking=0.5)
+    chosen = next(iter(kernel_ridge.kernel_problem(view, 7).maps("laplacian", [0.1])))
+    found = list(kernel_ridge.averaged_predictions(view, chosen, outputs, 7))
+    assert [penalty for penalty, *_ in found] == [0.03, 0.1]
+    for penalty, held_out, target in found:
+        singles = [
+            next(iter(kernel_ridge.kernel_problem(view, 7 + draw).maps("laplacian", [penalty])))
+            for draw in range(kernel_ridge.NOISE_DRAWS)
+        ]
+        for codes, predicted in ((view.held_out, held_out), (view.target, target)):
+            expected = np.mean([single.predict(codes, outputs) for single in singles], axis=0)
+            np.testing.assert_allclose(predicted, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_noise_to_draw_there_is_one_regression():
+    public = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    (first, *_) = kernel_ridge.kernel_maps(view_of(public), 0)
+    outputs = np.ones((20, 1), np.float32)
+    assert not list(kernel_ridge.averaged_predictions(view_of(public), first, outputs, 0))
+
+
+def test_several_draws_of_much_noise_predict_better_than_one():
+    evidence, truth = squared_world(0.4)
+    found = kernel_ridge.kernel_attack(evidence, OPTIONS, name="kernel")
+    view = code_view(evidence, OPTIONS.seed)
+    outputs = evidence.pairs.images.reshape(900, -1)[view.rows] / np.float32(255)
+    singles = [
+        np.square(each.predict(view.target, outputs) - truth.reshape(200, -1)).mean()
+        for each in kernel_ridge.kernel_maps(view, OPTIONS.seed)
+    ]
+    assert found.settings["noise_draws"] == kernel_ridge.NOISE_DRAWS
+    assert np.square(found.reconstructions - truth).mean() < min(singles)

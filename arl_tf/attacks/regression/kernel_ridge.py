@@ -6,7 +6,7 @@ few thousand public images; perceptrons and decoders of that few images find les
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import scipy.linalg
@@ -25,6 +25,8 @@ KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 # Held-out images that choose, codes that are predicted at once, rows that tell the median.
 CHOOSING_IMAGES, AT_ONCE, MEDIAN_ROWS = 500, 1000, 500
+# Regressions whose predictions are averaged where the noise is drawn.
+NOISE_DRAWS = 4
 LEAST_SQUARE = 1e-12
 
 
@@ -34,7 +36,7 @@ class KernelMap:
 
     Attributes:
         kernel: a name of KERNELS.
-        penalty: lambda of `kernel_maps`.
+        penalty: lambda of `KernelProblem.maps`.
         points: public codes as `placed` puts them, float64 [N, R].
         gain: float64 [R], what directions are multiplied by.
         unit: the median square of the distance between points.
@@ -73,13 +75,41 @@ def mixture(weights: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return weights @ (outputs - mean) + mean
 
 
-def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
-    """Kernel ridge regressions (Saunders, Gammerman and Vovk 1998), one a kernel and penalty.
+@dataclasses.dataclass(frozen=True)
+class KernelProblem:
+    """Public codes with their noise drawn once, and the squares of the distances between them.
 
-    A code c is told mean(y) + k(c)' (K + lambda I)^-1 (y - mean(y)), y the public outputs, K the
-    kernel between public codes and k(c) that between them and c. Where the noise is known,
-    directions are multiplied by the root of their share of signal v / (v + noise), and the public
-    codes have noise as those under attack have, drawn once.
+    Attributes:
+        points: as of `KernelMap`, float64 [N, R].
+        gain: likewise, float64 [R].
+        unit: likewise.
+        between: float64 [N, N], squares of the distances between points, in units of `unit`.
+    """
+
+    points: np.ndarray
+    gain: np.ndarray
+    unit: float
+    between: np.ndarray
+
+    def maps(self, kernel: str, penalties: Sequence[float]) -> Iterator[KernelMap]:
+        """Kernel ridge regressions (Saunders, Gammerman and Vovk 1998), one a penalty.
+
+        A code c is told mean(y) + k(c)' (K + lambda I)^-1 (y - mean(y)), y the public outputs, K
+        the kernel between public codes and k(c) that between them and c.
+        """
+        gram = KERNELS[kernel](self.between)
+        for penalty in penalties:
+            lifted = gram.copy()
+            lifted[np.diag_indices(len(gram))] += penalty
+            factor = scipy.linalg.cholesky(lifted, lower=True, overwrite_a=True, check_finite=False)
+            yield KernelMap(kernel, penalty, self.points, self.gain, self.unit, factor)
+
+
+def kernel_problem(view: CodeView, seed: int) -> KernelProblem:
+    """The public codes as kernels compare them.
+
+    Where the noise is known, directions are multiplied by the root of their share of signal
+    v / (v + noise), and the public codes have noise as those under attack have, drawn once.
 
     Args:
         view: the codes.
@@ -92,13 +122,47 @@ def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
     points = (view.public + np.sqrt(view.lacking) * drawn) * gain
     between = squares(points, points)
     unit = max(float(np.median(between[:MEDIAN_ROWS])), LEAST_SQUARE)
-    for name, kernel in KERNELS.items():
-        gram = kernel(between / unit)
-        for penalty in PENALTIES:
-            lifted = gram.copy()
-            lifted[np.diag_indices(len(gram))] += penalty
-            factor = scipy.linalg.cholesky(lifted, lower=True, overwrite_a=True, check_finite=False)
-            yield KernelMap(name, penalty, points, gain, unit, factor)
+    return KernelProblem(points, gain, unit, between / unit)
+
+
+def kernel_maps(view: CodeView, seed: int) -> Iterator[KernelMap]:
+    """The kernel ridge regressions of a `kernel_problem`, one a kernel and penalty."""
+    problem = kernel_problem(view, seed)
+    for kernel in KERNELS:
+        yield from problem.maps(kernel, PENALTIES)
+
+
+def averaged_predictions(
+    view: CodeView, chosen: KernelMap, outputs: np.ndarray, seed: int
+) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """What NOISE_DRAWS regressions predict on average, each with noise of its own.
+
+    A single regression takes part of the noise that was drawn for a picture of the public ones. A
+    mean of several takes less of it, so that a smaller penalty can be better. Nothing where no
+    noise is drawn.
+
+    Args:
+        view: the codes.
+        chosen: the regression that predicts held-out outputs best.
+        outputs: float32 [N, K], of the public images.
+        seed: draws the noise.
+
+    Yields:
+        (penalty, predictions float32 [H, K] for held-out codes and [M, K] for those under attack):
+        for the chosen penalty, and for the next smaller one.
+    """
+    if not view.lacking:
+        return
+    at = PENALTIES.index(chosen.penalty)
+    tried = PENALTIES[max(at - 1, 0) : at + 1]
+    sums = [[np.float32(0.0)] * 2 for _ in tried]
+    for draw in range(NOISE_DRAWS):
+        problem = kernel_problem(view, seed + draw)
+        for sum_of, found in zip(sums, problem.maps(chosen.kernel, tried), strict=True):
+            for part, codes in enumerate((view.held_out, view.target)):
+                sum_of[part] = sum_of[part] + found.predict(codes, outputs)
+    for penalty, (held_out, target) in zip(tried, sums, strict=True):
+        yield penalty, held_out / NOISE_DRAWS, target / NOISE_DRAWS
 
 
 def squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -116,13 +180,15 @@ def kernel_cost(evidence: Evidence, settings: AttackerOptions) -> float:
         min(CHOOSING_IMAGES, len(pairs.held_out_codes)),
     )
     a_try = public**3 / 6 + public * shown * (public + pairs.images[0].size)
-    return len(KERNELS) * len(PENALTIES) * a_try
+    averaged = 2 * NOISE_DRAWS if evidence.noise is not None else 0
+    return (len(KERNELS) * len(PENALTIES) + averaged) * a_try
 
 
 def kernel_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -> AttackResult:
     """Kernel ridge regression from codes to pixels.
 
-    The kernel and the penalty with the least squared error on held-out public images count.
+    The kernel and the penalty with the least squared error on held-out public images count; so does
+    whether one regression predicts or, where noise is drawn, the mean of several.
 
     Args:
         evidence: public pairs and target codes; `noise` where something is known of it.
@@ -139,15 +205,20 @@ def kernel_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
         error = score(each.predict(shown, outputs))
         if found is None or error < least:
             least, found = error, each
-    pictures = tuple(
-        np.clip(found.predict(codes, outputs), 0, 1) for codes in (view.target, view.held_out)
-    )
+    facts = found.facts
+    predicted = [found.predict(codes, outputs) for codes in (view.held_out, view.target)]
+    for penalty, *mean in averaged_predictions(view, found, outputs, settings.seed):
+        error = score(mean[0][:CHOOSING_IMAGES])
+        if error < least:
+            least, predicted = error, mean
+            facts = {**found.facts, "penalty": penalty, "noise_draws": NOISE_DRAWS}
+    held_out, target = (np.clip(pictures, 0, 1) for pictures in predicted)
     return closed_form_result(
         evidence,
         settings,
         name=name,
         started=started,
         words="kernel ridge regression from the code to pixels, in closed form",
-        extra={**found.facts, "public_images": len(view.rows)},
-        pictures=pictures,
+        extra={**facts, "public_images": len(view.rows)},
+        pictures=(target, held_out),
     )
