@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Collection
 
-from arl_tf.attacks import inversion, noise_aware, views
+from arl_tf.attacks import component_search, inversion, noise_aware, views
 from arl_tf.attacks.closed_form import linear_pictures
 from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_attack, decoder_cost
 from arl_tf.attacks.evidence import (
@@ -107,7 +107,9 @@ def white_box(
 def likeliest_picture(starts_from: str, view: views.View = views.unchanged, **entry) -> Attacker:
     """The search for the likeliest picture given the noise, from another attacker's pictures."""
     entry = {"needs": ("encode", "noise"), "missing": NO_NOISE, **entry}
-    return white_box(noise_aware.map_attack, "standard", view, starts_from=starts_from, **entry)
+    return white_box(
+        component_search.map_attack, "standard", view, starts_from=starts_from, **entry
+    )
 
 
 WITH_OTHER_DATA = {"needs": ("other_domain",), "missing": NO_OTHER_DATA}
@@ -167,6 +169,12 @@ ATTACKERS: dict[str, Attacker] = {
             perceptual_factor=0.0,
         ),
         "full",
+    ),
+    "optimisation_components": white_box(
+        component_search.match_components,
+        "standard",
+        starts_from="linear",
+        only_for="tells_no_noise",
     ),
     "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
     "attention": decoder(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf.attacks import noise_aware, registry
+from arl_tf.attacks import component_search, noise_aware, registry
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
 
 SIDE, LATENTS, VALUES = 8, 12, 40
@@ -80,7 +80,7 @@ def test_the_wiener_map_comes_within_a_tenth_of_a_decibel_of_the_optimum(attacke
 def test_the_map_search_comes_within_a_tenth_of_a_decibel_of_the_optimum(attacked):
     world, evidence, truth = attacked
     start = noise_aware.wiener_attack(evidence, OPTIONS, name="wiener")
-    result = noise_aware.map_attack(evidence, OPTIONS, start=start)
+    result = component_search.map_attack(evidence, OPTIONS, start=start)
     assert -0.05 < decibels_above_optimum(result, world, evidence.target_codes, truth) < 0.1
     assert result.settings["start"] == "wiener"
 
@@ -134,13 +134,13 @@ def test_without_the_noise_they_are_left_out_and_refuse(attacked):
     with pytest.raises(ValueError, match=r"needs Evidence\.noise"):
         noise_aware.wiener_attack(plain, OPTIONS, name="wiener")
     with pytest.raises(ValueError, match=r"needs Evidence\.noise"):
-        noise_aware.map_attack(plain, OPTIONS, start=None)
+        component_search.map_attack(plain, OPTIONS, start=None)
 
 
 def test_coefficients_of_a_picture_made_of_the_components_give_it_back():
     rng = np.random.default_rng(1)
     world = World(1.0)
-    prior = noise_aware.face_prior(world.pictures(300), seed=0)
+    prior = component_search.face_prior(world.pictures(300), 500, seed=0)
     wanted = 0.3 * rng.normal(size=(5, len(prior.basis))).astype(np.float32)
     pictures = prior.picture(tf.constant(wanted)).numpy()
     np.testing.assert_allclose(

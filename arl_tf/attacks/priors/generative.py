@@ -23,7 +23,7 @@ def latent_inversion(
 ) -> AttackResult:
     """Searches, among the faces that a generator can make, for those whose codes match.
 
-    Where the noise of codes is known this is the MAP search of `noise_aware.map_attack` with the
+    Where the noise of codes is known this is the MAP search of `component_search.map_attack` with the
     generator for a prior: it minimises sum (m(x) - z)^2 / (2 v) + b |w|^2 / 2 over x = G(w), where
     m is the mean code, v the noise's variances, and w has covariance 1 among public faces. It
     starts from the coefficients that a linear map expects for the codes. The weight of the prior,

@@ -1,0 +1,92 @@
+"""Searches along principal components: a world without noise, where pixels one by one fail."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from arl_tf.attacks import component_search, inversion, noise_aware, registry
+from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+
+SIZE, DIRECTIONS = 8, 24
+OPTIONS = AttackerOptions(
+    width=4, depth=0, steps=100, batch_size=8, learning_rate=1e-3, mu=0.0, seed=0
+)
+
+
+class World:
+    """Pictures of DIRECTIONS directions that vary unlike; a bent code that loses none of them."""
+
+    def __init__(self):
+        rng = np.random.default_rng(5)
+        pixels = SIZE * SIZE * 3
+        self.basis = np.linalg.qr(rng.normal(size=(pixels, DIRECTIONS)))[0].T.astype(np.float32)
+        self.basis *= np.geomspace(1.5, 0.3, DIRECTIONS)[:, None].astype(np.float32)
+        self.mixing = rng.normal(size=(pixels, 2 * DIRECTIONS)).astype(np.float32)
+        self.rng = rng
+
+    def pictures(self, count):
+        drawn = self.rng.normal(size=(count, DIRECTIONS)) @ self.basis
+        return (
+            np.round(255 * np.clip(0.5 + drawn, 0, 1)).reshape(-1, SIZE, SIZE, 3).astype(np.uint8)
+        )
+
+    def encode(self, image):
+        flat = tf.reshape(image, (-1, SIZE * SIZE * 3)) - 0.5
+        return tf.tanh(flat @ self.mixing / 2)
+
+    def evidence(self):
+        public, held_out, target = (self.pictures(count) for count in (400, 40, 40))
+        codes = [
+            self.encode(tf.constant(images / np.float32(255))).numpy()
+            for images in (public, held_out, target)
+        ]
+        pairs = PublicPairs(codes[0], public, codes[1], held_out)
+        held = Evidence(pairs, codes[2], lambda image: [image], encode=self.encode)
+        return held, target / np.float32(255)
+
+
+@pytest.fixture(scope="module")
+def attacked():
+    return World().evidence()
+
+
+def error_of(result, truth):
+    return float(np.square(result.reconstructions - truth).mean())
+
+
+def test_it_finds_what_neither_a_linear_map_nor_a_search_over_pixels_finds(attacked):
+    evidence, truth = attacked
+    start = noise_aware.linear_attack(evidence, OPTIONS, name="linear")
+    found = component_search.match_components(evidence, OPTIONS, start=start)
+    by_pixels = inversion.optimise_images(evidence, OPTIONS, start=start)
+    assert error_of(found, truth) < 0.5 * min(error_of(start, truth), error_of(by_pixels, truth))
+    assert found.settings["start"] == "linear" and found.settings["components"] <= 400
+
+
+def test_it_starts_from_the_mean_picture_where_there_is_no_other(attacked):
+    evidence, truth = attacked
+    few = dataclasses.replace(OPTIONS, steps=5)
+    found = component_search.match_components(evidence, few, start=None)
+    mean = evidence.pairs.images.mean(axis=0) / 255
+    assert error_of(found, truth) < np.square(mean - truth).mean()
+    assert found.settings["iterations"] <= 5
+
+
+def test_it_belongs_to_codes_of_whose_noise_nothing_is_known(attacked):
+    evidence, _ = attacked
+    attacker = registry.ATTACKERS["optimisation_components"]
+    assert not registry.lacking(attacker, evidence)
+    pairs = evidence.pairs
+    told = dataclasses.replace(
+        evidence, noise=CodeNoise(np.ones(pairs.codes.shape[1:], np.float32), pairs.codes)
+    )
+    assert registry.pointless(attacker, told)
+    assert registry.lacking(attacker, dataclasses.replace(evidence, encode=None))
+
+
+def test_without_the_encoder_it_is_refused(attacked):
+    evidence = dataclasses.replace(attacked[0], encode=None)
+    with pytest.raises(ValueError, match=r"needs Evidence\.encode"):
+        component_search.match_components(evidence, OPTIONS, start=None)
