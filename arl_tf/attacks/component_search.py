@@ -1,8 +1,8 @@
-"""Searches along the principal components of public pictures until codes match.
+"""Searches for pictures by what public pictures vary most along, until codes match.
 
-Pictures differ most along the first components and hardly along the last, and a step counts in
-units of that. Such a search finds in tens of steps what one over single pixels does not find in
-hundreds.
+Pictures differ most along the first principal components and along low frequencies, and a step
+counts in units of that. Such a search finds in tens of steps what one over single pixels does not
+find in hundreds.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import scipy.fft
 import tensorflow as tf
 
 from arl_tf.attacks.closed_form import MOST_PAIRS, directions, sample_rows
@@ -17,11 +18,16 @@ from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models.standardisation import flattened
 
-# Components, iterations at most, and weights of the prior to choose from: with noise, where the
-# first decide, and without.
+# Components, iterations at most, and weights of the prior to choose from: with noise, where what is
+# fine is lost, and without. There frequencies add what the components lack; so few public pictures
+# tell too little of more components, and these are slow.
 NOISY_COMPONENTS, NOISY_ITERATIONS, PRIOR_FACTORS = 500, 20, (0.3, 1.0, 3.0, 10.0)
-COMPONENTS, ITERATIONS, PRIOR_WEIGHTS = 1500, 40, (0.01, 0.03, 0.1, 0.3, 1.0)
+COMPONENTS, ITERATIONS, PRIOR_WEIGHTS = 300, 80, (0.03, 0.1, 0.3, 1.0)
 RATE = 0.1
+# Of a pixel's range: frequencies along which the details of public pictures vary less count so.
+LEAST_DEVIATION = 1e-4
+# Public pictures that tell it, at most.
+DETAILED_IMAGES = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,11 @@ class FacePrior:
     mean: np.ndarray
     basis: np.ndarray
     shape: tuple[int, ...]
+
+    @property
+    def components(self) -> int:
+        """C."""
+        return len(self.basis)
 
     def picture(self, coefficients: tf.Tensor) -> tf.Tensor:
         """Coefficients float32 [B, C] -> pictures float32 [B, S, S, 3] in [0, 1]."""
@@ -60,6 +71,73 @@ def face_prior(images: np.ndarray, most: int, seed: int) -> FacePrior:
     deviations = np.sqrt(found.values[kept] / len(rows))
     basis = (found.rotation[:, kept] * deviations).T.astype(np.float32)
     return FacePrior(found.centre.astype(np.float32), basis, images.shape[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class DetailedPrior:
+    """Pictures as a `FacePrior`'s, and details in frequencies: any picture can be made.
+
+    Unknowns are the coefficients of the components and behind them those of the frequencies
+    (discrete cosine transform, Ahmed, Natarajan and Rao 1974), each of variance 1 among public
+    pictures.
+
+    Attributes:
+        faces: the components.
+        colours: float32 [3, 3], columns are the principal directions of public colours.
+        deviations: float32 [S, S, 3], of the details of public pictures, in these colours.
+        waves: float32 [S, S], rows are the cosines, of length 1.
+    """
+
+    faces: FacePrior
+    colours: np.ndarray
+    deviations: np.ndarray
+    waves: np.ndarray
+
+    @property
+    def components(self) -> int:
+        """C."""
+        return self.faces.components
+
+    def picture(self, unknowns: tf.Tensor) -> tf.Tensor:
+        """Unknowns float32 [B, C + S * S * 3] -> pictures float32 [B, S, S, 3] in [0, 1]."""
+        count = self.components
+        coarse = unknowns[:, :count] @ tf.constant(self.faces.basis) + tf.constant(self.faces.mean)
+        scaled = tf.reshape(unknowns[:, count:], (-1, *self.deviations.shape)) * self.deviations
+        rows = tf.einsum("fy,bfgc->bygc", self.waves, scaled)
+        details = tf.einsum("gx,bygc,dc->byxd", self.waves, rows, self.colours)
+        return tf.clip_by_value(tf.reshape(coarse, tf.shape(details)) + details, 0.0, 1.0)
+
+    def coefficients(self, pictures: np.ndarray) -> np.ndarray:
+        """The unknowns float32 [N, C + S * S * 3] of pictures [N, S, S, 3]."""
+        along = self.faces.coefficients(pictures)
+        details = in_frequencies(left_by(self.faces, along, pictures), self.colours, self.waves)
+        return np.concatenate([along, flattened(details / self.deviations)], axis=1)
+
+
+def detailed_prior(images: np.ndarray, most: int, seed: int) -> DetailedPrior:
+    """What public images uint8 [N, S, S, 3] vary along; `most` principal components at most."""
+    pictures = images[sample_rows(len(images), DETAILED_IMAGES, seed)] / np.float32(255)
+    faces = face_prior(images, most, seed)
+    colours = np.cov(pictures.reshape(-1, 3), rowvar=False)
+    colours = np.linalg.eigh(colours)[1].astype(np.float32)
+    waves = scipy.fft.dct(np.eye(images.shape[1]), axis=0, norm="ortho").astype(np.float32)
+    left = left_by(faces, faces.coefficients(pictures), pictures)
+    deviations = in_frequencies(left, colours, waves).std(axis=0)
+    return DetailedPrior(faces, colours, np.maximum(deviations, LEAST_DEVIATION), waves)
+
+
+def left_by(faces: FacePrior, along: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """What coefficients [N, C] leave of pictures [N, S, S, 3]; float32 of the pictures' shape."""
+    return pictures - (along @ faces.basis + faces.mean).reshape(pictures.shape)
+
+
+def in_frequencies(pictures: np.ndarray, colours: np.ndarray, waves: np.ndarray) -> np.ndarray:
+    """Cosine transform of pictures [N, S, S, 3] in turned colours; float32 of this shape.
+
+    `colours` and `waves` are a `DetailedPrior`'s.
+    """
+    rows = np.einsum("fy,byxd->bfxd", waves, pictures @ colours, optimize=True)
+    return np.einsum("gx,bfxd->bfgd", waves, rows, optimize=True)
 
 
 def map_attack(
@@ -91,7 +169,7 @@ def map_attack(
         start,
         name="map",
         started=started,
-        components=NOISY_COMPONENTS,
+        along=face_prior(evidence.pairs.images, NOISY_COMPONENTS, settings.seed),
         iterations=NOISY_ITERATIONS,
         # The engine takes the mean over a code's values, of which the likelihood is half the sum.
         prior=lambda coefficients: tf.reduce_sum(tf.square(coefficients), axis=1) / values,
@@ -105,9 +183,9 @@ def match_components(
 ) -> AttackResult:
     """The likeliest picture with nearly the same code, where nothing is known of any noise.
 
-    Minimises the distance of codes (`code_search.compared_in`) plus b times the mean of a^2 over
-    x = mean + basis a, as `map_attack` does. b, the steps and the share of the way are chosen by
-    formula (1) on held-out public images.
+    Minimises the distance of codes (`code_search.compared_in`) plus b times the mean of the squares
+    of a `DetailedPrior`'s unknowns. b, the steps and the share of the way are chosen by formula (1)
+    on held-out public images.
 
     Args:
         evidence: with `encode`.
@@ -126,12 +204,12 @@ def match_components(
         start,
         name="optimisation_components",
         started=started,
-        components=COMPONENTS,
+        along=detailed_prior(evidence.pairs.images, COMPONENTS, settings.seed),
         iterations=ITERATIONS,
         prior=lambda coefficients: tf.reduce_mean(tf.square(coefficients), axis=1),
         prior_weights=PRIOR_WEIGHTS,
-        words="a search along the principal components of public pictures for pictures whose codes"
-        f" match, which starts from {origin}",
+        words="a search for pictures whose codes match, by what public pictures vary most along,"
+        f" which starts from {origin}",
     )
 
 
@@ -142,13 +220,13 @@ def component_search(
     *,
     name: str,
     started: float,
-    components: int,
+    along: FacePrior | DetailedPrior,
     iterations: int,
     prior: Callable[[tf.Tensor], tf.Tensor],
     prior_weights: tuple[float, ...],
     words: str,
 ) -> AttackResult:
-    """A search for coefficients of the principal components of public pictures.
+    """A search for the unknowns of pictures whose codes match.
 
     Args:
         evidence: with `encode`.
@@ -156,13 +234,12 @@ def component_search(
         start: the result of another attack to start from; None: the mean picture.
         name: of the attack.
         started: time.perf_counter() at its beginning.
-        components: at most.
-        iterations: likewise.
-        prior: coefficients float32 [B, C] -> float32 [B], the lower the likelier.
+        along: what unknowns are.
+        iterations: at most.
+        prior: unknowns float32 [B, U] -> float32 [B], the lower the likelier.
         prior_weights: to choose from.
         words: what the report says.
     """
-    along = face_prior(evidence.pairs.images, components, settings.seed)
     search = Search(
         picture=along.picture,
         project=tf.identity,
@@ -175,24 +252,26 @@ def component_search(
         evidence,
         settings,
         search,
-        first_coefficients(evidence, along, start),
+        first_unknowns(evidence, along, start),
         name=name,
         started=started,
         extra={
             "words": words,
             "start": "" if start is None else start.name,
-            "components": len(along.basis),
+            "components": along.components,
         },
     )
 
 
-def first_coefficients(
-    evidence: Evidence, along: FacePrior, start: AttackResult | None
+def first_unknowns(
+    evidence: Evidence, along: FacePrior | DetailedPrior, start: AttackResult | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where a search for (target, held-out) pictures starts; float32 [M, C] and [H, C]."""
+    """Where a search for (target, held-out) pictures starts; float32 [M, U] and [H, U]."""
     if start is not None:
-        return along.coefficients(start.reconstructions), along.coefficients(
-            start.held_out_reconstructions
-        )
-    counts = len(evidence.target_codes), len(evidence.pairs.held_out_codes)
-    return tuple(np.zeros((count, len(along.basis)), np.float32) for count in counts)
+        pictures = start.reconstructions, start.held_out_reconstructions
+    else:
+        images = evidence.pairs.images
+        mean = (images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
+        counts = len(evidence.target_codes), len(evidence.pairs.held_out_codes)
+        pictures = tuple(np.repeat(mean[None], count, axis=0) for count in counts)
+    return tuple(along.coefficients(each) for each in pictures)

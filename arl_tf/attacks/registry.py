@@ -176,7 +176,8 @@ ATTACKERS: dict[str, Attacker] = {
         starts_from="linear",
         only_for="tells_no_noise",
     ),
-    "optimisation_linear": white_box(inversion.optimise_images, "standard", starts_from="linear"),
+    # `optimisation_components` finds more than searches over single pixels, in as much time.
+    "optimisation_linear": white_box(inversion.optimise_images, "full", starts_from="linear"),
     "attention": decoder(
         DecoderRecipe(
             "a U-shaped decoder with self-attention and far more capacity, trained against a patch"
@@ -189,7 +190,7 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
     ),
     "optimisation_completed": white_box(
-        inversion.optimise_images,
+        component_search.match_components,
         "standard",
         completion.observed,
         starts_from="kernel_completed",
@@ -197,7 +198,7 @@ ATTACKERS: dict[str, Attacker] = {
         only_for=COMPLETES["only_for"],
         missing=COMPLETES["missing"],
     ),
-    "optimisation": white_box(inversion.optimise_images, "standard", starts_from="decoder"),
+    "optimisation": white_box(inversion.optimise_images, "full", starts_from="decoder"),
     "decoder_pixel": decoder(
         DecoderRecipe(
             "a wider convolutional decoder, trained for pixels alone",

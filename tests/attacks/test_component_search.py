@@ -62,7 +62,10 @@ def test_it_finds_what_neither_a_linear_map_nor_a_search_over_pixels_finds(attac
     found = component_search.match_components(evidence, OPTIONS, start=start)
     by_pixels = inversion.optimise_images(evidence, OPTIONS, start=start)
     assert error_of(found, truth) < 0.5 * min(error_of(start, truth), error_of(by_pixels, truth))
-    assert found.settings["start"] == "linear" and found.settings["components"] <= 400
+    assert (
+        found.settings["start"] == "linear"
+        and found.settings["components"] <= component_search.COMPONENTS
+    )
 
 
 def test_it_starts_from_the_mean_picture_where_there_is_no_other(attacked):
@@ -90,3 +93,21 @@ def test_without_the_encoder_it_is_refused(attacked):
     evidence = dataclasses.replace(attacked[0], encode=None)
     with pytest.raises(ValueError, match=r"needs Evidence\.encode"):
         component_search.match_components(evidence, OPTIONS, start=None)
+
+
+def test_unknowns_of_any_picture_give_it_back():
+    rng = np.random.default_rng(3)
+    prior = component_search.detailed_prior(World().pictures(60), 10, seed=0)
+    pictures = rng.uniform(0.05, 0.95, (5, SIZE, SIZE, 3)).astype(np.float32)
+    unknowns = prior.coefficients(pictures)
+    assert unknowns.shape == (5, 10 + SIZE * SIZE * 3) and prior.components == 10
+    np.testing.assert_allclose(prior.picture(tf.constant(unknowns)), pictures, atol=1e-4)
+
+
+def test_unknowns_of_public_pictures_have_variance_one():
+    images = World().pictures(500)
+    prior = component_search.detailed_prior(images, 10, seed=0)
+    unknowns = prior.coefficients(images / np.float32(255))
+    varied = prior.deviations.reshape(-1) > component_search.LEAST_DEVIATION
+    np.testing.assert_allclose(unknowns[:, :10].std(axis=0), 1, rtol=1e-3)
+    np.testing.assert_allclose(unknowns[:, 10:].std(axis=0)[varied], 1, rtol=1e-3)

@@ -23,9 +23,9 @@ def latent_inversion(
 ) -> AttackResult:
     """Searches, among the faces that a generator can make, for those whose codes match.
 
-    Where the noise of codes is known this is the MAP search of `component_search.map_attack` with the
-    generator for a prior: it minimises sum (m(x) - z)^2 / (2 v) + b |w|^2 / 2 over x = G(w), where
-    m is the mean code, v the noise's variances, and w has covariance 1 among public faces. It
+    Where the noise of codes is known this is the MAP search of `component_search.map_attack` with
+    the generator for a prior: it minimises sum (m(x) - z)^2 / (2 v) + b |w|^2 / 2 over x = G(w),
+    where m is the mean code, v the noise's variances, and w has covariance 1 among public faces. It
     starts from the coefficients that a linear map expects for the codes. The weight of the prior,
     the iterations and how much of the change is kept are chosen by formula (1) on held-out public
     images.
