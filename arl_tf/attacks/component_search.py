@@ -181,11 +181,11 @@ def map_attack(
 def match_components(
     evidence: Evidence, settings: AttackerOptions, *, start: AttackResult | None
 ) -> AttackResult:
-    """The likeliest picture with nearly the same code, where nothing is known of any noise.
+    """The likeliest picture with nearly the same code, fine details included.
 
     Minimises the distance of codes (`code_search.compared_in`) plus b times the mean of the squares
     of a `DetailedPrior`'s unknowns. b, the steps and the share of the way are chosen by formula (1)
-    on held-out public images.
+    on held-out public images. Where the noise is known, this is `map_attack` with another prior.
 
     Args:
         evidence: with `encode`.
@@ -197,6 +197,12 @@ def match_components(
     """
     started = time.perf_counter()
     check_white_box(evidence, "optimisation_components")
+    along = detailed_prior(evidence.pairs.images, COMPONENTS, settings.seed)
+    weights = PRIOR_WEIGHTS
+    if evidence.noise is not None:
+        # As many times the mean of unknowns' squares as there are unknowns for a code's value.
+        unknowns = along.components + along.deviations.size
+        weights = tuple(b * unknowns / evidence.noise.deviation.size for b in PRIOR_FACTORS)
     origin = "the public mean image" if start is None else f"the pictures of {start.name}"
     return component_search(
         evidence,
@@ -204,10 +210,10 @@ def match_components(
         start,
         name="optimisation_components",
         started=started,
-        along=detailed_prior(evidence.pairs.images, COMPONENTS, settings.seed),
+        along=along,
         iterations=ITERATIONS,
-        prior=lambda coefficients: tf.reduce_mean(tf.square(coefficients), axis=1),
-        prior_weights=PRIOR_WEIGHTS,
+        prior=lambda unknowns: tf.reduce_mean(tf.square(unknowns), axis=1),
+        prior_weights=weights,
         words="a search for pictures whose codes match, by what public pictures vary most along,"
         f" which starts from {origin}",
     )

@@ -125,11 +125,6 @@ class Evidence:
         return self.noise if self.noise is not None and not self.noise.answers else None
 
     @property
-    def tells_no_noise(self) -> bool:
-        """Whether nothing is known of any noise in the codes."""
-        return self.noise is None
-
-    @property
     def drops_values(self) -> bool:
         """Whether noise that something is known of drops values, as dropout does."""
         return self.noise is not None and drops_values(self.pairs.codes, self.noise.public_means)

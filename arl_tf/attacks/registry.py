@@ -171,10 +171,7 @@ ATTACKERS: dict[str, Attacker] = {
         "full",
     ),
     "optimisation_components": white_box(
-        component_search.match_components,
-        "standard",
-        starts_from="linear",
-        only_for="tells_no_noise",
+        component_search.match_components, "standard", starts_from="linear"
     ),
     # `optimisation_components` finds more than searches over single pixels, in as much time.
     "optimisation_linear": white_box(inversion.optimise_images, "full", starts_from="linear"),

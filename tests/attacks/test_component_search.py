@@ -77,15 +77,34 @@ def test_it_starts_from_the_mean_picture_where_there_is_no_other(attacked):
     assert found.settings["iterations"] <= 5
 
 
-def test_it_belongs_to_codes_of_whose_noise_nothing_is_known(attacked):
+def test_on_codes_with_known_noise_it_weighs_them_as_the_likeliest_picture_does():
+    world = World()
+    evidence, truth = world.evidence()
+    rng = np.random.default_rng(8)
+    pairs, deviation = evidence.pairs, np.full(2 * DIRECTIONS, 0.3, np.float32)
+
+    def noisy(codes):
+        return (codes + deviation * rng.standard_normal(codes.shape)).astype(np.float32)
+
+    told = dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            pairs, codes=noisy(pairs.codes), held_out_codes=noisy(pairs.held_out_codes)
+        ),
+        target_codes=noisy(evidence.target_codes),
+        noise=CodeNoise(deviation, pairs.codes),
+    )
+    start = noise_aware.linear_attack(told, OPTIONS, name="linear")
+    found = component_search.match_components(told, OPTIONS, start=start)
+    by_map = component_search.map_attack(told, OPTIONS, start=start)
+    assert error_of(found, truth) < 0.9 * error_of(start, truth)
+    assert error_of(found, truth) < 1.1 * error_of(by_map, truth)
+
+
+def test_without_the_encoder_it_is_left_out(attacked):
     evidence, _ = attacked
     attacker = registry.ATTACKERS["optimisation_components"]
     assert not registry.lacking(attacker, evidence)
-    pairs = evidence.pairs
-    told = dataclasses.replace(
-        evidence, noise=CodeNoise(np.ones(pairs.codes.shape[1:], np.float32), pairs.codes)
-    )
-    assert registry.pointless(attacker, told)
     assert registry.lacking(attacker, dataclasses.replace(evidence, encode=None))
 
 
