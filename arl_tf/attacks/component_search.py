@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 import tensorflow as tf
 
-from arl_tf.attacks.closed_form import MOST_PAIRS, directions, sample_rows
+from arl_tf.attacks.closed_form import MOST_NUMBERS, MOST_PAIRS, directions, sample_rows
 from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models.standardisation import flattened
@@ -63,7 +63,7 @@ class FacePrior:
 
 def face_prior(images: np.ndarray, most: int, seed: int) -> FacePrior:
     """The first principal components of public images uint8 [N, S, S, 3], `most` at most."""
-    rows = sample_rows(len(images), MOST_PAIRS, seed)
+    rows = few_enough(images, MOST_PAIRS, seed)
     pixels = flattened(images[rows]) / np.float32(255)
     found = directions(pixels)
     kept = np.argsort(found.values)[::-1][:most]
@@ -116,7 +116,7 @@ class DetailedPrior:
 
 def detailed_prior(images: np.ndarray, most: int, seed: int) -> DetailedPrior:
     """What public images uint8 [N, S, S, 3] vary along; `most` principal components at most."""
-    pictures = images[sample_rows(len(images), DETAILED_IMAGES, seed)] / np.float32(255)
+    pictures = images[few_enough(images, DETAILED_IMAGES, seed)] / np.float32(255)
     faces = face_prior(images, most, seed)
     colours = np.cov(pictures.reshape(-1, 3), rowvar=False)
     colours = np.linalg.eigh(colours)[1].astype(np.float32)
@@ -138,6 +138,11 @@ def in_frequencies(pictures: np.ndarray, colours: np.ndarray, waves: np.ndarray)
     """
     rows = np.einsum("fy,byxd->bfxd", waves, pictures @ colours, optimize=True)
     return np.einsum("gx,bfxd->bfgd", waves, rows, optimize=True)
+
+
+def few_enough(images: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Rows int64 [n] of images [N, S, S, 3], `most` at most; fewer of large ones, for memory."""
+    return sample_rows(len(images), min(most, max(1, MOST_NUMBERS // images[0].size)), seed)
 
 
 def map_attack(

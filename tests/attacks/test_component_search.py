@@ -130,3 +130,10 @@ def test_unknowns_of_public_pictures_have_variance_one():
     varied = prior.deviations.reshape(-1) > component_search.LEAST_DEVIATION
     np.testing.assert_allclose(unknowns[:, :10].std(axis=0), 1, rtol=1e-3)
     np.testing.assert_allclose(unknowns[:, 10:].std(axis=0)[varied], 1, rtol=1e-3)
+
+
+def test_of_large_pictures_fewer_are_held(monkeypatch):
+    images = World().pictures(50)
+    assert len(component_search.few_enough(images, 40, seed=0)) == 40
+    monkeypatch.setattr(component_search, "MOST_NUMBERS", 10 * images[0].size)
+    assert len(component_search.few_enough(images, 40, seed=0)) == 10
