@@ -120,6 +120,9 @@ COMPLETES = {
     "only_for": "drops_values",
     "missing": "attackers that fill in dropped values, because none are known to be dropped",
 }
+LONG_SEARCH = functools.partial(
+    decoder_cost, DecoderRecipe("about three times as long as this decoder", steps_factor=3)
+)
 DECODER = DecoderRecipe("a convolutional decoder, trained for pixels and perception")
 ATTACKERS: dict[str, Attacker] = {
     "linear": closed_form(noise_aware.linear_attack, "quick", floor=True),
@@ -171,7 +174,10 @@ ATTACKERS: dict[str, Attacker] = {
         "full",
     ),
     "optimisation_components": white_box(
-        component_search.match_components, "standard", starts_from="linear"
+        component_search.match_components,
+        "standard",
+        starts_from="linear",
+        cost=LONG_SEARCH,
     ),
     # `optimisation_components` finds more than searches over single pixels, in as much time.
     "optimisation_linear": white_box(inversion.optimise_images, "full", starts_from="linear"),
@@ -190,6 +196,7 @@ ATTACKERS: dict[str, Attacker] = {
         component_search.match_components,
         "standard",
         completion.observed,
+        cost=LONG_SEARCH,
         starts_from="kernel_completed",
         needs=("encode", "known_noise"),
         only_for=COMPLETES["only_for"],
