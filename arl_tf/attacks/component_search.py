@@ -7,7 +7,6 @@ find in hundreds.
 
 import dataclasses
 import time
-from collections.abc import Callable
 
 import numpy as np
 import scipy.fft
@@ -18,15 +17,18 @@ from arl_tf.attacks.code_search import Search, check_white_box, search_result
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.models.standardisation import flattened
 
-# Components, iterations at most, and weights of the prior to choose from: with noise, where what is
-# fine is lost, and without. There frequencies add what the components lack; so few public pictures
-# tell too little of more components, and these are slow.
-NOISY_COMPONENTS, NOISY_ITERATIONS, PRIOR_FACTORS = 500, 20, (0.3, 1.0, 3.0, 10.0)
-COMPONENTS, ITERATIONS, PRIOR_WEIGHTS = 300, 80, (0.03, 0.1, 0.3, 1.0)
+# Components and iterations at most, of `map_attack`.
+MAP_COMPONENTS, MAP_ITERATIONS = 500, 20
+# Likewise of `match_components`, where frequencies add what the components lack. A few thousand
+# public pictures tell little of more components, and these are slow.
+COMPONENTS, ITERATIONS = 300, 80
+# Weights of the prior to choose from where nothing is known of noise; else factors of the weight
+# that gives the likeliest picture.
+PRIOR_WEIGHTS, PRIOR_FACTORS = (0.03, 0.1, 0.3, 1.0), (0.3, 1.0, 3.0, 10.0)
 RATE = 0.1
-# Of a pixel's range: frequencies along which the details of public pictures vary less count so.
+# In units of a pixel's range: the deviation of a frequency is never taken to be smaller.
 LEAST_DEVIATION = 1e-4
-# Public pictures that tell it, at most.
+# Public pictures that tell these deviations, at most.
 DETAILED_IMAGES = 2000
 
 
@@ -49,6 +51,11 @@ class FacePrior:
     def components(self) -> int:
         """C."""
         return len(self.basis)
+
+    @property
+    def unknowns(self) -> int:
+        """Numbers that make a picture."""
+        return self.components
 
     def picture(self, coefficients: tf.Tensor) -> tf.Tensor:
         """Coefficients float32 [B, C] -> pictures float32 [B, S, S, 3] in [0, 1]."""
@@ -97,6 +104,11 @@ class DetailedPrior:
     def components(self) -> int:
         """C."""
         return self.faces.components
+
+    @property
+    def unknowns(self) -> int:
+        """Numbers that make a picture."""
+        return self.components + self.deviations.size
 
     def picture(self, unknowns: tf.Tensor) -> tf.Tensor:
         """Unknowns float32 [B, C + S * S * 3] -> pictures float32 [B, S, S, 3] in [0, 1]."""
@@ -166,7 +178,6 @@ def map_attack(
     check_white_box(evidence, "map")
     if evidence.noise is None:
         raise ValueError("A MAP search needs Evidence.noise, the noise's deviation; got None.")
-    values = evidence.noise.deviation.size
     found = "the mean picture" if start is None else f"what {start.name} made of it"
     return component_search(
         evidence,
@@ -174,11 +185,8 @@ def map_attack(
         start,
         name="map",
         started=started,
-        along=face_prior(evidence.pairs.images, NOISY_COMPONENTS, settings.seed),
-        iterations=NOISY_ITERATIONS,
-        # The engine takes the mean over a code's values, of which the likelihood is half the sum.
-        prior=lambda coefficients: tf.reduce_sum(tf.square(coefficients), axis=1) / values,
-        prior_weights=PRIOR_FACTORS,
+        along=face_prior(evidence.pairs.images, MAP_COMPONENTS, settings.seed),
+        iterations=MAP_ITERATIONS,
         words=f"the likeliest picture given the code and its known noise, a search from {found}",
     )
 
@@ -202,12 +210,6 @@ def match_components(
     """
     started = time.perf_counter()
     check_white_box(evidence, "optimisation_components")
-    along = detailed_prior(evidence.pairs.images, COMPONENTS, settings.seed)
-    weights = PRIOR_WEIGHTS
-    if evidence.noise is not None:
-        # As many times the mean of unknowns' squares as there are unknowns for a code's value.
-        unknowns = along.components + along.deviations.size
-        weights = tuple(b * unknowns / evidence.noise.deviation.size for b in PRIOR_FACTORS)
     origin = "the public mean image" if start is None else f"the pictures of {start.name}"
     return component_search(
         evidence,
@@ -215,10 +217,8 @@ def match_components(
         start,
         name="optimisation_components",
         started=started,
-        along=along,
+        along=detailed_prior(evidence.pairs.images, COMPONENTS, settings.seed),
         iterations=ITERATIONS,
-        prior=lambda unknowns: tf.reduce_mean(tf.square(unknowns), axis=1),
-        prior_weights=weights,
         words="a search for pictures whose codes match, by what public pictures vary most along,"
         f" which starts from {origin}",
     )
@@ -233,8 +233,6 @@ def component_search(
     started: float,
     along: FacePrior | DetailedPrior,
     iterations: int,
-    prior: Callable[[tf.Tensor], tf.Tensor],
-    prior_weights: tuple[float, ...],
     words: str,
 ) -> AttackResult:
     """A search for the unknowns of pictures whose codes match.
@@ -247,15 +245,13 @@ def component_search(
         started: time.perf_counter() at its beginning.
         along: what unknowns are.
         iterations: at most.
-        prior: unknowns float32 [B, U] -> float32 [B], the lower the likelier.
-        prior_weights: to choose from.
         words: what the report says.
     """
     search = Search(
         picture=along.picture,
         project=tf.identity,
-        prior=prior,
-        prior_weights=prior_weights,
+        prior=lambda unknowns: tf.reduce_mean(tf.square(unknowns), axis=1),
+        prior_weights=prior_weights(evidence, along.unknowns),
         learning_rate=RATE,
         iterations=min(iterations, settings.steps),
     )
@@ -272,6 +268,17 @@ def component_search(
             "components": along.components,
         },
     )
+
+
+def prior_weights(evidence: Evidence, unknowns: int) -> tuple[float, ...]:
+    """Weights, to choose from, of the mean of the squares of so many unknowns.
+
+    The engine takes the mean over a code's values, of which the negative logarithm of the
+    likelihood is half the sum. So the likeliest picture has the weight unknowns / values.
+    """
+    if evidence.noise is None:
+        return PRIOR_WEIGHTS
+    return tuple(factor * unknowns / evidence.noise.deviation.size for factor in PRIOR_FACTORS)
 
 
 def first_unknowns(

@@ -9,7 +9,9 @@ from arl_tf.metrics import intervals
 
 PICTURED = 12
 TILE = 96
-LABEL_WIDTH = 190
+LABEL_WIDTH, LABEL_MARGIN = 190, 8
+# Pixels; a label that is too wide is written smaller.
+FONT_SIZES = range(16, 5, -1)
 ROW_NAMES = {
     "original": "original",
     "reference": "unprotected code",
@@ -65,6 +67,11 @@ def labelled_strip(label: str, images: np.ndarray) -> np.ndarray:
         for image in images
     ]
     panel = Image.new("RGB", (LABEL_WIDTH, TILE), "white")
-    font = ImageFont.load_default(size=16)
-    ImageDraw.Draw(panel).text((8, TILE // 2), label, fill="black", font=font, anchor="lm")
+    draw, left = ImageDraw.Draw(panel), (LABEL_MARGIN, TILE // 2)
+    for size in FONT_SIZES:
+        font = ImageFont.load_default(size=size)
+        right = draw.multiline_textbbox(left, label, font=font, anchor="lm")[2]
+        if right <= LABEL_WIDTH - LABEL_MARGIN:
+            break
+    draw.text(left, label, fill="black", font=font, anchor="lm")
     return np.concatenate([np.asarray(panel), *tiles], axis=1)

@@ -51,3 +51,11 @@ def test_wall_has_a_labelled_strip_for_every_row():
     np.testing.assert_array_equal(
         wall[:tile, image_grid.LABEL_WIDTH :], wall[tile:, image_grid.LABEL_WIDTH :]
     )
+
+
+def test_a_long_label_is_written_smaller_and_not_cut_off():
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    label = "from the task output:\noptimisation_components_twice_as_long"
+    panel = image_grid.labelled_strip(label, images)[:, : image_grid.LABEL_WIDTH]
+    assert (panel[:, -image_grid.LABEL_MARGIN :] == 255).all()
+    assert (panel < 128).any()
