@@ -188,6 +188,19 @@ def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
     assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
 
 
+def test_who_can_only_ask_learns_what_copies_change_too():
+    asked = audited_encoder_of(encoder=noisy_encoder(0.5).encoder, differentiable=None)
+    evidence = dataclasses.replace(evidence_of(noisy_encoder(0.5)), random_codes=True)
+    found = candidate_match.match(
+        SETTINGS, asked, evidence, PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE
+    )
+    section = candidate_match.describe(found, None, WEIGHTS)
+    code = section["degraded"]["shifted"]["code"]
+    assert code["likelihood"]["value"] is None
+    assert code["tolerant"]["value"] > code["queries_4"]["value"]
+    assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
+
+
 def test_task_output_that_tells_more_counts_for_the_code():
     output = {"best": {"way": "queries_1", "value": 0.7, "ci95": None}}
     code = {"best": {"way": "likelihood", "value": 0.6, "ci95": None}}

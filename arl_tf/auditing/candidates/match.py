@@ -24,8 +24,9 @@ from arl_tf.models.standardisation import flattened
 
 WAYS = {
     "likelihood": "by likelihood: the attacker has the encoder and knows its noise",
-    "tolerant": "by likelihood; the attacker has learned from public photos what changes between"
-    " a photo and such a copy, or between photos of a person",
+    "tolerant": "by likelihood, with mean codes from the inside or of 4 answers; the attacker has"
+    " learned from public photos what changes between a photo and such a copy, or between photos"
+    " of a person",
     "queries_1": "by plain distance to one answer of the encoder for each candidate",
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
 }

@@ -16,17 +16,22 @@ MOST_COPIES, MOST_PAIRS = 600, 2000
 
 @dataclasses.dataclass(frozen=True)
 class CodePairs:
-    """Codes without their noise of two photos each; float [n, K] both."""
+    """Mean codes of two photos each, as far as they are known; float [n, K] both."""
 
     first: np.ndarray
     second: np.ndarray
 
 
 def mean_codes(known: CandidateCodes) -> np.ndarray | None:
-    """What codes are on average, float [N, K]; None where that is not known."""
+    """What codes are on average, float [N, K]: from the inside, or the mean of what was answered.
+
+    None of a single code whose noise is not known.
+    """
     if known.model is not None:
         return as_gaussian(known.model).means
-    return known.answers[0] if len(known.answers) == 1 else None
+    if known.noisy and len(known.answers) == 1:
+        return None
+    return np.mean(known.answers, axis=0, dtype=np.float32)
 
 
 def public_means(evidence: Evidence) -> np.ndarray | None:

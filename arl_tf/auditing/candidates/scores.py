@@ -53,14 +53,18 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
     mean = mean_codes(known)
     if pairs is not None and mean is not None:
-        noise = np.zeros(mean.shape[1])
-        if known.model is not None:
-            variances = as_gaussian(known.model).variances / codes.per_photo
-            noise = np.broadcast_to(variances, mean.shape).mean(axis=0)
         differences = pairs.first - pairs.second
-        white = tolerance_whitening(noise, differences)
+        white = tolerance_whitening(noise_of(known) / codes.per_photo, differences)
         ways["tolerant"] = whitened_score(mean + differences.mean(axis=0), white)
     return ways
+
+
+def noise_of(known: CandidateCodes) -> np.ndarray:
+    """The variance of the noise in each value of a code, float64 [K]; 0 where there is none."""
+    shape = known.answers[0].shape
+    if known.model is not None:
+        return np.broadcast_to(as_gaussian(known.model).variances, shape).mean(axis=0)
+    return noise_variances(known.answers) if len(known.answers) > 1 else np.zeros(shape[1])
 
 
 def every_way(known: CandidateCodes, score: Score) -> dict[str, Score]:
