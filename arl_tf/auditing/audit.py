@@ -18,8 +18,8 @@ from arl_tf.auditing import (
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.code_cache import CodeCache
-from arl_tf.auditing.decision_fit import fit_decisions
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.encoders.decision_fit import fit_decisions
 from arl_tf.auditing.evidence_collection import (
     HELD_OUT_NOISE,
     PUBLIC_NOISE,

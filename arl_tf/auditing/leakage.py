@@ -1,12 +1,8 @@
-"""Leakage: what the worst attack gains between the floor and the unprotected reference.
-
-Also where that reference's measures are kept.
-"""
+"""Leakage: what the worst attack gains between the floor and the unprotected reference."""
 
 import dataclasses
 import math
-import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,19 +11,8 @@ from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.identity.combining import AMPLIFIED, FUSED, is_combined
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES, headline, headline_values
-from arl_tf.utils import files, run_files
 
 FLOORS = ("mean_image", "task_output")
-MEASURES_FILE = "measures.npz"
-# Raised when older files lack what a reference must have.
-MEASURES_VERSION = 3
-REMEDY = "Put back an intact copy, or audit the reference again: --stages=audit --overwrite."
-# What keys of attacks on identity begin with in MEASURES_FILE.
-IDENTITY = "identity_attacks"
-# Before the names of candidates' hits in that file; no attack has such a name.
-CANDIDATES = "candidates:"
-# Likewise before what was predicted of attributes outside the task.
-LATER_TASKS = "later_tasks:"
 # The attacks that are made of others.
 COMBINED = (FUSED, AMPLIFIED)
 PerImage = Mapping[str, Mapping[str, np.ndarray]]
@@ -278,98 +263,3 @@ def describe_reference(
         "worst": {measure: worst_estimate(measure, shared, weights) for measure in MEASURES},
         "tail": tail_estimate(shared[by_headline], weights),
     }
-
-
-def is_current(path: pathlib.Path) -> bool:
-    """Whether a file of `save_measures` was written by this version."""
-    with run_files.open_arrays(path, remedy=REMEDY) as saved:
-        return "version" in saved.files and int(saved["version"]) == MEASURES_VERSION
-
-
-def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference:
-    """Reads what `save_measures` wrote of an unprotected encoder.
-
-    Args:
-        path: of the file.
-        workdir: the reference as --reference names it.
-        test_hash: of the names of the images now under attack.
-
-    Raises:
-        ValueError: it is damaged, of an earlier version, or was measured on other images.
-    """
-    if not is_current(path):
-        raise ValueError(
-            f"--reference={workdir} was audited by an earlier version of arl_tf, which kept no"
-            " attacks on the task output or no second judge of identity; audit it again:"
-            " --stages=audit --overwrite."
-        )
-    with run_files.open_arrays(path, remedy=REMEDY) as saved:
-        measured_on = str(saved["test_hash"])
-        per_attack = {name: measures_of(saved, name) for name in saved["attacks"].tolist()}
-        code_shape = tuple(saved["code_shape"].tolist())
-        identity = identity_measures(saved)
-        candidate_hits, later_tasks = (
-            {key.removeprefix(kind): saved[key] for key in saved if key.startswith(kind)}
-            for kind in (CANDIDATES, LATER_TASKS)
-        )
-    if measured_on != test_hash:
-        raise ValueError(
-            f"--reference={workdir} was measured on other images; use the same data and --seed."
-        )
-    return Reference(workdir, per_attack, code_shape, identity, candidate_hits, later_tasks)
-
-
-def measures_of(saved: Mapping[str, np.ndarray], attack: str) -> dict[str, np.ndarray]:
-    """Measure, and RANK/NETWORK -> float64 [N] of an attack in `save_measures`' arrays."""
-    begins = tuple(f"{attack}/{measure}/" for measure in MEASURES)
-    keys = [key for key in saved if f"{key}/".startswith(begins)]
-    return {key.removeprefix(f"{attack}/"): saved[key] for key in keys}
-
-
-def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
-    """Network -> attack on identity -> measure -> float64 [N], of `save_measures`' arrays."""
-    found: dict[str, dict[str, dict]] = {}
-    for key in saved:
-        kind, _, rest = key.partition("/")
-        if kind == IDENTITY and rest.count("/") == 2:
-            network, attack, measure = rest.split("/")
-            found.setdefault(network, {}).setdefault(attack, {})[measure] = saved[key]
-    return found
-
-
-def save_measures(
-    path: pathlib.Path,
-    per_image: PerImage,
-    attack_names: Sequence[str],
-    test_hash: str,
-    code_shape: Sequence[int],
-    identity: Mapping[str, PerImage] | None = None,
-    candidate_hits: Mapping[str, np.ndarray] | None = None,
-    later_tasks: Mapping[str, np.ndarray] | None = None,
-) -> None:
-    """Writes the per-image measures (no image), by rename, for later audits with this reference.
-
-    `per_image`: attack -> measure -> float64 [N]; the others are as `Reference` has them.
-    """
-    arrays = {
-        f"{name}/{measure}": values
-        for name, measures in per_image.items()
-        for measure, values in measures.items()
-    }
-    arrays |= {
-        f"{IDENTITY}/{network}/{attack}/{measure}": values
-        for network, attacks in (identity or {}).items()
-        for attack, measures in attacks.items()
-        for measure, values in measures.items()
-    }
-    arrays |= {CANDIDATES + name: values for name, values in (candidate_hits or {}).items()}
-    arrays |= {LATER_TASKS + name: values for name, values in (later_tasks or {}).items()}
-    with files.replacing(path) as unfinished:
-        np.savez_compressed(
-            unfinished,
-            version=np.array(MEASURES_VERSION),
-            attacks=np.array(attack_names),
-            test_hash=np.array(test_hash),
-            code_shape=np.array(code_shape),
-            **arrays,
-        )

@@ -7,9 +7,10 @@ from typing import Any
 
 from absl import logging
 
-from arl_tf.auditing import leakage
+from arl_tf.auditing import measures_file
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder, as_recorded
+from arl_tf.auditing.leakage import Reference
 from arl_tf.auditing.sealed_images import audited_rows
 from arl_tf.auditing.settings import target_images_at
 from arl_tf.config.choices import CUTS
@@ -28,7 +29,7 @@ from arl_tf.utils import run_files, run_lock
 AUTO = "auto"
 
 
-def load_reference(experiment: Experiment) -> leakage.Reference:
+def load_reference(experiment: Experiment) -> Reference:
     """Reads the audit of the run directory that --reference names.
 
     Raises:
@@ -39,7 +40,7 @@ def load_reference(experiment: Experiment) -> leakage.Reference:
         experiment.parts, config.audit_split, images.identities, target_images_at(config.audit)
     ).target
     test_hash = splits.names_hash([images.names[row] for row in rows])
-    return leakage.load_measures(check_audited(config), config.reference, test_hash)
+    return measures_file.load_measures(check_audited(config), config.reference, test_hash)
 
 
 def check_audited(config: Config) -> pathlib.Path:
@@ -50,11 +51,11 @@ def check_audited(config: Config) -> pathlib.Path:
             attacked with other settings.
     """
     run = RunDirectory(pathlib.Path(config.reference))
-    path = run.audit(config.audit_split) / leakage.MEASURES_FILE
+    path = run.audit(config.audit_split) / measures_file.MEASURES_FILE
     # What that very audit was run with; config.json tells of the directory's latest command.
     recorded = run_directory.finished_stages(run).get(f"audit_{config.audit_split}")
     if path.exists():
-        run_files.require_whole(path, leakage.REMEDY)
+        run_files.require_whole(path, measures_file.REMEDY)
     if not path.exists() or recorded is None:
         raise ValueError(
             f"--reference={config.reference} holds no {path.relative_to(run.root)}; train it with"
@@ -154,8 +155,8 @@ def finish_reference(
         train_stage.run(reference)
         run_directory.mark_finished(cached, "train", settings.stage_settings("train"))
     stage = f"audit_{settings.audit_name}"
-    measures = cached.audit(settings.audit_split) / leakage.MEASURES_FILE
-    if stage not in finished or not (measures.exists() and leakage.is_current(measures)):
+    measures = cached.audit(settings.audit_split) / measures_file.MEASURES_FILE
+    if stage not in finished or not (measures.exists() and measures_file.is_current(measures)):
         unprotected = trained_encoder(settings, cached, Channel())
         if audited_encoder.encoder is None:
             unprotected = as_recorded(unprotected, reference.images.images)

@@ -9,7 +9,7 @@ from absl import logging
 from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
-from arl_tf.auditing.leakage import MEASURES_FILE, save_measures
+from arl_tf.auditing.measures_file import MEASURES_FILE, save_measures
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.metrics import reconstruction
 from arl_tf.report import html_page

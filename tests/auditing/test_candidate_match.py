@@ -191,9 +191,7 @@ def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
 def test_who_can_only_ask_learns_what_copies_change_too():
     asked = audited_encoder_of(encoder=noisy_encoder(0.5).encoder, differentiable=None)
     evidence = dataclasses.replace(evidence_of(noisy_encoder(0.5)), random_codes=True)
-    found = candidate_match.match(
-        SETTINGS, asked, evidence, PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE
-    )
+    found = candidate_match.match(SETTINGS, asked, evidence, PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE)
     section = candidate_match.describe(found, None, WEIGHTS)
     code = section["degraded"]["shifted"]["code"]
     assert code["likelihood"]["value"] is None

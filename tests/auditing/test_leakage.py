@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs
-from arl_tf.auditing import leakage, remarks
+from arl_tf.auditing import leakage, measures_file, remarks
 from arl_tf.metrics.reconstruction import MEASURES
 
 ONES = np.ones((1, 4))
@@ -277,8 +277,8 @@ def test_the_network_that_a_rank_is_counted_by_is_chosen_anew_in_every_resample(
     leaks, worst = [], []
     for attacks, floors, unprotected in (groups, apart):
         path = tmp_path / "measures.npz"
-        leakage.save_measures(path, unprotected, [*unprotected], "hash", (8,))
-        reference = leakage.load_measures(path, "r", "hash")
+        measures_file.save_measures(path, unprotected, [*unprotected], "hash", (8,))
+        reference = measures_file.load_measures(path, "r", "hash")
         leaks.append(leakage.leakage("reid_rank1", attacks, floors, reference, weights))
         worst.append(leakage.worst_estimate("reid_rank1", attacks, weights))
     assert leaks[0] == leaks[1]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from arl_tf.auditing import leakage
+from arl_tf.auditing import measures_file
 from arl_tf.config.scopes import marked
 from arl_tf.config.settings import Config
 from arl_tf.experiments import references
@@ -18,7 +18,9 @@ def measures_of(value, count=4):
 
 def read(config, test_hash):
     """What an audit of images with that hash reads of its --reference."""
-    return leakage.load_measures(references.check_audited(config), config.reference, test_hash)
+    return measures_file.load_measures(
+        references.check_audited(config), config.reference, test_hash
+    )
 
 
 def reference_run(folder, **changes):
@@ -27,7 +29,7 @@ def reference_run(folder, **changes):
     settings |= {"defence": "none", **changes}
     (folder / "audit").mkdir(parents=True)
     (folder / "stages.json").write_text(json.dumps({"audit_test": settings}))
-    leakage.save_measures(
+    measures_file.save_measures(
         folder / "audit" / "measures.npz", {"decoder": measures_of(0.6)}, ["decoder"], "abc", (8, 8)
     )
     return Config(reference=str(folder))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from arl_tf.metrics import linkage, measures
+from arl_tf.metrics import linkage, measures, person_model
 
 PEOPLE, EACH = 100, 3
 SHAPE = (4, 4, 3)
@@ -164,7 +164,7 @@ def test_likelihood_ratios_are_those_of_the_joint_densities():
     within, between = np.cov(rng.normal(size=(3, 9))), np.cov(rng.normal(size=(3, 9)))
     mean, codes = rng.normal(size=3), rng.normal(size=(4, 3))
     shrinkage = 0.2
-    found = linkage.likelihood_ratios((mean, within, between), shrinkage, codes)
+    found = person_model.likelihood_ratios((mean, within, between), shrinkage, codes)
     sphere = np.eye(3) * np.trace(within + between) / 3
     within, between = 0.8 * within + 0.2 * sphere, 0.8 * between
     total = within + between
@@ -188,8 +188,8 @@ def test_covariances_of_simulated_people_are_the_true_ones():
     rng = np.random.default_rng(1)
     person = np.arange(4000).repeat(3)
     codes = rng.normal(size=(4000, 2))[person] * [2, 0] + rng.normal(size=(12000, 2)) * [1, 3]
-    _, noisy, same = linkage.gaussian_people(codes, person, noise=2.0)
-    mean, within, between = linkage.gaussian_people(codes, person)
+    _, noisy, same = person_model.gaussian_people(codes, person, noise=2.0)
+    mean, within, between = person_model.gaussian_people(codes, person)
     np.testing.assert_allclose(noisy - within, 2 * np.eye(2), atol=1e-9)
     np.testing.assert_array_equal(same, between)
     np.testing.assert_allclose(mean, 0, atol=0.15)
@@ -210,7 +210,8 @@ def test_ridge_regression_solves_the_penalised_normal_equations(num_codes):
 def test_of_little_noise_larger_penalties_than_the_noise_are_tried():
     codes = np.random.default_rng(2).normal(size=(50, 20))
     loud, quiet, silent = (
-        linkage.ridge_shares(linkage.PublicCodes(codes, codes, noise)) for noise in (1.0, 1e-6, 0.0)
+        linkage.ridge_shares(person_model.PublicCodes(codes, codes, noise))
+        for noise in (1.0, 1e-6, 0.0)
     )
     assert silent == linkage.RIDGE_SHARES == loud[: len(linkage.RIDGE_SHARES)]
     # Relative to the noise, what a ridge regression takes at most without knowledge of it.
@@ -224,14 +225,14 @@ def test_choice_of_components_avoids_those_that_only_tell_noise():
     person = identities()
     telling = np.random.default_rng(3).normal(size=(PEOPLE, 3))[person]
     codes = np.concatenate([5 * telling + noise(4, (3,)), noise(5, (200,))], axis=1)
-    public = linkage.PublicCodes(codes, codes, 0.0)
-    dimensions, _ = linkage.best_joint_bayesian(public, person)
+    public = person_model.PublicCodes(codes, codes, 0.0)
+    dimensions, _ = person_model.best_joint_bayesian(public, person)
     assert dimensions <= 64
 
 
 def test_whoever_knows_the_noise_links_better(monkeypatch):
-    monkeypatch.setattr(linkage, "DIMENSIONS", (16, 64))
-    monkeypatch.setattr(linkage, "SHRINKAGES", (0.3, 0.01))
+    monkeypatch.setattr(person_model, "DIMENSIONS", (16, 64))
+    monkeypatch.setattr(person_model, "SHRINKAGES", (0.3, 0.01))
     # Sixteen values tell people apart; 400 have as much variance, all of it noise.
     person, people = identities(), np.random.default_rng(7).normal(size=(2 * PEOPLE, 16))
     deviation = np.concatenate([np.full(16, 0.7), np.ones(400)]).astype(np.float32)
@@ -256,7 +257,7 @@ def test_whoever_knows_the_noise_links_better(monkeypatch):
 
 
 def test_held_out_people_are_a_fifth_and_whole():
-    held_out = linkage.held_out_people(identities(7))
+    held_out = person_model.held_out_people(identities(7))
     assert held_out.mean() == 0.2
     assert (held_out.reshape(PEOPLE, EACH) == held_out.reshape(PEOPLE, EACH)[:, :1]).all()
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from reports import report_content
 
-from arl_tf.auditing import code_cache, leakage
+from arl_tf.auditing import code_cache, measures_file
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.encoders import external, saved_model_io, tflite_encoder
 from arl_tf.data import celeba_folder, image_cache, splits
@@ -42,7 +42,7 @@ READERS = {
     "splits.json": lambda path: splits.check_recorded_splits(path, {"parts": {}, "images": 1}),
     "audit/report.json": lambda path: report_files.read_content(path.parent),
     "audit/resamples.npz": lambda path: report_files.load_resamples(path.parent),
-    "audit/measures.npz": lambda path: leakage.load_measures(path, "reference", "hash"),
+    "audit/measures.npz": lambda path: measures_file.load_measures(path, "reference", "hash"),
     "study/study.json": lambda path: study.refuse_another_study("features", path),
     "encoder.tflite": tflite_encoder.read_file,
     "model/saved_model.pb": lambda path: saved_model_io.load_signature(

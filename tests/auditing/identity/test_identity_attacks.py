@@ -8,7 +8,7 @@ import pytest
 
 from arl_tf.attacks.identity.comparison import Comparison
 from arl_tf.attacks.identity.faces import IdentityResult, unit
-from arl_tf.auditing import leakage, remarks
+from arl_tf.auditing import leakage, measures_file, remarks
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.identity import kept, section
 from arl_tf.auditing.identity import measurements as identity_measurements
@@ -160,9 +160,9 @@ def test_predictions_are_kept_for_their_key_and_networks_alone(tmp_path):
 def test_reference_holds_its_attacks_on_identity_and_older_ones_none(tmp_path):
     per_image = {"linear": {m: np.zeros(4) for m in leakage.MEASURES}}
     for identity in ({"net": side(0.3)}, None):
-        path = tmp_path / leakage.MEASURES_FILE
-        leakage.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
-        read = leakage.load_measures(path, "runs/r", "hash")
+        path = tmp_path / measures_file.MEASURES_FILE
+        measures_file.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
+        read = measures_file.load_measures(path, "runs/r", "hash")
         assert list(read.per_attack) == ["linear"]
         assert set(read.identity) == set(identity or {})
         for measure in IDENTITY_MEASURES if identity else ():
