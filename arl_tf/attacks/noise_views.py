@@ -4,7 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arl_tf.attacks.evidence import LOOKED_AT, CodeNoise, PublicPairs, drops_values
+from arl_tf.attacks.evidence import (
+    LOOKED_AT,
+    CodeNoise,
+    PublicPairs,
+    drops_values,
+    is_laplace,
+)
 from arl_tf.models.standardisation import standardisation
 
 # A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
@@ -49,9 +55,9 @@ def fresh_codes(
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """A function that gives public codes of rows with noise drawn anew: (rows, rng) -> [n, ...].
 
-    The mean codes with as much Gaussian noise as they lack. The codes at hand where no noise is
-    known, and where codes are rounded to few levels or have dropped values: noise would make others
-    of them.
+    The mean codes with as much noise as they lack, Gaussian or Laplace as it is. The codes at hand
+    where no noise is known, and where codes are rounded to few levels or have dropped values: noise
+    would make others of them.
     """
     is_other = takes_few_levels(pairs.codes) or (
         noise is not None and drops_values(pairs.codes, noise.public_means)
@@ -59,9 +65,14 @@ def fresh_codes(
     if noise is None or noise.remaining >= 1 or is_other:
         return lambda rows, rng: pairs.codes[rows]
     deviation = noise.deviation * np.float32(np.sqrt(1 - noise.remaining))
+    laplace = is_laplace(pairs.codes, noise)
 
     def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        drawn = rng.standard_normal((len(rows), *deviation.shape), np.float32)
+        shape = (len(rows), *deviation.shape)
+        if laplace:
+            drawn = rng.laplace(scale=np.sqrt(0.5), size=shape).astype(np.float32)
+        else:
+            drawn = rng.standard_normal(shape, np.float32)
         return noise.public_means[rows] + deviation * drawn
 
     return draw

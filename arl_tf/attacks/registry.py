@@ -19,7 +19,7 @@ from arl_tf.attacks.evidence import (
     Evidence,
 )
 from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
-from arl_tf.attacks.regression import completion
+from arl_tf.attacks.regression import completion, laplace
 from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
 from arl_tf.attacks.retrieval import retrieval_attack
 from arl_tf.config.choices import AUDIT_LEVELS
@@ -120,6 +120,11 @@ COMPLETES = {
     "only_for": "drops_values",
     "missing": "attackers that fill in dropped values, because none are known to be dropped",
 }
+# Whoever uses the law of the noise, not its variance alone.
+KNOWS_THE_LAW = {
+    "only_for": "has_laplace_noise",
+    "missing": "attackers that know the law of the noise, because none but Gaussian noise is known",
+}
 LONG_SEARCH = functools.partial(
     decoder_cost, DecoderRecipe("about three times as long as this decoder", steps_factor=3)
 )
@@ -139,6 +144,23 @@ ATTACKERS: dict[str, Attacker] = {
     "kernel_completed": closed_form(
         kernel_attack, "standard", completion.completed, cost=kernel_cost, **COMPLETES
     ),
+    "wiener_laplace": closed_form(
+        noise_aware.wiener_attack,
+        "quick",
+        laplace.with_less_noise,
+        knowledge=WHITE_BOX,
+        needs=("known_noise",),
+        **KNOWS_THE_LAW,
+    ),
+    "kernel_laplace": closed_form(
+        kernel_attack,
+        "standard",
+        laplace.with_less_noise,
+        knowledge=WHITE_BOX,
+        needs=("known_noise",),
+        cost=kernel_cost,
+        **KNOWS_THE_LAW,
+    ),
     "linear_other_domain": closed_form(
         noise_aware.linear_attack, "standard", views.other_domain_within_limit, **WITH_OTHER_DATA
     ),
@@ -156,6 +178,12 @@ ATTACKERS: dict[str, Attacker] = {
     "decoder": decoder(DECODER, "quick", floor=True),
     "map": likeliest_picture("wiener"),
     "map_kernel": likeliest_picture("kernel"),
+    "map_laplace": likeliest_picture(
+        "kernel_laplace",
+        laplace.with_less_noise,
+        needs=("encode", "known_noise"),
+        **KNOWS_THE_LAW,
+    ),
     "map_joined": likeliest_picture(
         "wiener_joined",
         views.joined_within_limit,

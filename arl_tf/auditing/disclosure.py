@@ -7,7 +7,7 @@ import numpy as np
 
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise
-from arl_tf.attacks.regression import completion
+from arl_tf.attacks.regression import undone
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
@@ -21,8 +21,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     """The report's `codes`: size, linkage and probes, beside the same from the task output."""
     evidence, rows = found.evidence, found.rows
     target = evidence.target_codes
-    filled = with_dropped_values(found)
-    linked = describe_linkage(filled)
+    seen = with_noise_undone(found)
+    linked = describe_linkage(seen)
     best = max(
         # Whoever has the code can compute the task output.
         (source["auc"] for metric in linked.values() for source in metric.values() if source),
@@ -32,8 +32,8 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     return {
         "linkage_auc": best,
         "linkage": linked,
-        "attribute_probe": describe_attribute_probe(filled),
-        "identity_probe": describe_identity_probe(filled),
+        "attribute_probe": describe_attribute_probe(seen),
+        "identity_probe": describe_identity_probe(seen),
         "later_tasks": describe_later_tasks(found),
         "candidate_match": describe_candidates(found),
         "near_duplicates": near_duplicates.describe(
@@ -57,12 +57,10 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     }
 
 
-def with_dropped_values(found: Measurements) -> Measurements:
-    """What linkage and probes see: dropped values are filled in, where that is possible."""
-    if not completion.can_complete(found.evidence):
-        return found
-    seen = found.evidence
-    return dataclasses.replace(found, evidence=completion.completed(seen, found.settings.attacker))
+def with_noise_undone(found: Measurements) -> Measurements:
+    """What linkage and probes see: of the codes' noise, what can be undone is."""
+    seen = undone.undone(found.evidence, found.settings.attacker)
+    return found if seen is found.evidence else dataclasses.replace(found, evidence=seen)
 
 
 def is_noisy(found: Measurements) -> bool:

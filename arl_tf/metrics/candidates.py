@@ -1,15 +1,17 @@
 """Is a code of this photo? Codes scored against candidate photos, by likelihood and by distance.
 
-Every score is a sum over the values of a code of a product: a feature of the code times one of the
-candidate. So all scores of all codes are a few matrix products.
+Nearly every score is a sum over the values of a code of a product: a feature of the code times one
+of the candidate. So all scores of all codes are a few matrix products.
 """
 
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from scipy import linalg
+from scipy.spatial.distance import cdist
 from scipy.special import log_ndtr, ndtr
 
 from arl_tf.metrics import measures, utility
@@ -29,7 +31,7 @@ TIE = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class CodeModel:
-    """How the codes of candidate photos are distributed: Gaussian, then limited, then rounded.
+    """How codes of candidate photos are distributed: Gaussian or Laplace, then limited, rounded.
 
     Attributes:
         means: float64 [N, K], of each value before limit and rounding.
@@ -37,12 +39,14 @@ class CodeModel:
         clip: values are limited to [-clip, clip]; 0: not limited.
         levels: values are rounded to so many equally spaced values, -clip and clip among them; 0:
             not rounded.
+        is_laplace: whether the noise is Laplace noise; of codes neither limited nor rounded.
     """
 
     means: np.ndarray
     variances: np.ndarray
     clip: float = 0.0
     levels: int = 0
+    is_laplace: bool = False
 
     @property
     def step(self) -> float:
@@ -53,34 +57,36 @@ class CodeModel:
 def log_likelihood(model: CodeModel, count: int = 1) -> "Score":
     """The score log p(code | candidate), up to what all candidates of a code have in common.
 
-    Exact, but for more than MOST_EXACT_LEVELS levels, and for means of limited codes: there the
-    mean of `count` codes is taken for Gaussian.
+    Exact, but for more than MOST_EXACT_LEVELS levels, and for means of limited codes and of codes
+    with Laplace noise: there the mean of `count` codes is taken for Gaussian.
 
     Args:
         model: of single codes.
         count: the codes that are compared are means of so many codes of a photo.
     """
+    if model.is_laplace and count == 1 and not model.clip:
+        return LaplaceScore(model.means, np.sqrt(model.variances / 2))
     if 0 < count * (model.levels - 1) < MOST_EXACT_LEVELS:
-        return Score(tuple(level_parts(model, count)))
+        return ProductScore(tuple(level_parts(model, count)))
     if count > 1:
         one = as_gaussian(model)
         return log_likelihood(dataclasses.replace(one, variances=one.variances / count))
     if model.clip:
-        return Score(tuple(limited_parts(model)))
-    return Score(tuple(gaussian_parts(model)))
+        return ProductScore(tuple(limited_parts(model)))
+    return ProductScore(tuple(gaussian_parts(model)))
 
 
-def distance_score(candidates: np.ndarray, weights: np.ndarray | float = 1.0) -> "Score":
+def distance_score(candidates: np.ndarray, weights: np.ndarray | float = 1.0) -> "ProductScore":
     """The negative squared distance to candidates' codes [N, K], weighted per value by [K]."""
     means = np.asarray(candidates, np.float64)
     variances = np.broadcast_to(1 / np.asarray(weights, np.float64), means.shape[1:])
-    return log_likelihood(CodeModel(means, variances))
+    return ProductScore(tuple(gaussian_parts(CodeModel(means, variances))))
 
 
-def whitened_score(candidates: np.ndarray, whitening: np.ndarray) -> "Score":
+def whitened_score(candidates: np.ndarray, whitening: np.ndarray) -> "ProductScore":
     """The negative squared distance to candidates' values [N, K], both times a matrix [K, E]."""
     plain = distance_score(candidates @ whitening)
-    return Score(
+    return ProductScore(
         tuple(
             (
                 of_code and (lambda codes, of_code=of_code: of_code(codes @ whitening)),
@@ -112,22 +118,43 @@ def tolerance_whitening(noise: np.ndarray, differences: np.ndarray) -> np.ndarra
     return linalg.lapack.dtrtri(lower, lower=1, overwrite_c=1)[0].T
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """A sum of products: of functions of the codes [M, K] -> [M, K] and of arrays [N, K].
+class Score(Protocol):
+    """How well candidates fit codes."""
 
-    Where the function is None it is 1 for every code.
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """Scores float64 [M, N] of codes [M, K]; the highest is the likeliest candidate."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ProductScore:
+    """A `Score` that is a sum of products.
+
+    Factors are functions of the codes [M, K] -> [M, K], or None for 1, and arrays [N, K].
     """
 
     parts: tuple
 
     def of(self, codes: np.ndarray) -> np.ndarray:
-        """Scores float64 [M, N] of codes [M, K]; the highest is the likeliest candidate."""
+        """Scores float64 [M, N] of codes [M, K]."""
         codes = np.asarray(codes, np.float64)
         return sum(
             of_candidate.sum(axis=1) if of_code is None else of_code(codes) @ of_candidate.T
             for of_code, of_candidate in self.parts
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class LaplaceScore:
+    """A `Score`: minus the sum of distances to means [N, K], in units of the noise's scale [K]."""
+
+    means: np.ndarray
+    scale: np.ndarray
+
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """Scores float64 [M, N] of codes [M, K]."""
+        codes = np.asarray(codes, np.float64)
+        return -cdist(codes / self.scale, self.means / self.scale, "cityblock")
 
 
 def gaussian_parts(model: CodeModel, edge: float = np.inf) -> Iterator[tuple]:
@@ -201,9 +228,9 @@ def level_probabilities(model: CodeModel) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def as_gaussian(model: CodeModel) -> CodeModel:
-    """A Gaussian of the same mean and variance as the limited and rounded values."""
+    """A Gaussian of the same mean and variance as the values."""
     if not model.clip:
-        return model
+        return dataclasses.replace(model, is_laplace=False)
     if 0 < model.levels <= MOST_EXACT_LEVELS:
         means, squares = 0.0, 0.0
         for level, probability in level_probabilities(model):

@@ -19,7 +19,7 @@ from arl_tf.attacks.evidence import (
 from arl_tf.attacks.identity.faces import PublicFaces, mean_cosine, unit
 from arl_tf.attacks.identity.registry import view_of
 from arl_tf.attacks.identity.ridge import ridge
-from arl_tf.attacks.regression import completion
+from arl_tf.attacks.regression import completion, undone
 from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing import attack_runs, disclosure
 
@@ -168,12 +168,12 @@ class Found:
 
 def test_probes_and_linkage_see_completed_codes_where_that_is_possible(evidence):
     found = Found(evidence, types.SimpleNamespace(attacker=OPTIONS))
-    seen = disclosure.with_dropped_values(found).evidence
+    seen = disclosure.with_noise_undone(found).evidence
     expected = completion.completed(evidence, OPTIONS)
     np.testing.assert_array_equal(seen.target_codes, expected.target_codes)
     asked = dataclasses.replace(evidence.noise, answers=8)
     found = dataclasses.replace(found, evidence=dataclasses.replace(evidence, noise=asked))
-    assert disclosure.with_dropped_values(found) is found
+    assert disclosure.with_noise_undone(found) is found
 
 
 def test_only_codes_with_dropped_values_are_completed_and_of_others_nothing_is_missing(
@@ -224,8 +224,8 @@ def test_means_of_several_codes_are_not_taken_for_exact_values(world, evidence):
     pairs = dataclasses.replace(evidence.pairs, codes=averaged[:PUBLIC])
     several = dataclasses.replace(evidence, pairs=pairs)
     assert several.drops_values
-    assert completion.completed_if_dropped(several, OPTIONS) is several
-    assert completion.completed_if_dropped(evidence, OPTIONS) is not evidence
+    assert undone.undone(several, OPTIONS) is several
+    assert undone.undone(evidence, OPTIONS) is not evidence
 
 
 def test_the_factor_is_that_of_the_values_that_are_left():
@@ -239,4 +239,4 @@ def test_codes_without_known_means_are_not_completed(evidence):
     untold = dataclasses.replace(evidence, noise=None)
     with pytest.raises(ValueError, match="the public mean codes; got None"):
         completion.completed(untold, OPTIONS)
-    assert completion.completed_if_dropped(untold, OPTIONS) is untold
+    assert undone.undone(untold, OPTIONS) is untold

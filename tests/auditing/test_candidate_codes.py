@@ -228,3 +228,21 @@ def test_noise_of_an_external_encoder_is_learned_by_asking():
     told = plain_encoder(encode, differentiable=mean, noise_deviation=deviation)
     model = candidate_codes.codes_of(told, PICTURES, 0).model
     np.testing.assert_allclose(model.variances, np.square(deviation))
+
+
+@pytest.mark.parametrize("law", ["laplace", "normal"])
+def test_law_of_the_noise_is_learned_with_the_encoder_s_inside(law):
+    drawn = np.random.default_rng(4)
+    photos = np.tile(PICTURES, (20, 1, 1, 1))
+
+    def encode(images):
+        return (signal(images) + getattr(drawn, law)(size=(len(images), VALUES))).astype(np.float32)
+
+    def mean(images):
+        flat = tf.reshape((images * 255 - 128) / 40, (-1, 3 * SIDE**2))
+        return flat @ tf.constant(MATRIX, tf.float32)
+
+    model = candidate_codes.codes_of(plain_encoder(encode, differentiable=mean), photos, 0).model
+    assert model.is_laplace == (law == "laplace")
+    limited = plain_encoder(encode, Channel(clip=5.0), differentiable=mean)
+    assert not candidate_codes.codes_of(limited, photos, 0).model.is_laplace

@@ -25,6 +25,31 @@ def test_gaussian_score_is_the_log_likelihood():
     np.testing.assert_allclose(differences(found), differences(expected))
 
 
+def test_laplace_score_is_the_log_likelihood_and_finds_more_than_the_gaussian_one():
+    codes = RNG.normal(size=(4, 3))
+    scale = DEVIATION / np.sqrt(2)
+    expected = stats.laplace.logpdf(codes[:, None], MEANS, scale).sum(axis=-1)
+    model = CodeModel(MEANS, VARIANCES, is_laplace=True)
+    found = candidates.log_likelihood(model).of(codes)
+    np.testing.assert_allclose(differences(found), differences(expected))
+    # The mean of several codes has no such law any more.
+    several = candidates.log_likelihood(model, 4).of(codes)
+    gaussian = candidates.log_likelihood(CodeModel(MEANS, VARIANCES / 4)).of(codes)
+    np.testing.assert_allclose(differences(several), differences(gaussian))
+
+    means = RNG.normal(size=(50, 60)) / 2
+    drawn = np.repeat(means, 40, axis=0) + RNG.laplace(size=(2000, 60))
+    right = np.repeat(np.arange(50), 40)
+    rates = [
+        (candidates.log_likelihood(each).of(drawn).argmax(axis=1) == right).mean()
+        for each in (
+            CodeModel(means, np.full(60, 2.0)),
+            CodeModel(means, np.full(60, 2.0), is_laplace=True),
+        )
+    ]
+    assert rates[1] > rates[0] + 0.1
+
+
 def test_variances_of_each_photo_count():
     codes, variances = RNG.normal(size=(4, 3)), RNG.uniform(0.1, 2, (5, 3))
     expected = stats.norm.logpdf(codes[:, None], MEANS, np.sqrt(variances)).sum(axis=-1)

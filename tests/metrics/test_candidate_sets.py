@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from arl_tf.metrics import candidate_sets
-from arl_tf.metrics.candidates import CodeModel, Score, distance_score, log_likelihood
+from arl_tf.metrics.candidates import CodeModel, ProductScore, distance_score, log_likelihood
 
 
 def of_scores(scores, *, noisy=True):
     """Sets of M codes with given log-likelihoods [M, N] of candidates."""
     table = np.asarray(scores, np.float64)
-    score = Score(((lambda codes: codes, table.T),))
+    score = ProductScore(((lambda codes: codes, table.T),))
     return candidate_sets.fitting_sets(score, np.eye(len(table)), noisy=noisy)
 
 

@@ -9,8 +9,8 @@ from arl_tf.attacks.identity.kernel import kernel
 from arl_tf.attacks.identity.perceptron import perceptron
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.registry import LEVELS
-from arl_tf.attacks.regression import completion
 from arl_tf.attacks.regression.code_view import CodeView, code_view
+from arl_tf.attacks.regression.undone import undone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,5 +41,5 @@ def identity_attackers(level: str) -> dict[str, IdentityAttacker]:
 
 
 def view_of(evidence: Evidence, settings: AttackerOptions) -> CodeView:
-    """The codes as attackers of identity see them, with dropped values filled in where they can."""
-    return code_view(completion.completed_if_dropped(evidence, settings), settings.seed)
+    """The codes as attackers of identity see them: of their noise, what can be undone is."""
+    return code_view(undone(evidence, settings), settings.seed)

@@ -131,11 +131,6 @@ def observed(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     )
 
 
-def completed_if_dropped(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """`completed` where `can_complete` says so; else the same."""
-    return completed(evidence, settings) if can_complete(evidence) else evidence
-
-
 def can_complete(evidence: Evidence) -> bool:
     """Whether codes have dropped values, their mean codes are known, and nothing else is wrong.
 

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.attacks.evidence import CodeNoise, is_laplace
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import is_random
@@ -120,6 +121,10 @@ def of_unknown_noise(
         else:
             variances = np.square(audited_encoder.noise_deviation).ravel()
         model = sent(audited_encoder.channel, flattened(means), variances)
+        if audited_encoder.channel.is_identity:
+            known = CodeNoise(np.sqrt(variances).astype(np.float32), flattened(means))
+            laplace = is_laplace(answers[0], known)
+            model = dataclasses.replace(model, is_laplace=laplace)
     return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
 
 

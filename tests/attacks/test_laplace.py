@@ -1,0 +1,179 @@
+"""Claims about Laplace noise that becomes less, in a world where bounds are known."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from arl_tf.attacks import noise_views, registry
+from arl_tf.attacks.evidence import (
+    BLACK_BOX,
+    WHITE_BOX,
+    AttackerOptions,
+    CodeNoise,
+    Evidence,
+    PublicPairs,
+    is_laplace,
+)
+from arl_tf.attacks.identity.registry import view_of
+from arl_tf.attacks.regression import laplace, undone
+from arl_tf.attacks.regression.code_view import code_view
+from arl_tf.auditing import disclosure
+
+SIDE, LATENTS, VALUES = 6, 10, 80
+PIXELS = SIDE * SIDE * 3
+PUBLIC, HELD_OUT, TARGET = 3000, 200, 300
+OPTIONS = AttackerOptions(
+    width=4, depth=0, steps=1, batch_size=8, learning_rate=1e-3, mu=0.0, seed=0
+)
+# Of each value: some have half of the noise of others.
+SCALE = np.where(np.arange(VALUES) % 2, 1.0, 0.5)
+
+
+def evidence_of(noise, own=0.1, noise_law=None):
+    """Evidence of codes x A with noise of scale SCALE; pictures vary along LATENTS directions."""
+    rng = np.random.default_rng(0)
+    basis = 0.02 * rng.normal(size=(LATENTS, PIXELS))
+    matrix = 15 * rng.normal(size=(PIXELS, VALUES)) / np.sqrt(PIXELS)
+    count = PUBLIC + HELD_OUT + TARGET
+    images = 0.5 + rng.normal(size=(count, LATENTS)) @ basis
+    images = np.clip(np.round(images * 255), 0, 255).astype(np.uint8)
+    means = images / 255 @ matrix + own * rng.normal(size=(count, VALUES))
+    codes = (means + SCALE * noise(rng, means.shape)).astype(np.float32)
+    images = images.reshape(-1, SIDE, SIDE, 3)
+    public, held_out, target = np.split(np.arange(count), [PUBLIC, PUBLIC + HELD_OUT])
+    deviation = (np.sqrt(2) * SCALE).astype(np.float32)
+    found = Evidence(
+        pairs=PublicPairs(codes[public], images[public], codes[held_out], images[held_out]),
+        target_codes=codes[target],
+        perceptual_features=lambda image: [image],
+        noise=noise_law or CodeNoise(deviation, means[public].astype(np.float32)),
+        random_codes=True,
+    )
+    return types.SimpleNamespace(evidence=found, means=means[target], pictures=images[target])
+
+
+@pytest.fixture(scope="module")
+def world():
+    return evidence_of(lambda rng, shape: rng.laplace(size=shape))
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    return evidence_of(lambda rng, shape: np.sqrt(2) * rng.normal(size=shape))
+
+
+@pytest.fixture(scope="module")
+def seen(world):
+    return laplace.with_less_noise(world.evidence, OPTIONS)
+
+
+@pytest.mark.parametrize("mean", [-30.0, -0.7, 0.0, 2.5, 40.0])
+def test_expected_value_is_that_of_the_product_of_both_densities(mean):
+    code, scale, variance = 0.3, 0.8, 1.7
+    # Where the product is large: between what was seen and the Gaussian's mean.
+    values = np.linspace(min(mean, code) - 9, max(mean, code) + 9, 40001)
+    density = stats.norm.pdf(values, mean, np.sqrt(variance)) * stats.laplace.pdf(
+        code, values, scale
+    )
+    expected = integrate.simpson(values * density, x=values) / integrate.simpson(density, x=values)
+    found = laplace.expected(
+        np.full((1, 1), code), np.array([scale]), np.full((1, 1), mean), np.array([variance])
+    )
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_cavities_are_what_all_other_values_tell():
+    rng = np.random.default_rng(1)
+    basis, alone, noise = rng.normal(size=(6, 2)), np.full(6, 0.4), np.linspace(0.5, 2, 6)
+    model = laplace.CodeModel(rng.normal(size=6), basis, alone)
+    codes = rng.normal(size=(3, 6))
+    means, variances = laplace.Round(model, noise).cavities(codes)
+    covariance = basis @ basis.T + np.diag(alone)
+    for value in range(6):
+        others = np.delete(np.arange(6), value)
+        inverse = np.linalg.inv(covariance[np.ix_(others, others)] + np.diag(noise[others]))
+        told = covariance[value, others] @ inverse
+        expected = model.mean[value] + (codes[:, others] - model.mean[others]) @ told
+        np.testing.assert_allclose(means[:, value], expected)
+        left = covariance[value, value] - told @ covariance[others, value]
+        assert variances[value] == pytest.approx(left)
+
+
+def test_codes_have_less_noise_and_mean_codes_stay(world, seen):
+    wrong = seen.target_codes - world.means
+    # No estimate of where a Laplace distribution lies has less variance than its scale squared.
+    found = np.square(wrong).mean(axis=0) / np.square(SCALE)
+    assert 0.95 < found.mean() < 1.5
+    np.testing.assert_allclose(
+        found.mean(), np.square(seen.noise.deviation / SCALE).mean(), rtol=0.03
+    )
+    centred = world.means - world.means.mean(axis=0)
+    slope = (seen.target_codes * centred).sum() / np.square(centred).sum()
+    assert slope == pytest.approx(1, abs=0.02)
+
+
+def test_where_other_values_tell_all_the_noise_is_as_little_as_it_can_be():
+    world = evidence_of(lambda rng, shape: 20 * rng.laplace(size=shape), own=1e-3)
+    noise = dataclasses.replace(world.evidence.noise, deviation=20 * world.evidence.noise.deviation)
+    found = laplace.with_less_noise(dataclasses.replace(world.evidence, noise=noise), OPTIONS)
+    # The Cramer-Rao bound: the scale squared, half of the noise's variance.
+    share = np.square(found.noise.deviation / (20 * SCALE)).mean()
+    assert 1 <= share < 1.1
+
+
+def test_pictures_by_the_law_of_the_noise_are_nearer_than_by_its_variance(world):
+    errors = {}
+    for name in ("wiener", "wiener_laplace"):
+        attacker = registry.ATTACKERS[name]
+        assert not registry.lacking(attacker, world.evidence)
+        found = attacker.run(world.evidence, OPTIONS, name=name)
+        errors[name] = np.square(found.reconstructions - world.pictures / 255).mean()
+        assert found.knowledge == WHITE_BOX and found.name == name
+    assert errors["wiener_laplace"] < 0.9 * errors["wiener"]
+
+
+def test_only_laplace_noise_that_is_known_is_used(world, gaussian):
+    attackers = [registry.ATTACKERS[f"{name}_laplace"] for name in ("wiener", "kernel", "map")]
+    assert world.evidence.has_laplace_noise and not gaussian.evidence.has_laplace_noise
+    asked = dataclasses.replace(
+        world.evidence, noise=dataclasses.replace(world.evidence.noise, answers=8)
+    )
+    for evidence in (gaussian.evidence, asked, world.evidence.as_seen(BLACK_BOX)):
+        assert all(registry.lacking(attacker, evidence) for attacker in attackers)
+        assert not undone.can_undo(evidence) and undone.undone(evidence, OPTIONS) is evidence
+    with pytest.raises(ValueError, match="known_noise"):
+        laplace.with_less_noise(asked, OPTIONS)
+
+
+def test_dropped_values_are_no_laplace_noise(world):
+    rng = np.random.default_rng(3)
+    means = world.evidence.noise.public_means
+    codes = means * (rng.random(means.shape) > 0.1) / np.float32(0.9)
+    deviation = np.sqrt(np.square(codes - means).mean(axis=0))
+    assert not is_laplace(codes, CodeNoise(deviation, means))
+
+
+def test_probes_linkage_and_attacks_on_identity_see_codes_with_less_noise(world, seen):
+    found = dataclasses.make_dataclass("Found", ["evidence", "settings"])(
+        world.evidence, types.SimpleNamespace(attacker=OPTIONS)
+    )
+    probed = disclosure.with_noise_undone(found).evidence
+    np.testing.assert_array_equal(probed.target_codes, seen.target_codes)
+    view, expected = view_of(world.evidence, OPTIONS), code_view(seen, OPTIONS.seed)
+    np.testing.assert_array_equal(view.target, expected.target)
+
+
+def test_noise_that_decoders_draw_anew_has_the_law_of_the_codes(world, gaussian):
+    rows = np.arange(500)
+    for evidence, expected in (
+        (world.evidence, np.sqrt(0.5)),
+        (gaussian.evidence, np.sqrt(2 / np.pi)),
+    ):
+        draw = noise_views.fresh_codes(evidence.pairs, evidence.noise)
+        drawn = draw(rows, np.random.default_rng(4)) - evidence.noise.public_means[rows]
+        units = drawn / evidence.noise.deviation
+        assert np.square(units).mean() == pytest.approx(1, abs=0.03)
+        assert np.abs(units).mean() == pytest.approx(expected, abs=0.01)
