@@ -60,6 +60,7 @@ def test_a_training_is_timed_and_its_failure_told(monkeypatch):
     settings = dataclasses.replace(
         gpu.SETTINGS, num_faces=300, image_size=32, warmup_epochs=1, epochs=1, batch_size=8,
         decoder_warmup_epochs=0, steps_per_epoch=2, decoder_width=4,
+        perceptual_layers="block1",
     )  # fmt: skip
     monkeypatch.setattr("arl_tf.experiments.speed.training_steps.STEPS", 1)
     steps, train = [], gpu.train.train
