@@ -15,7 +15,7 @@ from arl_tf.report.wording import (
 # The terminal's labels of the yardsticks, with faces and without, and the width of its labels.
 SHORT = {"same_person": "same person", "blurred_copy": "blurred copy", "two_strangers": "strangers"}
 OF_GROUPS = {**SHORT, "same_person": "same group", "two_strangers": "two groups"}
-LABEL = 29
+LABEL = 31
 # Short names: the table fits 110 columns of a terminal.
 COLUMNS = {
     "psnr": "PSNR",
@@ -73,7 +73,7 @@ def utility_lines(utility: Mapping[str, Any]) -> list[str]:
 
 def width(measure: str) -> int:
     """Characters of a measure's column in the terminal."""
-    return max(len(COLUMNS[measure]), 6) + 2
+    return max(len(COLUMNS[measure]), 5) + 2
 
 
 def cells(values: Mapping[str, float | None]) -> str:
