@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks import noise_views
-from arl_tf.attacks.evidence import CodeNoise
+from arl_tf.attacks.evidence import CodeNoise, Evidence
 from arl_tf.attacks.regression import undone
+from arl_tf.attacks.regression.attributes import attribute_scores
+from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing.candidates import match
+from arl_tf.auditing.evidence_collection import on_task_output
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.near_duplicates import section as near_duplicates
@@ -208,22 +211,32 @@ def describe_attribute_probe(found: Measurements) -> dict[str, Any]:
     public_rows = np.concatenate([rows.attacker] * repeats)
     given = (labels[public_rows], labels[rows.held_out], labels[rows.target])
 
-    def probe(public: np.ndarray, held_out: np.ndarray, target: np.ndarray, **options):
-        options["seed"] = found.settings.seed
-        return probes.attribute_probe(
-            public, given[0], held_out, given[1], target, given[2], names, **options
+    def probe(seen: Evidence) -> dict[str, dict[str, float]]:
+        pairs, seed = seen.pairs, found.settings.seed
+        read = probes.attribute_probe(
+            pairs.codes,
+            given[0],
+            pairs.held_out_codes,
+            given[1],
+            seen.target_codes,
+            given[2],
+            names,
+            seed=seed,
+            scale=noise_views.seen_codes(pairs, seen.noise),
         )
+        scores = attribute_scores(code_view(seen, seed), given[0], given[1], seed)
+        by_kernel = probes.thresholded_mcc(*scores, given[1], given[2])
+        return {
+            name: {**read[name], "kernel": float(value)}
+            for name, value in zip(names, by_kernel, strict=True)
+        }
 
-    pairs, outputs = evidence.pairs, evidence.task_outputs
-    scale = noise_views.seen_codes(pairs, evidence.noise)
-    on_code = probe(pairs.codes, pairs.held_out_codes, evidence.target_codes, scale=scale)
-    on_output = outputs and probe(outputs.public, outputs.held_out, outputs.target)
-    described = {}
-    for name, values in on_code.items():
-        described[name] = {"mcc": max(values.values()), **values}
-        if on_output:
-            described[name] |= {f"task_output_{k}": v for k, v in on_output[name].items()}
-    return described
+    described = probe(evidence)
+    if evidence.task_outputs is not None:
+        for name, values in probe(on_task_output(evidence)).items():
+            described[name] |= {f"task_output_{kind}": value for kind, value in values.items()}
+    # Whoever has the code can compute the task output.
+    return {name: {"mcc": max(values.values()), **values} for name, values in described.items()}
 
 
 def describe_later_tasks(found: Measurements) -> dict[str, Any] | None:

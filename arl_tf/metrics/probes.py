@@ -70,10 +70,9 @@ def attribute_probe(
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for kind, hidden in HIDDEN.items():
         probe = best_probe(public, public_labels, held_out, held_out_labels, hidden, seed)
-        thresholds = best_thresholds(np.asarray(probe(held_out, training=False)), held_out_labels)
-        predicted = np.asarray(probe(target, training=False)) > thresholds
-        counts = measures.confusion_counts(predicted, target_labels).sum(axis=0)
-        for name, value in zip(names, measures.matthews_correlation(counts), strict=True):
+        scores = (np.asarray(probe(codes, training=False)) for codes in (held_out, target))
+        values = thresholded_mcc(*scores, held_out_labels, target_labels)
+        for name, value in zip(names, values, strict=True):
             found[name][kind] = float(value)
     return found
 
@@ -145,6 +144,22 @@ def build_probe(
         seed=seed + 17,
         name="probe",
     )
+
+
+def thresholded_mcc(
+    held_out: np.ndarray, target: np.ndarray, held_out_labels: np.ndarray, target_labels: np.ndarray
+) -> np.ndarray:
+    """The MCC of each attribute, with the threshold that held-out scores choose; float64 [K].
+
+    Args:
+        held_out: float [H, K], scores that are higher where an attribute is rather there.
+        target: float [M, K], likewise.
+        held_out_labels: {0, 1} [H, K].
+        target_labels: {0, 1} [M, K].
+    """
+    predicted = target > best_thresholds(held_out, held_out_labels)
+    counts = measures.confusion_counts(predicted, target_labels).sum(axis=0)
+    return measures.matthews_correlation(counts)
 
 
 def best_thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
