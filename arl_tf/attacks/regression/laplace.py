@@ -6,6 +6,7 @@ the noise at hand what was seen of it tells more than its distance does.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import erfcx, expit, log_ndtr
@@ -17,7 +18,8 @@ from arl_tf.attacks.regression.completion import CodeModel, fitted, flat
 MOST_DIRECTIONS, CODES_PER_DIRECTION = 256, 8
 # The second round starts from codes with less noise. A third adds nothing.
 ROUNDS = 2
-AT_ONCE = 512
+# Numbers of codes that are worked on at once: some ten arrays of so many are held.
+AT_ONCE = 1 << 20
 # Of a variance, that another one is or that it differs by at least.
 LEAST_SHARE = 1e-6
 
@@ -66,8 +68,7 @@ class Round:
             scale: float64 [D], of that noise.
         """
         variance, gained = self.cavities(codes[:1])[1], 0.0
-        for start in range(0, len(codes), AT_ONCE):
-            rows = slice(start, start + AT_ONCE)
+        for rows in parts(codes):
             means, _ = self.cavities(codes[rows])
             gained = gained + np.square(expected(seen[rows], scale, means, variance) - means).sum(
                 axis=0
@@ -79,12 +80,17 @@ class Round:
     def passed(self, codes: np.ndarray, seen: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Codes float64 [n, D] as they leave; arguments as of `learned`."""
         left = np.empty_like(codes)
-        for start in range(0, len(codes), AT_ONCE):
-            rows = slice(start, start + AT_ONCE)
+        for rows in parts(codes):
             means, variance = self.cavities(codes[rows])
             told = expected(seen[rows], scale, means, variance)
             left[rows] = means + (told - means) * (1 + self.after / variance)
         return left
+
+
+def parts(codes: np.ndarray) -> Iterator[slice]:
+    """Slices of the rows of codes [n, D], AT_ONCE numbers each."""
+    step = max(1, AT_ONCE // codes.shape[1])
+    return (slice(start, start + step) for start in range(0, len(codes), step))
 
 
 def expected(
