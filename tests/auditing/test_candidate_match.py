@@ -228,8 +228,12 @@ def test_recorded_codes_can_only_be_compared_with_each_other():
         recorded_logits=brightness(codes),
     )
     evidence = evidence_of(dataclasses.replace(audited_encoder, task_output=brightness))
-    found = candidate_match.match(SETTINGS, audited_encoder, evidence, PICTURES, PEOPLE, ROWS, None)
-    section = candidate_match.describe(found, None, WEIGHTS)
+    match = functools.partial(
+        candidate_match.match, SETTINGS, audited_encoder, evidence, PICTURES, PEOPLE, ROWS
+    )
+    section = candidate_match.describe(match(None), None, WEIGHTS)
+    with_people = candidate_match.describe(match(PUBLIC_PEOPLE), None, WEIGHTS)
+    assert rate(with_people["other_photo"], way="tolerant") == 1
     assert rate(section["exact"]) is None and rate(section["degraded"]["together"]) is None
     assert rate(section["other_photo"], way="queries_1") == 1
     assert rate(section["other_photo"], way="queries_4") is None

@@ -22,15 +22,13 @@ class CodePairs:
     second: np.ndarray
 
 
-def mean_codes(known: CandidateCodes) -> np.ndarray | None:
+def mean_codes(known: CandidateCodes) -> np.ndarray:
     """What codes are on average, float [N, K]: from the inside, or the mean of what was answered.
 
-    None of a single code whose noise is not known.
+    A recorded code is the only answer.
     """
     if known.model is not None:
         return as_gaussian(known.model).means
-    if known.noisy and len(known.answers) == 1:
-        return None
     return np.mean(known.answers, axis=0, dtype=np.float32)
 
 
@@ -61,7 +59,7 @@ def of_copies(
     count = min(MOST_COPIES, len(means))
     rows = np.linspace(0, len(means) - 1, count).astype(np.int64)
     copies = mean_codes(codes_of(audited_encoder, change(evidence.pairs.images[rows]), seed))
-    return None if copies is None else CodePairs(means[rows], copies)
+    return CodePairs(means[rows], copies)
 
 
 def of_people(evidence: Evidence, identities: np.ndarray) -> CodePairs | None:

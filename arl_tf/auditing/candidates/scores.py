@@ -51,11 +51,10 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
     if len(known.answers) > 1:
         mean = np.mean(known.answers, axis=0)
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
-    mean = mean_codes(known)
-    if pairs is not None and mean is not None:
+    if pairs is not None:
         differences = pairs.first - pairs.second
         white = tolerance_whitening(noise_of(known) / codes.per_photo, differences)
-        ways["tolerant"] = whitened_score(mean + differences.mean(axis=0), white)
+        ways["tolerant"] = whitened_score(mean_codes(known) + differences.mean(axis=0), white)
     return ways
 
 
@@ -92,10 +91,7 @@ def output_scores(
         white = white @ noise_whitening([answer @ white for answer in answers])
         noise += 1
         ways["queries_4"] = whitened_score(np.mean(answers, axis=0), white)
-    mean = mean_codes(known)
-    if mean is None:
-        return ways
-    logits = logits_of(mean)
+    logits = logits_of(mean_codes(known))
     if known.model is not None:
         ways["likelihood"] = whitened_score(logits, white)
     if pairs is not None:
