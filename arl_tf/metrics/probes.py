@@ -70,8 +70,8 @@ def attribute_probe(
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for kind, hidden in HIDDEN.items():
         probe = best_probe(public, public_labels, held_out, held_out_labels, hidden, seed)
-        scores = (np.asarray(probe(codes, training=False)) for codes in (held_out, target))
-        values = thresholded_mcc(*scores, held_out_labels, target_labels)
+        known, asked = (np.asarray(probe(codes, training=False)) for codes in (held_out, target))
+        values = thresholded_mcc(known, asked, held_out_labels, target_labels)
         for name, value in zip(names, values, strict=True):
             found[name][kind] = float(value)
     return found
