@@ -29,9 +29,8 @@ def knowledge_facts(attacker: Attacker, seen: Evidence) -> dict[str, str]:
     parts = [public_words(seen.pairs.images), noise_words(seen)]
     if attacker.knowledge == WHITE_BOX and "encode" in attacker.needs:
         parts.append("the inside of the encoder")
-    for need, words in NEEDED.items():
-        if need in attacker.needs:
-            parts.append(words)
+    parts += [words for need, words in NEEDED.items() if need in attacker.needs]
+    parts.append(OF_NOISE.get(attacker.only_for, ""))
     return {"noise": noise_state(seen), "words": "; ".join(filter(None, parts))}
 
 
@@ -52,6 +51,12 @@ NEEDED = {
     "query": "the encoder's answers to further images",
     "identity_features": "an identity network",
     "other_domain": "another data set",
+}
+
+# By `Attacker.only_for`: what is used of the noise beside means and variances.
+OF_NOISE = {
+    "drops_values": "which values of each code were dropped",
+    "has_laplace_noise": "the law of this noise, which is Laplace's",
 }
 
 

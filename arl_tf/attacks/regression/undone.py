@@ -4,11 +4,6 @@ from arl_tf.attacks.evidence import AttackerOptions, Evidence
 from arl_tf.attacks.regression import completion, laplace
 
 
-def can_undo(evidence: Evidence) -> bool:
-    """Whether `undone` gives other codes."""
-    return completion.can_complete(evidence) or evidence.has_laplace_noise
-
-
 def undone(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """The evidence with dropped values filled in, and with less of Laplace noise; else the same."""
     if completion.can_complete(evidence):

@@ -18,6 +18,7 @@ from arl_tf.attacks.evidence import (
     is_laplace,
 )
 from arl_tf.attacks.identity.registry import view_of
+from arl_tf.attacks.knowledge import knowledge_facts
 from arl_tf.attacks.regression import laplace, undone
 from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing import disclosure
@@ -143,9 +144,15 @@ def test_only_laplace_noise_that_is_known_is_used(world, gaussian):
     )
     for evidence in (gaussian.evidence, asked, world.evidence.as_seen(BLACK_BOX)):
         assert all(registry.lacking(attacker, evidence) for attacker in attackers)
-        assert not undone.can_undo(evidence) and undone.undone(evidence, OPTIONS) is evidence
+        assert undone.undone(evidence, OPTIONS) is evidence
     with pytest.raises(ValueError, match="known_noise"):
         laplace.with_less_noise(asked, OPTIONS)
+
+
+def test_report_says_that_the_law_was_known(world):
+    for name, told in (("wiener", False), ("wiener_laplace", True), ("map_laplace", True)):
+        words = knowledge_facts(registry.ATTACKERS[name], world.evidence)["words"]
+        assert ("the law of this noise" in words) == told
 
 
 def test_dropped_values_are_no_laplace_noise(world):
