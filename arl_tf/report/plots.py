@@ -47,7 +47,7 @@ def leakage_scale(content: Mapping[str, Any]) -> str:
     others = [name for name in shown_measures(content) if name != kind]
     names = [kind] + [name for name in others if leakage[name]["value"] is not None]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.26 * len(names)))
-    axes = figure.add_axes((0.42, 0.3, 0.52, 0.68))
+    axes = figure.add_axes((0.48, 0.3, 0.46, 0.68))
     draw_estimates(axes, [(MEASURE_NAMES[name], leakage[name]) for name in names])
     for end in (0, 1):
         axes.axvline(end, color=INK, lw=1, ls=":")
