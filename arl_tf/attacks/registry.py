@@ -48,6 +48,8 @@ class Attacker:
         cost: (evidence, settings) -> multiply-adds at most, roughly, for the forecast.
         missing: what the report says was not tested where `needs` is not met.
         only_for: a field of Evidence; where it is false, there is nothing to attack in this way.
+        outdone_by: an attacker that finds more. Where that one can attack, this one belongs to the
+            last level.
     """
 
     run: Callable[..., AttackResult]
@@ -60,6 +62,7 @@ class Attacker:
     cost: Callable[[Evidence, AttackerOptions], float] = lambda evidence, settings: 0.0
     missing: str = ""
     only_for: str = ""
+    outdone_by: str = ""
 
 
 def decoder(
@@ -219,6 +222,7 @@ ATTACKERS: dict[str, Attacker] = {
         ),
         # On task outputs it takes minutes, and no audit of photographs found it the worst there.
         "standard",
+        outdone_by="optimisation_components",
     ),
     "optimisation_completed": white_box(
         component_search.match_components,
@@ -377,6 +381,18 @@ def attackers_of(level: str, names: Collection[str] = ()) -> dict[str, Attacker]
             )
     starts = {ATTACKERS[name].starts_from for name in names}
     return {n: a for n, a in ATTACKERS.items() if n in starts or n in names}
+
+
+def suited(level: str, evidence: Evidence, names: Collection[str] = ()) -> dict[str, Attacker]:
+    """`attackers_of`; without names, also without those of lower levels that others outdo here.
+
+    An attacker may still lack something.
+    """
+    chosen = attackers_of(level, names)
+    if names or level == LEVELS[-1]:
+        return chosen
+    able = {name for name, attacker in chosen.items() if not lacking(attacker, evidence)}
+    return {name: a for name, a in chosen.items() if a.outdone_by not in able}
 
 
 def lacking(attacker: Attacker, evidence: Evidence) -> bool:

@@ -65,7 +65,7 @@ def planned(
     Raises:
         ValueError: all of them lack something.
     """
-    chosen = registry.attackers_of(level, names)
+    chosen = registry.suited(level, evidence, names)
     ready = {n: a for n, a in chosen.items() if not registry.lacking(a, evidence)}
     if not ready:
         raise ValueError(
@@ -98,13 +98,13 @@ def planned(
 
 def not_tested(level: str, evidence: Evidence, names: Collection[str] = ()) -> list[str]:
     """Which of the attackers asked for could not be run, and which were not asked for."""
-    chosen = registry.attackers_of(level, names)
+    chosen = registry.suited(level, evidence, names)
     missing = [
         attacker.missing
         for attacker in chosen.values()
         if registry.lacking(attacker, evidence) and not registry.pointless(attacker, evidence)
     ]
-    of_level = registry.attackers_of(level, ())
+    of_level = registry.suited(level, evidence)
     left_out = [
         name
         for name, attacker in of_level.items()

@@ -73,6 +73,28 @@ def test_no_attack_has_the_seed_of_the_training():
     assert all(task.seed != 5 for task in attack_runs.planned("full", 3, 5, evidence()))
 
 
+def test_attention_runs_where_searches_cannot_and_where_everything_is_asked_for():
+    def runs(level, names=(), **changes):
+        tasks = attack_runs.planned(level, 1, 0, evidence(**changes), names)
+        return "attention" in [task.name for task in tasks]
+
+    inside = {"encode": lambda image: image}
+    assert runs("standard")
+    assert not runs("standard", **inside)
+    assert runs("full", **inside)
+    assert runs("standard", ["attention"], **inside)
+
+
+def test_an_attacker_that_another_outdid_is_named_among_those_of_higher_levels():
+    inside = evidence(encode=lambda image: image)
+    (beyond,) = [
+        said for said in attack_runs.not_tested("standard", inside) if "higher levels" in said
+    ]
+    assert "attention," in beyond
+    assert "attention," not in " ".join(attack_runs.not_tested("full", inside))
+    assert attack_runs.LEFT_OUT not in " ".join(attack_runs.not_tested("standard", inside))
+
+
 def test_what_could_not_be_run_is_said():
     said = " ".join(attack_runs.not_tested("standard", evidence()))
     assert "white-box" in said
