@@ -105,7 +105,7 @@ class Attacked:
     spaces: IdentitySpaces
     store: AttackStore
     tasks: list[attack_runs.Task]
-    predictions: identity_runs.Results
+    predictions: identity_runs.Predictions
     curve: list[learning_curve.CurvePoint]
 
 
@@ -259,6 +259,7 @@ def measure(
         ),
         public_embeddings=attacked.spaces.public_embeddings,
         identity=identified(attacked, originals, people),
+        predicted_alone=attacked.predictions.alone,
         fitted_head=attacked.audited_encoder.task_output is not context.audited_encoder.task_output,
         candidates=matched(settings, images, attacked),
         provenance=context.provenance,
@@ -278,7 +279,7 @@ def identified(
 ) -> identity_measurements.MeasuredIdentity:
     """Whom the attacks on identity find; `people` int [M] are on the images under attack."""
     return identity_measurements.measure(
-        attacked.predictions,
+        attacked.predictions.results,
         attacked.spaces.original_directions(originals),
         people,
         known_faces(attacked.spaces, attacked.evidence.pairs.held_out_images),

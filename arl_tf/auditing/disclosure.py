@@ -12,6 +12,7 @@ from arl_tf.attacks.regression.attributes import attribute_scores
 from arl_tf.attacks.regression.code_view import code_view
 from arl_tf.auditing.candidates import match
 from arl_tf.auditing.evidence_collection import on_task_output
+from arl_tf.auditing.identity.runs import CODE, TASK_OUTPUT
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.near_duplicates import section as near_duplicates
@@ -164,14 +165,18 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
     }
     targets = found.originals.identities
     codes = evidence.pairs.codes[:count]
+    predicted = found.predicted_alone.get
     if evidence.noise is None:
-        on_code = linkage.link(evidence.target_codes, targets, public_codes=codes, **shared)
+        on_code = linkage.link(
+            evidence.target_codes, targets, public_codes=codes, predicted=predicted(CODE), **shared
+        )
     else:
         in_units = evidence.noise.in_units
         on_code = linkage.link(
             in_units(evidence.target_codes),
             targets,
             public_codes=in_units(codes),
+            predicted=predicted(CODE),
             **mean_units(evidence.noise, count, "public_means"),
             **shared,
         )
@@ -179,7 +184,11 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
     if evidence.task_outputs is not None:
         outputs = evidence.task_outputs
         on_output = linkage.link(
-            outputs.target, targets, public_codes=outputs.public[:count], **shared
+            outputs.target,
+            targets,
+            public_codes=outputs.public[:count],
+            predicted=predicted(TASK_OUTPUT),
+            **shared,
         )
     return {
         metric: {"code": values, "task_output": on_output.get(metric)}

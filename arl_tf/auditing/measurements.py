@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
+from arl_tf.attacks.identity.faces import Directions
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.attack_runs import Task as AttackTask
 from arl_tf.auditing.candidates.match import CandidateMatch
@@ -52,6 +53,8 @@ class Measurements:
         public_embeddings: float32 [n, D] of the images of `rows.attacker`, by the judge of
             identity; None without one.
         identity: the attacks on identity.
+        predicted_alone: source ("code", "task_output") -> identity network -> directions float32
+            [N, E] that were predicted from this source alone; empty without faces.
         fitted_head: whether the audit had to fit the task head.
         candidates: how often the right candidate photo was found.
         provenance: facts for the report.
@@ -81,6 +84,7 @@ class Measurements:
     candidates: CandidateMatch
     provenance: Mapping[str, Any]
     decisions: TaskDecisions | None = None
+    predicted_alone: Mapping[str, Directions] = dataclasses.field(default_factory=dict)
     near_duplicates: MeasuredShots = dataclasses.field(default_factory=MeasuredShots)
 
     def weights(self, rows: np.ndarray) -> np.ndarray:

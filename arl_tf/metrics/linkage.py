@@ -1,6 +1,6 @@
 """Are two codes of the same person? By cosine, and by metrics learned from public people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ FALSE_ACCEPT_RATE = 0.01
 RIDGE_SHARES = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
 # Of a channel's deviation: what differs by less is rounding, not code.
 RESOLUTION_DECIMALS = 6
+PREDICTED = "predicted_embeddings"
 
 
 def link(
@@ -38,6 +39,7 @@ def link(
     public_embeddings: np.ndarray | None = None,
     public_means: np.ndarray | None = None,
     lacking: float = 1.0,
+    predicted: Mapping[str, np.ndarray] | None = None,
     samples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
@@ -53,6 +55,8 @@ def link(
         public_means: float32 [N, ...], what the public codes are on average, where that is known:
             then all codes are in units in which the noise of every value has variance 1.
         lacking: variance of the noise that codes have and `public_means` have not, in [0, 1].
+        predicted: identity network -> float [M, E] of length 1, what attacks on identity predict
+            from the target codes; None: the metric that needs them is left out.
         samples: bootstrap resamples of identities, at most MOST_RESAMPLES.
         seed: of the resamples.
 
@@ -81,6 +85,9 @@ def link(
         matrix = similarity(public, public_identities, public_embeddings, target)
         if matrix is not None:
             found[name] = evaluate(matrix, target_identities, weights)
+    if predicted:
+        matrix = predicted_embeddings(predicted)
+        found[PREDICTED] = evaluate(matrix, target_identities, weights)
     return found
 
 
@@ -196,6 +203,16 @@ def face_embedding(public, identities, embeddings, target) -> np.ndarray | None:
     matrix = ridge_regression(learned, wanted, share, public.noise)
     directions = centred_directions(target @ matrix, 0.0)
     return directions @ directions.T
+
+
+def predicted_embeddings(predicted: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Sum of the cosines of predicted embeddings over identity networks; float64 [M, M].
+
+    `predicted`: network -> float [M, E] of length 1.
+    """
+    rows = [each.astype(np.float64) for each in predicted.values()]
+    # Rounded, so that all similarities of equal predictions are one tie.
+    return np.round(sum(each @ each.T for each in rows), RESOLUTION_DECIMALS)
 
 
 def ridge_shares(public: PublicCodes) -> tuple[float, ...]:

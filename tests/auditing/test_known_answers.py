@@ -149,6 +149,7 @@ def test_constant_code_gives_nothing_away(tmp_path, image_code):
     found = audited(tmp_path, np.full((COUNT, 8, 8, 2), 3.0), image_code[1], LINEAR)
     assert leaks(found)["value"] == 0
     codes = found.content["codes"]
+    assert "predicted_embeddings" in codes["linkage"]
     assert all(metric["code"]["auc"]["value"] == 0.5 for metric in codes["linkage"].values())
     # The task output, which whoever has the code can compute, links photos of a person by its own.
     outputs = [metric["task_output"]["auc"]["value"] for metric in codes["linkage"].values()]

@@ -55,6 +55,28 @@ def test_identity_stamped_into_one_channel_links_all_codes():
     assert found["auc"]["ci95"][0] > 0.999
 
 
+def test_predicted_embeddings_of_all_networks_link_what_they_point_to():
+    rng = np.random.default_rng(4)
+    people = identities()
+    towards = {name: rng.normal(size=(people.max() + 1, 6)) for name in ("one", "two")}
+
+    def predicted(names):
+        rows = {
+            name: towards[name][people] + rng.normal(0, 0.1, (len(people), 6)) for name in names
+        }
+        return {name: each / np.linalg.norm(each, axis=1)[:, None] for name, each in rows.items()}
+
+    found = linked(noise(1), noise(0), predicted=predicted(towards))["predicted_embeddings"]
+    assert found["auc"]["value"] > 0.999
+    assert found["rank1"]["value"] > 0.99
+    strange = predicted(["one"])["one"][::-1]
+    both = linkage.predicted_embeddings({"one": strange, "two": strange})
+    np.testing.assert_allclose(both, 2 * strange @ strange.T, atol=1e-6)
+    same = {"one": np.tile(strange[:1], (len(people), 1))}
+    tied = linked(noise(1), noise(0), predicted=same)["predicted_embeddings"]
+    assert tied["auc"]["value"] == 0.5
+
+
 def test_stamp_links_however_small_it_is():
     public, target = stamped(0), stamped(1)
     scale = np.array([1, 1e-5, 1], np.float32)

@@ -10,7 +10,7 @@ from absl import logging
 from arl_tf.attacks.combined import CHOOSING_IMAGES
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
-from arl_tf.attacks.identity.faces import IdentityResult, PublicFaces, mean_cosine
+from arl_tf.attacks.identity.faces import Directions, IdentityResult, PublicFaces, mean_cosine
 from arl_tf.attacks.identity.fusion import fused, fusion_weights
 from arl_tf.auditing.attack_runs import ATTACK_SEED, Task
 from arl_tf.auditing.attack_store import AttackStore
@@ -25,7 +25,19 @@ FUSION = "fusion"
 # Picture attackers whose pictures the fusion sees.
 FUSED_PICTURES = 2
 
-Results = dict[str, list[IdentityResult]]
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What the attacks on identity predict. Sources are CODE and TASK_OUTPUT.
+
+    Attributes:
+        results: source -> results; empty where the images are of no faces.
+        alone: source -> directions [M, E] that are predicted from this source alone by all
+            attackers together, for linkage. The results on the code use the task output, too.
+    """
+
+    results: dict[str, list[IdentityResult]] = dataclasses.field(default_factory=dict)
+    alone: dict[str, Directions] = dataclasses.field(default_factory=dict)
 
 
 def run(
@@ -34,10 +46,8 @@ def run(
     spaces: IdentitySpaces,
     tasks: Sequence[Task],
     store: AttackStore,
-) -> Results:
-    """Source (CODE, TASK_OUTPUT) -> what the attacks on it predict; no image under attack is read.
-
-    Empty where the images are of no faces.
+) -> Predictions:
+    """Predicts embeddings from codes and from the task output; no image under attack is read.
 
     Args:
         settings: level, seed, sizes.
@@ -46,23 +56,24 @@ def run(
         tasks: attacks that have made pictures.
         store: of results.
     """
+    found = Predictions()
     if not spaces.names:
-        return {}
+        return found
     faces = public_faces(spaces, len(evidence.pairs.images), evidence.pairs.held_out_images)
     views = {TASK_OUTPUT: on_task_output(evidence)} if evidence.task_outputs else {}
     views[CODE] = evidence
-    results: Results = {}
     on_output: list[IdentityResult] = []
     for source, view in views.items():
         logging.info("Predicting embeddings of faces from the %s", source.replace("_", " "))
         direct = predicted(settings, view, source, faces, store)
         # Whoever has the code has the task output, too.
         known = {result.name: result for result in direct}
-        known |= {f"{TASK_OUTPUT}/{result.name}": result for result in on_output}
+        beside = {f"{TASK_OUTPUT}/{result.name}": result for result in on_output}
         pictures = best_pictures(spaces, faces, tasks, store, on_floor=source == TASK_OUTPUT)
-        results[source] = [*direct, fusion(known, pictures, faces)]
+        found.results[source] = [*direct, fusion({**known, **beside}, pictures, faces)]
+        found.alone[source] = fusion(known, pictures, faces).target
         on_output = direct
-    return results
+    return found
 
 
 def predicted(

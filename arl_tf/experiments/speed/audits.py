@@ -177,6 +177,6 @@ def seconds_by_attacker(attacked: Attacked) -> dict[str, float]:
         taken = attacked.store.facts(task.name)["seconds"]
         seconds[task.attacker] = seconds.get(task.attacker, 0.0) + taken
     seconds["identity"] = sum(
-        result.seconds for results in attacked.predictions.values() for result in results
+        result.seconds for results in attacked.predictions.results.values() for result in results
     )
     return seconds
