@@ -4,12 +4,14 @@ The references in data/ come from PyTorch 2.13.0 with efficientnet-lite-pytorch 
 (make_frozen_references.py); their inputs are random blocks of colour.
 """
 
+import json
 import pathlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import run_afresh
 from PIL import Image, ImageFilter
 
 from arl_tf.models.pretrained import perceptual
@@ -74,6 +76,15 @@ def test_the_gradient_of_unit_length_is_finite_at_zero():
         tape.watch(feature_map)
         total = tf.reduce_sum(perceptual._unit_channels(feature_map))
     assert np.isfinite(tape.gradient(total, feature_map)).all()
+
+
+@pytest.mark.slow
+def test_g_of_another_device_has_its_weights_there_and_is_built_once_for_each():
+    done = run_afresh("tests.helpers.processes.features_on_devices")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (first, one), (second, other), (third, again) = json.loads(done.stdout.splitlines()[-1])
+    assert (first, second, third) == ([0], [1], [0])
+    assert again == one != other
 
 
 BUILDERS = {

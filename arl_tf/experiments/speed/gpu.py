@@ -54,7 +54,7 @@ class Row:
         images_per_second: private and public images of such steps in a second; NaN likewise.
         mean_mcc: of the validation part after all epochs, in [-1, 1]; NaN likewise.
         peak_mib: greatest memory of the GPU that the training's tensors took, MiB; NaN on a CPU.
-        failure: what TensorFlow said; empty where nothing failed.
+        failure: why it ended early, in a line; empty where nothing failed.
     """
 
     device: str
@@ -88,12 +88,15 @@ class Found:
 def measure(
     config: Config = SETTINGS, ways: Sequence[tuple[str, str, bool]] = WAYS, gpu: str = GPU
 ) -> Found:
-    """Trains in each way, and compares the codes of the first way's encoder between the devices.
+    """Trains in each way, and compares the codes of the first encoder between the devices.
 
     Args:
         config: settings of data and training; precision and compilation are those of `ways`.
-        ways: device, precision and whether XLA compiles, of each training; the first must work.
+        ways: device, precision and whether XLA compiles, of each training.
         gpu: the device whose codes are compared with the CPU's.
+
+    Raises:
+        RuntimeError: no training came to its end.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
@@ -103,7 +106,10 @@ def measure(
             trained(config, way, folder / str(number), images, parts)
             for number, way in enumerate(ways)
         )
-        encoder = checkpoints.player_path(folder / "0" / "checkpoints", "encoder")
+        trained_well = [number for number, row in enumerate(rows) if not row.failure]
+        if not trained_well:
+            raise RuntimeError(f"No training came to its end, the first because: {rows[0].failure}")
+        encoder = checkpoints.player_path(folder / str(trained_well[0]) / "checkpoints", "encoder")
         shown = to_float(images.images[parts.private_validation[:COMPARED]])
         return Found(gpu_name(), rows, *code_differences(encoder, np.asarray(shown), gpu))
 
@@ -129,7 +135,7 @@ def trained(
     images: ImageSet,
     parts: Splits,
 ) -> Row:
-    """Trains in one way, into a folder; a failure of TensorFlow becomes the row's."""
+    """Trains in one way, into a folder; an error becomes the row's, and the next way may go on."""
     device, precision, compiled = way
     settings = subset(
         dataclasses.replace(config, precision=precision, jit_compile=compiled), TrainingSettings
@@ -146,8 +152,9 @@ def trained(
             train.train(settings, files, images, parts)
             learner = train.learner_for(settings, images, parts)
             seconds = sum(timed_steps(learner, settings, images, parts, ADVERSARIAL))
-    except tf.errors.OpError as error:
-        return Row(device, precision, compiled, failure=str(error.message).splitlines()[0])
+    # Whatever ends a way must not end the measurement of the others.
+    except Exception as error:
+        return Row(device, precision, compiled, failure=reason(error))
     peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu else np.nan
     shown = settings.batch_size * (1 + settings.decoder_steps)
     return Row(
@@ -159,6 +166,12 @@ def trained(
         mean_mcc=last_mcc(files.metrics),
         peak_mib=peak / 2**20,
     )
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an error says; its kind where it says nothing."""
+    said = str(error.message if isinstance(error, tf.errors.OpError) else error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def last_mcc(metrics: pathlib.Path) -> float:

@@ -88,15 +88,21 @@ def perceptual_features(
         A function that gives a list of one map [B, h, w, c] a layer, channels of unit length.
     """
     chosen = None if layers is None else tuple(layers)
-    # Its variables belong to the strategy that is in force.
-    return _built_features(name, image_size, chosen, tf.distribute.get_strategy())
+    # Its variables belong to the strategy and the device that are in force.
+    return _built_features(
+        name, image_size, chosen, tf.distribute.get_strategy(), tf.zeros(()).device
+    )
 
 
 @lru_cache(maxsize=4)
 def _built_features(
-    name: str, image_size: int, layers: tuple[str, ...] | None, strategy: tf.distribute.Strategy
+    name: str,
+    image_size: int,
+    layers: tuple[str, ...] | None,
+    strategy: tf.distribute.Strategy,
+    device: str,
 ) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-    """`perceptual_features`, built once for all who use it in a process and under a strategy.
+    """`perceptual_features`, built once for all who use it in a process, strategy and device.
 
     A graph of its own: whoever compiles a loss with it does not trace the network again.
     """

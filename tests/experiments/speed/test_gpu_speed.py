@@ -11,6 +11,7 @@ import tensorflow as tf
 from arl_tf import bench
 from arl_tf.experiments.speed import gpu
 from arl_tf.experiments.speed.gpu import CPU, GPU, Found, Row
+from arl_tf.training import callbacks
 
 FOUND = Found(
     "Test GPU",
@@ -55,6 +56,12 @@ def test_gpu_and_growth_exclude_each_other(monkeypatch, capsys):
     assert "give one of them" in capsys.readouterr().err
 
 
+def test_a_failed_way_has_the_first_line_of_its_reason_or_its_kind():
+    assert gpu.reason(tf.errors.InternalError(None, None, "no ptxas\nat line 3")) == "no ptxas"
+    assert gpu.reason(callbacks.TrainingDiverged("loss is nan.\nLower it.")) == "loss is nan."
+    assert gpu.reason(ValueError()) == "ValueError"
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_training_is_timed_and_its_failure_told(monkeypatch):
     settings = dataclasses.replace(
@@ -69,13 +76,17 @@ def test_a_training_is_timed_and_its_failure_told(monkeypatch):
         steps.append(used.precision)
         if len(steps) == 2:
             raise tf.errors.InternalError(None, None, "out of luck\nand more")
+        if len(steps) == 3:
+            raise callbacks.TrainingDiverged("the loss is nan")
         train(used, *others)
 
     monkeypatch.setattr(gpu.train, "train", second_fails)
-    found = gpu.measure(settings, ((CPU, "float32", False), (CPU, "mixed_float16", False)), CPU)
-    first, second = found.rows
-    assert steps == ["float32", "mixed_float16"]
+    ways = tuple((CPU, name, False) for name in ("float32", "mixed_float16", "mixed_bfloat16"))
+    found = gpu.measure(settings, ways, CPU)
+    first, second, third = found.rows
+    assert steps == ["float32", "mixed_float16", "mixed_bfloat16"]
     assert first.step_ms > 0 and first.images_per_second > 0 and -1 <= first.mean_mcc <= 1
     assert np.isnan(first.peak_mib) and not first.failure
     assert second.failure == "out of luck" and np.isnan(second.step_ms)
+    assert third.failure == "the loss is nan" and np.isnan(third.step_ms)
     assert (found.code_difference, found.exact_code_difference) == (0, 0)
