@@ -2,6 +2,7 @@
 
 import signal
 
+import optuna
 import pytest
 from commands import run_module
 
@@ -54,6 +55,32 @@ def test_point_of_a_killed_process_is_taken_up_again(queue, tmp_path):
         queue.finish(claim, record(), (0.5, 0.2))
     assert killed.stdout.strip() in taken and sorted(taken) == [p.name for p in POINTS]
     assert set(states(queue).values()) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("step", ["enqueue_trial", "tell"])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_point_is_neither_lost_nor_doubled_where_it_is_queued_again_and_that_is_killed(
+    queue, monkeypatch, step, is_done
+):
+    # Nobody holds its lock: its process is gone.
+    lost = queue.claim()
+    lost.lock.release()
+    whole = getattr(optuna.Study, step)
+
+    def killed(*arguments, **named):
+        if is_done:
+            whole(*arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(optuna.Study, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        queue.claim()
+    monkeypatch.setattr(optuna.Study, step, whole)
+    claims = list(iter(queue.claim, None))
+    assert sorted(claim.point.name for claim in claims) == [p.name for p in POINTS]
+    for claim in claims:
+        queue.finish(claim, record(), (0.5, 0.2))
+    assert set(states(queue).values()) == {"COMPLETE"} and queue.claim() is None
 
 
 def test_failed_point_keeps_its_reason_and_is_not_taken_again(queue):

@@ -192,12 +192,15 @@ class TrialQueue:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
                 continue
-            study.tell(trial.number, state=TrialState.FAIL)
-            if POINT in trial.user_attrs:
-                study.enqueue_trial(
-                    trial.params or trial.user_attrs[OVERRIDES], user_attrs=trial.user_attrs
-                )
-            lock.release()
+            try:
+                # In this order: a kill between the two must not lose the point.
+                if POINT in trial.user_attrs and not is_queued_again(study, trial):
+                    study.enqueue_trial(
+                        trial.params or trial.user_attrs[OVERRIDES], user_attrs=trial.user_attrs
+                    )
+                study.tell(trial.number, state=TrialState.FAIL)
+            finally:
+                lock.release()
 
     def finish(self, claim: Claim, record: Mapping[str, Any], values: Sequence[float]) -> None:
         """Records what became of a claimed point, and lets go of it.
@@ -230,6 +233,15 @@ def storage(path: pathlib.Path) -> optuna.storages.RDBStorage:
 def is_lost(trial: FrozenTrial) -> bool:
     """Whether its process was killed: it failed, and nobody noted why."""
     return trial.state == TrialState.FAIL and MESSAGE not in trial.user_attrs
+
+
+def is_queued_again(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a later trial is of the same point."""
+    point = trial.user_attrs[POINT]
+    return any(
+        other.number > trial.number and other.user_attrs.get(POINT) == point
+        for other in study.get_trials(deepcopy=False)
+    )
 
 
 def attributes(trial: Trial) -> dict[str, Any]:
