@@ -79,7 +79,10 @@ def require_parquet() -> None:
 
 
 class ArrayWriter:
-    """Keeps codes, images and names of a shard, and writes them as an .npz file for --codes."""
+    """Keeps codes, images and names of a shard, and writes them as an .npz file for --codes.
+
+    All of a shard is in memory: an array has its length before its values.
+    """
 
     def __init__(self, path: pathlib.Path):
         """Takes the file's name."""

@@ -3,6 +3,7 @@
 What is half written never counts: pixels and index appear by rename, the index last.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,6 +19,8 @@ from absl import logging
 
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.utils import progress, run_files
+
+UNFINISHED = ".tmp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +104,7 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
     image_shape = (image_size, image_size, 3)
     if not is_whole(index_path, pixel_path, math.prod(image_shape)):
         cache_dir.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(cache_dir)
         # One process prepares the images, others that want them wait: nobody's index vanishes.
         with filelock.FileLock(stem.with_suffix(".lock")):
             if not is_whole(index_path, pixel_path, math.prod(image_shape)):
@@ -113,6 +117,14 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
         else np.empty((0, *image_shape), np.uint8)
     )
     return Prepared(images, rows, index["refused"], index["turned"])
+
+
+def remove_leftovers(cache_dir: pathlib.Path) -> None:
+    """Removes what killed preparations left; what is being prepared, its process has locked."""
+    for path in cache_dir.glob(f"images_*{UNFINISHED}"):
+        lock = filelock.FileLock(cache_dir / f"{path.name.partition('.')[0]}.lock")
+        with contextlib.suppress(filelock.Timeout), lock.acquire(timeout=0):
+            path.unlink(missing_ok=True)
 
 
 def prepare(
@@ -128,7 +140,7 @@ def prepare(
         image_shape[0],
         pixel_path.parent,
     )
-    unfinished = pixel_path.with_suffix(f".{os.getpid()}.tmp")
+    unfinished = pixel_path.with_suffix(f".{os.getpid()}{UNFINISHED}")
     index = write_pixels(source, image_shape, unfinished)
     # The index appears last: pixels without it count as not there.
     index_path.unlink(missing_ok=True)

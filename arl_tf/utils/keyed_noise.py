@@ -12,6 +12,9 @@ import pathlib
 import numpy as np
 
 KEY_BYTES = 32
+# Shorter than any message of `keyed_noise`.
+FINGERPRINTED = b"fingerprint"
+FINGERPRINT_DIGITS = 16
 
 
 def read_key(path: pathlib.Path) -> bytes:
@@ -31,6 +34,11 @@ def read_key(path: pathlib.Path) -> bytes:
             f"--noise_key={path} holds {len(key)} bytes; expected a secret of {KEY_BYTES}."
         )
     return key
+
+
+def fingerprint(key: bytes) -> str:
+    """Hexadecimal digits that tell a secret from others and give away nothing else of it."""
+    return hmac.digest(key, FINGERPRINTED, hashlib.sha256).hex()[:FINGERPRINT_DIGITS]
 
 
 def keyed_noise(

@@ -8,6 +8,7 @@ import struct
 import unicodedata
 import zlib
 
+import filelock
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +21,7 @@ from arl_tf.data import celeba_folder, image_sets, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.image_cache import Chunk
 from arl_tf.data.pictures import decoding, reader
+from arl_tf.experiments.encoding import sources
 
 RED = (220, 30, 20)
 SIZE = 32
@@ -364,6 +366,18 @@ def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, monkeyp
     assert_aligned(image_sets.load_images(config, tmp_path / "cache"), list(range(20)))
 
 
+def test_what_a_killed_preparation_left_goes_and_what_another_process_writes_stays(tmp_path):
+    config = folder_config(write_folder(tmp_path / "set"))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    killed, other = cache / "images_0123.77.tmp", cache / "images_4567.78.tmp"
+    killed.write_bytes(b"half")
+    other.write_bytes(b"half")
+    with filelock.FileLock(cache / "images_4567.lock"):
+        image_sets.load_images(config, cache)
+    assert not killed.exists() and other.exists()
+
+
 def test_those_who_want_a_cache_at_once_prepare_it_once(tmp_path, monkeypatch):
     config = folder_config(write_folder(tmp_path / "set"))
     calls = count_reads(monkeypatch)
@@ -508,6 +522,23 @@ def test_a_prepared_builder_gives_all_splits_with_their_labels_and_identities(tm
     assert images.identities_known and len(set(images.names)) == 9
     again = image_sets.load_images(config, tmp_path / "cache")
     np.testing.assert_array_equal(again.images, images.images)
+
+
+def test_a_set_that_is_prepared_anew_is_another_source_to_encode(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    builder = tfds.builder("tiny_faces", data_dir=tmp_path / "tfds")
+    builder.download_and_prepare()
+    info = tfds.builder("tiny_faces", data_dir=tmp_path / "tfds").info
+    found = sources.tfds_fingerprint(info)
+    assert sources.tfds_fingerprint(builder.info) == found
+    # As many bytes in as many shards: what was written at another time counts as another set.
+    file = pathlib.Path(info.splits["train"].filepaths[0])
+    changed = file.stat().st_mtime_ns + 1_000_000
+    os.utime(file, ns=(changed, changed))
+    assert sources.tfds_fingerprint(info) != found
+    os.truncate(file, file.stat().st_size - 1)
+    os.utime(file, ns=(changed, changed))
+    assert sources.tfds_fingerprint(info) != found
 
 
 def test_a_builder_is_prepared_only_when_told(tmp_path):

@@ -16,7 +16,7 @@ from arl_tf.experiments.encoding.encoders import BulkEncoder, EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
-from arl_tf.utils import files, progress, run_files, run_lock
+from arl_tf.utils import files, keyed_noise, progress, run_files, run_lock
 
 INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
 
@@ -89,15 +89,23 @@ def description(
         "image_size": encoder.image_size,
         "code_shape": list(encoder.code_shape),
         "format": config.encode_format,
-        "noise": "by key" if config.noise_key else "drawn",
+        "noise": noise_words(config.noise_key),
         "shards": len(source.shards),
         # Folders of before there was a choice hold no word of it.
         **({} if config.fit == CROP else {"fit": config.fit}),
     }
 
 
+def noise_words(noise_key: str) -> str:
+    """Where the noise comes from; a photo has one code only as long as the key is the same."""
+    if not noise_key:
+        return "drawn"
+    key = keyed_noise.read_key(pathlib.Path(noise_key))
+    return f"by key {keyed_noise.fingerprint(key)}"
+
+
 def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
-    """Raises ValueError where a folder holds codes of another encoder, source or form."""
+    """Raises ValueError where a folder holds codes of another encoder, source, key or form."""
     path = folder / code_records.INDEX
     if not path.exists():
         return

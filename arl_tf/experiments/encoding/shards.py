@@ -59,25 +59,27 @@ def encode_shard(encoder: BulkEncoder, shard: Shard, number: int, target: Target
     Returns:
         How many photos were looked at.
     """
-    names: list[str] = []
+    names: dict[int, str] = {}
     writer = code_records.WRITERS[target.file_format](target.codes(number))
-    refused: dict[int, str] = {}
+    refused: list[dict[str, str]] = []
+    looked_at = 0
     # The function of all shards, or each would have a graph of its own.
     preprocess = preprocessing(encoder.image_size, encoder.fit)
     for chunk in reader.read_pictures(numbered(shard, names), preprocess):
-        refused.update(chunk.refused)
+        looked_at += len(chunk.rows) + len(chunk.refused)
+        refused += [{"name": names.pop(row), "reason": why} for row, why in chunk.refused.items()]
         if len(chunk.rows):
             codes = encoder.encode(chunk.images)
-            writer.write([names[row] for row in chunk.rows], codes, chunk.images)
+            writer.write([names.pop(int(row)) for row in chunk.rows], codes, chunk.images)
     # Before the codes: what is done has both files.
-    lines = [json.dumps({"name": names[row], "reason": why}) for row, why in refused.items()]
-    files.write_text(target.unreadable(number), "".join(f"{line}\n" for line in lines))
+    lines = "".join(f"{json.dumps(each)}\n" for each in refused)
+    files.write_text(target.unreadable(number), lines)
     writer.publish()
-    return len(names)
+    return looked_at
 
 
-def numbered(shard: Shard, names: list[str]):
+def numbered(shard: Shard, names: dict[int, str]):
     """(number, a function that gives the bytes) of each photo; its name is added to `names`."""
     for number, (name, content) in enumerate(photos_of(shard)):
-        names.append(name)
+        names[number] = name
         yield number, content

@@ -158,7 +158,16 @@ def tfds_source(name: str, shard_photos: int) -> PhotoSource:
             f"--encode_from={TFDS_PREFIX}{name} is not prepared in {builder.data_path}; prepare it"
             " with tensorflow-datasets first. TFDS_DATA_DIR names the folder of prepared sets."
         )
-    return PhotoSource(shards, f"{builder.info.full_name} {len(shards)}")
+    return PhotoSource(shards, tfds_fingerprint(builder.info))
+
+
+def tfds_fingerprint(info) -> str:
+    """Changes when a set is prepared anew: of its version, its splits and their files."""
+    lines = [info.full_name]
+    for split, found in sorted(info.splits.items()):
+        lines.append(f"{split} {list(found.shard_lengths)} {found.num_bytes}")
+        lines += [file_stamp(pathlib.Path(path)) for path in found.filepaths]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def tfds_builder(name: str):

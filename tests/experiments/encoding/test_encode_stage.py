@@ -163,6 +163,23 @@ def test_a_key_gives_a_photo_one_code_and_without_it_the_noise_is_new(noisy_run,
 
 
 @SAVES
+def test_noise_of_another_key_is_not_mixed_with_that_of_the_first(noisy_run, photos, tmp_path):
+    folder, first, other = tmp_path / "codes", tmp_path / "first", tmp_path / "other"
+    first.write_bytes(bytes(range(32)))
+    other.write_bytes(bytes(range(1, 33)))
+    encode_stage.run(settings(photos, folder, noise_key=str(first)), noisy_run)
+    noise = json.loads((folder / "encode.json").read_text())["noise"]
+    assert noise == f"by key {keyed_noise.fingerprint(first.read_bytes())}"
+    assert first.read_bytes().hex() not in noise
+    for secret in (str(other), ""):
+        with pytest.raises(ValueError, match="holds other codes: noise differ"):
+            encode_stage.run(settings(photos, folder, noise_key=secret), noisy_run)
+    # A copy of the key under another name is the same key.
+    other.write_bytes(first.read_bytes())
+    encode_stage.run(settings(photos, folder, noise_key=str(other)), noisy_run)
+
+
+@SAVES
 def test_a_key_is_refused_where_it_decides_nothing_or_is_none(run, tmp_path):
     (tmp_path / "key").write_bytes(bytes(32))
     player = str(run.player("encoder"))
