@@ -229,6 +229,13 @@ def check_faces(config: Config, todo: list[str]) -> None:
 
 def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
     """Before stages are redone, removes what must not be mixed with their new results."""
+    # First: a kill in between must not leave a finished training without its checkpoints.
+    for stage in todo:
+        run_directory.forget_finished(run, stage_key(config, stage))
+    if audits_test(config, todo):
+        # The audit that let it through, or chose between attackers, is no more.
+        for stage in AFTER_AUDIT:
+            run_directory.forget_finished(run, stage)
     if "train" in todo and config.overwrite:
         # An audit of the old encoder must not vouch for the new one.
         audits, old_attackers = run_directory.audit_folders(run), run.export / ATTACKERS_FOLDER
@@ -236,12 +243,6 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)
         run.splits.unlink(missing_ok=True)
-    for stage in todo:
-        run_directory.forget_finished(run, stage_key(config, stage))
-    if audits_test(config, todo):
-        # The audit that let it through, or chose between attackers, is no more.
-        for stage in AFTER_AUDIT:
-            run_directory.forget_finished(run, stage)
 
 
 def record_splits(run: RunDirectory, parts: splits.Splits, images: ImageSet) -> None:

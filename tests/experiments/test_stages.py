@@ -7,7 +7,7 @@ import types
 import pytest
 
 from arl_tf.config.settings import Config
-from arl_tf.experiments import stages
+from arl_tf.experiments import run_directory, stages
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.utils import run_lock
 
@@ -84,6 +84,24 @@ def test_a_run_whose_data_can_not_be_read_leaves_nothing(tmp_path, no_data):
     with pytest.raises(DataRead):
         run(tmp_path, stages="train")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_whose_checkpoints_are_being_removed_counts_as_finished_no_more(
+    tmp_path, monkeypatch
+):
+    config, files = Config(stages="train,audit", overwrite=True), RunDirectory(tmp_path / "run")
+    files.checkpoints.mkdir(parents=True)
+    for stage in ("train", "audit_test", "export"):
+        run_directory.mark_finished(files, stage, {})
+
+    def killed(folder, **_):
+        folder.rmdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.forget(config, files, ["train", "audit"])
+    assert not files.checkpoints.exists() and run_directory.finished_stages(files) == {}
 
 
 def test_data_that_turn_out_to_be_of_no_faces_are_not_ranked_by_faces(tmp_path, monkeypatch):
