@@ -152,14 +152,38 @@ def publish(
     replaced: pathlib.Path,
     export_dir: pathlib.Path,
 ) -> None:
-    """Renames all that was built into place; files of other precisions go."""
+    """Renames all that was built into place; files of other precisions go.
+
+    So does what an export that was killed between its two models put there.
+    """
     publishing.publish(
         [*folders.values(), *map(tflite.file_path, precisions), MANIFEST],
-        gone=[tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions],
+        gone=[
+            *(tflite.file_path(name) for name in tflite.PRECISIONS if name not in precisions),
+            *unpaired_versions(export_dir),
+        ],
         built=built,
         replaced=replaced,
         export_dir=export_dir,
     )
+
+
+def unpaired_versions(export_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Versions of one model above the newest that both have, below the export's folder.
+
+    Older ones that stand alone were left so on purpose.
+    """
+    found = {
+        name: set(publishing.versions(export_dir / folder.parent))
+        for name, folder in version_folders(0).items()
+    }
+    newest = max(set.intersection(*found.values()), default=0)
+    return [
+        version_folders(version)[name]
+        for name, versions in found.items()
+        for version in sorted(versions)
+        if version > newest
+    ]
 
 
 def result_of(

@@ -36,8 +36,13 @@ def unfinished_folders(export_dir: pathlib.Path) -> Iterator[tuple[pathlib.Path,
 
 def next_version(saved_model_dir: pathlib.Path) -> int:
     """One more than the highest version of any model: 1 for the first."""
-    folders = saved_model_dir.glob("*/*")
-    return max((int(folder.name) for folder in folders if folder.name.isdecimal()), default=0) + 1
+    found = [number for model in saved_model_dir.glob("*") for number in versions(model)]
+    return max(found, default=0) + 1
+
+
+def versions(model_dir: pathlib.Path) -> list[int]:
+    """Versions of a model, by the names of the folders in its own."""
+    return [int(folder.name) for folder in model_dir.glob("*") if folder.name.isdecimal()]
 
 
 def describe_files(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

@@ -426,6 +426,21 @@ def test_leftovers_of_a_killed_export_are_removed(models, tmp_path, fast_export)
     assert not (tmp_path / publishing.UNFINISHED).exists()
 
 
+@pytest.mark.parametrize("alone", ["encoder", "task_head"])
+def test_version_that_a_killed_export_left_without_its_other_model_goes_with_the_next(
+    models, earlier, fast_export, alone
+):
+    saved = earlier / "saved_model"
+    shutil.copytree(saved / alone / "1", saved / alone / "2")
+    # Not of a killed export: a newer pair is there.
+    (saved / alone / "0").mkdir()
+    assert run_export(models, earlier).version == 3
+    expected = {"encoder": {"1", "3"}, "task_head": {"1", "3"}}
+    expected[alone] |= {"0"}
+    for name, versions in expected.items():
+        assert {folder.name for folder in (saved / name).iterdir()} == versions
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("saver", "player", "message"),
