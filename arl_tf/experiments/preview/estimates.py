@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
+from arl_tf.auditing import attack_runs
 from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import costs
 from arl_tf.training import train
@@ -19,8 +20,8 @@ from arl_tf.training.settings import TrainingSettings
 # Of the batch, so that a large network is not trained for minutes to say how long it takes.
 PROBE_IMAGES = 8
 PROBE_STEPS = 2
-# Forward, and about twice that backward.
-TRAINING_PASSES = 3
+# Forward, and backward to the weights and to the input; where the weights stay, to the input alone.
+TRAINING_PASSES, FROZEN_PASSES = 3, 2
 FLOAT_BYTES = 4
 
 
@@ -140,17 +141,22 @@ def seconds_of_step(learner: AdversarialRepresentationLearner, batch) -> float:
 def step_multiply_adds(
     learner: AdversarialRepresentationLearner, perceptual: keras.Model, phase: str
 ) -> float:
-    """Multiply-adds of one image through a phase's step, forward and backward."""
+    """Multiply-adds of one image through a phase's step, forward and backward.
+
+    Originals pass the frozen network without a backward pass, once for all decoders.
+    """
     encoder, head = costs.multiply_adds(learner.encoder), costs.multiply_adds(learner.task_head)
     if phase == TASK:
         return TRAINING_PASSES * (encoder + head)
     decoders = sum(map(costs.multiply_adds, learner.decoders))
     features = costs.multiply_adds(perceptual)
-    # Originals pass the frozen network without a backward pass.
-    fight = TRAINING_PASSES * (decoders + len(learner.decoders) * features) + features
+    compared = FROZEN_PASSES * len(learner.decoders) * features + features
+    learned = learner.decoder_steps * (encoder + TRAINING_PASSES * decoders + compared)
     if phase == ADVERSARY:
-        return encoder + fight
-    return (encoder + fight) + TRAINING_PASSES * (encoder + head) + fight
+        return learned
+    # The encoder spoils what decoders make that do not learn meanwhile.
+    spoiled = FROZEN_PASSES * decoders + compared
+    return learned + TRAINING_PASSES * (encoder + head) + spoiled
 
 
 def multiply_adds_per_second(
@@ -162,6 +168,27 @@ def multiply_adds_per_second(
     """How fast this machine trains, by the first phase's step."""
     counted = step_multiply_adds(learner, perceptual, phases[0].phase)
     return batch_size * counted / phases[0].step_seconds
+
+
+def attacker_speed(
+    options: AttackerOptions,
+    code_shape: tuple[int, ...],
+    image_size: int,
+    features: Callable[[tf.Tensor], Sequence[tf.Tensor]],
+) -> float:
+    """Multiply-adds a second of an attacker's training, by a few steps on random codes.
+
+    Args:
+        options: of the attackers.
+        code_shape: of one code.
+        image_size: side of the images, pixels.
+        features: the frozen network g, of the attackers' loss.
+    """
+    rng, count = np.random.default_rng(0), options.batch_size
+    codes = rng.normal(size=(count, *code_shape)).astype(np.float32)
+    images = rng.integers(0, 256, (count, image_size, image_size, 3), np.uint8)
+    evidence = Evidence(PublicPairs(codes, images, codes, images), codes, features)
+    return attack_runs.multiply_adds_per_second(evidence, options)
 
 
 def audit_multiply_adds(

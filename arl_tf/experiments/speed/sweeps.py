@@ -14,8 +14,8 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.speed.timing import seconds_of
 from arl_tf.experiments.sweeps import search_space, trials
 
-# What the points differ in; a grid of 4.
-SPACE = "lambda_pixel=0.5|2;code_noise=0|1"
+# What the points differ in; a grid of 8.
+SPACE = "lambda_pixel=0.5|1|2|4;code_noise=0|1"
 # Half of the epochs that are the defaults of a training, at a few seconds a point.
 SETTINGS = Config(
     dataset="faces",
@@ -37,7 +37,7 @@ SETTINGS = Config(
 
 
 def measure_sweep() -> dict[str, float]:
-    """Seconds of a sweep of 4 points over those of 4 runs, each with a reference of its own.
+    """Seconds of a sweep of 8 points over those of 8 runs, each with a reference of its own.
 
     All of it runs in this process: no start of a process counts, on neither side.
     """

@@ -27,6 +27,7 @@ def learner():
         encoder=encoder,
         task_head=task_head,
         decoders=[decoder],
+        decoder_steps=1,
         protector_variables=encoder.trainable_variables + task_head.trainable_variables,
         adversary_variables=decoder.trainable_variables,
     )
@@ -48,12 +49,23 @@ def test_state_holds_weights_gradients_and_two_moments(learner):
     ("phase", "expected"),
     [
         (TASK, 3 * (20 + 15)),
-        (ADVERSARY, 20 + 3 * (30 + 42) + 42),
-        (ADVERSARIAL, 20 + 2 * (3 * (30 + 42) + 42) + 3 * (20 + 15)),
+        (ADVERSARY, 20 + 3 * 30 + 2 * 42 + 42),
+        (ADVERSARIAL, (20 + 3 * 30 + 2 * 42 + 42) + 3 * (20 + 15) + (2 * 30 + 2 * 42 + 42)),
     ],
 )
-def test_multiply_adds_of_a_step_count_forward_and_backward(learner, phase, expected):
+def test_multiply_adds_count_what_learns_three_times_and_what_stays_twice(learner, phase, expected):
     assert estimates.step_multiply_adds(learner, dense(6, 7), phase) == expected
+
+
+def test_multiply_adds_count_every_decoder_and_every_adversary_step(learner):
+    two = types.SimpleNamespace(**vars(learner) | {"decoders": [dense(5, 6)] * 2})
+    two.decoder_steps = 3
+    # Both decoders are compared with features of the originals that are computed once.
+    learned = 20 + 3 * 60 + 2 * 2 * 42 + 42
+    spoiled = 2 * 60 + 2 * 2 * 42 + 42
+    assert estimates.step_multiply_adds(two, dense(6, 7), ADVERSARY) == 3 * learned
+    found = estimates.step_multiply_adds(two, dense(6, 7), ADVERSARIAL)
+    assert found == 3 * learned + 3 * (20 + 15) + spoiled
 
 
 def test_the_machine_s_speed_is_that_of_the_first_phase(learner):
@@ -86,6 +98,13 @@ def test_seeds_multiply_what_is_trained_and_closed_forms_cost_nothing():
     assert cost[3] == 3 * cost[1] > 0
     linear = {"linear": registry.ATTACKERS["linear"]}
     assert estimates.audit_multiply_adds(linear, options, (4, 4, 8), 32, 3) == 0
+
+
+@pytest.mark.parametrize("code_shape", [(4, 4, 2), (5,)])
+def test_speed_of_an_attacker_is_that_of_the_plain_decoder_s_steps(code_shape):
+    options = AttackerOptions(4, 0, 6, 3, 1e-3, 0.1, 0)
+    speed = estimates.attacker_speed(options, code_shape, 32, lambda image: [image])
+    assert np.isfinite(speed) and speed > 0
 
 
 def test_steps_are_timed_without_the_one_that_builds_the_graph():

@@ -15,7 +15,7 @@ def test_the_points_of_both_sides_differ_in_start_and_reference_alone():
     swept = sweeps.swept()
     grid = search_space.grid(search_space.parse_space(swept.sweep))
     alone = sweeps.separate_points()
-    assert len(alone) == len(grid) == 4
+    assert len(alone) == len(grid) == 8
     for overrides, config in zip(grid, alone, strict=True):
         point = trials.trial_config(swept, overrides, RunDirectory(pathlib.Path("a/points/b")))
         differing = {
@@ -34,10 +34,10 @@ def test_every_run_has_its_own_folder_and_cache(monkeypatch):
     found = sweeps.measure_sweep()
     assert list(found) == ["sweep_over_separate"] and found["sweep_over_separate"] > 0
     folders = [run.root for _, run in made]
-    assert len(set(folders)) == 6
+    assert len(set(folders)) == 10
     assert [config.workdir for config, _ in made] == [str(folder) for folder in folders]
     assert {config.cache_dir for config, _ in made} == {""}
-    assert [config.stages for config, _ in made][1:] == ["sweep", *["train,audit"] * 4]
+    assert [config.stages for config, _ in made][1:] == ["sweep", *["train,audit"] * 8]
 
 
 def test_the_warm_up_has_the_networks_of_the_points():
