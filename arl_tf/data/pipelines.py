@@ -4,6 +4,7 @@ Every batch is a function of (seed, step), so a run can resume anywhere.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -32,9 +33,20 @@ def epoch_rows(rows: np.ndarray, first: int, count: int, seed: int, stream: int)
     taken = np.empty(count, np.int64)
     for epoch in np.unique(positions // len(rows)):
         here = positions // len(rows) == epoch
-        order = np.random.default_rng([seed, stream, int(epoch)]).permutation(len(rows))
+        order = epoch_order(len(rows), seed, stream, int(epoch))
         taken[here] = rows[order[positions[here] % len(rows)]]
     return taken
+
+
+@functools.lru_cache(maxsize=8)
+def epoch_order(length: int, seed: int, stream: int, epoch: int) -> np.ndarray:
+    """A permutation int64 [length], read-only, that seed, stream and epoch decide.
+
+    Kept, because all batches of an epoch take their part of the same one.
+    """
+    order = np.random.default_rng([seed, stream, epoch]).permutation(length)
+    order.setflags(write=False)
+    return order
 
 
 @dataclasses.dataclass(frozen=True)

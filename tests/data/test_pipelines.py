@@ -57,6 +57,30 @@ def assert_same_steps(first: list, second: list) -> None:
         np.testing.assert_array_equal(public, other_public)
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 5), (58, 8), (117, 3), (0, 200)])
+def test_kept_orders_are_those_that_were_drawn_for_every_piece(first, count):
+    rows, seed, stream = PARTS.public_train[::-1], 3, 12
+    expected = []
+    for position in range(first, first + count):
+        epoch, place = divmod(position, len(rows))
+        order = np.random.default_rng([seed, stream, epoch]).permutation(len(rows))
+        expected.append(rows[order[place]])
+    for _ in range(2):
+        found = pipelines.epoch_rows(rows, first, count, seed, stream)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_an_order_is_drawn_once_for_the_steps_of_an_epoch():
+    pipelines.epoch_order.cache_clear()
+    steps(10, seed=41)
+    # Up to 16 steps of 8 images are prepared, of 90 private rows and 60 public ones: at most 5
+    # orders, which 2 threads may both draw.
+    assert pipelines.epoch_order.cache_info().misses <= 2 * 5
+    order = pipelines.epoch_order(60, 41, pipelines.PUBLIC_STREAM, 0)
+    with pytest.raises(ValueError, match="read-only"):
+        order[0] = 1
+
+
 def test_targets_take_the_place_of_the_attributes_row_by_row():
     targets = np.random.default_rng(0).random((NUM_IMAGES, 3)).astype(np.float32)
     for (private, found), _ in steps(3, targets=targets):
