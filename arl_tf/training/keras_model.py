@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from arl_tf.models.losses import TOWARD_MEAN
+from arl_tf.models.losses import TOWARD_MEAN, PrivacyObjective
 from arl_tf.training import averaging, players, rules
 from arl_tf.training.phases import ADVERSARY
 from arl_tf.training.step_images import as_target, mean_public_image
@@ -19,7 +19,9 @@ class KerasModel(keras.Model):
     """Training, files and optimizer of a learner, under the names that Keras has for them."""
 
     # A learner sets these.
-    mean_image: tf.Tensor | None
+    mean_features: tuple[tf.Tensor, ...] | None
+    privacy: PrivacyObjective | None
+    perceptual_features: players.Features
     loss_trackers: dict[str, keras.metrics.Mean]
 
     @property
@@ -30,6 +32,23 @@ class KerasModel(keras.Model):
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
         """Keras sets it to None in `compile`, which has set both optimizers by their own names."""
+
+    @property
+    def mean_image(self) -> tf.Tensor | None:
+        """Mean of the public images, float32 [1, S, S, 3] in [0, 1]; None: not known yet."""
+        return self._mean_image
+
+    @mean_image.setter
+    def mean_image(self, value: tf.Tensor | None) -> None:
+        """Sets it; what g made of the one before counts no more."""
+        self._mean_image = value
+        self.mean_features = None
+
+    def keep_mean_features(self) -> None:
+        """Computes g of the mean image, where it is the target: once, and not in every step."""
+        is_target = self.privacy and self.privacy.form == TOWARD_MEAN
+        if is_target and self.mean_image is not None and self.mean_features is None:
+            self.mean_features = tuple(self.perceptual_features(self.mean_image))
 
     def fit(
         self,
@@ -61,6 +80,7 @@ class KerasModel(keras.Model):
         rules.require_batches(x, y, batch_size, kwargs)
         if self.mean_image is None and self.privacy and self.privacy.form == TOWARD_MEAN:
             self.mean_image = as_target(mean_public_image(x))
+            self.keep_mean_features()
         if isinstance(x, tf.data.Dataset):
             # It is shuffled already; Keras warns of its own default otherwise.
             kwargs.setdefault("shuffle", False)

@@ -165,6 +165,7 @@ class AdversarialRepresentationLearner(KerasModel):
         self.protector_optimizer, self.adversary_optimizer = rules.optimizers(
             self, rules.only_one(protector_optimizer, optimizer), adversary_optimizer
         )
+        self.keep_mean_features()
         self.averages = averaging.begun(self.averages, self.averaged_variables, weight_average)
         self.defence_memory = defending.memory_of(defence, self)
         # A function: Keras would save a model that is an attribute once more.
@@ -200,9 +201,10 @@ class AdversarialRepresentationLearner(KerasModel):
         inputs = [(decoder, code) for decoder in self.decoders]
         if self.task_decoder is not None:
             inputs.append((self.task_decoder, self.task_head(code, training=False)))
+        features = self.perceptual_features(public_image)
         with tf.GradientTape() as tape:
             pictures = [decoder(seen, training=True) for decoder, seen in inputs]
-            distances = [self.distances(picture, public_image) for picture in pictures]
+            distances = [self.distances(each, public_image, features) for each in pictures]
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
             total = tf.add_n(each)
             judged = pictures[: len(self.decoders)]
@@ -291,11 +293,26 @@ class AdversarialRepresentationLearner(KerasModel):
         """The price per bit that the code's noise lets through, in this step; a scalar >= 0."""
         return objective.price(self.lambda_rate, self.lambda_rate_steps, self.protector_optimizer)
 
-    def distances(self, reconstruction: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(L_pix, L_perc) between float32 [B, S, S, 3] and [B or 1, S, S, 3], both in [0, 1]."""
-        features = self.perceptual_features
-        perceptual = losses.perceptual_loss(features(reconstruction), features(image))
-        return losses.pixel_loss(reconstruction, image), perceptual
+    def distances(
+        self,
+        reconstruction: tf.Tensor,
+        image: tf.Tensor,
+        image_features: Sequence[tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(L_pix, L_perc), scalars, between reconstructions and what they are compared with.
+
+        Args:
+            reconstruction: float32 [B, S, S, 3] in [0, 1].
+            image: float32 [B or 1, S, S, 3] in [0, 1].
+            image_features: g(image), where several decoders share it; None: it is computed.
+        """
+        if image_features is None:
+            image_features = self.perceptual_features(image)
+        found = self.perceptual_features(reconstruction)
+        return (
+            losses.pixel_loss(reconstruction, image),
+            losses.perceptual_loss(found, image_features),
+        )
 
     def record(self, **values: tf.Tensor) -> None:
         """Adds scalars to the running means that fit() logs."""

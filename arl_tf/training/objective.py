@@ -5,6 +5,7 @@ is in the learner's `adversary_step`.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -41,11 +42,12 @@ def privacy_loss(
     if learner.phase not in FIGHTS or privacy is None:
         return tf.zeros(())
     target = target_of(learner, privacy.form, logits, image)
+    features = features_of_target(learner, privacy.form, target)
     # Decoders as an adversary would use them: their statistics must not move in this step.
     pictures = [decoder(code, training=False) for decoder in learner.decoders]
     # A hinge bends at the batch's distance, not at that of a replica's share.
-    terms = [privacy.loss(*replicas.mean(learner.distances(each, target))) for each in pictures]
-    return tf.add_n(terms) / len(terms)
+    distances = [replicas.mean(learner.distances(each, target, features)) for each in pictures]
+    return tf.add_n([privacy.loss(*each) for each in distances]) / len(distances)
 
 
 def target_of(
@@ -58,6 +60,15 @@ def target_of(
         # The target is what it is: the task must not be spoiled in order to change it.
         return tf.stop_gradient(learner.task_decoder(logits, training=False))
     return image
+
+
+def features_of_target(
+    learner: "AdversarialRepresentationLearner", form: str, target: tf.Tensor
+) -> Sequence[tf.Tensor]:
+    """Maps float32 [B or 1, h, w, c] that g makes of the target; those of a mean image are kept."""
+    if form == TOWARD_MEAN and learner.mean_features is not None:
+        return learner.mean_features
+    return learner.perceptual_features(target)
 
 
 def rate(encoder: keras.Model) -> tf.Tensor:

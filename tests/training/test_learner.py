@@ -232,6 +232,59 @@ def test_privacy_loss_of_an_ensemble_is_the_mean_of_its_decoders():
     assert together == pytest.approx(np.mean(alone), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("form", "passes"),
+    # Of two decoders: each reconstruction passes g, and so does what they are compared with.
+    [("negative", 3 + 3), ("toward_mean", 3 + 2), ("toward_task", (3 + 1) + 3)],
+)
+def test_what_reconstructions_are_compared_with_passes_g_once_for_all_decoders(form, passes):
+    with_target = {"task_decoder": build_task_decoder()} if form == "toward_task" else {}
+    learner = build_learner(form=form, more_decoders=[build_players()[2]], **with_target)
+    network, seen = learner.perceptual_features, []
+    learner.perceptual_features = lambda image: (seen.append(image.shape), network(image))[1]
+    learner.train_step(batch_of())
+    assert len(seen) == passes
+
+
+@pytest.mark.parametrize("form", ["negative", "hinge", "toward_mean", "toward_task"])
+def test_losses_with_shared_features_are_those_with_features_of_each_decoder_s_own(form):
+    learner = build_learner(
+        form=form,
+        weights=(1.0, 0.3),
+        mu=0.3,
+        more_decoders=[build_players()[2]],
+        task_decoder=build_task_decoder(),
+        optimizers=(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0)),
+    )
+    (image, _), public = batch_of()
+    code = learner.encoder(image, training=False)
+    logits = learner.task_head(code, training=False)
+    target = objective.target_of(learner, form, logits, image)
+    terms = [
+        learner.privacy.loss(*learner.distances(decoder(code, training=False), target))
+        for decoder in learner.decoders
+    ]
+    found = objective.privacy_loss(learner, code, logits, image)
+    assert float(found) == float(tf.add_n(terms) / len(terms))
+    public_code = learner.encoder(public[0], training=False)
+    pixel, perceptual = learner.distances(learner.decoder(public_code, training=True), public[0])
+    learner.adversary_step(public[0])
+    logged = learner.loss_trackers["reconstruction_loss"].result()
+    assert float(logged) == pytest.approx(float(pixel + 0.3 * perceptual), rel=1e-6)
+
+
+def test_features_of_a_mean_image_are_those_of_the_one_that_is_set():
+    learner = build_learner(form="toward_mean", weights=(0.0, 1.0))
+    (image, _), _ = batch_of()
+    code = learner.encoder(image, training=False)
+    before = float(objective.privacy_loss(learner, code, None, image))
+    learner.mean_image = tf.zeros((1, SIZE, SIZE, 3))
+    after = float(objective.privacy_loss(learner, code, None, image))
+    assert after != before
+    learner.keep_mean_features()
+    assert float(objective.privacy_loss(learner, code, None, image)) == after
+
+
 def test_adversary_step_moves_every_decoder_as_if_it_were_alone():
     def step(more):
         optimizers = (keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
