@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,11 +21,42 @@ if __name__ == "__main__":
     interruption.at_once("arl_tf.bench")
 
 from arl_tf.config.path_values import clean_path
-from arl_tf.experiments.speed import groups
+from arl_tf.experiments.speed import groups, growth
+
+REPEATS = 3
 
 
 def main() -> None:
     """Runs every measurement and prints its figures, readable or as one JSON object."""
+    arguments = parse()
+    only = groups.asked_groups(arguments.only)
+    if arguments.growth:
+        sides = growth.asked_sizes("sides", arguments.sides or growth.SIDES)
+        print_growth(
+            sides, growth.asked_sizes("counts", arguments.counts or growth.COUNTS), arguments.json
+        )
+        return
+    if arguments.gpu:
+        print_gpu(arguments.json)
+        return
+    # Imported late: --help and wrong flags are answered without TensorFlow.
+    from arl_tf.experiments.speed import benchmark
+
+    # TensorFlow counts every new network of the audits as a function that is traced too often.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    data_dir = clean_path("data_dir", arguments.data_dir or "")
+    runs = [benchmark.measure(data_dir, only) for _ in range(arguments.repeats or REPEATS)]
+    figures = benchmark.spread(runs)
+    if not arguments.json:
+        print(f"{'':45s} {'median':>10s} {'min':>10s} {'max':>10s}")
+        for name, found in figures.items():
+            shown = [found[key] for key in ("median", "min", "max")]
+            print(f"{name:45s} " + " ".join(f"{value:10.4f}" for value in shown))
+    print(json.dumps(figures))
+
+
+def parse() -> argparse.Namespace:
+    """The flags; SystemExit where they do not go together."""
     first_line = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=first_line)
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
@@ -40,7 +72,7 @@ def main() -> None:
         help="a folder in CelebA's layout that the readers read; else drawn faces as JPEGs",
     )
     parser.add_argument(
-        "--repeats", type=int, default=3, help="how often everything is measured (default 3)"
+        "--repeats", type=int, help=f"how often everything is measured (default {REPEATS})"
     )
     parser.add_argument(
         "--growth",
@@ -49,50 +81,40 @@ def main() -> None:
         " the last line is one JSON object of its rows",
     )
     parser.add_argument(
+        "--sides", default="", help=f"of --growth: sides of the faces (default {growth.SIDES})"
+    )
+    parser.add_argument(
+        "--counts", default="", help=f"of --growth: numbers of faces (default {growth.COUNTS})"
+    )
+    parser.add_argument(
         "--gpu",
         action="store_true",
         help="train on drawn faces on the CPU and on the GPU, in each precision, and compare time,"
         " mean MCC and codes instead; the last line is one JSON object",
     )
     arguments = parser.parse_args()
-    if arguments.repeats < 1:
+    if arguments.repeats is not None and arguments.repeats < 1:
         parser.error(f"--repeats must be >= 1, got {arguments.repeats}.")
-    data_dir = clean_path("data_dir", arguments.data_dir or "")
     instead = [name for name in ("growth", "gpu") if getattr(arguments, name)]
     if len(instead) > 1:
         parser.error("--growth and --gpu measure different things; give one of them.")
     if instead and arguments.only:
         parser.error(f"--{instead[0]} measures none of what --only names; leave one of them out.")
-    only = groups.asked_groups(arguments.only)
-    if arguments.growth:
-        print_growth(arguments.json)
-        return
-    if arguments.gpu:
-        print_gpu(arguments.json)
-        return
-    # Imported late: --help and wrong flags are answered without TensorFlow.
-    from arl_tf.experiments.speed import benchmark
-
-    # TensorFlow counts every new network of the audits as a function that is traced too often.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    runs = [benchmark.measure(data_dir, only) for _ in range(arguments.repeats)]
-    figures = benchmark.spread(runs)
-    if not arguments.json:
-        print(f"{'':45s} {'median':>10s} {'min':>10s} {'max':>10s}")
-        for name, found in figures.items():
-            shown = [found[key] for key in ("median", "min", "max")]
-            print(f"{name:45s} " + " ".join(f"{value:10.4f}" for value in shown))
-    print(json.dumps(figures))
+    for name in ("repeats", "data_dir"):
+        if instead and getattr(arguments, name) is not None:
+            parser.error(f"--{instead[0]} measures once, on drawn faces; leave out --{name}.")
+    for name in ("sides", "counts"):
+        if getattr(arguments, name) and not arguments.growth:
+            parser.error(f"--{name} belongs to --growth; give both or none.")
+    return arguments
 
 
-def print_growth(only_json: bool) -> None:
-    """Measures growth, once, and prints a table with exponents, and the rows as JSON."""
-    from arl_tf.experiments.speed import growth
-
-    rows = growth.measure()
+def print_growth(sides: Sequence[int], counts: Sequence[int], only_json: bool) -> None:
+    """Measures growth, once, and prints a table with exponents, and all of it as JSON."""
+    rows = growth.measure(sides, counts)
     if not only_json:
         print("\n".join(growth.table(rows)))
-    print(json.dumps({"rows": [dataclasses.asdict(row) for row in rows]}))
+    print(json.dumps(growth.as_json(rows)))
 
 
 def print_gpu(only_json: bool) -> None:

@@ -6,7 +6,7 @@ from bench_examples import FakeBench
 from arl_tf.config.settings import Config
 from arl_tf.experiments.benches import stage
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps.trial_queue import TrialQueue
+from arl_tf.experiments.sweeps.trial_queue import STORAGE, TrialQueue
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,22 @@ def test_a_killed_bench_goes_on_with_its_queue_on_disk(monkeypatch, tmp_path):
     results = bench(tmp_path, **few, bench_trials=2)
     assert sorted(bench.done) == ["noise 1", "noise 5.48"]
     assert results["progress"]["is_complete"]
+
+
+def test_benches_with_one_database_have_lists_of_their_own_and_a_killed_one_goes_on(
+    monkeypatch, tmp_path
+):
+    bench = FakeBench(monkeypatch, real_queue=True)
+    url = f"sqlite:///{tmp_path}/shared.db"
+    few = {"bench_defences": "noise", "bench_trials": 1, "storage": url}
+    bench.killed_at = "noise 1"
+    with pytest.raises(KeyboardInterrupt):
+        bench(tmp_path / "a", **few)
+    for name in ("b", "a"):
+        assert bench(tmp_path / name, **few)["progress"]["is_complete"]
+        assert not (tmp_path / name / "bench" / STORAGE).exists()
+    assert bench.done == bench.audited == ["noise 1"] * 2
+    assert (tmp_path / "shared.db").exists()
 
 
 def test_a_killed_bench_goes_on_and_finds_the_same(bench, tmp_path):

@@ -44,7 +44,7 @@ class SweepGroup:
     )
     storage: str = option(
         "",
-        "Database of the list of points of a sweep or study, such as"
+        "Database of the list of points of a sweep, study or bench, such as"
         " postgresql://user@host/database, for processes on several machines; empty: a file in"
         " --workdir, for processes of one machine. All processes share --workdir. The password"
         " comes from PGPASSWORD or ~/.pgpass, never from this setting.",

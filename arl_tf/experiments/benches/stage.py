@@ -116,7 +116,7 @@ class Bench:
         known = settings | {"audit": "quick", "attackers": ""} if phase == "trials" else settings
         names = sorted(contestant.name for contestant in self.contestants)
         name = f"{phase}_{run_directory.settings_hash(known | {'contestants': names})}"
-        return TrialQueue(self.root / FOLDER, name, config.seed)
+        return TrialQueue(self.root / FOLDER, name, config.seed, config.storage)
 
     def work(
         self,

@@ -13,10 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-SIDES, COUNTS = (32, 64, 128), (1_000, 10_000)
+SIDES, COUNTS = "32,64,128", "1000,10000"
+# By how much an exponent may miss 1 where time grows linearly.
+LINEAR_WITHIN = 0.1
 STEPS, WARM = 10, 2
 CHUNK = 256
 STATUS = pathlib.Path("/proc/self/status")
@@ -43,6 +46,46 @@ class Row:
     seconds: float
     peak: float
     own: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """How one measurement grows with one size, while the other size stays.
+
+    Attributes:
+        action: a key of ACTIONS.
+        by: "images", or "side" of an image.
+        stays: the other size, in words.
+        time: exponent of an image's time by that size.
+        memory: that of the own memory.
+    """
+
+    action: str
+    by: str
+    stays: str
+    time: float
+    memory: float
+
+    @property
+    def total(self) -> float:
+        """Exponent of the time of all images by their number, or by the pixels of one."""
+        return self.time + 1 if self.by == "images" else self.time / 2
+
+    @property
+    def verdict(self) -> str:
+        """Whether that time grows linearly."""
+        unit = "images" if self.by == "images" else "pixels"
+        excess = round(self.total - 1, 3)
+        if abs(excess) <= LINEAR_WITHIN:
+            return f"linear in {unit} within {LINEAR_WITHIN:.0%}"
+        return f"{'more' if excess > 0 else 'less'} than linear in {unit}"
+
+    def words(self) -> str:
+        """A line of all this."""
+        return (
+            f"{self.action}, {self.stays}: {self.by} ^ {self.time:+.2f} (time of an image),"
+            f" ^ {self.memory:+.2f} (own memory); time is {self.verdict}"
+        )
 
 
 class OwnMemory:
@@ -156,7 +199,29 @@ def data_settings(side: int, count: int):
     return subset(settings_of(side, count), DataSettings)
 
 
-def measure(sides: Sequence[int] = SIDES, counts: Sequence[int] = COUNTS) -> list[Row]:
+def asked_sizes(flag: str, text: str) -> tuple[int, ...]:
+    """Sizes from comma-separated text, in order.
+
+    Args:
+        flag: "sides" or "counts".
+        text: the flag's value.
+
+    Raises:
+        ValueError: something that is no such size of drawn faces.
+    """
+    from arl_tf.config.checks import comma_separated
+
+    found = []
+    for each in comma_separated(text):
+        if not each.isdecimal():
+            raise ValueError(f"--{flag} must be whole numbers, comma-separated; got {each!r}.")
+        found.append(int(each))
+        # Refuses what no run may have.
+        settings_of(**{"side": 64, "count": 1000, flag.removesuffix("s"): found[-1]})
+    return tuple(sorted(set(found)))
+
+
+def measure(sides: Sequence[int], counts: Sequence[int]) -> list[Row]:
     """All measurements; RuntimeError where one of their processes fails."""
     rows = []
     for side in sides:
@@ -201,29 +266,41 @@ def table(rows: Sequence[Row]) -> list[str]:
         f" {row.peak:7.0f}"
         for row in rows
     ]
-    return [*lines, "", *exponent_lines(rows)]
+    return [*lines, "", *(growth.words() for growth in growths(rows))]
 
 
-def exponent_lines(rows: Sequence[Row]) -> list[str]:
+def as_json(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """`rows` and `growth` as JSON can hold them."""
+    return {
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "growth": [
+            {**dataclasses.asdict(each), "total": each.total, "verdict": each.verdict}
+            for each in growths(rows)
+        ],
+    }
+
+
+def growths(rows: Sequence[Row]) -> list[Growth]:
     """How time and memory grow with images, at each resolution, and with the side of an image."""
-    lines = []
+    found = []
     for action in dict.fromkeys(row.action for row in rows):
         own = [row for row in rows if row.action == action]
         for side in sorted({row.side for row in own}):
-            found = [row for row in own if row.side == side]
-            lines += grown(found, f"{action}, {side} pixels: images", [row.count for row in found])
+            same = [row for row in own if row.side == side]
+            found += growth_of(same, "images", f"{side} pixels", [row.count for row in same])
         most = [row for row in own if row.count == max(each.count for each in own)]
-        lines += grown(most, f"{action}, {most[0].count} images: side", [row.side for row in most])
-    return lines
+        found += growth_of(most, "side", f"{most[0].count} images", [row.side for row in most])
+    return found
 
 
-def grown(rows: Sequence[Row], words: str, sizes: Sequence[int]) -> list[str]:
-    """A line of exponents; none for a single size."""
+def growth_of(rows: Sequence[Row], by: str, stays: str, sizes: Sequence[int]) -> list[Growth]:
+    """The growth of rows of one action with their sizes; none for a single size."""
     if len(rows) < 2:
         return []
-    per_image = exponent(sizes, [row.seconds for row in rows])
-    memory = exponent(sizes, [row.own for row in rows])
-    return [f"{words} ^ {per_image:+.2f} (time of an image), ^ {memory:+.2f} (own memory)"]
+    time_exponent = exponent(sizes, [row.seconds for row in rows])
+    return [
+        Growth(rows[0].action, by, stays, time_exponent, exponent(sizes, [row.own for row in rows]))
+    ]
 
 
 def main() -> None:

@@ -1,7 +1,11 @@
 """Growth of time and memory: exponents by hand, a measurement of a few faces, failures told."""
 
+import json
+import sys
+
 import pytest
 
+from arl_tf import bench
 from arl_tf.experiments.speed import growth
 from arl_tf.experiments.speed.growth import OwnMemory, Row
 
@@ -17,11 +21,81 @@ def test_exponents_tell_growth_with_images_from_growth_with_the_side():
         for side in (32, 64)
         for count in (1000, 10000)
     ]
-    assert growth.exponent_lines(rows) == [
-        "encode, 32 pixels: images ^ +0.00 (time of an image), ^ +1.00 (own memory)",
-        "encode, 64 pixels: images ^ +0.00 (time of an image), ^ +1.00 (own memory)",
-        "encode, 10000 images: side ^ +2.00 (time of an image), ^ +0.00 (own memory)",
+    linear = "time is linear in images within 10%"
+    assert [each.words() for each in growth.growths(rows)] == [
+        f"encode, 32 pixels: images ^ +0.00 (time of an image), ^ +1.00 (own memory); {linear}",
+        f"encode, 64 pixels: images ^ +0.00 (time of an image), ^ +1.00 (own memory); {linear}",
+        "encode, 10000 images: side ^ +2.00 (time of an image), ^ +0.00 (own memory);"
+        " time is linear in pixels within 10%",
     ]
+
+
+@pytest.mark.parametrize(
+    ("by", "time", "verdict"),
+    [
+        ("images", 0.1, "linear in images within 10%"),
+        ("images", 0.11, "more than linear in images"),
+        ("images", -0.11, "less than linear in images"),
+        ("side", 1.8, "linear in pixels within 10%"),
+        ("side", 2.22, "more than linear in pixels"),
+        ("side", 1.0, "less than linear in pixels"),
+    ],
+)
+def test_growth_is_judged_by_its_exponent(by, time, verdict):
+    assert growth.Growth("train", by, "", time, 0.0).verdict == verdict
+
+
+def test_json_has_every_row_and_every_verdict():
+    rows = [Row("train", 32, count, 1e-3, 500, 400) for count in (1000, 10000)]
+    found = json.loads(json.dumps(growth.as_json(rows)))
+    assert [row["count"] for row in found["rows"]] == [1000, 10000]
+    (only,) = found["growth"]
+    assert (only["total"], only["verdict"]) == (1.0, "linear in images within 10%")
+
+
+def test_sides_and_counts_are_those_asked_for(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(growth, "in_a_process", lambda action, *sizes: asked.append(sizes[:2]))
+    monkeypatch.setattr(growth, "ACTIONS", {"encode": None})
+    monkeypatch.setattr(growth, "as_json", lambda rows: {})
+    flags = ["--growth", "--json", "--sides=224, 128", "--counts=200000"]
+    monkeypatch.setattr(sys, "argv", ["bench", *flags])
+    bench.main()
+    assert asked == [(128, 200000), (224, 200000)]
+    assert growth.asked_sizes("sides", growth.SIDES) == (32, 64, 128)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--sides=64px", r"--sides must be whole numbers, comma-separated; got '64px'"),
+        ("--sides=9", "image_size"),
+        ("--counts=5", "num_faces"),
+    ],
+)
+def test_sizes_that_no_run_may_have_are_refused(monkeypatch, capsys, flag, message):
+    monkeypatch.setattr(sys, "argv", ["bench", "--growth", flag])
+    with pytest.raises(ValueError, match=message):
+        bench.main()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--growth", "--repeats=3"],
+            "--growth measures once, on drawn faces; leave out --repe",
+        ),
+        (["--gpu", "--data_dir=x"], "--gpu measures once, on drawn faces; leave out --data_dir"),
+        (["--sides=64"], "--sides belongs to --growth"),
+        (["--gpu", "--counts=1000"], "--counts belongs to --growth"),
+    ],
+)
+def test_flags_that_would_be_ignored_are_refused(monkeypatch, capsys, flags, message):
+    monkeypatch.setattr(sys, "argv", ["bench", *flags])
+    with pytest.raises(SystemExit, match="2"):
+        bench.main()
+    assert message in capsys.readouterr().err
 
 
 def test_table_has_milliseconds_and_both_memories():
