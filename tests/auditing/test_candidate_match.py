@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 import pytest
+from shown_bars import bars
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.candidates import match as candidate_match
@@ -13,6 +14,8 @@ from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import measures
+
+__all__ = ["bars"]
 
 PHOTOS, SIDE, SEED = 24, 8, 3
 RNG = np.random.default_rng(2)
@@ -126,6 +129,11 @@ def test_codes_without_noise_give_the_photo_and_its_copies_away():
     assert {rate(section["degraded"][name]) for name in DEGRADATIONS} == {1}
     assert rate(section["other_photo"]) == 1
     assert (section["candidates"], section["people"], section["with_other_photo"]) == (24, 9, 20)
+
+
+def test_every_case_counts_in_the_progress_bar(bars):
+    matched(audited_encoder_of())
+    assert bars == {"Candidates compared": [2 + len(DEGRADATIONS)] * 2}
 
 
 def test_codes_without_noise_fit_their_own_photo_alone():

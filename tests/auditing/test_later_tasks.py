@@ -4,11 +4,14 @@ import types
 
 import numpy as np
 import pytest
+from shown_bars import bars
 
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs, TaskOutputs
 from arl_tf.auditing.later_tasks import learning, section
 from arl_tf.config import conditions
 from arl_tf.metrics import measures
+
+__all__ = ["bars"]
 
 PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
 NAMES = ("Kept", "Shared")
@@ -67,6 +70,11 @@ def test_code_gains_what_the_task_output_does_not_tell_and_nothing_else(found):
         assert abs(shared["gain"]["value"]) < 0.1
     more = [size["mean"]["code"]["value"] for size in sizes]
     assert more[1] >= more[0]
+
+
+def test_every_source_and_size_counts_in_the_progress_bar(bars):
+    found = learned()
+    assert bars == {"Later tasks learned": [len(found.predicted)] * 2}
 
 
 def test_gain_is_the_difference_and_the_mean_that_of_the_attributes(found):

@@ -4,11 +4,14 @@ import types
 
 import numpy as np
 import pytest
+from shown_bars import bars
 
 from arl_tf.attacks.regression.code_maps import wiener_path
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.near_duplicates import attack, kernels, section, shots
 from arl_tf.models.standardisation import flattened
+
+__all__ = ["bars"]
 
 SIDE, SHARE, COUNT = 8, 0.02, 16
 RNG = np.random.default_rng(5)
@@ -123,6 +126,12 @@ def test_products_of_differences_are_those_of_every_shot_less_the_mean(audited_e
     # Three draws times the differences: as much as these are long.
     long = np.square(away[:, :4]).sum(axis=(0, 2))
     assert codes.noise_differences[4:].std() == pytest.approx(np.sqrt(long.mean()), rel=0.5)
+
+
+def test_shots_and_ways_count_in_progress_bars(audited_encoder, bars):
+    few = (PUBLIC[:20], HELD_OUT[:5], TARGET[:4])
+    attack.attack(audited_encoder, *few, count=2, seed=0)
+    assert bars == {"Shots encoded": [2, 2], "Shots attacked": [1 + len(attack.SHARES)] * 2}
 
 
 def test_shots_differ_a_little_and_the_seed_decides_them():

@@ -21,6 +21,7 @@ from arl_tf.auditing.settings import AuditSettings
 from arl_tf.metrics import candidate_sets, candidates, utility
 from arl_tf.metrics.candidates import Score, whitened_score
 from arl_tf.models.standardisation import flattened
+from arl_tf.utils import progress
 
 WAYS = {
     "likelihood": "by likelihood: the attacker has the encoder and knows its noise",
@@ -98,13 +99,17 @@ def match(
         shape = evidence.target_codes.shape[1:]
         return audited_encoder.task_output(flat_codes.reshape(-1, *shape).astype(np.float32))
 
-    known = codes_of(audited_encoder, images[rows], seed)
-    found = of_case("exact", known, codes, people, None, logits_of)
-    found |= of_case("other_photo", known, codes, people, of_one, logits_of)
-    for number, (name, (change, _)) in enumerate(DEGRADATIONS.items(), start=1):
-        known = codes_of(audited_encoder, change(images[rows]), seed + 1000 * number)
-        copies = public_pairs.of_copies(change, audited_encoder, evidence, seed)
-        found |= of_case(name, known, codes, people, copies, logits_of)
+    with progress.bar("Candidates compared", 2 + len(DEGRADATIONS)) as advance:
+        known = codes_of(audited_encoder, images[rows], seed)
+        found = of_case("exact", known, codes, people, None, logits_of)
+        advance()
+        found |= of_case("other_photo", known, codes, people, of_one, logits_of)
+        advance()
+        for number, (name, (change, _)) in enumerate(DEGRADATIONS.items(), start=1):
+            known = codes_of(audited_encoder, change(images[rows]), seed + 1000 * number)
+            copies = public_pairs.of_copies(change, audited_encoder, evidence, seed)
+            found |= of_case(name, known, codes, people, copies, logits_of)
+            advance()
     missing = (
         ""
         if audited_encoder.white_box

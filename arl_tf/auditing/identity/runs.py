@@ -19,6 +19,7 @@ from arl_tf.auditing.identity import kept
 from arl_tf.auditing.identity.combining import combines
 from arl_tf.auditing.identity.spaces import IdentitySpaces, public_faces
 from arl_tf.auditing.settings import AuditSettings
+from arl_tf.utils import progress
 
 CODE, TASK_OUTPUT = "code", "task_output"
 FUSION = "fusion"
@@ -89,9 +90,12 @@ def predicted(
     missing = [name for name, result in found.items() if result is None]
     options = dataclasses.replace(settings.attacker, seed=settings.seed + ATTACK_SEED)
     view = identity_registry.view_of(evidence, options) if missing else None
-    for name in missing:
-        found[name] = chosen[name].run(view, evidence, faces, options)
-        kept.save(store, source, found[name])
+    words = f"Embeddings predicted from the {source.replace('_', ' ')}"
+    with progress.bar(words, len(missing)) as advance:
+        for name in missing:
+            found[name] = chosen[name].run(view, evidence, faces, options)
+            kept.save(store, source, found[name])
+            advance()
     return list(found.values())
 
 

@@ -18,6 +18,7 @@ from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics import few_labels
 from arl_tf.metrics.projection import projected
 from arl_tf.models.standardisation import flattened, standardisation
+from arl_tf.utils import progress
 
 # Labelled codes, beside all that there are; fewer than all are drawn so many times.
 SIZES, DRAWS = (100, 1000), 5
@@ -90,12 +91,26 @@ def learn(
         given[TASK_OUTPUT] = tuple(read(each) for each in (logits, utility_logits))
         # Whoever has the code can compute the task output.
         given[CODE] = tuple(map(both, given[CODE], given[TASK_OUTPUT]))
-    predicted = {
-        f"{source}/{size}": learned_from(size, known, asked, labels, settings.seed)
-        for source, (known, asked) in given.items()
-        for size in sizes_of(len(public))
-    }
-    return LaterTasks(names, truth, predicted)
+    return LaterTasks(names, truth, learned_from_all(given, labels, settings.seed))
+
+
+def learned_from_all(
+    given: Mapping[str, tuple[Features, Features]], labels: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Predictions bool [draws, M, K] by "SOURCE/LABELS", see `LaterTasks`.
+
+    Args:
+        given: source -> features of labelled rows and of the others, as of `learned_from`.
+        labels: {0, 1} [N, K].
+        seed: draws rows.
+    """
+    sizes, predicted = sizes_of(len(labels)), {}
+    with progress.bar("Later tasks learned", len(given) * len(sizes)) as advance:
+        for source, (known, asked) in given.items():
+            for size in sizes:
+                predicted[f"{source}/{size}"] = learned_from(size, known, asked, labels, seed)
+                advance()
+    return predicted
 
 
 def sizes_of(count: int) -> list[int]:

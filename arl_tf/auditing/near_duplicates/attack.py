@@ -18,6 +18,7 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.near_duplicates import shots
 from arl_tf.auditing.near_duplicates.kernels import Products, predictions
 from arl_tf.models.standardisation import flattened
+from arl_tf.utils import progress
 
 # More public photos add time, not strength: products of all with all are solved for.
 MOST_PUBLIC = 2000
@@ -122,20 +123,23 @@ def attack(
     solve = functools.partial(
         predictions, outputs=flattened(public) / np.float32(255), score=pixel_error(held_out)
     )
-    found = {
-        "one_code": solve(parts.products(codes.first, common), noises=NOISE_FACTORS),
-        "no_noise": solve(parts.products(codes.mean, 0 * common), noises=NO_NOISES),
-    }
-    for way, share in SHARES.items():
-        mean, differences = shared_products(codes, parts, common, share, count)
-        found[way] = solve(mean, noises=NOISE_FACTORS)
-        found[f"{way}_differences"] = min(
-            (
-                solve(mean + differences * (1 / (1 - share + further)), noises=NOISE_FACTORS)
-                for further in FURTHER_NOISES
-            ),
-            key=lambda each: each.held_out_error,
-        )
+    with progress.bar("Shots attacked", 1 + len(SHARES)) as advance:
+        found = {
+            "one_code": solve(parts.products(codes.first, common), noises=NOISE_FACTORS),
+            "no_noise": solve(parts.products(codes.mean, 0 * common), noises=NO_NOISES),
+        }
+        advance()
+        for way, share in SHARES.items():
+            mean, differences = shared_products(codes, parts, common, share, count)
+            found[way] = solve(mean, noises=NOISE_FACTORS)
+            found[f"{way}_differences"] = min(
+                (
+                    solve(mean + differences * (1 / (1 - share + further)), noises=NOISE_FACTORS)
+                    for further in FURTHER_NOISES
+                ),
+                key=lambda each: each.held_out_error,
+            )
+            advance()
     pictures = {
         way: np.clip(found[way].values, 0, 1).astype(np.float32).reshape(target.shape)
         for way in WAYS
@@ -211,17 +215,19 @@ def shot_codes(
     rng = np.random.default_rng([seed, OWN_NOISE])
     first, total, products = None, 0.0, 0.0
     all_noise, noise_products = 0.0, 0.0
-    for shown in shots.shots_of(images, count, seed):
-        code = (
-            flattened(noise_knowledge.mean_codes(audited_encoder, shown)).astype(np.float64)
-            / deviation
-        )
-        noise = rng.standard_normal(code.shape, np.float32)
-        noise[:public] = 0
-        first = code if first is None else first
-        total, all_noise = total + code, all_noise + noise
-        products = products + code @ code[:public].T
-        noise_products = noise_products + noise.astype(np.float64) @ code[:public].T
+    with progress.bar("Shots encoded", count) as advance:
+        for shown in shots.shots_of(images, count, seed):
+            code = (
+                flattened(noise_knowledge.mean_codes(audited_encoder, shown)).astype(np.float64)
+                / deviation
+            )
+            noise = rng.standard_normal(code.shape, np.float32)
+            noise[:public] = 0
+            first = code if first is None else first
+            total, all_noise = total + code, all_noise + noise
+            products = products + code @ code[:public].T
+            noise_products = noise_products + noise.astype(np.float64) @ code[:public].T
+            advance()
     mean = total / count
     public_mean = mean[:public].T
     return ShotCodes(

@@ -5,14 +5,18 @@ import types
 
 import numpy as np
 import pytest
+from shown_bars import bars
 
+from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.attacks.identity.comparison import Comparison
 from arl_tf.attacks.identity.faces import IdentityResult, unit
 from arl_tf.auditing import leakage, measures_file, remarks
 from arl_tf.auditing.attack_store import AttackStore
-from arl_tf.auditing.identity import kept, section
+from arl_tf.auditing.identity import kept, runs, section
 from arl_tf.auditing.identity import measurements as identity_measurements
 from arl_tf.auditing.identity.measurements import IDENTITY_MEASURES
+
+__all__ = ["bars"]
 
 FEW = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 0, 2]])
 
@@ -155,6 +159,25 @@ def test_predictions_are_kept_for_their_key_and_networks_alone(tmp_path):
     assert kept.load(AttackStore(tmp_path, "another"), "code", "ridge", ("net",)) is None
     kept.path_of(store, "code", "ridge").write_bytes(b"broken")
     assert kept.load(store, "code", "ridge", ("net",)) is None
+
+
+def test_every_attacker_without_a_kept_result_counts_in_the_progress_bar(
+    tmp_path, monkeypatch, bars
+):
+    attackers = {
+        name: types.SimpleNamespace(run=lambda *_, name=name: result(name))
+        for name in ("ridge", "kernel", "perceptron")
+    }
+    monkeypatch.setattr(runs.identity_registry, "identity_attackers", lambda level: attackers)
+    monkeypatch.setattr(runs.identity_registry, "view_of", lambda evidence, options: None)
+    store = AttackStore(tmp_path, "key")
+    kept.save(store, "task_output", result("ridge"))
+    options = AttackerOptions(4, 0, 6, 16, 1e-3, 0.1, 0)
+    settings = types.SimpleNamespace(audit="quick", seed=0, attacker=options)
+    faces = types.SimpleNamespace(networks=("net",))
+    found = runs.predicted(settings, None, "task_output", faces, store)
+    assert [each.name for each in found] == list(attackers)
+    assert bars == {"Embeddings predicted from the task output": [2, 2]}
 
 
 def test_reference_holds_its_attacks_on_identity_and_older_ones_none(tmp_path):
