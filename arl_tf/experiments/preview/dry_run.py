@@ -59,7 +59,7 @@ def preview_words(config: Config, run: RunDirectory, todo: Sequence[str]) -> str
         ("Data", data_rows(planned)),
     ]
     if config.is_external:
-        shown.append(("Encoder", external_rows(config)))
+        shown += [("Encoder", external_rows(config)), ("Audit", external_audit_rows(config))]
     else:
         shown += of_networks(planned, todo)
     return f"\n{sections(shown)}\n\n{NOTE}"
@@ -123,6 +123,20 @@ def external_rows(config: Config) -> Rows:
         (f"--{name}", getattr(config, name))
         for name in ("encoder_saved_model", "encoder_tflite", "task_head_saved_model")
         if getattr(config, name)
+    ]
+
+
+def external_audit_rows(config: Config) -> Rows:
+    """The attackers of what arl_tf did not train, and their time where the codes are at hand."""
+    if config.codes:
+        code_shape = experiment.recorded(config).codes.shape[1:]
+        features = audits.features(config)
+        options = audits.attacker_options(config)
+        speed = estimates.attacker_speed(options, code_shape, config.image_size, features)
+        return audit_rows(config, code_shape, speed)
+    return [
+        attackers_row(config),
+        ("trainings of the attackers", "told when the audit begins: nothing is loaded before"),
     ]
 
 
@@ -204,20 +218,30 @@ def audit_rows(config: Config, code_shape: Sequence[int], speed: float) -> Rows:
         config.audit_seeds,
     )
     return [
-        ("attackers", f"{len(attackers)} of level {config.audit}"),
+        attackers_row(config),
         ("trainings of the attackers", f"very roughly {duration_words(counted / speed)} at most"),
     ]
 
 
+def attackers_row(config: Config) -> tuple[str, ...]:
+    """How many attackers there are at most: some need what a black box does not give."""
+    count = len(registry.attackers_of(config.audit, config.attacker_names))
+    if config.attacker_names:
+        return ("attackers", f"{count}, named by --attackers")
+    return ("attackers", f"{count} of level {config.audit}")
+
+
 def trial_rows(planned: Experiment, phases: Sequence[estimates.PhaseTime]) -> Rows:
     """How many points a sweep or study has, and how long all of them take."""
-    trials, count = planned_trials(planned.config, planned.images)
-    rows = [("points", str(count))]
-    if trials:
-        seconds = trial_forecast.forecast(
-            planned.config, trials, planned.parts, phases[0].step_seconds
-        )
-        rows.append(("all points", f"very roughly {duration_words(seconds)}"))
+    config = planned.config
+    trials = planned_trials(config, planned.images)
+    seconds = trial_forecast.forecast(config, trials, planned.parts, phases[0].step_seconds)
+    rows = [
+        ("points", str(len(trials))),
+        ("all points", f"very roughly {duration_words(seconds)}"),
+    ]
+    if "bench" in config.stage_names:
+        rows.append(("audits on T", f"by the attackers of level {config.audit}, not counted"))
     return rows
 
 

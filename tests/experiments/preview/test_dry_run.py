@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 
+from arl_tf.attacks import registry
 from arl_tf.config.settings import Config
 from arl_tf.experiments import stages
 from arl_tf.experiments.preview import dry_run, estimates
@@ -60,16 +61,57 @@ def test_a_dry_run_refuses_what_the_run_would(tmp_path):
 def test_points_of_a_sweep_are_counted():
     images = types.SimpleNamespace(attribute_names=("a",), other_attribute_names=())
     config = Config(stages="sweep", sweep="mu=0|1;code_noise=0|1|2")
-    planned, count = dry_run.planned_trials(config, images)
-    assert count == 6 == len(planned)
+    assert len(dry_run.planned_trials(config, images)) == 6
     sampled = Config(stages="sweep", sweep="lambda_pixel=0.1..10", sweep_trials=9)
-    assert dry_run.planned_trials(sampled, images) == ((), 9)
+    chosen = [point.overrides["lambda_pixel"] for point in dry_run.planned_trials(sampled, images)]
+    assert len(set(chosen)) == 9 and all(0.1 <= value <= 10 for value in chosen)
 
 
 def test_points_of_a_bench_are_its_trials_and_its_choices_with_further_seeds():
     config = Config(stages="bench", bench_defences="none,noise", bench_trials=4, bench_seeds=3)
+    points = dry_run.planned_trials(config, None)
     # 1 + 4 trials; two choices of noise and the one of none, each with two more seeds.
-    assert dry_run.planned_trials(config, None) == ((), 5 + 3 * 2)
+    assert len(points) == len({point.name for point in points}) == 5 + 3 * 2
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"stages": "sweep", "sweep": "code_noise=0..2", "sweep_trials": 3},
+        {"stages": "bench", "bench_defences": "none,noise", "bench_trials": 2},
+    ],
+)
+def test_points_that_are_searched_for_have_a_time(tmp_path, capsys, one_phase, stage):
+    run(tmp_path / "run", **TINY, **stage)
+    shown = re.sub(" +", " ", capsys.readouterr().out)
+    assert re.search(r"\n points [0-9]+\n all points very roughly [0-9]", shown)
+    assert ("by the attackers of level quick, not counted" in shown) == (stage["stages"] == "bench")
+
+
+def test_attackers_of_recorded_codes_and_their_time_are_told(tmp_path, capsys, monkeypatch):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "codes": rng.normal(size=(80, 4, 4, 2)).astype(np.float32),
+        "images": rng.integers(0, 256, (80, 32, 32, 3), np.uint8),
+    }
+    np.savez(tmp_path / "codes.npz", **arrays)
+    asked = []
+    monkeypatch.setattr(estimates, "attacker_speed", lambda *of: asked.append(of) or 1e6)
+    codes = str(tmp_path / "codes.npz")
+    run(tmp_path / "run", stages="audit", codes=codes, image_size=32, attackers="linear,decoder")
+    shown = re.sub(" +", " ", capsys.readouterr().out)
+    assert "attackers 2, named by --attackers" in shown
+    assert re.search(r"trainings of the attackers very roughly [0-9]", shown)
+    ((_, code_shape, image_size, _),) = asked
+    assert (code_shape, image_size) == ((4, 4, 2), 32)
+
+
+def test_attackers_of_an_encoder_in_a_file_are_told_without_loading_it():
+    config = Config(stages="audit", encoder_tflite="x.tflite", audit="standard")
+    (attackers, time) = dry_run.external_audit_rows(config)
+    count = len(registry.attackers_of("standard"))
+    assert attackers == ("attackers", f"{count} of level standard")
+    assert "told when the audit begins" in time[1]
 
 
 def test_data_are_counted_without_their_pixels():
