@@ -129,7 +129,13 @@ def ship(
         folders = version_folders(version)
         errors = build_saved_models(models, proof.samples, built, folders)
         figures = tflite.write_files(
-            models.encoder, models.task_head, proof, built, precisions, models.task
+            models.encoder,
+            models.task_head,
+            proof,
+            built,
+            precisions,
+            models.task,
+            models.decisions,
         )
         names, encoder = models.attribute_names, models.encoder
         content = {

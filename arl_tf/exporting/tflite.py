@@ -17,7 +17,7 @@ from arl_tf.data import image_sets
 from arl_tf.exporting import tflite_checks
 from arl_tf.exporting.tflite_checks import Expected, Figures, Proof
 from arl_tf.metrics.equivalence import ExportError
-from arl_tf.metrics.tasks.definition import Task
+from arl_tf.metrics.tasks.definition import Task, TaskDecisions
 from arl_tf.metrics.tasks.multi_label import MultiLabel
 from arl_tf.models import code_layers
 from arl_tf.utils import progress, saved_model_loading
@@ -77,6 +77,7 @@ def write_files(
     folder: pathlib.Path,
     precisions: Sequence[str] = tuple(PRECISIONS),
     task: Task | None = None,
+    decisions: TaskDecisions | None = None,
 ) -> dict[str, Figures]:
     """Writes the encoder in every precision, each file after it has passed its checks.
 
@@ -87,6 +88,7 @@ def write_files(
         folder: where the files go, each at its `file_path`.
         precisions: keys of PRECISIONS.
         task: of the task head; None: several attributes, each {0, 1}.
+        decisions: of the task head, such as thresholds; None: thresholds of 0.
 
     Returns:
         Precision -> figures of the comparison with Keras, each beside its bound.
@@ -94,7 +96,9 @@ def write_files(
     Raises:
         ExportError: see `convert_and_check`; the file at fault is not written.
     """
-    expected = tflite_checks.keras_expectations(encoder, task_head, proof, task or MultiLabel())
+    expected = tflite_checks.keras_expectations(
+        encoder, task_head, proof, task or MultiLabel(), decisions
+    )
     figures = {}
     with progress.bar("TFLite files", len(precisions)) as advance:
         for precision in precisions:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,6 +52,7 @@ class Expected:
         levels: values that the code can take; 0: any.
         task_head: code -> logits or values.
         task: what those are.
+        decisions: of the task head, such as thresholds; None: thresholds of 0.
         utility: the task head's on the validation images, by the task's headline.
         validation_codes: float32 [n, ...], of the validation images.
     """
@@ -60,14 +62,29 @@ class Expected:
     levels: int
     task_head: keras.Model
     task: Task
+    decisions: Any
     utility: float
     validation_codes: np.ndarray
 
+    def score(self, codes: np.ndarray, labels: np.ndarray) -> float:
+        """The headline of what the task head reads from codes [n, ...], as the product decides."""
+        return read_score(self.task_head, self.task, self.decisions, codes, labels)
+
+
+def read_score(
+    task_head: keras.Model, task: Task, decisions: Any, codes: np.ndarray, labels: np.ndarray
+) -> float:
+    """The task's headline, with decisions, of what a head reads from codes [n, ...]."""
+    return task.score(task_head.predict(codes, verbose=0), labels, decisions)
+
 
 def keras_expectations(
-    encoder: keras.Model, task_head: keras.Model, proof: Proof, task: Task
+    encoder: keras.Model, task_head: keras.Model, proof: Proof, task: Task, decisions: Any = None
 ) -> Expected:
-    """Runs the Keras models, compiled and on the CPU as their files will be."""
+    """Runs the Keras models, compiled and on the CPU as their files will be.
+
+    `decisions` are those of the task head; None: thresholds of 0.
+    """
     _, quantised = code_layers.bounding_layers(encoder)
     rounded = keras.models.clone_model(encoder)
     rounded.set_weights([in_float16(weight) for weight in encoder.get_weights()])
@@ -79,7 +96,8 @@ def keras_expectations(
         levels=quantised.levels if quantised else 0,
         task_head=task_head,
         task=task,
-        utility=task.score(task_head.predict(validation_codes, verbose=0), proof.attributes),
+        decisions=decisions,
+        utility=read_score(task_head, task, decisions, validation_codes, proof.attributes),
         validation_codes=validation_codes,
     )
 
@@ -137,7 +155,7 @@ def judge_int8(encode: Encode, precision: str, proof: Proof, expected: Expected)
     cosine = float(cosines.mean())
     require(cosine >= INT8_COSINE, precision, "mean cosine of the codes", cosine, ">=", INT8_COSINE)
     task = expected.task
-    utility = task.score(expected.task_head.predict(codes, verbose=0), proof.attributes)
+    utility = expected.score(codes, proof.attributes)
     loss, words = expected.utility - utility, f"loss of {task.headline_name}"
     require(loss <= INT8_UTILITY_LOSS, precision, words, loss, "<=", INT8_UTILITY_LOSS)
     figures = {

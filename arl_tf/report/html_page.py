@@ -11,6 +11,7 @@ from PIL import Image
 
 from arl_tf.auditing.audit import AuditReport
 from arl_tf.report import (
+    alternative_words,
     candidates,
     identity_words,
     judge_words,
@@ -96,6 +97,7 @@ def render(
         data=summary.data_words(content),
         yardsticks=yardstick_rows(content),
         utility=utility_words,
+        alternative=alternative_words,
         codes_words=codes_words(content),
         person_bits=PERSON_BITS,
         candidate_rows=list(candidates.table(content)),

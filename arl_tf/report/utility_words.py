@@ -141,16 +141,6 @@ def rows(utility: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def sent_words(content: Mapping[str, Any]) -> str:
-    """What the task output tells instead of a code, such as "40 yes/no decisions"."""
-    kind, codes = kind_of(content["utility"]), content["codes"]
-    if kind == REGRESSION:
-        return f"{codes['task_output_bits'] // 32:,} numbers"
-    if kind == SINGLE_LABEL:
-        return f"the class, {codes['task_decision_bits']:,} bits"
-    return f"{codes['task_decision_bits']:,} yes/no decisions"
-
-
 def has_thresholds(utility: Mapping[str, Any]) -> bool:
     """Whether attributes have thresholds of their own."""
     return bool(utility.get("thresholds"))

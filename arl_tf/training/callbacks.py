@@ -29,6 +29,11 @@ TASK_LOSS_LIMIT = LOSS_LIMIT
 
 # The task's headline -> its name in an epoch's logs.
 LOGGED = {"mean_mcc": "validation_mcc", "mean_r2": "validation_r2"}
+# What TensorBoard says of a tag. Thresholds are chosen after the training.
+DESCRIPTIONS = {
+    "eval/mean_mcc": "Mean MCC on X1's validation part at thresholds of 0. The audit's mean MCC is"
+    " at the thresholds that are chosen after the training.",
+}
 # Phases that train no decoder.
 WITHOUT_ADVERSARY = ("task", "defence")
 REMEDIES = {
@@ -161,14 +166,14 @@ class Evaluation(keras.callbacks.Callback):
             logs["validation_psnr"] = values["eval/adversary_psnr"] = self.adversary_psnr()
         with self.writer.as_default(step=epoch + 1):
             for tag, value in values.items():
-                tf.summary.scalar(tag, value)
+                tf.summary.scalar(tag, value, description=DESCRIPTIONS.get(tag))
         self.writer.flush()
         line = {"epoch": epoch + 1, "phase": self.model.phase, **values}
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def utility(self) -> float:
-        """The task's headline, such as the mean MCC, on X1's validation part."""
+        """The task's headline, such as the mean MCC at thresholds of 0, on X1's validation part."""
         outputs = [
             self.model.task_head(self.model.encoder(batch, training=False), training=False)
             for batch in float_batches(self.images.images, self.private_rows)

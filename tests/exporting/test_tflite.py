@@ -12,6 +12,7 @@ from keras import layers
 from tiny_models import SIZE, attributes, build_models, contents, pictures, proof
 
 from arl_tf.exporting import tflite, tflite_checks
+from arl_tf.metrics.decisions import Decisions
 from arl_tf.metrics.equivalence import ExportError
 from arl_tf.metrics.tasks.multi_label import MultiLabel
 
@@ -83,6 +84,40 @@ def test_int8_figures_tell_the_task_heads_mcc_on_both_codes(written, models):
         assert figures[name] == pytest.approx(by_hand, abs=1e-6)
     assert figures["validation_images"] == 20
     assert figures["calibration_images"] == 16
+
+
+def test_int8_figures_are_at_the_thresholds_that_are_shipped(models, tmp_path, monkeypatch):
+    codes = models.encoder(pictures(20).astype(np.float32) / 255, training=False).numpy()
+    logits = models.task_head.predict(codes, verbose=0)
+    chosen = Decisions(np.quantile(logits, 0.7, axis=0), 1.0)
+    given = proof(attributes=chosen.decide(logits).astype(np.uint8))
+    assert MultiLabel().score(logits, given.attributes) < 0.5
+    monkeypatch.setattr(tflite_checks, "INT8_UTILITY_LOSS", 2.0)
+    written = tflite.write_files(
+        models.encoder, models.task_head, given, tmp_path, ["int8"], MultiLabel(), chosen
+    )["int8"]
+    assert written["mean_mcc_of_keras"] == 1
+    read = models.task_head.predict(
+        run_file(tmp_path / tflite.file_path("int8"), pictures(20)), verbose=0
+    )
+    by_hand = MultiLabel().score(read, given.attributes, chosen)
+    assert written["mean_mcc"] == pytest.approx(by_hand, abs=1e-6) and by_hand > 0.5
+
+
+def test_int8_gate_sees_decisions_that_change_at_the_thresholds(models):
+    codes = models.encoder(pictures(20).astype(np.float32) / 255, training=False).numpy()
+    logits = models.task_head.predict(codes, verbose=0)
+    chosen = Decisions(np.quantile(logits, 0.7, axis=0), 1.0)
+    given = proof(attributes=chosen.decide(logits).astype(np.uint8))
+    expected = tflite_checks.keras_expectations(
+        models.encoder, models.task_head, given, MultiLabel(), chosen
+    )
+    assert expected.utility == 1
+    same = tflite_checks.judge_int8(lambda _: codes, "int8", given, expected)
+    assert same["mean_mcc"] == 1
+    # The cosine is 1, but the logits are others.
+    with pytest.raises(ExportError, match="loss of mean MCC"):
+        tflite_checks.judge_int8(lambda _: 0.5 * codes, "int8", given, expected)
 
 
 def test_files_shrink_with_their_precision():

@@ -192,7 +192,7 @@ def report_content(leakage=None):
         "codes": {
             "linkage_auc": utility.estimate(0.8),
             "linkage": {"cosine": {"code": linkage(0.8), "task_output": linkage(0.6)}},
-            "attribute_probe": {"Young": {"mcc": 0.5, "linear": 0.5, "mlp": 0.4}},
+            "attribute_probe": {"Young": {"mcc": 0.5, "linear": 0.5, "mlp": 0.4, "kernel": 0.45}},
             "later_tasks": later_tasks(),
             "identity_probe": {
                 "people": 20,

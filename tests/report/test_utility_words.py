@@ -59,7 +59,7 @@ def test_a_regression_is_told_by_r2_and_its_error_in_the_targets_unit():
     assert terminal.headline(content).splitlines()[0] == f"Utility: {expected}"
     assert "The task reaches a mean R² of 0.968" in verdict.verdict(content)
     page = page_of(report_with(utility))
-    assert "the task output instead of a code: 40 numbers, with" in page
+    assert "the task output instead of a code: 40 numbers." in page
     assert f"Mean R²{expected.removeprefix('mean R²')}." in page and "MCC at 0" not in page
 
 

@@ -133,8 +133,11 @@ class Task(abc.ABC):
         """What a teacher's outputs [B, K] tell a student, in the place of labels; [B, K]."""
 
     @abc.abstractmethod
-    def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
-        """The headline of outputs [N, K] without chosen thresholds."""
+    def score(self, outputs: np.ndarray, labels: np.ndarray, decisions: Any = None) -> float:
+        """The headline of outputs [N, K] beside labels [N, K].
+
+        `decisions` of the head count where the task has thresholds; None: thresholds of 0.
+        """
 
     @abc.abstractmethod
     def undecided(self, count: int) -> Any:

@@ -35,9 +35,15 @@ class MultiLabel(Classification):
         """Probabilities [B, A] in [0, 1] of logits [B, A]."""
         return tf.sigmoid(outputs)
 
-    def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
-        """Mean MCC over attributes at thresholds of 0; outputs, labels {0, 1} [N, A]."""
-        counts = measures.confusion_counts(outputs > 0, labels).sum(axis=0)
+    def score(
+        self, outputs: np.ndarray, labels: np.ndarray, decisions: Decisions | None = None
+    ) -> float:
+        """Mean MCC over attributes, in [-1, 1], at the thresholds of `decisions` or at 0.
+
+        Outputs and labels {0, 1} are [N, A].
+        """
+        chosen = decisions or self.undecided(outputs.shape[1])
+        counts = measures.confusion_counts(chosen.decide(outputs), labels).sum(axis=0)
         return float(measures.matthews_correlation(counts).mean())
 
     def undecided(self, count: int) -> Decisions:

@@ -60,8 +60,9 @@ class Regression(Task):
         """Values [B, K] as they are."""
         return outputs
 
-    def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
+    def score(self, outputs: np.ndarray, labels: np.ndarray, decisions: Any = None) -> float:
         """Mean R² over the targets of values, labels [N, K]; the same in any units."""
+        del decisions
         return float(r_squared(outputs, labels, np.ones((1, len(labels))))[0].mean())
 
     def undecided(self, count: int) -> NoDecisions:

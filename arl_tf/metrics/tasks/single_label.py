@@ -66,11 +66,12 @@ class SingleLabel(Classification):
         """Probabilities [B, K] of the classes, of logits [B, K]."""
         return tf.nn.softmax(outputs)
 
-    def score(self, outputs: np.ndarray, labels: np.ndarray) -> float:
+    def score(self, outputs: np.ndarray, labels: np.ndarray, decisions: Any = None) -> float:
         """Macro MCC: the mean over classes, each against the rest, of the likeliest class.
 
-        Logits and one-hot labels are [N, K].
+        Logits and one-hot labels are [N, K]. A temperature changes no order of classes.
         """
+        del decisions
         counts = confusion(outputs, labels).sum(axis=0)
         return float(measures.matthews_correlation(counts).mean())
 
