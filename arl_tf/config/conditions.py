@@ -37,7 +37,21 @@ SECOND_JUDGE = {
 LEAKAGE_MEASURES = tuple(f"leakage.{measure}" for measure in ATTACK_MEASURES)
 # The most that a code tells of --protected_attributes beyond the task output, as a gain in MCC.
 PROTECTED_GAIN = "protected_gain"
-PRIVACY_MEASURES = (*ATTACK_MEASURES, *LEAKAGE_MEASURES, "linkage_auc", PROTECTED_GAIN)
+# What is gained by the identity embedding that is predicted from a code, without a picture: the
+# leakage of its cosine, and how often the right person comes first.
+EMBEDDING_LEAKAGE, EMBEDDING_RANK1 = "leakage.identity_embedding", "embedding_rank1"
+EMBEDDING_RANK1_LEAKAGE = "leakage.embedding_rank1"
+EMBEDDING_MEASURES = (EMBEDDING_LEAKAGE, EMBEDDING_RANK1, EMBEDDING_RANK1_LEAKAGE)
+# What a code can carry at most: computed, so that it has no interval.
+CAPACITY_BITS = "capacity_bits"
+PRIVACY_MEASURES = (
+    *ATTACK_MEASURES,
+    *LEAKAGE_MEASURES,
+    *EMBEDDING_MEASURES,
+    "linkage_auc",
+    PROTECTED_GAIN,
+    CAPACITY_BITS,
+)
 DIRECTIONS = {
     **dict.fromkeys(UTILITY_MEASURES, ">="),
     MAE: "<=",
@@ -229,6 +243,10 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         **{f"leakage.{name}": leakage[name] for name in known},
         "linkage_auc": content["codes"]["linkage_auc"],
         PROTECTED_GAIN: protected_gain(content),
+        EMBEDDING_LEAKAGE: embedding_figure(content, "leakage", "cosine"),
+        EMBEDDING_RANK1: embedding_figure(content, "worst", "code", "reid_rank1"),
+        EMBEDDING_RANK1_LEAKAGE: embedding_figure(content, "leakage", "reid_rank1"),
+        CAPACITY_BITS: {"value": content["codes"].get("capacity_bits"), "ci95": None},
     }
 
 
@@ -242,6 +260,23 @@ def protected_gain(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The largest gain over --protected_attributes; undefined where it was not measured."""
     protected = (content["codes"].get("later_tasks") or {}).get("protected")
     return protected["largest_gain"] if protected else UNKNOWN
+
+
+def embedding_figure(content: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """A figure of the attacks on identity: that of the network with the highest cautious end.
+
+    Undefined where no network has it, and in older reports. `keys` lead to it in the section of a
+    network.
+    """
+    networks = (content.get("identity_attacks") or {}).get("networks") or {}
+    found = []
+    for section in networks.values():
+        figure: Any = section
+        for key in keys:
+            figure = figure[key]
+        if figure["value"] is not None:
+            found.append(figure)
+    return max(found, key=lambda each: cautious_end(each, "<=") or 0.0, default=UNKNOWN)
 
 
 def worst_figure(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:

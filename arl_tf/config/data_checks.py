@@ -22,7 +22,7 @@ OF_CLASSES, OF_VALUES = ("mean_mcc", "accuracy", "roc_auc"), ("mean_r2", "mae")
 # Stages that rank encoders by face similarity.
 RANKED_BY_FACES = ("sweep", "study", "bench")
 # What begins the names of measures that identity networks make.
-OF_IDENTITY = ("face_similarity", "reid_")
+OF_IDENTITY = ("face_similarity", "reid_", "identity_embedding", "embedding_")
 
 
 def comma_separated(text: str) -> tuple[str, ...]:

@@ -8,16 +8,28 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from arl_tf.config import conditions
 from arl_tf.report import scale
+from arl_tf.report.utility_words import CALIBRATION_ERROR, MCC_AT_0, beside_headline
 from arl_tf.report.wording import MISSING, format_estimate
 
 Content = Mapping[str, Any]
 Estimate = Mapping[str, Any]
 # Fewer trainings are no ground for a claim.
 ENOUGH = 3
-# (section of report.json, measure) -> words, and which end is the worst.
+# Sections that figures are read from: measure -> estimate.
+SECTIONS: Mapping[str, Callable[[Content], Mapping[str, Estimate]]] = {
+    "utility": lambda content: {**content["utility"], **beside_headline(content["utility"])},
+    "worst": lambda content: content["worst"],
+    "leakage": lambda content: content["leakage"],
+    # What conditions are about, see config.conditions.
+    "conditions": conditions.report_figures,
+}
+# (a section, measure) -> words, and which end is the worst.
 FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {
     ("utility", "mean_mcc"): ("mean MCC of the task", min),
+    ("utility", MCC_AT_0): ("mean MCC at thresholds of 0", min),
+    ("utility", CALIBRATION_ERROR): ("calibration error (ECE)", max),
     ("utility", "mean_r2"): ("mean R² of the task", min),
     ("worst", "face_similarity"): ("face similarity, worst attack", max),
     ("worst", "face_similarity_2"): ("face similarity by the second judge", max),
@@ -25,6 +37,9 @@ FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {
     ("leakage", "face_similarity"): ("leakage of face similarity", max),
     ("leakage", "face_similarity_2"): ("leakage of it, second judge", max),
     ("leakage", "reid_rank1"): ("leakage of rank 1", max),
+    ("conditions", conditions.EMBEDDING_LEAKAGE): ("leakage of the identity embedding", max),
+    ("conditions", conditions.EMBEDDING_RANK1): ("rank 1 by predicted embedding", max),
+    ("conditions", conditions.CAPACITY_BITS): ("bits of a code at most", max),
 }
 JUDGES = {
     "face_similarity": "Face similarity",
@@ -41,12 +56,14 @@ class Row:
         values: of each training; at least two.
         worst: the estimate that is quoted.
         run: of that training.
+        digits: behind the point.
     """
 
     words: str
     values: tuple[float, ...]
     worst: Estimate
     run: str
+    digits: int = 3
 
     @property
     def mean(self) -> float:
@@ -96,10 +113,12 @@ def rows(reports: Mapping[str, Content]) -> list[Row]:
     """The figures that every training has, in the order of FIGURES."""
     found = []
     for (section, measure), (words, worse) in FIGURES.items():
-        estimates = {run: each[section].get(measure, MISSING) for run, each in reports.items()}
+        read = SECTIONS[section]
+        estimates = {run: read(each).get(measure, MISSING) for run, each in reports.items()}
         row = row_of(words, estimates, worse)
         if row is not None:
-            found.append(row)
+            digits = 0 if measure == conditions.CAPACITY_BITS else row.digits
+            found.append(dataclasses.replace(row, digits=digits))
     return found
 
 
@@ -154,9 +173,12 @@ def table(of: str, end: str, found: Sequence[Row]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for row in found:
-        each = ", ".join(f"{value:.3f}" for value in row.values)
+        mean, deviation, *each = (
+            f"{value:.{row.digits}f}" for value in (row.mean, row.deviation, *row.values)
+        )
+        worst = format_estimate(row.worst, row.digits)
         lines.append(
-            f"| {row.words} | **{format_estimate(row.worst)}** | `{row.run}` | {row.mean:.3f} |"
-            f" {row.deviation:.3f} | {each} |"
+            f"| {row.words} | **{worst}** | `{row.run}` | {mean} | {deviation} |"
+            f" {', '.join(each)} |"
         )
     return lines

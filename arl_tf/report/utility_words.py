@@ -31,6 +31,11 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
 }
 THRESHOLDS = ["MCC at 0", "Threshold"]
+MCC_AT_0, CALIBRATION_ERROR = "mean_mcc_at_0", "calibration_error"
+BESIDE_HEADLINE = {
+    MCC_AT_0: "Mean MCC at thresholds of 0",
+    CALIBRATION_ERROR: "Calibration error (ECE)",
+}
 
 
 def kind_of(utility: Mapping[str, Any]) -> str:
@@ -139,6 +144,18 @@ def rows(utility: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
             cells += [cell(values["mcc_at_0"]), cell(utility["thresholds"][name])]
         found.append((name, cells))
     return found
+
+
+def beside_headline(utility: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What tables give beside the headline: mean MCC at thresholds of 0, calibration error (ECE).
+
+    Undefined for tasks that have no such figure, and in older audits.
+    """
+    calibration = utility.get("calibration") or {}
+    return {
+        MCC_AT_0: utility.get("mean_mcc_at_0", MISSING),
+        CALIBRATION_ERROR: {"value": calibration.get("error"), "ci95": None},
+    }
 
 
 def has_thresholds(utility: Mapping[str, Any]) -> bool:

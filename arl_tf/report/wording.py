@@ -278,14 +278,15 @@ def leakage_figure(estimate: Mapping[str, Any]) -> str:
     return f"{value} ({' to '.join(ends)})" if ends else value
 
 
-def format_estimate(estimate: Mapping[str, Any]) -> str:
-    """'value [low, high]', or a dash where it is undefined."""
+def format_estimate(estimate: Mapping[str, Any], digits: int = 3) -> str:
+    """'value [low, high]' with so many digits behind the point; a dash where it is undefined."""
     if estimate["value"] is None:
         return "–"
+    value = f"{estimate['value']:.{digits}f}"
     if estimate["ci95"] is None:
-        return f"{estimate['value']:.3f}"
+        return value
     low, high = estimate["ci95"]
-    return f"{estimate['value']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def format_figure(measure: str, value: float) -> str:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from reports import report_content
 
 from arl_tf.config import conditions
 from arl_tf.config.conditions import Condition, check_conditions, parse_conditions
@@ -146,6 +147,51 @@ def test_words_tell_the_figure_and_the_end_that_counted():
     assert outcome("leakage.face_similarity<=0.5").words == (
         "leakage.face_similarity<=0.5 holds: leakage.face_similarity is 0.200"
     )
+
+
+def network(cosine, rank1):
+    gains = {"cosine": cosine, "reid_rank1": rank1}
+    return {"leakage": gains, "worst": {"code": {"reid_rank1": {"attack": "ridge", **rank1}}}}
+
+
+def estimate(value, high=None):
+    return {"value": value, "ci95": high and [0.0, high]}
+
+
+def test_figures_of_embeddings_are_those_of_the_network_that_sees_more_at_the_cautious_end():
+    networks = {
+        "dlib": network(estimate(0.2, 0.5), estimate(0.1, 0.2)),
+        "sface": network(estimate(0.3, 0.4), estimate(0.15)),
+        "blind": network(estimate(None), estimate(None)),
+    }
+    content = {**report_content(), "identity_attacks": {"networks": networks}}
+    content["codes"] = {**content["codes"], "capacity_bits": 60.0}
+    figures = conditions.report_figures(content)
+    assert figures["leakage.identity_embedding"] == estimate(0.2, 0.5)
+    assert figures["embedding_rank1"]["value"] == 0.1
+    assert figures["leakage.embedding_rank1"]["value"] == 0.1
+    for text, holds in (
+        ("leakage.identity_embedding<=0.45", False),
+        ("leakage.identity_embedding<=0.5", True),
+        ("embedding_rank1<=0.19", False),
+        ("embedding_rank1<=0.2", True),
+        ("capacity_bits<=60", True),
+        ("capacity_bits<=59", False),
+    ):
+        (found,) = conditions.check_conditions(parse_conditions(text), figures)
+        assert found.holds is holds, text
+
+
+@pytest.mark.parametrize("measure", ["leakage.identity_embedding", "embedding_rank1"])
+@pytest.mark.parametrize("section", ["older", "no faces"])
+def test_audit_without_attacks_on_identity_has_no_figure_of_theirs(measure, section):
+    content = {**report_content(), "identity_attacks": {"networks": {}}}
+    if section == "older":
+        del content["identity_attacks"]
+    condition = parse_conditions(f"{measure}<=1")
+    (found,) = conditions.check_conditions(condition, conditions.report_figures(content))
+    assert not found.holds
+    assert found.words == f"{measure}<=1 is missed: the audit has no figure for it"
 
 
 def test_attack_measures_are_those_of_reconstructions():

@@ -55,6 +55,34 @@ def test_figure_that_one_training_lacks_is_left_out():
     assert "leakage of face similarity" not in [row.words for row in trainings.rows(found)]
 
 
+def test_what_stands_beside_the_headline_and_what_embeddings_find_have_rows_of_their_own():
+    found = copy.deepcopy(THREE)
+    for error, content in zip((0.02, 0.05, 0.01), found.values(), strict=True):
+        content["utility"]["mean_mcc_at_0"] = {"value": 0.3 + error, "ci95": None}
+        content["utility"]["calibration"]["error"] = error
+        content["codes"]["capacity_bits"] = 100 * error + 50
+        network = content["identity_attacks"]["networks"]["drawn_faces"]
+        network["worst"]["code"]["reid_rank1"] = {"attack": "ridge", "value": error, "ci95": None}
+        network["leakage"] = {**network["leakage"], "cosine": {"value": 2 * error, "ci95": None}}
+    rows = {row.words: row for row in trainings.rows(found)}
+    at_0, bits = rows["mean MCC at thresholds of 0"], rows["bits of a code at most"]
+    # The lowest MCC is the worst; of errors, gains and bits the highest.
+    assert (at_0.run, at_0.worst["value"]) == ("runs/2", 0.31)
+    for words, value in (
+        ("calibration error (ECE)", 0.05),
+        ("leakage of the identity embedding", 0.1),
+        ("rank 1 by predicted embedding", 0.05),
+    ):
+        assert (rows[words].run, rows[words].worst["value"]) == ("runs/1", value)
+    assert bits.run == "runs/1"
+    assert "| bits of a code at most | **55** | `runs/1` | 53 | 2 | 52, 55, 51 |" in (
+        trainings.markdown(found)
+    )
+    del found["runs/0"]["identity_attacks"]
+    words = [row.words for row in trainings.rows(found)]
+    assert "leakage of the identity embedding" not in words and "bits of a code at most" in words
+
+
 def test_fewer_than_three_trainings_are_no_ground_for_a_claim():
     two = dict(list(THREE.items())[:2])
     assert "Fewer than 3 trainings: no claim" in trainings.markdown(two)

@@ -44,6 +44,22 @@ def test_every_finished_point_has_a_row_with_its_figures_and_standing(page):
     assert "leakage too uncertain to compare" in row_of(page, "4. label of unknown")
 
 
+def test_table_gives_mcc_at_0_calibration_and_what_embeddings_find_where_it_was_measured(page):
+    safe, alone = row_of(page, "2. label of safe"), row_of(page, "its task output alone")
+    for text in (
+        '"Mean MCC at thresholds of 0">0.380<small>0.370 to 0.390',
+        '"Calibration error (ECE)">0.020',
+    ):
+        assert text in safe and text in alone
+    assert '"Leakage of the identity embedding">0.500<small>0.450 to 0.550' in safe
+    assert '"Leakage of the identity embedding">0 by definition' in alone
+    assert '"Rank 1 by predicted embedding">' in safe
+    point = {"figures": {"mean_mcc_at_0": {"value": 0.3, "ci95": None}}}
+    columns = sweep_report.shown_columns(results(), [point])
+    assert "mean_mcc_at_0" in columns and "face_similarity" in columns
+    assert not {"calibration_error", "embedding_rank1"} & set(columns)
+
+
 def test_page_says_what_the_attackers_of_how_many_points_did_not_have(page):
     listed = re.search(r'<ul class="warnings" id="untold".*?</ul>', page, re.DOTALL)[0]
     assert "1 of 4 finished points: The attackers were not told the noise" in listed

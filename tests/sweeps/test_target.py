@@ -35,6 +35,14 @@ def test_bound_on_leakage_chooses_the_most_useful_of_those_that_meet_it():
     assert chosen("leakage.face_similarity<=0.25", *tried) == "best"
 
 
+def test_bits_are_computed_and_count_without_an_interval():
+    tried = (point("few", 0.3, 0.1), point("many", 0.5, 0.1))
+    for each, bits in zip(tried, (50.0, 90.0), strict=True):
+        each["figures"]["capacity_bits"] = {"value": bits, "ci95": None}
+    assert chosen("capacity_bits<=60", *tried) == "few"
+    assert chosen("capacity_bits<=100", *tried) == "many"
+
+
 def test_point_whose_interval_reaches_over_the_bound_is_not_chosen():
     tried = (point("sure", 0.4, 0.20), point("unsure", 0.5, 0.24))
     assert chosen("leakage.face_similarity<=0.25", *tried) == "sure"

@@ -7,9 +7,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE
 from arl_tf.experiments.sweeps import study_report, sweep_plot
 from arl_tf.report.html_page import page_template
 from arl_tf.report.plots import CURVES, INK
+from arl_tf.report.utility_words import BESIDE_HEADLINE
 from arl_tf.utils import files
 
 PAGE = "report.html"
@@ -24,10 +26,12 @@ PANELS = {
 COLUMNS = {
     "kept": "Utility kept",
     MCC: "Mean MCC",
+    **BESIDE_HEADLINE,
     "leakage": "Leakage, worse judge",
     "leakage.face_similarity": "Leakage, first judge",
     "leakage.face_similarity_2": "Leakage, second judge",
     "leakage.reid_rank1": "Leakage of rank 1",
+    EMBEDDING_LEAKAGE: "Leakage of the identity embedding",
     "candidate_match": "Photo found",
 }
 MARKS = ("o", "s", "^", "D")

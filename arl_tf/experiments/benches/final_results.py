@@ -14,7 +14,7 @@ from arl_tf.experiments.benches.search import Tried
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import sweep_results, trials
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
-from arl_tf.report import report_files
+from arl_tf.report import report_files, utility_words
 
 Record = dict[str, Any]
 # What a choice has while none of its trainings is audited.
@@ -115,10 +115,11 @@ def final_run(config: Config, root: pathlib.Path, trial: Trial, seed: int) -> Re
 
 def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """An audit's figures that a bench compares: name -> value and interval."""
-    figures = {
-        name: sweep_results.interval_of(found)
-        for name, found in conditions.report_figures(content).items()
+    estimates_of = {
+        **conditions.report_figures(content),
+        **utility_words.beside_headline(content["utility"]),
     }
+    figures = {name: sweep_results.interval_of(found) for name, found in estimates_of.items()}
     match = content["codes"].get("candidate_match")
     best = match["exact"]["code"]["best"] if match else estimates.UNKNOWN
     return {**figures, "candidate_match": sweep_results.interval_of(best)}

@@ -19,6 +19,7 @@ from arl_tf.experiments.sweeps.study_definition import (
     StudyPlace,
     between,
 )
+from arl_tf.report.utility_words import BESIDE_HEADLINE
 
 CODE, GAIN = f"{WANTED}.code", f"{WANTED}.gain"
 PROTECTED_GAIN = f"{PROTECTED}.gain"
@@ -142,3 +143,4 @@ STUDY = Study(
         LEAKAGE,
     ),
 )
+        *BESIDE_HEADLINE,

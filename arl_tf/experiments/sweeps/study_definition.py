@@ -5,17 +5,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from arl_tf.auditing.later_tasks.section import ALL_LABELS
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE, EMBEDDING_RANK1
 from arl_tf.config.scopes import no_defence_values
 from arl_tf.config.settings import Config
+from arl_tf.report.utility_words import BESIDE_HEADLINE
 
 MCC, LEAKAGE, FACE = "mean_mcc", "leakage.face_similarity", "face_similarity"
 COLUMNS = (
     MCC,
+    *BESIDE_HEADLINE,
     LEAKAGE,
     FACE,
     "decoder.face_similarity",
     "task_output.face_similarity",
     "reid_rank1",
+    EMBEDDING_LEAKAGE,
+    EMBEDDING_RANK1,
 )
 NO_DEFENCE = no_defence_values(Config)
 

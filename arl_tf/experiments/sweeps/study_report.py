@@ -7,22 +7,27 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE, EMBEDDING_RANK1
 from arl_tf.experiments.sweeps import sweep_plot
 from arl_tf.experiments.sweeps.study_results import has_interval
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report import plots
 from arl_tf.report.html_page import page_template
 from arl_tf.report.plots import CURVES, INK
+from arl_tf.report.utility_words import BESIDE_HEADLINE
 from arl_tf.utils import files
 
 PAGE = "report.html"
 COLUMNS = {
     "mean_mcc": "Mean MCC",
+    **BESIDE_HEADLINE,
     "leakage.face_similarity": "Leakage of face similarity",
     "face_similarity": "Face similarity, worst attacker",
     "decoder.face_similarity": "Face similarity, new decoder",
     "task_output.face_similarity": "Face similarity, task output",
     "reid_rank1": "Rank 1",
+    EMBEDDING_LEAKAGE: "Leakage of the identity embedding",
+    EMBEDDING_RANK1: "Rank 1 by predicted embedding",
     "wanted.code": "Later tasks, from the code: MCC",
     "wanted.task_output": "Later tasks, from the task output",
     "wanted.unprotected": "Later tasks, from an unprotected code",

@@ -2,16 +2,18 @@
 
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE, EMBEDDING_MEASURES, EMBEDDING_RANK1
 from arl_tf.experiments.sweeps import sweep_plot
-from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UTILITY
+from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UNKNOWN, UTILITY
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.html_page import page_template
+from arl_tf.report.utility_words import BESIDE_HEADLINE
 from arl_tf.utils import files
 
 PAGE = "sweep.html"
@@ -21,6 +23,8 @@ COLUMNS = {
     "leakage.reid_rank1": "Leakage of rank 1",
     "face_similarity": "Face similarity",
     "reid_rank1": "Rank 1",
+    EMBEDDING_LEAKAGE: "Leakage of the identity embedding",
+    EMBEDDING_RANK1: "Rank 1 by predicted embedding",
 }
 
 
@@ -41,12 +45,27 @@ def write_page(
         summary=summary(results),
         finished=finished,
         unfinished=[point for point in results["points"] if point["state"] != FINISHED],
-        columns={UTILITY: capital(sweep_plot.name_of(results)), **COLUMNS},
+        columns=shown_columns(results, finished),
+        beside=BESIDE_HEADLINE,
         utility_name=sweep_plot.name_of(results),
         plot=sweep_plot.inline_svg(results),
         choice=choice,
     )
     files.write_text(folder / PAGE, page)
+
+
+def shown_columns(
+    results: Mapping[str, Any], finished: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Figure -> heading; those that only some audits have are left out where none has them."""
+    optional = {**BESIDE_HEADLINE, **dict.fromkeys(EMBEDDING_MEASURES)}
+    every = {UTILITY: capital(sweep_plot.name_of(results)), **BESIDE_HEADLINE, **COLUMNS}
+    return {
+        name: words
+        for name, words in every.items()
+        if name not in optional
+        or any(point["figures"].get(name, UNKNOWN)["value"] is not None for point in finished)
+    }
 
 
 def summary(results: Mapping[str, Any]) -> str:

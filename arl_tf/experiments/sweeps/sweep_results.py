@@ -9,6 +9,7 @@ import numpy as np
 from arl_tf.config.conditions import UTILITY, report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
+from arl_tf.report.utility_words import beside_headline
 from arl_tf.report.verdict import untold
 from arl_tf.report.wording import worst_by_headline
 
@@ -92,8 +93,9 @@ def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
 
 
 def figures_of_audit(audit: Mapping[str, Any]) -> Record:
-    """An audit's estimates by name, and the leakage by the worse judge."""
-    figures = {name: interval_of(found) for name, found in report_figures(audit).items()}
+    """An audit's estimates by name, what stands beside utility, the leakage by the worse judge."""
+    estimates = {**report_figures(audit), **beside_headline(audit["utility"])}
+    figures = {name: interval_of(found) for name, found in estimates.items()}
     return figures | {LEAKAGE: by_worse_judge(figures)}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.config.conditions import (
+    CAPACITY_BITS,
     PRIVACY_MEASURES,
     SECOND_JUDGE,
     Condition,
@@ -81,12 +82,13 @@ def outcomes_of(
 def certain(figures: Record) -> Record:
     """The figures that have an interval: a target is not met by one that nobody can vouch for.
 
-    The second judge's count by their value where they have none, for they only add to the first's.
+    The second judge's count by their value where they have none, for they only add to the first's;
+    so do bits, which are computed.
     """
     return {
         name: found
         for name, found in figures.items()
-        if found["ci95"] or name in SECOND_JUDGE.values()
+        if found["ci95"] or name in (*SECOND_JUDGE.values(), CAPACITY_BITS)
     }
 
 
