@@ -1,13 +1,14 @@
 """Later tasks: what is learned of attributes outside the task, from whose codes, beside what."""
 
+import dataclasses
 import types
 
 import numpy as np
 import pytest
 from shown_bars import bars
 
-from arl_tf.attacks.evidence import CodeNoise, PublicPairs, TaskOutputs
-from arl_tf.auditing.later_tasks import learning, section
+from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.auditing.later_tasks import learning, protected, section
 from arl_tf.config import conditions
 from arl_tf.metrics import measures
 
@@ -17,7 +18,7 @@ PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
 NAMES = ("Kept", "Shared")
 
 
-def world(seed=0, others=NAMES, logits=True, noise=None):
+def world(seed=0, others=NAMES, logits=True, noise=None, protected=()):
     """Codes of which value 0 tells Kept, and value 1 Shared and the task's logit."""
     rng = np.random.default_rng(seed)
     codes = rng.normal(size=(PUBLIC + HELD_OUT + ASKED, VALUES)).astype(np.float32)
@@ -29,11 +30,17 @@ def world(seed=0, others=NAMES, logits=True, noise=None):
     pairs = PublicPairs(np.concatenate([public, public]), None, held_out, None)
     outputs = [np.repeat(part[:, 1:2], 2, axis=1) for part in (pairs.codes, held_out, asked)]
     return types.SimpleNamespace(
-        settings=types.SimpleNamespace(codes_per_photo=1, seed=seed),
+        settings=types.SimpleNamespace(
+            codes_per_photo=1, seed=seed, protected_attributes=protected, attacker=None
+        ),
         images=images,
         rows=types.SimpleNamespace(attacker=rows[0], held_out=rows[1], utility=rows[2]),
-        evidence=types.SimpleNamespace(
-            pairs=pairs, noise=noise, task_outputs=TaskOutputs(*outputs) if logits else None
+        evidence=Evidence(
+            pairs=pairs,
+            target_codes=asked,
+            perceptual_features=lambda image: [image],
+            noise=noise,
+            task_outputs=TaskOutputs(*outputs) if logits else None,
         ),
         codes=codes[: PUBLIC + HELD_OUT],
         utility_codes=asked,
@@ -180,3 +187,67 @@ def test_protected_attribute_that_the_data_have_not_outside_the_task_is_refused(
     section.check_protected(("Kept",), images)
     with pytest.raises(ValueError, match=r"names Male; .* there are: Kept, Shared"):
         section.check_protected(("Kept", "Male"), images)
+
+
+def told_by_product(codes_per_photo=1):
+    """A world in which Kept is the sign of a product of two values: no linear map reads it."""
+    made = world(protected=("Kept",))
+    codes = np.concatenate([made.codes, made.utility_codes])
+    made.images.other_attributes = made.images.other_attributes.copy()
+    made.images.other_attributes[:, 0] = codes[:, 2] * codes[:, 3] > 0
+    made.settings.codes_per_photo = codes_per_photo
+    if codes_per_photo > 1:
+        # Attackers have means; what is asked are single codes.
+        pairs = dataclasses.replace(
+            made.evidence.pairs,
+            images=np.zeros((2 * PUBLIC, 1, 1, 3), np.uint8),
+            codes=np.zeros_like(made.evidence.pairs.codes),
+        )
+        made.evidence = dataclasses.replace(made.evidence, pairs=pairs)
+    return made
+
+
+@pytest.mark.parametrize("codes_per_photo", [1, 4])
+def test_protected_attribute_that_no_linear_map_reads_is_read_by_kernels(codes_per_photo):
+    made = told_by_product(codes_per_photo)
+    kernel = described(learning.learn(**vars(made)), protected=("Kept",))
+    made.settings.protected_attributes = ()
+    ridge = described(learning.learn(**vars(made)), protected=("Kept",))
+    assert ridge["protected"]["largest_gain"]["value"] < 0.2
+    found = kernel["protected"]["largest_gain"]
+    assert found["value"] > ridge["protected"]["largest_gain"]["value"] + 0.25
+    assert found["ci95"][0] > 0
+    # Fewer labels, and attributes that are not protected, are read as before.
+    for size, before in zip(kernel["sizes"], ridge["sizes"], strict=True):
+        assert size["attributes"]["Shared"] == before["attributes"]["Shared"]
+    assert kernel["sizes"][0] == ridge["sizes"][0]
+    assert kernel["sizes"][-1]["attributes"]["Kept"]["gain"]["value"] == found["value"]
+
+
+def test_labels_of_the_images_that_are_asked_for_choose_no_reader():
+    made = told_by_product()
+    found = learning.learn(**vars(made)).predicted
+    made.images.other_attributes = made.images.other_attributes.copy()
+    made.images.other_attributes[made.rows.utility] ^= 1
+    for key, predicted in learning.learn(**vars(made)).predicted.items():
+        np.testing.assert_array_equal(found[key], predicted)
+
+
+def test_of_several_readers_the_one_that_is_right_on_held_out_images_counts():
+    truth = np.array([[1, 1], [1, 0], [0, 1], [0, 0]])
+    asked = [np.full((3, 2), value) for value in (True, False)]
+    right, wrong = truth.astype(bool), ~truth.astype(bool)
+    mixed = np.stack([right[:, 0], wrong[:, 1]], axis=1)
+    other = np.stack([wrong[:, 0], right[:, 1]], axis=1)
+    readings = [protected.Reading(mixed, asked[0]), protected.Reading(other, asked[1])]
+    found = protected.strongest(readings, truth)
+    np.testing.assert_array_equal(found, [[True, False]] * 3)
+    same = [protected.Reading(right, each) for each in asked]
+    assert protected.strongest(same, truth).all()
+
+
+def test_who_has_the_code_reads_a_protected_attribute_from_the_task_output_too():
+    # Only the task output tells Shared here; its gain is that of nothing.
+    made = world(protected=("Shared",))
+    found = described(learning.learn(**vars(made)), protected=("Shared",))
+    assert abs(found["protected"]["largest_gain"]["value"]) < 0.1

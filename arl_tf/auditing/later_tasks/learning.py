@@ -12,6 +12,9 @@ import numpy as np
 
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise, Evidence
+from arl_tf.attacks.regression import undone
+from arl_tf.auditing.evidence_collection import on_task_output
+from arl_tf.auditing.later_tasks import protected
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
@@ -67,7 +70,7 @@ def learn(
     """Learns the attributes outside the task; None where there are none.
 
     Args:
-        settings: seed, codes of each photo.
+        settings: seed, codes of each photo, protected attributes.
         images: the data set.
         rows: who is who.
         evidence: what is known of the noise in codes, and the task output for public codes.
@@ -91,7 +94,17 @@ def learn(
         given[TASK_OUTPUT] = tuple(read(each) for each in (logits, utility_logits))
         # Whoever has the code can compute the task output.
         given[CODE] = tuple(map(both, given[CODE], given[TASK_OUTPUT]))
-    return LaterTasks(names, truth, learned_from_all(given, labels, settings.seed))
+    predicted = learned_from_all(given, labels, settings.seed)
+    columns = [names.index(name) for name in settings.protected_attributes]
+    if columns and TASK_OUTPUT in given:
+        seen = single_codes(settings, evidence, noise, codes, count)
+        kernels = {
+            CODE: dataclasses.replace(seen, target_codes=utility_codes),
+            TASK_OUTPUT: dataclasses.replace(on_task_output(evidence), target_codes=utility_logits),
+        }
+        ridges = {source: known for source, (known, _) in given.items()}
+        read_protected(predicted, columns, ridges, kernels, labels, settings)
+    return LaterTasks(names, truth, predicted)
 
 
 def learned_from_all(
@@ -111,6 +124,77 @@ def learned_from_all(
                 predicted[f"{source}/{size}"] = learned_from(size, known, asked, labels, seed)
                 advance()
     return predicted
+
+
+def read_protected(
+    predicted: Mapping[str, np.ndarray],
+    columns: list[int],
+    ridges: Mapping[str, Features],
+    kernels: Mapping[str, Evidence],
+    labels: np.ndarray,
+    settings: AuditSettings,
+) -> None:
+    """Lets the stronger of ridge and kernel regression read protected attributes from all labels.
+
+    Which one it is for an attribute is chosen on held-out public images, for codes and for task
+    outputs alike. Whoever has the code can compute the task output, and read that.
+
+    Args:
+        predicted: as of `LaterTasks`; the protected columns of the largest size are replaced.
+        columns: of protected attributes.
+        ridges: CODE, TASK_OUTPUT -> kind -> features float [N, D] of all labelled rows, the
+            held-out ones last.
+        kernels: CODE, TASK_OUTPUT -> what kernel regression learns from, with the codes that are
+            asked for as `target_codes`.
+        labels: {0, 1} [N, K].
+        settings: seed, what is known of the attackers.
+    """
+    wanted = labels[:, columns]
+    count = len(labels) - len(kernels[CODE].pairs.held_out_codes)
+    whole = {source: predicted[f"{source}/{len(labels)}"][0] for source in ridges}
+    by_ridge = {
+        source: protected.by_ridge(known, wanted, whole[source][:, columns], count)
+        for source, known in ridges.items()
+    }
+    by_kernel = {
+        source: protected.by_kernel(
+            undone.undone(seen, settings.attacker), wanted, count, settings.seed
+        )
+        for source, seen in kernels.items()
+    }
+    readings = {
+        CODE: [by_ridge[CODE], by_kernel[CODE], by_kernel[TASK_OUTPUT]],
+        TASK_OUTPUT: [by_ridge[TASK_OUTPUT], by_kernel[TASK_OUTPUT]],
+    }
+    for source, each in readings.items():
+        whole[source][:, columns] = protected.strongest(each, wanted[count:])
+
+
+def single_codes(
+    settings: AuditSettings,
+    evidence: Evidence,
+    noise: CodeNoise | None,
+    codes: np.ndarray,
+    count: int,
+) -> Evidence:
+    """The evidence of single codes, without mirror images where attackers get means of several.
+
+    Args:
+        settings: codes of each photo.
+        evidence: what attackers have.
+        noise: of single codes.
+        codes: float32 [N, ...], single ones, the held-out ones last.
+        count: of those that are not held out.
+    """
+    if settings.codes_per_photo == 1:
+        return evidence
+    pairs = dataclasses.replace(
+        evidence.pairs,
+        codes=codes[:count],
+        images=evidence.pairs.images[:count],
+        held_out_codes=codes[count:],
+    )
+    return dataclasses.replace(evidence, pairs=pairs, noise=noise and noise.of(np.arange(count)))
 
 
 def sizes_of(count: int) -> list[int]:
