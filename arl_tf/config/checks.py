@@ -7,6 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
+from arl_tf.config.choices import ENCODERS
 from arl_tf.config.conditions import parse_conditions
 from arl_tf.config.data_checks import check_data, check_dataset, comma_separated
 from arl_tf.config.defences import METHOD, NONE, WITH_DECODERS
@@ -262,8 +263,8 @@ def check_backbone(config: Any) -> None:
     if config.weights and config.encoder in UNPUBLISHED:
         raise ValueError(
             f"--weights={config.weights}: the encoder {config.encoder} has no published weights;"
-            " leave --weights empty, or use --encoder=efficientnet_lite0, resnet50 or"
-            " mobilenet_v3_small."
+            " leave --weights empty, or use one of"
+            f" --encoder={', '.join(name for name in ENCODERS if name not in UNPUBLISHED)}."
         )
 
 

@@ -14,7 +14,15 @@ STAGE_GROUPS = {
     "encode": (),
 }
 STAGES = tuple(STAGE_GROUPS)
-ENCODERS = ("small", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
+ENCODERS = (
+    "small",
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_lite0",
+)
 # Recorded codes need no private part but to fit a task head; the attackers get more instead.
 FOR_RECORDED_CODES = {"private_fraction": 0.25, "public_fraction": 0.5}
 # How images become square, and what labels are: data/preprocessing.py and data/task_kinds.py.

@@ -3,7 +3,10 @@
 All are named functional `keras.Model`s: image float32 [B, S, S, 3] in [0, 1] -> the layer `pooled`.
 """
 
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,28 +16,8 @@ from arl_tf.models import efficientnet_lite
 from arl_tf.models.pretrained import weight_files
 
 # Layer after which a backbone is cut; strides 4, 8, 16, then the pooled vector.
-CUT_LAYERS = {
-    "small": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
-    "resnet18": {"early": "stage1", "middle": "stage2", "late": "stage3", "pooled": "pooled"},
-    "resnet50": {
-        "early": "conv2_block3_out",
-        "middle": "conv3_block4_out",
-        "late": "conv4_block6_out",
-        "pooled": "pooled",
-    },
-    "mobilenet_v3_small": {
-        "early": "expanded_conv_project_bn",
-        "middle": "expanded_conv_2_add",
-        "late": "expanded_conv_7_add",
-        "pooled": "pooled",
-    },
-    "efficientnet_lite0": {
-        "early": "block3_add",
-        "middle": "block5_add",
-        "late": "block11_add",
-        "pooled": "pooled",
-    },
-}
+OWN_CUTS = {"early": "stage1", "middle": "stage2", "late": "stage3"}
+LITE_CUTS = {"early": "block3_add", "middle": "block5_add", "late": "block11_add"}
 # Moving statistics that follow within ~10 steps: the adversary sees the encoder in inference mode,
 # so a slow average would show it an encoder of long ago.
 BATCH_NORM_MOMENTUM = 0.9
@@ -42,6 +25,56 @@ BATCH_NORM_MOMENTUM = 0.9
 IMAGENET = "imagenet"
 # ImageNet's mean colour in bytes, RGB, which Keras' ResNet-50 wants subtracted.
 MEAN_COLOUR = (123.68, 116.779, 103.939)
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """A network of keras.applications as a backbone.
+
+    Attributes:
+        name: of the function that builds it.
+        cuts: as OWN_CUTS.
+        settings: arguments that all of its models get.
+        wants_bgr: whether its published weights want bytes in the order BGR less MEAN_COLOUR; else
+            they want [-1, 1], as random weights do.
+    """
+
+    name: str
+    cuts: Mapping[str, str]
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    wants_bgr: bool = False
+
+
+# No part of these is what .tflite files or GPU delegates lack, and none draws random numbers:
+# EfficientNet-B0 and its kin have dropout and a normalisation with counters inside.
+APPLICATIONS: Mapping[str, Application] = {
+    "resnet50": Application(
+        "ResNet50",
+        {"early": "conv2_block3_out", "middle": "conv3_block4_out", "late": "conv4_block6_out"},
+        wants_bgr=True,
+    ),
+    "mobilenet_v2": Application(
+        "MobileNetV2", {"early": "block_2_add", "middle": "block_5_add", "late": "block_12_add"}
+    ),
+    "mobilenet_v3_small": Application(
+        "MobileNetV3Small",
+        {
+            "early": "expanded_conv_project_bn",
+            "middle": "expanded_conv_2_add",
+            "late": "expanded_conv_7_add",
+        },
+        {"include_preprocessing": False},
+    ),
+    "mobilenet_v3_large": Application(
+        "MobileNetV3Large",
+        {
+            "early": "expanded_conv_2_add",
+            "middle": "expanded_conv_5_add",
+            "late": "expanded_conv_11_add",
+        },
+        {"include_preprocessing": False},
+    ),
+}
 
 
 def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model:
@@ -133,28 +166,22 @@ def resnet18_backbone(image_size: int) -> keras.Model:
     return keras.Model(image, pooled, name="resnet18")
 
 
-def resnet50_backbone(image_size: int, weights: str = "") -> keras.Model:
-    """keras.applications' ResNet-50 without its classifier."""
+def application_backbone(backbone: str, image_size: int, weights: str = "") -> keras.Model:
+    """A network of keras.applications without its classifier; `backbone` is one of APPLICATIONS."""
+    described = APPLICATIONS[backbone]
     image = keras.Input((image_size, image_size, 3), name="image")
-    if not weights:
+    if not (weights and described.wants_bgr):
         centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-        return with_pooling(image, application("ResNet50", centred, ""), "resnet50")
+        network = application(described.name, centred, weights, **described.settings)
+        return with_pooling(image, network, backbone)
     offset = [-value for value in MEAN_COLOUR]
     centred = layers.Rescaling(255.0, offset=offset, name="centred")(image)
-    network = application("ResNet50", centred, weights)
+    network = application(described.name, centred, weights, **described.settings)
     # The published weights want BGR. A kernel turned round costs nothing on the device.
-    first = network.get_layer("conv1_conv")
+    first = next(layer for layer in network.layers if isinstance(layer, layers.Conv2D))
     kernel, *others = first.get_weights()
     first.set_weights([np.ascontiguousarray(kernel[:, :, ::-1]), *others])
-    return with_pooling(image, network, "resnet50")
-
-
-def mobilenet_v3_small_backbone(image_size: int, weights: str = "") -> keras.Model:
-    """keras.applications' MobileNetV3-Small without its classifier."""
-    image = keras.Input((image_size, image_size, 3), name="image")
-    centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
-    network = application("MobileNetV3Small", centred, weights, include_preprocessing=False)
-    return with_pooling(image, network, "mobilenet_v3_small")
+    return with_pooling(image, network, backbone)
 
 
 def application(name: str, image: keras.KerasTensor, weights: str, **settings) -> keras.Model:
@@ -202,15 +229,21 @@ def efficientnet_lite0_backbone(image_size: int, weights: str = "") -> keras.Mod
     return network
 
 
-BACKBONES: dict[str, Callable[[int], keras.Model]] = {
-    "small": small_backbone,
-    "resnet18": resnet18_backbone,
-    "resnet50": resnet50_backbone,
-    "mobilenet_v3_small": mobilenet_v3_small_backbone,
+PRETRAINED: dict[str, Callable[..., keras.Model]] = {
+    **{name: functools.partial(application_backbone, name) for name in APPLICATIONS},
     "efficientnet_lite0": efficientnet_lite0_backbone,
 }
-PRETRAINED: dict[str, Callable[[int, str], keras.Model]] = {
-    "resnet50": resnet50_backbone,
-    "mobilenet_v3_small": mobilenet_v3_small_backbone,
-    "efficientnet_lite0": efficientnet_lite0_backbone,
+BACKBONES: dict[str, Callable[..., keras.Model]] = {
+    "small": small_backbone,
+    "resnet18": resnet18_backbone,
+    **PRETRAINED,
+}
+CUT_LAYERS = {
+    name: {**cuts, "pooled": "pooled"}
+    for name, cuts in {
+        "small": OWN_CUTS,
+        "resnet18": OWN_CUTS,
+        **{name: described.cuts for name, described in APPLICATIONS.items()},
+        "efficientnet_lite0": LITE_CUTS,
+    }.items()
 }

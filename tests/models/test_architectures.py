@@ -13,7 +13,7 @@ from arl_tf.models import architectures, backbones
 SIZE = 32
 NUM_ATTRIBUTES = 5
 STRIDES = {"early": 4, "middle": 8, "late": 16}
-SLOW_TO_BUILD = ("mobilenet_v3_small", "resnet50")
+SLOW_TO_BUILD = tuple(backbones.APPLICATIONS)
 
 
 def case(name, *more):
@@ -192,10 +192,7 @@ def test_every_moving_statistic_follows_quickly(name):
 
 
 def test_unknown_backbone_is_refused_with_the_choices():
-    with pytest.raises(
-        ValueError,
-        match=r"'vgg'.*efficientnet_lite0, mobilenet_v3_small, resnet18, resnet50, small",
-    ):
+    with pytest.raises(ValueError, match=f"'vgg'.*{', '.join(NAMES)}"):
         build("vgg", "middle")
 
 
@@ -284,7 +281,7 @@ def assert_tflite_agrees(model, values):
     ("name", "cut"),
     [
         ("small", "middle"),
-        pytest.param("mobilenet_v3_small", "late", marks=pytest.mark.slow),
+        *(pytest.param(name, "late", marks=pytest.mark.slow) for name in backbones.APPLICATIONS),
     ],
 )
 def test_tflite_encoder_and_head_compute_what_keras_does(name, cut):
@@ -297,3 +294,19 @@ def test_tflite_encoder_and_head_compute_what_keras_does(name, cut):
 def test_tflite_decoder_computes_what_keras_does():
     code = np.random.default_rng(0).normal(size=(1, 4, 4, 6)).astype(np.float32)
     assert_tflite_agrees(randomise(decoder_of((4, 4, 6))), code)
+
+
+@pytest.mark.parametrize("size", [96, 128, 224])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_code_has_the_cuts_shape_at_the_sizes_of_photographs(name, size, monkeypatch):
+    # Shapes alone: the backbone is built once, and nothing is computed.
+    backbone = backbones.build_backbone(name, size)
+    monkeypatch.setattr(architectures, "build_backbone", lambda *_: backbone)
+    for cut in backbones.CUT_LAYERS[name]:
+        encoder, task_head = architectures.build_encoder_and_task_head(
+            name, image_size=size, cut=cut, code_channels=6, num_attributes=NUM_ATTRIBUTES
+        )
+        grid = () if cut == "pooled" else (size // STRIDES[cut],) * 2
+        assert encoder.input_shape == (None, size, size, 3)
+        assert encoder.output_shape == (None, *grid, 6) == task_head.input_shape
+        assert task_head.output_shape == (None, NUM_ATTRIBUTES)

@@ -20,9 +20,9 @@ class ModelGroup:
     weights: str = option(
         "",
         "Weights that the backbone starts from: imagenet, or a file; empty: random. Those of"
-        " efficientnet_lite0 come with the requirements; Keras downloads those of resnet50 and"
-        " mobilenet_v3_small. A file is a PyTorch state dict of EfficientNet-Lite0, or Keras' own"
-        " weight file without top.",
+        " efficientnet_lite0 come with the requirements; Keras downloads those of resnet50,"
+        " mobilenet_v2, mobilenet_v3_small and mobilenet_v3_large. A file is a PyTorch state dict"
+        " of EfficientNet-Lite0, or Keras' own weight file without top.",
         group="model",
         path=True,
         shared="model",

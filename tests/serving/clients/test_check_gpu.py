@@ -11,7 +11,7 @@ from keras import layers
 from tiny_models import build_models, proof
 
 from arl_tf.exporting import tflite
-from arl_tf.models import architectures
+from arl_tf.models import architectures, backbones
 from serving import check_gpu
 
 ADAPTER_LINE = (
@@ -61,6 +61,17 @@ def test_small_encoder_delegates_wholly_to_a_named_adapter_and_keeps_its_codes(
     assert found.relative_error < 1e-5
     assert found.gpu_milliseconds > 0
     assert found.cpu_milliseconds > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(backbones.PRETRAINED))
+def test_pretrained_backbone_delegates_wholly_at_its_last_cut(swiftshader, tmp_path, name):
+    encoder, _ = architectures.build_encoder_and_task_head(
+        name, image_size=64, cut="pooled", code_channels=8, num_attributes=2
+    )
+    path = as_file(tmp_path / f"{name}.tflite", encoder)
+    found = check_gpu.check_file(path, vulkan_icd=swiftshader, num_images=1, runs=1)
+    assert found.relative_error < 1e-3
 
 
 @pytest.mark.slow
