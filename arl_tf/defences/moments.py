@@ -10,8 +10,9 @@ from arl_tf.models import code_layers
 
 # Share of the old moments that a step keeps, once there were enough of them.
 MEMORY = 0.97
-# A map costs the third power of a code's values in every step.
-MOST_VALUES = 4096
+# A map costs the third power of a code's values in every step: of so many, 92 billion
+# multiply-adds for its Cholesky factor, and moments of 0.3 GB.
+MOST_VALUES = 8192
 # Codes without Gaussian noise are taken to have noise of this share of their mean variance.
 UNKNOWN_NOISE = 0.1
 # Of the task output's mean variance: correlated logits have no inverse.

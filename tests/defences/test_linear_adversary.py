@@ -140,8 +140,14 @@ def test_without_noise_a_share_of_the_variance_is_taken_for_it():
 
 
 def test_long_codes_are_refused():
-    with pytest.raises(ValueError, match="at most 4,096 values, got 8,192"):
-        Moments([3, 8192, 5], True)
+    with pytest.raises(ValueError, match="at most 8,192 values, got 8,193"):
+        Moments([3, 8193, 5], True)
+
+
+def test_code_of_96_pixel_images_is_not_too_long():
+    # 12 x 12 x 32, by the default cut and width.
+    memory = Moments([3, 4608, 5], True)
+    assert memory.products.shape == (4616, 4616)
 
 
 def test_cosine_components_are_orthonormal_and_begin_with_the_mean():
