@@ -24,12 +24,14 @@ class CodeBounds:
     Attributes:
         noise: deviation of the Gaussian noise beside a signal of variance 1; 0: none.
         learned_noise: whether training chooses the noise of every position and channel.
+        noise_shared_by: which values have one noise together, of `code_layers.SHARED_BY`.
         levels: that every value is rounded to after the noise; 0: not rounded.
         layers: a defence's own, before the others.
     """
 
     noise: float = 0.0
     learned_noise: bool = False
+    noise_shared_by: str = "value"
     levels: int = 0
     layers: Sequence[keras.Layer] = ()
 
@@ -104,7 +106,10 @@ def bounded(code: keras.KerasTensor, bounds: CodeBounds) -> keras.KerasTensor:
     for layer in bounds.layers:
         code = layer(code)
     if bounds.noise:
-        code = NoisyCode(bounds.noise, learned=bounds.learned_noise, name="code_noise")(code)
+        noisy = NoisyCode(
+            bounds.noise, bounds.learned_noise, bounds.noise_shared_by, name="code_noise"
+        )
+        code = noisy(code)
     if bounds.levels:
         code = QuantisedCode(bounds.levels, name="code_levels")(code)
     return code

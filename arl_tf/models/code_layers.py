@@ -17,6 +17,8 @@ from arl_tf.models import capacity
 # The noise's shares are learned beside weights that move by a learning rate a step: this makes them
 # cross their range within some hundred steps.
 SHARE_SPEED = 20.0
+# Which values of a code have one share of noise together: none, all of a channel, all at a place.
+SHARED_BY = ("value", "channel", "position")
 
 
 @keras.saving.register_keras_serializable(package="arl_tf")
@@ -113,32 +115,48 @@ class NoisyCode(DrawnNoise):
 
     A value u, limited to +-`capacity.SIGNAL_LIMIT`, leaves as sqrt(s) u + sqrt(1 - s) e with e from
     N(0, 1): the mixture keeps the variance 1 of a normalised code. The signal's share s of the
-    variance is one number for every position and channel; it starts at 1 / (1 + deviation^2).
-    Where it is learned, a price on the code's rate makes the encoder choose what to say at all.
+    variance is one number for every position and channel, or for all values of a channel or of a
+    position; it starts at 1 / (1 + deviation^2). Where it is learned, a price on the code's rate
+    makes the encoder choose what to say at all.
     """
 
     is_gaussian = True
 
-    def __init__(self, deviation: float, learned: bool = False, **kwargs):
-        """Takes the noise's deviation beside a signal of variance 1, > 0."""
+    def __init__(self, deviation: float, learned: bool = False, shared_by: str = "value", **kwargs):
+        """Takes the noise's deviation beside a signal of variance 1, and one of SHARED_BY.
+
+        Raises:
+            ValueError: a deviation that is not > 0, or other values that share.
+        """
         super().__init__(**kwargs)
+        if shared_by not in SHARED_BY:
+            raise ValueError(f"shared_by must be one of {', '.join(SHARED_BY)}; got {shared_by!r}.")
         self.deviation = deviation
         self.learned = learned
+        self.shared_by = shared_by
 
     def build(self, input_shape):
-        """One share for every value of a code."""
+        """A share for every value of a code, or one of those that share it."""
+        self.code_shape = tuple(input_shape[1:])
         start = -2 * tf.math.log(float(self.deviation)) / SHARE_SPEED
         self.share_logit = self.add_weight(
             name="share_logit",
-            shape=input_shape[1:],
+            shape=shares_shape(self.code_shape, self.shared_by),
             initializer=keras.initializers.Constant(float(start)),
             trainable=self.learned,
         )
 
     @property
+    def logits(self) -> tf.Tensor:
+        """The log odds of s, float32 of the code's shape."""
+        return SHARE_SPEED * tf.broadcast_to(
+            tf.convert_to_tensor(self.share_logit), self.code_shape
+        )
+
+    @property
     def signal_share(self) -> tf.Tensor:
         """s, float32 of the code's shape, in (0, 1)."""
-        return tf.sigmoid(SHARE_SPEED * self.share_logit)
+        return tf.sigmoid(self.logits)
 
     @property
     def noise_share(self) -> tf.Tensor:
@@ -146,7 +164,7 @@ class NoisyCode(DrawnNoise):
 
         Where s is near 1 the difference would be a rounding error, and 0 has no gradient.
         """
-        return tf.sigmoid(-SHARE_SPEED * self.share_logit)
+        return tf.sigmoid(-self.logits)
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Noisy values float32 [B, ...]; in training the bits let through become a loss."""
@@ -170,7 +188,21 @@ class NoisyCode(DrawnNoise):
 
     def get_config(self):
         """What the layer is rebuilt from."""
-        return {**super().get_config(), "deviation": self.deviation, "learned": self.learned}
+        own = {"deviation": self.deviation, "learned": self.learned, "shared_by": self.shared_by}
+        return {**super().get_config(), **own}
+
+
+def shares_shape(code_shape: tuple[int, ...], shared_by: str) -> tuple[int, ...]:
+    """The shape of the shares of a code [C] or [h, w, C], by one of SHARED_BY.
+
+    The values of a vector are its channels, at one position.
+    """
+    *grid, channels = code_shape
+    if shared_by == "channel":
+        return (*(1 for _ in grid), channels)
+    if shared_by == "position":
+        return (*grid, 1)
+    return code_shape
 
 
 def rate_bits(noise_share: tf.Tensor) -> tf.Tensor:

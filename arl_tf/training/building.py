@@ -38,6 +38,7 @@ def build_learner(
         bounds=architectures.CodeBounds(
             settings.code_noise,
             settings.lambda_rate > 0,
+            settings.noise_shares,
             settings.code_levels,
             registry.layers_of(settings.defence_choice),
         ),

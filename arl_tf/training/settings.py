@@ -29,6 +29,7 @@ class TrainingSettings:
     lambda_rate: float
     lambda_rate_epochs: int
     warm_start: str
+    noise_shares: str
     teachers: tuple[str, ...]
     distil_weight: float
     decoders: int

@@ -24,7 +24,14 @@ def saved_codes(path, images):
     return encode(image=tf.constant(images))["code"].numpy()
 
 
-@pytest.mark.parametrize("bounds", [NOISE, architectures.CodeBounds(noise=1.0, levels=2)])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        NOISE,
+        architectures.CodeBounds(noise=1.0, levels=2),
+        architectures.CodeBounds(noise=1.0, learned_noise=True, noise_shared_by="channel"),
+    ],
+)
 def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds, tmp_path):
     built = build_models(bounds=bounds)
     found = build.export_models(

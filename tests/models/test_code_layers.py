@@ -92,6 +92,64 @@ def test_a_learned_share_next_to_one_keeps_its_noise_its_rate_and_their_gradient
     assert float(gradient[0]) == pytest.approx(10 / np.log(2), rel=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("shared_by", "code_shape", "shares"),
+    [
+        ("value", (2, 3, 4), (2, 3, 4)),
+        ("channel", (2, 3, 4), (1, 1, 4)),
+        ("position", (2, 3, 4), (2, 3, 1)),
+        ("channel", (4,), (4,)),
+        ("position", (4,), (1,)),
+    ],
+)
+def test_values_that_share_have_one_noise_and_each_of_them_counts(shared_by, code_shape, shares):
+    layer = code_layers.NoisyCode(1.0, learned=True, shared_by=shared_by)
+    code = tf.random.normal((2, *code_shape))
+    layer(code, training=True)
+    assert tuple(layer.share_logit.shape) == shares
+    # SNR 1: half a bit a value, however many share.
+    assert float(layer.losses[0]) == pytest.approx(0.5 * np.prod(code_shape), rel=1e-4)
+    logits = np.random.default_rng(0).normal(size=shares) / code_layers.SHARE_SPEED
+    layer.share_logit.assign(logits)
+    share = 1 / (1 + np.exp(-code_layers.SHARE_SPEED * np.broadcast_to(logits, code_shape)))
+    np.testing.assert_allclose(layer.signal_share, share, rtol=1e-5)
+    np.testing.assert_allclose(layer.noise_deviation, np.sqrt(1 - share), rtol=1e-4)
+    expected = capacity.noisy_bits(share)
+    assert capacity.noisy_bits(np.asarray(layer.signal_share)) == pytest.approx(expected, rel=1e-5)
+    again = code_layers.NoisyCode.from_config(layer.get_config())
+    assert again.shared_by == shared_by
+
+
+def test_unknown_sharing_is_refused():
+    with pytest.raises(ValueError, match="one of value, channel, position; got 'row'"):
+        code_layers.NoisyCode(1.0, shared_by="row")
+
+
+def test_file_of_before_sharing_has_a_share_for_every_value():
+    kept = code_layers.NoisyCode(1.0, learned=True).get_config()
+    del kept["shared_by"]
+    assert code_layers.NoisyCode.from_config(kept).shared_by == "value"
+
+
+@pytest.mark.parametrize("shared_by", ["channel", "position"])
+def test_encoder_with_shared_noise_is_what_it_was_after_saving(shared_by, tmp_path):
+    bounds = architectures.CodeBounds(1.0, True, shared_by)
+    encoder, _ = encoder_of(bounds)
+    noisy, _ = code_layers.bounding_layers(encoder)
+    shape = noisy.share_logit.shape
+    noisy.share_logit.assign(np.random.default_rng(1).normal(size=shape) / 20)
+    encoder.save(tmp_path / "encoder.keras")
+    again = keras.models.load_model(tmp_path / "encoder.keras")
+    found, _ = code_layers.bounding_layers(again)
+    np.testing.assert_array_equal(found.signal_share, noisy.signal_share)
+    image, noise = pictures(1), code_layers.fixed_noise(1, encoder.output_shape[1:])
+    codes = [
+        code_layers.encoder_with_noise_input(each)({"image": image, "noise": noise})
+        for each in (encoder, again)
+    ]
+    np.testing.assert_allclose(*codes, atol=1e-6)
+
+
 def test_only_learned_noise_has_a_trainable_share_and_a_rate():
     for learned in (False, True):
         encoder, _ = encoder_of(architectures.CodeBounds(noise=1.0, learned_noise=learned))

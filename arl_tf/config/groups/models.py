@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from arl_tf.config.choices import CUTS, ENCODERS, PERCEPTUAL_NETWORKS
+from arl_tf.config.choices import CUTS, ENCODERS, NOISE_SHARES, PERCEPTUAL_NETWORKS
 from arl_tf.config.option import option
 
 
@@ -87,6 +87,15 @@ class ModelGroup:
         low=4,
         high=1024,
         defence=True,
+    )
+    noise_shares: str = option(
+        "value",
+        "Which values of a code have one amount of learned noise together: none (value), those of a"
+        " channel, or those at a position of the grid. Without --lambda_rate all have the same.",
+        group="model",
+        choices=NOISE_SHARES,
+        defence=True,
+        ingredient=True,
     )
     decoder_depth: int = option(
         1,
