@@ -140,7 +140,12 @@ def check_ranking(config: Any) -> None:
 
 
 def check_kind(config: Any) -> None:
-    """Refuses conditions on figures that the kind of task has not, and studies of regressions."""
+    """Refuses figures and weights that the kind of task has not, and studies of regressions."""
+    if config.label_weights != "none" and config.task_kind in ("single_label", "regression"):
+        raise ValueError(
+            f"--label_weights={config.label_weights}: --task_kind={config.task_kind} has no"
+            " positives and negatives to balance; use --label_weights=none."
+        )
     for stage in ("study", "bench"):
         if config.task_kind == "regression" and stage in config.stages.split(","):
             raise ValueError(

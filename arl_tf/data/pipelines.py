@@ -5,15 +5,17 @@ Every batch is a function of (seed, step), so a run can resume anywhere.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data.augmentation import coloured, cut_out
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits
 
 PRIVATE_STREAM, PUBLIC_STREAM, FLIP_STREAM, SHIFT_STREAM = 11, 12, 13, 14
+SCALE_STREAM, COLOUR_STREAM = 15, 16
 
 
 def epoch_rows(rows: np.ndarray, first: int, count: int, seed: int, stream: int) -> np.ndarray:
@@ -136,6 +138,41 @@ def shifted(
     )
 
 
+def drawn_numbers(numbers: Sequence[int], columns: int, places: Places) -> np.ndarray:
+    """Uniform numbers float64 [n, columns] in [0, 1) for images at places of a batch.
+
+    `numbers` are the seed: those of run, purpose, stream and step.
+    """
+    drawn = np.random.default_rng(list(numbers)).random((places.total, columns))
+    return drawn[places.numbers]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How the private images of training steps are varied, beside being mirrored.
+
+    Attributes:
+        shift_pixels: how far an image is moved at most, see `shifted`.
+        scale: share of the side that is cut off at most, in [0, 1), see `augmentation.cut_out`.
+        colour: greatest change, in [0, 1], see `augmentation.coloured`.
+    """
+
+    shift_pixels: int = 0
+    scale: float = 0.0
+    colour: float = 0.0
+
+    def varied(self, images: np.ndarray, seed: int, step: int, places: Places) -> np.ndarray:
+        """Private images uint8 [n, S, S, 3] of a step, as seed and places draw it."""
+        images = shifted(images, self.shift_pixels, seed, step, PRIVATE_STREAM, places)
+        numbers = [PRIVATE_STREAM, step]
+        by_scale = drawn_numbers([seed, SCALE_STREAM, *numbers], 3, places)
+        by_colour = drawn_numbers([seed, COLOUR_STREAM, *numbers], 4, places)
+        return coloured(cut_out(images, self.scale, by_scale), self.colour, by_colour)
+
+
+ONLY_MIRRORED = Augmentation()
+
+
 def training_batches(
     images: ImageSet,
     splits: Splits,
@@ -145,7 +182,7 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     targets: np.ndarray | None = None,
-    shift_pixels: int = 0,
+    augmentation: Augmentation = ONLY_MIRRORED,
     shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
     """An endless dataset of training steps.
@@ -162,7 +199,7 @@ def training_batches(
         seed: of order and flips.
         first_step: the step to begin with, as if those before it had been taken.
         targets: float32 [N, A] in [0, 1] in place of the images' attributes; None: the attributes.
-        shift_pixels: how far a private image is moved at most, see `shifted`.
+        augmentation: of private images; all are mirrored at random in any case.
         shares: the parts of each batch to prepare; each is an element with B // count images. Only
             the images of these parts are read, augmented and batched.
     """
@@ -181,7 +218,7 @@ def training_batches(
         )[public_places]
         here, there = Places(places, batch_size), Places(public_places, num_public)
         private = flipped(images.images[private_rows], seed, step, PRIVATE_STREAM, here)
-        private = shifted(private, shift_pixels, seed, step, PRIVATE_STREAM, here)
+        private = augmentation.varied(private, seed, step, here)
         public = flipped(images.images[public_rows], seed, step, PUBLIC_STREAM, there)
         return private, labels[private_rows], public
 

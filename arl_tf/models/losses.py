@@ -5,8 +5,10 @@ Source: arXiv 1911.10143; formulas (1) and (2) are those of docs/method.md.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -43,6 +45,51 @@ def categorical_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def binary_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """`task_loss` of logits and labels [B, A], labels of any numeric type; a scalar, nats."""
     return task_loss(logits, tf.cast(labels, logits.dtype))
+
+
+@keras.saving.register_keras_serializable("arl_tf")
+class BalancedBinary(keras.losses.Loss):
+    """Binary cross-entropy with weights of an attribute's positives and of its negatives.
+
+    The mean over images and attributes of w+ y log(1 + e^-z) + w- (1 - y) log(1 + e^z), z the
+    logit, y the label, in nats.
+    """
+
+    def __init__(
+        self,
+        positive: Sequence[float],
+        negative: Sequence[float],
+        name: str = "balanced_binary",
+        **settings: Any,
+    ):
+        """Takes the weights w+ and w-, > 0, of A attributes each; `settings` are Keras' own."""
+        super().__init__(name=name, **settings)
+        self.positive = [float(weight) for weight in positive]
+        self.negative = [float(weight) for weight in negative]
+
+    @classmethod
+    def of_labels(cls, labels: np.ndarray) -> "BalancedBinary":
+        """Weights by which positives and negatives of each attribute count the same in all.
+
+        N / (2 n) for n of N labels, so that an attribute's mean weight is 1; n counts as 1 at
+        least. Labels are {0, 1} [N, A].
+        """
+        count, positives = len(labels), labels.sum(axis=0, dtype=np.float64)
+        weights = [count / (2 * np.maximum(n, 1)) for n in (positives, count - positives)]
+        return cls(*weights)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of each image, [B]; labels in [0, 1] and logits are [B, A]."""
+        labels = tf.cast(y_true, y_pred.dtype)
+        positive, negative = (
+            tf.constant(weights, y_pred.dtype) for weights in (self.positive, self.negative)
+        )
+        told = positive * labels * tf.nn.softplus(-y_pred)
+        return tf.reduce_mean(told + negative * (1 - labels) * tf.nn.softplus(y_pred), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Both lists of weights, beside Keras' own settings."""
+        return {**super().get_config(), "positive": self.positive, "negative": self.negative}
 
 
 # Names that mean probabilities in Keras are taken on logits here: task heads give logits.

@@ -17,7 +17,7 @@ from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
 from arl_tf.training import checkpoints
-from arl_tf.training.settings import TrainingFiles, TrainingSettings
+from arl_tf.training.settings import UNWEIGHTED, TrainingFiles, TrainingSettings
 from arl_tf.utils import files, run_files
 
 BATCH = 128
@@ -27,6 +27,18 @@ REMEDY = "The teachers are asked again."
 def scale_of(images: ImageSet, splits: Splits) -> Scale:
     """How labels are scaled before they are learned, by those of X1's training part."""
     return task_of(images.task_kind).scale(images.attributes[splits.private_train])
+
+
+def task_for(settings: TrainingSettings, images: ImageSet, splits: Splits) -> Task:
+    """The kind of task with its loss: balanced by the labels of X1's training part, if so set.
+
+    Raises:
+        ValueError: the kind has no such loss.
+    """
+    task = task_of(images.task_kind)
+    if settings.label_weights == UNWEIGHTED:
+        return task
+    return task.balanced(images.attributes[splits.private_train])
 
 
 def targets_for(

@@ -6,6 +6,9 @@ import pathlib
 from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice
 
+# Of --label_weights: every label counts the same.
+UNWEIGHTED = "none"
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
@@ -51,7 +54,10 @@ class TrainingSettings:
     adversary_critic_weight: float
     batch_size: int
     shift_pixels: int
+    label_weights: str
     steps_per_epoch: int
+    augment_scale: float
+    augment_colour: float
     warmup_epochs: int
     decoder_warmup_epochs: int
     epochs: int

@@ -10,11 +10,10 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.pipelines import WHOLE, Shares, training_batches
+from arl_tf.data.pipelines import WHOLE, Augmentation, Shares, training_batches
 from arl_tf.data.splits import Splits
 from arl_tf.defences import registry
 from arl_tf.metrics.tasks.definition import Task
-from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import precision
 from arl_tf.models.losses import PrivacyObjective
 from arl_tf.training import (
@@ -63,7 +62,8 @@ def train(
         with strategy.scope():
             learner = learner_for(settings, images, splits)
             steps = steps_per_epoch(settings, splits)
-            done = restore(learner, settings, files, steps, task_of(images.task_kind))
+            task = distillation.task_for(settings, images, splits)
+            done = restore(learner, settings, files, steps, task)
         strategies.meet(strategy, done)
         is_chief = strategies.is_chief(strategy)
         if is_chief:
@@ -85,7 +85,8 @@ def train_phases(
     done: int,
 ) -> None:
     """Trains the phases' epochs after the first `done` ones."""
-    steps, task = steps_per_epoch(settings, splits), task_of(images.task_kind)
+    steps = steps_per_epoch(settings, splits)
+    task = distillation.task_for(settings, images, splits)
     is_chief = strategies.is_chief(strategy)
     writer = (
         tf.summary.create_file_writer(str(files.logs))
@@ -196,7 +197,9 @@ def batches_from(
         seed=settings.seed,
         first_step=first_step,
         targets=targets,
-        shift_pixels=settings.shift_pixels,
+        augmentation=Augmentation(
+            settings.shift_pixels, settings.augment_scale, settings.augment_colour
+        ),
         shares=shares,
     )
 

@@ -223,15 +223,35 @@ def test_shift_of_0_leaves_the_images_as_they_are():
 
 
 def test_shifts_move_private_images_and_leave_public_ones():
-    (plain, moved) = (steps(1, shift_pixels=pixels)[0] for pixels in (0, 2))
+    (plain, moved) = (
+        steps(1, augmentation=pipelines.Augmentation(shift_pixels=pixels))[0] for pixels in (0, 2)
+    )
     assert not np.array_equal(plain[0][0], moved[0][0])
     np.testing.assert_array_equal(plain[1], moved[1])
     np.testing.assert_array_equal(plain[0][1], moved[0][1])
 
 
+@pytest.mark.parametrize("change", [{"scale": 0.4}, {"colour": 0.5}])
+def test_variation_follows_from_seed_and_step_and_leaves_public_images_and_labels(change):
+    varied = pipelines.Augmentation(**change)
+    plain, first, again = (
+        steps(2, augmentation=each) for each in (pipelines.ONLY_MIRRORED, varied, varied)
+    )
+    assert_same_steps(first, again)
+    for before, after in zip(plain, first, strict=True):
+        assert not np.array_equal(before[0][0], after[0][0])
+        np.testing.assert_array_equal(before[0][1], after[0][1])
+        np.testing.assert_array_equal(before[1], after[1])
+    (later,) = steps(1, augmentation=varied, first_step=1)
+    assert_same_steps([later], first[1:])
+    (other,) = steps(1, augmentation=varied, seed=1)
+    assert not np.array_equal(other[0][0], first[0][0][0])
+
+
 @pytest.mark.parametrize("here", [1, 2])
 def test_shares_of_a_batch_are_together_the_batch_of_one_process(here):
-    settings = {"decoder_steps": 2, "shift_pixels": 1, "seed": 3, "first_step": 5}
+    varied = pipelines.Augmentation(shift_pixels=1, scale=0.4, colour=0.5)
+    settings = {"decoder_steps": 2, "augmentation": varied, "seed": 3, "first_step": 5}
     whole = steps(2, **settings)
     processes = [
         steps(2 * here, **settings, shares=pipelines.Shares(first, here, 4))

@@ -197,3 +197,13 @@ def test_without_labels_every_figure_is_undefined_under_its_own_name(kind):
 def test_bits_of_a_decision():
     bits = [task_of(kind).decision_bits(10) for kind in TASK_KINDS]
     assert bits == [10, 4, None]
+
+
+def test_only_attributes_can_be_balanced():
+    task = task_of("multi_label").balanced(np.array([[1, 0], [0, 0], [0, 1], [0, 1]]))
+    assert task.keras_loss() is task.loss
+    assert task.loss.positive == pytest.approx([2.0, 1.0])
+    assert task_of("multi_label").loss == "binary"
+    for kind in ("single_label", "regression"):
+        with pytest.raises(ValueError, match=f"a {kind} task has no positives"):
+            task_of(kind).balanced(ONE_HOT)

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -154,3 +155,39 @@ def test_hinge_that_rewards_nothing_is_refused(kind):
         objective("hinge", **{f"lambda_{kind}": 1.0}, **margins)
     objective("hinge", **{f"lambda_{kind}": 0.0}, **margins)
     objective("negative", **margins)
+
+
+def test_balanced_loss_is_the_weighted_mean_of_what_the_labels_cost():
+    # Attribute 0: one positive of four; attribute 1: three.
+    labels = np.array([[1, 1], [0, 1], [0, 1], [0, 0]])
+    loss = losses.BalancedBinary.of_labels(labels)
+    assert loss.positive == pytest.approx([4 / 2, 4 / 6])
+    assert loss.negative == pytest.approx([4 / 6, 4 / 2])
+    logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0], [3.0, 1.0], [1.0, 7.0]]))
+    # Costs: log(1 + e^-z) = log 4/3 for a positive at log 3; log(1 + e^z) = log 8 for a negative
+    # at log 7; log 2 at 0 and log 4 for a negative at log 3.
+    first = 2 * np.log(4 / 3) + 2 / 3 * (np.log(2) + np.log(4) + np.log(2))
+    second = 2 / 3 * 3 * np.log(2) + 2 * np.log(8)
+    found = losses.named_task_loss(loss)(tf.constant(logits, tf.float32), tf.constant(labels))
+    assert float(found) == pytest.approx((first + second) / 8, rel=1e-5)
+
+
+def test_balanced_loss_of_balanced_labels_is_the_plain_one():
+    rng = np.random.default_rng(0)
+    labels = np.stack([np.arange(8) % 2, np.arange(8) < 4], axis=1).astype(np.float32)
+    logits = tf.constant(rng.normal(size=(8, 2)), tf.float32)
+    balanced = losses.named_task_loss(losses.BalancedBinary.of_labels(labels))
+    plain = losses.named_task_loss("binary")
+    assert float(balanced(logits, labels)) == pytest.approx(float(plain(logits, labels)), rel=1e-6)
+
+
+def test_attribute_that_nobody_has_keeps_finite_weights():
+    loss = losses.BalancedBinary.of_labels(np.zeros((10, 1)))
+    assert (loss.positive, loss.negative) == ([5.0], [0.5])
+
+
+def test_balanced_loss_survives_being_saved():
+    loss = losses.BalancedBinary([2.0, 1.0], [0.5, 1.0])
+    kept = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(kept)
+    assert (again.positive, again.negative) == (loss.positive, loss.negative)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from arl_tf.config.choices import OBJECTIVES, PRECISIONS, STRATEGIES
+from arl_tf.config.choices import LABEL_WEIGHTS, OBJECTIVES, PRECISIONS, STRATEGIES
 from arl_tf.config.defences import DEFENCES
 from arl_tf.config.option import option
 
@@ -175,6 +175,14 @@ class TrainingGroup:
     batch_size: int = option(
         64, "Images of X1, and of X2, in one step.", group="train", low=2, high=65536
     )
+    label_weights: str = option(
+        "none",
+        "How labels count in the task's loss. balanced: the positives of an attribute count as much"
+        " as its negatives, by weights from X1's training part, however rare it is. Only for tasks"
+        " of several attributes (multi_label).",
+        group="train",
+        choices=LABEL_WEIGHTS,
+    )
     shift_pixels: int = option(
         0,
         "Move each private image of a training step by up to so many pixels in each direction; 0:"
@@ -182,6 +190,22 @@ class TrainingGroup:
         group="train",
         low=0,
         high=31,
+    )
+    augment_scale: float = option(
+        0.0,
+        "Cut a square out of each private image of a training step and scale it up: up to this"
+        " share of the side is cut off, at random; 0: nothing.",
+        group="train",
+        low=0,
+        high=0.5,
+    )
+    augment_colour: float = option(
+        0.0,
+        "Change the contrast of each private image of a training step by up to this share, and the"
+        " light of each of its colours by up to half of it; 0: nothing.",
+        group="train",
+        low=0,
+        high=1,
     )
     steps_per_epoch: int = option(
         0, "Encoder steps per epoch; 0: one pass over X1.", group="train", low=0

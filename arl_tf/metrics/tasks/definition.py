@@ -80,14 +80,14 @@ class Task(abc.ABC):
 
     Attributes:
         kind: one of data.task_kinds.TASK_KINDS.
-        loss: of the training, a name that `losses.named_task_loss` takes.
+        loss: of the training, a name or a loss that `losses.named_task_loss` takes.
         headline: the key in report.json's `utility` of the one number that utility is.
         headline_name: that number's name.
         outputs: names of the served head's outputs.
     """
 
     kind: ClassVar[str]
-    loss: ClassVar[str]
+    loss: str | keras.losses.Loss
     headline: ClassVar[str]
     headline_name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
@@ -96,6 +96,18 @@ class Task(abc.ABC):
         """What the task's loss can be at most in a healthy training of `count` outputs."""
         del count
         return LOSS_LIMIT
+
+    def balanced(self, labels: np.ndarray) -> "Task":
+        """The same task, whose loss balances labels by how often they are there, [N, K].
+
+        Raises:
+            ValueError: the kind of task has no such loss.
+        """
+        del labels
+        raise ValueError(
+            f"--label_weights=balanced: a {self.kind} task has no positives and negatives to"
+            " balance; expected a multi_label task, or --label_weights=none."
+        )
 
     def scale(self, labels: np.ndarray) -> Scale:
         """How labels are scaled before they are learned, by the training labels [N, K]."""

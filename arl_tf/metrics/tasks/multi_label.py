@@ -13,6 +13,7 @@ from arl_tf.metrics import measures, utility
 from arl_tf.metrics.decisions import Decisions, calibration_error
 from arl_tf.metrics.tasks.classification import Classification
 from arl_tf.metrics.tasks.definition import Measured
+from arl_tf.models.losses import BalancedBinary
 from arl_tf.models.perceptron import log_odds
 
 
@@ -20,12 +21,23 @@ class MultiLabel(Classification):
     """Labels {0, 1} [N, A], a logit an attribute; thresholds and a temperature are chosen."""
 
     kind: ClassVar[str] = MULTI_LABEL
-    loss: ClassVar[str] = "binary"
+    loss: str | keras.losses.Loss = "binary"
     headline_name: ClassVar[str] = "mean MCC"
 
     def keras_loss(self) -> keras.losses.Loss:
-        """Binary cross-entropy of logits."""
+        """Binary cross-entropy of logits, with the weights of a balanced task."""
+        if isinstance(self.loss, keras.losses.Loss):
+            return self.loss
         return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def balanced(self, labels: np.ndarray) -> "MultiLabel":
+        """The task whose loss counts an attribute's positives as much as its negatives, in all.
+
+        By labels {0, 1} [N, A].
+        """
+        task = MultiLabel()
+        task.loss = BalancedBinary.of_labels(labels)
+        return task
 
     def first_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Log odds float64 [A] of labels [N, A]; one count of each class more than there are."""

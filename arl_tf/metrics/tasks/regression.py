@@ -32,7 +32,7 @@ class Regression(Task):
     """Labels float32 [N, K] in units of their own; the head learns them standardised."""
 
     kind: ClassVar[str] = REGRESSION
-    loss: ClassVar[str] = "huber"
+    loss: str | keras.losses.Loss = "huber"
     headline: ClassVar[str] = "mean_r2"
     headline_name: ClassVar[str] = "mean R²"
     outputs: ClassVar[tuple[str, ...]] = ("value",)

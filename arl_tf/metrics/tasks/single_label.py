@@ -46,7 +46,7 @@ class SingleLabel(Classification):
     """One-hot labels {0, 1} [N, K], a logit a class; a temperature is chosen, no thresholds."""
 
     kind: ClassVar[str] = SINGLE_LABEL
-    loss: ClassVar[str] = "categorical"
+    loss: str | keras.losses.Loss = "categorical"
     headline_name: ClassVar[str] = "macro MCC"
 
     def keras_loss(self) -> keras.losses.Loss:
