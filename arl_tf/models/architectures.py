@@ -46,11 +46,13 @@ class HeadSize:
         width: units of each.
         depth: how many; 0: the classifier is linear.
         shares: into how many shares codes are divided, each for a server of its own; 1: not.
+        rest: whether the backbone's rest is part of the head; else it reads the code itself.
     """
 
     width: int = 512
     depth: int = 0
     shares: int = 1
+    rest: bool = True
 
 
 def build_encoder_and_task_head(
@@ -138,7 +140,22 @@ def build_task_head(
     Code float32 [B, *code_shape] -> logits float32 [B, A]; `features` are [B, ..., C].
     """
     code = keras.Input(code_shape, name="code")
-    widened = code
+    pooled = after_rest(backbone, features, code) if size.rest else layers.Flatten()(code)
+    for number in range(1, size.depth + 1):
+        pooled = layers.Dense(size.width, activation="relu", name=f"hidden{number}")(pooled)
+    logits = layers.Dense(num_attributes, name="logits")(pooled)
+    head = keras.Model(code, logits, name="task_head")
+    return head if size.shares == 1 else head_of_shares(head, size.shares)
+
+
+def after_rest(
+    backbone: keras.Model, features: keras.KerasTensor, code: keras.KerasTensor
+) -> keras.KerasTensor:
+    """The code [B, ..., c] behind the rest of the backbone after `features` [B, ..., C].
+
+    It is widened to C channels where it has others; the result is the backbone's, [B, D].
+    """
+    code_shape, widened = code.shape[1:], code
     if code_shape != features.shape[1:]:
         channels = features.shape[-1]
         if len(code_shape) == 1:
@@ -146,14 +163,8 @@ def build_task_head(
         else:
             widened = layers.Conv2D(channels, 1, name="widen")(code)
     if features is backbone.output:
-        pooled = widened
-    else:
-        pooled = keras.Model(features, backbone.output, name="rest")(widened)
-    for number in range(1, size.depth + 1):
-        pooled = layers.Dense(size.width, activation="relu", name=f"hidden{number}")(pooled)
-    logits = layers.Dense(num_attributes, name="logits")(pooled)
-    head = keras.Model(code, logits, name="task_head")
-    return head if size.shares == 1 else head_of_shares(head, size.shares)
+        return widened
+    return keras.Model(features, backbone.output, name="rest")(widened)
 
 
 def build_decoder(

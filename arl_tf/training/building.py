@@ -45,7 +45,10 @@ def build_learner(
         # A warm start replaces them.
         weights="" if settings.warm_start else settings.weights,
         head=architectures.HeadSize(
-            settings.head_width, settings.head_depth, registry.shares_of(settings.defence_choice)
+            settings.head_width,
+            settings.head_depth,
+            registry.shares_of(settings.defence_choice),
+            settings.head_rest,
         ),
     )
     if settings.warm_start:

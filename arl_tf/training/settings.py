@@ -24,15 +24,16 @@ class TrainingSettings:
     weights: str
     head_width: int
     head_depth: int
+    head_rest: bool
     image_size: int
     cut: str
     code_channels: int
     code_noise: float
+    noise_shares: str
     code_levels: int
     lambda_rate: float
     lambda_rate_epochs: int
     warm_start: str
-    noise_shares: str
     teachers: tuple[str, ...]
     distil_weight: float
     decoders: int
@@ -53,11 +54,11 @@ class TrainingSettings:
     mu: float
     adversary_critic_weight: float
     batch_size: int
-    shift_pixels: int
     label_weights: str
-    steps_per_epoch: int
+    shift_pixels: int
     augment_scale: float
     augment_colour: float
+    steps_per_epoch: int
     warmup_epochs: int
     decoder_warmup_epochs: int
     epochs: int

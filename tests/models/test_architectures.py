@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from arl_tf.models import architectures, backbones
+from arl_tf.models import architectures, backbones, costs
 
 SIZE = 32
 NUM_ATTRIBUTES = 5
@@ -310,3 +310,24 @@ def test_code_has_the_cuts_shape_at_the_sizes_of_photographs(name, size, monkeyp
         assert encoder.input_shape == (None, size, size, 3)
         assert encoder.output_shape == (None, *grid, 6) == task_head.input_shape
         assert task_head.output_shape == (None, NUM_ATTRIBUTES)
+
+
+@pytest.mark.parametrize("cut", ["middle", "pooled"])
+def test_head_without_the_rest_is_linear_in_the_code_and_costs_next_to_nothing(cut):
+    encoder, head = architectures.build_encoder_and_task_head(
+        "small",
+        image_size=SIZE,
+        cut=cut,
+        code_channels=4,
+        num_attributes=NUM_ATTRIBUTES,
+        head=architectures.HeadSize(rest=False),
+    )
+    values = int(np.prod(encoder.output_shape[1:]))
+    assert head.count_params() == (values + 1) * NUM_ATTRIBUTES
+    assert costs.multiply_adds(head) == values * NUM_ATTRIBUTES
+    codes = np.random.default_rng(0).normal(size=(2, *encoder.output_shape[1:]))
+    first, second, joined = (
+        np.asarray(head(each)) for each in (codes[:1], codes[1:], codes[:1] + codes[1:])
+    )
+    zero = np.asarray(head(0 * codes[:1]))
+    np.testing.assert_allclose(first + second - zero, joined, atol=1e-5)

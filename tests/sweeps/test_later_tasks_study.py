@@ -10,7 +10,13 @@ from study_examples import record
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.config.settings import Config
 from arl_tf.experiments.sweeps import later_tasks_study, study_report, study_results
-from arl_tf.experiments.sweeps.later_tasks_study import ALL_CODES, GAIN, LARGE_HEAD, STUDY
+from arl_tf.experiments.sweeps.later_tasks_study import (
+    ALL_CODES,
+    GAIN,
+    LARGE_HEAD,
+    SMALL_NETWORK,
+    STUDY,
+)
 
 NAMES = ("Smiling", "Male", "Bald", "Young")
 FEW, SOME = "100 labelled codes", "1,000 labelled codes"
@@ -66,6 +72,19 @@ def test_larger_head_differs_by_its_hidden_layers_alone():
         assert rows[LARGE_HEAD, level] == {**rows[ALL_CODES, level], **later_tasks_study.HEAD}
 
 
+def test_network_of_the_encoder_s_cost_lacks_the_rest_of_the_backbone_alone():
+    points = planned()
+    (small,) = [point for point in points if point.series == SMALL_NETWORK]
+    unprotected = next(point for point in points if point.x == small.x)
+    assert small.overrides == {**unprotected.overrides, "head_rest": False}
+    contrast = STUDY.contrasts(points)[-1]
+    assert (contrast.first, contrast.last, contrast.figure) == (
+        SMALL_NETWORK,
+        LARGE_HEAD,
+        "mean_mcc",
+    )
+
+
 def test_row_has_the_figures_of_its_number_of_labelled_codes():
     found = report_content()
     for labels, value in (("100", 0.3), ("400", 0.5), ("all", 0.5)):
@@ -83,7 +102,10 @@ def results():
     """Gains fall with the price from .4 by .1 a level; each is an encoder of its own."""
     points = planned()
     levels = list(dict.fromkeys(point.x for point in points))
-    names = [f"{point.x}{point.series == LARGE_HEAD}" for point in points]
+    names = [
+        f"{point.x}{point.series if point.series in (LARGE_HEAD, SMALL_NETWORK) else ''}"
+        for point in points
+    ]
     audits, kept = {}, {}
     for name, point in zip(names, points, strict=True):
         gain = 0.4 - 0.1 * levels.index(point.x)
@@ -120,7 +142,7 @@ def test_comparison_within_a_line_counts_that_line_alone(results):
 def test_page_counts_encoders_and_shows_the_figures_of_later_tasks(results, tmp_path):
     study_report.write_page(results, tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert "6 of 6 points are finished" in page
+    assert "7 of 7 points are finished" in page
     for words in ("Later tasks, gain in MCC", "Protected attributes, gain in MCC"):
         assert f'<th scope="col">{words}</th>' in page
     assert "Face similarity, new decoder" not in page

@@ -44,6 +44,14 @@ class ModelGroup:
         high=16,
         shared="model",
     )
+    head_rest: bool = option(
+        True,
+        "The rest of the backbone behind the cut is part of the task head. false: the head reads"
+        " the code itself, so that encoder and head cost a device little more than the encoder"
+        " alone.",
+        group="model",
+        shared="model",
+    )
     cut: str = option(
         "middle",
         "Where the backbone is cut into encoder and task head. The code's side is 1/4 of the"
@@ -80,14 +88,6 @@ class ModelGroup:
         defence=True,
         unprotected=0.0,
     )
-    decoder_width: int = option(
-        32,
-        "Width of the adversary, a decoder: half the channels on its largest grid.",
-        group="model",
-        low=4,
-        high=1024,
-        defence=True,
-    )
     noise_shares: str = option(
         "value",
         "Which values of a code have one amount of learned noise together: none (value), those of a"
@@ -96,6 +96,14 @@ class ModelGroup:
         choices=NOISE_SHARES,
         defence=True,
         ingredient=True,
+    )
+    decoder_width: int = option(
+        32,
+        "Width of the adversary, a decoder: half the channels on its largest grid.",
+        group="model",
+        low=4,
+        high=1024,
+        defence=True,
     )
     decoder_depth: int = option(
         1,
