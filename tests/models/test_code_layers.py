@@ -131,6 +131,8 @@ def test_file_of_before_sharing_has_a_share_for_every_value():
     assert code_layers.NoisyCode.from_config(kept).shared_by == "value"
 
 
+# Keras writes weight files in a way that NumPy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("shared_by", ["channel", "position"])
 def test_encoder_with_shared_noise_is_what_it_was_after_saving(shared_by, tmp_path):
     bounds = architectures.CodeBounds(1.0, True, shared_by)
