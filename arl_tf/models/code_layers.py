@@ -138,13 +138,18 @@ class NoisyCode(DrawnNoise):
     def build(self, input_shape):
         """A share for every value of a code, or one of those that share it."""
         self.code_shape = tuple(input_shape[1:])
-        start = -2 * tf.math.log(float(self.deviation)) / SHARE_SPEED
+        start = -2 * tf.math.log(self.first_deviation(input_shape)) / SHARE_SPEED
         self.share_logit = self.add_weight(
             name="share_logit",
             shape=shares_shape(self.code_shape, self.shared_by),
             initializer=keras.initializers.Constant(float(start)),
             trainable=self.learned,
         )
+
+    def first_deviation(self, input_shape: tuple[int | None, ...]) -> float:
+        """The noise's deviation at the start, beside values [B, ...] of variance 1; > 0."""
+        del input_shape
+        return float(self.deviation)
 
     @property
     def logits(self) -> tf.Tensor:

@@ -223,9 +223,83 @@ def test_projected_code_has_the_rank_and_the_variance_that_it_should():
     np.testing.assert_allclose(np.asarray(on_grid).reshape(500, 8), codes, atol=1e-5)
 
 
+def projecting_layer(channels=8):
+    """The projection of `bottleneck` onto a quarter of the channels."""
+    layer = registry.layers_of(registry.choice_of("bottleneck", 4.0))[0]
+    layer.build((None, channels))
+    return layer
+
+
+def test_projection_is_one_whatever_training_makes_of_the_directions():
+    layer = projecting_layer()
+    rng = np.random.default_rng(0)
+    layer.directions.assign(rng.normal(size=(8, 2)))
+    found = np.asarray(layer.projection)
+    np.testing.assert_allclose(found, found.T, atol=1e-5)
+    np.testing.assert_allclose(found @ found, found, atol=1e-5)
+    assert np.trace(found) == pytest.approx(2, abs=1e-4)
+    # It leaves the directions where they are, and codes by the root of C / r larger.
+    np.testing.assert_allclose(
+        found @ np.asarray(layer.directions), np.asarray(layer.directions), atol=1e-4
+    )
+    values = rng.normal(size=(5, 8)).astype(np.float32)
+    np.testing.assert_allclose(layer(tf.constant(values)), 2 * values @ found, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [10 * np.eye(2), [[0.01, 0], [0, 0.01]], [[1, 3], [-1, 2]]])
+def test_neither_length_nor_angle_of_the_directions_changes_a_code(change):
+    layer = projecting_layer()
+    values = tf.constant(np.random.default_rng(0).normal(size=(50, 8)), tf.float32)
+    before = np.asarray(layer(values))
+    layer.directions.assign(np.asarray(layer.directions) @ np.asarray(change))
+    np.testing.assert_allclose(layer(values), before, atol=1e-4)
+
+
+def test_training_gets_no_gradient_that_would_make_a_projected_code_larger():
+    layer = projecting_layer()
+    values = tf.constant(np.random.default_rng(0).normal(size=(50, 8)), tf.float32)
+    with tf.GradientTape() as tape:
+        square = tf.reduce_mean(tf.square(layer(values)))
+    gradient = np.asarray(tape.gradient(square, layer.directions.value))
+    assert np.abs(gradient).max() > 1e-2
+    along = (gradient * np.asarray(layer.directions)).sum(axis=0)
+    np.testing.assert_allclose(along, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_projection_is_computed_in_float32_where_codes_are_in_half_precision(policy):
+    half, whole = projecting_layer(), projecting_layer()
+    half.dtype_policy = keras.dtype_policies.DTypePolicy(policy)
+    for layer in (half, whole):
+        layer.directions.assign(1000 * np.asarray(layer.directions))
+    values = tf.constant(np.random.default_rng(0).normal(size=(50, 8)), tf.float32)
+    codes = half(values)
+    assert codes.dtype == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(tf.cast(codes, tf.float32), whole(values), atol=0.05)
+
+
 def test_decomposition_projects_before_it_adds_noise():
     names = [layer.name for layer in registry.layers_of(registry.choice_of("decomposition"))]
     assert names == ["defence_projection", "defence_noise"]
+
+
+@pytest.mark.parametrize(("channels", "kept"), [(8, 2), (6, 2), (2, 1)])
+def test_noise_of_decomposition_is_that_of_a_kept_direction(channels, kept):
+    projection, noisy = registry.layers_of(registry.choice_of("decomposition", 0.5, 0.25))
+    rng = np.random.default_rng(0)
+    values = tf.constant(rng.normal(size=(20_000, channels)), tf.float32)
+    projected = projection(values)
+    noisy.build(projected.shape)
+    assert projection.kept == kept
+    # The directions start orthonormal. Attackers who know them look along each of them.
+    directions = np.asarray(projection.directions)
+    signal = np.asarray(projected) * np.sqrt(np.asarray(noisy.signal_share)) @ directions
+    noise = rng.normal(size=(20_000, channels)) * np.asarray(noisy.noise_deviation) @ directions
+    np.testing.assert_allclose(noise.std(axis=0) / signal.std(axis=0), 0.5, rtol=0.03)
+    # What attackers are told: the variance of each value, independent of the others.
+    codes = np.asarray(noisy(tf.zeros((20_000, channels))))
+    told = np.diag(1 - np.asarray(noisy.signal_share, np.float64))
+    np.testing.assert_allclose(np.cov(codes.T), told, atol=0.03)
 
 
 @pytest.mark.parametrize(("share", "zero"), [(0.25, 2), (0.5, 4), (0.01, 1), (0.99, 7)])

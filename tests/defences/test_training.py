@@ -92,7 +92,9 @@ def test_a_saved_learner_comes_back_with_its_defence(tmp_path):
 
 
 @SAVES
-@pytest.mark.parametrize("name", ["shredder", "fisher", "pruning", "dropout"])
+@pytest.mark.parametrize(
+    "name", ["shredder", "fisher", "pruning", "dropout", "bottleneck", "decomposition"]
+)
 def test_an_encoder_with_a_defence_s_layers_comes_back_from_disk(name, tmp_path):
     encoder = build_learner(registry.choice_of(name)).encoder
     checkpoints.save_player(encoder, tmp_path / "encoder.keras")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from tiny_models import NAMES, SIZE, build_models, pictures, proof
 
 from arl_tf.auditing.encoders import tflite_encoder
@@ -54,6 +55,30 @@ def test_export_of_a_noisy_encoder_is_proved_and_says_who_draws_the_noise(bounds
     assert np.abs(first - second).mean() > 0.2
     runner = tflite.open_model(found.tflite_files[0].read_bytes(), "float32")
     assert set(runner.get_input_details()) == {"image", "noise"}
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "decomposition"])
+def test_a_projection_is_a_constant_of_the_files_that_any_delegate_runs(name, tmp_path):
+    layers = registry.layers_of(registry.choice_of(name))
+    built = build_models(bounds=architectures.CodeBounds(layers=layers))
+    precisions = ("float32", "float16") if name == "decomposition" else tuple(tflite.PRECISIONS)
+    found = build.export_models(
+        built.encoder,
+        built.task_head,
+        image_size=SIZE,
+        attribute_names=NAMES,
+        proof=proof(),
+        export_dir=tmp_path,
+        provenance={},
+        precisions=precisions,
+    )
+    # The export compares every file with Keras; here: what a phone has to know.
+    assert len(found.tflite_files) == len(precisions)
+    for path in found.tflite_files:
+        operations = {each["op_name"] for each in Interpreter(str(path))._get_ops_details()}
+        assert "CONV_2D" in operations
+        elementwise = {"ADD", "MUL", "MAXIMUM", "MINIMUM", "RELU_0_TO_1"}
+        assert operations <= {"CONV_2D", "QUANTIZE", "DEQUANTIZE", "DELEGATE"} | elementwise
 
 
 @pytest.fixture(scope="module")
