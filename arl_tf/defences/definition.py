@@ -70,6 +70,8 @@ class Step:
         pictures: what each of training's decoders makes of the codes, float32 [B, S, S, 3] in
             [0, 1]; empty where none is trained.
         encoder: image -> code.
+        classes: float32 [B, A] of 0 and 1, the class of each image; None where the task is not one
+            class of several.
         private: private attributes, float32 [B, P] in {0, 1}; None where none are named.
         task_head: code -> logits; None where no defence asks it.
         memory: what the defence's `memory` made; None for a defence without one.
@@ -83,6 +85,7 @@ class Step:
     logits: tf.Tensor
     pictures: tuple[tf.Tensor, ...]
     encoder: keras.Model
+    classes: tf.Tensor | None = None
     private: tf.Tensor | None = None
     task_head: keras.Model | None = None
     memory: Any = None

@@ -42,12 +42,16 @@ def squared_distances(rows: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
 def information_bound(rows: tf.Tensor, members: tf.Tensor, noise_variance: tf.Tensor) -> tf.Tensor:
     """Bound on the information of a code through Gaussian noise, in nats a value.
 
-    Xia et al. (CVPR 2025, arXiv 2503.00383) bound the entropy of a Gaussian mixture from above: a
-    mixture with weights p_i has at most sum p_i (-log p_i + h_i), where h_i are its components'
-    entropies (Huber et al. 2008, theorem 3). Less the entropy of the noise, that is
-    sum_i p_i (-log p_i + 0.5 sum_j log(1 + v_ij / s_j)) with the variance v_ij of value j within
-    component i and s_j of its noise. The conditional entropy of the image given the code is at
-    least the image's own entropy less this bound.
+    Xia et al. (CVPR 2025, arXiv 2503.00383, their "Gaussian mixture estimation") bound the entropy
+    of a Gaussian mixture from above: a mixture with weights p_i has at most sum p_i (-log p_i +
+    h_i), where h_i are its components' entropies (Huber et al. 2008, theorem 3). Less the entropy
+    of the noise, that is sum_i p_i (-log p_i + 0.5 sum_j log(1 + v_ij / s_j)) with the variance
+    v_ij of value j within component i and s_j of its noise. The conditional entropy of the image
+    given the code is at least the image's own entropy less this bound.
+
+    Each component has a diagonal covariance: a batch has fewer rows than a code has values. The
+    bound still holds, and is looser, because the entropies of single values add up to at least
+    that of all of them.
 
     Args:
         rows: float32 [B, n], codes without their noise.
@@ -72,15 +76,22 @@ def information_bound(rows: tf.Tensor, members: tf.Tensor, noise_variance: tf.Te
 def loss(step: Step, bound: float) -> tf.Tensor:
     """The bound for the batch's codes; a scalar >= 0, nats a value.
 
-    Where ours differs: the paper fits a mixture to each class. Tasks here have several labels and
-    no classes, so the components are those of k-means on the batch.
+    The term that the paper's conditional entropy maximisation (CEM) adds to the task's loss. Its
+    mixture is fitted to each class; so it is here where the task is one class of several. Of other
+    tasks the components are those of k-means on the batch.
+
+    Where ours differs: the paper adds the term to other defences (noise, adversarial training);
+    here it stands alone beside Gaussian noise. A class, or a cluster, has one component, with a
+    diagonal covariance, and is that of a batch.
     """
     del bound
     noisy, _ = code_layers.bounding_layers(step.encoder)
     values = math.prod(step.means.shape[1:])
     rows = tf.reshape(step.means, (-1, values))
-    members = tf.stop_gradient(components_of(rows))
-    return information_bound(rows, members, tf.reshape(tf.square(noisy.noise_deviation), (-1,)))
+    members = components_of(rows) if step.classes is None else step.classes
+    return information_bound(
+        rows, tf.stop_gradient(members), tf.reshape(tf.square(noisy.noise_deviation), (-1,))
+    )
 
 
 ENTROPY = Defence(

@@ -42,6 +42,16 @@ def categorical_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits))
 
 
+def one_hot_classes(labels: tf.Tensor, classes: int) -> tf.Tensor:
+    """The class of each row as float32 [B, A] of 0 and 1, for A classes.
+
+    Labels as of `categorical_loss`; of probabilities [B, A] the likeliest class counts.
+    """
+    if labels.shape.rank == 2 and labels.shape[1] == classes and classes != 1:
+        return tf.one_hot(tf.argmax(labels, axis=1), classes)
+    return tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), classes)
+
+
 def binary_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """`task_loss` of logits and labels [B, A], labels of any numeric type; a scalar, nats."""
     return task_loss(logits, tf.cast(labels, logits.dtype))

@@ -10,6 +10,7 @@ import tensorflow as tf
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice, Step
+from arl_tf.models import losses
 from arl_tf.training.phases import ADVERSARIAL, DEFENCE, PROTECTING
 
 
@@ -74,7 +75,8 @@ def step_of(
     """What a defence sees of an encoder's step.
 
     Args:
-        learner: has `phase`, `decoders`, `encoder`, `task_head` and `defence_memory`.
+        learner: has `phase`, `decoders`, `encoder`, `task_head`, `task_loss_name` and
+            `defence_memory`.
         image: private images, float32 [B, S, S, 3] in [0, 1].
         code: float32 [B, ...].
         mean: the same without its noise.
@@ -85,6 +87,9 @@ def step_of(
     if learner.phase == ADVERSARIAL:
         # Decoders as an adversary would use them: their statistics must not move in this step.
         pictures = tuple(decoder(code, training=False) for decoder in learner.decoders)
+    classes = None
+    if losses.is_categorical(learner.task_loss_name):
+        classes = losses.one_hot_classes(labels, logits.shape[-1])
     return Step(
         image,
         code,
@@ -93,6 +98,7 @@ def step_of(
         logits,
         pictures,
         learner.encoder,
+        classes=classes,
         task_head=learner.task_head,
         memory=learner.defence_memory,
     )

@@ -23,9 +23,10 @@ from arl_tf.defences.definition import Step
 from arl_tf.models import code_layers
 
 
-def step(images=None, codes=None, pictures=(), encoder=None, means=None):
+def step(images=None, codes=None, pictures=(), encoder=None, means=None, classes=None):
     """What a loss sees; only what it needs is given."""
-    return Step(images, codes, codes if means is None else means, None, None, pictures, encoder)
+    means = codes if means is None else means
+    return Step(images, codes, means, None, None, pictures, encoder, classes)
 
 
 def pictures(count=4, side=16, seed=0):
@@ -177,6 +178,40 @@ def test_components_are_the_clusters_of_the_rows_and_empty_ones_do_no_harm():
     same = entropy.components_of(tf.ones((3, 1)), 4)
     found = entropy.information_bound(tf.ones((3, 1)), same, tf.constant([1.0]))
     assert float(found) == pytest.approx(0)
+
+
+def noisy_encoder(deviation):
+    """An encoder of two values that adds Gaussian noise alone."""
+    image = keras.Input((2,))
+    return keras.Model(image, code_layers.NoisyCode(deviation)(image))
+
+
+def test_components_are_the_classes_of_the_task_where_it_has_some():
+    rows = tf.constant([[0.0, 0], [0.2, 0], [9, 9], [9, 9.2]])
+    clusters, across = tf.constant([0, 0, 1, 1]), tf.constant([0, 1, 0, 1])
+    encoder = noisy_encoder(1.0)
+    found = {}
+    for name, numbers in (("clusters", clusters), ("across", across)):
+        classes = tf.one_hot(numbers, 2)
+        found[name] = float(entropy.loss(step(encoder=encoder, means=rows, classes=classes), 1.0))
+        # Noise of deviation 1 has half of the variance of the mixture.
+        expected = entropy.information_bound(rows, classes, tf.constant([0.5, 0.5]))
+        assert found[name] == pytest.approx(float(expected), rel=1e-5)
+    # Classes that are not those of the codes leave their variance to the components.
+    assert found["across"] > found["clusters"] + 1
+    by_k_means = float(entropy.loss(step(encoder=encoder, means=rows), 1.0))
+    assert by_k_means != pytest.approx(found["across"], rel=0.1)
+
+
+def test_a_bound_by_single_values_is_above_that_of_the_whole_covariance():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3)) @ np.array([[1, 0.9, 0.8], [0, 0.3, 0.1], [0, 0, 0.2]])
+    noise = np.array([0.5, 0.2, 0.1])
+    bound = entropy.information_bound(
+        tf.constant(rows, tf.float32), tf.ones((400, 1)), tf.constant(noise, tf.float32)
+    )
+    whole = np.linalg.slogdet(np.eye(3) + np.cov(rows.T, bias=True) / noise[:, None])[1] / 2
+    assert 3 * float(bound) > whole + 0.5
 
 
 def linear_encoder(kernel, error):

@@ -16,7 +16,7 @@ from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
-from arl_tf.training import building, checkpoints, phases, train
+from arl_tf.training import building, checkpoints, defending, phases, train
 from arl_tf.training.settings import TrainingSettings
 
 SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -57,6 +57,28 @@ def test_steps_against_the_loss_alone_lower_it(name):
         learner.protector_step(private, labels)
         found.append(float(learner.loss_trackers["privacy_loss"].result()))
     assert np.mean(found[-2:]) < np.mean(found[:2]) - 1e-3
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "classes"),
+    [
+        ("categorical", [[0.0, 1, 0], [1, 0, 0]], [[0, 1, 0], [1, 0, 0]]),
+        # Those of a teacher.
+        ("categorical", [[0.2, 0.5, 0.3], [0.4, 0.3, 0.3]], [[0, 1, 0], [1, 0, 0]]),
+        ("sparse_categorical_crossentropy", [1, 0], [[0, 1, 0], [1, 0, 0]]),
+        ("binary", [[0.0, 1, 0], [1, 0, 0]], None),
+        ("mse", [[0.0, 1, 0], [1, 0, 0]], None),
+    ],
+)
+def test_a_defence_sees_the_classes_of_a_task_that_has_some(loss, labels, classes):
+    learner = build_learner(registry.choice_of("nopeek"))
+    learner.task_loss_name = loss
+    logits = tf.zeros((2, 3))
+    seen = defending.step_of(learner, None, logits, logits, tf.constant(labels), logits).classes
+    if classes is None:
+        assert seen is None
+    else:
+        np.testing.assert_array_equal(seen, classes)
 
 
 def test_the_loss_counts_only_after_the_warm_up():
