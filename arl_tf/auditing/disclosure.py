@@ -93,7 +93,7 @@ def describe_bits(found: Measurements) -> dict[str, Any]:
     # How many of them are different as they leave, and as they come from the encoder.
     sent = codes if is_noisy(found) else 1
     encoded = codes if audited_encoder.signal_share is not None else 1
-    ceilings = {"32-bit numbers": 32.0 * values * sent}
+    ceilings = {capacity.UNBOUNDED: 32.0 * values * sent}
     for levels, times in (
         (audited_encoder.channel.levels, sent),
         (audited_encoder.levels, encoded),

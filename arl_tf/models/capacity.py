@@ -10,6 +10,8 @@ import numpy as np
 
 # Signals are limited to this many deviations before noise is added: 5 % of a Gaussian is beyond.
 SIGNAL_LIMIT = 2.0
+# What bounds a code where nothing else does: the type of its values.
+UNBOUNDED = "32-bit numbers"
 
 
 def outermost_level(levels: int) -> float:

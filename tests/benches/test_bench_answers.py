@@ -1,6 +1,6 @@
 """Who leaks least: the answer and its sentence."""
 
-from arl_tf.experiments.benches.answers import answer
+from arl_tf.experiments.benches.answers import OPTIONAL, QUESTIONS, answer, questions
 
 UNKNOWN = {"value": None, "ci95": None}
 
@@ -66,3 +66,15 @@ def test_the_order_of_the_defences_does_not_matter():
     assert asked(*entries) == asked(*entries[::-1])
     equal = [entry("b", 0.4), entry("a", 0.4), entry("c", 0.4, kept=False), entry("d", 0.1)]
     assert asked(*equal) == asked(*equal[::-1])
+
+
+def test_what_no_audit_measured_is_not_asked_for():
+    entries = [entry("noise", 0.4), entry("priced", 0.2)]
+    assert set(questions(entries)) == set(QUESTIONS) - set(OPTIONAL)
+    figures = entries[1]["finals"]["0.97"]["figures"]
+    figures["leakage.identity_embedding"] = {"value": 0.3, "ci95": [0.2, 0.4]}
+    assert set(questions(entries)) == set(QUESTIONS) - {"protected_gain"}
+    # An older audit lacks the figure: its defence is not compared.
+    found = answer(0.97, "leakage.identity_embedding", entries)
+    assert found["least"] == "priced" and not found["is_sure"]
+    assert "the leakage of the embedding that attackers predict is 0.30" in found["words"]

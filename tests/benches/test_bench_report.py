@@ -5,7 +5,7 @@ import copy
 import pytest
 from bench_examples import FakeBench
 
-from arl_tf.experiments.benches import bench_report
+from arl_tf.experiments.benches import bench_report, final_results
 
 write_page = bench_report.write_page
 
@@ -55,8 +55,53 @@ def test_drawn_faces_have_no_column_and_no_panel_of_a_second_judge(results):
     panels = bench_report.bench_figure(results, "black").axes
     assert [axes.get_xlabel() for axes in panels] == [
         bench_report.PANELS[name]
-        for name in ("leakage.face_similarity", "leakage.reid_rank1", "candidate_match")
+        for name in (
+            "leakage.face_similarity",
+            "leakage.reid_rank1",
+            "leakage.identity_embedding",
+            "candidate_match",
+            "protected_gain",
+        )
     ]
+
+
+def figures_of_all(results):
+    return [each["figures"] for entry in results["defences"] for each in entry["finals"].values()]
+
+
+def test_the_table_has_the_attacks_on_identity_and_protected_attributes_where_measured(
+    results, tmp_path
+):
+    text = page(results, tmp_path)
+    assert "Leakage of the predicted embedding" in text and "Gain on protected attributes" in text
+    for figures in figures_of_all(results):
+        if figures:
+            figures["leakage.identity_embedding"] = {"value": 0.77, "ci95": [0.75, 0.79]}
+            figures["protected_gain"] = {"value": None, "ci95": None}
+    text = page(results, tmp_path)
+    assert "0.77<small>0.75 to 0.79" in text and "Gain on protected attributes" not in text
+
+
+def test_results_of_versions_without_these_figures_have_a_page(results, tmp_path):
+    for figures in figures_of_all(results):
+        for name in ("leakage.identity_embedding", "protected_gain"):
+            figures.pop(name, None)
+    text = page(results, tmp_path)
+    assert "Leakage of the predicted embedding" not in text and "<table" in text
+
+
+def test_codes_that_nothing_bounds_have_a_dash_for_their_bits(results, tmp_path):
+    bits = 'data-label="Bits">'
+    assert f"{bits}2,048<" in page(results, tmp_path)
+    codes = {"shape": [8, 8, 4], "bytes": 1024, "capacity_bits": 8192.0}
+    known = final_results.code_facts({**codes, "bounded_by": "noise"})
+    unknown = final_results.code_facts({**codes, "bounded_by": "32-bit numbers"})
+    assert known["capacity_bits"] == 8192 and "capacity_bits" not in unknown
+    for entry in results["defences"]:
+        for final in entry["finals"].values():
+            final["codes"] = unknown
+    text = page(results, tmp_path)
+    assert text.count(f"{bits}–<") == text.count(bits) > 0
 
 
 @pytest.mark.slow

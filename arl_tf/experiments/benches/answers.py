@@ -9,9 +9,29 @@ QUESTIONS = {
     "leakage": "the leakage of face similarity",
     "leakage.reid_rank1": "the leakage of rank 1",
     "candidate_match": "the share of codes whose photo is found among candidates",
+    "leakage.identity_embedding": "the leakage of the embedding that attackers predict",
+    "protected_gain": "the gain on protected attributes over the task output, in MCC",
 }
+# Not every audit has these: they are asked for where a choice has a figure.
+OPTIONAL = ("leakage.identity_embedding", "protected_gain")
 # States of a choice that is not measured yet.
 PENDING = ("waiting", "unfinished")
+
+
+def questions(entries: Sequence[Record]) -> list[str]:
+    """The keys of QUESTIONS that a bench answers; `entries` are bench.json's defences."""
+    figures = [final["figures"] for entry in entries for final in entry["finals"].values()]
+    return [
+        name
+        for name in QUESTIONS
+        if name not in OPTIONAL or any(value_of(each, name) is not None for each in figures)
+    ]
+
+
+def value_of(figures: Record, name: str) -> float | None:
+    """A figure's value; None where it is not known, or where an older audit does not have it."""
+    value: float | None = figures.get(name, {}).get("value")
+    return value
 
 
 def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, Any]:
@@ -32,7 +52,7 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
     known = {
         name: found["figures"][figure]
         for name, found in finals.items()
-        if in_contest(found) and found["figures"][figure]["value"] is not None
+        if in_contest(found) and value_of(found["figures"], figure) is not None
     }
     order = sorted(known, key=lambda name: (known[name]["value"], name))
     overlapping = [name for name in order[1:] if overlap(known[order[0]], known[name])]

@@ -21,7 +21,9 @@ PANELS = {
     "leakage.face_similarity": "leakage of face similarity, first judge",
     "leakage.face_similarity_2": "leakage of face similarity, second judge",
     "leakage.reid_rank1": "leakage of rank 1",
+    EMBEDDING_LEAKAGE: "leakage of the predicted embedding, worse network",
     "candidate_match": "codes whose photo is found among candidates",
+    "protected_gain": "largest gain on protected attributes, in MCC",
 }
 COLUMNS = {
     "kept": "Utility kept",
@@ -31,8 +33,9 @@ COLUMNS = {
     "leakage.face_similarity": "Leakage, first judge",
     "leakage.face_similarity_2": "Leakage, second judge",
     "leakage.reid_rank1": "Leakage of rank 1",
-    EMBEDDING_LEAKAGE: "Leakage of the identity embedding",
+    EMBEDDING_LEAKAGE: "Leakage of the predicted embedding",
     "candidate_match": "Photo found",
+    "protected_gain": "Gain on protected attributes",
 }
 MARKS = ("o", "s", "^", "D")
 WIDTH, PANEL, SPACE = 5.4, 2.5, 0.62

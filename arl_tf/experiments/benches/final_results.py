@@ -14,6 +14,7 @@ from arl_tf.experiments.benches.search import Tried
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import sweep_results, trials
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
+from arl_tf.models.capacity import UNBOUNDED
 from arl_tf.report import report_files, utility_words
 
 Record = dict[str, Any]
@@ -101,16 +102,23 @@ def final_run(config: Config, root: pathlib.Path, trial: Trial, seed: int) -> Re
         "mean_mcc",
         (report_files.load_resamples(audit), report_files.load_resamples(beside)),
     )
-    codes = content["codes"]
     return {
         **facts,
         "figures": figures,
         "worst_attack": content["worst"]["face_similarity"]["attack"],
         "reference": record["reference"],
         "training_seconds": record["seconds"].get("train"),
-        "codes": {name: codes[name] for name in sweep_results.CODE_FACTS if name in codes},
+        "codes": code_facts(content["codes"]),
         "audit": content,
     }
+
+
+def code_facts(codes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bench says of codes: `capacity_bits` only where more than their type bounds them."""
+    facts = {name: codes[name] for name in sweep_results.CODE_FACTS if name in codes}
+    if codes.get("bounded_by") == UNBOUNDED:
+        facts.pop("capacity_bits", None)
+    return facts
 
 
 def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:

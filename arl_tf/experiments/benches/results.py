@@ -38,7 +38,7 @@ def assemble(
         "answers": [
             answers.answer(utility, figure, entries)
             for utility in utilities
-            for figure in answers.QUESTIONS
+            for figure in answers.questions(entries)
         ],
         "defences": entries,
         "reference": final_results.unprotected(root, runs),
