@@ -1,14 +1,17 @@
-"""Noise of a fixed size: Gaussian, or Laplace on a limited code, with its differential privacy."""
+"""Noise of a fixed size on a limited code: Gaussian or Laplace, with its differential privacy."""
 
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import optimize, special
 
 from arl_tf.defences.definition import Defence, Number
 from arl_tf.models import capacity, code_layers
 
+# Of (epsilon, delta): less than one in the number of people whose codes anybody has.
+DELTA = 1e-5
 # Coefficients of the polynomial in `laplace`, of rising degree.
 ERFC = (
     -1.26551223,
@@ -55,6 +58,47 @@ def epsilon(scale: float, limit: float = capacity.SIGNAL_LIMIT, values: int = 1)
         values: of the code; 1 gives the epsilon of a single value.
     """
     return 2 * limit * values / scale
+
+
+def gaussian_delta(epsilon: float, ratio: float) -> float:
+    """The least delta of Gaussian noise at an epsilon (Balle and Wang 2018, theorem 8).
+
+    Phi(r / 2 - epsilon / r) - e^epsilon Phi(-r / 2 - epsilon / r), by logarithms: e^epsilon alone
+    may be beyond any float.
+
+    Args:
+        epsilon: >= 0.
+        ratio: r > 0, the L2 distance of two codes without noise in deviations of the noise.
+    """
+    within = special.ndtr(ratio / 2 - epsilon / ratio)
+    beyond = np.exp(epsilon + special.log_ndtr(-ratio / 2 - epsilon / ratio))
+    return float(within - beyond)
+
+
+def gaussian_epsilon(
+    deviation: float,
+    limit: float = capacity.SIGNAL_LIMIT,
+    values: int = 1,
+    delta: float = DELTA,
+) -> float:
+    """The epsilon of local differential privacy of Gaussian noise at a delta.
+
+    The exact one: the epsilon at which `gaussian_delta` is delta. Two images differ by at most
+    `2 limit` in every value, so by `2 limit sqrt(values)` in the L2 norm. It holds for one code of
+    an image.
+
+    Args:
+        deviation: of the noise, > 0, beside the limited values.
+        limit: largest absolute value of the code before the noise.
+        values: of the code; 1 gives the epsilon of a single value.
+        delta: in (0, 1).
+    """
+    ratio = 2 * limit * math.sqrt(values) / deviation
+    if gaussian_delta(0.0, ratio) <= delta:
+        return 0.0
+    # Above it by concentrated differential privacy (Bun and Steinke 2016, proposition 1.3).
+    most = ratio**2 / 2 + ratio * math.sqrt(2 * math.log(1 / delta))
+    return float(optimize.brentq(lambda each: gaussian_delta(each, ratio) - delta, 0.0, most))
 
 
 class LaplaceNoise(code_layers.DrawnNoise):
@@ -119,10 +163,23 @@ def described_epsilon(strength: float, code_shape: tuple[int, ...]) -> str:
     )
 
 
+def described_gaussian(strength: float, code_shape: tuple[int, ...]) -> str:
+    """The epsilon and delta of a choice of Gaussian noise, in a sentence."""
+    single, whole = (
+        gaussian_epsilon(strength, values=values) for values in (1, int(np.prod(code_shape)))
+    )
+    return (
+        f"Gaussian noise of deviation {strength:g} on values within +-{capacity.SIGNAL_LIMIT:g} is"
+        f" differentially private with epsilon {single:.3g} for a single value and {whole:.3g} for"
+        f" a code, each at a delta of {DELTA:g}"
+    )
+
+
 GAUSSIAN_NOISE = Defence(
     "Gaussian noise on the code, as by He et al. (ACSAC 2019, section 7)",
     Number("Deviation of the noise, for a code of variance 1.", 1.0, 1e-3, 100.0),
     layers=lambda strength, bound: [code_layers.NoisyCode(strength, name="defence_noise")],
+    describe=described_gaussian,
 )
 LAPLACE_NOISE = Defence(
     "The Laplace mechanism (Dwork et al., TCC 2006) on a limited code",

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import integrate, stats
 
 from arl_tf.defences import (
     entropy,
@@ -90,6 +91,38 @@ def test_epsilon_of_laplace_noise_is_the_greatest_log_ratio_of_densities():
     assert "epsilon 4 for a single value and 192 for a code" in noise.described_epsilon(
         1, (4, 4, 3)
     )
+
+
+def test_epsilon_of_gaussian_noise_is_the_known_one():
+    # Balle and Wang's calibration for a sensitivity of 1, epsilon 1 and delta 1e-5.
+    found = noise.gaussian_epsilon(3.730631634815942, limit=0.5, delta=1e-5)
+    assert found == pytest.approx(1, rel=1e-9)
+    # The sensitivity of n values is the root of n times that of one.
+    assert noise.gaussian_epsilon(2.0, values=9) == pytest.approx(noise.gaussian_epsilon(2 / 3))
+    assert noise.gaussian_epsilon(1e6) == 0
+
+
+@pytest.mark.parametrize(("epsilon", "ratio"), [(0.0, 1.0), (1.0, 0.5), (10.0, 4.0), (3.0, 3.0)])
+def test_delta_is_the_mass_by_which_one_density_exceeds_the_other(epsilon, ratio):
+    def excess(x):
+        return stats.norm.pdf(x) - math.exp(epsilon) * stats.norm.pdf(x + ratio)
+
+    # The densities of codes at the opposite limits; beyond this place one exceeds the other.
+    start = epsilon / ratio - ratio / 2
+    expected, _ = integrate.quad(excess, start, np.inf)
+    assert noise.gaussian_delta(epsilon, ratio) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("deviation", "values"), [(1e-3, 8192), (1.0, 2048), (100.0, 10**6)])
+def test_epsilon_of_gaussian_noise_is_found_for_codes_of_any_size(deviation, values):
+    found = noise.gaussian_epsilon(deviation, values=values)
+    ratio = 4 * math.sqrt(values) / deviation
+    assert noise.gaussian_delta(found, ratio) == pytest.approx(noise.DELTA, rel=1e-3)
+
+
+def test_noise_says_its_epsilon_and_delta():
+    said = registry.description(registry.choice_of("noise", 1.0), (4, 4, 3))
+    assert "epsilon 24.4 for a single value and 501 for a code" in said and "delta of 1e-05" in said
 
 
 @pytest.mark.parametrize("name", ["laplace", "dropout", "shredder"])
