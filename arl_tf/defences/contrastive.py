@@ -56,10 +56,11 @@ def cross_entropy(labels: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
 def loss(step: Step, bound: float) -> tf.Tensor:
     """The information that neighbours tell of --private_attributes; a scalar in [0, log 2], nats.
 
-    Li et al. (KDD 2020) train an adversarial classifier of the private attribute, and keep the rest
-    by a term that raises the mutual information of image and code given the attribute. Ours differs
-    in both: the classifier is that of the batch's neighbours, which compares pairs and has no
-    weights, and the rest is kept by the task alone, which is known here.
+    The hybrid training of TIPRDC (Li et al., KDD 2020, arXiv 2005.11480) has two parts: an
+    adversarial classifier of the private attribute, and an estimator of mutual information that
+    keeps the rest, by raising that of image and code given the attribute. Ours differs in both: the
+    classifier is that of the batch's neighbours, which compares pairs and has no weights, and the
+    rest is kept by the task alone, which is known here.
     """
     del bound
     return neighbour_information(step.codes, step.private)

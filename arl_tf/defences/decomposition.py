@@ -37,9 +37,11 @@ class NoiseOfDirections(NoisyCode):
         return {**super().get_config(), "share": self.share}
 
 
-# Where ours differs: InfoDecom removes visual information in the frequency domain and task-free
-# information by an information-bottleneck loss, and sizes its Gaussian noise by a Fisher bound.
-# Here one learned projection, trained by the task, does the removing, and the noise's size is set.
+# Where ours differs: InfoDecom removes visual information in the frequency domain ("visual
+# information removal") and task-free information by an information-bottleneck loss ("mutual
+# information suppression"), and then sizes its Gaussian noise by a bound from Fisher information
+# (FSInfo). Here one learned projection, trained by the task, does the removing, and the noise's
+# size is set.
 DECOMPOSITION = Defence(
     "After InfoDecom (Deng et al., AAAI 2026, arXiv 2511.13365)",
     Number("Deviation of the noise, for a kept direction of variance 1.", 1.0, 1e-3, 100.0),

@@ -16,12 +16,14 @@ MEMORY = 0.99
 class FisherNoise(code_layers.NoisyCode):
     """Gaussian noise sized for a mean squared error that no unbiased attacker gets below.
 
-    Maeng et al. (NeurIPS 2023): of a code f(x) + N(0, s^2) the Fisher information is J^T J / s^2
-    with the Jacobian J of f, dFIL(x) = |J|^2 / (d s^2) for the d pixel values of an image, and an
-    unbiased attacker's mean squared error a pixel value is at least 1 / dFIL. So s^2 is |J|^2 / d
-    times the error asked for.
+    Maeng et al. (NeurIPS 2023, arXiv 2305.04146), their definition of the diagonal Fisher
+    information leakage (dFIL) and its bound for unbiased attackers, that of Cramer and Rao: of a
+    code f(x) + N(0, s^2) the Fisher information is J^T J / s^2 with the Jacobian J of f, dFIL(x) =
+    |J|^2 / (d s^2) for the d pixel values of an image, and an unbiased attacker's mean squared
+    error a pixel value is at least 1 / dFIL. So s^2 is |J|^2 / d times the error asked for.
 
-    Where ours differs: the paper takes |J|^2 of each image. Here it is the mean over images of the
+    Where ours differs: the paper's second bound, for attackers who know what images look like, is
+    not used. The paper takes |J|^2 of each image. Here it is the mean over images of the
     training, so the bound holds for the mean over images (the mean of 1 / dFIL is at least 1 over
     its mean), and one noise is known for all codes.
     """

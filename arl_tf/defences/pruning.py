@@ -54,10 +54,11 @@ class PrunedChannels(keras.layers.Layer):
 def loss(step: Step, bound: float) -> tf.Tensor:
     """Minus the decoders' mean squared error, a scalar: what is pruned must be what they need.
 
-    Singh et al. (CVPR 2021) train the filter against a proxy adversary's loss. Theirs guesses a
-    private attribute, in their published benchmark also the picture, as ours does. Ours differs in
-    two more ways: the filter is one for all images (theirs depends on the code), so that files of
-    lower precision prune the same channels; and the encoder moves, too.
+    DISCO's pruning filter (Singh et al., CVPR 2021, arXiv 2012.11025) is trained against the loss
+    of a proxy adversary. Theirs guesses a private attribute, in their published benchmark also the
+    picture, as ours does. Ours differs in two more ways: the filter is one for all images (theirs
+    is dynamic: it depends on the code), so that files of lower precision prune the same channels;
+    and the encoder moves, too.
     """
     del bound
     errors = [

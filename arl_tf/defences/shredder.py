@@ -48,9 +48,10 @@ class LearnedLaplaceNoise(LaplaceNoise):
 def magnitude_loss(step: Step, bound: float) -> tf.Tensor:
     """Minus the mean magnitude of the noise, a scalar: in expectation minus the mean scale.
 
-    Mireshghallah et al. (ASPLOS 2020) train with the cross-entropy minus lambda times the sum of
-    the noise's magnitudes. Theirs is a sum over one noise tensor, here it is a mean over values,
-    and its expectation instead of a draw.
+    The second term of Shredder's loss (Mireshghallah et al., ASPLOS 2020, arXiv 1905.11814, where
+    the noise tensors are trained): the cross-entropy minus lambda times the sum of the noise's
+    magnitudes. Theirs is a sum over one noise tensor, here it is a mean over values, and its
+    expectation instead of a draw.
     """
     del bound
     noisy, _ = code_layers.bounding_layers(step.encoder)
@@ -61,7 +62,7 @@ def magnitude_loss(step: Step, bound: float) -> tf.Tensor:
 # samples in use. Here the distribution itself is trained, together with encoder and head, and has
 # the mean 0, since a constant that everybody knows hides nothing.
 SHREDDER = Defence(
-    "Shredder (Mireshghallah et al., ASPLOS 2020)",
+    "Shredder (Mireshghallah et al., ASPLOS 2020, arXiv 1905.11814)",
     Number("Weight of the noise's mean magnitude, in nats.", 0.1, 1e-6),
     Number("Scale that the noise starts from.", 0.5, 1e-3, 9.0),
     layers=lambda strength, bound: [LearnedLaplaceNoise(bound, name="defence_noise")],

@@ -18,11 +18,12 @@ def target(side: int) -> np.ndarray:
 def loss(step: Step, bound: float) -> tf.Tensor:
     """1 - MS-SSIM(decoder(code), target), a mean over decoders; a scalar >= 0.
 
-    Li et al. (arXiv 1909.04126; IoTDI 2021) train the obfuscator so that the reconstructor's
-    picture is unlike the photo by MS-SSIM. Ours differs in the target, one picture of noise for
-    all photos (a term that only grows with the distance has no end), in the scales of MS-SSIM (see
-    `similarity.ms_ssim`), and leaves out the paper's second adversary, who guesses private
-    attributes.
+    The obfuscator's term against the reconstructor in the adversarial training of DeepObfuscator
+    (Li et al., arXiv 1909.04126; IoTDI 2021) makes its picture unlike the photo by MS-SSIM; their
+    published code also pulls it to a fixed picture of noise. Ours has this target alone, because a
+    term that only grows with the distance from the photo has no end. It differs in the scales of
+    MS-SSIM, too (see `similarity.ms_ssim`), and leaves out the paper's second adversary, who
+    guesses private attributes.
     """
     del bound
     aim = tf.constant(target(step.images.shape[1]))
