@@ -40,7 +40,7 @@ class KerasModel(keras.Model):
 
     @mean_image.setter
     def mean_image(self, value: tf.Tensor | None) -> None:
-        """Sets it; what g made of the one before counts no more."""
+        """Sets it, float32 [1, S, S, 3] in [0, 1]; what g made of the one before counts no more."""
         self._mean_image = value
         self.mean_features = None
 

@@ -182,7 +182,8 @@ def attacker_speed(
         options: of the attackers.
         code_shape: of one code.
         image_size: side of the images, pixels.
-        features: the frozen network g, of the attackers' loss.
+        features: the frozen network g, of the attackers' loss; image float32 [B, S, S, 3] in
+            [0, 1] -> maps float32 [B, h, w, c].
     """
     rng, count = np.random.default_rng(0), options.batch_size
     codes = rng.normal(size=(count, *code_shape)).astype(np.float32)
