@@ -79,7 +79,8 @@ FIRST_OF_SLOW = (
 
 
 def pytest_collection_modifyitems(config, items):
-    first = FIRST_OF_SLOW if config.option.markexpr == "slow" else FIRST
+    is_slow = config.option.markexpr.startswith("slow")
+    first = FIRST_OF_SLOW if is_slow else FIRST
     order = {name: place for place, name in enumerate(first)}
     items.sort(key=lambda item: order.get(item.path.name, len(first)))
 

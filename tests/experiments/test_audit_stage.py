@@ -46,6 +46,7 @@ def write_codes(path, count=64, **changes):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_recorded_codes_are_audited_with_a_reference_trained_for_them(tmp_path):
     codes = write_codes(tmp_path / "codes.npz")
     workdir = tmp_path / "run"

@@ -184,6 +184,7 @@ def free_ports(count):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_killed_worker_ends_the_chief_with_a_word_and_both_go_on_to_the_weights_of_one(
     smoke_run, tmp_path
 ):
