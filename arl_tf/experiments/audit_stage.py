@@ -2,10 +2,10 @@
 
 from absl import logging
 
-from arl_tf.auditing.encoders import saved_model_io, tflite_encoder
+from arl_tf.auditing.encoders import tflite_encoder
 from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.config.settings import Config
-from arl_tf.experiments import audited_encoders, audits, references
+from arl_tf.experiments import audited_encoders, audits, references, trusted_encoders
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.references import AUTO
 from arl_tf.experiments.run_directory import RunDirectory
@@ -19,9 +19,7 @@ def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
             f"{run.root} holds an encoder that arl_tf trained; audit another encoder's codes in"
             " another --workdir."
         )
-    for folder in (config.encoder_saved_model, config.task_head_saved_model):
-        if folder:
-            saved_model_io.version_folder(folder)
+    trusted_encoders.check(config, run)
     if config.encoder_tflite:
         tflite_encoder.read_file(config.encoder_tflite)
     if config.reference not in ("", AUTO):

@@ -106,6 +106,7 @@ def test_exported_encoder_is_audited_as_an_external_one_and_told_as_the_run_s_ow
         "--stages=audit",
         f"--encoder_saved_model={exported / 'encoder'}",
         f"--task_head_saved_model={exported / 'task_head'}",
+        "--trust_encoder",
         f"--workdir={workdir}",
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
@@ -131,6 +132,7 @@ def test_codes_of_a_tflite_file_get_a_report_of_their_own(smoke_run, tmp_path, f
         "--stages=audit",
         f"--encoder_tflite={exported / 'tflite' / 'encoder_int8.tflite'}",
         f"--task_head_saved_model={exported / 'saved_model' / 'task_head'}",
+        "--trust_encoder",
         f"--workdir={workdir}",
         *lent,
     )

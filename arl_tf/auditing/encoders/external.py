@@ -1,7 +1,7 @@
 """What arl_tf did not train: recorded codes, and encoders and task heads as SavedModels.
 
 A SavedModel can do whatever TensorFlow's operations can, writing files included: load only those
-that you would run.
+that you would run. The stages ask `experiments.trusted_encoders` first.
 """
 
 import dataclasses

@@ -84,6 +84,14 @@ class AuditGroup:
         audited_encoder=True,
         attack_identity=True,
     )
+    trust_encoder: bool = option(
+        False,
+        "Load the SavedModels of --encoder_saved_model and --task_head_saved_model although the run"
+        " did not export them. A SavedModel is a program that can read and write your files: give"
+        " this flag only if you know where it comes from. Later commands do not take it over.",
+        group="run",
+        topic="audit",
+    )
     channel_clip: float = option(
         0.0,
         "Audit the code as a deployment sends it: with values limited to this range around 0; 0:"

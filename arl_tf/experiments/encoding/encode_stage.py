@@ -11,6 +11,7 @@ from absl import logging
 from arl_tf.config.settings import Config
 from arl_tf.data import code_records
 from arl_tf.data.preprocessing import CROP
+from arl_tf.experiments import trusted_encoders
 from arl_tf.experiments.encoding import encoders, engines, sources
 from arl_tf.experiments.encoding.encoders import BulkEncoder, EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
@@ -65,8 +66,9 @@ def run(config: Config, run: RunDirectory) -> None:
 
 
 def encoder_spec(config: Config, run: RunDirectory) -> EncoderSpec:
-    """Which encoder the settings name; ValueError where a run has none."""
+    """Which encoder the settings name; ValueError where a run has none, or it is not trusted."""
     if config.encoder_saved_model:
+        trusted_encoders.check(config, run)
         return EncoderSpec(
             saved_model=config.encoder_saved_model,
             image_size=config.image_size,
