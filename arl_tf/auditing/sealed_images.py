@@ -10,11 +10,10 @@ from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.data import augmentation
 from arl_tf.data.faces import generation
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits
+from arl_tf.data.splits import Splits, sampled
 
 # Fresh drawn faces of an adversary who has more of them: another data set than the run's.
 MORE_FACES_SEED = 1_000_003
-FINGERPRINT_IMAGES = 256
 
 
 class SealedError(RuntimeError):
@@ -109,8 +108,7 @@ def some_people(rows: np.ndarray, identities: np.ndarray, count: int) -> np.ndar
 def fingerprint(images: ImageSet) -> str:
     """A name for a data set's prepared images: their names, and the pixels of some of them."""
     digest = hashlib.sha256("\n".join(images.names).encode())
-    step = max(1, len(images.names) // FINGERPRINT_IMAGES)
-    digest.update(np.ascontiguousarray(images.images[::step]).tobytes())
+    digest.update(sampled(images.images).tobytes())
     return digest.hexdigest()
 
 

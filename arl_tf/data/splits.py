@@ -10,6 +10,8 @@ import numpy as np
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.utils import run_files
 
+# Images whose pixels stand for all of them: the hash of all would read a large data set once more.
+SAMPLED_IMAGES = 256
 REMEDY = (
     "Put back an intact copy; or delete it, if you are sure that the data are those of the"
     " training: it is then written anew."
@@ -140,7 +142,10 @@ def share_of_people(
 
 
 def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
-    """What splits.json holds: of each part the images, identities and a hash of the file list."""
+    """What splits.json holds: of each part the images, identities and a hash of the file list.
+
+    Beside them a hash of the pixels: files of the same names may come to hold other pictures.
+    """
     parts = {}
     for name, rows in splits.parts().items():
         parts[name] = {
@@ -150,6 +155,7 @@ def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
         }
     return {
         "files_sha256": names_hash(images.names),
+        "pixels_sha256": pixels_hash(images.images),
         "images": len(images.names),
         "identities_known": images.identities_known,
         "bad_images": list(images.bad_images),
@@ -166,8 +172,21 @@ def names_hash(names: tuple[str, ...] | list[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
+def sampled(images: np.ndarray) -> np.ndarray:
+    """Some of images [N, S, S, 3], evenly spread: fewer than twice SAMPLED_IMAGES, or all."""
+    return np.ascontiguousarray(images[:: max(1, len(images) // SAMPLED_IMAGES)])
+
+
+def pixels_hash(images: np.ndarray) -> str:
+    """sha256 of the pixels of some of images uint8 [N, S, S, 3]."""
+    return hashlib.sha256(sampled(images).tobytes()).hexdigest()
+
+
 def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> None:
-    """Raises ValueError when the data are no longer those that splits.json records for this run."""
+    """Raises ValueError when the data are no longer those that splits.json records for this run.
+
+    Older versions recorded no pixels.
+    """
     recorded = run_files.read_json(path, remedy=REMEDY, keys=("parts", "images"))
     parts, images = recorded["parts"], recorded["images"]
     if parts != description["parts"]:
@@ -175,4 +194,12 @@ def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> No
             f"The images are not those that {path} records ({images} then, {description['images']}"
             " now, or other files): test images could have been trained on. Restore the data or"
             " use another --workdir."
+        )
+    pixels = description["pixels_sha256"]
+    if recorded.get("pixels_sha256", pixels) != pixels:
+        raise ValueError(
+            f"The images have the names that {path} records, but other pixels: their files, or how"
+            " they are prepared, have changed since this run began. Restore the data, use another"
+            " --workdir, or train again with --overwrite. If you are sure that they show the same,"
+            " delete splits.json: it is then written anew."
         )

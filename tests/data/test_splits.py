@@ -1,5 +1,6 @@
 """The sets share no person, have the sizes asked for, and are the same for the same seed."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -297,6 +298,30 @@ def test_other_files_other_people_and_another_seed_are_refused(tmp_path):
             splits.check_recorded_splits(path, described(other, Config()))
     with pytest.raises(ValueError, match="not those that"):
         splits.check_recorded_splits(path, described(images, Config(seed=1)))
+
+
+def test_other_pixels_under_the_same_names_are_refused_with_what_to_do(tmp_path):
+    images = image_set(random_identities(8))
+    path = recorded(tmp_path, images, Config())
+    pixels = images.images.copy()
+    pixels[0, 0, 0, 0] ^= 1
+    changed = described(dataclasses.replace(images, images=pixels), Config())
+    remedies = r"other pixels.*--workdir.*--overwrite.*delete splits\.json"
+    with pytest.raises(ValueError, match=remedies):
+        splits.check_recorded_splits(path, changed)
+    # Runs of older versions did not record any.
+    older = json.loads(path.read_text())
+    del older["pixels_sha256"]
+    path.write_text(json.dumps(older))
+    splits.check_recorded_splits(path, changed)
+
+
+def test_the_sample_of_a_large_set_is_spread_over_all_of_it():
+    rows = np.arange(100_000)
+    found = splits.sampled(rows)
+    assert 256 <= len(found) < 512
+    assert found[0] == 0 and len(rows) - found[-1] <= len(rows) // 256
+    np.testing.assert_array_equal(splits.sampled(rows[:400]), rows[:400])
 
 
 @pytest.mark.parametrize(
