@@ -10,6 +10,13 @@ from absl import flags
 from arl_tf.config.checks import NAMED, comma_separated
 from arl_tf.config.settings import Config, cleaned, path_names
 
+# Another form of --task_attributes, which the setting keeps.
+HELD_OUT = "held_out_attributes"
+HELD_OUT_HELP = (
+    "Attributes that the task head does not read, comma-separated, such as Male,Young: another form"
+    " of --task_attributes=-Male,-Young."
+)
+
 
 def flag_help(field: dataclasses.Field) -> str:
     """A flag's help text with its range and choices appended."""
@@ -25,6 +32,8 @@ def flag_help(field: dataclasses.Field) -> str:
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines one absl flag for every field of Config, with its default, range and choices as help.
+
+    And --held_out_attributes, which sets the field `task_attributes`.
 
     Ranges and choices are checked by Config, whose messages say more than absl's; `usage` shows the
     help.
@@ -45,19 +54,43 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         )
         # absl calls the main module by the program's path.
         flag_values.register_key_flag_for_module(sys.argv[0], flag_values[field.name])
+    flags.DEFINE_string(
+        HELD_OUT,
+        "",
+        HELD_OUT_HELP,
+        flag_values=flag_values,
+        module_name="arl_tf, settings of data",
+    )
+    flag_values.register_key_flag_for_module(sys.argv[0], flag_values[HELD_OUT])
 
 
 def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
     """The settings that the command line or a flagfile named, with their values.
 
     Raises:
-        ValueError: a path can't be what was meant.
+        ValueError: a path can't be what was meant, or two flags choose the task's attributes.
     """
     names = (field.name for field in dataclasses.fields(Config))
     given: dict[str, Any] = {
         name: flag_values[name].value for name in names if flag_values[name].present
     }
+    if flag_values[HELD_OUT].value:
+        given["task_attributes"] = without(flag_values[HELD_OUT].value, given)
     return given | {name: cleaned(name, given[name]) for name in path_names() if name in given}
+
+
+def without(names: str, given: Mapping[str, Any]) -> str:
+    """--task_attributes that leaves out what --held_out_attributes names.
+
+    Raises:
+        ValueError: --task_attributes is given, too.
+    """
+    if given.get("task_attributes"):
+        raise ValueError(
+            f"--{HELD_OUT}={names} and --task_attributes={given['task_attributes']} both say which"
+            " attributes the task has; give one of them."
+        )
+    return ",".join(f"-{name.removeprefix('-')}" for name in comma_separated(names))
 
 
 def check_given(given: Mapping[str, Any]) -> None:

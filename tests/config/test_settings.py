@@ -288,6 +288,15 @@ def test_flags_carry_config_s_defaults_and_help():
     assert "Range: >= 0." in values["mu"].help
 
 
+def test_held_out_attributes_are_those_that_the_task_leaves_out():
+    given = flag_definitions.given_flags(parsed("--held_out_attributes=Male, Young"))
+    assert given == {"task_attributes": "-Male,-Young"}
+    with pytest.raises(ValueError, match="held_out_attributes=Male and --task_attributes=Smiling"):
+        flag_definitions.given_flags(
+            parsed("--held_out_attributes=Male", "--task_attributes=Smiling")
+        )
+
+
 def test_given_flags_are_those_that_were_named():
     given = flag_definitions.given_flags(
         parsed("--epochs=9", "--nooverwrite", "--cut", "late", "--mu=1")
