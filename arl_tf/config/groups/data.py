@@ -129,9 +129,9 @@ class DataGroup:
     task_attributes: str = option(
         "",
         "Attributes that the task head reads, comma-separated; empty: all. With a minus before each"
-        " name, such as -Male,-Young: all but these, which --held_out_attributes=Male,Young says,"
-        " too. The audit tries to read the attributes outside the task from the code: by probes, and"
-        " from few labelled codes (later tasks).",
+        " name, such as -Male,-Young: all but these, which --held_out_attributes=Male,Young says"
+        " too. The audit tries to read the attributes outside the task from the code: by probes,"
+        " and from few labelled codes (later tasks).",
         group="data",
         attack_identity=True,
         shared="model",
