@@ -1,5 +1,6 @@
 """Fixtures that test files share: one small run of everything, the folder of real photographs."""
 
+import contextlib
 import gc
 import importlib
 import json
@@ -194,6 +195,26 @@ def state_of(folder):
 def smoke_copy(smoke_run, tmp_path):
     """A copy of the smoke run's directory, with the same times of change, to do anything to."""
     return shutil.copytree(smoke_run[0], tmp_path / "run")
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Words of every progress bar -> [its total, what was done]; nothing is shown."""
+    from arl_tf.utils import progress
+
+    seen = {}
+
+    @contextlib.contextmanager
+    def bar(words, total):
+        seen[words] = [total, 0]
+
+        def advance(amount=1):
+            seen[words][1] += amount
+
+        yield advance
+
+    monkeypatch.setattr(progress, "bar", bar)
+    return seen
 
 
 @pytest.fixture(scope="session")

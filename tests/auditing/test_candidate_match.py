@@ -6,7 +6,6 @@ import types
 
 import numpy as np
 import pytest
-from shown_bars import bars
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.candidates import match as candidate_match
@@ -14,8 +13,6 @@ from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import measures
-
-__all__ = ["bars"]
 
 PHOTOS, SIDE, SEED = 24, 8, 3
 RNG = np.random.default_rng(2)

@@ -5,14 +5,11 @@ import types
 
 import numpy as np
 import pytest
-from shown_bars import bars
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.later_tasks import learning, protected, section
 from arl_tf.config import conditions
 from arl_tf.metrics import measures
-
-__all__ = ["bars"]
 
 PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
 NAMES = ("Kept", "Shared")

@@ -4,14 +4,11 @@ import types
 
 import numpy as np
 import pytest
-from shown_bars import bars
 
 from arl_tf.attacks.regression.code_maps import wiener_path
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.near_duplicates import attack, kernels, section, shots
 from arl_tf.models.standardisation import flattened
-
-__all__ = ["bars"]
 
 SIDE, SHARE, COUNT = 8, 0.02, 16
 RNG = np.random.default_rng(5)

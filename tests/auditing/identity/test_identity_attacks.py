@@ -5,7 +5,6 @@ import types
 
 import numpy as np
 import pytest
-from shown_bars import bars
 
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.attacks.identity.comparison import Comparison
@@ -15,8 +14,6 @@ from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.auditing.identity import kept, runs, section
 from arl_tf.auditing.identity import measurements as identity_measurements
 from arl_tf.auditing.identity.measurements import IDENTITY_MEASURES
-
-__all__ = ["bars"]
 
 FEW = np.array([[1.0, 1, 1, 1], [2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 0, 2]])
 

@@ -78,14 +78,20 @@ def test_points_of_a_bench_are_its_trials_and_its_choices_with_further_seeds():
     "stage",
     [
         {"stages": "sweep", "sweep": "code_noise=0..2", "sweep_trials": 3},
-        {"stages": "bench", "bench_defences": "none,noise", "bench_trials": 2},
+        {
+            "stages": "bench",
+            "bench_defences": "none,noise",
+            "bench_trials": 2,
+            "audit": "standard",
+        },
     ],
 )
 def test_points_that_are_searched_for_have_a_time(tmp_path, capsys, one_phase, stage):
     run(tmp_path / "run", **TINY, **stage)
     shown = re.sub(" +", " ", capsys.readouterr().out)
     assert re.search(r"\n points [0-9]+\n all points very roughly [0-9]", shown)
-    assert ("by the attackers of level quick, not counted" in shown) == (stage["stages"] == "bench")
+    is_bench = stage["stages"] == "bench"
+    assert ("audits on T by the attackers of level standard, not counted" in shown) is is_bench
 
 
 def test_attackers_of_recorded_codes_and_their_time_are_told(tmp_path, capsys, monkeypatch):
