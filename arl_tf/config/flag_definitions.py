@@ -74,8 +74,9 @@ def given_flags(flag_values: flags.FlagValues) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: flag_values[name].value for name in names if flag_values[name].present
     }
-    if flag_values[HELD_OUT].value:
-        given["task_attributes"] = without(flag_values[HELD_OUT].value, given)
+    held_out = str(flag_values[HELD_OUT].value or "")
+    if held_out:
+        given["task_attributes"] = without(held_out, given)
     return given | {name: cleaned(name, given[name]) for name in path_names() if name in given}
 
 

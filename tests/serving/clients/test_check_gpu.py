@@ -64,6 +64,7 @@ def test_small_encoder_delegates_wholly_to_a_named_adapter_and_keeps_its_codes(
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", sorted(backbones.PRETRAINED))
 def test_pretrained_backbone_delegates_wholly_at_its_last_cut(swiftshader, tmp_path, name):
     encoder, _ = architectures.build_encoder_and_task_head(
