@@ -14,6 +14,7 @@ import filelock
 import kept_readouts
 import pytest
 from commands import ROOT, run_module
+from faults import Disk
 from waiting import LONG, OF_A_PROCESS
 
 __all__ = ["ROOT", "run_main"]
@@ -215,6 +216,28 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(progress, "bar", bar)
     return seen
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A `faults.Disk`: a file system of 64 MB in memory, where we may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder]
+    is_small = bool(
+        shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode
+    )
+    yield Disk(folder, is_small)
+    if is_small:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def faces_folder(made_once):
+    """A folder of a few drawn faces in CelebA's layout; tests copy it where they change it."""
+    from drawn_folders import write_faces
+
+    return made_once("faces_folder", write_faces)
 
 
 @pytest.fixture(scope="session")

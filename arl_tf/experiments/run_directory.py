@@ -87,6 +87,16 @@ def audit_folders(run: RunDirectory) -> list[pathlib.Path]:
     return [path for path in sorted(run.root.glob("audit*")) if AUDIT.fullmatch(path.name)]
 
 
+def remove_unfinished(run: RunDirectory) -> None:
+    """Removes files that a killed process left half written; the run's lock must be held alone.
+
+    Not those of the cache, which several runs can share.
+    """
+    stores = [path for audit in audit_folders(run) for path in audit.rglob("*") if path.is_dir()]
+    for folder in (run.root, run.checkpoints, *audit_folders(run), *stores):
+        files.remove_unfinished(folder)
+
+
 def settings_hash(settings: Mapping[str, Any]) -> str:
     """A short name for a set of settings."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

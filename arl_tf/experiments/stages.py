@@ -68,7 +68,10 @@ def run_stages(config: Config, run: RunDirectory) -> None:
         return
     if todo:
         # Several processes may work through the points of one sweep or study.
-        with run_lock.owned(run.root, shared=bool(set(todo) & set(ALONE))):
+        shared = bool(set(todo) & set(ALONE))
+        with run_lock.owned(run.root, shared=shared):
+            if not shared:
+                run_directory.remove_unfinished(run)
             do_stages(config, run)
     print(summary(config, run))
 

@@ -1,14 +1,21 @@
 """Files that appear by rename: a reader sees the old file or the whole new one."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 # Bytes of a path that Linux takes, and of the longest one below a folder that is written.
 LONGEST_PATH, LONGEST_BELOW = 4095, 300
+
+# Names of what this module writes before it is renamed.
+UNFINISHED = re.compile(r"unfinished_\d+_.+|\..+\.\d+\.tmp")
+# What a disk does that takes no more bytes, from a process that may write no more included.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def aside(path: pathlib.Path) -> pathlib.Path:
@@ -39,6 +46,22 @@ def write_text(path: pathlib.Path, text: str) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: pathlib.Path) -> None:
+    """Removes what a killed process had begun to write into a folder; nobody may be writing there.
+
+    The folder may be missing.
+    """
+    for path in folder.glob("*"):
+        if UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether an error says that the disk takes no more; libraries wrap the system's own."""
+    words = [os.strerror(number) for number in DISK_ERRORS]
+    return getattr(error, "errno", None) in DISK_ERRORS or any(w in str(error) for w in words)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

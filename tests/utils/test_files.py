@@ -1,5 +1,6 @@
-"""Whether a folder can be written is known before any work."""
+"""Whether a folder can be written is known before any work; what killed processes left goes."""
 
+import errno
 import os
 import pathlib
 
@@ -30,3 +31,34 @@ def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: pathlib.Path(path) != tmp_path)
     with pytest.raises(ValueError, match=f"--workdir={tmp_path}/a/b: {tmp_path} can't be written"):
         files.check_can_be_written("workdir", tmp_path / "a" / "b")
+
+
+def test_what_killed_processes_left_half_written_goes_and_nothing_else(tmp_path):
+    left = [files.aside(tmp_path / "pictures.npz").name, ".report.json.123.tmp"]
+    kept = ["pictures.npz", ".report.json", "unfinished.npz", "unfinished_notes.txt", "a.tmp"]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    (tmp_path / "unfinished_12_folder").mkdir()
+    files.remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*kept, "unfinished_12_folder"]
+    )
+    files.remove_unfinished(tmp_path / "missing")
+
+
+def test_names_of_files_that_are_written_aside_are_known_as_such(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr(pathlib.Path, "replace", lambda path, target: named.append(path.name))
+    files.write_json(tmp_path / "a.json", 1)
+    with files.replacing(tmp_path / "b.npz"):
+        pass
+    assert len(named) == 2 and all(map(files.UNFINISHED.fullmatch, named))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EDQUOT])
+def test_errors_of_a_disk_are_known_also_where_a_library_wraps_them(number):
+    error = OSError(number, os.strerror(number), "file")
+    assert files.is_of_the_disk(error)
+    assert files.is_of_the_disk(RuntimeError(f"can't flush (errno = {number}): {error}"))
+    assert not files.is_of_the_disk(OSError(errno.ENOENT, os.strerror(errno.ENOENT), "file"))
+    assert not files.is_of_the_disk(ValueError("too few images"))

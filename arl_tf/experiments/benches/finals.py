@@ -70,7 +70,7 @@ def run_final(config: Config, root: pathlib.Path, trial: Trial, load: Loader) ->
         try:
             record = audited(config, root, trial, load)
         except trials.FAILURES as error:
-            if interruption.came():
+            if interruption.came() or files.is_of_the_disk(error):
                 raise
             logging.warning("Audit of %s on T failed: %s", trial.label, error)
             message = f"{type(error).__name__}: {error}"

@@ -95,16 +95,21 @@ def run_trial(base: Config, root: pathlib.Path, chosen: Trial, load: Loader) -> 
     Returns:
         The record that is kept in the point's directory: state, message, settings, seconds, and
         paths of the encoders. A point that can't be trained or audited is recorded with the reason.
+
+    Raises:
+        OSError: the disk is full; libraries say so by other errors, too.
     """
     run = directory(root, chosen.name)
     with run_lock.owned(run.root, wait=True):
+        run_directory.remove_unfinished(run)
         record = read_record(run)
         if record.get("state") == FINISHED:
             return record
         try:
             record = finished_record(base, root, chosen, run, load)
         except FAILURES as error:
-            if interruption.came():
+            # Of a full disk no point is to blame: the same command goes on when there is room.
+            if interruption.came() or files.is_of_the_disk(error):
                 raise
             logging.warning("Point %s failed: %s", chosen.label, error)
             message = f"{type(error).__name__}: {error}"
@@ -201,6 +206,8 @@ def ensure_shared(config: Config, root: pathlib.Path, images: ImageSet, parts: S
         run_lock.owned(shared.trained.root, wait=True),
         run_lock.owned(shared.audited.root, wait=True),
     ):
+        for run in (shared.trained, shared.audited):
+            run_directory.remove_unfinished(run)
         here = dataclasses.replace(config, workdir=str(shared.trained.root), cache_dir=cache)
         ensure_trained(Experiment(here, shared.trained, images, parts), root)
         there = dataclasses.replace(here, workdir=str(shared.audited.root))
