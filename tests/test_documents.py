@@ -65,7 +65,8 @@ def flags_that_exist():
     files = [*(ROOT / "serving").rglob("*.py"), *own]
     sources = "".join(path.read_text() for path in files)
     declared = re.findall(r'"(?:--)?(\w+)",', sources)
-    return {field.name for field in dataclasses.fields(settings.Config)} | set(declared) | TOOLS
+    of_main = {field.name for field in dataclasses.fields(settings.Config)}
+    return of_main | {flag_definitions.HELD_OUT} | set(declared) | TOOLS
 
 
 @DOCUMENTS

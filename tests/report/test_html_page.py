@@ -332,7 +332,9 @@ def test_page_shows_the_probe_that_the_summary_counts_and_every_other():
     probes = {"linear": 0.1, "mlp": 0.2, "kernel": 0.31, "task_output_linear": 0.15}
     probes |= {"task_output_mlp": 0.05, "task_output_kernel": 0.42}
     found.content["codes"]["attribute_probe"] = {"Young": {"mcc": 0.42, **probes}}
-    table = re.search(r'<table class="cards" id="probes">.*?</table>', page_of(found), re.DOTALL)[0]
+    table = re.search(
+        r'<table class="cards wide" id="probes">.*?</table>', page_of(found), re.DOTALL
+    )[0]
     assert re.findall(r"<td [^>]*>(?:<b>)?([\d.]+)", table) == [
         "0.420",
         *(f"{value:.3f}" for value in probes.values()),
@@ -343,5 +345,7 @@ def test_page_shows_the_probe_that_the_summary_counts_and_every_other():
 def test_page_of_an_audit_without_kernel_probes_leaves_their_cells_empty():
     found = audit_report()
     found.content["codes"]["attribute_probe"] = {"Young": {"mcc": 0.5, "linear": 0.5, "mlp": 0.4}}
-    table = re.search(r'<table class="cards" id="probes">.*?</table>', page_of(found), re.DOTALL)[0]
+    table = re.search(
+        r'<table class="cards wide" id="probes">.*?</table>', page_of(found), re.DOTALL
+    )[0]
     assert '<td data-label="Code: kernel">–</td>' in table
