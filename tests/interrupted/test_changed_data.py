@@ -22,6 +22,7 @@ def flags(folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_another_picture_under_the_same_name_is_refused_until_it_is_put_back(
     folder, flags, tmp_path
 ):
@@ -39,6 +40,7 @@ def test_another_picture_under_the_same_name_is_refused_until_it_is_put_back(
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("years", [-10, 10])
 def test_files_whose_times_jumped_are_prepared_again_and_are_the_same_data(folder, flags, years):
     stop(BEGINS, *flags)
@@ -47,6 +49,7 @@ def test_files_whose_times_jumped_are_prepared_again_and_are_the_same_data(folde
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_photo_that_vanished_or_was_cut_off_is_told_from_the_data_of_the_run(folder, flags):
     stop(BEGINS, *flags)
     one, other, *_ = sorted((folder / "img_align_celeba").iterdir())

@@ -57,6 +57,7 @@ def assert_same_weights(run, whole, players):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_training_interrupted_at_every_turn_ends_with_the_bits_of_one_that_was_not(
     made_once, small_disk
 ):
@@ -78,6 +79,7 @@ def test_a_training_interrupted_at_every_turn_ends_with_the_bits_of_one_that_was
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_defence_killed_while_it_trains_ends_with_the_same_bits(tmp_path):
     settings = ("--defence=linear_adversary", "--warmup_epochs=1")
     flags = (*TINY, *settings, "--stages=train", f"--cache_dir={tmp_path / 'cache'}")
