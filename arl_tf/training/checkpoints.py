@@ -1,6 +1,7 @@
 """Training state on disk: players, optimizers and epoch, in folders that appear by rename."""
 
 import json
+import math
 import pathlib
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from arl_tf.utils import files, run_files
 FOLDER = "checkpoints"
 
 KEPT = 2
+# Bytes of a checkpoint's HDF5 file beside its numbers.
+OVERHEAD = 4 << 20
 WEIGHTS, STATE = "learner.weights.h5", "state.json"
 CHECKPOINT_REMEDY = "Put back an intact copy, or delete this checkpoint to go on from an older one."
 PLAYER_REMEDY = (
@@ -30,12 +33,19 @@ def save(folder: pathlib.Path, learner: keras.Model, *, epoch: int) -> None:
     unfinished = folder / f".unfinished_{epoch:05d}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    files.check_room(unfinished, most_bytes(learner))
     learner.save_weights(unfinished / WEIGHTS)
     (unfinished / STATE).write_text(json.dumps({"epoch": epoch, "phase": learner.phase}))
     shutil.rmtree(target, ignore_errors=True)
     unfinished.rename(target)
     for old in sorted(folder.glob("epoch_*"))[:-KEPT]:
         shutil.rmtree(old)
+
+
+def most_bytes(learner: keras.Model) -> int:
+    """Bytes that a checkpoint has at most: float32 weights, their average and two moments."""
+    numbers = sum(math.prod(variable.shape) for variable in learner.variables)
+    return 4 * 4 * numbers + OVERHEAD
 
 
 def save_nowhere(learner: keras.Model, epoch: int) -> None:

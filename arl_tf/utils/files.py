@@ -58,6 +58,24 @@ def remove_unfinished(folder: pathlib.Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def check_room(folder: pathlib.Path, size: int) -> None:
+    """Raises OSError where a folder's disk has no room for `size` more bytes.
+
+    For files that a library writes which ends the process where the disk is full, as HDF5 does.
+    """
+    # Not every system can reserve room; there, whoever writes finds out.
+    if not hasattr(os, "posix_fallocate"):
+        return
+    path = aside(folder / "room")
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def is_of_the_disk(error: Exception) -> bool:
     """Whether an error says that the disk takes no more; libraries wrap the system's own."""
     words = [os.strerror(number) for number in DISK_ERRORS]

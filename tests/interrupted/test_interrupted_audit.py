@@ -18,14 +18,12 @@ from faults import (
 )
 
 ATTACK = "arl_tf.auditing.attack_runs:run_task"
-LINEAR_MAP = "arl_tf.attacks.noise_aware:map_result"
 ARRAYS = ("measures.npz", "resamples.npz", "reconstructions.npz")
 
 
 def places(disk):
     """Where one command after the other ends, and how many of the four attacks it found done."""
     return {
-        "inside the linear map": (Fault(LINEAR_MAP), 0),
         "its pictures written, but not named": (
             Fault("arl_tf.auditing.attack_store:np.savez_compressed", after=True),
             0,
@@ -39,16 +37,11 @@ def places(disk):
             Fault("arl_tf.attacks.decoder_training:averaged_loss", call=2),
             1,
         ),
-        "inside the attack on the task output": (Fault(LINEAR_MAP, years=-10), 1),
         "while attacks are measured": (
-            Fault("arl_tf.auditing.attack_store:AttackStore.save_measures", call=2),
-            2,
+            Fault("arl_tf.auditing.attack_store:AttackStore.save_measures", call=2, years=-10),
+            1,
         ),
         "no room for the report": (disk.full("arl_tf.report.report_files:save_measures"), 4),
-        "before the stage is noted": (
-            Fault("arl_tf.experiments.run_directory:mark_finished"),
-            4,
-        ),
     }
 
 

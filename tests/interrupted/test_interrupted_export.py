@@ -18,11 +18,8 @@ def places(disk):
     """In a build, and between its renames: two SavedModels, a TFLite file, the manifest."""
     return {
         "no room for a SavedModel": disk.full(BUILD),
-        "a SavedModel written aside": Fault(BUILD, after=True),
         "between the two SavedModels": Fault("os:replace", call=2, since=PUBLISH),
-        "no room for a TFLite file": disk.full("arl_tf.exporting.tflite:convert"),
         "all but the manifest published": Fault("os:replace", call=3, after=True, since=PUBLISH),
-        "all published, but not noted": Fault("arl_tf.experiments.run_directory:mark_finished"),
     }
 
 

@@ -1,7 +1,7 @@
 """kill -9 and a full disk in a sweep, study, bench: it ends, and no point is done twice.
 
-What a point's training and audit find is copied from one finished run: what is looked at is which
-process does which point, and when.
+What trainings, audits and the export make is copied from one finished run: what is looked at is
+which process does which point, and when.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ def sweep_places(disk):
         "before the chosen point's audit on T": Fault(
             "arl_tf.experiments.sweeps.final_audits:ensure", call=2
         ),
-        "before the export": Fault("arl_tf.exporting.build:export_models"),
+        "before the export": Fault("arl_tf.experiments.export_stage:run"),
     }
 
 

@@ -94,7 +94,7 @@ def test_lines_of_epochs_that_were_not_saved_are_dropped(tmp_path):
 
 def test_only_the_last_two_checkpoints_are_kept_and_the_newest_is_found(tmp_path):
     class Learner:
-        phase = learner.TASK
+        phase, variables = learner.TASK, ()
 
         def save_weights(self, path):
             path.write_text("weights")
@@ -107,6 +107,20 @@ def test_only_the_last_two_checkpoints_are_kept_and_the_newest_is_found(tmp_path
     assert (newest.name, older.name) == ("epoch_00010", "epoch_00003")
     assert (newest / checkpoints.WEIGHTS).read_text() == "weights"
     assert checkpoints.read_state(newest) == {"epoch": 10, "phase": learner.TASK}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_checkpoint_takes_no_more_room_than_is_asked_for(tmp_path):
+    model = keras.Sequential([keras.Input((700,)), keras.layers.Dense(700), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam())
+    model.optimizer.build(model.trainable_variables)
+    model.phase = learner.TASK
+    checkpoints.save(tmp_path, model, epoch=1)
+    size = (tmp_path / "epoch_00001" / checkpoints.WEIGHTS).stat().st_size
+    numbers = 700 * 700 + 700 + 701
+    # Weights and two moments; what may be there besides is an average.
+    assert 3 * 4 * numbers < size <= checkpoints.most_bytes(model)
+    assert checkpoints.most_bytes(model) == 4 * 4 * numbers + checkpoints.OVERHEAD
 
 
 def test_checkpoint_that_was_cut_off_does_not_count(tmp_path):

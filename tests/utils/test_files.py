@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -62,3 +63,13 @@ def test_errors_of_a_disk_are_known_also_where_a_library_wraps_them(number):
     assert files.is_of_the_disk(RuntimeError(f"can't flush (errno = {number}): {error}"))
     assert not files.is_of_the_disk(OSError(errno.ENOENT, os.strerror(errno.ENOENT), "file"))
     assert not files.is_of_the_disk(ValueError("too few images"))
+
+
+def test_room_is_asked_of_the_disk_and_given_back(small_disk):
+    free = shutil.disk_usage(small_disk.folder).free
+    files.check_room(small_disk.folder, 1 << 20)
+    assert not list(small_disk.folder.iterdir())
+    with pytest.raises(OSError, match=r"(?i)no space left|file too large") as caught:
+        files.check_room(small_disk.folder, free + (1 << 30))
+    assert files.is_of_the_disk(caught.value) and str(small_disk.folder) in str(caught.value)
+    assert not list(small_disk.folder.iterdir())

@@ -25,6 +25,7 @@ TINY = (
     "--epochs=1",
     "--steps_per_epoch=2",
     "--checkpoint_epochs=1",
+    "--decoder_depth=0",
     "--attackers=linear,decoder",
     "--attacker_steps=24",
     "--tflite_precisions=float32",
@@ -54,7 +55,7 @@ class Fault:
         action: what happens.
         argument: of the action.
         years: by which the process' clock is wrong.
-        finished: a run whose training and audit stand in for all others; "": they are real.
+        finished: a run whose training, audit and export stand in for all others; "": all are real.
     """
 
     at: str = ""

@@ -3,8 +3,7 @@
 The variable ARL_TF_TEST_FAULT holds a JSON object of `faults.Fault`. The fault is the system's own:
 a signal, a disk that is full, a file that may not grow, another clock.
 
-Frozen networks, most of a tiny run's work, have stand-ins here: they come with the package, and
-write nothing.
+Networks have small stand-ins here: to build and trace them is most of a tiny run's work.
 """
 
 import errno
@@ -23,8 +22,9 @@ import tensorflow as tf
 from keras import layers
 
 from arl_tf import main
-from arl_tf.experiments import audit_stage, train_stage
+from arl_tf.experiments import audit_stage, export_stage, train_stage
 from arl_tf.metrics import reconstruction
+from arl_tf.models import backbones
 from arl_tf.models.pretrained import perceptual
 
 
@@ -69,7 +69,8 @@ def set_clock(years: int) -> None:
 
 
 def use_small_networks() -> None:
-    """Puts pooled pixels and the judge of drawn faces in their place; no graph is rewritten."""
+    """A backbone of four layers, pooled pixels, the judge of drawn faces; graphs as they are."""
+    backbones.BACKBONES["small"] = backbone
     # The judge that others keep sees the features of a larger network.
     if kept_readouts.FOLDER in os.environ:
         small = pathlib.Path(os.environ[kept_readouts.FOLDER]) / "small"
@@ -82,6 +83,17 @@ def use_small_networks() -> None:
         image_size, procedural=True, public_images=public_images
     )
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def backbone(image_size: int) -> keras.Model:
+    """The layers that `backbones.CUT_LAYERS` names, with strides of 4, 8 and 16."""
+    image = keras.Input((image_size, image_size, 3))
+    features = layers.Conv2D(4, 3, 2, padding="same", use_bias=False)(image)
+    features = layers.BatchNormalization(momentum=backbones.BATCH_NORM_MOMENTUM)(features)
+    for number in (1, 2, 3):
+        convolution = layers.Conv2D(8, 3, 2, "same", activation="relu", name=f"stage{number}")
+        features = convolution(features)
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="pooled")(features))
 
 
 def pooled(image: tf.Tensor) -> list[tf.Tensor]:
@@ -97,7 +109,7 @@ def pooling_network(image_size: int) -> keras.Model:
 
 
 def take_from(finished: pathlib.Path) -> None:
-    """Has every training and every audit copy what a finished run has, in place of the work."""
+    """Has trainings, audits and exports copy what a finished run has, in place of the work."""
 
     def train(experiment) -> None:
         states = shutil.ignore_patterns("epoch_*")
@@ -108,7 +120,10 @@ def take_from(finished: pathlib.Path) -> None:
         folder = experiment.run.audit(experiment.config.audit_name)
         shutil.copytree(finished / "audit", folder, dirs_exist_ok=True)
 
-    train_stage.run, audit_stage.run = train, audit
+    def export(experiment) -> None:
+        shutil.copytree(finished / "export", experiment.run.export, dirs_exist_ok=True)
+
+    train_stage.run, audit_stage.run, export_stage.run = train, audit, export
 
 
 def found(place: str) -> tuple[object, str]:
