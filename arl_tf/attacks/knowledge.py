@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks.attacker import Attacker
 from arl_tf.attacks.evidence import WHITE_BOX, Evidence
-from arl_tf.attacks.registry import Attacker
 
 # In the settings of an attack's result.
 KNEW = "knew"

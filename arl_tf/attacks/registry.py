@@ -4,20 +4,14 @@ None shares weights or initialisation with training's adversary; none is given a
 attack (`evidence.Evidence`).
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from arl_tf.attacks import component_search, inversion, noise_aware, views
+from arl_tf.attacks.attacker import Attacker, closed_form, decoder, white_box
 from arl_tf.attacks.closed_form import linear_pictures
-from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_attack, decoder_cost
-from arl_tf.attacks.evidence import (
-    BLACK_BOX,
-    WHITE_BOX,
-    AttackerOptions,
-    AttackResult,
-    Evidence,
-)
+from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_cost
+from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
 from arl_tf.attacks.regression import completion, laplace
 from arl_tf.attacks.regression.kernel_ridge import kernel_attack, kernel_cost
@@ -26,85 +20,8 @@ from arl_tf.config.choices import AUDIT_LEVELS
 from arl_tf.utils.suggestions import did_you_mean
 
 LEVELS = AUDIT_LEVELS
-NO_GRADIENT = "white-box attacks, because the inside of the encoder is not available"
 NO_OTHER_DATA = "attackers with another data set, because none was named (--attacker_dataset)"
 NO_NOISE = "attackers that are told the noise, because there is no noise or it is not known"
-
-
-@dataclasses.dataclass(frozen=True)
-class Attacker:
-    """One way to attack codes.
-
-    Attributes:
-        run: (evidence, settings, *, name, start) -> AttackResult; `start` is the result of the
-            attack that `starts_from` names, None where there is none.
-        level: the first of LEVELS that runs it.
-        knowledge: BLACK_BOX or WHITE_BOX.
-        needs: fields of Evidence without which it can't run.
-        starts_from: the attack whose result it improves.
-        floor: whether it also attacks the task output alone. What only makes sense for codes
-            does not.
-        trained: whether another seed gives another result.
-        cost: (evidence, settings) -> multiply-adds at most, roughly, for the forecast.
-        missing: what the report says was not tested where `needs` is not met.
-        only_for: a field of Evidence; where it is false, there is nothing to attack in this way.
-        outdone_by: an attacker that finds more. Where that one can attack, this one belongs to the
-            last level.
-    """
-
-    run: Callable[..., AttackResult]
-    level: str
-    knowledge: str = BLACK_BOX
-    needs: tuple[str, ...] = ()
-    starts_from: str | None = None
-    floor: bool = False
-    trained: bool = True
-    cost: Callable[[Evidence, AttackerOptions], float] = lambda evidence, settings: 0.0
-    missing: str = ""
-    only_for: str = ""
-    outdone_by: str = ""
-
-
-def decoder(
-    recipe: DecoderRecipe,
-    level: str,
-    view: views.View = views.unchanged,
-    **entry,
-) -> Attacker:
-    """An attacker that trains one decoder on one view of the evidence."""
-
-    def run(evidence, settings, *, name, start=None):
-        del start
-        return decoder_attack(view(evidence, settings), settings, name=name, recipe=recipe)
-
-    return Attacker(run, level, cost=functools.partial(decoder_cost, recipe), **entry)
-
-
-def closed_form(
-    attack: Callable[..., AttackResult], level: str, view: views.View = views.unchanged, **entry
-) -> Attacker:
-    """An attacker that trains nothing, on one view of the evidence."""
-
-    def run(evidence, settings, *, name, start=None):
-        del start
-        found = attack(view(evidence, settings), settings, name=name)
-        return dataclasses.replace(found, knowledge=entry.get("knowledge", BLACK_BOX))
-
-    return Attacker(run, level, trained=False, **entry)
-
-
-def white_box(
-    attack: Callable[..., AttackResult], level: str, view: views.View = views.unchanged, **entry
-) -> Attacker:
-    """An attacker that differentiates the encoder, on one view of the evidence."""
-    cost = functools.partial(decoder_cost, DecoderRecipe("about as long as this decoder"))
-    entry = {"needs": ("encode",), "missing": NO_GRADIENT, "cost": cost, **entry}
-
-    def run(evidence, settings, *, name, start=None):
-        found = attack(view(evidence, settings), settings, start=start)
-        return dataclasses.replace(found, name=name)
-
-    return Attacker(run, level, WHITE_BOX, **entry)
 
 
 def likeliest_picture(starts_from: str, view: views.View = views.unchanged, **entry) -> Attacker:

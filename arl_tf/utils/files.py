@@ -71,7 +71,9 @@ def check_room(folder: pathlib.Path, size: int) -> None:
         with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from None
+        # Some file systems refuse to reserve room although they have it.
+        if error.errno in DISK_ERRORS:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
     finally:
         path.unlink(missing_ok=True)
 

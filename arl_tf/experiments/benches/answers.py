@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE, PROTECTED_GAIN
+
 Record = Mapping[str, Any]
 # Figure -> what it is called in a sentence.
 QUESTIONS = {
     "leakage": "the leakage of face similarity",
     "leakage.reid_rank1": "the leakage of rank 1",
     "candidate_match": "the share of codes whose photo is found among candidates",
-    "leakage.identity_embedding": "the leakage of the embedding that attackers predict",
-    "protected_gain": "the gain on protected attributes over the task output, in MCC",
+    EMBEDDING_LEAKAGE: "the leakage of the embedding that attackers predict",
+    PROTECTED_GAIN: "the gain on protected attributes over the task output, in MCC",
 }
 # Not every audit has these: they are asked for where a choice has a figure.
-OPTIONAL = ("leakage.identity_embedding", "protected_gain")
+OPTIONAL = (EMBEDDING_LEAKAGE, PROTECTED_GAIN)
 # States of a choice that is not measured yet.
 PENDING = ("waiting", "unfinished")
 

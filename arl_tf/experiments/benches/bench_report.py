@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arl_tf.config.conditions import EMBEDDING_LEAKAGE
+from arl_tf.config.conditions import EMBEDDING_LEAKAGE, PROTECTED_GAIN
 from arl_tf.experiments.sweeps import study_report, sweep_plot
 from arl_tf.report.html_page import page_template
 from arl_tf.report.plots import CURVES, INK
@@ -23,7 +23,7 @@ PANELS = {
     "leakage.reid_rank1": "leakage of rank 1",
     EMBEDDING_LEAKAGE: "leakage of the predicted embedding, worse network",
     "candidate_match": "codes whose photo is found among candidates",
-    "protected_gain": "largest gain on protected attributes, in MCC",
+    PROTECTED_GAIN: "largest gain on protected attributes, in MCC",
 }
 COLUMNS = {
     "kept": "Utility kept",
@@ -35,7 +35,7 @@ COLUMNS = {
     "leakage.reid_rank1": "Leakage of rank 1",
     EMBEDDING_LEAKAGE: "Leakage of the predicted embedding",
     "candidate_match": "Photo found",
-    "protected_gain": "Gain on protected attributes",
+    PROTECTED_GAIN: "Gain on protected attributes",
 }
 MARKS = ("o", "s", "^", "D")
 WIDTH, PANEL, SPACE = 5.4, 2.5, 0.62
