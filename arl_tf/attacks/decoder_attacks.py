@@ -225,7 +225,7 @@ def pair_batches(
     batch_size = min(settings.batch_size, len(pairs.images))
     rng = np.random.default_rng(settings.seed)
     noise_rng = np.random.default_rng([settings.seed, 1])
-    fresh = noise_views.fresh_codes(pairs, evidence.noise)
+    fresh = noise_views.fresh_codes(pairs, evidence.noise, evidence.query)
     waiting = np.empty(0, np.int64)
 
     def draw() -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ from arl_tf.models.standardisation import standardisation
 
 # A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
 FEW_LEVELS = 64
+# Codes of every public image, beside the one at hand, where noise cannot be added to mean codes.
+FURTHER_ANSWERS = 3
 
 
 def signal_variance(noise: CodeNoise) -> np.ndarray:
@@ -51,19 +53,26 @@ def mean_and_weight(noise: CodeNoise) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fresh_codes(
-    pairs: PublicPairs, noise: CodeNoise | None
+    pairs: PublicPairs,
+    noise: CodeNoise | None,
+    query: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """A function that gives public codes of rows with noise drawn anew: (rows, rng) -> [n, ...].
 
-    The mean codes with as much noise as they lack, Gaussian or Laplace as it is. The codes at hand
-    where no noise is known, and where codes are rounded to few levels or have dropped values: noise
-    would make others of them.
+    The mean codes with as much noise as they lack, Gaussian or Laplace as it is. Where codes are
+    rounded to few levels or have dropped values, noise on mean codes would make others of them:
+    there one of several answers of the encoder is drawn. The codes at hand where no noise is known,
+    and where nobody can be asked.
+
+    Args:
+        pairs: public images and their codes.
+        noise: what is known of the noise in the codes.
+        query: asks the encoder: uint8 [N, S, S, 3] -> codes float32 [N, ...]; None without one.
     """
-    is_other = takes_few_levels(pairs.codes) or (
-        noise is not None and drops_values(pairs.codes, noise.public_means)
-    )
-    if noise is None or noise.remaining >= 1 or is_other:
+    if noise is None or noise.remaining >= 1:
         return lambda rows, rng: pairs.codes[rows]
+    if takes_few_levels(pairs.codes) or drops_values(pairs.codes, noise.public_means):
+        return one_of_answers(pairs, noise, query)
     deviation = noise.deviation * np.float32(np.sqrt(1 - noise.remaining))
     laplace = is_laplace(pairs.codes, noise)
 
@@ -74,6 +83,25 @@ def fresh_codes(
         else:
             drawn = rng.standard_normal(shape, np.float32)
         return noise.public_means[rows] + deviation * drawn
+
+    return draw
+
+
+def one_of_answers(
+    pairs: PublicPairs, noise: CodeNoise, query: Callable[[np.ndarray], np.ndarray] | None
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """As `fresh_codes`: each code is one of several that the encoder gave for its image.
+
+    Whoever estimated the noise from few answers asks as often again, and no oftener.
+    """
+    further = min(FURTHER_ANSWERS, noise.answers - 1) if noise.answers else FURTHER_ANSWERS
+    answers = [pairs.codes]
+    if query is not None:
+        answers += [query(pairs.images) for _ in range(further)]
+
+    def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        chosen = rng.integers(len(answers), size=len(rows))
+        return np.stack([answers[n][row] for n, row in zip(chosen, rows, strict=True)])
 
     return draw
 

@@ -33,6 +33,7 @@ from arl_tf.auditing.identity import measurements as identity_measurements
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces, known_faces
+from arl_tf.auditing.kept_embeddings import KeptEmbeddings
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.near_duplicates import section as near_duplicates
@@ -147,6 +148,7 @@ def attack_all(
         procedural=not context.photographs,
         public_images=sealed[rows.attacker],
         has_faces=images.has_faces,
+        known=KeptEmbeddings(context.cache_dir, sealed, (rows.attacker, rows.held_out)).recall,
     )
     evidence = dataclasses.replace(
         collect(
@@ -228,7 +230,9 @@ def measure(
     """
     rows, store, judges = attacked.rows, attacked.store, attacked.judges
     people, names = images.identities[rows.target], [task.name for task in attacked.tasks]
-    originals = reconstruction.examine(judges, attacked.sealed[rows.target], people)
+    parts = (rows.attacker, rows.held_out, rows.target)
+    kept = KeptEmbeddings(context.cache_dir, attacked.sealed, parts)
+    originals = kept.examine(judges, attacked.sealed[rows.target], people)
     points = [point.name for point in attacked.curve]
     measured = attack_store.measure_all(judges, originals, names, others, store)
     measured |= attack_store.measure_all(judges, originals, points, {}, store)
@@ -266,7 +270,7 @@ def measure(
         decisions=attacked.decisions,
         near_duplicates=near_duplicates.measure(
             attacked.audited_encoder,
-            tuple(attacked.sealed[part] for part in (rows.attacker, rows.held_out, rows.target)),
+            tuple(attacked.sealed[part] for part in parts),
             lambda pictures: reconstruction.measure(judges, pictures, originals),
             count=settings.near_duplicates,
             seed=settings.seed,

@@ -28,6 +28,8 @@ BATCHES = {DLIB: 8, SFACE: 8, DRAWN_FACES: 64}
 FASTER_IN_LITERT = (DLIB, SFACE)
 # On a GPU, which LiteRT does not use.
 BATCH_ON_GPU = 64
+# Hash of a picture -> its embedding float32 [D].
+Seen = dict[bytes, np.ndarray]
 BUILDERS: Mapping[str, Callable[[int], keras.Model]] = {
     DLIB: dlib_face.face_identity_network,
     SFACE: sface.face_identity_network,
@@ -48,7 +50,7 @@ class IdentityNetwork:
     name: str
     network: keras.Model
     mean_embedding: np.ndarray
-    _seen: dict[bytes, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+    _seen: Seen = dataclasses.field(default_factory=dict, repr=False)
 
     def embeddings(self, pictures: np.ndarray) -> np.ndarray:
         """Embeddings float32 [N, D], not centred, of pictures float32 [N, S, S, 3] in [0, 1].
@@ -57,6 +59,21 @@ class IdentityNetwork:
         """
         return remembered(self.name, self.network, pictures, self._seen)
 
+    def seen_of(self, pictures: np.ndarray) -> Seen:
+        """What is remembered of pictures float32 [N, S, S, 3]; those never seen are left out."""
+        keys = hashes(pictures)
+        return {key: self._seen[key] for key in keys if key in self._seen}
+
+    def remember(self, seen: Seen) -> None:
+        """Takes over what the same network said elsewhere."""
+        self._seen.update(seen)
+
+
+def nothing_known(name: str, network: keras.Model) -> Seen:
+    """That nothing was said of any picture before."""
+    del name, network
+    return {}
+
 
 def names_of(*, procedural: bool) -> tuple[str, ...]:
     """The networks that judge drawn or photographed faces; the first is asked of every picture."""
@@ -64,7 +81,11 @@ def names_of(*, procedural: bool) -> tuple[str, ...]:
 
 
 def load_identity_networks(
-    image_size: int, *, procedural: bool, public_images: np.ndarray
+    image_size: int,
+    *,
+    procedural: bool,
+    public_images: np.ndarray,
+    known: Callable[[str, keras.Model], Seen] = nothing_known,
 ) -> tuple[IdentityNetwork, ...]:
     """The judges of identity.
 
@@ -72,13 +93,14 @@ def load_identity_networks(
         image_size: S, pixels.
         procedural: whether faces are drawn or photographed.
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
+        known: what the network of a name has said of pictures before.
     """
     found = []
     for place, name in enumerate(names_of(procedural=procedural)):
         network = frozen_network(name, image_size)
         wanted = MEAN_EMBEDDING_IMAGES_LATER if place else MEAN_EMBEDDING_IMAGES
         sample = public_images[:: max(1, len(public_images) // wanted)]
-        seen: dict[bytes, np.ndarray] = {}
+        seen = dict(known(name, network))
         embeddings = remembered(name, network, np.asarray(to_float(sample)), seen)
         found.append(IdentityNetwork(name, network, embeddings.mean(axis=0), seen))
     return tuple(found)
@@ -90,19 +112,22 @@ def frozen_network(name: str, image_size: int) -> keras.Model:
     return BUILDERS[name](image_size)
 
 
-def remembered(
-    name: str, network: keras.Model, pictures: np.ndarray, seen: dict[bytes, np.ndarray]
-) -> np.ndarray:
+def remembered(name: str, network: keras.Model, pictures: np.ndarray, seen: Seen) -> np.ndarray:
     """Embeddings float32 [N, D] of pictures float32 [N, S, S, 3]; the network sees each once.
 
     `seen` maps pictures' hashes to embeddings [D]; those of new pictures are put into it.
     """
-    keys = [hashlib.sha256(np.ascontiguousarray(picture)).digest() for picture in pictures]
+    keys = hashes(pictures)
     new = {key: row for row, key in enumerate(keys) if key not in seen}
     if new:
         found = embedded(name, network, pictures[list(new.values())])
         seen.update(zip(new, found, strict=True))
     return np.stack([seen[key] for key in keys])
+
+
+def hashes(pictures: np.ndarray) -> list[bytes]:
+    """A name for each picture's pixels, of pictures float32 [N, S, S, 3]."""
+    return [hashlib.sha256(np.ascontiguousarray(picture)).digest() for picture in pictures]
 
 
 def embedded(name: str, network: keras.Model, pictures: np.ndarray) -> np.ndarray:

@@ -10,7 +10,12 @@ import tensorflow as tf
 
 from arl_tf.data.image_sets import to_float
 from arl_tf.metrics import measures
-from arl_tf.metrics.identity_networks import IdentityNetwork, load_identity_networks
+from arl_tf.metrics.identity_networks import (
+    IdentityNetwork,
+    Seen,
+    load_identity_networks,
+    nothing_known,
+)
 from arl_tf.models.pretrained import perceptual
 
 BATCH = 64
@@ -74,7 +79,12 @@ def headline_values(measured: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def load_metric_networks(
-    image_size: int, *, procedural: bool, public_images: np.ndarray, has_faces: bool = True
+    image_size: int,
+    *,
+    procedural: bool,
+    public_images: np.ndarray,
+    has_faces: bool = True,
+    known: Callable[[str, keras.Model], Seen] = nothing_known,
 ) -> MetricNetworks:
     """Builds the judging networks.
 
@@ -84,11 +94,12 @@ def load_metric_networks(
             drawn truth) or photographed (dlib's network and SFace).
         public_images: uint8 [N, S, S, 3], to centre the embeddings with.
         has_faces: whether identity is judged at all.
+        known: what the identity network of a name has said of pictures before.
     """
     identity = ()
     if has_faces:
         identity = load_identity_networks(
-            image_size, procedural=procedural, public_images=public_images
+            image_size, procedural=procedural, public_images=public_images, known=known
         )
     return MetricNetworks(identity, frozen_feature_network(image_size))
 

@@ -1,6 +1,7 @@
 """What networks see of noisy codes, by values whose signal and noise are known."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -64,13 +65,13 @@ def test_without_noise_or_means_the_codes_at_hand_are_drawn():
         np.testing.assert_array_equal(drawn, PAIRS.codes[rows])
 
 
-def test_codes_of_few_levels_are_drawn_as_they_are():
+def test_codes_of_few_levels_are_drawn_as_they_are_where_nobody_is_asked():
     rounded = dataclasses.replace(PAIRS, codes=np.round(PAIRS.codes))
     drawn = noise_views.fresh_codes(rounded, KNOWN)(np.array([2]), np.random.default_rng(0))
     np.testing.assert_array_equal(drawn, rounded.codes[[2]])
 
 
-def test_codes_with_dropped_values_are_drawn_as_they_are():
+def test_codes_with_dropped_values_are_drawn_as_they_are_where_nobody_is_asked():
     kept = RNG.random(MEANS.shape) < 0.5
     dropped = dataclasses.replace(PAIRS, codes=np.where(kept, 2 * MEANS, 0).astype(np.float32))
     drawn = noise_views.fresh_codes(dropped, KNOWN)(np.array([2]), np.random.default_rng(0))
@@ -81,6 +82,26 @@ def test_codes_with_dropped_values_are_drawn_as_they_are():
     noise = dataclasses.replace(KNOWN, public_means=silent * MEANS)
     drawn = noise_views.fresh_codes(pairs, noise)(np.array([2]), np.random.default_rng(0))
     assert (drawn != pairs.codes[[2]]).all()
+
+
+@pytest.mark.parametrize(("noise", "different"), [(KNOWN, 4), (ASKED, 2)])
+def test_codes_of_few_levels_are_drawn_from_several_answers(noise, different):
+    rounded = dataclasses.replace(PAIRS, codes=np.round(PAIRS.codes))
+    number = itertools.count(1)
+
+    def query(images):
+        assert len(images) == len(PAIRS.images)
+        return np.full_like(rounded.codes, 100 * next(number))
+
+    draw = noise_views.fresh_codes(rounded, noise, query)
+    rng = np.random.default_rng(0)
+    drawn = np.stack([draw(np.array([2, 5]), rng) for _ in range(60)])
+    for place, row in enumerate((2, 5)):
+        own = {tuple(code) for code in drawn[:, place]}
+        expected = [rounded.codes[row], *(np.full(3, 100.0 * n) for n in range(1, different))]
+        assert own == {tuple(code) for code in expected}
+    # The two rows are drawn apart.
+    assert any((drawn[:, 0] == 100).all(axis=1) != (drawn[:, 1] == 100).all(axis=1))
 
 
 def test_noise_of_some_images_is_that_of_their_rows():

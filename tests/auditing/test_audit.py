@@ -3,6 +3,7 @@
 import dataclasses
 import types
 
+import keras
 import numpy as np
 import pytest
 
@@ -59,9 +60,16 @@ class ToyNetwork:
     """An identity network whose embeddings are a few pixels."""
 
     name, mean_embedding = "toy", np.zeros(5)
+    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
 
     def embeddings(self, pictures):
         return embedded(pictures * 255)
+
+    def seen_of(self, pictures):
+        return {}
+
+    def remember(self, seen):
+        assert seen == {}
 
 
 class Spy:

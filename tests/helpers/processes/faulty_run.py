@@ -79,8 +79,8 @@ def use_small_networks() -> None:
     perceptual._built_features = lambda *_: pooled
     perceptual.feature_similarity_network = pooling_network
     judges = reconstruction.load_identity_networks
-    reconstruction.load_identity_networks = lambda image_size, *, procedural, public_images: judges(
-        image_size, procedural=True, public_images=public_images
+    reconstruction.load_identity_networks = lambda image_size, **given: judges(
+        image_size, **{**given, "procedural": True}
     )
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
