@@ -138,6 +138,7 @@ def told_noise(
         answers=settings.attacker_queries,
         codes_per_photo=settings.codes_per_photo,
         seed=settings.seed,
+        known=known,
     )
     return known, asked
 

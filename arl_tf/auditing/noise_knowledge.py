@@ -80,6 +80,7 @@ def asked_noise(
     answers: int,
     codes_per_photo: int,
     seed: int,
+    known: CodeNoise | None = None,
 ) -> CodeNoise | None:
     """What asking the encoder again about its public images tells of the noise in their codes.
 
@@ -95,6 +96,8 @@ def asked_noise(
         answers: n, >= 1; for each public image.
         codes_per_photo: k, codes that attackers average.
         seed: of the audit.
+        known: from `known_noise` of the same pairs; answers are then drawn where their law is
+            known, which takes no time.
 
     Returns:
         None where the encoder can't be asked, and where n is less than FEWEST_ANSWERS.
@@ -103,10 +106,14 @@ def asked_noise(
         return None
     further = max(answers - codes_per_photo, codes_per_photo)
     total = codes_per_photo + further
-    means_of = cache.repeated(further)
     draw = ANSWERS_NOISE + seed
-    asked = [means_of.codes(rows.attacker, draw), means_of.query("mirrored", rows.attacker, draw)]
-    means = (codes_per_photo * pairs.codes + further * np.concatenate(asked)) / total
+    if known is not None and has_known_law(audited_encoder):
+        answered = mean_answers(known, codes_per_photo / further, draw)
+    else:
+        means_of = cache.repeated(further)
+        views = means_of.codes(rows.attacker, draw), means_of.query("mirrored", rows.attacker, draw)
+        answered = np.concatenate(views)
+    means = (codes_per_photo * pairs.codes + further * answered) / total
     # The code at hand is part of the mean, which is by so much nearer to it than the truth.
     remaining = codes_per_photo / total
     if audited_encoder.noise_deviation is None:
@@ -117,6 +124,21 @@ def asked_noise(
         variance = told / codes_per_photo
     deviation = deviation_of(variance, pairs.codes)
     return CodeNoise(deviation, means.astype(np.float32), total, remaining)
+
+
+def has_known_law(audited_encoder: AuditedEncoder) -> bool:
+    """Whether codes are their means with Gaussian noise, all of it drawn by our own layers."""
+    own = audited_encoder.signal_share is not None
+    return own and gaussian_variance(audited_encoder) is not None
+
+
+def mean_answers(known: CodeNoise, variance: float, seed: int) -> np.ndarray:
+    """What the mean of several answers is for each public image, drawn; float32 [N, ...].
+
+    `variance` is that of the mean, in units of the variance of the codes at hand.
+    """
+    noise = np.random.default_rng(seed).standard_normal(known.public_means.shape, np.float32)
+    return known.public_means + np.float32(np.sqrt(variance)) * known.deviation * noise
 
 
 def deviation_of(variance: np.ndarray, codes: np.ndarray) -> np.ndarray:

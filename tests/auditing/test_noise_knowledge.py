@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from arl_tf.attacks.evidence import PublicPairs
+from arl_tf.attacks.evidence import CodeNoise, PublicPairs
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.code_cache import CodeCache
@@ -112,6 +112,46 @@ def test_whoever_averages_codes_learns_the_noise_of_the_average(tmp_path):
     )
     np.testing.assert_allclose(found.deviation, DEVIATION / 2, rtol=0.15)
     assert (found.answers, found.remaining) == (8, 0.5)
+
+
+def test_answers_of_known_law_are_drawn_without_asking(tmp_path):
+    share = (1 - np.square(DEVIATION)).astype(np.float32)
+    encoder, cache, pairs = world(tmp_path, signal_share=share)
+    known, before = noise_knowledge.known_noise(encoder, pairs, 1), encoder.encoder.asked
+    answers = {"answers": 8, "codes_per_photo": 1, "seed": 0}
+    drawn = noise_knowledge.asked_noise(ROWS, cache, encoder, pairs, **answers, known=known)
+    assert encoder.encoder.asked == before
+    asked = noise_knowledge.asked_noise(ROWS, cache, encoder, pairs, **answers)
+    assert encoder.encoder.asked == before + 7 * len(pairs.images)
+    assert (drawn.answers, drawn.remaining) == (asked.answers, asked.remaining)
+    truth, noisy = mean_code(pairs.images / np.float32(255)), DEVIATION > 0.1
+    for found in (drawn, asked):
+        np.testing.assert_allclose(found.deviation[noisy], DEVIATION[noisy], rtol=0.15)
+        off = (found.public_means - truth).std(axis=0)[noisy]
+        np.testing.assert_allclose(off, DEVIATION[noisy] / np.sqrt(8), rtol=0.1)
+
+
+def test_the_mean_of_answers_is_drawn_with_the_variance_it_was_given():
+    known = CodeNoise(DEVIATION, np.full((40_000, SIDE), 5.0, np.float32))
+    found = noise_knowledge.mean_answers(known, 0.25, seed=3)
+    np.testing.assert_allclose(found.std(axis=0), DEVIATION / 2, rtol=0.02)
+    np.testing.assert_allclose(found.mean(axis=0), 5, atol=0.01)
+    np.testing.assert_array_equal(found, noise_knowledge.mean_answers(known, 0.25, seed=3))
+
+
+def test_noise_that_is_limited_or_was_only_told_is_asked_for(tmp_path):
+    share = (1 - np.square(DEVIATION)).astype(np.float32)
+    for name, changes in {
+        "limited": {"signal_share": share, "channel": Channel(clip=3.0)},
+        "rounded": {"signal_share": share, "levels": 5},
+        "told": {"noise_deviation": DEVIATION},
+    }.items():
+        encoder, cache, pairs = world(tmp_path / name, **changes)
+        known, before = CodeNoise(DEVIATION, pairs.codes), encoder.encoder.asked
+        noise_knowledge.asked_noise(
+            ROWS, cache, encoder, pairs, answers=8, codes_per_photo=1, seed=0, known=known
+        )
+        assert encoder.encoder.asked == before + 7 * len(pairs.images)
 
 
 def test_the_inside_tells_gaussian_noise_exactly(tmp_path):
