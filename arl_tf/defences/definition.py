@@ -76,6 +76,8 @@ class Step:
         task_head: code -> logits; None where no defence asks it.
         memory: what the defence's `memory` made; None for a defence without one.
         shared: for what `loss` and `observe` both need and one of them computes.
+        move: (optimizer, gradients, variables), takes an optimizer's step on all replicas; for
+            networks of the defence's own.
     """
 
     images: tf.Tensor
@@ -90,6 +92,7 @@ class Step:
     task_head: keras.Model | None = None
     memory: Any = None
     shared: dict[str, Any] = dataclasses.field(default_factory=dict)
+    move: Callable[..., None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +108,13 @@ class Defence:
             Their names begin with LAYER_PREFIX. Noise is a `code_layers.DrawnNoise`.
         loss: (step, bound) -> scalar that the encoder's step adds with the weight `strength`.
         observe: (step, bound) -> None: takes statistics for layers or memory in every step of the
-            encoder; it has no gradient.
-        memory: (encoder, task head) -> a layer with the statistics of training that `loss` needs.
-            Checkpoints have it; exported files do not.
+            encoder, or moves networks in its memory; the encoder gets no gradient of it.
+        memory: (encoder, task head, number of private attributes) -> a layer with what `loss` needs
+            of training, such as statistics or a network; None where it needs nothing. Checkpoints
+            have it; exported files do not.
         adversary: whether decoders are trained beside the encoder.
         private: whether it hides private attributes, which must be named.
+        private_optional: whether it also hides private attributes where they are named.
         shares: strength -> into how many shares codes are divided, each for a server of its own
             with its own task head (`models.shares`).
         describe: (strength, shape of a code) -> what the numbers mean for it, in a sentence.
@@ -121,8 +126,9 @@ class Defence:
     layers: Callable[[float, float], Sequence[keras.Layer]] | None = None
     loss: Callable[[Step, float], tf.Tensor] | None = None
     observe: Callable[[Step, float], None] | None = None
-    memory: Callable[[keras.Model, keras.Model], keras.layers.Layer] | None = None
+    memory: Callable[[keras.Model, keras.Model, int], keras.layers.Layer | None] | None = None
     adversary: bool = False
     private: bool = False
+    private_optional: bool = False
     shares: Callable[[float], int] | None = None
     describe: Callable[[float, tuple[int, ...]], str] | None = None

@@ -21,8 +21,11 @@ NETWORK, LAYERS, DIRECTIONS, SEED = "efficientnet_lite0", ("block15",), 128, 17
 class LinearAdversary(Moments):
     """The moments of an encoder's codes and of the adversary's targets, and how these are made."""
 
-    def __init__(self, encoder: keras.Model, task_head: keras.Model, **kwargs):
+    def __init__(
+        self, encoder: keras.Model, task_head: keras.Model, private_labels: int = 0, **kwargs
+    ):
         """Takes the players: image [B, S, S, 3] -> code -> logits [B, A]."""
+        del private_labels
         size = encoder.input_shape[1]
         components = cosine_components(size)
         pixels = 3 * len(components) ** 2

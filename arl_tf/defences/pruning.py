@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from arl_tf.defences import attribute_adversary
 from arl_tf.defences.definition import Defence, Number, Step
 
 TEMPERATURE = 0.1
@@ -52,20 +53,23 @@ class PrunedChannels(keras.layers.Layer):
 
 
 def loss(step: Step, bound: float) -> tf.Tensor:
-    """Minus the decoders' mean squared error, a scalar: what is pruned must be what they need.
+    """Minus the decoders' mean squared error, and what is known of private attributes; a scalar.
+
+    What is pruned must be what the adversaries need.
 
     DISCO's pruning filter (Singh et al., CVPR 2021, arXiv 2012.11025) is trained against the loss
     of a proxy adversary. Theirs guesses a private attribute, in their published benchmark also the
-    picture, as ours does. Ours differs in two more ways: the filter is one for all images (theirs
-    is dynamic: it depends on the code), so that files of lower precision prune the same channels;
-    and the encoder moves, too.
+    picture. Ours does both: decoders rebuild the picture, and where --private_attributes names
+    some, a network guesses them, which is to know nothing (`attribute_adversary.information`). Ours
+    differs in two more ways: the filter is one for all images (theirs is dynamic: it depends on the
+    code), so that files of lower precision prune the same channels; and the encoder moves, too.
     """
     del bound
     errors = [
         tf.reduce_mean(tf.math.squared_difference(picture, step.images))
         for picture in step.pictures
     ]
-    return -tf.add_n(errors) / len(errors)
+    return attribute_adversary.information(step) - tf.add_n(errors) / len(errors)
 
 
 PRUNING = Defence(
@@ -74,5 +78,8 @@ PRUNING = Defence(
     Number("Share of the channels that are 0.", 0.5, 1e-3, 0.999),
     layers=lambda strength, bound: [PrunedChannels(bound, name="defence_pruning")],
     loss=loss,
+    observe=attribute_adversary.observe,
+    memory=attribute_adversary.memory,
     adversary=True,
+    private_optional=True,
 )

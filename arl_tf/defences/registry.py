@@ -134,13 +134,14 @@ def check_code(
 
 def check_private(choice: Choice | None, names: str) -> None:
     """Raises ValueError where a defence misses its private attributes, or has no use for them."""
-    wanted = bool(choice and DEFENCES[choice.name].private)
+    defence = choice and DEFENCES[choice.name]
+    wanted = bool(defence and defence.private)
     if wanted and not names:
         raise ValueError(
             f"--defence={choice.name} hides private attributes: name them with"
             " --private_attributes (--protected_attributes only has the audit check them)."
         )
-    if names and not wanted:
+    if names and not (wanted or (defence and defence.private_optional)):
         raise ValueError(
             f"--private_attributes={names} needs a defence that hides them, got"
             f" --defence={choice.name if choice else NONE}. To have the audit check what a code"

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.defences import similarity
+from arl_tf.defences import attribute_adversary, similarity
 from arl_tf.defences.definition import Defence, Number, Step
 
 SEED = 1909
@@ -22,18 +22,22 @@ def loss(step: Step, bound: float) -> tf.Tensor:
     (Li et al., arXiv 1909.04126; IoTDI 2021) makes its picture unlike the photo by MS-SSIM; their
     published code also pulls it to a fixed picture of noise. Ours has this target alone, because a
     term that only grows with the distance from the photo has no end. It differs in the scales of
-    MS-SSIM, too (see `similarity.ms_ssim`), and leaves out the paper's second adversary, who
-    guesses private attributes.
+    MS-SSIM, too (see `similarity.ms_ssim`). The paper's second adversary guesses private attributes
+    and is to fail; ours is to know nothing (`attribute_adversary.information`), and takes part
+    where --private_attributes names some.
     """
     del bound
     aim = tf.constant(target(step.images.shape[1]))
     apart = [1 - similarity.ms_ssim(picture, aim) for picture in step.pictures]
-    return tf.add_n(apart) / len(apart)
+    return tf.add_n(apart) / len(apart) + attribute_adversary.information(step)
 
 
 TARGET_IMAGE = Defence(
     "DeepObfuscator (Li et al., arXiv 1909.04126, IoTDI 2021)",
     Number("Weight of the distance to the target by MS-SSIM, in nats.", 1.0, 1e-6),
     loss=loss,
+    observe=attribute_adversary.observe,
+    memory=attribute_adversary.memory,
     adversary=True,
+    private_optional=True,
 )

@@ -26,7 +26,7 @@ def memory_of(choice: Choice | None, learner: Any) -> keras.layers.Layer | None:
     if make is None:
         return None
     kept = getattr(learner, "defence_memory", None)
-    return kept or make(learner.encoder, learner.task_head)
+    return kept or make(learner.encoder, learner.task_head, learner.private_labels)
 
 
 def split_labels(labels: tf.Tensor, private: int) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -75,8 +75,8 @@ def step_of(
     """What a defence sees of an encoder's step.
 
     Args:
-        learner: has `phase`, `decoders`, `encoder`, `task_head`, `task_loss_name` and
-            `defence_memory`.
+        learner: has `phase`, `decoders`, `encoder`, `task_head`, `task_loss_name`,
+            `defence_memory` and `move`.
         image: private images, float32 [B, S, S, 3] in [0, 1].
         code: float32 [B, ...].
         mean: the same without its noise.
@@ -101,6 +101,7 @@ def step_of(
         classes=classes,
         task_head=learner.task_head,
         memory=learner.defence_memory,
+        move=learner.move,
     )
 
 

@@ -13,8 +13,8 @@ from arl_tf.training.learner import AdversarialRepresentationLearner
 SIZE, BATCH, ATTRIBUTES = 8, 6, 2
 
 
-def build_learner(choice, phase=None, optimizer=None):
-    """Tiny players around a defence's layers."""
+def build_learner(choice, phase=None, optimizer=None, private_labels=None):
+    """Tiny players around a defence's layers; private attributes where it cannot do without."""
     keras.utils.set_random_seed(4)
     image = keras.Input((SIZE, SIZE, 3))
     features = layers.Conv2D(4, 3, 2, padding="same", use_bias=False)(image)
@@ -31,12 +31,13 @@ def build_learner(choice, phase=None, optimizer=None):
         perceptual_features=lambda pictures: [tf.nn.l2_normalize(pictures, axis=-1)],
     )
     adversary = registry.trains_decoders(choice.name)
+    needed = int(registry.DEFENCES[choice.name].private)
     learner.compile(
         optimizer or keras.optimizers.SGD(0.05),
         privacy=None,
         phase=phase or (phases.ADVERSARIAL if adversary else phases.DEFENCE),
         defence=choice,
-        private_labels=int(registry.DEFENCES[choice.name].private),
+        private_labels=needed if private_labels is None else private_labels,
     )
     return learner
 

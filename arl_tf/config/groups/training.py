@@ -38,9 +38,10 @@ class TrainingGroup:
     )
     private_attributes: str = option(
         "",
-        "What the training hides: attributes, comma-separated, that a defence works against"
-        " (--defence=contrastive). The data must have them, and the task must leave them out"
-        " (--task_attributes). --protected_attributes names what the audit checks.",
+        "What the training hides: attributes, comma-separated, that a defence works against:"
+        " --defence=contrastive, and pruning and target_image where some are named. The data must"
+        " have them, and the task must leave them out (--task_attributes). --protected_attributes"
+        " names what the audit checks.",
         group="train",
         defence=True,
     )

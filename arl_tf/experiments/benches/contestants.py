@@ -112,7 +112,7 @@ def methods_own(config: Config) -> list[Contestant]:
 def published(config: Config, name: str, defence: Defence) -> Contestant:
     """A defence of the registry; its second number is at its default."""
     settings: dict[str, Any] = {"defence": name}
-    if defence.private:
+    if defence.private or defence.private_optional:
         settings["private_attributes"] = config.private_attributes
     return with_number(name, defence.source, "defence_strength", defence.strength, settings)
 
