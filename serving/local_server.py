@@ -34,8 +34,10 @@ Usage: python -m serving.local_server --model_base_path=FOLDER [--name=value ...
 Examples:
   python -m serving.local_server --model_base_path=runs/demo/export/saved_model
       Serves every model of a run, and a demo page.
-  python -m serving.local_server --model_config_file=serving/models.config --enable_batching
-      Serves what the file names, and merges requests that wait.
+  python -m serving.local_server --model_config_file=FILE \\
+      --allow_version_labels_for_unavailable_models --enable_batching
+      Serves what a file like serving/models.config names, with the paths of your export, and merges
+      requests that wait.
   python -m serving.local_server --model_base_path=runs/demo/export/saved_model \\
       --demo_attacker=runs/demo/export/demo_attacker
       Shows on the demo page what attackers make of a code.

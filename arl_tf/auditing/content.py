@@ -33,6 +33,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
     if found.reference:
         reference = leakage.describe_reference(found.reference, every, weights)
     tail_attack = leakage.headline_attack(every)
+    judges = judging.describe(found.judged, weights)
     return {
         "level": found.settings.audit,
         "utility": found.task.section(found.utility),
@@ -43,7 +44,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "floor_attacks": [describe_attack(found, n, weights) for n in chosen if is_floor(n)],
         "attacks": attacks,
         "yardsticks": yardsticks.describe(found.yardsticks, weights),
-        "judges": judging.describe(found.judged, weights),
+        "judges": judges,
         "worst": worst,
         "tail": {
             "share": intervals.TAIL_SHARE,
@@ -59,7 +60,8 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "learning_curve": learning_curve.describe(found.curve, found.measured, weights),
         "reference": reference,
         "training_adversary": adversary,
-        "warnings": remarks.warnings(found, attacks, worst, adversary, reference),
+        "warnings": judging.confusion_warning(judges)
+        + remarks.warnings(found, attacks, worst, adversary, reference),
         "assumptions": remarks.assumptions(found),
         "not_tested": remarks.not_tested(found),
         "measured_on": {

@@ -28,6 +28,9 @@ JUDGED_IMAGES = 500
 ORIGINALS, BLURRED, ATTACKED = "originals", "blurred", "attack_pictures"
 # The widest blur that is sought, as a share of the image's side, and how it is sought.
 WIDEST_BLUR, BLUR_IMAGES, HALVINGS = 1 / 8, 64, 10
+# AUC on the photos themselves (.98 on CelebA): a judge who stays below it sees other parts of faces
+# than it was trained for.
+CONFUSED_AUC = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +173,26 @@ def describe(judged: Sequence[JudgedPairs], weights: np.ndarray) -> list[dict[st
             },
         }
         for each in judged
+    ]
+
+
+def confused(judges: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the report's `judges` that confuse the people of the photos themselves.
+
+    Their AUC is below CONFUSED_AUC with its whole interval.
+    """
+    found = [(judge, judge[ORIGINALS]["auc"]["ci95"]) for judge in judges]
+    return [judge for judge, interval in found if interval and interval[1] < CONFUSED_AUC]
+
+
+def confusion_warning(judges: Sequence[Mapping[str, Any]]) -> list[str]:
+    """That judges of identity cannot judge these photos; [] where they can."""
+    return [
+        f"The judge {judge['network']} confuses people in the photos themselves: the AUC of photos"
+        f" of one person against photos of two is {judge[ORIGINALS]['auc']['value']:.2f} (CelebA:"
+        " .98). Its face similarities, ranks and leakages may be far too low. It needs upright"
+        " faces, aligned as CelebA's are; --identity_measures=off leaves faces out."
+        for judge in confused(judges)
     ]
 
 

@@ -7,6 +7,7 @@ from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import WHITE_BOX
 from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.attack_runs import LEFT_OUT
+from arl_tf.auditing.judging import confused
 from arl_tf.auditing.leakage import FLOORS
 from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
@@ -47,6 +48,10 @@ LEAST_CLAIM = 0.5
 QUICK = registry.LEVELS[0]
 ONLY_QUICK = (
     "Only the attackers of the level quick were tried: those of standard and full may get more"
+)
+CONFUSED_JUDGES = (
+    "A judge of identity confuses people in the photos themselves, so it does not see what"
+    " attackers find"
 )
 UNTOLD_ENCODER = (
     "No attacker used the inside of the encoder (white-box), so these figures may be too low"
@@ -297,8 +302,8 @@ def grade(leakage: Mapping[str, Any]) -> str:
 def untold(content: Mapping[str, Any]) -> list[str]:
     """What the threat model grants and the attackers did not have or use, in sentences.
 
-    The threat model grants everything but the photo: encoder, task head, how noise is drawn, public
-    images.
+    Also that a judge does not see what they found. The threat model grants everything but the
+    photo: encoder, task head, how noise is drawn, public images.
     """
     attacks, said = content["attacks"], []
     if is_noisy(content) and not any(is_told(attack) for attack in attacks):
@@ -307,6 +312,8 @@ def untold(content: Mapping[str, Any]) -> list[str]:
         said.append(UNTOLD_ENCODER)
     elif content["level"] == QUICK and not any(map(is_beyond_quick, attacks)):
         said.append(ONLY_QUICK)
+    if confused(content.get("judges") or ()):
+        said.append(CONFUSED_JUDGES)
     left_out = [text for text in content["not_tested"] if text.startswith(LEFT_OUT)]
     said += [f"These may get more: {text}" for text in left_out]
     return said

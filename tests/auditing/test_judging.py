@@ -79,3 +79,29 @@ def test_rank_says_which_network_finds_most_people():
     found = judging.with_networks(worst, {"spy": own})
     assert found["reid_rank1"]["network"] == "sface"
     assert "network" not in found["psnr"]
+
+
+def judged(auc, ci95, network="dlib"):
+    return {"network": network, judging.ORIGINALS: {"auc": {"value": auc, "ci95": ci95}}}
+
+
+@pytest.mark.parametrize(
+    ("auc", "ci95", "warned"),
+    [
+        (0.7, [0.6, 0.8], True),
+        # It may be good enough.
+        (0.88, [0.84, 0.92], False),
+        (0.98, [0.97, 0.99], False),
+        (0.7, None, False),
+        (None, None, False),
+    ],
+)
+def test_a_judge_who_confuses_the_photos_themselves_is_named(auc, ci95, warned):
+    fine = judged(0.97, [0.96, 0.98], "sface")
+    said = judging.confusion_warning([fine, judged(auc, ci95)])
+    assert len(said) == warned
+    if warned:
+        assert "The judge dlib confuses people" in said[0] and "is 0.70" in said[0]
+    assert [each["network"] for each in judging.confused([fine, judged(auc, ci95)])] == (
+        ["dlib"] if warned else []
+    )

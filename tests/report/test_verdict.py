@@ -201,6 +201,15 @@ def test_attackers_who_did_not_see_the_encoder_prove_no_protection():
     assert "strong protection" not in said and "does not show that the code is protected" in said
 
 
+def test_judges_who_confuse_people_prove_no_protection():
+    content = white_box(report_content(leakage=0.02))
+    assert "confuses people" not in verdict.verdict(content)
+    content["judges"][0]["originals"]["auc"] = {"value": 0.7, "ci95": [0.6, 0.8]}
+    said = verdict.verdict(content)
+    assert "A judge of identity confuses people in the photos themselves" in said
+    assert "strong protection" not in said and "does not show that the code is protected" in said
+
+
 def test_leak_is_a_leak_whoever_found_it():
     content = report_content(leakage=0.95)
     content["codes"]["noisy"] = True
