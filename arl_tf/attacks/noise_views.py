@@ -90,7 +90,7 @@ def fresh_codes(
 def one_of_answers(
     pairs: PublicPairs, noise: CodeNoise, query: Callable[[np.ndarray], np.ndarray] | None
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """As `fresh_codes`: each code is one of several that the encoder gave for its image.
+    """As `fresh_codes`: each code [...] is one of several that the encoder gave for its image.
 
     Whoever estimated the noise from few answers asks as often again, and no oftener.
     """

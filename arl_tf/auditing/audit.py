@@ -16,8 +16,9 @@ from arl_tf.auditing import (
     yardsticks,
 )
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures
+from arl_tf.auditing.caches.code_cache import CodeCache
+from arl_tf.auditing.caches.kept_embeddings import KeptEmbeddings
 from arl_tf.auditing.candidates import match
-from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.encoders.decision_fit import fit_decisions
 from arl_tf.auditing.evidence_collection import (
@@ -33,7 +34,6 @@ from arl_tf.auditing.identity import measurements as identity_measurements
 from arl_tf.auditing.identity import runs as identity_runs
 from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces, known_faces
-from arl_tf.auditing.kept_embeddings import KeptEmbeddings
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.auditing.near_duplicates import section as near_duplicates

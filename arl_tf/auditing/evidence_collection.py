@@ -9,7 +9,7 @@ from absl import logging
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing import noise_knowledge
-from arl_tf.auditing.code_cache import CodeCache, mean_code
+from arl_tf.auditing.caches.code_cache import CodeCache, mean_code
 from arl_tf.auditing.encoders import fitted_head
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored

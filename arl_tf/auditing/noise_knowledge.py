@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs
-from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.data.image_sets import to_float

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.defences import moments
+from arl_tf.defences.adversaries import moments
+from arl_tf.defences.adversaries.moments import Moments, Rows
 from arl_tf.defences.definition import Defence, Number, Step
-from arl_tf.defences.moments import Moments, Rows
 from arl_tf.models.pretrained import perceptual
 
 # Cosine components of a picture for each direction and channel.

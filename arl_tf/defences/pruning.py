@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from arl_tf.defences import attribute_adversary
+from arl_tf.defences.adversaries import attribute_adversary
 from arl_tf.defences.definition import Defence, Number, Step
 
 TEMPERATURE = 0.1

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.defences import attribute_adversary, similarity
+from arl_tf.defences import similarity
+from arl_tf.defences.adversaries import attribute_adversary
 from arl_tf.defences.definition import Defence, Number, Step
 
 SEED = 1909

@@ -17,8 +17,8 @@ from arl_tf.attacks import shipped
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs
 from arl_tf.attacks.shipped import FITTED, ShippedAttacker
 from arl_tf.auditing import attack_runs, evidence_collection
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint

@@ -2,7 +2,7 @@
 
 from absl import logging
 
-from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.encoders import decision_fit
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import UTILITY_NOISE

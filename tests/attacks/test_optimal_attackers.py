@@ -9,8 +9,8 @@ import tensorflow as tf
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence, PublicPairs
 from arl_tf.auditing import noise_knowledge
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows, SealedImages
 

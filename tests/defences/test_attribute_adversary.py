@@ -10,7 +10,8 @@ import tensorflow as tf
 from tiny_learner import BATCH, batch, build_learner
 
 from arl_tf.config.settings import Config
-from arl_tf.defences import attribute_adversary, registry
+from arl_tf.defences import registry
+from arl_tf.defences.adversaries import attribute_adversary
 from arl_tf.experiments import train_stage
 
 WITH_ADVERSARY = [name for name, each in registry.DEFENCES.items() if each.private_optional]

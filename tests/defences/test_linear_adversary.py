@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from tiny_learner import batch, build_learner
 
-from arl_tf.defences import linear_adversary, moments, registry
-from arl_tf.defences.moments import Moments, Rows
+from arl_tf.defences import linear_adversary, registry
+from arl_tf.defences.adversaries import moments
+from arl_tf.defences.adversaries.moments import Moments, Rows
 from arl_tf.training import phases
 
 COUNT = 4000

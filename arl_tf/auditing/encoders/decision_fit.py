@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arl_tf.auditing.code_cache import CodeCache
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.metrics.tasks.definition import TaskDecisions

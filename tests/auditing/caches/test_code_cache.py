@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import seen_codes
 from arl_tf.auditing.sealed_images import Rows, SealedImages

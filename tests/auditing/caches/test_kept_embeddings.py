@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from arl_tf.auditing.kept_embeddings import KeptEmbeddings, read_kept, weights_hash, write
+from arl_tf.auditing.caches.kept_embeddings import KeptEmbeddings, read_kept, weights_hash, write
 from arl_tf.auditing.sealed_images import SealedImages
 from arl_tf.metrics import identity_networks, reconstruction
 

@@ -42,7 +42,10 @@ class KeptEmbeddings:
     def examine(
         self, judges: reconstruction.MetricNetworks, images: np.ndarray, identities: np.ndarray
     ) -> reconstruction.Originals:
-        """`reconstruction.examine`, with what is kept; what the judges then know is kept, too."""
+        """`reconstruction.examine`, with what is kept; what the judges then know is kept, too.
+
+        `images` are uint8 [N, S, S, 3], `identities` int [N].
+        """
         for judge in judges.identity:
             judge.remember(self.recall(judge.name, judge.network))
         originals = reconstruction.examine(judges, images, identities)

@@ -1,0 +1,1 @@
+"""What stands for an adversary beside an encoder in training, and is solved or trained there."""
