@@ -34,6 +34,8 @@ class Attacker:
         cost: (evidence, settings) -> multiply-adds at most, roughly, for the forecast.
         missing: what the report says was not tested where `needs` is not met.
         only_for: a field of Evidence; where it is false, there is nothing to attack in this way.
+        learns_from: what the report says of the images that it learns from; {} stands for what all
+            attackers have.
         outdone_by: an attacker that finds more. Where that one can attack, this one belongs to the
             last level.
     """
@@ -49,6 +51,7 @@ class Attacker:
     missing: str = ""
     only_for: str = ""
     outdone_by: str = ""
+    learns_from: str = "{}"
 
 
 def decoder(
@@ -74,7 +77,10 @@ def closed_form(
     def run(evidence, settings, *, name, start=None):
         del start
         found = attack(view(evidence, settings), settings, name=name)
-        return dataclasses.replace(found, knowledge=entry.get("knowledge", BLACK_BOX))
+        # What was learned by asking is nobody's inside.
+        inside = evidence.encode is not None or evidence.known_noise is not None
+        knowledge = entry.get("knowledge", BLACK_BOX) if inside else BLACK_BOX
+        return dataclasses.replace(found, knowledge=knowledge)
 
     return Attacker(run, level, trained=False, **entry)
 

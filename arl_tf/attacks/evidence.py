@@ -16,8 +16,11 @@ LOOKED_AT = 4096
 # values: nothing is added to them.
 MOST_DROPPED = 0.002
 # The mean magnitude of noise, in deviations: .707 of Laplace noise, .75 of the mean of two such
-# numbers, .798 of Gaussian noise. Below this it is taken for Laplace noise.
-LAPLACE_MAGNITUDE = 0.73
+# numbers, .798 of Gaussian noise. Below this it is taken for Laplace noise. The distance to a mean
+# of answers has noise of all of them in it: .734 for a mean of 8, .749 for one of 4.
+LAPLACE_MAGNITUDE, PER_REMAINING = 0.73, 0.14
+# Where mean codes carry more than this share of the noise, they tell little of its law.
+MOST_REMAINING = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +137,11 @@ class Evidence:
 
     @property
     def has_laplace_noise(self) -> bool:
-        """Whether codes have Laplace noise, and their mean codes are known from the inside."""
-        noise = self.known_noise
-        return noise is not None and is_laplace(self.pairs.codes, noise)
+        """Whether codes have Laplace noise, and means are known well enough to see it."""
+        noise = self.noise
+        if noise is None or noise.remaining > MOST_REMAINING:
+            return False
+        return is_laplace(self.pairs.codes, noise)
 
     def as_seen(self, knowledge: str) -> "Evidence":
         """What an attacker of this knowledge, BLACK_BOX or WHITE_BOX, has of it."""
@@ -157,7 +162,8 @@ def is_laplace(codes: np.ndarray, noise: CodeNoise) -> bool:
         return False
     few = max(1, 16 * LOOKED_AT // codes[0].size)
     wrong = ((codes[:few] - noise.public_means[:few]) / noise.deviation).astype(np.float64)
-    return bool(np.abs(wrong).mean() < LAPLACE_MAGNITUDE * np.sqrt(np.square(wrong).mean()))
+    bound = LAPLACE_MAGNITUDE + PER_REMAINING * noise.remaining
+    return bool(np.abs(wrong).mean() < bound * np.sqrt(np.square(wrong).mean()))
 
 
 def silent(share: float, held_out_loss: float) -> None:

@@ -26,7 +26,8 @@ def knowledge_facts(attacker: Attacker, seen: Evidence) -> dict[str, str]:
         attacker: of the registry.
         seen: the evidence as it sees it (`Evidence.as_seen`).
     """
-    parts = [public_words(seen.pairs.images), noise_words(seen)]
+    public = attacker.learns_from.format(public_words(seen.pairs.images))
+    parts = [public, noise_words(seen)]
     if attacker.knowledge == WHITE_BOX and "encode" in attacker.needs:
         parts.append("the inside of the encoder")
     parts += [words for need, words in NEEDED.items() if need in attacker.needs]

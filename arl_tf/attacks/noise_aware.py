@@ -9,10 +9,7 @@ import time
 
 import numpy as np
 
-from arl_tf.attacks.closed_form import (
-    closed_form_result,
-    within_limit,
-)
+from arl_tf.attacks.closed_form import closed_form_result, linear_pictures, within_limit
 from arl_tf.attacks.evidence import (
     WHITE_BOX,
     AttackerOptions,
@@ -67,6 +64,45 @@ def wiener_attack(evidence: Evidence, settings: AttackerOptions, *, name: str) -
     words = "the best linear map from the code to pixels for the known noise"
     result = map_result(evidence, settings, found, name=name, started=started, words=words)
     return dataclasses.replace(result, knowledge=WHITE_BOX)
+
+
+def refined_from(evidence: Evidence, settings: AttackerOptions) -> Evidence:
+    """The evidence with a linear map's pictures [N, S, S, 3] in place of the codes [N, ...].
+
+    Without noise this is `closed_form.linear_pictures`. Where something is known of the noise the
+    map is that of `linear_attack`, and public codes see the map of the other half of the images:
+    the map of all has seen their means.
+
+    Args:
+        evidence: public pairs and target codes; `noise` where something is known of it.
+        settings: seed.
+    """
+    if evidence.noise is None:
+        return linear_pictures(evidence, settings)
+    pairs, noise = within_limit(evidence.pairs, evidence.noise, settings.seed)
+    shape, score = (-1, *pairs.images.shape[1:]), pixel_error(pairs.held_out_images)
+
+    def map_of(rows: np.ndarray) -> CodeMap:
+        some = dataclasses.replace(pairs, codes=pairs.codes[rows], images=pairs.images[rows])
+        return best_code_map(some, noise.of(rows), pixels(some), score, seed=settings.seed)
+
+    # A mirror image stands half of the images behind its image, and in the same part.
+    every = np.arange(len(pairs.codes))
+    second = every % max(1, len(every) // 2) % 2 == 1
+    learned = np.empty(pairs.images.shape, np.float32)
+    for part, others in ((every[second], every[~second]), (every[~second], every[second])):
+        learned[part] = map_of(others).predict(pairs.codes[part]).reshape(shape)
+    whole = map_of(every)
+    return dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(
+            pairs,
+            codes=learned,
+            held_out_codes=whole.predict(pairs.held_out_codes).reshape(shape).astype(np.float32),
+        ),
+        target_codes=whole.predict(evidence.target_codes).reshape(shape).astype(np.float32),
+        noise=None,
+    )
 
 
 def pixels(pairs: PublicPairs) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 from arl_tf.attacks import component_search, inversion, noise_aware, views
 from arl_tf.attacks.attacker import Attacker, closed_form, decoder, white_box
-from arl_tf.attacks.closed_form import linear_pictures
 from arl_tf.attacks.decoder_attacks import DecoderRecipe, decoder_cost
 from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 from arl_tf.attacks.priors import deep_image_prior, generative, posterior, progressive
@@ -33,6 +32,13 @@ def likeliest_picture(starts_from: str, view: views.View = views.unchanged, **en
 
 
 WITH_OTHER_DATA = {"needs": ("other_domain",), "missing": NO_OTHER_DATA}
+# Instead of X2's images; NEEDED of `knowledge` names the others.
+ONLY_OTHERS = {**WITH_OTHER_DATA, "learns_from": ""}
+TENFOLD = {
+    "needs": ("query", "more_images"),
+    "missing": "an attacker with ten times the public images, because the encoder can't be asked",
+    "learns_from": "{}, and those of nine times as many further images",
+}
 # Whoever fills dropped values in.
 COMPLETES = {
     "knowledge": WHITE_BOX,
@@ -69,7 +75,7 @@ ATTACKERS: dict[str, Attacker] = {
         "quick",
         laplace.with_less_noise,
         knowledge=WHITE_BOX,
-        needs=("known_noise",),
+        needs=("noise",),
         **KNOWS_THE_LAW,
     ),
     "kernel_laplace": closed_form(
@@ -77,12 +83,12 @@ ATTACKERS: dict[str, Attacker] = {
         "standard",
         laplace.with_less_noise,
         knowledge=WHITE_BOX,
-        needs=("known_noise",),
+        needs=("noise",),
         cost=kernel_cost,
         **KNOWS_THE_LAW,
     ),
     "linear_other_domain": closed_form(
-        noise_aware.linear_attack, "standard", views.other_domain_within_limit, **WITH_OTHER_DATA
+        noise_aware.linear_attack, "standard", views.other_domain_within_limit, **ONLY_OTHERS
     ),
     "linear_joined": closed_form(
         noise_aware.linear_attack, "standard", views.joined_within_limit, **WITH_OTHER_DATA
@@ -177,19 +183,19 @@ ATTACKERS: dict[str, Attacker] = {
         DecoderRecipe("the convolutional decoder with a tenth of the public images"),
         "full",
         views.fewer_images,
+        learns_from="a tenth of {}",
     ),
     "decoder_tenfold": decoder(
         DecoderRecipe("the convolutional decoder with ten times the public images"),
         "full",
         views.more_images,
-        needs=("query", "more_images"),
-        missing="an attacker with ten times the public images, because the encoder can't be asked",
+        **TENFOLD,
     ),
     "decoder_other_domain": decoder(
         DecoderRecipe("the convolutional decoder, trained on another data set"),
         "full",
         views.other_domain,
-        **WITH_OTHER_DATA,
+        **ONLY_OTHERS,
     ),
     "decoder_joined": decoder(
         DecoderRecipe("the convolutional decoder, trained on X2 and another data set"),
@@ -250,7 +256,7 @@ ATTACKERS: dict[str, Attacker] = {
             family="attention",
         ),
         "full",
-        linear_pictures,
+        noise_aware.refined_from,
         floor=True,
     ),
     "attention_plain": decoder(
@@ -273,8 +279,7 @@ ATTACKERS: dict[str, Attacker] = {
         ),
         "full",
         views.more_images,
-        needs=("query", "more_images"),
-        missing="an attacker with ten times the public images, because the encoder can't be asked",
+        **TENFOLD,
     ),
 }
 

@@ -69,12 +69,15 @@ def fewer_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
 
 def more_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
-    """Ten times the public pairs: the encoder is asked once for the codes of further images."""
+    """Ten times the public pairs: the encoder is asked for the codes of further images.
+
+    Where something is known of the noise, mean codes of all of them are learned as well.
+    """
     pairs = evidence.pairs
     added = evidence.more_images((MORE_IMAGES - 1) * len(pairs.images), settings.seed)
-    codes = np.concatenate([pairs.codes, evidence.query(added)])
-    noise = evidence.noise and evidence.noise.of_single_answers(codes)
     images = np.concatenate([pairs.images, added])
+    codes = np.concatenate([pairs.codes, evidence.query(added)])
+    noise = other_noise(evidence, dataclasses.replace(pairs, codes=codes, images=images))
     return with_pairs(evidence, codes=codes, images=images, noise=noise)
 
 

@@ -146,3 +146,18 @@ def test_coefficients_of_a_picture_made_of_the_components_give_it_back():
     np.testing.assert_allclose(
         prior.coefficients(pictures)[:, :LATENTS], wanted[:, :LATENTS], atol=0.02
     )
+
+
+def test_pictures_to_refine_are_those_of_the_noise_aware_map(attacked):
+    world, evidence, truth = attacked
+    seen = noise_aware.refined_from(evidence, OPTIONS)
+    assert seen.noise is None
+    best = world.posterior_mean(evidence.target_codes).reshape(truth.shape)
+    optimum = np.square(best - truth).mean()
+    assert np.square(seen.target_codes - truth).mean() < 1.03 * optimum
+    # Public pictures are as wrong as those that it will be asked to refine: the map has not seen
+    # their means.
+    public = np.square(seen.pairs.codes - seen.pairs.images / 255).mean()
+    held_out = np.square(seen.pairs.held_out_codes - seen.pairs.held_out_images / 255).mean()
+    assert public == pytest.approx(held_out, rel=0.12)
+    np.testing.assert_array_equal(seen.pairs.images, evidence.pairs.images)

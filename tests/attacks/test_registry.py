@@ -70,9 +70,10 @@ def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
                 assert names.index(attacker.starts_from) < names.index(name)
 
 
-def test_only_attackers_that_know_the_encoder_s_inside_are_white_box():
+def test_only_attackers_that_may_know_the_encoder_s_inside_are_white_box():
     for attacker in registry.ATTACKERS.values():
-        inside = {"encode", "known_noise"} & set(attacker.needs)
+        # The noise: as it is from the inside, where that is at hand.
+        inside = {"encode", "known_noise", "noise"} & set(attacker.needs)
         assert attacker.knowledge == (WHITE_BOX if inside else BLACK_BOX)
 
 
@@ -173,6 +174,14 @@ def test_views_keep_what_is_known_of_the_noise_with_the_right_images():
         assert seen.noise.remaining == 1.0
         np.testing.assert_array_equal(seen.noise.public_means, seen.pairs.codes)
         assert seen.noise.deviation.shape == seen.pairs.codes.shape[1:]
+    # Where the means can be had, they are those of all images.
+    inside = dataclasses.replace(noisy, encode=lambda x: codes_of(255 * np.asarray(x)) + 2)
+    seen = views.more_images(inside, SETTINGS)
+    assert seen.noise.remaining == 0.0
+    np.testing.assert_allclose(seen.noise.public_means, seen.pairs.codes + 2, atol=1e-4)
+    asked = evidence(noise=noise_of(pairs, answers=4))
+    seen = views.more_images(asked, SETTINGS)
+    np.testing.assert_array_equal(seen.noise.public_means, codes_of(seen.pairs.images))
     other = views.other_domain(dataclasses.replace(noisy, other_domain=pairs), SETTINGS)
     assert other.noise.public_means is pairs.codes
 
@@ -275,3 +284,21 @@ def test_attackers_chosen_by_name_come_with_those_they_start_from():
 def test_an_unknown_attacker_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match=r"no attacker 'linaer'.*Did you mean linear\?"):
         registry.attackers_of("quick", ["linaer"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("decoder", "the codes of 20 public images"),
+        ("decoder_tenth", "a tenth of the codes of 20 public images"),
+        ("decoder_tenfold", "of 20 public images, and those of nine times as many further images"),
+        ("attention_tenfold", "of 20 public images, and those of nine times as many further"),
+        ("linear_other_domain", "another data set"),
+        ("decoder_other_domain", "another data set"),
+        ("linear_joined", "the codes of 20 public images; another data set"),
+    ],
+)
+def test_a_row_says_which_images_an_attacker_learned_from(name, words):
+    said = knowledge.knowledge_facts(registry.ATTACKERS[name], evidence())["words"]
+    assert words in said
+    assert ("public images" in said) == ("public images" in words)

@@ -130,16 +130,16 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     Mean codes stay as they are. The encoder can't be asked any more: it gives codes as they leave.
 
     Args:
-        evidence: with `known_noise`, see `Evidence.has_laplace_noise`.
+        evidence: with `noise`, see `Evidence.has_laplace_noise`.
         settings: not used.
 
     Raises:
-        ValueError: the noise is not known from the inside.
+        ValueError: nothing is known of the noise.
     """
     del settings
-    noise = evidence.known_noise
+    noise = evidence.noise
     if noise is None:
-        raise ValueError("The law of the noise needs Evidence.known_noise, mean codes; got None.")
+        raise ValueError("The law of the noise needs Evidence.noise, mean codes; got None.")
     pairs, means = evidence.pairs, flat(noise.public_means)
     scale = noise.deviation.ravel().astype(np.float64) / np.sqrt(2)
     rounds = learned_rounds(flat(pairs.codes), means, scale)
@@ -148,13 +148,19 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
         return through(rounds, flat(codes), scale).reshape(codes.shape).astype(np.float32)
 
     codes = passed(pairs.codes)
-    wrong = np.square(flat(codes) - means).mean(axis=0)
-    deviation = np.sqrt(wrong).reshape(noise.deviation.shape).astype(np.float32)
+    left = np.square(flat(codes) - means).mean(axis=0)
+    if noise.answers:
+        # Means of answers are wrong themselves, and not by chance: the code at hand is one of them.
+        left = rounds[-1].after
+    deviation = np.sqrt(left).reshape(noise.deviation.shape).astype(np.float32)
+    more = np.square(noise.deviation, dtype=np.float64).sum() / np.square(deviation).sum()
     return dataclasses.replace(
         evidence,
         pairs=dataclasses.replace(pairs, codes=codes, held_out_codes=passed(pairs.held_out_codes)),
         target_codes=passed(evidence.target_codes),
-        noise=dataclasses.replace(noise, deviation=deviation),
+        noise=dataclasses.replace(
+            noise, deviation=deviation, remaining=min(1.0, float(noise.remaining * more))
+        ),
         query=None,
         more_images=None,
         other_domain=None,

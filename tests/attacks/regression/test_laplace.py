@@ -139,14 +139,12 @@ def test_pictures_by_the_law_of_the_noise_are_nearer_than_by_its_variance(world)
 def test_only_laplace_noise_that_is_known_is_used(world, gaussian):
     attackers = [registry.ATTACKERS[f"{name}_laplace"] for name in ("wiener", "kernel", "map")]
     assert world.evidence.has_laplace_noise and not gaussian.evidence.has_laplace_noise
-    asked = dataclasses.replace(
-        world.evidence, noise=dataclasses.replace(world.evidence.noise, answers=8)
-    )
-    for evidence in (gaussian.evidence, asked, world.evidence.as_seen(BLACK_BOX)):
+    untold = world.evidence.as_seen(BLACK_BOX)
+    for evidence in (gaussian.evidence, untold):
         assert all(registry.lacking(attacker, evidence) for attacker in attackers)
         assert undone.undone(evidence, OPTIONS) is evidence
-    with pytest.raises(ValueError, match="known_noise"):
-        laplace.with_less_noise(asked, OPTIONS)
+    with pytest.raises(ValueError, match=r"Evidence\.noise"):
+        laplace.with_less_noise(untold, OPTIONS)
 
 
 def test_report_says_that_the_law_was_known(world):
@@ -184,3 +182,54 @@ def test_noise_that_decoders_draw_anew_has_the_law_of_the_codes(world, gaussian)
         units = drawn / evidence.noise.deviation
         assert np.square(units).mean() == pytest.approx(1, abs=0.03)
         assert np.abs(units).mean() == pytest.approx(expected, abs=0.01)
+
+
+def asked(world, noise, answers):
+    """The evidence of whoever asked the encoder for so many codes of each public image."""
+    evidence = world.evidence
+    truth, rng = evidence.noise.public_means, np.random.default_rng(7)
+    further = [truth + SCALE * noise(rng, truth.shape) for _ in range(answers - 1)]
+    means = np.mean([evidence.pairs.codes, *further], axis=0)
+    share = 1 / answers
+    variance = np.square(evidence.pairs.codes - means).mean(axis=0) / (1 - share)
+    learned = CodeNoise(
+        np.sqrt(variance).astype(np.float32), means.astype(np.float32), answers, share
+    )
+    return dataclasses.replace(evidence, noise=learned, asked_noise=learned)
+
+
+@pytest.mark.parametrize("answers", [4, 8])
+def test_whoever_asks_often_enough_sees_the_law_of_the_noise(world, gaussian, answers):
+    laplacian = asked(world, lambda rng, shape: rng.laplace(size=shape), answers)
+    assert laplacian.has_laplace_noise
+    normal = asked(gaussian, lambda rng, shape: np.sqrt(2) * rng.normal(size=shape), answers)
+    assert not normal.has_laplace_noise
+
+
+def test_two_answers_tell_nothing_of_the_law(world):
+    assert not asked(world, lambda rng, shape: rng.laplace(size=shape), 2).has_laplace_noise
+
+
+@pytest.mark.parametrize("name", ["wiener_laplace", "kernel_laplace"])
+def test_pictures_by_a_law_that_was_seen_by_asking_are_nearer(world, name):
+    evidence = asked(world, lambda rng, shape: rng.laplace(size=shape), 8)
+    attacker = registry.ATTACKERS[name]
+    assert not registry.lacking(attacker, evidence)
+    by_law = attacker.run(evidence, OPTIONS, name=name, start=None)
+    by_variance = registry.ATTACKERS["linear"].run(evidence, OPTIONS, name="linear", start=None)
+    error = {
+        found.name: np.square(found.reconstructions - world.pictures / 255).mean()
+        for found in (by_law, by_variance)
+    }
+    assert error[name] < 0.85 * error["linear"]
+    # The inside of the encoder was not at hand.
+    assert by_law.knowledge == BLACK_BOX
+
+
+def test_noise_that_is_left_is_told_of_codes_and_means(world):
+    evidence = asked(world, lambda rng, shape: rng.laplace(size=shape), 8)
+    left = laplace.with_less_noise(evidence, OPTIONS)
+    wrong = np.square(left.target_codes - world.means).mean(axis=0)
+    np.testing.assert_allclose(np.square(left.noise.deviation), wrong, rtol=0.3)
+    in_means = left.noise.remaining * np.square(left.noise.deviation).sum()
+    assert in_means == pytest.approx(np.square(evidence.noise.deviation).sum() / 8, rel=1e-4)
