@@ -5,6 +5,7 @@ code gets a bounded one.
 """
 
 import math
+import statistics
 from collections.abc import Callable
 
 import keras
@@ -17,6 +18,8 @@ from arl_tf.models import capacity
 # The noise's shares are learned beside weights that move by a learning rate a step: this makes them
 # cross their range within some hundred steps.
 SHARE_SPEED = 20.0
+# Parts of a noise's distribution that stand for all of it.
+STRATA = 32
 # Which values of a code have one share of noise together: none, all of a channel, all at a place.
 SHARED_BY = ("value", "channel", "position")
 
@@ -327,6 +330,27 @@ def without_noise(
         return mean if quantised is None else quantise(noisy, quantised, mean)
 
     return code
+
+
+def spread_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """An encoder's codes with noise that stands for all of its noise, value by value.
+
+    Image float32 [B, S, S, 3] -> float32 [STRATA, B, ...]: for each value, noise made of the
+    middles of STRATA equally likely parts of the normal distribution. What happens to each value
+    behind the encoder has the mean of these on average. None where there is no noise or it is
+    Gaussian, which has closed forms.
+    """
+    noisy, _ = bounding_layers(encoder)
+    if noisy is None or noisy.is_gaussian:
+        return None
+    signal, normal = signal_encoder(encoder), statistics.NormalDist()
+    middles = [normal.inv_cdf((part + 0.5) / STRATA) for part in range(STRATA)]
+
+    def codes(image: tf.Tensor) -> tf.Tensor:
+        values = signal(image, training=False)
+        return tf.stack([noisy.mix(values, tf.fill(tf.shape(values), each)) for each in middles])
+
+    return codes
 
 
 def code_and_mean(encoder: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

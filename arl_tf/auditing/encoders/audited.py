@@ -43,6 +43,8 @@ class AuditedEncoder:
         signal_share: float32 of a code's shape, the share of each value's variance that is not the
             encoder's noise; None without noise.
         signal: images -> codes before that noise; None without noise.
+        spread: float32 [B, S, S, 3] -> codes float32 [k, B, ...] with noise that stands for all of
+            the encoder's, where it is known and not Gaussian; else None.
         noise_deviation: float64 of a code's shape, the deviation of the Gaussian noise that the
             encoder draws, where whoever asks for the audit has told it; else None.
         multiply_adds: of one image up to the code, and of the task head; None where not known.
@@ -63,6 +65,7 @@ class AuditedEncoder:
     levels: int = 0
     signal_share: np.ndarray | None = None
     signal: Encode | None = None
+    spread: Callable[[tf.Tensor], tf.Tensor] | None = None
     noise_deviation: np.ndarray | None = None
     multiply_adds: tuple[int, int] | None = None
     share: tuple[int, int] | None = None
@@ -90,6 +93,8 @@ class AuditedEncoder:
         """
         if self.differentiable is None:
             return None
+        if self.spread is not None and self.channel.clip:
+            return lambda image: tf.reduce_mean(self.channel.differentiable(self.spread(image)), 0)
         # What is rounded behind the noise has noise of no such form.
         is_gaussian = self.signal_share is not None and not self.levels
         deviation = np.sqrt(1 - self.signal_share) if is_gaussian else 0.0
@@ -120,6 +125,7 @@ def trained_encoder(
         adversary=decoder and predicting(decoder),
         levels=quantised.levels if quantised else 0,
         signal_share=gaussian and np.asarray(gaussian.signal_share),
+        spread=code_layers.spread_encoder(encoder),
         signal=gaussian and encoding(code_layers.signal_encoder(encoder)),
         multiply_adds=(costs.multiply_adds(encoder), costs.multiply_adds(task_head)),
     )

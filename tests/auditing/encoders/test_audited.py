@@ -11,6 +11,7 @@ from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.encoders.external import RecordedCodes
 from arl_tf.data.image_sets import ImageSet
+from arl_tf.defences import registry
 from arl_tf.models import architectures, fingerprint
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
@@ -61,6 +62,28 @@ def test_gradient_reaches_the_image_through_the_channel(players):
     gradient = tape.gradient(value, image)
     assert np.isfinite(gradient).all()
     assert np.abs(gradient).max() > 0
+
+
+@pytest.mark.parametrize("name", ["laplace", "dropout", "shredder"])
+@pytest.mark.parametrize(
+    "channel", [Channel(clip=0.5), Channel(1.0, 2), Channel(1.0, 4), Channel(1.0, 3, noise=0.4)]
+)
+def test_inside_tells_the_mean_of_what_arrives_of_noise_that_is_not_gaussian(name, channel):
+    keras.utils.set_random_seed(3)
+    image = keras.Input((4, 4, 3))
+    (noise,) = registry.layers_of(registry.choice_of(name))
+    code = noise(keras.layers.Reshape((4, 4, 3))(4 * image - 2))
+    encoder = keras.Model(image, code)
+    head = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
+    found = audited.trained_encoder(encoder, head, None, channel=channel, words="noisy")
+    pictures = np.repeat(IMAGES[:1, :4, :4], 6000, axis=0)
+    arrived = found.query(pictures, seed=2).mean(axis=0)
+    shown = tf.constant(pictures[:1] / np.float32(255))
+    with tf.GradientTape() as tape:
+        tape.watch(shown)
+        told = found.white_box(shown)
+    np.testing.assert_allclose(told[0], arrived, atol=0.05)
+    assert float(tf.reduce_max(tf.abs(tape.gradient(told, shown)))) > 0
 
 
 def test_hash_is_of_the_weights(players):
