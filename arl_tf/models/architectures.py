@@ -64,6 +64,7 @@ def build_encoder_and_task_head(
     num_attributes: int,
     bounds: CodeBounds | None = None,
     weights: str = "",
+    as_published: bool = False,
     head: HeadSize | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Cuts a backbone in two.
@@ -78,6 +79,7 @@ def build_encoder_and_task_head(
         num_attributes: A.
         bounds: of what the code can carry; None for a code without any.
         weights: of the backbone, see `backbones.build_backbone`.
+        as_published: likewise.
         head: layers that the task head has beyond the backbone's rest; None: none.
 
     Returns:
@@ -90,7 +92,7 @@ def build_encoder_and_task_head(
     """
     if cut not in CUT_LAYERS.get(name, (cut,)):
         raise ValueError(f"Unknown cut {cut!r} of {name}; one of {', '.join(CUT_LAYERS[name])}.")
-    backbone = build_backbone(name, image_size, weights)
+    backbone = build_backbone(name, image_size, weights, as_published=as_published)
     features = backbone.get_layer(CUT_LAYERS[name][cut]).output
     code = bottleneck(features, code_channels) if code_channels else features
     code = bounded(code, bounds or CodeBounds())

@@ -5,6 +5,7 @@ All are named functional `keras.Model`s: image float32 [B, S, S, 3] in [0, 1] ->
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -77,7 +78,9 @@ APPLICATIONS: Mapping[str, Application] = {
 }
 
 
-def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model:
+def build_backbone(
+    name: str, image_size: int, weights: str = "", *, as_published: bool = False
+) -> keras.Model:
     """Builds a backbone.
 
     Args:
@@ -86,6 +89,8 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
         weights: "" for random ones; "imagenet" for the published ones: EfficientNet-Lite0's come
             with the requirements, Keras downloads the others; or a file: a PyTorch state dict of
             EfficientNet-Lite0, or Keras' weight file without top of the others.
+        as_published: whether the image is prepared as published weights want it, though none are
+            loaded: others that began as published ones replace the random ones.
 
     Raises:
         ValueError: an unknown backbone, one that has no published weights, or weights that can't be
@@ -94,6 +99,8 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
     if name not in BACKBONES:
         raise ValueError(f"Unknown encoder {name!r}; one of {', '.join(sorted(BACKBONES))}.")
     if not weights:
+        if as_published and has_published_form(name):
+            return application_backbone(name, image_size, as_published=True)
         return BACKBONES[name](image_size)
     if name not in PRETRAINED:
         raise ValueError(
@@ -101,6 +108,31 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
             f" {', '.join(sorted(PRETRAINED))}."
         )
     return PRETRAINED[name](image_size, weights)
+
+
+def has_published_form(name: str) -> bool:
+    """Whether a backbone prepares the image in another way for published weights."""
+    return name in APPLICATIONS and APPLICATIONS[name].wants_bgr
+
+
+def preprocessing(encoder: keras.Model) -> list[str]:
+    """How an encoder prepares images float32 [B, S, S, 3]: its layers before the first weights.
+
+    Each as its class with its settings, in words that are equal where the layers do the same.
+    """
+    found = []
+    for layer in encoder.layers:
+        if layer.weights:
+            break
+        if not isinstance(layer, layers.InputLayer):
+            settings = layer.get_config()
+            # These change nothing, or are the machine's.
+            for name in ("name", "dtype", "trainable", "data_format"):
+                settings.pop(name, None)
+            found.append(
+                f"{type(layer).__name__}({json.dumps(settings, sort_keys=True, default=repr)})"
+            )
+    return found
 
 
 def conv_norm(
@@ -166,21 +198,27 @@ def resnet18_backbone(image_size: int) -> keras.Model:
     return keras.Model(image, pooled, name="resnet18")
 
 
-def application_backbone(backbone: str, image_size: int, weights: str = "") -> keras.Model:
-    """A network of keras.applications without its classifier; `backbone` is one of APPLICATIONS."""
+def application_backbone(
+    backbone: str, image_size: int, weights: str = "", *, as_published: bool = False
+) -> keras.Model:
+    """A network of keras.applications without its classifier; `backbone` is one of APPLICATIONS.
+
+    `as_published` as of `build_backbone`.
+    """
     described = APPLICATIONS[backbone]
     image = keras.Input((image_size, image_size, 3), name="image")
-    if not (weights and described.wants_bgr):
+    if not (described.wants_bgr and (weights or as_published)):
         centred = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
         network = application(described.name, centred, weights, **described.settings)
         return with_pooling(image, network, backbone)
     offset = [-value for value in MEAN_COLOUR]
     centred = layers.Rescaling(255.0, offset=offset, name="centred")(image)
     network = application(described.name, centred, weights, **described.settings)
-    # The published weights want BGR. A kernel turned round costs nothing on the device.
-    first = next(layer for layer in network.layers if isinstance(layer, layers.Conv2D))
-    kernel, *others = first.get_weights()
-    first.set_weights([np.ascontiguousarray(kernel[:, :, ::-1]), *others])
+    if weights:
+        # The published weights want BGR. A kernel turned round costs nothing on the device.
+        first = next(layer for layer in network.layers if isinstance(layer, layers.Conv2D))
+        kernel, *others = first.get_weights()
+        first.set_weights([np.ascontiguousarray(kernel[:, :, ::-1]), *others])
     return with_pooling(image, network, backbone)
 
 

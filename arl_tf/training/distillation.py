@@ -12,7 +12,7 @@ from absl import logging
 from arl_tf.data.image_sets import ImageSet, to_float
 from arl_tf.data.splits import Splits, names_hash
 from arl_tf.data.task_kinds import MULTI_LABEL
-from arl_tf.metrics.tasks.definition import Scale, Task
+from arl_tf.metrics.tasks.definition import Finish, Scale, Task
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import code_layers
 from arl_tf.models.fingerprint import weights_hash
@@ -39,6 +39,11 @@ def task_for(settings: TrainingSettings, images: ImageSet, splits: Splits) -> Ta
     if settings.label_weights == UNWEIGHTED:
         return task
     return task.balanced(images.attributes[splits.private_train])
+
+
+def finish_of(settings: TrainingSettings, images: ImageSet, splits: Splits) -> Finish:
+    """What this training's task head gets behind it, by the labels of X1's training part."""
+    return task_for(settings, images, splits).finish(images.attributes[splits.private_train])
 
 
 def targets_for(

@@ -71,7 +71,7 @@ def train(
         strategies.draw_apart(strategy, settings.seed)
         train_phases(learner, settings, files, images, splits, strategy, done)
         if is_chief:
-            save_players(learner, files, images, splits)
+            save_players(learner, settings, files, images, splits)
         strategies.meet(strategy)
 
 
@@ -127,6 +127,7 @@ def train_phases(
 
 def save_players(
     learner: AdversarialRepresentationLearner,
+    settings: TrainingSettings,
     files: TrainingFiles,
     images: ImageSet,
     splits: Splits,
@@ -135,10 +136,11 @@ def save_players(
 
     Audit, export and endpoint compute in float32, however the training did.
     """
+    finish = distillation.finish_of(settings, images, splits)
     for name in PLAYERS:
         player = replicas.with_own_moments(precision.in_float32(getattr(learner, name)))
         if name == "task_head":
-            player = distillation.scale_of(images, splits).finished(player)
+            player = finish.finished(player)
         checkpoints.save_player(player, checkpoints.player_path(files.checkpoints, name))
 
 
@@ -165,7 +167,8 @@ def learner_for(
 ) -> AdversarialRepresentationLearner:
     """New players for a data set."""
     mean = building.mean_image(images.images, splits.public_train)
-    learner = building.build_learner(settings, len(images.attribute_names), mean)
+    finish = distillation.finish_of(settings, images, splits)
+    learner = building.build_learner(settings, len(images.attribute_names), mean, finish)
     words = registry.description(settings.defence_choice, learner.encoder.output_shape[1:])
     if words:
         logging.info("%s", words)

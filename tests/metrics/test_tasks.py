@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special
 
 from arl_tf.data.task_kinds import TASK_KINDS
 from arl_tf.metrics import utility
+from arl_tf.metrics.decisions import calibration_error
 from arl_tf.metrics.tasks.definition import Measured
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models import losses
@@ -207,3 +209,30 @@ def test_only_attributes_can_be_balanced():
     for kind in ("single_label", "regression"):
         with pytest.raises(ValueError, match=f"a {kind} task has no positives"):
             task_of(kind).balanced(ONE_HOT)
+
+
+def test_a_balanced_head_is_calibrated_once_it_is_finished():
+    # Attribute 0 is rare, 1 is frequent; each is likelier for one half of the images.
+    shares = np.array([[0.02, 0.6], [0.2, 0.9]])
+    labels = np.concatenate(
+        [np.arange(100)[:, None] < np.round(100 * share)[None] for share in shares]
+    ).astype(np.float64)
+    task = task_of("multi_label").balanced(labels)
+    count, positives = len(labels), labels.sum(axis=0)
+    # The closed form of the least weighted loss, given the half: its gradient is 0.
+    raw = np.repeat(special.logit(shares) + np.log((count - positives) / positives), 100, axis=0)
+    logits = tf.Variable(raw, dtype=tf.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(task.keras_loss()(labels, logits))
+    gradient = tape.gradient(loss, logits).numpy().reshape(2, 100, 2).sum(axis=1)
+    np.testing.assert_allclose(gradient, 0, atol=1e-6)
+    code = keras.Input((2,))
+    head = keras.Model(code, keras.layers.Activation("linear")(code), name="task_head")
+    found = task.finish(labels).finished(head)(raw.astype(np.float32)).numpy()
+    np.testing.assert_allclose(found, np.repeat(special.logit(shares), 100, axis=0), atol=1e-4)
+    plain = task.undecided(2)
+    np.testing.assert_allclose(plain.probability(found).mean(axis=0), labels.mean(axis=0), 1e-4)
+    assert calibration_error(plain.probability(found), labels) < 1e-4
+    # One temperature could not have done it.
+    assert calibration_error(task.fit(raw, labels).probability(raw), labels) > 0.1
+    assert task_of("multi_label").finish(labels).finished(head) is head

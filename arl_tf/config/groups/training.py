@@ -95,7 +95,7 @@ class TrainingGroup:
     warm_start: str = option(
         "",
         "Run directory of a trained encoder of the same shape. Training begins with its encoder and"
-        " task head; empty: random weights.",
+        " task head, and loads no --weights; empty: random weights, or --weights.",
         group="train",
         path=True,
         defence=True,
@@ -179,8 +179,9 @@ class TrainingGroup:
     label_weights: str = option(
         "none",
         "How labels count in the task's loss. balanced: the positives of an attribute count as much"
-        " as its negatives, by weights from X1's training part, however rare it is. Only for tasks"
-        " of several attributes (multi_label).",
+        " as its negatives, by weights from X1's training part, however rare it is. The logits of"
+        " the saved task head are log odds all the same. Only for tasks of several attributes"
+        " (multi_label).",
         group="train",
         choices=LABEL_WEIGHTS,
     )

@@ -21,6 +21,64 @@ class TaskDecisions(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Finish:
+    """From what a head learned to say to what it says once it is saved: factor * output + offset.
+
+    It is a layer behind the trained head and changes no weight, so that nothing is done twice where
+    a training goes on or starts from a saved head.
+
+    Attributes:
+        factor: float64 [K], > 0; None: outputs are saved as they are.
+        offset: float64 [K].
+        layer: name of the layer.
+    """
+
+    factor: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    layer: str = "value"
+
+    @classmethod
+    def of_head(cls, head: keras.Model) -> "Finish":
+        """What a saved head ends with."""
+        last = head.layers[-1]
+        if not isinstance(last, keras.layers.Rescaling):
+            return cls()
+        return cls(np.array(last.scale, np.float64), np.array(last.offset, np.float64))
+
+    def finished(self, head: keras.Model) -> keras.Model:
+        """A trained head with this behind it; it shares its weights with `head`."""
+        if self.factor is None or self.offset is None:
+            return head
+        rescaling = keras.layers.Rescaling(
+            self.factor.tolist(), self.offset.tolist(), name=self.layer
+        )
+        return keras.Model(head.input, rescaling(head.output), name=head.name)
+
+    def started(
+        self, kernel: np.ndarray, bias: np.ndarray, saved: "Finish"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A saved head's last weights, as a head begins that will get this behind it.
+
+        Both heads then say the same. The same arrays are returned where both end alike.
+
+        Args:
+            kernel: float32 [D, K].
+            bias: float32 [K].
+            saved: what the saved head ends with.
+        """
+        (factor, offset), (own_factor, own_offset) = (
+            (np.ones(len(bias)), np.zeros(len(bias)))
+            if each.factor is None or each.offset is None
+            else (each.factor, each.offset)
+            for each in (saved, self)
+        )
+        if np.array_equal(factor, own_factor) and np.array_equal(offset, own_offset):
+            return kernel, bias
+        bias = (bias * factor + offset - own_offset) / own_factor
+        return (kernel * factor / own_factor).astype(np.float32), bias.astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
 class Scale:
     """From labels to what a head learns, and back: (label - centre) / deviation.
 
@@ -46,12 +104,7 @@ class Scale:
 
     def finished(self, head: keras.Model) -> keras.Model:
         """A trained head with outputs in the labels' units; it shares its weights with `head`."""
-        if self.centre is None:
-            return head
-        rescaling = keras.layers.Rescaling(
-            self.deviation.tolist(), self.centre.tolist(), name="value"
-        )
-        return keras.Model(head.input, rescaling(head.output), name=head.name)
+        return Finish(self.deviation, self.centre).finished(head)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +166,11 @@ class Task(abc.ABC):
         """How labels are scaled before they are learned, by the training labels [N, K]."""
         del labels
         return Scale()
+
+    def finish(self, labels: np.ndarray) -> Finish:
+        """What a trained head gets behind it before it is saved, by the training labels [N, K]."""
+        scale = self.scale(labels)
+        return Finish(scale.deviation, scale.centre)
 
     def unit(self, outputs: np.ndarray) -> float:
         """What differences of outputs float [N, K] by rounding are to be measured in; > 0."""

@@ -12,7 +12,7 @@ from arl_tf.metrics import decisions as rules
 from arl_tf.metrics import measures, utility
 from arl_tf.metrics.decisions import Decisions, calibration_error
 from arl_tf.metrics.tasks.classification import Classification
-from arl_tf.metrics.tasks.definition import Measured
+from arl_tf.metrics.tasks.definition import Finish, Measured
 from arl_tf.models.losses import BalancedBinary
 from arl_tf.models.perceptron import log_odds
 
@@ -38,6 +38,20 @@ class MultiLabel(Classification):
         task = MultiLabel()
         task.loss = BalancedBinary.of_labels(labels)
         return task
+
+    def finish(self, labels: np.ndarray) -> Finish:
+        """Of a balanced task: what makes log odds of its head's logits again.
+
+        The loss of `BalancedBinary` is least at the log odds plus log(w+ / w-), which differs from
+        attribute to attribute: no temperature of all can take it back. The labels [N, A] are those
+        that the weights are of, already.
+        """
+        del labels
+        if not isinstance(self.loss, BalancedBinary):
+            return Finish()
+        positive, negative = np.array(self.loss.positive), np.array(self.loss.negative)
+        shift = np.log(positive / negative)
+        return Finish(np.ones_like(shift), -shift, layer="log_odds")
 
     def first_outputs(self, labels: np.ndarray) -> np.ndarray:
         """Log odds float64 [A] of labels [N, A]; one count of each class more than there are."""
