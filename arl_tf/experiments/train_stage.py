@@ -84,6 +84,9 @@ def run(experiment: Experiment) -> None:
 def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
     """Raises ValueError where a teacher may have seen this run's T, or has another task.
 
+    Where it had other images beside those, whether their pixels are this run's is not known: that
+    gives a warning. Older versions recorded no pixels.
+
     What a teacher learned from T's labels would reach the student and flatter its figures.
 
     Args:
@@ -98,6 +101,7 @@ def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
             f" {' and '.join(differing)}: it may have learned from this run's test images. Train"
             " the teacher with the same data, sizes of the parts and --seed."
         )
+    check_pixels(teacher, recorded, own)
     if recorded.get("attributes") != own["attributes"]:
         raise ValueError(
             f"--distil_from={teacher.root} reads other attributes than this run; train the teacher"
@@ -109,3 +113,27 @@ def check_teacher(teacher: RunDirectory, own: Mapping[str, Any]) -> None:
             f"--distil_from={teacher.root} has a task of the kind {kind}, this run"
             f" {own['task_kind']}; train the teacher with the same data."
         )
+
+
+def check_pixels(
+    teacher: RunDirectory, recorded: Mapping[str, Any], own: Mapping[str, Any]
+) -> None:
+    """Raises ValueError where images of the same names have other pixels; `check_teacher`'s part.
+
+    Names tell which images a teacher learned from only as long as they are of the same pictures.
+    """
+    pixels = recorded.get("pixels_sha256")
+    if pixels is None or pixels == own["pixels_sha256"]:
+        return
+    if recorded.get("files_sha256") != own["files_sha256"]:
+        logging.warning(
+            "The teacher %s has other images beside those of this run's test set, so it can't be"
+            " told whether its images of the same names have the same pixels; see to it",
+            teacher.root,
+        )
+        return
+    raise ValueError(
+        f"--distil_from={teacher.root} has images of the same names, but with other pixels: their"
+        " files, or how they are prepared (such as --fit), have changed since. It may"
+        " have learned from this run's test images. Restore the data, or train the teacher again."
+    )

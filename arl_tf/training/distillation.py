@@ -22,6 +22,9 @@ from arl_tf.utils import files, run_files
 
 BATCH = 128
 REMEDY = "The teachers are asked again."
+# Of a run directory, beside its checkpoints.
+SPLITS = "splits.json"
+SPLITS_REMEDY = "Put back an intact copy."
 
 
 def scale_of(images: ImageSet, splits: Splits) -> Scale:
@@ -97,7 +100,11 @@ def distilled_targets(
 def soft_labels(
     folder: pathlib.Path, images: ImageSet, rows: np.ndarray, cache: pathlib.Path
 ) -> np.ndarray:
-    """A teacher's answers for some rows, float32 [n, A]; computed once and kept."""
+    """A teacher's answers for some rows, float32 [n, A]; computed once and kept.
+
+    Raises:
+        ValueError: the folder holds no trained players, or players for other images or attributes.
+    """
     path = checkpoints.player_path
     encoder, task_head = (
         checkpoints.load_player(path(folder / checkpoints.FOLDER, name))
@@ -107,7 +114,8 @@ def soft_labels(
     key = f"{weights_hash(encoder)} {weights_hash(task_head)} {images.images.shape}"
     if images.task_kind != MULTI_LABEL:
         key += images.task_kind
-    key += names_hash([images.names[row] for row in rows])
+    # Files of the same names may come to hold other pictures.
+    key += names_hash([images.names[row] for row in rows]) + rows_hash(images.images, rows)
     kept = cache / f"soft_labels_{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
     found = read_kept(kept, (len(rows), len(images.attribute_names)))
     if found is None:
@@ -118,6 +126,14 @@ def soft_labels(
         with files.replacing(kept) as unfinished:
             np.save(unfinished, found)
     return found
+
+
+def rows_hash(images: np.ndarray, rows: np.ndarray) -> str:
+    """sha256 of the pixels of rows int64 [n] of images uint8 [N, S, S, 3], in this order."""
+    found = hashlib.sha256()
+    for start in range(0, len(rows), BATCH):
+        found.update(np.ascontiguousarray(images[rows[start : start + BATCH]]))
+    return found.hexdigest()
 
 
 def read_kept(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
@@ -135,13 +151,25 @@ def read_kept(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray | None:
 def check_teacher(
     folder: pathlib.Path, encoder: keras.Model, task_head: keras.Model, images: ImageSet
 ) -> None:
-    """Raises ValueError where a teacher takes other images or reads other attributes."""
+    """Raises ValueError where a teacher takes other images or reads other attributes.
+
+    By their names where its run directory has them, in splits.json.
+    """
     found = (*encoder.input_shape[1:], task_head.output_shape[-1])
     expected = (*images.images.shape[1:], len(images.attribute_names))
     if found != expected:
         raise ValueError(
             f"--distil_from={folder} takes images {list(found[:3])} and reads {found[3]}"
             f" attributes; this run has images {list(expected[:3])} and {expected[3]} attributes."
+        )
+    if not (folder / SPLITS).exists():
+        return
+    names = run_files.read_json(folder / SPLITS, remedy=SPLITS_REMEDY).get("attributes")
+    if names is not None and tuple(names) != tuple(images.attribute_names):
+        raise ValueError(
+            f"--distil_from={folder} reads {', '.join(names)}; this run's task is"
+            f" {', '.join(images.attribute_names)}, in this order. Train the teacher with the same"
+            " --task_attributes."
         )
 
 

@@ -14,6 +14,8 @@ from arl_tf.training import train
 OWN = {
     "attributes": ["Male", "Smiling"],
     "task_kind": "multi_label",
+    "files_sha256": "names",
+    "pixels_sha256": "pixels",
     "parts": {
         name: {"images": 3, "files_sha256": name}
         for name in ("private_train", "private_validation", "public_train", "test")
@@ -41,6 +43,22 @@ def test_a_teacher_may_have_learned_from_fewer_images(tmp_path, name):
 def test_a_teacher_with_other_unseen_images_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=rf"other images than this run in {name}: it may have"):
         train_stage.check_teacher(teacher_of(tmp_path, other_part(name)), OWN)
+
+
+def test_a_teacher_of_other_pixels_is_refused_or_warned_of(tmp_path, caplog):
+    changed = teacher_of(tmp_path, lambda recorded: recorded.update(pixels_sha256="other"))
+    with pytest.raises(ValueError, match="same names, but with other pixels"):
+        train_stage.check_teacher(changed, OWN)
+    # Older runs recorded no pixels.
+    train_stage.check_teacher(
+        teacher_of(tmp_path, lambda recorded: recorded.pop("pixels_sha256")), OWN
+    )
+    assert not caplog.records
+    more = teacher_of(
+        tmp_path, lambda recorded: recorded.update(pixels_sha256="other", files_sha256="more")
+    )
+    train_stage.check_teacher(more, OWN)
+    assert "can't be told whether" in caplog.text
 
 
 def test_a_teacher_of_other_attributes_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Distillation: targets by hand, teachers asked once, teachers that do not fit are refused."""
 
 import dataclasses
+import json
 import types
 
 import keras
@@ -90,6 +91,35 @@ def test_a_teacher_is_asked_once_and_again_where_its_answers_are_damaged(tmp_pat
         kept.write_bytes(b"")
     np.testing.assert_array_equal(distillation.soft_labels(folder, images, rows, cache), first)
     assert len(asked) == 2
+
+
+@KERAS_SAVES
+def test_a_teacher_is_asked_again_where_files_of_the_same_names_hold_other_pictures(tmp_path):
+    images, rows, cache = some_images(), np.array([1, 3]), tmp_path / "cache"
+    folder = teacher(tmp_path / "teacher", (0.0, 1.0))
+    distillation.soft_labels(folder, images, rows, cache)
+    changed = images.images.copy()
+    changed[3] = 255 - changed[3]
+    found = distillation.soft_labels(
+        folder, dataclasses.replace(images, images=changed), rows, cache
+    )
+    np.testing.assert_allclose(found, by_hand(changed[rows], (0.0, 1.0)), atol=1e-6)
+    changed[0] = 0
+    distillation.soft_labels(folder, dataclasses.replace(images, images=changed), rows, cache)
+    # Pictures that it was not asked about do not count.
+    assert len(list(cache.glob("soft_labels_*.npy"))) == 2
+
+
+@KERAS_SAVES
+def test_a_teacher_of_other_attributes_of_the_same_number_is_refused_by_their_names(tmp_path):
+    folder, rows = teacher(tmp_path / "teacher", (0.0, 1.0)), np.arange(2)
+    splits = folder / "splits.json"
+    splits.write_text(json.dumps({"attributes": ["a", "b"]}))
+    distillation.soft_labels(folder, some_images(), rows, tmp_path)
+    for names in (["b", "a"], ["a", "c"]):
+        splits.write_text(json.dumps({"attributes": names}))
+        with pytest.raises(ValueError, match=f"reads {', '.join(names)}; this run's task is a, b"):
+            distillation.soft_labels(folder, some_images(), rows, tmp_path)
 
 
 @KERAS_SAVES
