@@ -14,7 +14,7 @@ from arl_tf.attacks.evidence import AttackResult
 from arl_tf.auditing.sealed_images import Rows, SealedImages
 from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import names_hash
+from arl_tf.data.splits import label_hashes, names_hash
 from arl_tf.metrics import reconstruction
 from arl_tf.utils import files, progress, run_files
 
@@ -164,9 +164,13 @@ def open_store(
     # Single codes' attacks keep the key they had before there was a choice.
     if settings.codes_per_photo > 1:
         identity["codes_per_photo"] = settings.codes_per_photo
+    encoder = context.audited_encoder
+    if encoder.task_output is None and encoder.recorded_logits is None:
+        # Its task head is fitted to the labels: the attacks on the task output are of these.
+        identity["labels_sha256"] = label_hashes(images)
     key = store_key(
-        context.audited_encoder.sha256,
-        dataclasses.asdict(context.audited_encoder.channel),
+        encoder.sha256,
+        dataclasses.asdict(encoder.channel),
         identity,
         sealed.fingerprint,
         *(names_hash([images.names[row] for row in part]) for part in dataclasses.astuple(rows)),

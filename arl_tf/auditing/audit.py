@@ -36,12 +36,13 @@ from arl_tf.auditing.identity.runs import CODE
 from arl_tf.auditing.identity.spaces import IdentitySpaces, identity_spaces, known_faces
 from arl_tf.auditing.leakage import Reference, headline_attack
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
+from arl_tf.auditing.measures_file import Measured, measured_images
 from arl_tf.auditing.near_duplicates import section as near_duplicates
 from arl_tf.auditing.resamples import Resamples, resampled
 from arl_tf.auditing.sealed_images import Rows, SealedImages, audited_rows, fingerprint
 from arl_tf.auditing.settings import QUICK, AuditContext, AuditSettings
 from arl_tf.data.image_sets import ImageSet
-from arl_tf.data.splits import Splits, names_hash
+from arl_tf.data.splits import Splits
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.tasks.definition import TaskDecisions
 
@@ -57,7 +58,7 @@ class AuditReport:
         pictures: attack or floor -> reconstructions uint8 [N, S, S, 3]; may be read from disk.
         originals: uint8 [N, S, S, 3].
         names: N image names.
-        test_hash: of the names.
+        measured_on: what tells the images under attack from others.
         identity: network -> attack on identity from the code -> measure -> float64 [N].
         candidate_hits: float64 [M] in [0, 1], how often the photo was found; CandidateMatch.hits.
         later_tasks: bool [draws, N] each, the attributes outside the task; see LaterTasks.kept.
@@ -69,7 +70,7 @@ class AuditReport:
     pictures: Mapping[str, np.ndarray]
     originals: np.ndarray
     names: tuple[str, ...]
-    test_hash: str
+    measured_on: Measured
     identity: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]] = dataclasses.field(
         default_factory=dict
     )
@@ -346,7 +347,7 @@ def report_of(
         pictures=StoredPictures(store, paths, others),
         originals=originals,
         names=names,
-        test_hash=names_hash(names),
+        measured_on=measured_images(found.images, found.rows.target),
         identity=found.identity.on(CODE),
         candidate_hits=found.candidates.hits,
         later_tasks=found.later_tasks.kept if found.later_tasks else {},

@@ -1,11 +1,15 @@
 """Where the per-image measures of an audit are kept, for later audits with it as the reference."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from arl_tf.auditing.leakage import PerImage, Reference
+from arl_tf.data.image_sets import ImageSet
+from arl_tf.data.splits import differing_labels, label_hashes, names_hash, pixels_hash_of
 from arl_tf.metrics.reconstruction import MEASURES
 from arl_tf.utils import files, run_files
 
@@ -19,6 +23,7 @@ IDENTITY = "identity_attacks"
 CANDIDATES = "candidates:"
 # Likewise before what was predicted of attributes outside the task.
 LATER_TASKS = "later_tasks:"
+PIXELS, LABELS = "pixels_sha256", "labels_sha256"
 
 
 def is_current(path: pathlib.Path) -> bool:
@@ -27,13 +32,37 @@ def is_current(path: pathlib.Path) -> bool:
         return "version" in saved.files and int(saved["version"]) == MEASURES_VERSION
 
 
-def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference:
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """The images that measures are of.
+
+    Attributes:
+        test_hash: of their names.
+        pixels_sha256: of the pixels of some of them; "": not known.
+        labels_sha256: of their labels, by attribute, class or target.
+    """
+
+    test_hash: str
+    pixels_sha256: str = ""
+    labels_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def measured_images(images: ImageSet, rows: np.ndarray) -> Measured:
+    """What tells the images of rows int64 [n], which are under attack, from others."""
+    return Measured(
+        names_hash([images.names[row] for row in rows]),
+        pixels_hash_of(images, rows),
+        label_hashes(images, rows),
+    )
+
+
+def load_measures(path: pathlib.Path, workdir: str, attacked: Measured) -> Reference:
     """Reads what `save_measures` wrote of an unprotected encoder.
 
     Args:
         path: of the file.
         workdir: the reference as --reference names it.
-        test_hash: of the names of the images now under attack.
+        attacked: the images now under attack.
 
     Raises:
         ValueError: it is damaged, of an earlier version, or was measured on other images.
@@ -45,7 +74,7 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             " --stages=audit --overwrite."
         )
     with run_files.open_arrays(path, remedy=REMEDY) as saved:
-        measured_on = str(saved["test_hash"])
+        measured_on = read_measured(saved)
         per_attack = {name: measures_of(saved, name) for name in saved["attacks"].tolist()}
         code_shape = tuple(saved["code_shape"].tolist())
         identity = identity_measures(saved)
@@ -53,11 +82,50 @@ def load_measures(path: pathlib.Path, workdir: str, test_hash: str) -> Reference
             {key.removeprefix(kind): saved[key] for key in saved if key.startswith(kind)}
             for kind in (CANDIDATES, LATER_TASKS)
         )
-    if measured_on != test_hash:
+    check_same_images(workdir, measured_on, attacked)
+    return Reference(workdir, per_attack, code_shape, identity, candidate_hits, later_tasks)
+
+
+def read_measured(saved: Mapping[str, np.ndarray]) -> Measured:
+    """The images that `save_measures`' arrays are of; older files know their names alone."""
+    pixels, labels = (
+        saved[name] if name in saved else np.zeros(0, np.str_) for name in (PIXELS, LABELS)
+    )
+    return Measured(
+        str(saved["test_hash"]),
+        str(pixels) if pixels.size else "",
+        dict(zip(*labels.tolist(), strict=True)) if labels.size else {},
+    )
+
+
+def check_same_images(workdir: str, measured_on: Measured, attacked: Measured) -> None:
+    """Raises ValueError where a reference was measured on other images than those under attack.
+
+    Equal names are not enough: a shared cache or folder may hold other pictures by these names.
+    """
+    if measured_on.test_hash != attacked.test_hash:
         raise ValueError(
             f"--reference={workdir} was measured on other images; use the same data and --seed."
         )
-    return Reference(workdir, per_attack, code_shape, identity, candidate_hits, later_tasks)
+    remedy = "use the same data, or audit the reference again: --stages=audit --overwrite."
+    if not measured_on.pixels_sha256:
+        logging.warning(
+            "--reference=%s was audited by an earlier version of arl_tf, which kept the names of"
+            " its images and no hash of their pixels. If they may show something else now, audit it"
+            " again: --stages=audit --overwrite.",
+            workdir,
+        )
+    elif measured_on.pixels_sha256 != attacked.pixels_sha256:
+        raise ValueError(
+            f"--reference={workdir} was measured on images of the same names, but with other"
+            f" pixels; {remedy}"
+        )
+    labels = differing_labels(measured_on.labels_sha256, attacked.labels_sha256)
+    if labels:
+        raise ValueError(
+            f"--reference={workdir} was measured on images with other labels of"
+            f" {', '.join(labels)}; {remedy}"
+        )
 
 
 def measures_of(saved: Mapping[str, np.ndarray], attack: str) -> dict[str, np.ndarray]:
@@ -82,7 +150,7 @@ def save_measures(
     path: pathlib.Path,
     per_image: PerImage,
     attack_names: Sequence[str],
-    test_hash: str,
+    measured_on: Measured,
     code_shape: Sequence[int],
     identity: Mapping[str, PerImage] | None = None,
     candidate_hits: Mapping[str, np.ndarray] | None = None,
@@ -110,7 +178,14 @@ def save_measures(
             unfinished,
             version=np.array(MEASURES_VERSION),
             attacks=np.array(attack_names),
-            test_hash=np.array(test_hash),
+            test_hash=np.array(measured_on.test_hash),
+            **{PIXELS: np.array(measured_on.pixels_sha256)},
+            **{LABELS: label_table(measured_on.labels_sha256)},
             code_shape=np.array(code_shape),
             **arrays,
         )
+
+
+def label_table(hashes: Mapping[str, str]) -> np.ndarray:
+    """Names over their hashes, str [2, A]; empty without any."""
+    return np.array([[*hashes], [*hashes.values()]], np.str_)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,8 @@ def share_of_people(
 def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
     """What splits.json holds: of each part the images, identities and a hash of the file list.
 
-    Beside them a hash of the pixels: files of the same names may come to hold other pictures.
+    Beside them hashes of the pixels and of the labels: files of the same names may come to hold
+    other pictures, and images may come to be labelled otherwise.
     """
     parts = {}
     for name, rows in splits.parts().items():
@@ -156,6 +158,7 @@ def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
     return {
         "files_sha256": names_hash(images.names),
         "pixels_sha256": pixels_hash(images.images),
+        "labels_sha256": label_hashes(images),
         "images": len(images.names),
         "identities_known": images.identities_known,
         "bad_images": list(images.bad_images),
@@ -167,13 +170,23 @@ def describe_splits(splits: Splits, images: ImageSet) -> dict[str, Any]:
     }
 
 
+def same_data(splits: Splits, images: ImageSet) -> dict[str, Any]:
+    """What tells data from others of the same settings: names, pixels and labels of the parts.
+
+    For the keys of what is made of the data. Settings do not tell them apart: folders may be called
+    otherwise and hold the same, or be the same and come to hold something else.
+    """
+    description = describe_splits(splits, images)
+    return {name: description[name] for name in ("parts", "pixels_sha256", "labels_sha256")}
+
+
 def names_hash(names: tuple[str, ...] | list[str]) -> str:
     """sha256 of a list of names, one a line."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def sampled(images: np.ndarray) -> np.ndarray:
-    """Some of images [N, S, S, 3], evenly spread: fewer than twice SAMPLED_IMAGES, or all."""
+    """Some images [N, S, S, 3] or rows [N], evenly spread: under twice SAMPLED_IMAGES, or all."""
     return np.ascontiguousarray(images[:: max(1, len(images) // SAMPLED_IMAGES)])
 
 
@@ -182,10 +195,39 @@ def pixels_hash(images: np.ndarray) -> str:
     return hashlib.sha256(sampled(images).tobytes()).hexdigest()
 
 
+def pixels_hash_of(images: ImageSet, rows: np.ndarray) -> str:
+    """sha256 of the pixels of some of the rows int64 [n]; no other image is read."""
+    return pixels_hash(images.images[sampled(rows)])
+
+
+def label_hashes(images: ImageSet, rows: np.ndarray | None = None) -> dict[str, str]:
+    """Attribute, class or target -> sha256 of its labels; those outside the task, too.
+
+    Args:
+        images: whose labels.
+        rows: int64 [n], of which images; None: of all.
+    """
+    tables = [(images.attribute_names, images.attributes)]
+    if images.other_attributes is not None:
+        tables.append((images.other_attribute_names, images.other_attributes))
+    chosen = slice(None) if rows is None else rows
+    # One type: the same labels lie in files as bytes and as numbers with a point.
+    return {
+        name: hashlib.sha256(table[chosen, column].astype(np.float32).tobytes()).hexdigest()
+        for names, table in tables
+        for column, name in enumerate(names)
+    }
+
+
+def differing_labels(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names whose labels differ, of those that both `label_hashes` have."""
+    return sorted(name for name in now if recorded.get(name, now[name]) != now[name])
+
+
 def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> None:
     """Raises ValueError when the data are no longer those that splits.json records for this run.
 
-    Older versions recorded no pixels.
+    Older versions recorded no pixels and no labels.
     """
     recorded = run_files.read_json(path, remedy=REMEDY, keys=("parts", "images"))
     parts, images = recorded["parts"], recorded["images"]
@@ -202,4 +244,11 @@ def check_recorded_splits(path: pathlib.Path, description: dict[str, Any]) -> No
             " they are prepared, have changed since this run began. Restore the data, use another"
             " --workdir, or train again with --overwrite. If you are sure that they show the same,"
             " delete splits.json: it is then written anew."
+        )
+    labels = differing_labels(recorded.get("labels_sha256", {}), description["labels_sha256"])
+    if labels:
+        raise ValueError(
+            f"The images have the names that {path} records, but other labels of"
+            f" {', '.join(labels)}: they have changed since this run began. Restore them, use"
+            " another --workdir, or train again with --overwrite."
         )

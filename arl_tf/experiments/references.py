@@ -17,10 +17,11 @@ from arl_tf.config.choices import CUTS
 from arl_tf.config.scopes import marked, reference_values, unprotected_values
 from arl_tf.config.settings import Config
 from arl_tf.data import splits
+from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import run_directory, train_stage
 from arl_tf.experiments.audited_encoders import trained_encoder
 from arl_tf.experiments.audits import photographs, run_audit
-from arl_tf.experiments.experiment import Experiment
+from arl_tf.experiments.experiment import Experiment, load_other_images
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
 from arl_tf.training import checkpoints
@@ -35,12 +36,9 @@ def load_reference(experiment: Experiment) -> Reference:
     Raises:
         ValueError: as `check_audited`, or it was measured on other images.
     """
-    config, images = experiment.config, experiment.images
-    rows = audited_rows(
-        experiment.parts, config.audit_split, images.identities, target_images_at(config.audit)
-    ).target
-    test_hash = splits.names_hash([images.names[row] for row in rows])
-    return measures_file.load_measures(check_audited(config), config.reference, test_hash)
+    config = experiment.config
+    attacked = attacked_images(config, experiment.images, experiment.parts)
+    return measures_file.load_measures(check_audited(config), config.reference, attacked)
 
 
 def check_audited(config: Config) -> pathlib.Path:
@@ -121,12 +119,9 @@ def audited_reference(experiment: Experiment, audited_encoder: AuditedEncoder) -
     Returns:
         Its run directory, in the cache.
     """
-    config, images, parts = experiment.config, experiment.images, experiment.parts
-    settings = reference_settings(config, audited_encoder)
-    key = run_directory.settings_hash(
-        {**settings.stage_settings("audit"), "split": config.audit_split, "files": images.names[:1]}
-        | {"parts": splits.describe_splits(parts, images)["parts"]}
-    )
+    images, parts = experiment.images, experiment.parts
+    settings = reference_settings(experiment.config, audited_encoder)
+    key = reference_key(settings, experiment)
     cached = RunDirectory(experiment.cache / f"reference_{key}")
     settings = dataclasses.replace(
         settings, workdir=str(cached.root), cache_dir=str(experiment.cache)
@@ -136,6 +131,37 @@ def audited_reference(experiment: Experiment, audited_encoder: AuditedEncoder) -
     with run_lock.owned(cached.root, wait=True):
         finish_reference(Experiment(settings, cached, images, parts), experiment, audited_encoder)
     return cached.root
+
+
+def reference_key(settings: Config, experiment: Experiment) -> str:
+    """What tells a reference from others in one cache: its settings, and what the data hold.
+
+    Where data lie is no setting that counts: another folder may hold other pictures by the same
+    names, and so may the same folder later on.
+
+    Args:
+        settings: of the reference.
+        experiment: the audited encoder's, with the data.
+    """
+    images, parts = experiment.images, experiment.parts
+    others = load_other_images(experiment)
+    return run_directory.settings_hash(
+        settings.stage_settings("audit")
+        | {"split": settings.audit_split}
+        | splits.same_data(parts, images)
+        | {"attacked": dataclasses.asdict(attacked_images(settings, images, parts))}
+        | {"other_images": None if others is None else splits.pixels_hash(others)}
+    )
+
+
+def attacked_images(
+    config: Config, images: ImageSet, parts: splits.Splits
+) -> measures_file.Measured:
+    """What tells the images under attack from others."""
+    rows = audited_rows(
+        parts, config.audit_split, images.identities, target_images_at(config.audit)
+    ).target
+    return measures_file.measured_images(images, rows)
 
 
 def finish_reference(

@@ -72,7 +72,7 @@ def write_report(
         folder / MEASURES_FILE,
         {name: report.per_image[name] for name in names},
         names,
-        report.test_hash,
+        report.measured_on,
         content["codes"]["shape"],
         report.identity,
         report.candidate_hits,

@@ -277,8 +277,10 @@ def test_the_network_that_a_rank_is_counted_by_is_chosen_anew_in_every_resample(
     leaks, worst = [], []
     for attacks, floors, unprotected in (groups, apart):
         path = tmp_path / "measures.npz"
-        measures_file.save_measures(path, unprotected, [*unprotected], "hash", (8,))
-        reference = measures_file.load_measures(path, "r", "hash")
+        measures_file.save_measures(
+            path, unprotected, [*unprotected], measures_file.Measured("hash"), (8,)
+        )
+        reference = measures_file.load_measures(path, "r", measures_file.Measured("hash"))
         leaks.append(leakage.leakage("reid_rank1", attacks, floors, reference, weights))
         worst.append(leakage.worst_estimate("reid_rank1", attacks, weights))
     assert leaks[0] == leaks[1]

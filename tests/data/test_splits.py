@@ -316,6 +316,32 @@ def test_other_pixels_under_the_same_names_are_refused_with_what_to_do(tmp_path)
     splits.check_recorded_splits(path, changed)
 
 
+def test_other_labels_of_the_same_images_are_refused_whatever_the_task_is(tmp_path):
+    images = dataclasses.replace(
+        image_set(random_identities(8)), other_attribute_names=("Bald",), other_attributes=None
+    )
+    labels = np.zeros((len(images.names), 1), np.uint8)
+    images = dataclasses.replace(images, other_attributes=labels)
+    path = recorded(tmp_path, images, Config())
+    changed = labels.copy()
+    changed[3] = 1
+    relabelled = dataclasses.replace(images, other_attributes=changed)
+    with pytest.raises(ValueError, match=r"other labels of Bald: .*--workdir"):
+        splits.check_recorded_splits(path, described(relabelled, Config()))
+    # As a number with a point, in the task, or not at all.
+    others = (
+        dataclasses.replace(images, attributes=images.attributes.astype(np.float32)),
+        dataclasses.replace(images, attribute_names=("Bald",), other_attribute_names=("Male",)),
+        dataclasses.replace(images, other_attributes=None, other_attribute_names=()),
+    )
+    for other in others:
+        splits.check_recorded_splits(path, described(other, Config()))
+    older = json.loads(path.read_text())
+    del older["labels_sha256"]
+    path.write_text(json.dumps(older))
+    splits.check_recorded_splits(path, described(relabelled, Config()))
+
+
 def test_the_sample_of_a_large_set_is_spread_over_all_of_it():
     rows = np.arange(100_000)
     found = splits.sampled(rows)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from arl_tf.auditing.audit import AuditReport
+from arl_tf.auditing.measures_file import Measured
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.data.faces import generation
 from arl_tf.metrics import utility
@@ -263,5 +264,5 @@ def audit_report(leakage=None, count=COUNT):
         resamples=Resamples("key", {"mean_mcc": rng.random(20)}),
         originals=originals,
         names=tuple(f"face_{number}" for number in range(count)),
-        test_hash="hash",
+        measured_on=Measured("hash"),
     )

@@ -32,7 +32,8 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(trials.train_stage, "run", train)
     monkeypatch.setattr(trials.audit_stage, "run", audit)
-    monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
+    described = {"parts": "same", "pixels_sha256": "same", "labels_sha256": {}}
+    monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: described)
     return made
 
 
@@ -64,6 +65,16 @@ def test_other_shape_has_a_shared_encoder_of_its_own(tmp_path, calls):
     first, second = (run(tmp_path, code_channels=channels) for channels in (8, 16))
     assert first["shared"] != second["shared"]
     assert folders(calls, "train") == ["shared", "points"] * 2
+
+
+def test_other_data_by_the_same_names_have_a_shared_encoder_of_their_own(tmp_path, calls):
+    first = run(tmp_path, code_noise=1.0)
+    for changes in ({"pixels_sha256": "other"}, {"labels_sha256": {"Male": "other"}}):
+        with pytest.MonkeyPatch.context() as patched:
+            described = trials.splits.describe_splits(None, None) | changes
+            patched.setattr(trials.splits, "describe_splits", lambda *_, found=described: found)
+            other = run(tmp_path, code_noise=1.0, code_channels=8 * len(calls))
+        assert other["shared"] != first["shared"] and other["reference"] != first["reference"]
 
 
 def test_test_set_is_never_audited_and_the_level_is_quick(tmp_path, calls):

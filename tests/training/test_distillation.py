@@ -91,6 +91,10 @@ def test_a_teacher_is_asked_once_and_again_where_its_answers_are_damaged(tmp_pat
         kept.write_bytes(b"")
     np.testing.assert_array_equal(distillation.soft_labels(folder, images, rows, cache), first)
     assert len(asked) == 2
+    # Other pictures by the same names.
+    others = dataclasses.replace(images, images=255 - images.images)
+    distillation.soft_labels(folder, others, rows, cache)
+    assert len(asked) == 3
 
 
 @KERAS_SAVES

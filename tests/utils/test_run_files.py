@@ -42,7 +42,9 @@ READERS = {
     "splits.json": lambda path: splits.check_recorded_splits(path, {"parts": {}, "images": 1}),
     "audit/report.json": lambda path: report_files.read_content(path.parent),
     "audit/resamples.npz": lambda path: report_files.load_resamples(path.parent),
-    "audit/measures.npz": lambda path: measures_file.load_measures(path, "reference", "hash"),
+    "audit/measures.npz": lambda path: measures_file.load_measures(
+        path, "reference", measures_file.Measured("hash")
+    ),
     "study/study.json": lambda path: study.refuse_another_study("features", path),
     "encoder.tflite": tflite_encoder.read_file,
     "model/saved_model.pb": lambda path: saved_model_io.load_signature(

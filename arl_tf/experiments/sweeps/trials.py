@@ -195,9 +195,9 @@ def shared_config(base: Config, overrides: Mapping[str, Any]) -> Config:
 
 def ensure_shared(config: Config, root: pathlib.Path, images: ImageSet, parts: Splits) -> Shared:
     """Trains the unprotected encoder of these settings and audits it, where that is not done."""
-    described_parts = {"parts": splits.describe_splits(parts, images)["parts"]}
-    trained_key = run_directory.settings_hash(config.stage_settings("train") | described_parts)
-    audited_key = run_directory.settings_hash(config.stage_settings("audit") | described_parts)
+    data = splits.same_data(parts, images)
+    trained_key = run_directory.settings_hash(config.stage_settings("train") | data)
+    audited_key = run_directory.settings_hash(config.stage_settings("audit") | data)
     shared = Shared(
         RunDirectory(root / "shared" / trained_key), RunDirectory(root / "references" / audited_key)
     )

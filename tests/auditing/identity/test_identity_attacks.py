@@ -181,8 +181,9 @@ def test_reference_holds_its_attacks_on_identity_and_older_ones_none(tmp_path):
     per_image = {"linear": {m: np.zeros(4) for m in leakage.MEASURES}}
     for identity in ({"net": side(0.3)}, None):
         path = tmp_path / measures_file.MEASURES_FILE
-        measures_file.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
-        read = measures_file.load_measures(path, "runs/r", "hash")
+        of = measures_file.Measured("hash")
+        measures_file.save_measures(path, per_image, ["linear"], of, (8,), identity)
+        read = measures_file.load_measures(path, "runs/r", of)
         assert list(read.per_attack) == ["linear"]
         assert set(read.identity) == set(identity or {})
         for measure in IDENTITY_MEASURES if identity else ():
