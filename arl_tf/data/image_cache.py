@@ -98,8 +98,7 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
     Raises:
         ValueError: the source yields images of another shape or type.
     """
-    key_text = f"{source.fingerprint} {image_size} {version}"
-    stem = cache_dir / f"images_{hashlib.sha256(key_text.encode()).hexdigest()[:16]}"
+    stem = stem_of(source, image_size, version, cache_dir)
     index_path, pixel_path = stem.with_suffix(".json"), stem.with_suffix(".u8")
     image_shape = (image_size, image_size, 3)
     if not is_whole(index_path, pixel_path, math.prod(image_shape)):
@@ -117,6 +116,27 @@ def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.P
         else np.empty((0, *image_shape), np.uint8)
     )
     return Prepared(images, rows, index["refused"], index["turned"])
+
+
+def stem_of(source: Source, image_size: int, version: str, cache_dir: pathlib.Path) -> pathlib.Path:
+    """The cache's files of a source, without their endings; arguments as of `prepared`."""
+    key_text = f"{source.fingerprint} {image_size} {version}"
+    return cache_dir / f"images_{hashlib.sha256(key_text.encode()).hexdigest()[:16]}"
+
+
+def missing_bytes(
+    source: Source, image_size: int, version: str, cache_dir: pathlib.Path
+) -> dict[pathlib.Path, int]:
+    """Bytes that `prepared` would write into the cache, by file; empty where it holds the images.
+
+    Arguments are as of `prepared`. Nothing is written, and no image is read.
+    """
+    stem = stem_of(source, image_size, version, cache_dir)
+    index_path, pixel_path = stem.with_suffix(".json"), stem.with_suffix(".u8")
+    image_bytes = image_size**2 * 3
+    if is_whole(index_path, pixel_path, image_bytes):
+        return {}
+    return {pixel_path: len(source.names) * image_bytes}
 
 
 def remove_leftovers(cache_dir: pathlib.Path) -> None:

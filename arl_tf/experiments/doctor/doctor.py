@@ -34,9 +34,11 @@ def checks(config: Config) -> list[tuple[str, Check]]:
     cache = pathlib.Path(config.cache_dir or workdir / "cache")
 
     def check_disks():
-        needed = inputs.prepared_bytes(config)
-        yield from machine.check_disk("workdir", workdir, machine.RUN_BYTES)
-        yield from machine.check_disk("cache_dir", cache, needed)
+        needs = {
+            "workdir": (workdir, machine.RUN_BYTES),
+            "cache_dir": (cache, inputs.bytes_to_prepare(config, cache)),
+        }
+        yield from machine.check_disks(needs)
 
     return [
         ("Python", software.check_python),

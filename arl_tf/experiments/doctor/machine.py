@@ -5,7 +5,7 @@ import pathlib
 import platform
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from arl_tf.experiments.doctor.findings import MEND, NOTE, OK, Finding
 from arl_tf.utils import files
@@ -80,44 +80,87 @@ def check_gpu() -> Iterator[Finding]:
     """GPUs that TensorFlow sees, and a driver whose GPU it does not see."""
     import tensorflow as tf  # Late: a broken installation is a finding.
 
-    yield from gpu_findings(
+    yield gpu_finding(
         [device.name for device in tf.config.list_physical_devices("GPU")],
-        NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None,
+        has_driver=NVIDIA_DRIVER.exists(),
+        has_tool=shutil.which("nvidia-smi") is not None,
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
 
 
-def gpu_findings(seen: list[str], has_driver: bool) -> Iterator[Finding]:
-    """What is said of the GPUs that TensorFlow sees, beside an NVIDIA driver."""
-    if seen:
-        yield Finding("GPU", OK, f"{len(seen)} seen by TensorFlow")
-    elif has_driver:
-        remedy = "pip install 'arl_tf[gpu]': TensorFlow lacks the CUDA libraries."
-        yield Finding("GPU", MEND, "an NVIDIA driver, but TensorFlow sees no GPU", remedy)
-    else:
-        yield Finding("GPU", OK, "none; everything runs on the CPU")
-
-
-def check_disk(flag: str, folder: pathlib.Path, needed: int) -> Iterator[Finding]:
-    """Whether a folder can be written, and holds what is going to be written.
+def gpu_finding(
+    seen: list[str], *, has_driver: bool, has_tool: bool, visible: str | None
+) -> Finding:
+    """What is said of the GPUs.
 
     Args:
-        flag: the setting that names it.
-        folder: it may be missing.
-        needed: bytes.
+        seen: names of those that TensorFlow sees.
+        has_driver: whether an NVIDIA driver is loaded.
+        has_tool: whether nvidia-smi is installed; images of containers have it without a GPU.
+        visible: CUDA_VISIBLE_DEVICES; None: not set.
     """
-    what = f"disk of --{flag}"
-    try:
-        files.check_can_be_written(flag, folder)
-    except ValueError as error:
-        yield Finding(what, MEND, str(error), f"Name another folder with --{flag}.")
-        return
-    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    free = shutil.disk_usage(existing).free
-    found = f"{bytes_words(free)} free, about {bytes_words(needed)} needed"
-    if free < needed:
-        yield Finding(what, MEND, found, f"Free some, or name another folder with --{flag}.")
-    else:
-        yield Finding(what, OK, found)
+    if seen:
+        return Finding("GPU", OK, f"{len(seen)} seen by TensorFlow")
+    if not has_driver and not has_tool:
+        return Finding("GPU", OK, "none; everything runs on the CPU")
+    if hides_all(visible):
+        found = f"hidden by CUDA_VISIBLE_DEVICES={visible}; everything runs on the CPU"
+        return Finding("GPU", NOTE, found, "Unset it, if the GPU is to be used.")
+    if not has_driver:
+        found = "nvidia-smi is installed, but no NVIDIA driver is loaded"
+        return Finding("GPU", NOTE, found, "If this machine has a GPU, load its driver.")
+    if visible is not None:
+        found = f"an NVIDIA driver, but TensorFlow sees no GPU (CUDA_VISIBLE_DEVICES={visible})"
+        remedy = "Unset CUDA_VISIBLE_DEVICES; if that does not help: pip install 'arl_tf[gpu]'."
+        return Finding("GPU", MEND, found, remedy)
+    remedy = "pip install 'arl_tf[gpu]': TensorFlow lacks the CUDA libraries."
+    return Finding("GPU", MEND, "an NVIDIA driver, but TensorFlow sees no GPU", remedy)
+
+
+def hides_all(visible: str | None) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES hides every GPU: CUDA ignores what follows an index below 0."""
+    return visible is not None and visible.split(",")[0].strip() in ("", "-1")
+
+
+def check_disks(needs: Mapping[str, tuple[pathlib.Path, int]]) -> Iterator[Finding]:
+    """Whether folders can be written, and each disk holds all that is going to be written to it.
+
+    Args:
+        needs: setting that names a folder -> the folder, which may be missing, and bytes.
+    """
+    of_disk: dict[int, list[str]] = {}
+    for flag, (folder, _) in needs.items():
+        try:
+            files.check_can_be_written(flag, folder)
+        except ValueError as error:
+            remedy = f"Name another folder with --{flag}."
+            yield Finding(disk_words([flag]), MEND, str(error), remedy)
+            continue
+        of_disk.setdefault(device_of(folder), []).append(flag)
+    for flags in of_disk.values():
+        needed = sum(needs[flag][1] for flag in flags)
+        free = shutil.disk_usage(existing_part(needs[flags[0]][0])).free
+        found = f"{bytes_words(free)} free, about {bytes_words(needed)} needed"
+        if free < needed:
+            remedy = f"Free some, or name another folder with --{' or --'.join(flags)}."
+            yield Finding(disk_words(flags), MEND, found, remedy)
+        else:
+            yield Finding(disk_words(flags), OK, found)
+
+
+def disk_words(flags: Sequence[str]) -> str:
+    """What is looked at: the disk of one or more settings' folders."""
+    return f"disk of --{' and --'.join(flags)}"
+
+
+def existing_part(folder: pathlib.Path) -> pathlib.Path:
+    """A folder, or the nearest one above it that there is."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
+def device_of(folder: pathlib.Path) -> int:
+    """The number of the disk that a folder is on, or would be."""
+    return existing_part(folder).stat().st_dev
 
 
 def check_ports(ports: Mapping[str, int] = PORTS) -> Iterator[Finding]:

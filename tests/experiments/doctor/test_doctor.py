@@ -2,11 +2,13 @@
 
 import pathlib
 import socket
+import types
 
 import pytest
 from packaging.requirements import Requirement
 
 from arl_tf.config.settings import Config
+from arl_tf.data import image_sets
 from arl_tf.experiments.doctor import doctor, findings, inputs, machine, software
 from arl_tf.experiments.doctor.findings import MEND, NOTE, OK, Finding
 from arl_tf.models.pretrained import weight_files
@@ -104,20 +106,76 @@ def test_onednn_that_is_off_is_a_note(environ, machine_name, state):
 
 
 @pytest.mark.parametrize(
-    ("seen", "has_driver", "state"), [([], False, OK), ([], True, MEND), (["/GPU:0"], True, OK)]
+    ("seen", "has_driver", "has_tool", "visible", "state", "words"),
+    [
+        ([], False, False, None, OK, "none"),
+        ([], False, False, "-1", OK, "none"),
+        ([], True, True, None, MEND, "TensorFlow sees no GPU"),
+        ([], True, True, "7", MEND, "(CUDA_VISIBLE_DEVICES=7)"),
+        ([], True, True, "-1", NOTE, "hidden by CUDA_VISIBLE_DEVICES=-1"),
+        ([], True, True, "-1,0", NOTE, "hidden by CUDA_VISIBLE_DEVICES=-1,0"),
+        ([], True, False, "", NOTE, "hidden by CUDA_VISIBLE_DEVICES=;"),
+        ([], False, True, None, NOTE, "no NVIDIA driver is loaded"),
+        (["/GPU:0"], True, True, "0", OK, "1 seen by TensorFlow"),
+    ],
 )
-def test_a_driver_whose_gpu_is_not_seen_is_to_be_mended(seen, has_driver, state):
-    (found,) = machine.gpu_findings(seen, has_driver)
-    assert found.state == state
+def test_a_driver_whose_gpu_is_not_seen_is_to_be_mended_unless_it_is_hidden(
+    seen, has_driver, has_tool, visible, state, words
+):
+    found = machine.gpu_finding(seen, has_driver=has_driver, has_tool=has_tool, visible=visible)
+    assert found.state == state and words in found.found
+    assert ("arl_tf[gpu]" in found.remedy) is (state == MEND)
 
 
 def test_a_full_disk_and_a_file_in_the_way_are_to_be_mended(tmp_path):
-    (found,) = machine.check_disk("workdir", tmp_path / "a" / "b", 2**60)
+    (found,) = machine.check_disks({"workdir": (tmp_path / "a" / "b", 2**60)})
     assert found.state == MEND and "TiB needed" in found.found
     (tmp_path / "file").write_text("")
-    (found,) = machine.check_disk("workdir", tmp_path / "file", 1)
+    (found,) = machine.check_disks({"workdir": (tmp_path / "file", 1)})
     assert found.state == MEND and "is a file, expected a folder" in found.found
-    assert states(machine.check_disk("workdir", tmp_path, 1)) == [("disk of --workdir", OK)]
+    found = machine.check_disks({"workdir": (tmp_path, 1)})
+    assert states(found) == [("disk of --workdir", OK)]
+
+
+def test_what_goes_to_one_disk_is_needed_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=100))
+    needs = {"workdir": (tmp_path / "run", 60), "cache_dir": (tmp_path / "cache", 60)}
+    (found,) = machine.check_disks(needs)
+    assert (found.what, found.state) == ("disk of --workdir and --cache_dir", MEND)
+    assert "120 B needed" in found.found and "--workdir or --cache_dir" in found.remedy
+    monkeypatch.setattr(machine, "device_of", lambda folder: hash(folder))
+    assert states(machine.check_disks(needs)) == [
+        ("disk of --workdir", OK),
+        ("disk of --cache_dir", OK),
+    ]
+
+
+def test_images_that_the_cache_holds_need_no_more_room(tmp_path):
+    config = Config(num_faces=240, image_size=32, attacker_dataset="celeba", attacker_data_dir="no")
+    image = 32 * 32 * 3
+    assert inputs.bytes_to_prepare(config, tmp_path) == 240 * image
+    settings = inputs.data_settings(config)["dataset"]
+    image_sets.load_images(settings, tmp_path)
+    assert inputs.bytes_to_prepare(config, tmp_path) == 0
+    next(tmp_path.glob("*.u8")).write_bytes(b"cut off")
+    assert inputs.bytes_to_prepare(config, tmp_path) == 240 * image
+
+
+@pytest.mark.parametrize("flag", ["public", "attacker"])
+def test_other_data_sets_are_opened_too(tmp_path, flag):
+    named = {f"{flag}_dataset": "celeba", f"{flag}_data_dir": str(tmp_path)}
+    config = Config(stages="doctor", num_faces=240, **named)
+    found = {finding.what: finding for finding in inputs.check_data(config)}
+    assert found["data"].state == OK
+    missing = found[f"data of --{flag}_dataset"]
+    assert missing.state == MEND and "img_align_celeba" in missing.found
+    folder_of_broken_pictures(tmp_path)
+    found = {finding.what: finding for finding in inputs.check_data(config)}
+    assert found[f"data of --{flag}_dataset"].state == OK
+    assert found[f"pictures of --{flag}_dataset"].state == MEND
+    assert found["pictures"].state == OK
+    image = config.image_size**2 * 3
+    assert inputs.bytes_to_prepare(config, tmp_path / "cache") == (240 + 12) * image
 
 
 def test_a_port_that_is_taken_is_a_note_with_the_server_s_flag():
@@ -170,14 +228,19 @@ def test_unreadable_pictures_are_counted_and_their_share_decides():
     assert many.state == MEND and "--max_bad_images" in many.remedy
 
 
-def test_pictures_of_a_folder_are_decoded(tmp_path):
-    images = tmp_path / "img_align_celeba"
+def folder_of_broken_pictures(folder):
+    """Twelve files that are no pictures, in CelebA's layout."""
+    images = folder / "img_align_celeba"
     images.mkdir()
     names = [f"{number}.png" for number in range(12)]
     for name in names:
         pathlib.Path(images / name).write_bytes(b"no picture")
     rows = "\n".join(f"{name} 1" for name in names)
-    (tmp_path / "list_attr_celeba.txt").write_text(f"12\nSmiling\n{rows}\n")
+    (folder / "list_attr_celeba.txt").write_text(f"12\nSmiling\n{rows}\n")
+
+
+def test_pictures_of_a_folder_are_decoded(tmp_path):
+    folder_of_broken_pictures(tmp_path)
     config = Config(stages="doctor", dataset="celeba", data_dir=str(tmp_path))
     found = {finding.what: finding for finding in inputs.check_data(config)}
     assert found["data"].state == NOTE  # No identities.
