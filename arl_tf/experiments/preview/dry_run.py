@@ -16,6 +16,7 @@ from arl_tf.config.settings import Config, as_dict, subset
 from arl_tf.data import image_sets, public_data
 from arl_tf.data.image_sets import DataSettings, ImageSet
 from arl_tf.data.splits import Splits, SplitSettings
+from arl_tf.defences.registry import trains_decoders
 from arl_tf.experiments import audits, experiment
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.preview import estimates
@@ -152,7 +153,8 @@ def of_networks(planned: Experiment, todo: Sequence[str]) -> list[tuple[str, Row
     labels_shape, task = (len(images.attribute_names),), task_of(images.task_kind)
     phases = estimates.timed_phases(learner, settings, steps, labels_shape, task)
     speed = estimates.multiply_adds_per_second(phases, learner, network, config.batch_size)
-    shown = [("Networks", network_rows(learner, network))]
+    fights = trains_decoders(config.defence)
+    shown = [("Networks", network_rows(learner, network if fights else None))]
     if set(todo) & set(ALONE):
         shown.append(("Points", trial_rows(planned, phases)))
     if "train" in todo:
@@ -165,16 +167,20 @@ def of_networks(planned: Experiment, todo: Sequence[str]) -> list[tuple[str, Row
     ]
 
 
-def network_rows(learner: AdversarialRepresentationLearner, network: keras.Model) -> Rows:
-    """Shapes, parameters and multiply-adds of one image, by network."""
+def network_rows(learner: AdversarialRepresentationLearner, network: keras.Model | None) -> Rows:
+    """Shapes, parameters and multiply-adds of one image, by network.
+
+    `network` is g; None where the defence trains no decoders, and has no use for g either.
+    """
     code = learner.encoder.output_shape[1:]
     header = ("", "output", "parameters", "multiply-adds of an image")
     named = [
         ("encoder (device)", learner.encoder),
         ("task head (server)", learner.task_head),
-        *((decoder.name, decoder) for decoder in learner.decoders),
-        ("perceptual network g", network),
     ]
+    if network is not None:
+        named += [(decoder.name, decoder) for decoder in learner.decoders]
+        named.append(("perceptual network g", network))
     rows = [(name, *network_cells(model)) for name, model in named]
     size = f"{shape_words(code)}, {bytes_words(4 * int(np.prod(code)))} in float32"
     return [header, *rows, ("code", size)]
@@ -249,7 +255,8 @@ def memory_rows(
     config: Config, learner: AdversarialRepresentationLearner, network: keras.Model, phase: str
 ) -> Rows:
     """What a training keeps in memory, in parts, in its last phase; images are read from disk."""
-    state = estimates.state_bytes(learner)
+    fights = trains_decoders(config.defence)
+    state = estimates.state_bytes(learner, trains_decoders=fights)
     activations = estimates.step_bytes(learner, network, config.batch_size, phase)
     held = peak_bytes()
     return [

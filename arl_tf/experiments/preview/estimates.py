@@ -14,7 +14,8 @@ from arl_tf.auditing import attack_runs
 from arl_tf.metrics.tasks.definition import Task
 from arl_tf.models import costs
 from arl_tf.training import train
-from arl_tf.training.learner import ADVERSARY, TASK, AdversarialRepresentationLearner
+from arl_tf.training.learner import ADVERSARY, AdversarialRepresentationLearner
+from arl_tf.training.phases import FIGHTS
 from arl_tf.training.settings import TrainingSettings
 
 # Of the batch, so that a large network is not trained for minutes to say how long it takes.
@@ -60,9 +61,14 @@ def layer_bytes(layer: keras.Layer) -> int:
     return sum(FLOAT_BYTES * int(np.prod(shape)) for shape in shapes)
 
 
-def state_bytes(learner: AdversarialRepresentationLearner) -> int:
-    """Bytes of weights, of their gradients and of two moments of each, as AdamW keeps them."""
-    trained = count_values([*learner.protector_variables, *learner.adversary_variables])
+def state_bytes(learner: AdversarialRepresentationLearner, *, trains_decoders: bool) -> int:
+    """Bytes of weights, of their gradients and of two moments of each, as AdamW keeps them.
+
+    Decoders are built for every defence; where none trains them, their weights are all they take.
+    """
+    trained = count_values(learner.protector_variables)
+    if trains_decoders:
+        trained += count_values(learner.adversary_variables)
     players = [learner.encoder, learner.task_head, *learner.decoders]
     weights = sum(player.count_params() for player in players)
     return FLOAT_BYTES * (weights + 3 * trained)
@@ -84,9 +90,9 @@ def step_bytes(
     The frozen network sees originals and reconstructions; of the originals nothing is kept.
     """
     own = activation_bytes(learner.encoder) + activation_bytes(learner.task_head)
-    fought = sum(activation_bytes(decoder) for decoder in learner.decoders)
-    if phase == TASK:
+    if phase not in FIGHTS:
         return batch_size * own
+    fought = sum(activation_bytes(decoder) for decoder in learner.decoders)
     return batch_size * (own + fought + len(learner.decoders) * activation_bytes(perceptual))
 
 
@@ -143,10 +149,11 @@ def step_multiply_adds(
 ) -> float:
     """Multiply-adds of one image through a phase's step, forward and backward.
 
-    Originals pass the frozen network without a backward pass, once for all decoders.
+    Originals pass the frozen network without a backward pass, once for all decoders. What a defence
+    without decoders adds to the task's step is small beside it, and is not counted.
     """
     encoder, head = costs.multiply_adds(learner.encoder), costs.multiply_adds(learner.task_head)
-    if phase == TASK:
+    if phase not in FIGHTS:
         return TRAINING_PASSES * (encoder + head)
     decoders = sum(map(costs.multiply_adds, learner.decoders))
     features = costs.multiply_adds(perceptual)

@@ -48,6 +48,28 @@ def test_a_dry_run_shows_settings_shapes_and_estimates_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_defence_that_trains_no_decoder_has_none_and_no_g_among_its_networks(
+    tmp_path, capsys, one_phase
+):
+    shown = {}
+    for defence in ("both", "noise", "nopeek", "none"):
+        run(tmp_path / "run", **TINY, defence=defence, stages="train")
+        shown[defence] = re.sub(" +", " ", capsys.readouterr().out)
+    fought = [name for name, text in shown.items() if "\n decoder " in text]
+    assert fought == [name for name, text in shown.items() if "perceptual network g" in text]
+    assert fought == ["both"]
+    activations = {
+        name: re.search(r"activations of a step of \d+ images (.*)\n", text)[1]
+        for name, text in shown.items()
+    }
+    assert len(set(activations.values())) == 1  # All are of the phase that `one_phase` names.
+    state = {
+        name: re.search(r"weights, gradients, moments (.*)\n", text)[1]
+        for name, text in shown.items()
+    }
+    assert state["both"] != state["none"] == state["nopeek"]
+
+
 def test_a_dry_run_refuses_what_the_run_would(tmp_path):
     with pytest.raises(ValueError, match="--task_attributes names Nose"):
         run(tmp_path / "run", task_attributes="Nose", num_faces=60)

@@ -10,7 +10,7 @@ from keras import layers
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.experiments.preview import estimates
-from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, TASK
+from arl_tf.training.learner import ADVERSARIAL, ADVERSARY, DEFENCE, TASK
 
 
 def dense(inputs, outputs):
@@ -42,13 +42,16 @@ def test_activations_are_the_outputs_of_all_layers_also_of_models_inside():
 
 
 def test_state_holds_weights_gradients_and_two_moments(learner):
-    assert estimates.state_bytes(learner) == 4 * (20 + 15 + 30) * 4
+    assert estimates.state_bytes(learner, trains_decoders=True) == 4 * (20 + 15 + 30) * 4
+    # Decoders that nobody trains have weights alone.
+    assert estimates.state_bytes(learner, trains_decoders=False) == 4 * ((20 + 15) * 4 + 30)
 
 
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [
         (TASK, 3 * (20 + 15)),
+        (DEFENCE, 3 * (20 + 15)),
         (ADVERSARY, 20 + 3 * 30 + 2 * 42 + 42),
         (ADVERSARIAL, (20 + 3 * 30 + 2 * 42 + 42) + 3 * (20 + 15) + (2 * 30 + 2 * 42 + 42)),
     ],
@@ -79,7 +82,8 @@ def test_activations_of_a_step_grow_with_the_batch_and_with_the_phase(learner):
     own = estimates.activation_bytes(learner.encoder) + estimates.activation_bytes(
         learner.task_head
     )
-    assert estimates.step_bytes(learner, network, 10, TASK) == 10 * own
+    for phase in (TASK, DEFENCE):
+        assert estimates.step_bytes(learner, network, 10, phase) == 10 * own
     fought = estimates.activation_bytes(learner.decoders[0]) + estimates.activation_bytes(network)
     assert estimates.step_bytes(learner, network, 10, ADVERSARIAL) == 10 * (own + fought)
 
