@@ -25,7 +25,7 @@ if __name__ == "__main__" or pathlib.Path(sys.argv[0]).stem == "arl_tf":
 
 from absl import app, flags, logging
 
-from arl_tf.config import choices, flag_definitions, flagfiles, inheritance, usage
+from arl_tf.config import choices, flag_definitions, flagfiles, idle, inheritance, usage
 from arl_tf.config import settings as settings
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.doctor import doctor
@@ -53,8 +53,10 @@ def main(argv: list[str]) -> None:
         run = run_directory.RunDirectory(
             pathlib.Path(given.get("workdir", settings.Config.workdir))
         )
+        named = tuple(given)
         given = {**recorded_codes_settings(given), **inherited_settings(run, given), **given}
         config = settings.from_mapping(given)
+        idle.check(config, named, idle.typed_names(sys.argv[1:]))
         if config.stage_names == ("doctor",):
             doctor.run(config)
             return

@@ -12,7 +12,7 @@ import pytest
 from absl import flags
 from documents import ROOT, anchors, blocks, documents, links, module_commands
 
-from arl_tf.config import flag_definitions, inheritance, settings
+from arl_tf.config import flag_definitions, idle, inheritance, settings
 
 LONGEST_LINE = 100
 SOURCES = (ROOT, ROOT / "arl_tf")
@@ -133,7 +133,9 @@ def parse_main(arguments, recorded):
     flag_definitions.check_given(given)
     workdir = given.get("workdir", "")
     inherited = inheritance.inherited(recorded.get(workdir, {}), {}, given)
-    recorded[workdir] = settings.as_dict(settings.from_mapping({**inherited, **given}))
+    config = settings.from_mapping({**inherited, **given})
+    idle.check(config, given, idle.typed_names(arguments))
+    recorded[workdir] = settings.as_dict(config)
 
 
 def parse_local_server(arguments, recorded):

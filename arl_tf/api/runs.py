@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from arl_tf.config import inheritance, settings
+from arl_tf.config import idle, inheritance, settings
 from arl_tf.config.path_values import clean_path
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.experiments import run_directory
@@ -50,7 +50,8 @@ def train(workdir: str | pathlib.Path, **flags: Any) -> Run:
 
     Raises:
         TypeError: an argument that is no setting.
-        ValueError: impossible settings, data that can't be read, or a run with other settings.
+        ValueError: impossible settings, settings that can't act, data that can't be read, or a run
+            with other settings.
     """
     run_stage(workdir, "train", flags)
     return load_run(workdir)
@@ -97,7 +98,9 @@ def run_stage(workdir: str | pathlib.Path, stage: str, flags: dict[str, Any]) ->
     inherited = inheritance.inherited(
         run_directory.recorded_settings(run), run_directory.finished_stages(run), given
     )
-    stages.run_stages(settings.from_mapping({**inherited, **given}), run)
+    config = settings.from_mapping({**inherited, **given})
+    idle.check(config, flags, flags)
+    stages.run_stages(config, run)
 
 
 def load_run(folder: str | pathlib.Path) -> Run:
