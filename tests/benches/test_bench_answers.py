@@ -61,6 +61,27 @@ def test_one_alone_wins_nothing_and_nobody_is_no_answer():
     assert "there is no answer yet" in asked(entry("noise", None, state="waiting"))["words"]
 
 
+def test_a_defence_that_failed_is_said_and_is_not_waited_for():
+    broken = entry("broken", None, state="failed", kept=False)
+    found = asked(broken, entry("noise", 0.4), entry("priced", 0.2))
+    assert (found["least"], found["is_sure"], found["failed"]) == ("priced", True, ["broken"])
+    assert found["missed"] == [] and "so far" not in found["words"]
+    assert found["words"].endswith("Not compared, because trainings or audits failed: broken.")
+    nobody = asked(broken)["words"]
+    assert "there is no answer:" in nobody and "failed: broken." in nobody
+
+
+def test_while_others_wait_the_answer_is_of_those_measured_so_far_and_not_sure():
+    waiting = entry("nopeek", None, state="unfinished", kept=False)
+    found = asked(waiting, entry("noise", 0.4), entry("priced", 0.2))
+    assert found["least"] == "priced" and not found["is_sure"]
+    assert found["words"].startswith(
+        "At 97 % of the unprotected utility, of those measured so far, priced leaks least: "
+    )
+    overlapping = asked(waiting, entry("noise", 0.21), entry("priced", 0.2))
+    assert "of those measured so far, there is no winner" in overlapping["words"]
+
+
 def test_the_order_of_the_defences_does_not_matter():
     entries = [entry("noise", 0.4), entry("priced", 0.2), entry("nopeek", 0.9)]
     assert asked(*entries) == asked(*entries[::-1])

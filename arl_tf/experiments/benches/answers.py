@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arl_tf.config.conditions import EMBEDDING_LEAKAGE, PROTECTED_GAIN
+from arl_tf.experiments.sweeps.trials import FAILED
 
 Record = Mapping[str, Any]
 # Figure -> what it is called in a sentence.
@@ -16,7 +17,7 @@ QUESTIONS = {
 }
 # Not every audit has these: they are asked for where a choice has a figure.
 OPTIONAL = (EMBEDDING_LEAKAGE, PROTECTED_GAIN)
-# States of a choice that is not measured yet.
+# States of a choice that is not measured yet; one that has failed will not be.
 PENDING = ("waiting", "unfinished")
 
 
@@ -46,11 +47,15 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
 
     Returns:
         {"utility", "figure", "least": name or None, "is_sure", "overlapping": names whose interval
-        overlaps that of the least, "missed": names that have not kept the utility, "words"}.
+        overlaps that of the least, "missed": names that have not kept the utility, "failed": names
+        whose trainings or audits failed, "words"}.
     """
     key = f"{utility:g}"
     finals = {entry["name"]: entry["finals"][key] for entry in entries if key in entry["finals"]}
-    missed = sorted(name for name, found in finals.items() if not in_contest(found))
+    failed = sorted(name for name, found in finals.items() if found["state"] == FAILED)
+    missed = sorted(
+        name for name, found in finals.items() if not in_contest(found) and name not in failed
+    )
     known = {
         name: found["figures"][figure]
         for name, found in finals.items()
@@ -58,11 +63,14 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
     }
     order = sorted(known, key=lambda name: (known[name]["value"], name))
     overlapping = [name for name in order[1:] if overlap(known[order[0]], known[name])]
-    sure = len(order) > 1 and not overlapping
     pending = any(found["state"] in PENDING for found in finals.values())
-    said = answer_sentence(utility, figure, known, order, overlapping)
+    sure = len(order) > 1 and not overlapping and not pending
+    start = beginning(utility, so_far=pending and bool(order))
+    said = answer_sentence(start, figure, known, order, overlapping)
     if pending and not order:
-        said = f"{beginning(utility)} there is no answer yet: {QUESTIONS[figure]} is not measured."
+        said = f"{start} there is no answer yet: {QUESTIONS[figure]} is not measured."
+    if failed:
+        said += f" Not compared, because trainings or audits failed: {', '.join(failed)}."
     return {
         "utility": utility,
         "figure": figure,
@@ -70,13 +78,15 @@ def answer(utility: float, figure: str, entries: Sequence[Record]) -> dict[str, 
         "is_sure": sure,
         "overlapping": overlapping,
         "missed": missed,
+        "failed": failed,
         "words": said,
     }
 
 
-def beginning(utility: float) -> str:
-    """How each sentence begins."""
-    return f"At {100 * utility:g} % of the unprotected utility"
+def beginning(utility: float, *, so_far: bool) -> str:
+    """How each sentence begins; `so_far`: others are still waiting, so it may change."""
+    start = f"At {100 * utility:g} % of the unprotected utility"
+    return f"{start}, of those measured so far," if so_far else start
 
 
 def in_contest(final: Record) -> bool:
@@ -92,14 +102,13 @@ def overlap(first: Record, second: Record) -> bool:
 
 
 def answer_sentence(
-    utility: float,
+    start: str,
     figure: str,
     known: Mapping[str, Record],
     order: Sequence[str],
     overlapping: Sequence[str],
 ) -> str:
-    """The answer in one sentence."""
-    start = beginning(utility)
+    """The answer in one sentence, which begins with `start`."""
     what = QUESTIONS[figure]
     if not order:
         return f"{start} there is no answer: no defence that kept it has a figure for {what}."

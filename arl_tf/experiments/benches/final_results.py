@@ -13,7 +13,7 @@ from arl_tf.experiments.benches.contestants import Contestant
 from arl_tf.experiments.benches.search import Tried
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import sweep_results, trials
-from arl_tf.experiments.sweeps.trials import FINISHED, Trial
+from arl_tf.experiments.sweeps.trials import FAILED, FINISHED, Trial
 from arl_tf.models.capacity import UNBOUNDED
 from arl_tf.report import report_files, utility_words
 
@@ -38,8 +38,7 @@ def final(
     """A defence's choice at one utility, with its figures on T."""
     row = choice.choose(rows, utility)
     if row is None:
-        done = len(rows) == choice.trials_of(config, contestant)
-        return not_kept(rows, "not kept" if done else "waiting")
+        return not_kept(rows, state_without_choice(rows, choice.trials_of(config, contestant)))
     runs = [
         final_run(config, root, point, seed)
         for seed, point in zip(
@@ -47,9 +46,8 @@ def final(
         )
     ]
     done = [run for run in runs if run["state"] == FINISHED]
-    whole = len(done) == len(runs)
     found = {
-        "state": FINISHED if whole else "unfinished",
+        "state": state_of([run["state"] for run in runs]),
         "strength": row.strength,
         "kept_on_validation": row.kept,
         "leakage_on_validation": row.leakage,
@@ -68,6 +66,23 @@ def final(
         "codes": done[0]["codes"],
         "meaning": meaning(row.point, tuple(done[0]["codes"]["shape"])),
     }
+
+
+def state_of(states: Sequence[str]) -> str:
+    """A choice's state, of those of its trainings: "unfinished" while one may still be audited.
+
+    A training that failed is not done again: a choice that lacks one is not measured, now or later.
+    """
+    if any(state not in (FINISHED, FAILED) for state in states):
+        return "unfinished"
+    return FAILED if FAILED in states else FINISHED
+
+
+def state_without_choice(rows: Sequence[TrialRow], wanted: int) -> str:
+    """The state where no trial of `wanted` ones has kept the utility so far."""
+    if len(rows) < wanted:
+        return "waiting"
+    return FAILED if all(row.record["state"] == FAILED for row in rows) else "not kept"
 
 
 def not_kept(rows: Sequence[TrialRow], state: str) -> Record:

@@ -9,7 +9,7 @@ from arl_tf.experiments.benches import answers, choice, final_results, finals
 from arl_tf.experiments.benches.choice import TrialRow
 from arl_tf.experiments.benches.contestants import Contestant
 from arl_tf.experiments.sweeps import sweep_results
-from arl_tf.experiments.sweeps.trials import FINISHED
+from arl_tf.experiments.sweeps.trials import FAILED, FINISHED
 
 Record = dict[str, Any]
 
@@ -106,11 +106,15 @@ def progress(
     tried = sum(len(e["trials"]) for e in entries)
     planned = finals.planned(config, chosen)
     records = [finals.read_record(config, root, point.name) for point in planned]
-    done = sum(record.get("state") == FINISHED for record in records)
+    done, failed = (
+        sum(record.get("state") == state for record in records) for state in (FINISHED, FAILED)
+    )
     return {
         "trials": sum(wanted),
         "trials_done": tried,
         "audits": len(planned),
         "audits_done": done,
-        "is_complete": tried == sum(wanted) and done == len(planned),
+        "audits_failed": failed,
+        # What failed is not done again: nothing is left to wait for.
+        "is_complete": tried == sum(wanted) and done + failed == len(planned),
     }
