@@ -1,5 +1,6 @@
 """The export stage: the gate, the images that files are proved on, then the export."""
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from arl_tf.exporting.tflite_checks import Proof
 from arl_tf.models import fingerprint
 from arl_tf.report import report_files
 from arl_tf.training import checkpoints
-from arl_tf.utils import revision
+from arl_tf.utils import revision, run_files
 
 SAMPLES = 16
 MOST_VALIDATION_IMAGES = 512
@@ -36,9 +37,7 @@ def run(experiment: Experiment) -> None:
     """
     config, files, images = experiment.config, experiment.run, experiment.images
     refuse_shares(config)
-    encoder = checkpoints.load_player(files.player("encoder"))
-    found = judge_run(config, files, encoder)
-    gate.require_passed(found, str(files.root), allow_unaudited=config.allow_unaudited)
+    encoder, found = opened_gate(config, files)
     if not found.passed:
         logging.warning("--allow_unaudited: exported although %s", found.words)
     build.export_models(
@@ -49,11 +48,7 @@ def run(experiment: Experiment) -> None:
         task_kind=images.task_kind,
         proof=proof_of(images, experiment.parts, config.calibration_images),
         export_dir=files.export,
-        provenance={
-            **revision.provenance(),
-            "settings_sha256": run_directory.settings_hash(config.stage_settings("export")),
-            "audit": report_files.read_figures(files.audit("test")),
-        },
+        provenance={**revision.provenance(), **exported_facts(config, files)},
         gate=found.describe(allow_unaudited=config.allow_unaudited),
         trained_on=manifest.training_data(
             config.dataset,
@@ -100,6 +95,52 @@ def refuse_shares(config: Config) -> None:
             " task head takes whole codes at one server, where this defence protects nothing. It is"
             " there to be compared: use --stages=train,audit."
         )
+
+
+def opened_gate(config: Config, run: RunDirectory) -> tuple[keras.Model, gate.Gate]:
+    """A run's encoder and what the gate found of it; ValueError where the gate is closed."""
+    encoder = checkpoints.load_player(run.player("encoder"))
+    found = judge_run(config, run, encoder)
+    gate.require_passed(found, str(run.root), allow_unaudited=config.allow_unaudited)
+    return encoder, found
+
+
+def exported_facts(config: Config, run: RunDirectory) -> dict[str, Any]:
+    """What the manifest's provenance says of the settings and the audit of an export."""
+    return {
+        "settings_sha256": run_directory.settings_hash(config.stage_settings("export")),
+        "audit": report_files.read_figures(run.audit("test")),
+    }
+
+
+def is_current(experiment: Experiment) -> bool:
+    """Whether the run's export is what `run` would make: encoder, settings, audit and gate.
+
+    An export whose files are gone, or of another size, is not.
+
+    Raises:
+        ValueError: the gate is closed.
+    """
+    config, files = experiment.config, experiment.run
+    encoder, found = opened_gate(config, files)
+    path = files.export / build.MANIFEST
+    if not path.exists():
+        return False
+    try:
+        manifest_now = run_files.read_json(path, remedy="It is written anew.")
+    except run_files.UnreadableFileError as error:
+        logging.warning("%s", error)
+        return False
+    facts = {
+        "encoder_sha256": fingerprint.weights_hash(encoder),
+        "gate": found.describe(allow_unaudited=config.allow_unaudited),
+        "provenance": manifest_now.get("provenance", {}) | exported_facts(config, files),
+    }
+    wanted = json.loads(json.dumps(facts))
+    return all(manifest_now.get(name) == value for name, value in wanted.items()) and all(
+        (files.export / name).is_file() and (files.export / name).stat().st_size == each["bytes"]
+        for name, each in manifest_now.get("files", {}).items()
+    )
 
 
 def judge_run(config: Config, run: RunDirectory, encoder: keras.Model) -> gate.Gate:

@@ -1,6 +1,7 @@
 """A bench's page: what it says of a finished and of an unfinished bench."""
 
 import copy
+import json
 
 import pytest
 from bench_examples import FakeBench
@@ -121,6 +122,17 @@ def test_a_bench_that_was_killed_at_any_point_has_a_page(monkeypatch, tmp_path):
 def test_a_page_without_any_figure_says_so(monkeypatch, tmp_path):
     bench = FakeBench(monkeypatch)
     bench.fails = ("noise 1",)
-    results = bench(tmp_path, bench_defences="noise", bench_trials=1)
+    with pytest.raises(ValueError, match="None of the 1 trials of the bench"):
+        bench(tmp_path, bench_defences="noise", bench_trials=1)
+    results = json.loads((tmp_path / "bench" / "bench.json").read_text())
     text = page(results, tmp_path)
-    assert "No trial kept the utility." in text and "noise 1.0: ValueError: no" in text
+    assert "All trials failed." in text and "noise 1.0: ValueError: no" in text
+
+
+def test_an_audit_that_failed_is_said_on_top_and_in_its_row(monkeypatch, tmp_path):
+    bench = FakeBench(monkeypatch)
+    bench.fails_on_t = ("noise 1",)
+    few = {"bench_defences": "none,noise", "bench_trials": 1, "bench_utility": "0.9"}
+    text = page(bench(tmp_path, **few), tmp_path)
+    assert "1 of 2 audits on T failed" in text and "The bench is not complete" not in text
+    assert "1 of 1 trainings or their audits failed: it is not compared." in text

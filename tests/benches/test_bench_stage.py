@@ -128,10 +128,48 @@ def test_a_failed_trial_is_recorded_and_a_weaker_one_tried(bench, tmp_path):
 
 def test_overwrite_tries_the_failed_ones_again(bench, tmp_path):
     bench.fails = ("noise 1",)
-    bench(tmp_path, bench_defences="noise", bench_trials=1)
+    with pytest.raises(ValueError, match=r"None of the 1 trials of the bench .*: no\."):
+        bench(tmp_path, bench_defences="noise", bench_trials=1)
     bench.fails = ()
     results = bench(tmp_path, bench_defences="noise", bench_trials=1, overwrite=True)
     assert by_name(results)["noise"]["trials"][0]["state"] == "finished"
+
+
+def test_a_bench_whose_audits_on_t_all_failed_ends_with_the_first_reason(bench, tmp_path):
+    bench.fails_on_t = ("noise 1", "none")
+    with pytest.raises(ValueError, match=r"None of the 2 audits on T of .*: no\."):
+        bench(tmp_path, bench_defences="none,noise", bench_trials=1, bench_utility="0.9")
+
+
+def test_a_choice_whose_audit_failed_has_failed_and_nobody_waits_for_it(bench, tmp_path):
+    bench.fails_on_t = ("noise 1",)
+    few = {"bench_trials": 1, "bench_utility": "0.9"}
+    results = bench(tmp_path, **few, bench_defences="none,noise")
+    found = by_name(results)["noise"]["finals"]["0.9"]
+    assert found["state"] == "failed" and found["runs"][0]["message"] == "ValueError: no"
+    assert results["answers"][0]["failed"] == ["noise"]
+    assert results["progress"]["is_complete"] and results["progress"]["audits_failed"] == 1
+    bench.fails_on_t = ("noise 1 seed 1",)
+    results = bench(tmp_path, **few, bench_defences="none,noise", bench_seeds=2, overwrite=True)
+    assert by_name(results)["noise"]["finals"]["0.9"]["state"] == "failed"
+
+
+def test_a_defence_whose_trials_all_failed_has_failed(bench, tmp_path):
+    bench.fails = ("noise 1",)
+    results = bench(tmp_path, bench_defences="none,noise", bench_trials=1)
+    assert by_name(results)["noise"]["finals"]["0.97"]["state"] == "failed"
+    assert results["answers"][0]["failed"] == ["noise"]
+
+
+def test_a_bench_of_other_settings_is_refused_and_overwrite_replaces_it(bench, tmp_path):
+    few = {"bench_defences": "noise", "bench_trials": 1, "bench_utility": "0.9"}
+    bench(tmp_path, **few)
+    with pytest.raises(ValueError, match=r"--epochs=\d+ \(now: 77\).*another --workdir, or --over"):
+        bench(tmp_path, **few, epochs=77)
+    other = Config(stages="bench", num_faces=240, image_size=32, epochs=77)
+    with pytest.raises(ValueError, match="holds results with"):
+        stage.check(other, RunDirectory(tmp_path), ["bench"])
+    assert bench(tmp_path, **few, epochs=77, overwrite=True)["settings"]["epochs"] == 77
 
 
 def test_who_keeps_the_utility_nowhere_is_not_looked_at_on_t(bench, tmp_path):

@@ -12,6 +12,7 @@ from arl_tf.config import settings as settings
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, splits
 from arl_tf.experiments import export_stage, run_directory, stages
+from arl_tf.experiments.experiment import Experiment
 
 
 @pytest.fixture
@@ -36,6 +37,29 @@ def test_default_run_passes_the_gate_and_says_so(run):
         "obstacle": None,
         "conditions": [],
     }
+
+
+def test_an_export_is_current_until_encoder_settings_gate_or_files_are_others(run, monkeypatch):
+    config = Config(**run_directory.recorded_settings(run))
+    whole = Experiment(config, run, None, None)
+    assert export_stage.is_current(whole)
+    assert not export_stage.is_current(whole.with_settings(calibration_images=17))
+    assert not export_stage.is_current(whole.with_settings(require="mean_mcc>=-1"))
+    with pytest.raises(ValueError, match="psnr<=1 is missed"):
+        export_stage.is_current(whole.with_settings(require="psnr<=1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(export_stage.report_files, "read_figures", lambda folder: {"worst": 1})
+        assert not export_stage.is_current(whole)
+    with monkeypatch.context() as patched:
+        patched.setattr(export_stage.fingerprint, "weights_hash", lambda encoder: "other")
+        unaudited = whole.with_settings(allow_unaudited=True)
+        assert not export_stage.is_current(unaudited)
+    next(run.export.glob("tflite/*.tflite")).unlink()
+    assert not export_stage.is_current(whole)
+    (run.export / "manifest.json").write_text("{")
+    assert not export_stage.is_current(whole)
+    (run.export / "manifest.json").unlink()
+    assert not export_stage.is_current(whole)
 
 
 def test_missed_requirement_is_refused_by_its_figures_and_leaves_the_earlier_export(run):

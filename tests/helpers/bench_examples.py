@@ -51,6 +51,7 @@ class FakeBench:
         done: labels of the trials, in order.
         audited: labels of the audits on T, in order.
         fails: labels of trials that fail.
+        fails_on_t: labels of points whose audit on T fails.
         killed_at: a label at which the process is killed.
     """
 
@@ -58,7 +59,8 @@ class FakeBench:
         if not real_queue:
             monkeypatch.setattr(stage, "TrialQueue", MemoryQueue)
             monkeypatch.setattr(MemoryQueue, "kept", {})
-        self.done, self.audited, self.fails, self.killed_at = [], [], (), ""
+        self.done, self.audited, self.killed_at = [], [], ""
+        self.fails, self.fails_on_t = (), ()
         self.images = images()
         monkeypatch.setattr(bench_report, "write_page", lambda results, folder: None)
         monkeypatch.setattr(trials, "run_trial", self.run_trial)
@@ -97,6 +99,8 @@ class FakeBench:
 
     def audit(self, config, root, point, load):
         self.note(point, self.audited)
+        if point.label in self.fails_on_t:
+            raise ValueError("no")
         return self.record(point)
 
     def read_content(self, folder):

@@ -151,6 +151,30 @@ def test_another_study_in_the_same_directory_is_refused_and_nothing_lost(work, t
     assert (tmp_path / "study" / "study.json").read_bytes() == before
 
 
+def test_the_same_study_of_other_settings_is_refused_and_overwrite_replaces_it(work, tmp_path):
+    work(tmp_path, study="tasks")
+    before = (tmp_path / "study" / "study.json").read_bytes()
+    with pytest.raises(ValueError, match=r"--epochs=2 \(now: 3\).*another --workdir, or --overwr"):
+        work(tmp_path, study="tasks", epochs=3)
+    other = Config(**SMALL | {"study": "tasks", "epochs": 3})
+    with pytest.raises(ValueError, match="holds results with"):
+        study.check(other, RunDirectory(tmp_path), ["study"])
+    assert (tmp_path / "study" / "study.json").read_bytes() == before
+    results = work(tmp_path, study="tasks", epochs=3, overwrite=True)
+    assert results["settings"]["epochs"] == 3
+
+
+def test_a_study_whose_points_all_failed_ends_with_the_first_reason_and_has_its_page(
+    work, tmp_path
+):
+    work(tmp_path / "before", study="tasks")
+    work.fails = labels(work)
+    with pytest.raises(ValueError, match=r"None of the 4 points of the study .*: no\."):
+        work(tmp_path, study="tasks")
+    shown, _ = work.pages[-1]
+    assert {row["state"] for row in shown["points"]} == {"failed"}
+
+
 def test_places_of_the_same_settings_are_one_point(work, tmp_path):
     results = work(tmp_path, study="data")
     names = {row["label"]: row["name"] for row in results["points"]}

@@ -37,6 +37,7 @@ def made(monkeypatch):
     Files of plots are written where a test sets the noted `write_files` back.
     """
     notes = {"audits": [], "exported": [], "shift_on_test": 0.0, "references": []}
+    notes["is_current"] = False
 
     def train(experiment):
         experiment.run.checkpoints.mkdir(parents=True)
@@ -52,11 +53,13 @@ def made(monkeypatch):
 
     monkeypatch.setattr(trials.train_stage, "run", train)
     monkeypatch.setattr(trials.audit_stage, "run", audit_stage)
-    monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: {"parts": "same"})
+    described = {"parts": "same", "pixels_sha256": "same", "labels_sha256": {}}
+    monkeypatch.setattr(trials.splits, "describe_splits", lambda parts, images: described)
     # The database is opened once a folder and not at every step, which takes as long as its making.
     monkeypatch.setattr(trial_queue, "storage", functools.cache(trial_queue.storage))
     notes["write_files"] = sweep_plot.write_files
     monkeypatch.setattr(sweep_plot, "write_files", lambda figure, folder, name: None)
+    monkeypatch.setattr(sweep.export_stage, "is_current", lambda chosen: notes["is_current"])
     return notes
 
 
@@ -108,6 +111,70 @@ def test_point_that_fails_is_in_the_results_with_its_reason(tmp_path, made):
     found = run_sweep(tmp_path, made, sweep="code_levels=0|1")
     assert [point["state"] for point in found["points"]] == ["finished", "failed"]
     assert "--code_levels=1" in found["points"][1]["message"]
+
+
+def test_sweep_whose_points_all_failed_ends_with_the_first_reason_and_has_its_page(tmp_path, made):
+    with pytest.raises(
+        ValueError, match=r"None of the 1 points of the sweep .* failed with ValueErr.*=1"
+    ):
+        run_sweep(tmp_path, made, sweep="code_levels=1", target="mean_mcc>=0.1")
+    assert "--code_levels=1" in (tmp_path / "sweep" / "sweep.html").read_text()
+
+
+def test_another_sweep_is_refused_in_words_before_data_are_read_and_nothing_is_lost(tmp_path, made):
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
+    before = [(tmp_path / "sweep" / name).read_bytes() for name in ("sweep.json", "chosen.json")]
+    others = (
+        ({"epochs": 77}, r"--epochs=\d+ \(now: 77\)"),
+        ({"sweep": "code_noise=0|1"}, r"--sweep='code_noise=0\|1\|2' \(now: 'code_noise=0\|1'\)"),
+        ({"sweep_trials": 2}, r"--sweep_trials=0 \(now: 'any number'\)"),
+    )
+    for changes, message in others:
+        with pytest.raises(ValueError, match=f"{message}.*another --workdir, or --overwrite"):
+            run_sweep(tmp_path, made, **changes)
+        config = Config(**{"stages": "sweep", "sweep": "code_noise=0|1|2", **changes})
+        with pytest.raises(ValueError, match="holds results with"):
+            sweep.check(config, RunDirectory(tmp_path), [])
+    after = [(tmp_path / "sweep" / name).read_bytes() for name in ("sweep.json", "chosen.json")]
+    assert after == before
+
+
+def test_overwrite_replaces_another_sweep_and_forgets_its_choice(tmp_path, made):
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.25")
+    found = run_sweep(tmp_path, made, sweep="code_noise=0|1", overwrite=True)
+    assert len(found["points"]) == 2 and not (tmp_path / "sweep" / "chosen.json").exists()
+
+
+def test_sweep_of_an_older_version_goes_on(tmp_path, made):
+    found = run_sweep(tmp_path, made)
+    del found["settings"]
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(found))
+    assert run_sweep(tmp_path, made)["settings"]["sweep"] == "code_noise=0|1|2"
+
+
+def test_directory_is_the_sweep_s_own_before_its_first_point_is_done(tmp_path, made, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "run_trial", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(tmp_path, made)
+    with pytest.raises(ValueError, match=r"--epochs=\d+ \(now: 77\)"):
+        run_sweep(tmp_path, made, epochs=77)
+
+
+def test_chosen_point_is_exported_once_and_again_where_its_export_is_another(tmp_path, made):
+    wanted = "leakage.face_similarity<=0.25"
+    # Whatever lies there is of no earlier choice.
+    made["is_current"] = True
+    run_sweep(tmp_path, made, target=wanted)
+    run_sweep(tmp_path, made, target=wanted)
+    assert len(made["exported"]) == 1
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.15")
+    assert [noise for noise, _ in made["exported"]] == [1.0, 2.0]
+    made["is_current"] = False
+    run_sweep(tmp_path, made, target="leakage.face_similarity<=0.15")
+    assert [noise for noise, _ in made["exported"]] == [1.0, 2.0, 2.0]
 
 
 def test_target_that_holds_is_promised_audited_once_and_exported(tmp_path, made, capsys):
@@ -182,11 +249,11 @@ def test_sampled_sweep_may_be_given_more_points_and_a_later_command_knows_their_
     assert "sweep_trials" in inheritance.inheritable_names()
 
 
-def test_sweep_that_can_not_be_run_is_refused_before_data_are_read():
+def test_sweep_that_can_not_be_run_is_refused_before_data_are_read(tmp_path):
     config = Config(stages="sweep", sweep="code_noise=0..1")
     with pytest.raises(ValueError, match="--sweep_trials=N"):
-        sweep.check(config, None, [])
-    sweep.check(dataclasses.replace(config, sweep_trials=2), None, [])
+        sweep.check(config, RunDirectory(tmp_path), [])
+    sweep.check(dataclasses.replace(config, sweep_trials=2), RunDirectory(tmp_path), [])
 
 
 def test_export_takes_the_gate_s_settings_from_the_present_command(tmp_path):

@@ -18,7 +18,7 @@ from arl_tf.experiments.benches import bench_report, choice, contestants, finals
 from arl_tf.experiments.benches.contestants import Contestant
 from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import trials
+from arl_tf.experiments.sweeps import kept_results, trials
 from arl_tf.experiments.sweeps.trial_queue import TrialQueue, work_through
 from arl_tf.experiments.sweeps.trials import Trial
 from arl_tf.utils import files
@@ -29,14 +29,24 @@ PATIENCE = 10.0
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before data are read: raises ValueError for defences or utilities that there are not."""
+    """Before data are read: raises ValueError for defences or utilities that there are not.
+
+    Also where the directory holds a bench of other settings.
+    """
     contestants.chosen_contestants(config)
     choice.utilities(config)
+    refuse_another_bench(config, run.root)
 
 
 def run(experiment: Experiment) -> None:
-    """Works on the bench until all of it is done, beside other processes that do the same."""
+    """Works on the bench until all of it is done, beside other processes that do the same.
+
+    Raises:
+        ValueError: all trials or all audits on T have failed, or the directory holds a bench of
+            other settings.
+    """
     config, root = experiment.config, experiment.run.root
+    refuse_another_bench(config, root)
     bench = Bench(experiment, contestants.chosen_contestants(config), contestants.left_out(config))
     logging.info("Compared: %s", ", ".join(contestant.name for contestant in bench.contestants))
     for name, reason in bench.left_out.items():
@@ -53,7 +63,32 @@ def run(experiment: Experiment) -> None:
         lambda point: finals.run_final(config, root, point, bench.load),
         lambda name: not finals.read_record(config, root, name),
     )
-    bench.write()
+    require_results(bench.write())
+
+
+def require_results(results: Mapping[str, Any]) -> None:
+    """Raises ValueError where all trials have failed, or all audits on T; of bench.json."""
+    entries = results["defences"]
+    tried = [row for entry in entries for row in entry["trials"]]
+    audited = [
+        run for entry in entries for final in entry["finals"].values() for run in final["runs"]
+    ]
+    kept_results.require_results(tried, "trials of the bench")
+    kept_results.require_results(audited, "audits on T of the bench")
+
+
+def bench_settings(config: Config) -> dict[str, Any]:
+    """What decides the results of a bench; who attacks on T may change, see `finals.attacked_by`.
+
+    Nor do more defences, trials, seeds or utilities make another bench.
+    """
+    return kept_results.settings_of(config, "bench", attackers="")
+
+
+def refuse_another_bench(config: Config, root: pathlib.Path) -> None:
+    """Raises ValueError where a bench of other settings would be replaced without --overwrite."""
+    path = root / FOLDER / RESULTS
+    kept_results.refuse_others(path, bench_settings(config), overwrite=config.overwrite)
 
 
 def run_trial(experiment: Experiment, trial: Trial) -> dict[str, Any]:
@@ -159,11 +194,13 @@ class Bench:
                 return
             time.sleep(PATIENCE)
 
-    def write(self) -> None:
-        """Writes bench.json and its page as far as the bench has come."""
+    def write(self) -> dict[str, Any]:
+        """Writes bench.json and its page as far as the bench has come; returns the content."""
         with self.queue("trials").guard():
             found = results.assemble(
                 self.experiment.config, self.root, self.chosen(), self.left_out
             )
+            found[kept_results.SETTINGS] = bench_settings(self.experiment.config)
             files.write_json(self.root / FOLDER / RESULTS, found)
             bench_report.write_page(found, self.root / FOLDER)
+        return found

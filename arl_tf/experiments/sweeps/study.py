@@ -14,7 +14,13 @@ from arl_tf.data.splits import Splits
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.experiment import Experiment, load_audited_images, split
 from arl_tf.experiments.run_directory import RunDirectory
-from arl_tf.experiments.sweeps import study_report, study_results, trial_forecast, trials
+from arl_tf.experiments.sweeps import (
+    kept_results,
+    study_report,
+    study_results,
+    trial_forecast,
+    trials,
+)
 from arl_tf.experiments.sweeps.studies import STUDIES, Study, StudyPlace
 from arl_tf.experiments.sweeps.trial_queue import TrialQueue, work_through
 from arl_tf.experiments.sweeps.trials import FINISHED, Trial
@@ -25,18 +31,18 @@ FOLDER, RESULTS = "study", "study.json"
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Raises ValueError where the directory holds another study."""
-    refuse_another_study(config.study, run.root / FOLDER / RESULTS)
+    """Raises ValueError where the directory holds another study, or this one of other settings."""
+    refuse_another(config, run.root / FOLDER / RESULTS)
 
 
 def run(experiment: Experiment) -> None:
     """Works on --study until no point is left for this process, then writes its report.
 
     Raises:
-        ValueError: the directory holds another study.
+        ValueError: the directory holds another study, or all points have failed.
     """
     config, images, root = experiment.config, experiment.images, experiment.run.root
-    refuse_another_study(config.study, root / FOLDER / RESULTS)
+    refuse_another(config, root / FOLDER / RESULTS)
     study = STUDIES[config.study]
     names = images.attribute_names + images.other_attribute_names
     planned = study.points(config, names)
@@ -51,11 +57,19 @@ def run(experiment: Experiment) -> None:
     logging.info("%s", trial_forecast.forecast_words(experiment, planned))
     cache = str(experiment.cache)
 
-    def write() -> None:
+    def write_results() -> dict[str, Any]:
         results = collect(config.study, study, planned, named, root)
+        results[kept_results.SETTINGS] = kept_results.settings_of(config, "study")
         files.write_json(root / FOLDER / RESULTS, results)
-        study_report.write_page(results, root / FOLDER)
+        return results
 
+    def write() -> dict[str, Any]:
+        results = write_results()
+        study_report.write_page(results, root / FOLDER)
+        return results
+
+    # From now on the directory is this study's, also for a command that begins meanwhile.
+    write_results()
     work_through(
         queue,
         lambda point: trials.run_trial(
@@ -65,7 +79,7 @@ def run(experiment: Experiment) -> None:
         lambda record: (0.0, 0.0),
         after_each=write,
     )
-    write()
+    kept_results.require_results(write()["points"], "points of the study")
 
 
 def named_trials(config: Config, planned: Sequence[StudyPlace]) -> list[Trial]:
@@ -86,6 +100,13 @@ def with_epochs(config: Config, overrides: Mapping[str, Any]) -> Config:
     """What all points have, with the task epochs of this one."""
     epochs = overrides.get("point_epochs", config.point_epochs)
     return dataclasses.replace(config, point_epochs=epochs)
+
+
+def refuse_another(config: Config, path: pathlib.Path) -> None:
+    """Refuses to replace another study's results; those of other settings without --overwrite."""
+    refuse_another_study(config.study, path)
+    settings = kept_results.settings_of(config, "study")
+    kept_results.refuse_others(path, settings, overwrite=config.overwrite)
 
 
 def refuse_another_study(name: str, path: pathlib.Path) -> None:

@@ -15,6 +15,7 @@ from arl_tf.experiments.experiment import Experiment
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.experiments.sweeps import (
     final_audits,
+    kept_results,
     search_space,
     sweep_report,
     sweep_results,
@@ -31,10 +32,11 @@ DELIVERY = "delivery.lock"
 
 
 def check(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before data are read: raises ValueError for a --sweep that can't be run."""
+    """Before data are read: refuses a --sweep that can't be run, and another one's directory."""
     space = search_space.parse_space(config.sweep)
     if not config.sweep_trials:
         search_space.grid(space)
+    refuse_another_sweep(config, run)
 
 
 def run(experiment: Experiment) -> None:
@@ -44,15 +46,20 @@ def run(experiment: Experiment) -> None:
         experiment: what all points have; --sweep says what they differ in.
 
     Raises:
+        ValueError: all points have failed, or the directory holds another sweep.
         target.NoPointQualifiesError: none meets --target.
     """
     config, sweep_run = experiment.config, experiment.run
+    refuse_another_sweep(config, sweep_run)
+    forget_another_choice(config, sweep_run)
     queue, space = open_queue(config, sweep_run), search_space.parse_space(config.sweep)
     if not config.sweep_trials:
         queue.enqueue([trials.named_trial(config, chosen) for chosen in search_space.grid(space)])
     queue.redo(lambda name: not trials.read_record(trials.directory(sweep_run.root, name)))
     if config.overwrite:
         queue.retry_failed()
+    # From now on the directory is this sweep's, also for a command that begins meanwhile.
+    write_results(queue, config, sweep_run)
 
     def sampled(trial: optuna.Trial) -> Trial:
         return trials.named_trial(config, suggest(trial, space))
@@ -66,16 +73,38 @@ def run(experiment: Experiment) -> None:
         lambda record: objectives(sweep_run.root, record),
         sampler=sampled,
         num_trials=config.sweep_trials,
-        after_each=lambda: write_results(queue, sweep_run),
+        after_each=lambda: write_results(queue, config, sweep_run),
     )
-    results = write_results(queue, sweep_run)
+    results = write_results(queue, config, sweep_run)
     sweep_report.write_page(results, sweep_run.root / FOLDER, read_choice(sweep_run))
     sweep_report.write_hyper_parameters(results, sweep_run.logs / FOLDER)
+    kept_results.require_results(results["points"], "points of the sweep")
     if config.target:
         # Two processes that end together both get here: the second finds T audited.
         with filelock.FileLock(sweep_run.root / FOLDER / DELIVERY):
             deliver(experiment, results)
         sweep_report.write_page(results, sweep_run.root / FOLDER, read_choice(sweep_run))
+
+
+def sweep_settings(config: Config) -> dict[str, Any]:
+    """What decides the results of a sweep: how points are chosen, and their settings."""
+    chosen = "any number" if config.sweep_trials else 0
+    return kept_results.settings_of(config, "sweep", sweep_trials=chosen)
+
+
+def refuse_another_sweep(config: Config, run: RunDirectory) -> None:
+    """Raises ValueError where the results of another sweep would be replaced without --overwrite.
+
+    Its points would stay, but its table, choice and export would be this one's.
+    """
+    path = run.root / FOLDER / RESULTS
+    kept_results.refuse_others(path, sweep_settings(config), overwrite=config.overwrite)
+
+
+def forget_another_choice(config: Config, run: RunDirectory) -> None:
+    """Removes what another sweep chose, where --overwrite replaces its results."""
+    if kept_results.differing(run.root / FOLDER / RESULTS, sweep_settings(config)):
+        (run.root / FOLDER / CHOSEN).unlink(missing_ok=True)
 
 
 def open_queue(config: Config, run: RunDirectory) -> TrialQueue:
@@ -103,10 +132,10 @@ def audit_of(root: pathlib.Path, record: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def write_results(queue: TrialQueue, run: RunDirectory) -> dict[str, Any]:
+def write_results(queue: TrialQueue, config: Config, run: RunDirectory) -> dict[str, Any]:
     """Writes sweep.json as far as the sweep has come; returns its content."""
     with queue.guard():
-        results = collect(queue, run.root)
+        results = collect(queue, run.root) | {kept_results.SETTINGS: sweep_settings(config)}
         files.write_json(run.root / FOLDER / RESULTS, results)
     return results
 
@@ -152,7 +181,7 @@ def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
     chosen = RunDirectory(run.root / choice.point["directory"], export_root=run.root)
     logging.info("Chosen: %s; its audit on T begins", choice.point["label"])
     outcomes = test_outcomes(experiment, chosen, asked, choice)
-    words = target.promise_words(outcomes)
+    words, earlier = target.promise_words(outcomes), read_choice(run)
     files.write_json(
         run.root / FOLDER / CHOSEN,
         {
@@ -169,7 +198,22 @@ def deliver(experiment: Experiment, results: dict[str, Any]) -> None:
     )
     print(f"\nChosen by --target={config.target}: {choice.point['label']}\n{words}")
     settings = final_audits.recorded_config(chosen, **export_settings(config))
-    export_stage.run(dataclasses.replace(experiment, config=settings, run=chosen))
+    export(
+        dataclasses.replace(experiment, config=settings, run=chosen),
+        is_chosen_again=earlier is not None and earlier["point"] == choice.point["name"],
+    )
+
+
+def export(chosen: Experiment, *, is_chosen_again: bool) -> None:
+    """Exports the chosen point, unless the very same export is there.
+
+    The same command again, or a second process that ends, would else publish version after version
+    of the same models.
+    """
+    if is_chosen_again and export_stage.is_current(chosen):
+        logging.info("%s holds the chosen point as it is; not exported again", chosen.run.export)
+        return
+    export_stage.run(chosen)
 
 
 def test_outcomes(
