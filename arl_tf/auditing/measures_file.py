@@ -87,7 +87,10 @@ def load_measures(path: pathlib.Path, workdir: str, attacked: Measured) -> Refer
 
 
 def read_measured(saved: Mapping[str, np.ndarray]) -> Measured:
-    """The images that `save_measures`' arrays are of; older files know their names alone."""
+    """The images that `save_measures`' arrays are of; older files know their names alone.
+
+    Among `saved` are the hashes: str [] of names and of pixels, str [2, A] of labels.
+    """
     pixels, labels = (
         saved[name] if name in saved else np.zeros(0, np.str_) for name in (PIXELS, LABELS)
     )
