@@ -20,6 +20,8 @@ from arl_tf.training import checkpoints
 from arl_tf.utils import files, keyed_noise, progress, run_files, run_lock
 
 INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
+# What folders mean that hold no word of it, from before there was a choice.
+UNSAID = {"fit": CROP}
 
 
 def run(config: Config, run: RunDirectory) -> None:
@@ -93,8 +95,7 @@ def description(
         "format": config.encode_format,
         "noise": noise_words(config.noise_key),
         "shards": len(source.shards),
-        # Folders of before there was a choice hold no word of it.
-        **({} if config.fit == CROP else {"fit": config.fit}),
+        "fit": config.fit,
     }
 
 
@@ -111,8 +112,10 @@ def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
     path = folder / code_records.INDEX
     if not path.exists():
         return
-    recorded = run_files.read_json(path, remedy=INDEX_REMEDY, keys=tuple(index))
-    differing = [name for name in index if recorded[name] != index[name]]
+    required = tuple(name for name in index if name not in UNSAID)
+    recorded = UNSAID | run_files.read_json(path, remedy=INDEX_REMEDY, keys=required)
+    # What the folder alone has a word of would be passed over by the names of this command.
+    differing = [name for name in index | recorded if recorded.get(name) != index.get(name)]
     if differing:
         raise ValueError(
             f"--encode_to={folder} holds other codes: {', '.join(differing)} differ. Use another"

@@ -147,6 +147,41 @@ def test_codes_of_another_encoder_or_source_are_refused_and_replaced_on_demand(
         encode_stage.run(settings(photos, folder), other)
 
 
+@SAVES
+@pytest.mark.parametrize(("first", "second"), [("pad", "crop"), ("crop", "pad")])
+def test_photos_made_square_in_two_ways_are_not_mixed_in_a_folder(
+    run, photos, tmp_path, first, second
+):
+    folder = tmp_path / "codes"
+    encode_stage.run(settings(photos, folder, fit=first), run)
+    assert json.loads((folder / "encode.json").read_text())["fit"] == first
+    with pytest.raises(ValueError, match="holds other codes: fit differ"):
+        encode_stage.run(settings(photos, folder, fit=second), run)
+    encode_stage.run(settings(photos, folder, fit=first), run)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "differing"),
+    [
+        ({}, {"fit": "crop"}, None),
+        ({}, {"fit": "pad"}, "fit"),
+        ({"fit": "pad"}, {"fit": "crop"}, "fit"),
+        # Of a younger version.
+        ({"fit": "crop", "channel": "red"}, {"fit": "crop"}, "channel"),
+    ],
+    ids=["old_is_crop", "old_is_not_pad", "pad_is_not_crop", "not_of_this_version"],
+)
+def test_a_folder_and_a_command_are_compared_by_all_that_either_says(
+    tmp_path, recorded, now, differing
+):
+    (tmp_path / "encode.json").write_text(json.dumps({"shards": 1} | recorded))
+    if differing is None:
+        encode_stage.check_same(tmp_path, {"shards": 1} | now)
+        return
+    with pytest.raises(ValueError, match=f"holds other codes: {differing} differ"):
+        encode_stage.check_same(tmp_path, {"shards": 1} | now)
+
+
 @pytest.mark.slow
 @SAVES
 def test_a_key_gives_a_photo_one_code_and_without_it_the_noise_is_new(noisy_run, photos, tmp_path):
