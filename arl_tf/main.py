@@ -179,8 +179,8 @@ def console() -> None:
             stream.reconfigure(errors="replace")
     flag_definitions.define_flags(flags.FLAGS)
     flags.FLAGS.set_default("verbosity", logging.INFO)
-    without = " without --overwrite" if "--overwrite" in sys.argv else ""
-    with interruption.in_one_line("arl_tf", f"the same command{without} goes on from here."):
+    # With --overwrite, too: stages say so as soon as what they replace is gone.
+    with interruption.in_one_line("arl_tf", "the same command goes on from here."):
         app.run(main, flags_parser=parse)
 
 

@@ -21,6 +21,10 @@ SPLITS_REMEDY = "Put back an intact copy."
 STAGES_REMEDY = (
     "Delete it: stages then go on from what they saved, and are finished again in a short time."
 )
+# How a command goes on that has removed what it replaces: with --overwrite it would begin anew.
+WITHOUT_OVERWRITE = (
+    "the same command without --overwrite (or with --nooverwrite at its end) goes on from here."
+)
 # What `RunDirectory.audit` names, of every `Config.audit_name`.
 AUDIT = re.compile(r"audit(_validation)?(_share\d+)?(_\d+_codes)?")
 

@@ -14,7 +14,6 @@ from arl_tf.config.checks import ALONE
 from arl_tf.config.data_checks import RANKED_BY_FACES, TFDS_PREFIX, check_ranking
 from arl_tf.config.settings import Config
 from arl_tf.data import shared_photos, splits, tfds_images
-from arl_tf.data.image_sets import ImageSet
 from arl_tf.experiments import experiment, first_checks, run_directory, train_stage
 from arl_tf.experiments.attackers_stage import FOLDER as ATTACKERS_FOLDER
 from arl_tf.experiments.encoding import encode_stage
@@ -23,7 +22,7 @@ from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models.pretrained import perceptual
 from arl_tf.report import report_files, terminal
 from arl_tf.training import checkpoints, strategies
-from arl_tf.utils import files, run_lock
+from arl_tf.utils import files, interruption, run_lock
 
 # What builds on the audit of T.
 AFTER_AUDIT = ("export", "attackers")
@@ -84,9 +83,14 @@ def do_stages(config: Config, run: RunDirectory) -> None:
     # A data set may say only now that it is of no faces.
     if not whole.images.has_faces:
         check_ranking(config)
+    description = splits.describe_splits(whole.parts, whole.images)
+    # Before anything is removed: a command that is refused leaves the run as it was.
+    if run.splits.exists() and not trains_anew(config, todo):
+        splits.check_recorded_splits(run.splits, description)
     forget(config, run, todo)
-    record_splits(run, whole.parts, whole.images)
-    run_directory.write_config(run, config)
+    if config.overwrite and not set(todo) & set(ALONE):
+        interruption.advise(run_directory.WITHOUT_OVERWRITE)
+    record_splits(run, description, whole)
     if "train" in todo:
         meet_workers(config)
     for stage in todo:
@@ -114,6 +118,8 @@ def follow(config: Config, run: RunDirectory, todo: list[str]) -> None:
     check_prerequisites(config, run, todo)
     # The chief prepares images and removes what is to be replaced.
     meet_workers(config)
+    if config.overwrite:
+        interruption.advise(run_directory.WITHOUT_OVERWRITE)
     train_stage.run(experiment.load(config, run))
     logging.info("This worker is done; the chief wrote %s", run.root)
 
@@ -231,7 +237,11 @@ def check_faces(config: Config, todo: list[str]) -> None:
 
 
 def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
-    """Before stages are redone, removes what must not be mixed with their new results."""
+    """Before stages are redone, removes what must not be mixed with their new results.
+
+    And writes config.json as soon as no checkpoint of the old settings is left: a command after a
+    kill takes over settings that it does not name, and would mix old ones with the new.
+    """
     # First: a kill in between must not leave a finished training without its checkpoints.
     for stage in todo:
         run_directory.forget_finished(run, stage_key(config, stage))
@@ -239,26 +249,35 @@ def forget(config: Config, run: RunDirectory, todo: list[str]) -> None:
         # The audit that let it through, or chose between attackers, is no more.
         for stage in AFTER_AUDIT:
             run_directory.forget_finished(run, stage)
-    if "train" in todo and config.overwrite:
-        # An audit of the old encoder must not vouch for the new one.
-        audits, old_attackers = run_directory.audit_folders(run), run.export / ATTACKERS_FOLDER
-        for folder in (run.checkpoints, run.logs, *audits, old_attackers):
-            shutil.rmtree(folder, ignore_errors=True)
+    if trains_anew(config, todo):
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.metrics.unlink(missing_ok=True)
         run.splits.unlink(missing_ok=True)
+    run_directory.write_config(run, config)
+    if trains_anew(config, todo):
+        # An audit of the old encoder must not vouch for the new one.
+        audits, old_attackers = run_directory.audit_folders(run), run.export / ATTACKERS_FOLDER
+        for folder in (run.logs, *audits, old_attackers):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def record_splits(run: RunDirectory, parts: splits.Splits, images: ImageSet) -> None:
-    """Writes splits.json once; afterwards refuses data that have changed."""
-    description = splits.describe_splits(parts, images)
+def trains_anew(config: Config, todo: list[str]) -> bool:
+    """Whether a training, and all that was built on it, is replaced."""
+    return "train" in todo and config.overwrite
+
+
+def record_splits(
+    run: RunDirectory, description: dict[str, Any], whole: experiment.Experiment
+) -> None:
+    """Writes splits.json where there is none yet: `description`, and which photos T shares."""
     if run.splits.exists():
-        splits.check_recorded_splits(run.splits, description)
-    else:
-        others = [rows for name, rows in parts.parts().items() if name != "test"]
-        shared = shared_photos.find_shared(images.images, np.concatenate(others), parts.test)
-        if shared.sentence():
-            logging.warning("%s", shared.sentence())
-        files.write_json(run.splits, description | {"shared_photos": shared.record(images.names)})
+        return
+    parts, images = whole.parts, whole.images
+    others = [rows for name, rows in parts.parts().items() if name != "test"]
+    shared = shared_photos.find_shared(images.images, np.concatenate(others), parts.test)
+    if shared.sentence():
+        logging.warning("%s", shared.sentence())
+    files.write_json(run.splits, description | {"shared_photos": shared.record(images.names)})
 
 
 def summary(config: Config, run: RunDirectory) -> str:

@@ -11,6 +11,8 @@ from serving.utils.streams import ending_unread, reopen_closed
 
 SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _received: list[int] = []
+# What the user can do from some point of the command on: the last one counts.
+_advice: list[str] = []
 
 
 class Interrupted(KeyboardInterrupt):
@@ -44,7 +46,7 @@ def in_one_line(program: str, hint: str) -> Iterator[None]:
 
     Args:
         program: that the line begins with.
-        hint: what the user can do now.
+        hint: what the user can do, as long as `advise` says nothing else.
     """
     for number in SIGNALS:
         # A shell that starts a process in the background may have it ignore Ctrl-C.
@@ -63,6 +65,11 @@ def in_one_line(program: str, hint: str) -> Iterator[None]:
         end(program, hint)
 
 
+def advise(hint: str) -> None:
+    """Says what the user can do from now on, in place of the hint of `in_one_line`."""
+    _advice[:] = [hint]
+
+
 def on_signal(number: int, _: FrameType | None) -> None:
     """Raises Interrupted; the second signal ends the process at once."""
     if _received:
@@ -77,7 +84,8 @@ def came() -> bool:
 
 
 def end(program: str, hint: str) -> None:
-    """Says why the process ends, and ends it."""
+    """Says why the process ends and what the user can do, and ends it."""
+    hint = _advice[-1] if _advice else hint
     number = _received[0] if _received else signal.SIGINT
     print(f"\n{program}: stopped by {SIGNALS[signal.Signals(number)]}; {hint}", file=sys.stderr)
     sys.exit(128 + number)

@@ -1,6 +1,7 @@
 """A run directory has one owner; what can't be written is refused before data are read."""
 
 import shlex
+import shutil
 import threading
 import types
 
@@ -102,6 +103,105 @@ def test_a_training_whose_checkpoints_are_being_removed_counts_as_finished_no_mo
     with pytest.raises(KeyboardInterrupt):
         stages.forget(config, files, ["train", "audit"])
     assert not files.checkpoints.exists() and run_directory.finished_stages(files) == {}
+
+
+OLD, NEW = Config(stages="train", mu=0.3), Config(stages="train", mu=0.7, overwrite=True)
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    """A finished training, audited on T and on validation."""
+    found = RunDirectory(tmp_path / "run")
+    for folder in (found.checkpoints, found.logs, found.audit("test"), found.audit("validation")):
+        folder.mkdir(parents=True)
+    run_directory.write_config(found, OLD)
+    run_directory.mark_finished(found, "train", OLD.stage_settings("train"))
+    return found
+
+
+@pytest.fixture
+def advice(monkeypatch):
+    """What a Ctrl-C would be answered with, in place of "the same command"."""
+    said = []
+    monkeypatch.setattr(stages.interruption, "advise", said.append)
+    return said
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Data that are loaded at once and have no parts."""
+    monkeypatch.setattr(
+        stages.experiment,
+        "load",
+        lambda *_: types.SimpleNamespace(images=types.SimpleNamespace(has_faces=True), parts=None),
+    )
+    monkeypatch.setattr(stages.splits, "describe_splits", lambda *_: {"parts": 1, "images": 1})
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_kill_while_old_results_go_leaves_no_old_settings_to_inherit(old_run, monkeypatch, after):
+    remove, removed = shutil.rmtree, []
+
+    def killed(folder, **how):
+        if len(removed) == after:
+            raise KeyboardInterrupt
+        removed.append(folder)
+        remove(folder, **how)
+
+    monkeypatch.setattr(stages.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.forget(NEW, old_run, ["train"])
+    recorded = run_directory.recorded_settings(old_run)
+    # Checkpoints never stand beside settings that they are not of.
+    assert old_run.checkpoints.exists() == (recorded["mu"] == OLD.mu) == (after == 0)
+    assert run_directory.finished_stages(old_run) == {}
+
+
+def test_to_go_on_without_overwrite_is_advised_once_the_old_results_are_gone(
+    old_run, drawn, advice, monkeypatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.do_stages(NEW, old_run)
+    assert advice == [] and "train" in run_directory.finished_stages(old_run)
+    monkeypatch.setattr(stages, "record_splits", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.do_stages(NEW, old_run)
+    (said,) = advice
+    assert said.startswith("the same command without --overwrite") and "--nooverwrite" in said
+    assert run_directory.finished_stages(old_run) == {}
+    assert run_directory.recorded_settings(old_run)["mu"] == NEW.mu
+
+
+@pytest.mark.parametrize("settings", [{"stages": "train"}, {**SWEEP, "overwrite": True}])
+def test_where_the_same_command_goes_on_nothing_else_is_advised(
+    tmp_path, drawn, advice, monkeypatch, settings
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "record_splits", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.do_stages(Config(**settings), RunDirectory(tmp_path / "run"))
+    assert advice == []
+
+
+def test_a_command_that_other_data_refuse_forgets_nothing(old_run, drawn):
+    run_directory.mark_finished(old_run, "audit_test", OLD.stage_settings("audit"))
+    old_run.splits.write_text('{"parts": 2, "images": 2}')
+    before = run_directory.finished_stages(old_run)
+    redo = Config(stages="audit", mu=0.3, audit="quick", overwrite=True)
+    with pytest.raises(ValueError, match="The images are not those that"):
+        stages.do_stages(redo, old_run)
+    assert run_directory.finished_stages(old_run) == before
+    assert run_directory.recorded_settings(old_run)["audit"] == OLD.audit != redo.audit
+    # A training that replaces the old one takes any data.
+    stages.forget(NEW, old_run, ["train"])
+    assert not old_run.splits.exists()
 
 
 def test_data_that_turn_out_to_be_of_no_faces_are_not_ranked_by_faces(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 stages = types.ModuleType("arl_tf.experiments.stages")
 
 def run_stages(config, run):
+    {before}
     print("begun", flush=True)
     {wait}
 
@@ -31,6 +32,9 @@ WRAPS = """
         threading.Event().wait()
     except KeyboardInterrupt as error:
         raise RuntimeError("an operation failed") from error"""
+ADVISES = """
+    main.interruption.advise("try it again.")
+    main.interruption.advise("try without it.")"""
 IGNORES = """
     while True:
         try:
@@ -40,9 +44,9 @@ IGNORES = """
             pass"""
 
 
-def start(wait, *arguments):
+def start(wait, *arguments, before="pass"):
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND.format(wait=wait), *arguments],
+        [sys.executable, "-c", COMMAND.format(wait=wait, before=before), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,10 +68,16 @@ def test_a_signal_ends_it_with_one_line_and_the_shells_exit_code(number, code, n
     assert error.strip() == said
 
 
-def test_after_overwrite_the_command_goes_on_without_it():
+def test_before_anything_is_replaced_the_same_command_goes_on_with_overwrite_too():
     process = start(WAITS, "--overwrite")
     process.send_signal(signal.SIGINT)
-    assert "the same command without --overwrite goes on" in process.communicate()[1]
+    assert process.communicate()[1].strip().endswith("; the same command goes on from here.")
+
+
+def test_what_a_stage_advises_is_what_is_said():
+    process = start(WAITS, before=ADVISES)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1].strip() == "arl_tf: stopped by Ctrl-C; try without it."
 
 
 def test_a_second_signal_ends_it_at_once():
