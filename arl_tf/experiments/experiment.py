@@ -70,7 +70,12 @@ def split(config: Config, images: ImageSet, cache: pathlib.Path) -> tuple[ImageS
     other = None
     if config.public_dataset:
         other = load_data(config, config.public_dataset, config.public_data_dir, cache)
-    return public_data.split_parts(images, other, subset(config, SplitSettings))
+    return public_data.split_parts(images, other, subset(config, SplitSettings), task_flags(config))
+
+
+def task_flags(config: Config) -> list[str]:
+    """Names of the flags that may leave attributes outside the task."""
+    return [name for name in ("task_attributes", "label_columns") if getattr(config, name)]
 
 
 def load_audited_images(config: Config, cache: pathlib.Path) -> ImageSet:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from arl_tf.config.settings import Config
 from arl_tf.data import image_sets, public_data, splits
@@ -44,7 +45,7 @@ def config(**values):
 
 
 def other_config(**values):
-    return config(public_dataset="celeba", public_data_dir="there", **values)
+    return config(**{"public_dataset": "celeba", "public_data_dir": "there", **values})
 
 
 def test_without_another_data_set_images_and_parts_are_as_they_were(ours, tmp_path):
@@ -107,6 +108,70 @@ def test_probes_labels_that_are_missing_there_are_refused_by_name(ours, theirs):
     ours = dataclasses.replace(ours, other_attributes=others, other_attribute_names=("Bald",))
     with pytest.raises(ValueError, match="--public_dataset has no labels of Bald"):
         public_data.joined(ours, theirs, np.array([3, 5]))
+
+
+def test_probes_labels_outside_the_other_data_set_s_task_are_joined(ours, theirs):
+    """--label_columns is of both data sets: an attribute outside one's task is so in the other."""
+    ours = dataclasses.replace(
+        ours, other_attributes=np.ones((OURS, 1), np.uint8), other_attribute_names=("Bald",)
+    )
+    outside = np.random.default_rng(0).integers(0, 2, (THEIRS, 2)).astype(np.uint8)
+    theirs = dataclasses.replace(
+        theirs, other_attributes=outside, other_attribute_names=("Hat", "Bald")
+    )
+    rows = np.array([3, 5, 7])
+    found = public_data.joined(ours, theirs, rows)
+    np.testing.assert_array_equal(found.other_attributes[OURS:, 0], outside[rows, 1])
+    # "Hat" is of our task, and outside of theirs.
+    np.testing.assert_array_equal(found.attributes[OURS:, 1], outside[rows, 0])
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"task_attributes": "Male,Hat"}, "(no --task_attributes)"),
+        ({"label_columns": "Male,Hat", "public_dataset": "folder"}, "(no --label_columns)"),
+        ({}, "as the task, or another"),
+    ],
+)
+def test_the_message_names_the_flag_that_left_an_attribute_out(
+    ours, theirs, tmp_path, given, named
+):
+    ours = dataclasses.replace(
+        ours, other_attributes=np.ones((OURS, 1), np.uint8), other_attribute_names=("Bald",)
+    )
+    with pytest.raises(ValueError, match="has no labels of Bald") as refused:
+        experiment.split(other_config(**given), ours, tmp_path)
+    assert named in str(refused.value)
+    assert str(refused.value).count("--") == 1 + len(given) - ("public_dataset" in given)
+
+
+def test_columns_outside_the_task_of_two_tables_are_joined(tmp_path):
+    for name, level in (("ours", 50), ("theirs", 200)):
+        (tmp_path / name).mkdir()
+        rows = ["file_name,smiling,male"]
+        for row in range(30):
+            pixels = np.full((32, 32, 3), level + row, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{row:02d}.png")
+            rows.append(f"{row:02d}.png,{row % 2},{row // 2 % 2}")
+        (tmp_path / name / "metadata.csv").write_text("\n".join(rows) + "\n")
+    given = Config(
+        dataset="folder",
+        data_dir=str(tmp_path / "ours"),
+        public_dataset="folder",
+        public_data_dir=str(tmp_path / "theirs"),
+        label_columns="smiling",
+        image_size=32,
+        private_images=10,
+        public_images=10,
+    )
+    ours = experiment.load_audited_images(given, tmp_path / "cache")
+    images, parts = experiment.split(given, ours, tmp_path / "cache")
+    assert images.other_attribute_names == ("male",)
+    levels = images.images[parts.public_train].mean(axis=(1, 2, 3))
+    numbers = np.round(levels).astype(int) - 200
+    assert (numbers >= 0).all()
+    np.testing.assert_array_equal(images.other_attributes[parts.public_train, 0], numbers // 2 % 2)
 
 
 def test_the_same_seed_draws_the_same_images_and_another_seed_others(ours, theirs, tmp_path):

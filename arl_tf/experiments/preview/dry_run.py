@@ -85,7 +85,9 @@ def counted_data(config: Config) -> tuple[ImageSet, Splits]:
     other = None
     if config.public_dataset:
         other = counted(config, config.public_dataset, config.public_data_dir, "")
-    return public_data.split_parts(images, other, subset(config, SplitSettings))
+    return public_data.split_parts(
+        images, other, subset(config, SplitSettings), experiment.task_flags(config)
+    )
 
 
 def counted(config: Config, dataset: str, data_dir: str, task_attributes: str) -> ImageSet:
