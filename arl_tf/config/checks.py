@@ -83,6 +83,23 @@ def check_encode(config: Any) -> None:
                 f"--{name}={getattr(config, name)}: --stages=encode uses the encoder of --workdir"
                 " or --encoder_saved_model."
             )
+    if config.strategy != "default":
+        raise ValueError(
+            f"--strategy={config.strategy} shares the steps of a training; --stages=encode shares"
+            " photos, with --encode_processes or --beam_options."
+        )
+    if config.beam_options:
+        check_beam(config)
+
+
+def check_beam(config: Any) -> None:
+    """Refuses what would say how many work at once, where Beam's own options do."""
+    for name, nothing in (("encode_processes", 1), ("threads", 0)):
+        if getattr(config, name) != nothing:
+            raise ValueError(
+                f"--{name}={getattr(config, name)} is of this machine's processes, but"
+                " --beam_options says which workers encode; leave one of them out."
+            )
 
 
 def check_export(config: Any, precisions: tuple[str, ...]) -> None:

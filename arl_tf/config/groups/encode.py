@@ -35,7 +35,8 @@ class EncodeGroup:
     )
     encode_processes: int = option(
         1,
-        "Processes that encode side by side on this machine; 0: one for each core.",
+        "Processes that encode side by side on this machine, and share its cores or --threads; 0:"
+        " one for each core.",
         group="run",
         topic="encode",
         low=0,

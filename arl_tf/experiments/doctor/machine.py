@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from arl_tf.experiments.doctor.findings import MEND, NOTE, OK, Finding
 from arl_tf.utils import files
+from arl_tf.utils.cores import usable_cores
 from arl_tf.utils.tables import bytes_words
 
 # Checkpoints, pictures and exports of a run of the default size, with room to spare.
@@ -46,13 +47,6 @@ def check_load(load: float, cores: float) -> Iterator[Finding]:
     if load > cores:
         found = f"load {load:.1f} on {cores:g} cores"
         yield Finding("other processes", NOTE, found, "Times will be longer than estimated.")
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def core_quota(path: pathlib.Path) -> float | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import pathlib
 
 import tensorflow_datasets as tfds
@@ -12,6 +11,7 @@ from arl_tf.data import celeba_folder, preprocessing
 from arl_tf.data.faces import generation
 from arl_tf.data.pictures import reader
 from arl_tf.experiments.speed.timing import seconds_of
+from arl_tf.utils.cores import num_threads
 
 DRAWN_FACES = 1500
 
@@ -94,7 +94,7 @@ def measure_readers(folder: pathlib.Path, scratch: pathlib.Path) -> dict[str, fl
         dataset = builder.as_dataset(split="train")
         dataset = dataset.map(
             lambda example: preprocessing.preprocess(example["image"], 64),
-            num_parallel_calls=os.cpu_count(),
+            num_parallel_calls=num_threads(),
         )
         return sum(len(images) for images in dataset.batch(256).as_numpy_iterator())
 

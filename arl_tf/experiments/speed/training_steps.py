@@ -13,7 +13,6 @@ from arl_tf.config.settings import Config, subset
 from arl_tf.data import image_sets, splits
 from arl_tf.data.image_sets import DataSettings, ImageSet
 from arl_tf.data.splits import Splits, SplitSettings
-from arl_tf.experiments.doctor import machine
 from arl_tf.experiments.preview import estimates
 from arl_tf.experiments.speed import pytorch_process, readers, step_parts
 from arl_tf.experiments.speed.timing import in_turn, seconds_of
@@ -23,6 +22,7 @@ from arl_tf.training import train
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
 from arl_tf.training.step_images import as_float
+from arl_tf.utils.cores import usable_cores
 
 STEPS, ROUNDS = 20, 10
 # The training that is measured.
@@ -145,6 +145,6 @@ def pytorch_numbers(settings: TrainingSettings, attributes: int) -> pytorch_proc
         **same,
         lambda_perceptual=settings.privacy_weights[1],
         attributes=attributes,
-        threads=threads or machine.usable_cores(),
+        threads=threads or usable_cores(),
         clip_norm=train.CLIP_NORM,
     )

@@ -4,7 +4,6 @@ TensorFlow's depthwise convolutions are slow on a CPU. There are no gradients in
 needs them asks the Keras model.
 """
 
-import os
 from collections.abc import Callable
 
 import keras
@@ -13,6 +12,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from arl_tf.utils import saved_model_loading
+from arl_tf.utils.cores import num_threads
 
 # Of the largest value of the outputs. Rounding makes some 2e-5.
 TOLERANCE = 1e-3
@@ -92,9 +92,3 @@ def check_same(
             f" largest output, expected at most {TOLERANCE}. Install the ai-edge-litert of"
             " requirements.txt."
         )
-
-
-def num_threads() -> int:
-    """Threads that TensorFlow's operations may take: as set, or a processor each."""
-    wanted = tf.config.threading.get_intra_op_parallelism_threads()
-    return wanted or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count() or 1
