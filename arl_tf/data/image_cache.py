@@ -5,6 +5,7 @@ What is half written never counts: pixels and index appear by rename, the index 
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -21,6 +22,10 @@ from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.utils import progress, run_files
 
 UNFINISHED = ".tmp"
+# Errors that say that there is no such file: ELOOP is of links that lead to each other.
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+# How version 0.1.0 began the reasons of files that the system did not let it read at that moment.
+PASSING = "can't be opened:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +89,17 @@ class Source:
     has_faces: bool = True
     other_attributes: np.ndarray | None = None
     other_attribute_names: tuple[str, ...] = ()
+
+
+def file_stamp(path: pathlib.Path) -> str:
+    """A line that changes when the file does, without reading it."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise
+        return f"{path.name} missing"
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def prepared(source: Source, image_size: int, version: str, cache_dir: pathlib.Path) -> Prepared:
@@ -174,10 +190,18 @@ def is_whole(index_path: pathlib.Path, pixel_path: pathlib.Path, image_bytes: in
     if not index_path.exists() or not pixel_path.exists():
         return False
     try:
-        rows = np.array(read_index(index_path)["rows"], np.int64).reshape(-1)
+        index = read_index(index_path)
     except run_files.UnreadableFileError as error:
         logging.warning("%s", error)
         return False
+    if any(reason.startswith(PASSING) for reason in index["refused"].values()):
+        logging.warning(
+            "%s leaves out images that could not be opened when they were prepared. The images are"
+            " prepared again",
+            index_path,
+        )
+        return False
+    rows = np.array(index["rows"], np.int64).reshape(-1)
     return pixel_path.stat().st_size == len(rows) * image_bytes
 
 

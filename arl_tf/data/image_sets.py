@@ -20,7 +20,7 @@ from arl_tf.config.checks import comma_separated
 from arl_tf.config.data_checks import OWN, TFDS_PREFIX
 from arl_tf.data import bad_images, celeba_folder
 from arl_tf.data.faces import generation
-from arl_tf.data.image_cache import Chunk, Source, prepared
+from arl_tf.data.image_cache import Chunk, Source, file_stamp, prepared
 from arl_tf.data.labelled import arrays, folder
 from arl_tf.data.labelled.labels import listed
 from arl_tf.data.pictures import reader
@@ -277,17 +277,10 @@ def celeba_source(settings: DataSettings) -> Source:
         attribute_names=index.attribute_names,
         attributes=index.attributes,
         identities=index.identities,
-        read=lambda: file_reader(settings)([str(path) for path in paths]),
+        read=lambda: reader.as_listed(
+            file_reader(settings)([str(path) for path in paths]), index.files, set(missing)
+        ),
     )
-
-
-def file_stamp(path: pathlib.Path) -> str:
-    """A line that changes when the file does, without reading it."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return f"{path.name} missing"
-    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def file_reader(settings: DataSettings) -> folder.ReadFiles:

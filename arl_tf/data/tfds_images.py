@@ -1,6 +1,7 @@
 """Images of a tensorflow-datasets builder, with their attributes and identities."""
 
 import hashlib
+import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.config.data_checks import TFDS_PREFIX
-from arl_tf.data.image_cache import Chunk, Source
-from arl_tf.data.labelled.labels import Labels, of_classes
+from arl_tf.data.image_cache import Chunk, Source, file_stamp
+from arl_tf.data.labelled.labels import Labels, numbered, of_classes
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.utils import run_files
 
@@ -23,7 +24,8 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
     """A tensorflow-datasets builder: `image` (8 bits) and `attributes` (a dictionary of booleans).
 
     Or, instead of attributes, `label`: a class. All its splits are taken, in their order. Where it
-    has a feature `identity`, an integer or a dictionary of one, people are told apart by it.
+    has a feature `identity`, an integer or a text or a dictionary of one, people are told apart by
+    it.
 
     Args:
         settings: an `image_sets.DataSettings`, which module can't be imported here.
@@ -47,9 +49,7 @@ def tfds_source(settings: Any, decoded: Decoder) -> Source:
             f" ({type(error).__name__}); add --tfds_download to let tensorflow-datasets fetch it,"
             " or name its folder with --data_dir."
         ) from None
-    return tfds_rows(
-        settings.dataset, builder.info.full_name, encoded, decoded, class_names(features)
-    )
+    return tfds_rows(settings.dataset, builder.info, encoded, decoded, class_names(features))
 
 
 def builder_of(dataset: str, data_dir: str) -> Any:
@@ -99,6 +99,58 @@ def check_features(dataset: str, features: Mapping[str, Any]) -> None:
             " dictionary of booleans) or 'label' (a class); it has"
             f" {', '.join(features) or 'none'}."
         )
+    if not class_names(features):
+        check_attributes(dataset, attributes.get_tensor_spec())
+    if "identity" in features:
+        check_identity(dataset, features["identity"].get_tensor_spec())
+
+
+def check_attributes(dataset: str, spec: Any) -> None:
+    """Raises ValueError where attributes are not one boolean or number each.
+
+    `spec` is the structure of `tf.TensorSpec`s that the feature `attributes` has.
+    """
+    strange = [
+        f"{name} ({described(each)})"
+        for name, each in spec.items()
+        if not (is_scalar(each) and (each.dtype.is_bool or is_number(each)))
+    ]
+    if strange or not spec:
+        raise ValueError(
+            f"--dataset={dataset}: the feature 'attributes' must be a dictionary of booleans, or of"
+            f" numbers that are 0 or 1; it has {', '.join(strange) or 'none'}."
+        )
+
+
+def check_identity(dataset: str, spec: Any) -> None:
+    """Raises ValueError where an identity is not one integer or text; `spec` as above."""
+    leaves = tf.nest.flatten(spec)
+    is_one = len(leaves) == 1 and is_scalar(leaves[0])
+    if not is_one or not (leaves[0].dtype.is_integer or leaves[0].dtype == tf.string):
+        raise ValueError(
+            f"--dataset={dataset}: the feature 'identity' tells people apart, and must be one"
+            f" integer or text, or a dictionary of one; it is {described(spec)}."
+        )
+
+
+def is_scalar(spec: Any) -> bool:
+    """Whether a feature's spec is of one value."""
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank == 0
+
+
+def is_number(spec: tf.TensorSpec) -> bool:
+    """Whether a spec is of an integer or a fraction."""
+    return spec.dtype.is_integer or spec.dtype.is_floating
+
+
+def described(spec: Any) -> str:
+    """A feature's spec in words: 'a (int64), b (string of shape (2,))'."""
+    if isinstance(spec, Mapping):
+        named = ", ".join(f"{name} ({described(each)})" for name, each in spec.items())
+        return named or "an empty dictionary"
+    if not isinstance(spec, tf.TensorSpec):
+        return type(spec).__name__
+    return spec.dtype.name + ("" if spec.shape.rank == 0 else f" of shape {spec.shape}")
 
 
 def class_names(features: Mapping[str, Any]) -> tuple[str, ...]:
@@ -113,7 +165,7 @@ def class_names(features: Mapping[str, Any]) -> tuple[str, ...]:
 
 def tfds_rows(
     dataset: str,
-    full_name: str,
+    info: Any,
     encoded: tf.data.Dataset,
     decoded: Decoder,
     classes: tuple[str, ...] = (),
@@ -122,7 +174,7 @@ def tfds_rows(
 
     Args:
         dataset: as --dataset names it.
-        full_name: name, configuration and version of the builder.
+        info: the builder's `tfds.core.DatasetInfo`.
         encoded: its examples in a fixed order, with `image` not yet decoded.
         decoded: the way from numbered files to preprocessed images.
         classes: names of the classes, by number; empty: the builder has attributes.
@@ -132,11 +184,14 @@ def tfds_rows(
 
     def labels(example):
         values = [example["attributes"][name] for name in attribute_names] or [example["label"]]
-        identity = tf.nest.flatten(example["identity"])[0] if has_identity else 0
-        return tf.stack([tf.cast(each, tf.int64) for each in values]), tf.cast(identity, tf.int64)
+        # A cast to integers would make .9 a 0.
+        kind = tf.float64 if any(each.dtype.is_floating for each in values) else tf.int64
+        (identity,) = tf.nest.flatten(example["identity"]) if has_identity else (0,)
+        return tf.stack([tf.cast(each, kind) for each in values]), identity
 
     batches = list(encoded.map(labels).batch(LABEL_BATCH).as_numpy_iterator())
-    values, identities = (np.concatenate(column) for column in zip(*batches, strict=True))
+    values, people = (np.concatenate(column) for column in zip(*batches, strict=True))
+    identities = numbered_people(dataset, people)
     found = (
         classes_of(dataset, classes, values)
         if classes
@@ -148,10 +203,10 @@ def tfds_rows(
         # `file` is bound now: the next one takes its name before this one is read.
         return decoded((number, lambda file=file: file) for number, file in enumerate(files))
 
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", full_name)
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", info.full_name)
     label_hash = hashlib.sha256(values.tobytes() + identities.tobytes()).hexdigest()
     return Source(
-        fingerprint=f"{full_name} {len(values)} {label_hash}",
+        fingerprint=f"{tfds_fingerprint(info)} {len(values)} {label_hash}",
         names=tuple(f"{stem}_{row:06d}" for row in range(len(values))),
         attribute_names=found.names,
         attributes=found.values,
@@ -160,6 +215,32 @@ def tfds_rows(
         task_kind=found.kind,
         has_faces=not classes,
     )
+
+
+def tfds_fingerprint(info: Any) -> str:
+    """Changes when a set is prepared anew: of its version, its splits and their files."""
+    lines = [info.full_name]
+    for split, found in sorted(info.splits.items()):
+        lines.append(f"{split} {list(found.shard_lengths)} {found.num_bytes}")
+        lines += [file_stamp(pathlib.Path(path)) for path in found.filepaths]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def numbered_people(dataset: str, people: np.ndarray) -> np.ndarray:
+    """Who is on each image, int64 [N], of integers [N] or texts [N] of bytes.
+
+    Raises:
+        ValueError: a text is empty: it would be a person, too.
+    """
+    if people.dtype.kind in "iu":
+        return people.astype(np.int64)
+    texts = [text.decode(errors="surrogateescape") for text in people.tolist()]
+    if "" in texts:
+        raise ValueError(
+            f"--dataset={dataset}: the identity of image {texts.index('')} is empty; every image"
+            " needs its own, or photos of one person could be in two parts of the data."
+        )
+    return numbered(texts, f"The identities of {dataset}")
 
 
 def classes_of(dataset: str, classes: tuple[str, ...], values: np.ndarray) -> Labels:
@@ -179,9 +260,12 @@ def classes_of(dataset: str, classes: tuple[str, ...], values: np.ndarray) -> La
 
 
 def yes_or_no(dataset: str, names: tuple[str, ...], values: np.ndarray) -> Labels:
-    """Attributes int64 [N, A]; ValueError where they are not 0 or 1."""
-    if np.any((values != 0) & (values != 1)):
+    """Attributes int64 or float64 [N, A]; ValueError where they are not 0 or 1."""
+    strange = np.argwhere((values != 0) & (values != 1))
+    if len(strange):
+        row, column = strange[0]
         raise ValueError(
-            f"--dataset={dataset}: attributes must be 0 or 1, got {values.min()} to {values.max()}."
+            f"--dataset={dataset}: attributes must be 0 or 1, got {values[row, column]:g} for"
+            f" {names[column]} of image {row}."
         )
     return Labels(MULTI_LABEL, names, values.astype(np.uint8))

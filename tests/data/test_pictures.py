@@ -1,13 +1,18 @@
 """One list of formats and one orientation, held to known pixels in every reader."""
 
+import concurrent.futures
 import contextlib
+import errno
 import operator
+import os
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from picture_files import JPEG, PALETTE, READ, REFUSED, exif, palette_bmp, with_exif
 
+from arl_tf.data import image_cache
 from arl_tf.data.pictures import decoding, reader
 from arl_tf.data.pictures import formats as graph_formats
 from arl_tf.data.pictures.plain_jpeg import is_plain
@@ -160,7 +165,75 @@ def test_the_reader_names_missing_and_unreadable_files_and_counts_turned_ones(tm
     assert chunk.turned == 1
     assert chunk.refused[1] == "missing"
     assert "got a file of another type" in chunk.refused[3]
-    assert "can't be opened: Is a directory" in chunk.refused[4]
+    assert chunk.refused[4] == "a folder and no file"
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A function (name -> (error number, how often)): reading files of these names fails."""
+    whole, left = pathlib.Path.read_bytes, {}
+
+    def read_bytes(path):
+        number, times = left.get(path.name, (0, 0))
+        if times:
+            left[path.name] = (number, times - 1)
+            raise OSError(number, os.strerror(number), str(path))
+        return whole(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", read_bytes)
+    return left.update
+
+
+PASSING = (errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE)
+
+
+def jpegs(folder, count):
+    for number in range(count):
+        (folder / f"{number}.jpg").write_bytes(JPEG)
+    return [str(folder / f"{number}.jpg") for number in range(count)]
+
+
+@pytest.mark.parametrize("number", PASSING)
+def test_files_that_the_system_does_not_give_out_are_no_bad_pictures(tmp_path, failing, number):
+    paths = jpegs(tmp_path, 9)
+    failing({f"{name}.jpg": (number, 9) for name in range(1, 8)})
+    with pytest.raises(reader.ReadingError, match=r"7 of 9 pictures .*and 2 more") as refused:
+        list(reader.read_files(paths, preprocessing(8)))
+    assert f"{paths[1]} ({os.strerror(number)})" in str(refused.value)
+
+
+def test_an_error_that_passes_at_once_is_tried_again(tmp_path, failing):
+    failing({"1.jpg": (errno.EMFILE, 1)})
+    (chunk,) = reader.read_files(jpegs(tmp_path, 3), preprocessing(8))
+    assert chunk.rows.tolist() == [0, 1, 2] and not chunk.refused
+
+
+def test_links_and_folders_that_lead_nowhere_are_missing(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "broken").symlink_to("nowhere")
+    paths = [str(tmp_path / name) for name in ("file/x", "circle", "broken")]
+    (chunk,) = reader.read_files(paths, preprocessing(8))
+    assert chunk.refused == dict.fromkeys(range(3), "missing")
+    assert [image_cache.file_stamp(pathlib.Path(path)) for path in paths] == [
+        "x missing",
+        "circle missing",
+        "broken missing",
+    ]
+
+
+@pytest.mark.parametrize(("set_to", "expected"), [(3, 3), (0, 5)])
+def test_the_reader_takes_as_many_threads_as_operations_may(monkeypatch, set_to, expected):
+    asked, pool = [], concurrent.futures.ThreadPoolExecutor
+    monkeypatch.setattr(
+        concurrent.futures,
+        "ThreadPoolExecutor",
+        lambda threads: asked.append(threads) or pool(threads),
+    )
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: set_to)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+    list(reader.read_pictures([(0, lambda: JPEG)], preprocessing(8)))
+    assert asked == [expected]
 
 
 def is_slice(node):

@@ -13,6 +13,7 @@ from arl_tf.data.image_cache import Chunk, Source
 from arl_tf.data.labelled import class_folders, table
 from arl_tf.data.labelled.labels import AUTO
 from arl_tf.data.labelled.table import TABLE, Listing
+from arl_tf.data.pictures import reader
 from arl_tf.data.task_kinds import SINGLE_LABEL
 
 # Paths of files -> prepared images in order.
@@ -50,7 +51,9 @@ def folder_source(settings: Any, read_files: ReadFiles) -> Source:
         attribute_names=listing.labels.names,
         attributes=listing.labels.values,
         identities=listing.groups,
-        read=lambda: read_files([str(path) for path in paths]),
+        read=lambda: reader.as_listed(
+            read_files([str(path) for path in paths]), listing.files, set(missing)
+        ),
         task_kind=listing.labels.kind,
         has_faces=False,
         other_attributes=listing.others,

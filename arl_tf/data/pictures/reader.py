@@ -3,22 +3,24 @@
 import concurrent.futures
 import functools
 import itertools
-import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from arl_tf.data.image_cache import Chunk
+from arl_tf.data.image_cache import ABSENT, Chunk
 from arl_tf.data.pictures.decoding import decode_plain_jpeg, decode_with_orientation
 from arl_tf.data.pictures.formats import FORMATS, SIGNATURES
 from arl_tf.data.pictures.plain_jpeg import is_plain
 from arl_tf.data.preprocessing import DEVICE
+from arl_tf.utils.cores import num_threads
 
-MISSING = "missing"
+MISSING, FOLDER = "missing", "a folder and no file"
 CHUNK = 256
+# How many files a message names.
+NAMED = 5
 # How TensorFlow writes the words of a failed assertion.
 ASSERTION = re.compile(r"assertion failed: \[(.*?)\]", re.DOTALL)
 
@@ -26,8 +28,20 @@ ASSERTION = re.compile(r"assertion failed: \[(.*?)\]", re.DOTALL)
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
 
 
+# What a chunk's picture became: (number, image uint8 [S, S, 3] or None, whether it was turned, why
+# it can't be read), or the system's error.
+Result = tuple[int, np.ndarray | None, bool, str]
+
+
 class UnreadableError(ValueError):
     """A picture that can't be read; the message says why."""
+
+
+class ReadingError(OSError):
+    """Files that the system does not give out, though they are there: that may pass.
+
+    They are no bad images: those are left out, and remembered as such with what was prepared.
+    """
 
 
 def read_files(paths: list[str], preprocess: Preprocess) -> Iterator[Chunk]:
@@ -39,6 +53,9 @@ def read_files(paths: list[str], preprocess: Preprocess) -> Iterator[Chunk]:
 
     Yields:
         Chunks whose rows are positions in `paths`.
+
+    Raises:
+        ReadingError: the system does not give out some of the files, twice in a row.
     """
     contents = (functools.partial(read_bytes, path) for path in paths)
     yield from read_pictures(enumerate(contents), preprocess)
@@ -47,10 +64,10 @@ def read_files(paths: list[str], preprocess: Preprocess) -> Iterator[Chunk]:
 def read_pictures(
     pictures: Iterable[tuple[int, Callable[[], bytes]]], preprocess: Preprocess
 ) -> Iterator[Chunk]:
-    """The same for (number, a function that gives a file's bytes)."""
+    """The same for (number, a function that gives a file's bytes); its OSErrors count as above."""
     prepare, prepare_plain = preparing(preprocess), preparing_plain(preprocess)
 
-    def read(numbered):
+    def read(numbered) -> Result | OSError:
         number, content = numbered
         try:
             image_bytes = content()
@@ -58,11 +75,19 @@ def read_pictures(
             return number, *prepared(image_bytes, way), ""
         except UnreadableError as error:
             return number, None, False, str(error)
+        except OSError as error:
+            return error
 
     pictures = iter(pictures)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(num_threads()) as pool:
         while some := list(itertools.islice(pictures, CHUNK)):
-            yield chunk_of(list(pool.map(read, some)))
+            results = list(pool.map(read, some))
+            # Once more, now that no other file is open: some errors have passed by then.
+            again = [
+                read(numbered) if isinstance(found, OSError) else found
+                for numbered, found in zip(some, results, strict=True)
+            ]
+            yield chunk_of(all_given_out(again))
 
 
 @functools.lru_cache(maxsize=8)
@@ -100,8 +125,49 @@ def preparing_plain(
     return prepare
 
 
-def chunk_of(results: list[tuple[int, np.ndarray | None, bool, str]]) -> Chunk:
-    """Gathers (number, image uint8 [S, S, 3], whether it was turned, why it can't be read)."""
+def all_given_out(results: list[Result | OSError]) -> list[Result]:
+    """The results themselves; ReadingError that names the files where some are errors."""
+    errors = [found for found in results if isinstance(found, OSError)]
+    if errors:
+        named = [f"{each.filename} ({each.strerror or each})" for each in errors[:NAMED]]
+        more = f" and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
+        raise ReadingError(
+            f"{len(errors)} of {len(results)} pictures that are read together can't be opened:"
+            f" {', '.join(named)}{more}. They are not left out, because that may pass. Make the"
+            " files readable, or remove them, and start the same command again."
+        )
+    return [found for found in results if not isinstance(found, OSError)]
+
+
+def as_listed(
+    chunks: Iterator[Chunk], names: Sequence[str], missing: Collection[str]
+) -> Iterator[Chunk]:
+    """Chunks of files of which only those are missing that were so when they were listed.
+
+    Storage that goes away in between must not be remembered as if the files had never been there.
+
+    Args:
+        chunks: of `read_files`.
+        names: of the files, by row.
+        missing: those that were not there.
+
+    Raises:
+        ReadingError: another one is missing.
+    """
+    for chunk in chunks:
+        missed = [names[row] for row, reason in chunk.refused.items() if reason == MISSING]
+        gone = [name for name in missed if name not in missing]
+        if gone:
+            raise ReadingError(
+                f"{len(gone)} of {len(names)} files were there when this command began, and are"
+                f" gone, the first {gone[0]}. Start the same command again when the files are back,"
+                " or with those that are left."
+            )
+        yield chunk
+
+
+def chunk_of(results: list[Result]) -> Chunk:
+    """Gathers what became of pictures."""
     good = [(number, image) for number, image, _, reason in results if not reason]
     return Chunk(
         rows=np.array([number for number, _ in good], np.int64),
@@ -112,13 +178,21 @@ def chunk_of(results: list[tuple[int, np.ndarray | None, bool, str]]) -> Chunk:
 
 
 def read_bytes(path: str) -> bytes:
-    """The bytes of a file; raises UnreadableError where there is none."""
+    """The bytes of a file.
+
+    Raises:
+        UnreadableError: there is none.
+        OSError: there is one, and the system does not give it out.
+    """
     try:
         return pathlib.Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UnreadableError(MISSING) from None
+    except IsADirectoryError:
+        raise UnreadableError(FOLDER) from None
     except OSError as error:
-        raise UnreadableError(f"can't be opened: {error.strerror or error}") from None
+        if error.errno in ABSENT:
+            raise UnreadableError(MISSING) from None
+        # An error of reading, unlike one of opening, does not know its file.
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def prepared(image_bytes: bytes, prepare: Callable) -> tuple[np.ndarray, bool]:

@@ -1,6 +1,5 @@
 """The stage `encode`: the photos of --encode_from into codes in --encode_to."""
 
-import os
 import pathlib
 import time
 from collections.abc import Sequence
@@ -11,13 +10,14 @@ from absl import logging
 from arl_tf.config.settings import Config
 from arl_tf.data import code_records
 from arl_tf.data.preprocessing import CROP
-from arl_tf.experiments import trusted_encoders
+from arl_tf.experiments import run_directory, trusted_encoders
 from arl_tf.experiments.encoding import encoders, engines, sources
 from arl_tf.experiments.encoding.encoders import BulkEncoder, EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.training import checkpoints
-from arl_tf.utils import files, keyed_noise, progress, run_files, run_lock
+from arl_tf.utils import files, interruption, keyed_noise, progress, run_files, run_lock
+from arl_tf.utils.cores import usable_cores
 
 INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
 # What folders mean that hold no word of it, from before there was a choice.
@@ -53,6 +53,7 @@ def run(config: Config, run: RunDirectory) -> None:
         index = description(config, source, encoder)
         if config.overwrite:
             remove_codes(folder)
+            interruption.advise(run_directory.WITHOUT_OVERWRITE)
         check_same(folder, index)
         files.write_json(folder / code_records.INDEX, index)
         for path in code_records.shard_files(folder):
@@ -138,11 +139,12 @@ def work_through(
     if config.beam_options:
         engines.on_beam(spec, work, target, config.beam_options)
         return
-    processes = min(config.encode_processes or os.cpu_count() or 1, len(work))
+    cores = config.threads or usable_cores()
+    processes = min(config.encode_processes or cores, len(work))
     if processes == 1:
         finished = engines.in_this_process(spec, work, target)
     else:
-        finished = engines.in_processes(spec, work, target, processes)
+        finished = engines.in_processes(spec, work, target, processes, config.threads)
     with progress.bar("Shards encoded", len(work)) as advance:
         for _ in finished:
             advance()

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
+from arl_tf.data.pictures.reader import ReadingError
 from arl_tf.experiments.encoding import encoders, shards
 from arl_tf.experiments.encoding.encoders import EncoderSpec
 from arl_tf.experiments.encoding.shards import Target
 from arl_tf.experiments.encoding.sources import Shard
 from arl_tf.utils import run_files
+from arl_tf.utils.cores import usable_cores
 
 # A shard and its number.
 Work = tuple[int, Shard]
@@ -22,32 +24,64 @@ _own: dict = {}
 
 
 def in_this_process(spec: EncoderSpec, work: Sequence[Work], target: Target) -> Iterator[int]:
-    """Encodes shards one after the other; yields the photos of each when it is done."""
+    """Encodes shards one after the other; yields the photos of each when it is done.
+
+    Raises:
+        ReadingError: in the end, where photos of some shards could not be read.
+    """
     encoder = encoders.load(spec)
+    failures = []
     for number, shard in work:
-        yield shards.encode_shard(encoder, shard, number, target)
+        try:
+            done = shards.encode_shard(encoder, shard, number, target)
+        except ReadingError as error:
+            # Its traceback would keep the shard's photos in memory.
+            failures.append(error.with_traceback(None))
+        else:
+            yield done
+    refuse_failures(failures, len(work))
+
+
+def refuse_failures(failures: Sequence[ReadingError], number: int) -> None:
+    """Raises ReadingError where shards are not done: the others of `number` have not waited."""
+    if failures:
+        raise ReadingError(
+            f"{len(failures)} of {number} shards are not done; the same command, but without"
+            f" --overwrite, tries them again. {failures[0]}"
+        )
 
 
 def in_processes(
-    spec: EncoderSpec, work: Sequence[Work], target: Target, processes: int
+    spec: EncoderSpec, work: Sequence[Work], target: Target, processes: int, threads: int = 0
 ) -> Iterator[int]:
-    """The same in several processes, each with its share of the cores.
+    """The same in several processes, each with its share of the threads.
 
     Where one fails, shards that nobody has begun are left for the next command.
 
+    Args:
+        spec: of the encoder.
+        work: shards with their numbers.
+        target: where codes go.
+        processes: how many.
+        threads: of all processes together, one for each at least; 0: a core each.
+
+    Yields:
+        The photos of each shard, when it is done.
+
     Raises:
+        ReadingError: in the end, where photos of some shards could not be read.
         RuntimeError: one of them was killed.
         ValueError: a source is damaged, or this system has nothing through which processes can
             share work.
     """
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    of_each = max(1, (threads or usable_cores()) // processes)
     try:
         pool = concurrent.futures.ProcessPoolExecutor(
             processes,
             # TensorFlow does not survive a fork.
             mp_context=multiprocessing.get_context("spawn"),
             initializer=prepare_process,
-            initargs=(spec, target, threads, os.getpid()),
+            initargs=(spec, target, of_each, os.getpid()),
         )
     except (OSError, NotImplementedError) as error:
         raise ValueError(
@@ -56,9 +90,14 @@ def in_processes(
         ) from None
     with pool:
         done = [pool.submit(encode_here, each) for each in work]
+        failures = []
         try:
             for future in concurrent.futures.as_completed(done):
-                yield future.result()
+                if isinstance(future.exception(), ReadingError):
+                    failures.append(future.exception())
+                else:
+                    yield future.result()
+            refuse_failures(failures, len(work))
         except BrokenProcessPool:
             raise RuntimeError(
                 f"One of the {processes} processes was killed; often there is too little memory."

@@ -58,6 +58,9 @@ def encode_shard(encoder: BulkEncoder, shard: Shard, number: int, target: Target
 
     Returns:
         How many photos were looked at.
+
+    Raises:
+        reader.ReadingError: the system does not give out some of them; the shard is not done.
     """
     names: dict[int, str] = {}
     writer = code_records.WRITERS[target.file_format](target.codes(number))

@@ -5,6 +5,7 @@ works on it needs nothing else.
 """
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import os
@@ -18,8 +19,9 @@ from arl_tf.config.checks import comma_separated
 from arl_tf.config.data_checks import TFDS_PREFIX
 from arl_tf.config.path_values import clean_path
 from arl_tf.data.folder_contents import LITTER
-from arl_tf.data.image_sets import file_stamp
+from arl_tf.data.image_cache import file_stamp
 from arl_tf.data.pictures import reader
+from arl_tf.data.tfds_images import tfds_fingerprint
 
 SHARD_PHOTOS = 1024
 RECORDS = ".tfrecord"
@@ -161,15 +163,6 @@ def tfds_source(name: str, shard_photos: int) -> PhotoSource:
     return PhotoSource(shards, tfds_fingerprint(builder.info))
 
 
-def tfds_fingerprint(info) -> str:
-    """Changes when a set is prepared anew: of its version, its splits and their files."""
-    lines = [info.full_name]
-    for split, found in sorted(info.splits.items()):
-        lines.append(f"{split} {list(found.shard_lengths)} {found.num_bytes}")
-        lines += [file_stamp(pathlib.Path(path)) for path in found.filepaths]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def tfds_builder(name: str):
     """A tensorflow-datasets builder; ValueError for an unknown one."""
     import tensorflow_datasets as tfds  # Slow to import, and needed here alone.
@@ -193,7 +186,30 @@ def file_photos(shard: Shard) -> Iterator[Photo]:
     """Of a folder."""
     for name in shard.items:
         path = str(pathlib.Path(shard.place) / name)
-        yield name, functools.partial(reader.read_bytes, path)
+        yield name, functools.partial(listed_bytes, path)
+
+
+def listed_bytes(path: str) -> bytes:
+    """The bytes of a file that stood in a folder; as `reader.read_bytes`.
+
+    A file may have been removed since. But if its whole folder is gone or empty, the storage is
+    away and will come back: that is an OSError.
+    """
+    try:
+        return reader.read_bytes(path)
+    except reader.UnreadableError as error:
+        if str(error) == reader.MISSING and is_away(pathlib.Path(path).parent):
+            raise OSError(errno.ENOENT, "its folder is gone, or empty", path) from None
+        raise
+
+
+def is_away(folder: pathlib.Path) -> bool:
+    """Whether a folder is gone or empty, as the place of storage that is not mounted."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def tfds_photos(shard: Shard) -> Iterator[Photo]:

@@ -1,7 +1,10 @@
 """Photos into codes: each once, whatever was killed; unreadable ones with reasons."""
 
+import errno
 import functools
 import json
+import os
+import pathlib
 import sys
 
 import keras
@@ -14,6 +17,7 @@ from PIL import Image
 from arl_tf.auditing.encoders import audited, recorded_codes
 from arl_tf.config.settings import Config
 from arl_tf.data import code_records, preprocessing
+from arl_tf.data.pictures import reader
 from arl_tf.experiments.encoding import encode_stage, encoders, engines, shards, sources
 from arl_tf.experiments.run_directory import RunDirectory
 from arl_tf.models import architectures
@@ -133,6 +137,31 @@ def test_a_command_that_was_stopped_goes_on_without_doubles_or_holes(
 
 
 @SAVES
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_photo_that_can_not_be_opened_now_is_encoded_by_the_next_command(
+    run, photos, tmp_path, small_shards, monkeypatch, number
+):
+    folder, whole = tmp_path / "codes", pathlib.Path.read_bytes
+
+    def read_bytes(path):
+        if path.name == "04.png":
+            raise OSError(number, os.strerror(number), str(path))
+        return whole(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "read_bytes", read_bytes)
+        for done in (3, 1):
+            with pytest.raises(reader.ReadingError, match=f"1 of {done} shards are not.*04.png"):
+                encode_stage.run(settings(photos, folder), run)
+            # The other shards did not wait for it.
+            assert len(list(folder.glob("codes-*"))) == len(list(folder.glob("unread*"))) == 2
+    encode_stage.run(settings(photos, folder), run)
+    assert codes_of(folder).keys() == expected_codes(run, photos).keys()
+    (refused,) = unreadable(folder)
+    assert refused["name"] == "notes.txt"
+
+
+@SAVES
 def test_codes_of_another_encoder_or_source_are_refused_and_replaced_on_demand(
     run, photos, tmp_path
 ):
@@ -180,6 +209,27 @@ def test_a_folder_and_a_command_are_compared_by_all_that_either_says(
         return
     with pytest.raises(ValueError, match=f"holds other codes: {differing} differ"):
         encode_stage.check_same(tmp_path, {"shards": 1} | now)
+
+
+@SAVES
+def test_to_go_on_without_overwrite_is_advised_once_the_old_codes_are_gone(
+    run, photos, tmp_path, monkeypatch
+):
+    folder = tmp_path / "codes"
+    encode_stage.run(settings(photos, folder), run)
+    said = []
+    monkeypatch.setattr(
+        encode_stage.interruption, "advise", lambda hint: said.append((hint, codes_left()))
+    )
+
+    def codes_left():
+        return sorted(path.name for path in folder.glob("codes-*"))
+
+    encode_stage.run(settings(photos, folder), run)
+    assert said == [] and codes_left()
+    encode_stage.run(settings(photos, folder, overwrite=True), run)
+    ((hint, left),) = said
+    assert hint.startswith("the same command without --overwrite") and left == []
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from arl_tf.config.settings import Config
 from arl_tf.data import code_records
+from arl_tf.data.pictures import reader
 from arl_tf.experiments.encoding import encode_stage, encoders, engines, shards, sources
 from arl_tf.utils import files
 
@@ -51,6 +53,23 @@ def test_photos_of_linked_folders_are_found_and_circles_end(tmp_path):
     (photos / "b" / "circle").symlink_to(photos)
     touch(photos, "Thumbs.db", "b/desktop.ini", "__MACOSX/e.png", ".hidden/f.png", "b/.g.png")
     assert names_of(str(photos)) == ["a.png", "b/c.png", "linked/d.png"]
+
+
+def test_a_file_that_was_removed_is_missing_and_storage_that_is_away_is_an_error(tmp_path):
+    photos = touch(tmp_path / "photos", "a.png", "b/c.png", "b/d.png")
+    (photos / "b" / "broken").symlink_to("nowhere")
+    (shard,) = sources.open_source(str(photos)).shards
+    content = dict(sources.photos_of(shard))
+    (photos / "b" / "c.png").unlink()
+    for name in ("b/c.png", "b/broken"):
+        with pytest.raises(reader.UnreadableError, match="missing"):
+            content[name]()
+    (photos / "b").rename(tmp_path / "elsewhere")
+    (photos / "a.png").unlink()
+    # A place where storage is mounted stays, empty.
+    for name in ("a.png", "b/d.png"):
+        with pytest.raises(FileNotFoundError, match=f"its folder is gone, or empty.*{name}"):
+            content[name]()
 
 
 def test_a_folder_that_can_not_be_read_is_told(tmp_path, monkeypatch):
@@ -173,6 +192,89 @@ def test_processes_that_can_not_share_work_are_refused_with_the_way_out(monkeypa
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", fail)
     with pytest.raises(ValueError, match=r"needs shared memory.*use --encode_processes=1"):
         list(engines.in_processes(SPEC, [], shards.Target("x", "npz", 0), 2))
+
+
+def test_a_shard_that_can_not_be_read_now_does_not_keep_the_others_back(monkeypatch):
+    class Pool(contextlib.nullcontext):
+        def __init__(self, *_, **__):
+            super().__init__()
+
+        def submit(self, _, work):
+            future = concurrent.futures.Future()
+            if work[0] == 1:
+                future.set_exception(reader.ReadingError("a.jpg (Input/output error)"))
+            else:
+                future.set_result(work[0])
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    work = [(number, sources.Shard("files", "x")) for number in range(3)]
+    finished, done = engines.in_processes(SPEC, work, shards.Target("x", "npz", 3), 2), []
+    with pytest.raises(reader.ReadingError, match=r"1 of 3 shards are not done.*a\.jpg"):
+        for number in finished:
+            done += [number]
+    assert sorted(done) == [0, 2]
+
+
+@pytest.fixture
+def pools(monkeypatch):
+    """What pools of processes were started with: their number, and what prepares each."""
+    started = []
+
+    class Pool(contextlib.nullcontext):
+        def __init__(self, processes, initargs, **_):
+            super().__init__()
+            started.append((processes, initargs))
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("threads", "processes", "expected"),
+    [(0, 3, 4), (6, 3, 2), (2, 3, 1), (24, 3, 8)],
+    ids=["cores of this process", "as told", "one at least", "more, as told"],
+)
+def test_processes_share_the_threads_that_the_command_may_use(pools, threads, processes, expected):
+    list(engines.in_processes(SPEC, [], shards.Target("x", "npz", 0), processes, threads))
+    ((started, (_, _, of_each, _)),) = pools
+    assert (started, of_each) == (processes, expected)
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(0, 12), (5, 5)])
+def test_one_process_for_each_core_is_one_for_each_that_may_be_used(
+    monkeypatch, pools, threads, expected
+):
+    asked = []
+    monkeypatch.setattr(engines, "in_processes", lambda *given: asked.append(given[3:]) or [])
+    config = Config(
+        stages="encode", encode_from="x", encode_to="y", encode_processes=0, threads=threads
+    )
+    work = [(number, sources.Shard("files", "x")) for number in range(20)]
+    encode_stage.work_through(config, SPEC, work, shards.Target("x", "npz", 20))
+    assert asked == [(expected, threads)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": "mirrored", "devices": 2}, "--strategy=mirrored shares the steps"),
+        ({"strategy": "multi_worker"}, "--strategy=multi_worker shares the steps"),
+        ({"threads": 2, "beam_options": "--x=y"}, "--threads=2 is of this machine's"),
+        ({"encode_processes": 2, "beam_options": "--x=y"}, "--encode_processes=2 is of"),
+    ],
+)
+def test_what_an_encoding_would_pass_over_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(stages="encode", encode_from="x", encode_to="y", **settings)
 
 
 @pytest.mark.parametrize(
