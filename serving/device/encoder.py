@@ -9,6 +9,7 @@ up to 87 in sharp noise, hence float32.
 """
 
 import hashlib
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -199,7 +200,12 @@ def load_image(path: Path, image_size: int, fit: str = CROP) -> np.ndarray:
     except OSError as error:
         raise ValueError(f"can't be opened: {error.strerror or error}") from error
     pixels = read_pixels(content, Image.MAX_IMAGE_PIXELS)
-    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), image_size, fit)
+    try:
+        return prepare(Image.fromarray(np.ascontiguousarray(pixels)), image_size, fit)
+    # Pillow has a limit of its own in many places, and its error is no ValueError.
+    except Image.DecompressionBombError as error:
+        height, width = pixels.shape[:2]
+        raise ValueError(f"{width} x {height} pixels are too many: {error}") from error
 
 
 def prepare(image: Image.Image, image_size: int, fit: str = CROP) -> np.ndarray:
@@ -208,18 +214,60 @@ def prepare(image: Image.Image, image_size: int, fit: str = CROP) -> np.ndarray:
     `fit` is CROP (the largest square in the centre) or PAD (all of it on a black square). The odd
     pixel of a margin is right or below.
     """
+    resized = cropped(image, image_size) if fit == CROP else padded(image, image_size)
+    return np.clip(np.rint(resized), 0, 255).astype(np.uint8)
+
+
+def cropped(image: Image.Image, image_size: int) -> np.ndarray:
+    """The largest square of an RGB picture, resized; float32 [S, S, 3], S = image_size."""
     width, height = image.size
-    if fit == CROP:
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-    else:
-        side = max(width, height)
-        left, top = -((side - width) // 2), -((side - height) // 2)
-    # Outside of the picture pillow's crop is black.
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    size = (image_size, image_size)
+    return resized_channels(square, (image_size, image_size))
+
+
+def padded(image: Image.Image, image_size: int) -> np.ndarray:
+    """An RGB picture on a black square, resized; float64 [S, S, 3], S = image_size.
+
+    The square itself is never made: of a panorama it has many times the pixels. The longer side is
+    resized first.
+    """
+    width, height = image.size
+    weights = weights_in_square(min(width, height), max(width, height), image_size)
+    if width >= height:
+        return np.tensordot(weights, resized_channels(image, (image_size, height)), 1)
+    columns = np.tensordot(weights, resized_channels(image, (width, image_size)), (1, 1))
+    return columns.transpose(1, 0, 2)
+
+
+def resized_channels(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """An RGB picture, resized to `size` (width, height) without rounding; float32 [h, w, 3]."""
     channels = [
-        np.asarray(square.getchannel(name).convert("F").resize(size, Image.Resampling.BILINEAR))
+        np.asarray(image.getchannel(name).convert("F").resize(size, Image.Resampling.BILINEAR))
         for name in "RGB"
     ]
-    return np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255).astype(np.uint8)
+    return np.stack(channels, axis=-1)
+
+
+def weights_in_square(length: int, side: int, outputs: int) -> np.ndarray:
+    """What `length` pixels in the middle of `side` weigh in each of so many outputs.
+
+    The others of `side` are black. The filter is the one that pillow and TensorFlow have: a
+    triangle, as wide as the scale, or two pixels if the picture grows.
+
+    Returns:
+        float64 [outputs, length].
+    """
+    scale, start = side / outputs, (side - length) // 2
+    reach = max(scale, 1.0)
+    weights = np.zeros((outputs, length))
+    for output in range(outputs):
+        centre = (output + 0.5) * scale
+        first = max(0, math.ceil(centre - reach - 0.5))
+        last = min(side - 1, math.floor(centre + reach - 0.5))
+        places = np.arange(first, last + 1)
+        triangle = np.maximum(0.0, 1 - np.abs(places + 0.5 - centre) / reach)
+        on_picture = (places >= start) & (places < start + length)
+        weights[output, places[on_picture] - start] = (triangle / triangle.sum())[on_picture]
+    return weights

@@ -257,3 +257,11 @@ def test_no_slice_of_the_graph_has_a_negative_stride(graph):
                 assert (tf.make_ndarray(strides.attr["value"].tensor) > 0).all(), node.name
                 slices += 1
     assert slices
+
+
+def test_a_picture_that_takes_more_memory_than_there_is_cannot_be_read():
+    def prepare(image_bytes):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(reader.UnreadableError, match="take more memory than there is"):
+        reader.prepared(b"", prepare)

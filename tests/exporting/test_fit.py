@@ -1,7 +1,10 @@
 """How photos become square is the same in the exported model, in its manifest and on the device."""
 
+import contextlib
 import io
 import json
+import pathlib
+import resource
 
 import numpy as np
 import pytest
@@ -15,7 +18,34 @@ from arl_tf.utils import saved_model_loading
 from serving.device import encoder as device
 from serving.device.manifest import read_manifest
 
+# The square of the longer side of PANORAMA has six times as many bytes.
+MEMORY = 2 << 30
+PANORAMA = (1, 65535)
 PIXELS = np.random.default_rng(3).integers(0, 256, (20, 51, 3)).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def most_memory(further_bytes):
+    """Lets this process take so many bytes of addresses more than it has, and no more."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + further_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("size", [PANORAMA, PANORAMA[::-1]])
+def test_a_long_picture_takes_memory_for_its_own_pixels_and_not_for_the_square(size):
+    pixels = tf.fill((*size, 3), tf.constant(200, tf.uint8))
+    with most_memory(MEMORY):
+        found = preprocessing.preprocess(pixels, SIZE, preprocessing.PAD).numpy()
+        on_device = device.prepare(Image.fromarray(pixels.numpy()), SIZE, preprocessing.PAD)
+    # A line of 200 in 65,535 of black.
+    assert (found == 0).all()
+    np.testing.assert_array_equal(on_device, found)
 
 
 def test_the_exported_encoder_pads_photos_where_training_did(tmp_path):

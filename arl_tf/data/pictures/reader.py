@@ -201,6 +201,9 @@ def prepared(image_bytes: bytes, prepare: Callable) -> tuple[np.ndarray, bool]:
         image, orientation = prepare(image_bytes)
     except tf.errors.InvalidArgumentError as error:
         raise UnreadableError(refusal_words(str(error), image_bytes)) from None
+    # A small file can claim any size; the other pictures go on.
+    except tf.errors.ResourceExhaustedError:
+        raise UnreadableError("its pixels take more memory than there is") from None
     return image.numpy(), int(orientation) != 1
 
 

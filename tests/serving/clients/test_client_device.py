@@ -50,8 +50,12 @@ def face(size=96):
     return generation.generate_faces(1, size, seed=5).images[0]
 
 
-@pytest.mark.parametrize("height_width", [(218, 178), (177, 218), (33, 40), (16, 16), (9, 90)])
-@pytest.mark.parametrize(("image_size", "fit"), [(16, "crop"), (64, "crop"), (64, "pad")])
+@pytest.mark.parametrize(
+    "height_width", [(218, 178), (177, 218), (33, 40), (16, 16), (9, 90), (500, 1)]
+)
+@pytest.mark.parametrize(
+    ("image_size", "fit"), [(16, "crop"), (64, "crop"), (16, "pad"), (64, "pad")]
+)
 def test_square_and_resize_are_trainings_but_for_ties(height_width, image_size, fit):
     pixels = noise(*height_width, 3)
     expected = preprocessing.preprocess(tf.constant(pixels), image_size, fit).numpy().astype(int)
@@ -179,6 +183,38 @@ def test_decompression_bomb_is_refused_by_its_header(tmp_path, monkeypatch, limi
         device.load_image(path, SIZE)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1600)
     assert device.load_image(path, SIZE).shape == (SIZE, SIZE, 3)
+
+
+def test_a_panorama_within_the_limit_is_read_where_photos_are_padded(tmp_path, monkeypatch):
+    path = tmp_path / "panorama.png"
+    Image.fromarray(np.full((40, 400, 3), 200, np.uint8)).save(path)
+    # Its square has ten times as many pixels, more than twice the limit, which pillow refuses.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16_000)
+    found = device.load_image(path, SIZE, "pad")
+    assert (found[SIZE // 2] > 0).all()
+    assert (found[[0, -1]] == 0).all()
+
+
+def test_pillows_own_limit_makes_a_photo_unreadable_and_the_others_go_on(
+    tmp_path, monkeypatch, tflite_file
+):
+    for name in ("good.png", "large.png"):
+        Image.fromarray(face(48 if name == "large.png" else 32)).save(tmp_path / name)
+    prepare = device.prepare
+
+    def limited(image, *others):
+        if image.size == (48, 48):
+            raise Image.DecompressionBombError("Image size exceeds limit")
+        return prepare(image, *others)
+
+    monkeypatch.setattr(device, "prepare", limited)
+    reasons = {}
+    found = DeviceEncoder(tflite_file).encode_files(
+        [tmp_path / "large.png", tmp_path / "good.png"],
+        on_unreadable=lambda path, reason: reasons.update({path.name: reason}),
+    )
+    assert [path.name for path, _ in found] == ["good.png"]
+    assert reasons == {"large.png": "48 x 48 pixels are too many: Image size exceeds limit"}
 
 
 def test_rotation_is_applied(tmp_path):
