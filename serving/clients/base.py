@@ -1,15 +1,17 @@
 """What REST and gRPC clients share: checks before sending, batches, folders, attributes."""
 
 import abc
+import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from serving.clients.contract import (
     ENCODE,
     ENCODE_BYTES,
+    ENCODER_MARK,
     READ,
     Attributes,
     ServedSignature,
@@ -17,7 +19,7 @@ from serving.clients.contract import (
     TensorSpec,
     named_encoder,
 )
-from serving.clients.errors import AnswerError, NotFoundError, RejectedError
+from serving.clients.errors import AnswerError, NotFoundError, RejectedError, ServerError
 from serving.clients.file_batches import (
     OnUnreadable,
     Path,
@@ -31,6 +33,9 @@ from serving.pictures.folders import pictures_in
 DECIDED = 0.5
 # Characters of a hash that a message shows.
 SHOWN = 12
+# What a call may end with whose model has been replaced since the client asked for its signatures.
+# A signature that is gone is INVALID_ARGUMENT by REST and FAILED_PRECONDITION by gRPC.
+STALE = (ValueError, AnswerError, NotFoundError, RejectedError, ServerError)
 
 
 class CodeClient(abc.ABC):
@@ -64,7 +69,8 @@ class CodeClient(abc.ABC):
             label: of both models' version, instead of its number.
             attribute_names: in the task head's order, see the export's manifest.json.
             encoder_sha256: of the encoder that the codes are of, see the manifest; a task head that
-                names another one gets no code. None: not checked.
+                names another one gets no code. Without a version the server checks it at every
+                call, because another version may be served meanwhile. None: not checked.
             timeout: seconds that a call may take.
             retries: how often a call may be repeated.
             batch_size: most images or codes in a call.
@@ -128,7 +134,9 @@ class CodeClient(abc.ABC):
         """
         if images.dtype != np.uint8:
             raise ValueError(f"images are {images.dtype}, expected uint8 in 0..255.")
-        return self._predict_array(self.encoder, ENCODE, images)["code"]
+        return self._with_current(
+            self.encoder, lambda: self._predict_array(self.encoder, ENCODE, images)["code"]
+        )
 
     def encode_files(
         self, paths: Iterable[Path], *, on_unreadable: OnUnreadable = log_unreadable
@@ -177,15 +185,18 @@ class CodeClient(abc.ABC):
 
         Raises:
             ValueError: the codes don't fit the task head, are of another encoder than the one that
-                it reads, or aren't finite; nothing was sent.
+                it reads, or aren't finite; the task head got none.
             EncoderError: the call failed.
         """
         if not np.issubdtype(codes.dtype, np.floating):
             raise ValueError(f"codes are {codes.dtype}, expected floats.")
         if not np.isfinite(codes).all():
             raise ValueError("codes hold NaN or inf, expected finite values.")
-        self._check_pairing()
-        outputs = self._predict_array(self.task_head, READ, codes.astype(np.float32))
+        rows = codes.astype(np.float32)
+        outputs = self._with_current(
+            self.task_head,
+            lambda: self._predict_array(self.task_head, self._pairing_signature(), rows),
+        )
         values = outputs.get("value")
         found = (outputs["probability"] if values is None else values).shape[1]
         names = self.attribute_names or tuple(f"attribute_{place}" for place in range(found))
@@ -203,20 +214,55 @@ class CodeClient(abc.ABC):
     def head_encoder(self) -> str | None:
         """The hash of the encoder that the task head reads codes of; None where it names none.
 
+        Asks the server each time.
+
         Raises:
             EncoderError: the call failed.
         """
+        self._served.pop(self.task_head, None)
         return named_encoder(self._served_signatures(self.task_head, READ))
 
-    def _check_pairing(self) -> None:
-        """Raises ValueError where the task head reads another encoder's codes."""
-        found = self.head_encoder() if self.encoder_sha256 else None
+    def _pairing_signature(self) -> Signature:
+        """The signature by which codes are read, so that no other encoder's task head reads them.
+
+        Without a version, another one may be served by the time that codes arrive. The signature
+        that has the encoder's hash for a name is then gone, so the server refuses them.
+
+        Raises:
+            ValueError: the task head reads another encoder's codes.
+        """
+        if not self.encoder_sha256:
+            return READ
+        found = named_encoder(self._served.get(self.task_head, ()))
+        if found is None:
+            # Not asked yet, or a task head that names none: one that names another may follow it.
+            found = self.head_encoder()
         if found not in (None, self.encoder_sha256):
             raise ValueError(
                 f"{self.task_head} reads codes of the encoder {found[:SHOWN]}, these are of"
-                f" {self.encoder_sha256[:SHOWN]}: its answers would mean nothing, so nothing was"
-                " sent. Use encoder and task head of one export."
+                f" {self.encoder_sha256[:SHOWN]}: its answers would mean nothing, so it got none of"
+                " them. Use encoder and task head of one export."
             )
+        if found is None or self.version is not None:
+            return READ
+        return dataclasses.replace(READ, name=f"{ENCODER_MARK}{found}")
+
+    def _with_current(self, model: str, call: Callable[[], Any]) -> Any:
+        """The result of `call`, which is made again where it failed for an outdated signature.
+
+        The client keeps a model's signatures. A server may replace a version that was not named.
+        """
+        known = self._served.get(model)
+        try:
+            return call()
+        except STALE:
+            if known is None or self.version is not None:
+                raise
+            self._served.pop(model, None)
+            if self._signatures(model) == known:
+                self._served[model] = known
+                raise
+            return call()
 
     def _predict_array(
         self, model: str, signature: Signature, rows: np.ndarray
@@ -266,8 +312,10 @@ class CodeClient(abc.ABC):
             )
 
     def _served_signatures(self, model: str, signature: Signature) -> dict[str, ServedSignature]:
-        """A model's signatures, this one among them; asks the server once."""
-        if signature.name not in self._served.get(model, {}):
+        """A model's signatures, this one among them; asks the server where it has not yet."""
+        # A variable of its own: another thread may find the kept ones outdated meanwhile.
+        found = self._served.get(model, {})
+        if signature.name not in found:
             found = self._signatures(model)
             if signature.name not in found:
                 raise NotFoundError(
@@ -275,7 +323,7 @@ class CodeClient(abc.ABC):
                     f" {signature.name}."
                 )
             self._served[model] = found
-        return self._served[model]
+        return found
 
     def _wanted(self, model: str, signature: Signature) -> tuple[str, ...]:
         """Names of the outputs that are used: also the optional ones that the model has."""
@@ -306,7 +354,10 @@ class CodeClient(abc.ABC):
         self._input_spec(self.encoder, ENCODE_BYTES)
         paths, contents = zip(*batch, strict=True)
         try:
-            codes = self._predict_rows(self.encoder, ENCODE_BYTES, contents)["code"]
+            codes = self._with_current(
+                self.encoder,
+                lambda: self._predict_rows(self.encoder, ENCODE_BYTES, contents)["code"],
+            )
         except RejectedError as error:
             if len(batch) == 1:
                 if not self._takes_pictures():

@@ -396,6 +396,7 @@ def named(monkeypatch, sha256):
     signatures = serving_stub.SIGNATURES["task_head"]
     mark = {ENCODER_MARK + sha256: signatures["serving_default"]}
     monkeypatch.setitem(serving_stub.SIGNATURES, "task_head", signatures | mark)
+    monkeypatch.setitem(serving_stub.ANSWERS, ENCODER_MARK + sha256, serving_stub.read)
 
 
 @pytest.mark.parametrize(
@@ -431,7 +432,7 @@ def test_task_head_of_another_encoder_gets_no_code(
     status, out, err = run(capfd, *given)
     assert (status, out) == (1, "")
     assert "reads codes of the encoder cdcdcdcdcdcd, these are of abababababab" in err
-    assert [method for method, _, _ in stub.requests] == ["GET"]
+    assert {method for method, _, _ in stub.requests} == {"GET"}
 
 
 def test_other_version_of_a_task_head_that_names_no_encoder_is_warned_of(
