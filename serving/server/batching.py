@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import dataclasses
+import math
 import pathlib
 import threading
 import time
@@ -82,6 +83,7 @@ def read_parameters(path: pathlib.Path) -> BatchingParameters:
 class _Task:
     inputs: Arrays
     items: int
+    pixels: int
     deadline: float
     enqueued: float
     future: concurrent.futures.Future
@@ -94,14 +96,21 @@ class Batcher:
     """
 
     def __init__(
-        self, parameters: BatchingParameters, on_batch: Callable[[int], None] = lambda items: None
+        self,
+        parameters: BatchingParameters,
+        on_batch: Callable[[int], None] = lambda items: None,
+        *,
+        max_pixels: float = math.inf,
     ):
         """Starts the threads.
 
         Args:
             parameters: how requests are merged.
             on_batch: told the number of items of every batch before it runs.
+            max_pixels: of a merged batch's picture files, decoded: a small file may have many, and
+                a batch decodes its pictures side by side. A request of more runs alone.
         """
+        self._max_pixels = max_pixels
         self._parameters = parameters
         self._on_batch = on_batch
         self._queues: dict[tuple, collections.deque[_Task]] = {}
@@ -115,7 +124,7 @@ class Batcher:
             thread.start()
 
     def submit(
-        self, signature: Signature, inputs: Arrays, *, items: int, deadline: float
+        self, signature: Signature, inputs: Arrays, *, items: int, deadline: float, pixels: int = 0
     ) -> concurrent.futures.Future:
         """Queues a checked request.
 
@@ -124,6 +133,7 @@ class Batcher:
             inputs: arrays, [items, ...] where the signature is batchable.
             items: number of items.
             deadline: in time.monotonic's seconds; a task that still waits by then never runs.
+            pixels: of its picture files when decoded.
 
         Returns:
             A future of the outputs by name, or of a ServingError.
@@ -135,7 +145,8 @@ class Batcher:
         shapes = tuple(sorted((name, array.shape[1:]) for name, array in inputs.items()))
         # A signature without a batch axis can't be merged: every task gets a queue of its own.
         key = (signature, object() if alone else shapes)
-        task = _Task(inputs, items, deadline, time.monotonic(), concurrent.futures.Future())
+        future = concurrent.futures.Future()
+        task = _Task(inputs, items, pixels, deadline, time.monotonic(), future)
         with self._changed:
             if self._closed:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, "The server is going down.")
@@ -181,7 +192,10 @@ class Batcher:
 
     def _due(self, queue: collections.deque[_Task]) -> float:
         """When a queue's batch is to run, in monotonic seconds; 0.0: now."""
-        full = sum(task.items for task in queue) >= self._parameters.max_batch_size
+        full = (
+            sum(task.items for task in queue) >= self._parameters.max_batch_size
+            or sum(task.pixels for task in queue) >= self._max_pixels
+        )
         return 0.0 if full or self._closed else queue[0].enqueued + self._parameters.batch_timeout
 
     def _seconds_to_wait(self) -> float | None:
@@ -198,10 +212,12 @@ class Batcher:
         key = min(due, key=lambda key: self._queues[key][0].enqueued)
         queue = self._queues[key]
         batch = [queue.popleft()]
-        items = batch[0].items
-        while queue and items + queue[0].items <= self._parameters.max_batch_size:
+        items, pixels = batch[0].items, batch[0].pixels
+        while queue:
+            items, pixels = items + queue[0].items, pixels + queue[0].pixels
+            if items > self._parameters.max_batch_size or pixels > self._max_pixels:
+                break
             batch.append(queue.popleft())
-            items += batch[-1].items
         if not queue:
             del self._queues[key]
         return key[0], batch

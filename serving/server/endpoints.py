@@ -137,7 +137,9 @@ class LocalServer:
                 max_load_retries=settings.max_num_load_retries,
                 labels_for_unavailable=settings.allow_version_labels_for_unavailable_models,
             )
-            self._batcher = batching.Batcher(settings.batching, metrics.batch)
+            self._batcher = batching.Batcher(
+                settings.batching, metrics.batch, max_pixels=settings.limits.pixels
+            )
             undo.callback(self._batcher.close)
             self.predictor = Predictor(self.store, self._batcher, settings.limits, metrics)
             self._grpc = grpc_service.GrpcServer(

@@ -136,10 +136,12 @@ class Predictor:
             signature = servable.signature(spec.signature_name)
             names = validation.check_filter(signature, output_filter)
             inputs = read_inputs(signature)
-            items = validation.check_inputs(signature, inputs, self.limits)
-            work = self._batcher.submit(signature, inputs, items=items, deadline=caller.deadline)
+            size = validation.check_inputs(signature, inputs, self.limits)
+            work = self._batcher.submit(
+                signature, inputs, items=size.items, pixels=size.pixels, deadline=caller.deadline
+            )
             outputs = caller.wait_for(work)
-        return Prediction(servable, signature, {name: outputs[name] for name in names}, items)
+        return Prediction(servable, signature, {name: outputs[name] for name in names}, size.items)
 
     @contextlib.contextmanager
     def counted(self, protocol: str, method: str, model: str) -> Iterator[None]:

@@ -34,6 +34,14 @@ class Limits:
     request_bytes: int = 32 * 2**20
 
 
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a request holds: items of its batch, and pixels of its picture files when decoded."""
+
+    items: int
+    pixels: int
+
+
 def check_names(signature: Signature, names: Iterable[str]) -> None:
     """Raises ServingError unless these are the signature's inputs."""
     names = set(names)
@@ -65,7 +73,7 @@ def check_shape(name: str, shape: Sequence[int], spec: tf.TensorSpec, limits: Li
         )
 
 
-def check_inputs(signature: Signature, inputs: Mapping[str, np.ndarray], limits: Limits) -> int:
+def check_inputs(signature: Signature, inputs: Mapping[str, np.ndarray], limits: Limits) -> Size:
     """Checks everything that can be checked without running the signature.
 
     Args:
@@ -74,7 +82,7 @@ def check_inputs(signature: Signature, inputs: Mapping[str, np.ndarray], limits:
         limits: of a request.
 
     Returns:
-        The number of items: 1 for a signature without a batch axis.
+        The request's size; its items are 1 for a signature without a batch axis.
 
     Raises:
         ServingError: names, dtypes, shapes or values are not what the signature takes.
@@ -88,9 +96,8 @@ def check_inputs(signature: Signature, inputs: Mapping[str, np.ndarray], limits:
         if spec.dtype.is_floating and not np.isfinite(array).all():
             raise invalid(f"Input {name!r} holds NaN or infinity, expected finite numbers.")
     items = _count_items(signature, inputs, limits)
-    if IMAGE_INPUT in inputs:
-        check_pictures(inputs[IMAGE_INPUT].ravel(), limits)
-    return items
+    files = inputs[IMAGE_INPUT].ravel() if IMAGE_INPUT in inputs else ()
+    return Size(items, check_pictures(files, limits))
 
 
 def _count_items(signature: Signature, inputs: Mapping[str, np.ndarray], limits: Limits) -> int:
@@ -107,8 +114,12 @@ def _count_items(signature: Signature, inputs: Mapping[str, np.ndarray], limits:
     return items
 
 
-def check_pictures(files: Sequence[bytes], limits: Limits) -> None:
-    """Raises ServingError unless all are of the formats that encoders read, and not too large."""
+def check_pictures(files: Sequence[bytes], limits: Limits) -> int:
+    """Counts the pixels that picture files have when decoded.
+
+    Raises:
+        ServingError: one is of no format that encoders read, or they are too large.
+    """
     pixels = 0
     for index, file in enumerate(files):
         try:
@@ -120,6 +131,7 @@ def check_pictures(files: Sequence[bytes], limits: Limits) -> None:
                 f"Pictures 0 to {index} have {pixels} pixels when decoded, the limit of a request"
                 f" is {limits.pixels}."
             )
+    return pixels
 
 
 def check_filter(signature: Signature, names: Iterable[str]) -> tuple[str, ...]:

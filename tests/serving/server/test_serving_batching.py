@@ -93,6 +93,22 @@ def test_request_larger_than_a_batch_runs_alone(sizes):
     assert sizes == [5]
 
 
+def test_merged_requests_have_no_more_pixels_than_one_request_may_have(sizes):
+    parameters = BatchingParameters(max_batch_size=32, **PATIENT)
+    batcher = Batcher(parameters, sizes.append, max_pixels=100)
+    # Full by its pixels alone, a batch waits for nobody; the last one waits until the end.
+    pixels = (60, 40, 100, 90, 20)
+    function = signature()
+    futures = [
+        batcher.submit(function, rows(n), items=1, pixels=count, deadline=NEVER)
+        for n, count in enumerate(pixels)
+    ]
+    assert [future.result(LONG)["y"][0, 0] for future in futures[:4]] == [0, 2, 4, 6]
+    batcher.close()
+    assert futures[4].result(0)["y"][0, 0] == 8
+    assert sizes == [2, 1, 1, 1]
+
+
 def test_bad_request_in_a_batch_spoils_only_itself():
     def run(x):
         if (x == 13).any():

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from serving_models import (
+    SIZE,
     add_version,
+    b64,
+    picture_file,
     pictures,
     predict,
     rest,
@@ -24,6 +27,7 @@ from waiting import LONG, SOON, until, wait_for
 from serving.server import endpoints
 from serving.server.batching import BatchingParameters
 from serving.server.endpoints import LocalServer, Settings
+from serving.server.validation import Limits
 
 BODY = {"instances": pictures(2).tolist()}
 
@@ -137,6 +141,24 @@ def test_merged_requests_get_the_answers_they_would_get_alone(exported_models):
             list(answers)
     assert sum(sizes) == sum(1 + seed % 3 for seed in range(24))
     assert max(sizes) > 3, "some were merged"
+
+
+def test_small_files_of_many_pixels_are_not_merged(exported_models):
+    file = picture_file(pictures()[0])
+    # Two such pictures are one pixel too many; merged, they would fill a batch.
+    limits = Limits(pixels=2 * SIZE * SIZE - 1)
+    parameters = BatchingParameters(max_batch_size=2, batch_timeout=LONG, num_batch_threads=1)
+    body = {"signature_name": "encode_bytes", "instances": [b64(file)]}
+    with serving(exported_models, batching=parameters, limits=limits) as server:
+        sizes = []
+        server._batcher._on_batch = sizes.append
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(predict, server, "encoder", body) for _ in range(2)]
+            concurrent.futures.wait(asked, LONG, concurrent.futures.FIRST_COMPLETED)
+            # The other waits for a third, with which the batch would be full again.
+            server._batcher.close()
+            assert [each.result(LONG)[0] for each in asked] == [200, 200]
+    assert sizes == [1, 1]
 
 
 def test_stop_answers_what_is_under_way_and_takes_no_more(exported_models):

@@ -11,7 +11,7 @@ from serving_models import picture_file
 from serving.server import validation
 from serving.server.errors import ServingError
 from serving.server.signature import Signature
-from serving.server.validation import Limits
+from serving.server.validation import Limits, Size
 
 LIMITS = Limits(items=4, pixels=1000, request_bytes=10_000)
 
@@ -40,7 +40,7 @@ def test_frames_of_an_animation_count():
 
 def test_pixels_of_all_pictures_count_together():
     file = picture_file(np.zeros((20, 20, 3), np.uint8))
-    validation.check_pictures([file] * 2, LIMITS)
+    assert validation.check_pictures([file] * 2, LIMITS) == 800
     with pytest.raises(ServingError, match=r"Pictures 0 to 2 have 1200 pixels.* is 1000"):
         validation.check_pictures([file] * 3, LIMITS)
 
@@ -55,8 +55,8 @@ def test_claimed_size_is_compared_with_the_limit_without_overflow():
 
 def test_items_are_counted_along_the_batch_axis():
     inputs = {"x": np.zeros((3, 2), np.float32)}
-    assert validation.check_inputs(signature(x=(None, 2)), inputs, LIMITS) == 3
-    assert validation.check_inputs(signature(x=(3, 2)), inputs, LIMITS) == 1
+    assert validation.check_inputs(signature(x=(None, 2)), inputs, LIMITS) == Size(3, 0)
+    assert validation.check_inputs(signature(x=(3, 2)), inputs, LIMITS) == Size(1, 0)
 
 
 def test_inputs_must_agree_on_the_number_of_items():
