@@ -90,7 +90,8 @@ class BrowserEncoder:
         precision = self.file.stem.removeprefix("encoder_")
         delegates = self.manifest.get("tflite", {}).get(precision, {}).get("delegates", ["cpu"])
         return {
-            "url": "/demo/encoder.tflite",
+            # No file of another version is given out for it: another task head reads its codes.
+            "url": f"/demo/encoder.tflite?version={self.version}",
             "version": self.version,
             "gpu": "gpu" in delegates,
             "bytes": self.file.stat().st_size,

@@ -77,17 +77,14 @@ def pages(
     """
 
     def routes(predictor: Predictor, api: RestApi) -> Routes:
-        given = None
-        if encoder is not None:
-            given = browser_files.encoder_in(encoder)
-            if given is None:
-                raise ValueError(
-                    f"--demo_encoder={encoder}: expected an exported encoder_*.tflite with its"
-                    " manifest.json in the same folder or one above."
-                )
+        if encoder is not None and browser_files.encoder_in(encoder) is None:
+            raise ValueError(
+                f"--demo_encoder={encoder}: expected an exported encoder_*.tflite with its"
+                " manifest.json in the same folder or one above."
+            )
         attacker = load_attacker(attackers) if attackers else DemoAttacker()
         litert = browser_files.find_litert(packages)
-        facts = PageFacts(predictor.store, attacker, litert=litert, given=given)
+        facts = PageFacts(predictor.store, attacker, litert=litert, given=encoder)
         return Demo(predictor, api, facts).routes()
 
     return routes
@@ -136,6 +133,13 @@ class Demo:
         content = encoder and encoder.content()
         if content is None:
             return file_or_404(None, None, HEADERS)
+        version = request.query_params.get("version", "")
+        if version != str(encoder.version):
+            words = (
+                f"The encoder is of version {encoder.version} by now; version {version!r} was"
+                " asked for. Load the page again."
+            )
+            return starlette.responses.JSONResponse({"error": words}, 409, headers=HEADERS)
         return Response(content, headers=HEADERS, media_type="application/octet-stream")
 
     async def _unprotected_file(self, request: Request) -> Response:

@@ -31,7 +31,7 @@ class PageFacts:
         attacker: DemoAttacker,
         *,
         litert: LiteRt | None = None,
-        given: BrowserEncoder | None = None,
+        given: pathlib.Path | None = None,
     ):
         """Takes what may be told of.
 
@@ -86,8 +86,10 @@ class PageFacts:
 
     def encoder(self) -> BrowserEncoder | None:
         """The TFLite file that browsers run; None where there is none."""
+        if self._given is not None:
+            return browser_files.encoder_in(self._given)
         export = self._export()
-        return self._given or (export and browser_files.encoder_of(export))
+        return export and browser_files.encoder_of(export)
 
     def _manifest(
         self, encoder: BrowserEncoder | None, export: pathlib.Path | None

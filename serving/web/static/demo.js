@@ -7,6 +7,7 @@ import { centredSquare, decode, paint, prepare } from "/demo/picture.js";
 
 const LARGEST = 512; // side of the square that is shown, pixels
 const valueFormat = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const REPLACED = [404, 409]; // HTTP's: this version of the encoder is no longer served
 const FIRST = 8; // attributes shown before "Show all"
 const element = (name) => document.getElementById(name);
 const attacked = {
@@ -40,8 +41,7 @@ function say(text, isError = false) {
 
 async function start() {
   try {
-    facts = await json(await fetch("/demo/facts"));
-    if (facts.encoder) await startEncoder();
+    await learn();
   } catch (error) {
     say(`The page can’t be used: ${error.message}`, true);
     return;
@@ -51,17 +51,31 @@ async function start() {
   await drawnFace();
 }
 
-async function startEncoder() {
-  say("Loading the encoder into this browser …");
+// What runs where. An export may be replaced between the facts and the encoder's file: then anew.
+// All is known at once: until then photos are encoded where the page has said.
+async function learn(again = false) {
+  const told = await json(await fetch("/demo/facts"));
+  let models = [null, null];
   try {
-    encoder = await load(facts.litert, facts.encoder.url, facts.encoder.gpu);
-    if (facts.unprotected_in_browser) {
-      unprotected = await load(facts.litert, "/demo/unprotected.tflite", false);
-    }
+    if (told.encoder) models = await loaded(told);
   } catch (error) {
-    encoder = null;
-    facts.why_server = `LiteRT.js does not run in this browser (${error.message})`;
+    if (REPLACED.includes(error.status) && !again) {
+      await learn(true);
+      return;
+    }
+    told.why_server = `LiteRT.js does not run in this browser (${error.message})`;
   }
+  facts = told;
+  [encoder, unprotected] = models;
+}
+
+// The encoder, and what makes the attacker's picture from the unprotected code, or null.
+async function loaded({ litert, encoder: { url, gpu }, unprotected_in_browser: attacks }) {
+  say("Loading the encoder into this browser …");
+  return [
+    await load(litert, url, gpu),
+    attacks ? await load(litert, "/demo/unprotected.tflite", false) : null,
+  ];
 }
 
 function describe() {
@@ -163,7 +177,7 @@ const numbers = (shape) => `${shape.join("\u00a0×\u00a0")} numbers`;
 
 async function json(response) {
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
+  if (!response.ok) throw Object.assign(new Error(answer.error), { status: response.status });
   return answer;
 }
 
@@ -191,7 +205,7 @@ function take(source, width, height, what, own) {
   element("attacks").classList.toggle("unfit", !element("warning").hidden);
 }
 
-async function explain() {
+async function explain(again = false) {
   const number = ++latest;
   const photo = current;
   element("flow").setAttribute("aria-busy", "true");
@@ -202,7 +216,9 @@ async function explain() {
     show(answer);
     say(`Shown: ${photo.what}.`);
   } catch (error) {
-    if (number === latest) {
+    if (number === latest && encoder && REPLACED.includes(error.status) && !again) {
+      await explainAnew(number, photo);
+    } else if (number === latest) {
       clear();
       say(`That did not work: ${error.message}`, true);
     }
@@ -211,13 +227,33 @@ async function explain() {
   }
 }
 
+// The server has another encoder by now. A photo that is prepared for it, too, is encoded anew, but
+// never sent to the server unless the page has said so before the photo was chosen.
+async function explainAnew(number, photo) {
+  clear();
+  try {
+    const { fit } = facts;
+    await learn();
+    describe();
+    // Of a photo that is being opened the page has said that it stays here.
+    if (!encoder) choices += 1;
+    if (number !== latest) return;
+    if (encoder && facts.fit === fit && facts.image_size === photo.size) await explain(true);
+    else say("The server has another encoder by now. Choose the photo again.", true);
+  } catch (error) {
+    if (number === latest) say(`That did not work: ${error.message}`, true);
+  }
+}
+
 // Encodes here and sends the code.
 async function explainHere({ pixels, size }) {
-  const code = await encoder.run(encoder.inputsOf(pixels));
+  // Both may be replaced while this waits; the code is for the task head of its own encoder.
+  const [model, { version }] = [encoder, facts.encoder];
+  const code = await model.run(model.inputsOf(pixels));
   const body = new Uint8Array(code.buffer, code.byteOffset, code.byteLength);
   const answer = await json(await fetch(
-    `/demo/read?version=${facts.encoder.version}`, { method: "POST", body }));
-  const engine = encoder.accelerator === "webgpu" ? "on WebGPU" : "in WebAssembly";
+    `/demo/read?version=${version}`, { method: "POST", body }));
+  const engine = model.accelerator === "webgpu" ? "on WebGPU" : "in WebAssembly";
   answer.stays = `It stayed in this browser: LiteRT.js encoded it here, ${engine}.`;
   if (unprotected) answer.reconstructions.unprotected = await attackHere(pixels, size);
   return answer;
@@ -389,7 +425,7 @@ element("file").addEventListener("change", (event) => {
   event.target.value = "";
 });
 element("face").addEventListener("click", drawnFace);
-element("again").addEventListener("click", explain);
+element("again").addEventListener("click", () => explain());
 element("camera").addEventListener("click", startCamera);
 element("take").addEventListener("click", takePicture);
 element("cancel").addEventListener("click", () => {

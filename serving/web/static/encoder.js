@@ -71,11 +71,14 @@ async function agree(one, other) {
 /**
  * Loads a TFLite file. Its inputs are `image`, float32 [1, S, S, 3] in [0, 1], and perhaps `noise`.
  * `gpu` says whether it may run on WebGPU; it does where a trial gives what WASM gives.
+ * The Error of a file that the server does not give out has HTTP's `status`.
  */
 export async function load(base, url, gpu) {
   const core = await startLiteRt(base);
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  if (!response.ok) {
+    throw Object.assign(new Error(`${url}: ${response.status}`), { status: response.status });
+  }
   const content = new Uint8Array(await response.arrayBuffer());
   const onCpu = await compile(core, content, "wasm");
   if (!gpu || !core.getWebGpuDevice()) return onCpu;

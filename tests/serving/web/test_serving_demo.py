@@ -1,6 +1,7 @@
 """What the demo page is told of a photo, its headers, and folders of attackers that are none."""
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import io
@@ -360,6 +361,42 @@ def test_page_encodes_itself_where_package_file_and_manifest_are_there(exported_
     assert f"'sha256-{digest}'" in page.headers["Content-Security-Policy"]
     # Commands can be pasted into a shell.
     assert f"'--workdir={tmp_path}/my run'" in answer["commands"][0]
+
+
+def get(running, path):
+    """(HTTP status, body) of a path of the page."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.rest_api_port, timeout=LONG)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_an_encoder_of_another_version_than_the_page_knows_is_not_given_out(
+    exported_models, tmp_path, is_named
+):
+    models = write_export(tmp_path / "run", exported_models)
+    export = models.parent
+    file = export / "tflite" / "encoder_float32.tflite" if is_named else None
+    pages = demo.pages(None, file, packages=fake_packages(tmp_path / "packages"))
+    running = LocalServer(Settings(models, port=0, rest_api_port=0), pages)
+    running.start()
+    try:
+        url = told(running)["encoder"]["url"]
+        assert get(running, url) == (200, b"....TFL3")
+        # A second export, in the place of the first.
+        add_version(models, exported_models, 2)
+        running.store.poll(settled=True)
+        (export / "tflite" / "encoder_float32.tflite").write_bytes(b"2...TFL3")
+        manifest = json.loads((export / "manifest.json").read_text())
+        (export / "manifest.json").write_text(json.dumps(manifest | {"version": 2}))
+        status, body = get(running, url)
+        assert status == 409
+        assert "of version 2 by now; version '1' was asked for" in json.loads(body)["error"]
+        assert get(running, told(running)["encoder"]["url"]) == (200, b"2...TFL3")
+    finally:
+        running.stop(grace=5)
 
 
 @pytest.mark.parametrize(

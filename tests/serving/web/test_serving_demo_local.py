@@ -1,6 +1,8 @@
 """The demo page encodes in the browser: what leaves it, and whether the code is the server's."""
 
 import io
+import json
+import shutil
 
 import demo_browser
 import numpy as np
@@ -147,7 +149,7 @@ def test_start_asks_no_other_host_and_sends_no_picture(browser, page, server):
     asked = demo_browser.requests(page)
     own = (demo_browser.address(server), "data:", f"blob:{demo_browser.address(server)}")
     assert all(url.startswith(own) for _, url, _ in asked), asked
-    assert any(url.endswith("/demo/encoder.tflite") for _, url, _ in asked)
+    assert any(url.endswith("/demo/encoder.tflite?version=1") for _, url, _ in asked)
     (body,) = [body for _, _, body in asked if body is not None]
     assert len(body) == 4 * CODE_VALUES
     errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -251,6 +253,24 @@ def test_warning_stands_beside_the_users_own_photo_and_not_the_drawn_face(page):
     settle(page, "Shown: a drawn face")
     assert not warning.is_displayed()
     assert "128 of 240 drawn faces, no photographs" in page.find_element("id", "trained").text
+
+
+def test_an_encoder_that_is_replaced_meanwhile_is_loaded_anew(browser, plain, tmp_path):
+    export = shutil.copytree(plain[1], tmp_path / "export")
+    with serving(export / "saved_model") as running:
+        visit(browser, running)
+        demo_browser.requests(browser)
+        for model in ("encoder", "task_head"):
+            folder = export / "saved_model" / model
+            (folder / "1").rename(folder / "2")
+        content = json.loads((export / "manifest.json").read_text())
+        (export / "manifest.json").write_text(json.dumps(content | {"version": 2}))
+        running.store.poll(settled=True)
+        drop(browser, file_of(picture()), "own.png", "image/png")
+        settle(browser, "Shown: own.png")
+        asked = [url.partition("/demo/")[2] for _, url, _ in demo_browser.requests(browser)]
+    wanted = ["read?version=1", "facts", "encoder.tflite?version=2", "read?version=2"]
+    assert [url for url in asked if url in wanted] == wanted
 
 
 def test_noise_of_the_encoder_is_drawn_in_the_browser(browser, tmp_path):
