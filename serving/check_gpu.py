@@ -281,8 +281,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "file", type=path_argument("file"), help="an exported encoder, float32 or float16"
     )
-    parser.add_argument("--software", action="store_true", help="use SwiftShader, not a GPU")
-    parser.add_argument(
+    driver = parser.add_mutually_exclusive_group()
+    driver.add_argument("--software", action="store_true", help="use SwiftShader, not a GPU")
+    driver.add_argument(
         "--vulkan_icd",
         type=path_argument("vulkan_icd"),
         help="description (JSON) of the Vulkan driver to use",

@@ -7,6 +7,9 @@ from typing import Any
 from serving.utils.path_argument import path_argument
 
 LONGEST_S = 86400.0
+MODEL, TIMEOUT_S = "task_head", 10.0
+# What says how the task head is asked: nothing without --head.
+OF_HEAD = ("model", "version", "label", "timeout")
 Add = Callable[..., Any]
 
 
@@ -52,7 +55,7 @@ def add_photos(add: Add) -> None:
 def add_task_head(add: Add) -> None:
     """Where codes are sent, and which task head reads them there."""
     add("--head", metavar="HOST:PORT", help="the server of the task head (REST)")
-    add("--model", default="task_head", help="the task head's name there (default: %(default)s)")
+    add("--model", metavar="NAME", help=f"the task head's name there (default: {MODEL})")
     add(
         "--version",
         type=int,
@@ -69,9 +72,8 @@ def add_task_head(add: Add) -> None:
     add(
         "--timeout",
         type=float,
-        default=10.0,
         metavar="SECONDS",
-        help="until a call fails (default: %(default)g)",
+        help=f"until a call fails (default: {TIMEOUT_S:g})",
     )
 
 
@@ -104,9 +106,20 @@ def add_outputs(add: Add) -> None:
 
 
 def check(command: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Exits with 2 for flags that don't go together, and for values out of range."""
+    """Exits with 2 for flags that don't go together, and for values out of range.
+
+    Fills in the defaults of flags that are refused without others.
+    """
     if not (options.head or options.save_code):
         command.error("give --head=HOST:PORT to send codes to, --save_code=FILE, or both")
+    given = [f"--{name}" for name in OF_HEAD if getattr(options, name) is not None]
+    if given and not options.head:
+        command.error(
+            f"got {', '.join(given)} without --head: expected --head=HOST:PORT, the server of the"
+            " task head that they are about; --save_code alone asks none"
+        )
+    options.model = MODEL if options.model is None else options.model
+    options.timeout = TIMEOUT_S if options.timeout is None else options.timeout
     if options.noise_key_by == "similar" and not options.noise_key:
         command.error("--noise_key_by=similar needs --noise_key=FILE, the secret that it is about")
     if options.version is not None and options.label is not None:

@@ -205,3 +205,10 @@ def test_noisy_encoder_delegates_wholly_with_its_noise_as_an_input(swiftshader, 
     path = as_file(tmp_path / "noisy.tflite", encoder)
     found = check_gpu.check_file(path, vulkan_icd=swiftshader, runs=1)
     assert found.relative_error < 1e-5
+
+
+def test_two_drivers_are_refused(small_file, capsys):
+    with pytest.raises(SystemExit) as caught:
+        check_gpu.main([str(small_file), "--software", f"--vulkan_icd={small_file}"])
+    assert caught.value.code == 2
+    assert "--vulkan_icd: not allowed with argument --software" in capsys.readouterr().err

@@ -110,8 +110,11 @@ def code_of(tflite_file, photo):
 def run(capfd, *arguments):
     """Runs the command line in this process: (exit code, standard output, standard error)."""
     status = 0
+    arguments = list(map(str, arguments))
+    if any(argument.startswith("--head") for argument in arguments):
+        arguments.insert(0, f"--timeout={LONG}")
     try:
-        client_cli.main(["encode", f"--timeout={LONG}", *map(str, arguments)])
+        client_cli.main(["encode", *arguments])
     except SystemExit as end:
         status = end.code
     captured = capfd.readouterr()
@@ -343,6 +346,12 @@ def test_link_to_a_file_of_codes_stays_a_link(tmp_path):
     ("arguments", "message"),
     [
         (["p.jpg", "--tflite=f"], "give --head=HOST:PORT to send codes to, --save_code=FILE, or"),
+        (
+            ["p.jpg", "--tflite=f", "--save_code=c", "--label=canary", "--timeout=5"],
+            "got --label, --timeout without --head: expected --head=HOST:PORT",
+        ),
+        (["p.jpg", "--tflite=f", "--save_code=c", "--version=0"], "got --version without --head"),
+        (["p.jpg", "--tflite=f", "--save_code=c", "--model=m"], "got --model without --head"),
         (["p.jpg", "--head=h:1"], "the following arguments are required: --tflite"),
         (["--tflite=f", "--head=h:1"], "the following arguments are required: PHOTO"),
         (["p.jpg", "--tflite=f", "--head=h:1", "--timeout=0"], "--timeout must be > 0"),
