@@ -128,7 +128,8 @@ INTEGERS = (
         100_000_000,
         1,
         None,
-        "Pixels of a request's picture files together when decoded, at most.",
+        "Pixels of a request's picture files together when decoded, at most; and of those of merged"
+        " requests.",
     ),
     ("max_request_bytes", 32 * 2**20, 1, None, "Bytes of a request, at most."),
 )
