@@ -269,6 +269,8 @@ def test_an_encoder_that_is_replaced_meanwhile_is_loaded_anew(browser, plain, tm
         drop(browser, file_of(picture()), "own.png", "image/png")
         settle(browser, "Shown: own.png")
         asked = [url.partition("/demo/")[2] for _, url, _ in demo_browser.requests(browser)]
+    # The browser logs the refused version as an error, which other tests look for.
+    browser.get_log("browser")
     wanted = ["read?version=1", "facts", "encoder.tflite?version=2", "read?version=2"]
     assert [url for url in asked if url in wanted] == wanted
 
