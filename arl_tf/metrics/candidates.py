@@ -97,7 +97,9 @@ def whitened_score(candidates: np.ndarray, whitening: np.ndarray) -> "ProductSco
     )
 
 
-def tolerance_whitening(noise: np.ndarray, differences: np.ndarray) -> np.ndarray:
+def tolerance_whitening(
+    noise: np.ndarray, differences: np.ndarray, known_noise: np.ndarray | float = 0.0
+) -> np.ndarray:
     """A matrix [K, E] under which noise and known differences together are white.
 
     Their covariance is that of the differences, a little shrunk, with the noise on its diagonal.
@@ -106,13 +108,16 @@ def tolerance_whitening(noise: np.ndarray, differences: np.ndarray) -> np.ndarra
     Args:
         noise: float [K], variances.
         differences: float [n, K], what right candidates' codes differ by.
+        known_noise: float [K], the variance in the differences that is noise of how they became
+            known; not counted.
     """
-    variances = differences.var(axis=0)
+    variances = np.maximum(differences.var(axis=0) - known_noise, 0)
     level = SHRINKAGE * max(float(variances.mean()), 1e-12)
     if len(noise) > MOST_CORRELATED:
         return np.diag(1 / np.sqrt(variances + noise + level))
     covariance = np.cov(differences, rowvar=False, bias=True).reshape(len(noise), -1)
-    covariance[np.diag_indices_from(covariance)] += noise + level
+    # Few differences leave directions without any variance: nothing is subtracted from them.
+    covariance[np.diag_indices_from(covariance)] += np.maximum(noise - known_noise, 0) + level
     lower = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     # The inverse of a triangle takes a third of what solving for each column of 1 takes.
     return linalg.lapack.dtrtri(lower, lower=1, overwrite_c=1)[0].T

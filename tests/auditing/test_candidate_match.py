@@ -9,10 +9,12 @@ import pytest
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.candidates import match as candidate_match
+from arl_tf.auditing.candidates import pairs
 from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.metrics import measures
+from arl_tf.models.standardisation import flattened
 
 PHOTOS, SIDE, SEED = 24, 8, 3
 RNG = np.random.default_rng(2)
@@ -83,16 +85,24 @@ def evidence_of(audited_encoder):
         logits = audited_encoder.task_output(codes)
         of_public = audited_encoder.task_output(public)
         outputs = TaskOutputs(of_public, of_public, logits)
-    pairs = PublicPairs(public, PUBLIC, public, PUBLIC)
     random = noise is not None
     return Evidence(
-        pairs=pairs,
+        pairs=PublicPairs(public, PUBLIC, public, PUBLIC),
         target_codes=codes,
         perceptual_features=None,
         task_outputs=outputs,
         noise=noise,
         random_codes=random,
     )
+
+
+def as_asked(evidence):
+    """The same for who can only ask: eight answers to each public image."""
+    noise = evidence.noise
+    left = noise.deviation / np.sqrt(8) * RNG.normal(size=noise.public_means.shape)
+    means = (noise.public_means + left).astype(np.float32)
+    asked = CodeNoise(noise.deviation, means, answers=8, remaining=1 / 8)
+    return dataclasses.replace(evidence, noise=asked, asked_noise=asked)
 
 
 def matched(audited_encoder, reference=None, settings=SETTINGS):
@@ -195,13 +205,28 @@ def test_who_learned_what_copies_change_finds_the_photo_by_them_more_often():
 
 def test_who_can_only_ask_learns_what_copies_change_too():
     asked = audited_encoder_of(encoder=noisy_encoder(0.5).encoder, differentiable=None)
-    evidence = dataclasses.replace(evidence_of(noisy_encoder(0.5)), random_codes=True)
+    evidence = as_asked(evidence_of(noisy_encoder(0.5)))
     found = candidate_match.match(SETTINGS, asked, evidence, PICTURES, PEOPLE, ROWS, PUBLIC_PEOPLE)
     section = candidate_match.describe(found, None, WEIGHTS)
     code = section["degraded"]["shifted"]["code"]
     assert code["likelihood"]["value"] is None
     assert code["tolerant"]["value"] > code["queries_4"]["value"]
     assert rate(section["other_photo"], way="tolerant") > section["other_photo"]["chance"]
+
+
+def test_asked_mean_codes_are_known_with_the_noise_that_is_left_in_them():
+    evidence = as_asked(evidence_of(noisy_encoder(0.5)))
+    means, noise = pairs.public_means(evidence)
+    np.testing.assert_array_equal(means, flattened(evidence.noise.public_means))
+    assert noise == 1 / 8
+    assert pairs.of_people(evidence, PUBLIC_PEOPLE).noise == 2 / 8
+    asked = audited_encoder_of(encoder=noisy_encoder(0.5).encoder, differentiable=None)
+    copies = pairs.of_copies(lambda images: images, asked, evidence, SEED)
+    assert copies.noise == 1 / 8 + 1 / 4
+    differences = copies.first - copies.second
+    # Copies that are the photos themselves differ by noise alone, of half the variance.
+    np.testing.assert_allclose(differences.var(), copies.noise * 0.5, rtol=0.1)
+    assert pairs.public_means(dataclasses.replace(evidence, noise=None)) is None
 
 
 def test_task_output_that_tells_more_counts_for_the_code():

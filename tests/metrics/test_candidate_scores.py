@@ -148,3 +148,20 @@ def test_rate_is_over_the_photos_that_have_a_right_candidate():
     assert rate["ci95"][0] < 0.1 and rate["ci95"][1] > 0.9
     nobody = candidates.rate(np.full(4, np.nan), np.ones((3, 4)))
     assert nobody == {"value": None, "ci95": None}
+
+
+def test_noise_of_how_differences_became_known_does_not_count_as_tolerance(monkeypatch):
+    truth = RNG.normal(size=(20_000, 3)) @ RNG.normal(size=(3, 3))
+    carried = np.array([0.5, 2.0, 8.0])
+    seen = truth + np.sqrt(carried) * RNG.normal(size=truth.shape)
+    noise = carried * 1.5
+    expected = np.linalg.inv(
+        np.cov(truth, rowvar=False) + np.diag(noise + candidates.SHRINKAGE * truth.var(0).mean())
+    )
+    white = candidates.tolerance_whitening(noise, seen, carried)
+    np.testing.assert_allclose(white @ white.T, expected, atol=0.03 * expected.max())
+    monkeypatch.setattr(candidates, "MOST_CORRELATED", 2)
+    alone = candidates.tolerance_whitening(noise, seen, carried)
+    level = candidates.SHRINKAGE * truth.var(axis=0).mean()
+    expected = 1 / np.sqrt(truth.var(axis=0) + noise + level)
+    np.testing.assert_allclose(np.diag(alone), expected, rtol=0.03)

@@ -16,10 +16,17 @@ MOST_COPIES, MOST_PAIRS = 600, 2000
 
 @dataclasses.dataclass(frozen=True)
 class CodePairs:
-    """Mean codes of two photos each, as far as they are known; float [n, K] both."""
+    """Mean codes of two photos each, as far as they are known.
+
+    Attributes:
+        first: float [n, K].
+        second: float [n, K].
+        noise: variance of the noise in their differences, as a multiple of that of single codes.
+    """
 
     first: np.ndarray
     second: np.ndarray
+    noise: float = 0.0
 
 
 def mean_codes(known: CandidateCodes) -> np.ndarray:
@@ -32,11 +39,21 @@ def mean_codes(known: CandidateCodes) -> np.ndarray:
     return np.mean(known.answers, axis=0, dtype=np.float32)
 
 
-def public_means(evidence: Evidence) -> np.ndarray | None:
-    """What codes of the public images are on average, float32 [n, K]; None where unknown."""
-    if evidence.known_noise is not None:
-        return flattened(evidence.known_noise.public_means)
-    return None if evidence.random_codes else flattened(evidence.pairs.codes)
+def noise_in_means(known: CandidateCodes) -> float:
+    """The share of a single code's noise variance that `mean_codes` have."""
+    return 1 / len(known.answers) if known.noisy and known.model is None else 0.0
+
+
+def public_means(evidence: Evidence) -> tuple[np.ndarray, float] | None:
+    """What codes of the public images are on average; None where unknown.
+
+    Returns:
+        (float32 [n, K], the share of a single code's noise variance that is left in them).
+    """
+    noise = evidence.noise
+    if noise is not None:
+        return flattened(noise.public_means), 1 / noise.answers if noise.answers else 0.0
+    return None if evidence.random_codes else (flattened(evidence.pairs.codes), 0.0)
 
 
 def of_copies(
@@ -53,13 +70,14 @@ def of_copies(
         evidence: holds the public photos and their codes.
         seed: of the noise that is drawn.
     """
-    means = public_means(evidence)
-    if means is None:
+    known = public_means(evidence)
+    if known is None:
         return None
+    means, noise = known
     count = min(MOST_COPIES, len(means))
     rows = np.linspace(0, len(means) - 1, count).astype(np.int64)
-    copies = mean_codes(codes_of(audited_encoder, change(evidence.pairs.images[rows]), seed))
-    return CodePairs(means[rows], copies)
+    copies = codes_of(audited_encoder, change(evidence.pairs.images[rows]), seed)
+    return CodePairs(means[rows], mean_codes(copies), noise + noise_in_means(copies))
 
 
 def of_people(evidence: Evidence, identities: np.ndarray) -> CodePairs | None:
@@ -69,12 +87,13 @@ def of_people(evidence: Evidence, identities: np.ndarray) -> CodePairs | None:
         evidence: holds codes of the public photos, the mirrored ones behind.
         identities: int [n] of the public photos.
     """
-    means = public_means(evidence)
-    if means is None:
+    known = public_means(evidence)
+    if known is None:
         return None
+    means, noise = known
     order = np.argsort(identities, kind="stable")
     same = np.flatnonzero(identities[order][1:] == identities[order][:-1])[:MOST_PAIRS]
     if not len(same):
         return None
     one, other = means[order[same]], means[order[same + 1]]
-    return CodePairs(np.concatenate([one, other]), np.concatenate([other, one]))
+    return CodePairs(np.concatenate([one, other]), np.concatenate([other, one]), 2 * noise)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from arl_tf.auditing.candidates.codes import CandidateCodes, noise_variances
-from arl_tf.auditing.candidates.pairs import CodePairs, mean_codes
+from arl_tf.auditing.candidates.pairs import CodePairs, mean_codes, noise_in_means
 from arl_tf.metrics.candidates import (
     Score,
     as_gaussian,
@@ -52,8 +52,9 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
         mean = np.mean(known.answers, axis=0)
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
     if pairs is not None:
-        differences = pairs.first - pairs.second
-        white = tolerance_whitening(noise_of(known) / codes.per_photo, differences)
+        differences, single = pairs.first - pairs.second, noise_of(known)
+        noise = single * (1 / codes.per_photo + noise_in_means(known))
+        white = tolerance_whitening(noise, differences, pairs.noise * single)
         ways["tolerant"] = whitened_score(mean_codes(known) + differences.mean(axis=0), white)
     return ways
 
@@ -96,7 +97,10 @@ def output_scores(
         ways["likelihood"] = whitened_score(logits, white)
     if pairs is not None:
         differences = logits_of(pairs.first) - logits_of(pairs.second)
-        tolerant = white @ tolerance_whitening(noise, differences @ white)
+        share = 1 + noise_in_means(known)
+        tolerant = white @ tolerance_whitening(
+            share * noise, differences @ white, pairs.noise * noise
+        )
         ways["tolerant"] = whitened_score(logits + differences.mean(axis=0), tolerant)
     return ways
 
