@@ -21,6 +21,8 @@ MOST_EXACT_LEVELS = 16
 LEAST_PROBABILITY = 1e-30
 # Of the range of values: below it a variance is taken for rounding errors of the arithmetic.
 LEAST_DEVIATION = 1e-3
+# Share of the noise that stays on the diagonal, whatever is subtracted there.
+LEAST_NOISE_LEFT = 0.25
 CODES_AT_ONCE = 1024
 # Of the mean variance of differences between right candidates: what every value may differ by more.
 SHRINKAGE = 0.1
@@ -116,8 +118,9 @@ def tolerance_whitening(
     if len(noise) > MOST_CORRELATED:
         return np.diag(1 / np.sqrt(variances + noise + level))
     covariance = np.cov(differences, rowvar=False, bias=True).reshape(len(noise), -1)
-    # Few differences leave directions without any variance: nothing is subtracted from them.
-    covariance[np.diag_indices_from(covariance)] += np.maximum(noise - known_noise, 0) + level
+    # Few differences leave directions without any variance: nothing can be subtracted from them.
+    added = np.maximum(noise - known_noise, LEAST_NOISE_LEFT * noise)
+    covariance[np.diag_indices_from(covariance)] += added + level
     lower = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     # The inverse of a triangle takes a third of what solving for each column of 1 takes.
     return linalg.lapack.dtrtri(lower, lower=1, overwrite_c=1)[0].T

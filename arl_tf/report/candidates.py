@@ -12,6 +12,8 @@ COLUMNS = {
     "tolerant": "code, by likelihood that expects changes",
     "queries_1": "code, 1 query a photo",
     "queries_4": "code, 4 queries a photo",
+    "informed_1": "code, 1 query a photo, noise known",
+    "informed_4": "code, 4 queries a photo, noise known",
 }
 Section = Mapping[str, Any]
 
@@ -108,7 +110,8 @@ def table(content: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Sec
     rows[f"another photo of the {who(content)}, not this one"] = found["other_photo"]
     for name, section in rows.items():
         if any(value_of(section, source) is not None for source in ("code", "task_output")):
-            cells = [(words, section["code"][way]) for way, words in COLUMNS.items()]
+            # Older audits have fewer ways.
+            cells = [(words, section["code"].get(way, MISSING)) for way, words in COLUMNS.items()]
             cells.append(("task output alone", section["task_output"]["best"]))
             cells.append(("unprotected code", section["unprotected"]["best"]))
             yield name, cells, section["chance"]

@@ -115,7 +115,8 @@ def learning_curve():
 
 def candidate_rates(value):
     found = {"value": value, "ci95": [value - 0.01, value + 0.01]}
-    ways = dict.fromkeys(("likelihood", "tolerant", "queries_1", "queries_4"), found)
+    queries = ("queries_1", "queries_4", "informed_1", "informed_4")
+    ways = dict.fromkeys(("likelihood", "tolerant", *queries), found)
     return {**ways, "best": {"way": "likelihood", **found}}
 
 

@@ -83,8 +83,17 @@ def test_table_has_a_row_for_each_case_with_every_way_and_comparison():
         "another photo of the person, not this one",
     ]
     cells, chance = rows["a copy, shifted"]
-    assert [estimate["value"] for _, estimate in cells] == [0.9, 0.9, 0.9, 0.9, 0.5, 0.97]
+    assert [estimate["value"] for _, estimate in cells] == [*[0.9] * 6, 0.5, 0.97]
     assert chance == 0.2
+
+
+def test_table_of_an_older_audit_has_no_figures_for_ways_that_it_did_not_try():
+    content = report_content()
+    del content["codes"]["candidate_match"]["exact"]["code"]["informed_4"]
+    _, cells, _ = next(candidates.table(content))
+    values = {words: estimate["value"] for words, estimate in cells}
+    assert values[candidates.COLUMNS["informed_4"]] is None
+    assert values[candidates.COLUMNS["informed_1"]] == 1
 
 
 def test_summary_row_sets_the_photo_beside_copies_and_other_photos():

@@ -12,6 +12,7 @@ import numpy as np
 
 from arl_tf.attacks.evidence import Evidence
 from arl_tf.auditing.candidates import pairs as public_pairs
+from arl_tf.auditing.candidates.asked import asked_values
 from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of
 from arl_tf.auditing.candidates.copies import DEGRADATIONS
 from arl_tf.auditing.candidates.pairs import CodePairs
@@ -30,6 +31,9 @@ WAYS = {
     " of a person",
     "queries_1": "by plain distance to one answer of the encoder for each candidate",
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
+    "informed_1": "by likelihood with one answer of the encoder for each candidate; answers for"
+    " public photos have told how much of each value is noise",
+    "informed_4": "likewise, with 4 answers for each candidate",
 }
 CODE, TASK_OUTPUT = "code", "task_output"
 # Of the posterior over the candidates; the keys of `fitting`.
@@ -86,6 +90,7 @@ def match(
         None if outputs is None else outputs.target[rows],
         None if outputs is None else outputs.public,
         settings.codes_per_photo,
+        asked_values(evidence.asked_noise, settings.codes_per_photo),
     )
     people, seed = identities[rows], CANDIDATE_NOISE + settings.seed
     of_one = None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from arl_tf.auditing.candidates.asked import AskedValues
 from arl_tf.auditing.candidates.codes import CandidateCodes, noise_variances
 from arl_tf.auditing.candidates.pairs import CodePairs, mean_codes, noise_in_means
 from arl_tf.metrics.candidates import (
@@ -31,6 +32,7 @@ class Codes:
         logits: float32 [M, A], the task output of single codes; None without a task head.
         public_logits: float32 [N, A].
         per_photo: codes behind each of `target`.
+        asked: what asking about public photos told of the codes' values; None where nobody asked.
     """
 
     target: np.ndarray
@@ -38,6 +40,7 @@ class Codes:
     logits: np.ndarray | None
     public_logits: np.ndarray | None
     per_photo: int
+    asked: AskedValues | None = None
 
 
 def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) -> dict[str, Score]:
@@ -51,12 +54,24 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
     if len(known.answers) > 1:
         mean = np.mean(known.answers, axis=0)
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
+        if codes.asked is not None:
+            ways["informed_1"] = codes.asked.score(known.answers[:1], codes.per_photo)
+            ways["informed_4"] = codes.asked.score(known.answers, codes.per_photo)
     if pairs is not None:
-        differences, single = pairs.first - pairs.second, noise_of(known)
-        noise = single * (1 / codes.per_photo + noise_in_means(known))
-        white = tolerance_whitening(noise, differences, pairs.noise * single)
-        ways["tolerant"] = whitened_score(mean_codes(known) + differences.mean(axis=0), white)
+        ways["tolerant"] = tolerant_score(known, codes, pairs)
     return ways
+
+
+def tolerant_score(known: CandidateCodes, codes: Codes, pairs: CodePairs) -> Score:
+    """The likelihood of codes where a right candidate's differ as those of public pairs do."""
+    differences, single = pairs.first - pairs.second, noise_of(known)
+    means, unknown = mean_codes(known), noise_in_means(known) * single
+    if known.model is None and known.noisy and codes.asked is not None:
+        single = codes.asked.noise
+        means, unknown = codes.asked.expected(means, len(known.answers))
+    noise = single / codes.per_photo + unknown
+    white = tolerance_whitening(noise, differences, pairs.noise * single)
+    return whitened_score(means + differences.mean(axis=0), white)
 
 
 def noise_of(known: CandidateCodes) -> np.ndarray:
