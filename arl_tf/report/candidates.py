@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from arl_tf.metrics.candidate_sets import CREDIBLE
 from arl_tf.report.wording import MISSING, share, who
 
 # From this share on, one code is taken to confirm a photo.
@@ -61,19 +62,34 @@ def fitting_words(found: Section) -> str:
     fitting = found["exact"].get("fitting")
     if not fitting or fitting["code"]["likely"]["value"] is None:
         return ""
+    code = fitting["code"]
+    said = f"A code narrows the candidates down to {code['likely']['value']:,.1f} on average"
+    if is_calibrated(code):
+        said += ", with 95 % certainty"
+        doubt = ", but there the likelihood is not calibrated"
+    else:
+        found = share(code["covered"]["value"])
+        said += (
+            f", but the likelihood is not calibrated: in only {found} of the cases the right one is"
+            " among these"
+        )
+        doubt = ", not calibrated either"
     beside = [
         f"{name}: {fitting[source]['likely']['value']:,.1f}"
+        + ("" if is_calibrated(fitting[source]) else doubt)
         for name, source in (
             ("the task output alone", "task_output"),
             ("an unprotected code", "unprotected"),
         )
         if fitting[source]["likely"]["value"] is not None
     ]
-    said = (
-        "A code narrows the candidates down to"
-        f" {fitting['code']['likely']['value']:,.1f} on average, with 95 % certainty"
-    )
     return f"{said} ({', '.join(beside)})" if beside else said
+
+
+def is_calibrated(figures: Section) -> bool:
+    """Whether the right candidate may be among the likely ones as often as they promise."""
+    interval = figures.get("covered", MISSING)["ci95"]
+    return interval is None or interval[1] >= CREDIBLE
 
 
 def person_words(content: Mapping[str, Any]) -> str:

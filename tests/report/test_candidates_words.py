@@ -41,6 +41,25 @@ def test_number_of_candidates_that_fit_is_said_where_it_is_known():
         ". A code narrows the candidates down to 12.3 on average, with 95 % certainty (the task"
         " output alone: 1,500.0). With another photo"
     ) in candidates.match_sentences(content, ONE)
+    # The right candidate is among them less often than they promise.
+    low, high = ({"value": 0.64, "ci95": [0.61, top]} for top in (0.67, 0.95))
+    sets["task_output"]["covered"] = low
+    assert (
+        "with 95 % certainty (the task output alone: 1,500.0, but there the likelihood is not"
+        " calibrated)."
+    ) in candidates.match_sentences(content, ONE)
+    sets["code"]["covered"] = low
+    said = candidates.match_sentences(content, ONE)
+    assert (
+        "certainty" not in said
+        and (
+            "down to 12.3 on average, but the likelihood is not calibrated: in only 64 % of the cases"
+            " the right one is among these (the task output alone: 1,500.0, not calibrated either)."
+        )
+        in said
+    )
+    sets["code"]["covered"] = high
+    assert "12.3 on average, with 95 % certainty" in candidates.match_sentences(content, ONE)
     sets["code"]["likely"]["value"] = None
     assert "narrows" not in candidates.match_sentences(content, ONE)
 
