@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import CodeNoise, is_laplace
+from arl_tf.auditing.candidates import dropped
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.evidence_collection import is_random
 from arl_tf.data.image_sets import to_float
 from arl_tf.metrics.candidates import CodeModel, as_gaussian
+from arl_tf.metrics.left_values import LeftValues
 from arl_tf.models import capacity
 from arl_tf.models.standardisation import flattened
 
@@ -35,12 +37,17 @@ class CandidateCodes:
             codes without noise.
         noisy: whether the same photo has other codes each time.
         white_box: whether the encoder's inside is at hand.
+        has_exact_rest: whether noise drops values of `answers` and leaves the others as they are.
+        left: what values are that are not dropped, from the encoder's inside; None without it, and
+            where others are not exact.
     """
 
     answers: tuple[np.ndarray, ...]
     model: CodeModel | None
     noisy: bool
     white_box: bool
+    has_exact_rest: bool = False
+    left: LeftValues | None = None
 
 
 def codes_of(audited_encoder: AuditedEncoder, images: np.ndarray, seed: int) -> CandidateCodes:
@@ -102,30 +109,67 @@ def of_unknown_noise(
 
     Arguments are `codes_of`'s: images uint8 [N, S, S, 3].
     """
+    channel = audited_encoder.channel
     codes = [audited_encoder.encoder(images) for _ in range(MOST_ANSWERS)]
     answers = tuple(
-        flattened(audited_encoder.channel.send(code, (seed, number)))
-        for number, code in enumerate(codes)
+        flattened(channel.send(code, (seed, number))) for number, code in enumerate(codes)
     )
-    model = None
-    if audited_encoder.differentiable is not None:
-        encode = tf.function(audited_encoder.differentiable, autograph=False, reduce_retracing=True)
-        means = np.concatenate(
-            [
-                encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
-                for start in range(0, len(images), ENCODED_AT_ONCE)
-            ]
-        )
-        if audited_encoder.noise_deviation is None:
-            variances = noise_variances(tuple(flattened(code) for code in codes))
-        else:
-            variances = np.square(audited_encoder.noise_deviation).ravel()
-        model = sent(audited_encoder.channel, flattened(means), variances)
-        if audited_encoder.channel.is_identity:
-            known = CodeNoise(np.sqrt(variances).astype(np.float32), flattened(means))
-            laplace = is_laplace(answers[0], known)
-            model = dataclasses.replace(model, is_laplace=laplace)
-    return CandidateCodes(answers, model, noisy=True, white_box=model is not None)
+    codes = tuple(flattened(code) for code in codes)
+    is_dropping = dropped.has_exact_rest(codes)
+    known = CandidateCodes(
+        answers,
+        None,
+        noisy=True,
+        white_box=audited_encoder.differentiable is not None,
+        # Behind other noise nothing is exact; rounding makes values 0 and equal by itself.
+        has_exact_rest=is_dropping and not (channel.noise or channel.levels),
+    )
+    if not known.white_box:
+        return known
+    means = flattened(inner_means(audited_encoder, images)).astype(np.float64)
+    if is_dropping:
+        return with_dropping(known, codes, means, channel)
+    if audited_encoder.noise_deviation is None:
+        variances = noise_variances(codes)
+    else:
+        variances = np.square(audited_encoder.noise_deviation).ravel()
+    model = sent(channel, means, variances)
+    if channel.is_identity:
+        law = CodeNoise(np.sqrt(variances).astype(np.float32), means.astype(np.float32))
+        model = dataclasses.replace(model, is_laplace=is_laplace(answers[0], law))
+    return dataclasses.replace(known, model=model)
+
+
+def inner_means(audited_encoder: AuditedEncoder, images: np.ndarray) -> np.ndarray:
+    """Codes float32 [N, ...] of uint8 [N, S, S, 3] on average, before the channel."""
+    encode = tf.function(audited_encoder.differentiable, autograph=False, reduce_retracing=True)
+    return np.concatenate(
+        [
+            encode(to_float(images[start : start + ENCODED_AT_ONCE])).numpy()
+            for start in range(0, len(images), ENCODED_AT_ONCE)
+        ]
+    )
+
+
+def with_dropping(
+    known: CandidateCodes, codes: tuple[np.ndarray, ...], means: np.ndarray, channel: Channel
+) -> CandidateCodes:
+    """What is known where noise drops values, with the encoder's inside.
+
+    Args:
+        known: from outside.
+        codes: what was answered before the channel, float32 [N, K] each.
+        means: float64 [N, K], likewise.
+        channel: behind the encoder.
+    """
+    # Where what is left is not exact, each photo's values have a variance of their own.
+    variances = np.maximum(dropped.own_variances(codes, means), least_noise(means))
+    left = None
+    if known.has_exact_rest:
+        left = dropped.from_inside(codes, means)
+        if channel.clip:
+            left = dataclasses.replace(left, values=left.values.clip(-channel.clip, channel.clip))
+    return dataclasses.replace(known, model=sent(channel, means, variances), left=left)
 
 
 def sent(channel: Channel, means: np.ndarray, variances: np.ndarray) -> CodeModel:
@@ -138,6 +182,10 @@ def sent(channel: Channel, means: np.ndarray, variances: np.ndarray) -> CodeMode
 def noise_variances(answers: tuple[np.ndarray, ...]) -> np.ndarray:
     """The variance of the noise of each value, from several answers [N, K]; float64 [K], > 0."""
     together = np.stack(answers).astype(np.float64)
-    between = together[0].var(axis=0)
-    least = LEAST_NOISE * np.where(between > 0, between, 1.0)
-    return np.maximum(together.var(axis=0, ddof=1).mean(axis=0), least)
+    return np.maximum(together.var(axis=0, ddof=1).mean(axis=0), least_noise(together[0]))
+
+
+def least_noise(codes: np.ndarray) -> np.ndarray:
+    """The least variance of noise in each value of codes float64 [N, K]; float64 [K], > 0."""
+    between = codes.var(axis=0)
+    return LEAST_NOISE * np.where(between > 0, between, 1.0)

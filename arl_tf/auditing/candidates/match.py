@@ -32,7 +32,8 @@ WAYS = {
     "queries_1": "by plain distance to one answer of the encoder for each candidate",
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
     "informed_1": "by likelihood with one answer of the encoder for each candidate; answers for"
-    " public photos have told how much of each value is noise",
+    " public photos have told how much of each value is noise; where noise drops values and leaves"
+    " the others as they are, by those that are left",
     "informed_4": "likewise, with 4 answers for each candidate",
 }
 CODE, TASK_OUTPUT = "code", "task_output"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from arl_tf.auditing.candidates import dropped
 from arl_tf.auditing.candidates.asked import AskedValues
 from arl_tf.auditing.candidates.codes import CandidateCodes, noise_variances
 from arl_tf.auditing.candidates.pairs import CodePairs, mean_codes, noise_in_means
@@ -16,6 +17,7 @@ from arl_tf.metrics.candidates import (
     tolerance_whitening,
     whitened_score,
 )
+from arl_tf.metrics.left_values import left_score
 from arl_tf.models.standardisation import channel_moments
 
 # Of the mean variance of logits: keeps the covariance of their noise invertible.
@@ -54,12 +56,32 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
     if len(known.answers) > 1:
         mean = np.mean(known.answers, axis=0)
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
-        if codes.asked is not None:
-            ways["informed_1"] = codes.asked.score(known.answers[:1], codes.per_photo)
-            ways["informed_4"] = codes.asked.score(known.answers, codes.per_photo)
+        ways |= informed_scores(known, codes)
+    if known.left is not None and codes.per_photo == 1:
+        ways["likelihood"] = left_score(known.left)
     if pairs is not None:
         ways["tolerant"] = tolerant_score(known, codes, pairs)
     return ways
+
+
+def informed_scores(known: CandidateCodes, codes: Codes) -> dict[str, Score]:
+    """Way -> score of who has also learned by asking what the codes' noise is like.
+
+    Of dropped values everybody sees which ones they are. In means of several codes they are not to
+    be seen.
+    """
+    counts = {"informed_1": 1, "informed_4": len(known.answers)}
+    if known.has_exact_rest and codes.per_photo == 1:
+        return {
+            way: left_score(dropped.from_answers(known.answers, count))
+            for way, count in counts.items()
+        }
+    if codes.asked is None:
+        return {}
+    return {
+        way: codes.asked.score(known.answers[:count], codes.per_photo)
+        for way, count in counts.items()
+    }
 
 
 def tolerant_score(known: CandidateCodes, codes: Codes, pairs: CodePairs) -> Score:
