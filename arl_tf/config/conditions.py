@@ -1,12 +1,13 @@
 """Conditions on an audit's figures, such as 'face_similarity<=0.25, mean_mcc>=0.95*reference'.
 
-Parsed from a flag, checked against figures; an interval counts by its cautious end.
+Parsed from a flag, checked against figures; an interval counts by its cautious end. A figure that
+should have an interval and has none was not measured.
 """
 
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # An estimate as reports hold it: {"value": float | None, "ci95": [low, high] | None}.
@@ -34,6 +35,7 @@ SECOND_JUDGE = {
     "face_similarity": "face_similarity_2",
     "leakage.face_similarity": "leakage.face_similarity_2",
 }
+FACE_LEAKAGE = "leakage.face_similarity"
 LEAKAGE_MEASURES = tuple(f"leakage.{measure}" for measure in ATTACK_MEASURES)
 # The most that a code tells of --protected_attributes beyond the task output, as a gain in MCC.
 PROTECTED_GAIN = "protected_gain"
@@ -42,7 +44,7 @@ PROTECTED_GAIN = "protected_gain"
 EMBEDDING_LEAKAGE, EMBEDDING_RANK1 = "leakage.identity_embedding", "embedding_rank1"
 EMBEDDING_RANK1_LEAKAGE = "leakage.embedding_rank1"
 EMBEDDING_MEASURES = (EMBEDDING_LEAKAGE, EMBEDDING_RANK1, EMBEDDING_RANK1_LEAKAGE)
-# What a code can carry at most: computed, so that it has no interval.
+# What a code can carry at most: computed, so that it counts without an interval.
 CAPACITY_BITS = "capacity_bits"
 PRIVACY_MEASURES = (
     *ATTACK_MEASURES,
@@ -102,7 +104,8 @@ class Outcome:
             where the second judge sees more.
         value: the figure; None where it was not measured.
         compared: the cautious end of the figure's interval: the high end for `<=`, the low end for
-            `>=`, or the value itself where there is no interval; None where it was not measured.
+            `>=`, or the value of what is computed; None where it was not measured, or so badly that
+            it has no interval.
         bound: what it was compared with; None where the reference's figure was not measured.
         holds: whether the condition is met; never without a figure or a bound.
     """
@@ -119,7 +122,7 @@ class Outcome:
         """The outcome in a clause."""
         verdict = "holds" if self.holds else "is missed"
         if self.compared is None:
-            return f"{self.condition} {verdict}: the audit has no figure for it"
+            return f"{self.condition} {verdict}: {self.missing_words}"
         if self.bound is None:
             return f"{self.condition} {verdict}: the reference's figure is not known"
         found = f"{self.measure} is {self.value:.3f}"
@@ -128,6 +131,15 @@ class Outcome:
             found += f", the {end} end of its interval {self.compared:.3f}"
         bound = f" (the bound is {self.bound:.3f})" if self.condition.of_reference else ""
         return f"{self.condition} {verdict}: {found}{bound}"
+
+    @property
+    def missing_words(self) -> str:
+        """Why there is nothing to compare, in a clause."""
+        if self.value is not None:
+            return f"{self.measure} is {self.value:.3f}, but has no interval: it may be anything"
+        if self.measure != self.condition.measure:
+            return f"the second judge measured the pictures, but has no figure of {self.measure}"
+        return "the audit has no figure for it"
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
@@ -177,7 +189,8 @@ def check_conditions(
 
     Args:
         conditions: what is asked.
-        figures: measure -> {"value", "ci95"}; a measure that is missing was not measured.
+        figures: measure -> {"value", "ci95"}; a measure that is missing or has no interval was not
+            measured.
         reference: the same of the unprotected encoder; its figures count by their values.
 
     Returns:
@@ -187,13 +200,40 @@ def check_conditions(
 
 
 def check_condition(condition: Condition, figures: Figures, reference: Figures) -> Outcome:
-    """One condition beside what was measured; by the judge that is further from meeting it."""
+    """One condition beside what was measured; by the judge that is further from meeting it.
+
+    A second judge that measured the pictures must have the figure: one that is missing holds
+    nothing.
+    """
     first = check_figure(condition, condition.measure, figures, reference)
     second = SECOND_JUDGE.get(condition.measure)
-    if second is None or figures.get(second, {}).get("value") is None:
+    if second is None or not has_second_judge(figures):
         return first
     found = (first, check_figure(condition, second, figures, reference))
     return min(found, key=margin)
+
+
+def has_second_judge(figures: Figures) -> bool:
+    """Whether a second judge of identity measured the pictures."""
+    return any(value_of(figures, name) is not None for name in SECOND_JUDGE.values())
+
+
+def value_of(figures: Figures, measure: str) -> float | None:
+    """A measure's value; None where it was not measured."""
+    return (figures.get(measure) or UNKNOWN).get("value")
+
+
+def by_worse_judge(figures: Figures) -> dict[str, Any]:
+    """The leakage of face similarity by the judge of identity who sees more of it.
+
+    Without an interval where one of the judges has none: it may be anything. So is its value where
+    a judge that measured the pictures has none.
+    """
+    first, second = FACE_LEAKAGE, SECOND_JUDGE[FACE_LEAKAGE]
+    names = (first, second) if has_second_judge(figures) else (first,)
+    found = [figures.get(name) or UNKNOWN for name in names]
+    worse = max(found, key=lambda each: math.inf if each["value"] is None else each["value"])
+    return dict(worse) if all(each["ci95"] for each in found) else {**worse, "ci95": None}
 
 
 def margin(outcome: Outcome) -> float:
@@ -207,26 +247,32 @@ def check_figure(
     condition: Condition, measure: str, figures: Figures, reference: Figures
 ) -> Outcome:
     """A condition held against the figure of one measure."""
-    measured = figures.get(measure, {})
-    compared = cautious_end(measured, condition.operator)
+    compared = cautious_end(figures, measure)
     bound: float | None = condition.factor
     if condition.of_reference:
-        value = reference.get(measure, {}).get("value")
+        value = value_of(reference, measure)
         bound = None if value is None else condition.factor * value
     holds = (
         compared is not None
         and bound is not None
         and (compared <= bound if condition.operator == "<=" else compared >= bound)
     )
-    return Outcome(condition, measure, measured.get("value"), compared, bound, holds)
+    return Outcome(condition, measure, value_of(figures, measure), compared, bound, holds)
 
 
-def cautious_end(estimate: Mapping[str, Any], operator: str) -> float | None:
-    """The interval's end that is harder to pass; the value where there is no interval."""
-    if estimate.get("value") is None or not estimate.get("ci95"):
-        return estimate.get("value")
-    low, high = estimate["ci95"]
-    return high if operator == "<=" else low
+def cautious_end(figures: Figures, measure: str) -> float | None:
+    """The end of a figure's interval that is harder to pass; the value of what is computed.
+
+    None without an interval: leakage has none where the reference is hardly above the floor, and
+    its value may be anything.
+    """
+    value = value_of(figures, measure)
+    if value is None or measure == CAPACITY_BITS:
+        return value
+    ends = figures[measure].get("ci95")
+    if not ends:
+        return None
+    return ends[1] if DIRECTIONS[measure] == "<=" else ends[0]
 
 
 def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -243,9 +289,9 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         **{f"leakage.{name}": leakage[name] for name in known},
         "linkage_auc": content["codes"]["linkage_auc"],
         PROTECTED_GAIN: protected_gain(content),
-        EMBEDDING_LEAKAGE: embedding_figure(content, "leakage", "cosine"),
-        EMBEDDING_RANK1: embedding_figure(content, "worst", "code", "reid_rank1"),
-        EMBEDDING_RANK1_LEAKAGE: embedding_figure(content, "leakage", "reid_rank1"),
+        EMBEDDING_LEAKAGE: embedding_figure(content, "cosine", "leakage"),
+        EMBEDDING_RANK1: embedding_figure(content, "reid_rank1", "worst", "code"),
+        EMBEDDING_RANK1_LEAKAGE: embedding_figure(content, "reid_rank1", "leakage"),
         CAPACITY_BITS: {"value": content["codes"].get("capacity_bits"), "ci95": None},
     }
 
@@ -262,21 +308,31 @@ def protected_gain(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return protected["largest_gain"] if protected else UNKNOWN
 
 
-def embedding_figure(content: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+def embedding_figure(content: Mapping[str, Any], measure: str, *keys: str) -> Mapping[str, Any]:
     """A figure of the attacks on identity: that of the network with the highest cautious end.
 
-    Undefined where no network has it, and in older reports. `keys` lead to it in the section of a
-    network.
+    A network that measured the code and has no figure, or none with an interval, counts as the
+    highest: it may be anything. Undefined where no network measured the code, and in older reports.
+    `keys` lead to the measures in the section of a network.
     """
-    networks = (content.get("identity_attacks") or {}).get("networks") or {}
     found = []
-    for section in networks.values():
-        figure: Any = section
+    for section in networks_of(content):
+        figures: Any = section
         for key in keys:
-            figure = figure[key]
-        if figure["value"] is not None:
-            found.append(figure)
-    return max(found, key=lambda each: cautious_end(each, "<=") or 0.0, default=UNKNOWN)
+            figures = figures[key]
+        if section["worst"]["code"][measure]["value"] is not None:
+            found.append(figures[measure])
+    return max(found, key=highest_end, default=UNKNOWN)
+
+
+def networks_of(content: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The sections of the attacks on identity by network; none in older reports."""
+    return ((content.get("identity_attacks") or {}).get("networks") or {}).values()
+
+
+def highest_end(estimate: Mapping[str, Any]) -> float:
+    """The high end of an interval; infinite where there is none."""
+    return estimate["ci95"][1] if estimate["ci95"] else math.inf
 
 
 def worst_figure(content: Mapping[str, Any], measure: str) -> Mapping[str, Any]:

@@ -223,21 +223,26 @@ def claims_protection(content: Mapping[str, Any]) -> bool:
 
 
 def judged_leakages(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The leakage of face similarity by each judge that knows it; without faces, of features.
+    """The leakage of face similarity by each judge that measured; without faces, of features.
 
-    And that of the embeddings that attackers predict without a picture.
+    And that of the embeddings that attackers predict without a picture. One that is not defined
+    although its judge or network measured is among them, without value and interval.
     """
     names = JUDGES if has_faces(content) else (headline(content),)
     networks = (content.get("identity_attacks") or {}).get("networks", {})
-    found = [content["leakage"].get(name) for name in names]
-    found += [network["leakage"].get("cosine") for network in networks.values()]
-    return [leakage for leakage in found if leakage and leakage["value"] is not None]
+    found = [(content["leakage"].get(name), content["worst"].get(name, MISSING)) for name in names]
+    found += [
+        (network["leakage"].get("cosine"), network["worst"]["code"]["cosine"])
+        for network in networks.values()
+    ]
+    leakages = [(leakage or MISSING, measured["value"]) for leakage, measured in found]
+    return [leakage for leakage, measured in leakages if {leakage["value"], measured} != {None}]
 
 
 def graded_leakage(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The leakage by the judge or the prediction that finds most, by the intervals' upper ends.
 
-    One without an interval counts as the most: it may be anything.
+    One without an interval, or without a value, counts as the most: it may be anything.
     """
     return max(
         judged_leakages(content),
@@ -273,12 +278,18 @@ def judges_words(content: Mapping[str, Any]) -> str:
     """What a second judge of identity finds, or that there was none."""
     if not has_faces(content) or content["leakage"]["face_similarity"]["value"] is None:
         return ""
-    second = content["leakage"].get(JUDGES[1])
-    if not second or second["value"] is None:
+    second = content["leakage"].get(JUDGES[1]) or MISSING
+    absolute = f"Face similarities by this judge: {scale.scale_sentence(content, JUDGES[1])}"
+    if second["value"] is not None:
+        return (
+            f"By the second judge of identity the leakage is {leakage_figure(second)}. {absolute}"
+        )
+    if content["worst"].get(JUDGES[1], MISSING)["value"] is None:
         return "Only one judge of identity measured these pictures"
     return (
-        f"By the second judge of identity the leakage is {leakage_figure(second)}. Face"
-        f" similarities by this judge: {scale.scale_sentence(content, JUDGES[1])}"
+        "The leakage by the second judge of identity is unknown, because by this judge the"
+        " unprotected encoder gives away no more than the task output or the mean image."
+        f" {absolute}"
     )
 
 

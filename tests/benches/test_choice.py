@@ -39,12 +39,16 @@ def test_a_failed_trial_is_never_chosen_and_never_the_nearest():
 
 def test_the_judge_that_sees_more_counts():
     figures = {
-        "leakage.face_similarity": {"value": 0.2},
-        "leakage.face_similarity_2": {"value": 0.4},
+        "leakage.face_similarity": {"value": 0.2, "ci95": [0.1, 0.3]},
+        "leakage.face_similarity_2": {"value": 0.4, "ci95": [0.3, 0.5]},
     }
     assert choice.worse_judge(figures) == 0.4
-    figures["leakage.face_similarity_2"] = {"value": None}
+    figures["leakage.face_similarity_2"] = {"value": None, "ci95": None}
     assert choice.worse_judge(figures) == 0.2
+    # The second judge measured: what it makes of the leakage may be anything.
+    assert choice.worse_judge({**figures, "face_similarity_2": {"value": 0.3}}) is None
+    figures["leakage.face_similarity"]["ci95"] = None
+    assert choice.worse_judge(figures) is None
 
 
 @pytest.mark.parametrize("text", ["", "0.9,x", "0", "0.9,0.9", "97", "nan"])

@@ -12,7 +12,8 @@ from arl_tf.metrics import reconstruction
 FIGURES = {
     "face_similarity": {"value": 0.24, "ci95": [0.22, 0.26]},
     "mean_mcc": {"value": 0.41, "ci95": [0.39, 0.43]},
-    "leakage.face_similarity": {"value": 0.2, "ci95": None},
+    "leakage.face_similarity": {"value": 0.2, "ci95": [0.15, 0.2]},
+    "leakage.feature_similarity": {"value": 0.05, "ci95": None},
     "leakage.psnr": {"value": None, "ci95": None},
 }
 
@@ -85,9 +86,13 @@ def test_utility_is_held_against_the_low_end_of_its_interval():
     assert outcome("mean_mcc>=0.39").holds
 
 
+def exact(value):
+    """An estimate whose interval is its value; undefined for None."""
+    return {"value": value, "ci95": None if value is None else [value, value]}
+
+
 def two_judges(first, second):
-    figures = {"face_similarity": first, "face_similarity_2": second}
-    return {name: {"value": value, "ci95": None} for name, value in figures.items()}
+    return {"face_similarity": exact(first), "face_similarity_2": exact(second)}
 
 
 @pytest.mark.parametrize(
@@ -113,9 +118,69 @@ def test_share_of_the_reference_is_that_of_the_same_judge():
     assert (found.measure, found.bound) == ("face_similarity_2", pytest.approx(0.12))
 
 
-def test_figure_without_interval_counts_by_its_value():
-    found = outcome("leakage.face_similarity<=0.2")
-    assert (found.compared, found.holds) == (0.2, True)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "leakage.face_similarity<=0.1",
+        "leakage.face_similarity_2<=0.1",
+        "leakage.identity_embedding<=0.1",
+        "leakage.embedding_rank1<=0.1",
+        "face_similarity<=0.1",
+        "utility>=0.01",
+    ],
+)
+def test_figure_without_an_interval_was_not_measured(text):
+    (condition,) = parse_conditions(text)
+    found = outcome(text, {condition.measure: {"value": 0.05, "ci95": None}})
+    assert (found.value, found.compared, found.holds) == (0.05, None, False)
+    assert found.words == (
+        f"{text} is missed: {condition.measure} is 0.050, but has no interval: it may be anything"
+    )
+
+
+def test_bits_are_computed_and_need_no_interval():
+    figures = {"capacity_bits": {"value": 60.0, "ci95": None}}
+    assert outcome("capacity_bits<=60", figures).holds
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        (
+            exact(None),
+            "the second judge measured the pictures, but has no figure of"
+            " leakage.face_similarity_2",
+        ),
+        (
+            {"value": 0.03, "ci95": None},
+            "leakage.face_similarity_2 is 0.030, but has no interval: it may be anything",
+        ),
+    ],
+)
+def test_second_judge_that_measured_the_pictures_must_have_the_leakage_too(second, words):
+    figures = {
+        **two_judges(0.2, 0.3),
+        "leakage.face_similarity": {"value": 0.02, "ci95": [0.0, 0.08]},
+        "leakage.face_similarity_2": second,
+    }
+    found = outcome("leakage.face_similarity<=0.1", figures)
+    assert not found.holds
+    assert found.words == f"leakage.face_similarity<=0.1 is missed: {words}"
+    # Where it measured nothing, the first judge's counts alone.
+    alone = {**figures, "face_similarity_2": exact(None), "leakage.face_similarity_2": exact(None)}
+    assert outcome("leakage.face_similarity<=0.1", alone).holds
+
+
+def test_leakage_by_the_worse_judge_is_as_uncertain_as_the_less_certain_one():
+    figures = {
+        **two_judges(0.2, 0.3),
+        "leakage.face_similarity": exact(0.02),
+        "leakage.face_similarity_2": exact(0.4),
+    }
+    assert conditions.by_worse_judge(figures) == exact(0.4)
+    for value, expected in ((None, None), (0.01, 0.02)):
+        figures["leakage.face_similarity_2"] = {"value": value, "ci95": None}
+        assert conditions.by_worse_judge(figures) == {"value": expected, "ci95": None}
 
 
 @pytest.mark.parametrize("measure", ["leakage.psnr", "reid_rank1"])
@@ -151,7 +216,7 @@ def test_words_tell_the_figure_and_the_end_that_counted():
 
 def network(cosine, rank1):
     gains = {"cosine": cosine, "reid_rank1": rank1}
-    return {"leakage": gains, "worst": {"code": {"reid_rank1": {"attack": "ridge", **rank1}}}}
+    return {"leakage": gains, "worst": {"code": {m: {**each} for m, each in gains.items()}}}
 
 
 def estimate(value, high=None):
@@ -161,7 +226,7 @@ def estimate(value, high=None):
 def test_figures_of_embeddings_are_those_of_the_network_that_sees_more_at_the_cautious_end():
     networks = {
         "dlib": network(estimate(0.2, 0.5), estimate(0.1, 0.2)),
-        "sface": network(estimate(0.3, 0.4), estimate(0.15)),
+        "sface": network(estimate(0.3, 0.4), estimate(0.15, 0.18)),
         "blind": network(estimate(None), estimate(None)),
     }
     content = {**report_content(), "identity_attacks": {"networks": networks}}
@@ -180,6 +245,20 @@ def test_figures_of_embeddings_are_those_of_the_network_that_sees_more_at_the_ca
     ):
         (found,) = conditions.check_conditions(parse_conditions(text), figures)
         assert found.holds is holds, text
+
+
+@pytest.mark.parametrize("unsure", [estimate(None), estimate(0.01)])
+def test_network_that_measured_the_code_must_have_the_leakage_too(unsure):
+    networks = {
+        "dlib": network(estimate(0.02, 0.05), estimate(0.02, 0.05)),
+        "sface": network(estimate(0.6, 0.7), estimate(0.6, 0.7)),
+    }
+    networks["sface"]["leakage"] = {"cosine": unsure, "reid_rank1": unsure}
+    content = {**report_content(), "identity_attacks": {"networks": networks}}
+    figures = conditions.report_figures(content)
+    for measure in ("leakage.identity_embedding", "leakage.embedding_rank1"):
+        found = outcome(f"{measure}<=0.1", figures)
+        assert (found.value, found.compared, found.holds) == (unsure["value"], None, False)
 
 
 @pytest.mark.parametrize("measure", ["leakage.identity_embedding", "embedding_rank1"])

@@ -156,6 +156,31 @@ def test_grade_is_by_the_judge_who_finds_more(second, words):
     assert verdict.grade_of(content).startswith(words)
 
 
+def test_second_judge_that_measured_and_knows_no_leakage_leaves_no_grade():
+    content = strong(report_content(leakage=0.05))
+    content["worst"]["face_similarity_2"] = {"value": 0.3, "ci95": [0.2, 0.4]}
+    assert not verdict.claims_protection(content)
+    assert verdict.grade_of(content) == "too uncertain for a grade"
+    said = verdict.verdict(content)
+    assert "Only one judge" not in said and "protection against" not in said
+    assert "The leakage by the second judge of identity is unknown, because by this judge" in said
+    assert "Face similarities by this judge: this code 0.30." in said
+
+
+def test_first_judge_that_knows_no_leakage_leaves_no_grade_to_the_second():
+    content = strong(report_content(leakage=0.05))
+    content["leakage"]["face_similarity"] = {"value": None, "ci95": None}
+    content["leakage"]["face_similarity_2"] = {"value": 0.03, "ci95": [0.0, 0.05]}
+    assert verdict.grade_of(content) == "too uncertain for a grade"
+
+
+def test_network_that_measured_and_knows_no_leakage_leaves_no_grade():
+    content = strong(report_content(leakage=0.05))
+    network = content["identity_attacks"]["networks"]["drawn_faces"]
+    network["leakage"] = {"cosine": {"value": None, "ci95": None}}
+    assert verdict.grade_of(content) == "too uncertain for a grade"
+
+
 def test_verdict_says_what_the_second_judge_finds_or_that_there_was_one_only():
     content = report_content(leakage=0.05)
     assert "Only one judge of identity measured these pictures." in verdict.verdict(content)

@@ -66,8 +66,16 @@ def test_points_that_failed_are_not_chosen():
 
 
 def test_figure_without_interval_meets_no_condition():
-    with pytest.raises(target.NoPointQualifiesError, match="the audit has no figure for it"):
+    with pytest.raises(target.NoPointQualifiesError, match="has no interval: it may be anything"):
         chosen("leakage.face_similarity<=0.25", point("unknown", 0.5, 0.1, half=None))
+
+
+@pytest.mark.parametrize("second", [estimate(None, None), estimate(0.1, None)])
+def test_point_whose_second_judge_knows_no_leakage_meets_no_condition_on_it(second):
+    tried = point("half", 0.5, 0.1)
+    tried["figures"] |= {"face_similarity_2": estimate(0.3), "leakage.face_similarity_2": second}
+    with pytest.raises(target.NoPointQualifiesError, match=r"leakage\.face_similarity_2"):
+        chosen("leakage.face_similarity<=0.25", tried)
 
 
 def test_unknown_leakage_comes_after_every_known_one():
@@ -99,7 +107,7 @@ def test_where_nothing_is_finished_that_is_said():
 
 def test_shortfall_is_a_share_of_the_bound():
     asked = parse_conditions("face_similarity<=0.2,mean_mcc>=0.5,psnr<=1")
-    figures = {"face_similarity": estimate(0.3, None), "mean_mcc": estimate(0.6, None)}
+    figures = {"face_similarity": estimate(0.3, 0), "mean_mcc": estimate(0.6, 0)}
     outcomes = check_conditions(asked, figures)
     assert [target.shortfall(outcome) for outcome in outcomes] == [
         pytest.approx(0.5),
@@ -136,6 +144,7 @@ def test_promise_on_utility_is_judged_the_other_way_round():
         assert words in said
 
 
-def test_promise_on_a_figure_that_was_not_measured_is_broken():
-    outcomes = check_conditions(parse_conditions("face_similarity<=0.25"), {})
+@pytest.mark.parametrize("figures", [{}, {"face_similarity": estimate(0.1, None)}])
+def test_promise_on_a_figure_that_was_not_measured_is_broken(figures):
+    outcomes = check_conditions(parse_conditions("face_similarity<=0.25"), figures)
     assert target.promise_words(outcomes).startswith("The target is NOT met")

@@ -13,8 +13,8 @@ class ExportGroup:
         "",
         "What the audit must have found for the encoder to be exported, comma-separated, such as"
         " 'face_similarity<=0.25,leakage.reid_rank1<=0.1,mean_mcc>=0.95*reference'. The cautious"
-        " end of a figure's 95 % interval counts where it has one: the high end for <=, the low"
-        " end for >=; the reference's figure counts by its value.",
+        " end of a figure's 95 % interval counts: the high end for <=, the low end for >=; a figure"
+        " without an interval is missed. The reference's figure counts by its value.",
         group="export",
     )
     allow_unaudited: bool = option(

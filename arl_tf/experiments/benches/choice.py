@@ -17,7 +17,6 @@ from arl_tf.experiments.sweeps.trials import FAILED, FINISHED, Trial
 from arl_tf.report import report_files
 
 MCC = "mean_mcc"
-JUDGES = ("leakage.face_similarity", "leakage.face_similarity_2")
 Record = Mapping[str, Any]
 
 
@@ -131,9 +130,12 @@ def reference(root: pathlib.Path, record: Record) -> RunDirectory:
 
 
 def worse_judge(figures: Mapping[str, Record]) -> float | None:
-    """The higher leakage of both judges of identity; None where neither is known."""
-    found = [figures[name]["value"] for name in JUDGES if name in figures]
-    return max((value for value in found if value is not None), default=None)
+    """The higher leakage of both judges of identity; None where it is not known.
+
+    So it is where a judge that measured has none, or none with an interval.
+    """
+    found = conditions.by_worse_judge(figures)
+    return found["value"] if found["ci95"] else None
 
 
 def choose(rows: Sequence[TrialRow], utility: float) -> TrialRow | None:

@@ -151,10 +151,7 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
 def combined(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures over all trainings; 'leakage' is that of the judge that sees more."""
     figures = over_all(runs)
-    judges = [figures[name] for name in choice.JUDGES if name in figures]
-    known = [found for found in judges if found["value"] is not None]
-    worse = max(known, key=lambda found: found["value"], default=judges[0])
-    return {**figures, "leakage": worse}
+    return {**figures, "leakage": conditions.by_worse_judge(figures)}
 
 
 def over_all(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

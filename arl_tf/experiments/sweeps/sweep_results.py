@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.conditions import UTILITY, report_figures
+from arl_tf.config.conditions import UTILITY, by_worse_judge, report_figures
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.utility_words import beside_headline
@@ -15,7 +15,6 @@ from arl_tf.report.wording import worst_by_headline
 
 # By which points are ranked: the leakage of face similarity by the judge who sees more of it.
 LEAKAGE = "leakage.worse_judge"
-JUDGES = ("leakage.face_similarity", "leakage.face_similarity_2")
 # Hypervolume counts from a useless code that is not protected at all.
 WORST_POINT = (0.0, 1.0)
 AUDIT = "audit_validation"
@@ -97,14 +96,6 @@ def figures_of_audit(audit: Mapping[str, Any]) -> Record:
     estimates = {**report_figures(audit), **beside_headline(audit["utility"])}
     figures = {name: interval_of(found) for name, found in estimates.items()}
     return figures | {LEAKAGE: by_worse_judge(figures)}
-
-
-def by_worse_judge(figures: Mapping[str, Record]) -> Record:
-    """The larger of the judges' leakages; the first judge's where the second's is not known."""
-    first, second = (figures.get(name) or UNKNOWN for name in JUDGES)
-    if not first["ci95"] or not second["ci95"] or first["value"] >= second["value"]:
-        return dict(first)
-    return dict(second)
 
 
 def is_known(point: Mapping[str, Any]) -> bool:

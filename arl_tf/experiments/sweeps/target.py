@@ -5,14 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config.conditions import (
-    CAPACITY_BITS,
-    PRIVACY_MEASURES,
-    SECOND_JUDGE,
-    Condition,
-    Outcome,
-    check_conditions,
-)
+from arl_tf.config.conditions import PRIVACY_MEASURES, Condition, Outcome, check_conditions
 from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UTILITY, is_known
 from arl_tf.experiments.sweeps.trials import FINISHED
 
@@ -76,20 +69,7 @@ def outcomes_of(
 ) -> tuple[Outcome, ...]:
     """Every condition beside a point's figures, and its own reference's."""
     reference = references[point["reference"]]["figures"]
-    return check_conditions(conditions, certain(point["figures"]), reference)
-
-
-def certain(figures: Record) -> Record:
-    """The figures that have an interval: a target is not met by one that nobody can vouch for.
-
-    The second judge's count by their value where they have none, for they only add to the first's;
-    so do bits, which are computed.
-    """
-    return {
-        name: found
-        for name, found in figures.items()
-        if found["ci95"] or name in (*SECOND_JUDGE.values(), CAPACITY_BITS)
-    }
+    return check_conditions(conditions, point["figures"], reference)
 
 
 def nearest_words(conditions: Sequence[Condition], judged: Sequence[Choice], tried: int) -> str:
@@ -125,8 +105,11 @@ def promise_words(outcomes: Sequence[Outcome]) -> str:
 
 
 def meets_by_value(outcome: Outcome) -> bool:
-    """Whether the value itself meets the condition, whatever its interval."""
-    if outcome.value is None or outcome.bound is None:
+    """Whether the value itself meets the condition, wherever its interval reaches.
+
+    Never without an interval: such a value may be anything.
+    """
+    if outcome.value is None or outcome.compared is None or outcome.bound is None:
         return False
     if outcome.condition.operator == "<=":
         return outcome.value <= outcome.bound
