@@ -54,6 +54,8 @@ PRIVACY_MEASURES = (
     PROTECTED_GAIN,
     CAPACITY_BITS,
 )
+# What FACTOR*reference reads in the reference's own report: no attacker has a part in these.
+OF_ITS_OWN_REPORT = (*UTILITY_MEASURES, MAE, CAPACITY_BITS)
 DIRECTIONS = {
     **dict.fromkeys(UTILITY_MEASURES, ">="),
     MAE: "<=",
@@ -124,7 +126,7 @@ class Outcome:
         if self.compared is None:
             return f"{self.condition} {verdict}: {self.missing_words}"
         if self.bound is None:
-            return f"{self.condition} {verdict}: the reference's figure is not known"
+            return f"{self.condition} {verdict}: {self.unknown_reference_words}"
         found = f"{self.measure} is {self.value:.3f}"
         if self.compared != self.value:
             end = "high" if self.condition.operator == "<=" else "low"
@@ -140,6 +142,14 @@ class Outcome:
         if self.measure != self.condition.measure:
             return f"the second judge measured the pictures, but has no figure of {self.measure}"
         return "the audit has no figure for it"
+
+    @property
+    def unknown_reference_words(self) -> str:
+        """Why there is no bound, in a clause."""
+        why = f"this audit has no {self.measure} of the reference by the attackers of this code"
+        if self.measure in OF_ITS_OWN_REPORT:
+            why = f"its own report is not there, or has no {self.measure}"
+        return f"the reference's figure is not known: {why}"
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
@@ -294,6 +304,54 @@ def report_figures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         EMBEDDING_RANK1_LEAKAGE: embedding_figure(content, "reid_rank1", "leakage"),
         CAPACITY_BITS: {"value": content["codes"].get("capacity_bits"), "ci95": None},
     }
+
+
+def reference_figures(
+    content: Mapping[str, Any], own: Figures | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """The figures of the reference that a share of it is a share of, as far as they are known.
+
+    What attackers gain is read from the audit itself: there the reference was attacked by those
+    that attacked this code, and later audits of the reference do not change it. Its own report
+    counts all its attackers, so it says what the reference is good for, and no more.
+
+    Args:
+        content: report.json's of the audit whose figures are compared.
+        own: `report_figures` of the reference's own report; None where it is not there.
+    """
+    reference = content["reference"]
+    if not reference:
+        return {}
+    known = [name for name in ATTACK_MEASURES if name in reference["worst"]]
+    return {
+        **{name: own[name] for name in OF_ITS_OWN_REPORT if own and name in own},
+        **{name: reference["worst"][name] for name in known},
+        EMBEDDING_RANK1: unprotected_rank1(content),
+    }
+
+
+def unprotected_rank1(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The unprotected code's rank 1 by predicted embedding, by the attacks on this code alone.
+
+    Of several networks the one that finds fewest: each network's own share would be less strict.
+    Attacks of which the reference's knew more are left out. Undefined where a network has none.
+    """
+    found = [
+        max(
+            (
+                attack["unprotected"]["reid_rank1"]
+                for attack in section["attacks"]
+                # Older reports do not say which ones knew more: only fusions can.
+                if attack["name"] not in section.get("left_out", ("fusion",))
+            ),
+            key=lambda each: -math.inf if each["value"] is None else each["value"],
+            default=UNKNOWN,
+        )
+        for section in networks_of(content)
+    ]
+    if any(each["value"] is None for each in found):
+        return UNKNOWN
+    return min(found, key=lambda each: each["value"], default=UNKNOWN)
 
 
 def utility_figure(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,12 @@ from absl import logging
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.config.checks import comma_separated
-from arl_tf.config.conditions import Figures, parse_conditions, report_figures
+from arl_tf.config.conditions import (
+    Figures,
+    parse_conditions,
+    reference_figures,
+    report_figures,
+)
 from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
@@ -153,13 +158,13 @@ def judge_run(config: Config, run: RunDirectory, encoder: keras.Model) -> gate.G
         parse_conditions(config.require),
         content,
         fingerprint.weights_hash(encoder),
-        reference_figures(content),
+        reference_figures(content, own_figures(content)) if content else None,
     )
 
 
-def reference_figures(content: Mapping[str, Any] | None) -> Figures | None:
-    """The figures of the reference that an audit names; None where it has none, or it is gone."""
-    if not content or not content["reference"]:
+def own_figures(content: Mapping[str, Any]) -> Figures | None:
+    """The figures of the report of an audit's reference; None where it has none, or it is gone."""
+    if not content["reference"]:
         return None
     folder = RunDirectory(pathlib.Path(content["reference"]["workdir"])).audit("test")
     if not (folder / report_files.REPORT_JSON).exists():

@@ -63,8 +63,8 @@ def judge(
         conditions: what is required.
         report: report.json's content of the audit of T; None where there was none.
         encoder_sha256: of the weights that would be exported.
-        reference: measure -> {"value", "ci95"} of the unprotected encoder; None where it is not
-            known.
+        reference: measure -> {"value", "ci95"} of the unprotected encoder, as
+            `conditions.reference_figures` has them; None where nothing is known.
     """
     if report is None:
         return Gate(obstacle="the run has no audit of T; run --stages=audit first")

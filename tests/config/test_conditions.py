@@ -204,6 +204,53 @@ def test_share_of_an_unknown_reference_is_missed():
     assert "reference's figure is not known" in found.words
 
 
+def test_words_say_where_the_reference_lacks_a_figure():
+    figures = {"linkage_auc": exact(0.6), **FIGURES}
+    attacked = outcome("linkage_auc<=0.9*reference", figures).words
+    assert attacked.endswith(
+        "this audit has no linkage_auc of the reference by the attackers of this code"
+    )
+    useful = outcome("mean_mcc>=0.9*reference", figures).words
+    assert useful.endswith("its own report is not there, or has no mean_mcc")
+
+
+def test_reference_counts_by_the_attackers_that_this_code_met():
+    content, own = report_content(0.3), report_content()
+    # Its own audit has since met an attacker that finds more.
+    own["worst"]["face_similarity"] = {"attack": "strongest", **exact(0.95)}
+    own["utility"]["mean_mcc"] = exact(0.6)
+    found = conditions.reference_figures(content, conditions.report_figures(own))
+    assert found["face_similarity"] is content["reference"]["worst"]["face_similarity"]
+    assert found["face_similarity"]["value"] == 0.8
+    assert (found["mean_mcc"], found["utility"]) == (exact(0.6), exact(0.6))
+    assert found["capacity_bits"]["value"] == 2048
+    # Figures of its own attackers: the audit says nothing of them.
+    assert not {"linkage_auc", "protected_gain", "leakage.face_similarity"} & set(found)
+    alone = conditions.reference_figures(content)
+    assert "mean_mcc" not in alone and alone["face_similarity"]["value"] == 0.8
+    assert conditions.reference_figures({"reference": None}, found) == {}
+
+
+def test_reference_is_found_by_the_embeddings_that_attacks_on_this_code_predict():
+    def section(*found, **more):
+        attacks = [
+            {"name": name, "unprotected": {"reid_rank1": estimate(value)}} for name, value in found
+        ]
+        return {"attacks": attacks, **more}
+
+    def rank1(*sections):
+        networks = dict(enumerate(sections))
+        content = {**report_content(0.3), "identity_attacks": {"networks": networks}}
+        return conditions.reference_figures(content)["embedding_rank1"]["value"]
+
+    both = ("ridge", 0.5), ("fusion", 0.9)
+    assert rank1(section(*both, left_out=[])) == 0.9
+    assert rank1(section(*both, left_out=["fusion"])) == rank1(section(*both)) == 0.5
+    assert rank1(section(*both, left_out=[]), section(("ridge", 0.7), left_out=[])) == 0.7
+    assert rank1(section(*both, left_out=[]), section(("ridge", None), left_out=[])) is None
+    assert rank1() is None
+
+
 def test_words_tell_the_figure_and_the_end_that_counted():
     assert outcome("face_similarity<=0.25").words == (
         "face_similarity<=0.25 is missed: face_similarity is 0.240, the high end of its interval"

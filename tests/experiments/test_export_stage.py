@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import run_main
+from reports import report_content
 
 from arl_tf.config import settings as settings
 from arl_tf.config.settings import Config
@@ -211,16 +212,47 @@ def test_spread_rows_are_distinct_and_reach_both_ends():
     np.testing.assert_array_equal(export_stage.evenly_spread(rows, 500), rows)
 
 
-def test_reference_figures_are_those_of_its_own_audit(run):
-    content = {"reference": {"workdir": str(run.root)}}
-    report = json.loads((run.audit("test") / "report.json").read_text())
-    figures = export_stage.reference_figures(content)
-    assert figures["mean_mcc"] == report["utility"]["mean_mcc"]
+def with_report(root, content):
+    """A run directory with such an audit of T."""
+    run = run_directory.RunDirectory(root)
+    run.audit("test").mkdir(parents=True)
+    (run.audit("test") / "report.json").write_text(json.dumps({"verdict": "", **content}))
+    return run
 
 
-@pytest.mark.parametrize("content", [None, {"reference": None}, {"reference": {"workdir": "gone"}}])
-def test_reference_that_is_not_there_has_no_figures(content):
-    assert export_stage.reference_figures(content) is None
+def test_own_figures_are_those_of_the_reference_s_own_audit(tmp_path):
+    run = with_report(tmp_path, report_content())
+    figures = export_stage.own_figures({"reference": {"workdir": str(run.root)}})
+    assert figures["mean_mcc"] == report_content()["utility"]["mean_mcc"]
+
+
+@pytest.mark.parametrize("content", [{"reference": None}, {"reference": {"workdir": "gone"}}])
+def test_reference_that_is_not_there_has_no_figures_of_its_own(content):
+    assert export_stage.own_figures(content) is None
+
+
+def test_gate_compares_with_what_the_same_attackers_found_in_the_reference(tmp_path, monkeypatch):
+    content, own = report_content(0.3), report_content()
+    # The reference has since met an attacker that this code never met.
+    own["worst"]["face_similarity"] = {"attack": "strongest", "value": 0.95, "ci95": [0.9, 1.0]}
+    own["utility"]["mean_mcc"] = {"value": 0.6, "ci95": [0.5, 0.7]}
+    reference = with_report(tmp_path / "reference", own)
+    content["reference"]["workdir"] = str(reference.root)
+    run = with_report(tmp_path / "run", content)
+    sha256 = content["provenance"]["encoder_sha256"]
+    monkeypatch.setattr(export_stage.fingerprint, "weights_hash", lambda encoder: sha256)
+
+    def judged():
+        config = Config(require="face_similarity<=0.7*reference,mean_mcc>=0.5*reference")
+        return export_stage.judge_run(config, run, None).outcomes
+
+    face, mcc = judged()
+    assert (face.compared, face.bound, face.holds) == (0.6, pytest.approx(0.7 * 0.8), False)
+    assert (mcc.bound, mcc.holds) == (pytest.approx(0.3), True)
+    shutil.rmtree(reference.root)
+    face, mcc = judged()
+    assert face.bound == pytest.approx(0.7 * 0.8)
+    assert not mcc.holds and "its own report is not there, or has no mean_mcc" in mcc.words
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])

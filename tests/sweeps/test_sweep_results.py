@@ -31,6 +31,12 @@ def test_point_that_failed_keeps_its_reason_and_has_no_figures():
     assert point["message"] == "ValueError: can't be" and "figures" not in point
 
 
+def test_point_has_the_figures_of_the_reference_by_its_own_attackers():
+    found = by_name(results())["useful"]["reference_figures"]
+    assert found["face_similarity"] == {"value": 0.8, "ci95": [0.7, 0.9]}
+    assert found["embedding_rank1"]["value"] == 0.8 and "mean_mcc" not in found
+
+
 def test_point_without_utility_is_not_compared():
     content = audit(0.5, 0.1)
     content["utility"]["mean_mcc"] = {"value": None, "ci95": None}

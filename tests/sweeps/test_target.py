@@ -18,7 +18,15 @@ def point(label, mcc, leakage, *, face=0.3, half=0.02, state="finished"):
         "leakage.worse_judge": estimate(leakage, half),
         "face_similarity": estimate(face),
     }
-    return {"label": label, "state": state, "reference": "plain", "figures": figures}
+    # What this point's attackers find in the reference: less than its own audit's.
+    found = {"face_similarity": estimate(0.6)}
+    return {
+        "label": label,
+        "state": state,
+        "reference": "plain",
+        "figures": figures,
+        "reference_figures": found,
+    }
 
 
 def results(*points):
@@ -53,6 +61,13 @@ def test_bound_on_utility_chooses_the_least_leakage_by_the_low_end():
     # The bound is 0.9 * 0.6 = 0.54; the low ends are 0.58, 0.55 and 0.535.
     tried = (point("a", 0.59, 0.5), point("b", 0.56, 0.3), point("c", 0.545, 0.1))
     assert chosen("mean_mcc>=0.9*reference", *tried) == "b"
+
+
+def test_bound_on_an_attacker_is_a_share_of_what_the_same_attackers_find_in_the_reference():
+    # The high end is 0.32; the bound is 0.5 * 0.6, not 0.5 * 0.8.
+    with pytest.raises(target.NoPointQualifiesError, match=r"the bound is 0\.300"):
+        chosen("face_similarity<=0.5*reference", point("a", 0.5, 0.1))
+    assert chosen("face_similarity<=0.6*reference", point("a", 0.5, 0.1)) == "a"
 
 
 def test_all_conditions_must_hold():

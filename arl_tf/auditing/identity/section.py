@@ -105,6 +105,7 @@ def describe_network(
             measure: share_gained(measure, gained, floor, whole, weights)
             for measure in IDENTITY_MEASURES
         },
+        "left_out": sorted(unlike),
     }
 
 

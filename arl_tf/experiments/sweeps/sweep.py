@@ -225,14 +225,18 @@ def test_outcomes(
     """The target's conditions on T, at --audit's level; the reference is audited likewise."""
     root = experiment.run.root
     reference = RunDirectory(root / "references" / choice.point["reference"])
-    figures = []
+    audits = []
     # The sweep may have been moved since the point was audited: its reference has moved with it.
     level, data = experiment.config.audit, (experiment.images, experiment.parts)
     for directory, named in ((reference, ""), (chosen, str(reference.root))):
         final_audits.ensure(directory, *data, audit=level, reference=named)
-        content = report_files.read_content(directory.audit("test"))
-        figures.append(conditions.report_figures(content))
-    return conditions.check_conditions(asked, figures[1], figures[0])
+        audits.append(report_files.read_content(directory.audit("test")))
+    unprotected, audited = audits
+    return conditions.check_conditions(
+        asked,
+        conditions.report_figures(audited),
+        conditions.reference_figures(audited, conditions.report_figures(unprotected)),
+    )
 
 
 def export_settings(config: Config) -> dict[str, Any]:

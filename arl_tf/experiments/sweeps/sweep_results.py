@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.conditions import UTILITY, by_worse_judge, report_figures
+from arl_tf.config.conditions import (
+    UTILITY,
+    by_worse_judge,
+    reference_figures,
+    report_figures,
+)
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.utility_words import beside_headline
@@ -86,6 +91,9 @@ def with_audit(record: Record, audit: Mapping[str, Any] | None) -> Record:
         "on_front": False,
         "surely_dominated": False,
         "figures": figures_of_audit(audit),
+        "reference_figures": {
+            name: interval_of(found) for name, found in reference_figures(audit).items()
+        },
         "worst_attack": worst_by_headline(audit)["attack"],
         "codes": {name: codes[name] for name in CODE_FACTS if name in codes},
     }

@@ -5,7 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config.conditions import PRIVACY_MEASURES, Condition, Outcome, check_conditions
+from arl_tf.config.conditions import (
+    OF_ITS_OWN_REPORT,
+    PRIVACY_MEASURES,
+    Condition,
+    Outcome,
+    check_conditions,
+)
 from arl_tf.experiments.sweeps.sweep_results import LEAKAGE, UTILITY, is_known
 from arl_tf.experiments.sweeps.trials import FINISHED
 
@@ -67,8 +73,15 @@ def leakage_of(point: Record) -> float:
 def outcomes_of(
     conditions: Sequence[Condition], point: Record, references: Record
 ) -> tuple[Outcome, ...]:
-    """Every condition beside a point's figures, and its own reference's."""
-    reference = references[point["reference"]]["figures"]
+    """Every condition beside a point's figures, and its own reference's.
+
+    What attackers gain from the reference is what the point's audit says of it.
+    """
+    own = references[point["reference"]]["figures"]
+    reference = {
+        **point["reference_figures"],
+        **{name: own[name] for name in OF_ITS_OWN_REPORT if name in own},
+    }
     return check_conditions(conditions, point["figures"], reference)
 
 
