@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
+from arl_tf.auditing.identity.measurements import with_all_measures
 from arl_tf.auditing.leakage import PerImage, Reference
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import differing_labels, label_hashes, names_hash, pixels_hash_of
@@ -139,14 +140,17 @@ def measures_of(saved: Mapping[str, np.ndarray], attack: str) -> dict[str, np.nd
 
 
 def identity_measures(saved: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict]]:
-    """Network -> attack on identity -> measure -> float64 [N], of `save_measures`' arrays."""
+    """Network -> attack on identity -> measure -> float64 [N], of `save_measures`' arrays.
+
+    An older version's arrays lack measures; these are NaN.
+    """
     found: dict[str, dict[str, dict]] = {}
     for key in saved:
         kind, _, rest = key.partition("/")
         if kind == IDENTITY and rest.count("/") == 2:
             network, attack, measure = rest.split("/")
             found.setdefault(network, {}).setdefault(attack, {})[measure] = saved[key]
-    return found
+    return {network: with_all_measures(attacks) for network, attacks in found.items()}
 
 
 def save_measures(

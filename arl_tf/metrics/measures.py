@@ -186,6 +186,12 @@ def found_by_score(scores: np.ndarray, identities: np.ndarray, rank: int) -> np.
     return (identities[nearest] == identities[:, None]).any(axis=1).astype(np.float64)
 
 
+def other_photos(identities: np.ndarray) -> np.ndarray:
+    """How many other images there are of each image's person; identities int [N], int64 [N]."""
+    _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    return counts[person] - 1
+
+
 def pair_histograms(
     similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -61,8 +61,7 @@ class Originals:
     @property
     def other_photos(self) -> np.ndarray:
         """How many other images there are of each image's person; int64 [N]."""
-        _, person, counts = np.unique(self.identities, return_inverse=True, return_counts=True)
-        return counts[person] - 1
+        return measures.other_photos(self.identities)
 
 
 def headline(defined: Container[str]) -> str:

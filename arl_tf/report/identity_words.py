@@ -1,10 +1,10 @@
 """The attacks on identity in words: whom embeddings find that were predicted from codes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.report.wording import format_estimate, leakage_figure, share
+from arl_tf.report.wording import MISSING, format_estimate, leakage_figure, share
 
 NETWORK_NAMES = {
     "dlib": "dlib's network",
@@ -16,7 +16,13 @@ SOURCES = {
     "task_output": "the task output alone",
     "unprotected": "an unprotected code",
 }
-MEASURES = {"cosine": "cosine", "reid_rank1": "rank 1", "reid_rank5": "rank 5"}
+OTHER_PHOTO = "reid_other_photo_rank1"
+MEASURES = {
+    "cosine": "cosine",
+    "reid_rank1": "rank 1",
+    "reid_rank5": "rank 5",
+    OTHER_PHOTO: "rank 1, other photo",
+}
 
 
 def networks(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -38,12 +44,15 @@ def best_network(content: Mapping[str, Any]) -> str | None:
 
 
 def best_worst(content: Mapping[str, Any], measure: str) -> dict[str, Mapping[str, Any]]:
-    """Source -> the worst attack's estimate, by `best_network`; empty without such attacks."""
+    """Source -> the worst attack's estimate, by `best_network`; empty without such attacks.
+
+    Undefined where an older audit lacks the measure.
+    """
     network = best_network(content)
     if network is None:
         return {}
     worst = networks(content)[network]["worst"]
-    return {source: worst[source][measure] for source in SOURCES}
+    return {source: worst[source].get(measure, MISSING) for source in SOURCES}
 
 
 def finding_words(content: Mapping[str, Any]) -> str:
@@ -51,19 +60,37 @@ def finding_words(content: Mapping[str, Any]) -> str:
     found = best_worst(content, "reid_rank1")
     if not found:
         return ""
+    chance = content["measured_on"].get("chance_rank1")
+    guess = [] if chance is None else [f"a guess: {100 * chance:.1f} %"]
+    return (
+        "An attacker who makes no picture, but predicts the embedding of the face, which an"
+        " identity network computes from a photo, finds the right person among the test images,"
+        f" with the photo itself among them, in {share(found['code']['value'])} of the cases"
+        f"{beside_words(found, guess)}{other_photo_words(content)}{leakage_words(content)}"
+    )
+
+
+def beside_words(found: Mapping[str, Mapping[str, Any]], more: Sequence[str] = ()) -> str:
+    """What stands beside the share of the code, in brackets; empty where nothing is known."""
     beside = [
         f"{SOURCES[source]}: {share(found[source]['value'])}"
         for source in ("task_output", "unprotected")
         if found[source]["value"] is not None
     ]
-    measured = content["measured_on"]
-    if "chance_rank1" in measured:
-        beside.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
-    beside = f" ({', '.join(beside)})" if beside else ""
+    return f" ({', '.join([*beside, *more])})" if beside or more else ""
+
+
+def other_photo_words(content: Mapping[str, Any]) -> str:
+    """How often another photo of the person is found where the photo itself is not at hand.
+
+    The middle of a sentence; empty where no person has two photos, and of older audits.
+    """
+    found = best_worst(content, OTHER_PHOTO)
+    if found["code"]["value"] is None:
+        return ""
     return (
-        "An attacker who makes no picture, but predicts the embedding of the face, which an"
-        " identity network computes from a photo, finds the right person in"
-        f" {share(found['code']['value'])} of the cases{beside}{leakage_words(content)}"
+        "; without it, by another photo of the person, in"
+        f" {share(found['code']['value'])}{beside_words(found)}"
     )
 
 
@@ -104,22 +131,31 @@ def tables(content: Mapping[str, Any]) -> list[Table]:
             (
                 attack["name"],
                 attack_words(attack),
-                {source: attack[source] for source in SOURCES},
+                with_all_measures(attack),
                 attack["leakage"]["cosine"],
             )
             for attack in described["attacks"]
         ]
         words = "the best attacker for each figure, on the code or the task output"
-        rows.append(("worst", words, described["worst"], described["leakage"]["cosine"]))
+        worst = with_all_measures(described["worst"])
+        rows.append(("worst", words, worst, described["leakage"]["cosine"]))
         found.append(Table(network_name(network), rows))
     return found
+
+
+def with_all_measures(sources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Source -> measure -> estimate, undefined where an older audit lacks the measure."""
+    return {
+        source: {measure: sources[source].get(measure, MISSING) for measure in MEASURES}
+        for source in SOURCES
+    }
 
 
 def markdown(content: Mapping[str, Any]) -> list[str]:
     """The tables as lines of Markdown; none without attacks on identity."""
     lines = []
     for table in tables(content):
-        heads = [f"{words}: {measure}" for words in SOURCES.values() for measure in MEASURES]
+        heads = [f"{words}: {said}" for words in SOURCES.values() for said in MEASURES.values()]
         lines += [
             "",
             f"Embeddings predicted from codes, compared by {table.name}:",

@@ -15,6 +15,7 @@ from arl_tf.report.wording import (
     headline,
     headline_words,
     is_photographs,
+    share,
     who,
     yardstick,
     yardstick_names,
@@ -125,16 +126,24 @@ def embedding_row(content: Mapping[str, Any]) -> Row:
     """The person among the test images, by an embedding that is predicted from the code."""
     code, output, unprotected = identity_words.best_worst(content, "reid_rank1").values()
     chance = content["measured_on"].get("chance_rank1")
+    guess = [] if chance is None else [f"a guess: {100 * chance:.1f} %"]
     network = identity_words.network_name(identity_words.best_network(content))
     return Row(
         "find the person among them without a picture, by an embedding predicted from the code",
-        f"share of the cases in which the first one found is right, by {network}",
+        "share of the cases in which the first one found is right, with the photo itself among"
+        f" them, by {network}",
         code,
         output,
         unprotected,
-        "" if chance is None else f"a guess: {100 * chance:.1f} %",
+        "; ".join([*guess, *by_other_photo(content)]),
         is_share=True,
     )
+
+
+def by_other_photo(content: Mapping[str, Any]) -> list[str]:
+    """The same share where the photo itself is left out; empty where it is not known."""
+    found = identity_words.best_worst(content, identity_words.OTHER_PHOTO)["code"]["value"]
+    return [] if found is None else [f"without it, by another photo of the person: {share(found)}"]
 
 
 def candidate_rows(content: Mapping[str, Any]) -> list[Row]:

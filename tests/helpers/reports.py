@@ -3,6 +3,7 @@
 import numpy as np
 
 from arl_tf.auditing.audit import AuditReport
+from arl_tf.auditing.identity.measurements import IDENTITY_MEASURES
 from arl_tf.auditing.measures_file import Measured
 from arl_tf.auditing.resamples import Resamples
 from arl_tf.data.faces import generation
@@ -70,7 +71,7 @@ def identity_attacks(leakage):
             m: {"value": value, "ci95": [value - 0.1, value + 0.1]}
             if value
             else utility.estimate(None)
-            for m in ("cosine", "reid_rank1", "reid_rank5")
+            for m in IDENTITY_MEASURES
         }
 
     def sources(value):
@@ -82,7 +83,7 @@ def identity_attacks(leakage):
 
     ends = None if leakage is None else [leakage - 0.05, leakage + 0.05]
     share = {"value": leakage, "ci95": ends}
-    shares = dict.fromkeys(("cosine", "reid_rank1", "reid_rank5"), share)
+    shares = dict.fromkeys(IDENTITY_MEASURES, share)
     facts = {"knowledge": "black-box", "settings": {"words": "an attack"}, "seconds": 1.0}
     attacks = [
         {"name": name, **facts, **sources(value), "leakage": shares}
@@ -92,7 +93,7 @@ def identity_attacks(leakage):
         source: {m: {"attack": "fusion", **found} for m, found in each.items()}
         for source, each in sources(0.4).items()
     }
-    network = {"attacks": attacks, "worst": worst, "leakage": shares}
+    network = {"attacks": attacks, "worst": worst, "leakage": shares, "left_out": []}
     return {"networks": {"drawn_faces": network}}
 
 

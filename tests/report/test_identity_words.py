@@ -13,8 +13,10 @@ def without_attacks():
 
 def test_sentence_has_the_worst_figure_beside_task_output_unprotected_code_and_chance():
     said = identity_words.finding_words(report_content(0.3))
-    assert "finds the right person in 40 % of the cases" in said
-    assert "the task output alone: 30 %, an unprotected code: 80 %, a guess: 28.0 %" in said
+    assert (
+        "finds the right person among the test images, with the photo itself among them, in 40 % of"
+        " the cases (the task output alone: 30 %, an unprotected code: 80 %, a guess: 28.0 %)"
+    ) in said
     assert said.endswith("leakage of the predicted embedding: 30 % (25 to 35 %)")
     assert f"{said}." in verdict.sentences(report_content(0.3))
 
@@ -24,6 +26,38 @@ def test_sentence_leaves_out_what_was_not_measured():
     said = identity_words.finding_words(content)
     assert "unprotected" not in said and "leakage" not in said
     assert identity_words.finding_words(without_attacks()) == ""
+
+
+def other_photo(content, value):
+    """The audit with such figures of the rank by another photo."""
+    for found in content["identity_attacks"]["networks"]["drawn_faces"]["worst"].values():
+        found["reid_other_photo_rank1"] = {"attack": "ridge", "value": value, "ci95": None}
+    return content
+
+
+def test_sentence_says_how_often_another_photo_of_the_person_is_found():
+    said = identity_words.finding_words(other_photo(report_content(0.3), 0.07))
+    assert (
+        "; without it, by another photo of the person, in 7 % (the task output alone: 7 %, an"
+        " unprotected code: 7 %); leakage"
+    ) in said
+    row = summary.embedding_row(other_photo(report_content(0.3), 0.07))
+    assert "with the photo itself among them" in row.measure
+    assert row.compare == "a guess: 28.0 %; without it, by another photo of the person: 7 %"
+
+
+def test_audit_that_has_no_rank_by_another_photo_is_told_without():
+    older = report_content(0.3)
+    network = older["identity_attacks"]["networks"]["drawn_faces"]
+    for found in (network["worst"], *network["attacks"]):
+        for source in ("code", "task_output", "unprotected"):
+            del found[source]["reid_other_photo_rank1"]
+    for content in (older, other_photo(report_content(0.3), None)):
+        assert "another photo" not in identity_words.finding_words(content)
+        assert summary.embedding_row(content).compare == "a guess: 28.0 %"
+        (table,) = identity_words.tables(content)
+        assert table.rows[-1][2]["code"]["reid_other_photo_rank1"]["value"] is None
+        assert "rank 1, other photo" in tensorboard.markdown(content)
 
 
 def test_network_that_finds_most_people_counts():

@@ -8,10 +8,10 @@ import numpy as np
 from arl_tf.attacks.identity.comparison import Comparison, chosen_comparison
 from arl_tf.attacks.identity.faces import Directions, IdentityResult, PublicFaces
 from arl_tf.metrics import measures
+from arl_tf.metrics.reconstruction import OTHER_PHOTO, RANKS
 
 COSINE = "cosine"
-RANKS = {"reid_rank1": 1, "reid_rank5": 5}
-IDENTITY_MEASURES = (COSINE, *RANKS)
+IDENTITY_MEASURES = (COSINE, *RANKS, OTHER_PHOTO)
 
 # Attack -> measure -> values of each image under attack, float64 [N].
 PerAttack = Mapping[str, Mapping[str, np.ndarray]]
@@ -80,6 +80,9 @@ def measures_of(
 ) -> dict[str, np.ndarray]:
     """Cosine, and re-identification among all images under attack; measure -> float64 [N].
 
+    The photo itself is among these images, but for OTHER_PHOTO, which finds another photo of the
+    person; NaN where there is none.
+
     Args:
         predicted: float32 [N, E] of length 1.
         truth: likewise, of the images under attack.
@@ -87,7 +90,22 @@ def measures_of(
         comparison: that ranks the images under attack as candidates.
     """
     scores = comparison.scores(predicted, truth)
+    elsewhere = scores.copy()
+    np.fill_diagonal(elsewhere, -np.inf)
+    by_other_photo = measures.found_by_score(elsewhere, identities, 1)
     return {
         COSINE: (predicted.astype(np.float64) * truth).sum(axis=1),
         **{name: measures.found_by_score(scores, identities, rank) for name, rank in RANKS.items()},
+        OTHER_PHOTO: np.where(measures.other_photos(identities) > 0, by_other_photo, np.nan),
+    }
+
+
+def with_all_measures(attacks: PerAttack) -> dict[str, dict[str, np.ndarray]]:
+    """Attacks with every one of IDENTITY_MEASURES: those that an older audit lacks are not known.
+
+    These are NaN, float64 [N], as of people with one photo.
+    """
+    return {
+        name: {m: found.get(m, np.full_like(found[COSINE], np.nan)) for m in IDENTITY_MEASURES}
+        for name, found in attacks.items()
     }

@@ -45,6 +45,31 @@ def test_cosine_and_ranks_are_those_of_predictions_among_all_images_under_attack
     assert found["reid_rank5"].tolist() == [1.0] * 4
 
 
+def test_rank_by_another_photo_leaves_the_photo_itself_out_and_people_with_one():
+    truth = unit(np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0]]))
+    # Each prediction is the photo itself; the second person's photos lie far apart.
+    found = identity_measurements.measures_of(truth, truth, np.array([0, 0, 1, 1]), Comparison())
+    assert found["reid_rank1"].tolist() == [1.0] * 4
+    assert found["reid_other_photo_rank1"].tolist() == [1.0, 1.0, 0.0, 1.0]
+    alone = identity_measurements.measures_of(truth, truth, np.array([0, 0, 1, 2]), Comparison())
+    np.testing.assert_array_equal(alone["reid_other_photo_rank1"], [1, 1, np.nan, np.nan])
+
+
+def test_figures_by_another_photo_are_of_the_people_who_have_one():
+    photos = np.array([1.0, 0, np.nan, np.nan])
+    known = {"ridge": {**side(0.5)["attack0"], "reid_other_photo_rank1": photos}}
+    nobody = {"ridge": {**side(0.5)["attack0"], "reid_other_photo_rank1": photos * np.nan}}
+    found = section.worst(known, FEW)["reid_other_photo_rank1"]
+    assert (found["attack"], found["value"]) == ("ridge", 0.5)
+    assert section.worst(nobody, FEW)["reid_other_photo_rank1"]["value"] is None
+    assert section.estimates(nobody["ridge"], FEW)["reid_other_photo_rank1"]["value"] is None
+    measure, nothing = "reid_other_photo_rank1", side(0.0)
+    # A half of a whole, where people with one photo do not count.
+    assert section.share_gained(measure, known, nothing, side(1.0), FEW)["value"] == 0.5
+    for sides in ((nobody, nobody, nobody), (known, nothing, nobody)):
+        assert section.share_gained(measure, *sides, FEW)["value"] is None
+
+
 @pytest.mark.parametrize(("code", "expected"), [(0.2, 0.0), (0.6, 1.0), (0.3, 0.25)])
 def test_leakage_is_the_share_of_what_the_unprotected_code_gives_beyond_the_task_output(
     code, expected
@@ -124,6 +149,7 @@ def test_fusion_with_pictures_that_this_code_was_spared_is_left_out_of_the_leaka
         assert section.pictures_beyond(reference, attacked_by) == beyond
         described = section.describe(found, reference, FEW, attacked_by)["networks"]["net"]
         assert described["leakage"]["cosine"]["value"] == pytest.approx(expected)
+        assert described["left_out"] == (["fusion"] if beyond else [])
         assert described["worst"]["code"]["cosine"]["attack"] == "fusion"
     alone = leakage.Reference("r", pictures, (8,), {"net": {"ridge": side(0.6)["attack0"]}})
     assert section.pictures_beyond(alone, ["linear"]) == []
@@ -175,6 +201,30 @@ def test_every_attacker_without_a_kept_result_counts_in_the_progress_bar(
     found = runs.predicted(settings, None, "task_output", faces, store)
     assert [each.name for each in found] == list(attackers)
     assert bars == {"Embeddings predicted from the task output": [2, 2]}
+
+
+def test_reference_of_an_older_audit_lacks_the_rank_by_another_photo_and_loads(tmp_path):
+    older = side(0.8)["attack0"]
+    del older["reid_other_photo_rank1"]
+    per_image = {"linear": {m: np.zeros(4) for m in leakage.MEASURES}}
+    path = tmp_path / measures_file.MEASURES_FILE
+    identity = {"net": {"ridge": older}}
+    measures_file.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
+    read = measures_file.load_measures(path, "runs/r", "hash")
+    measured = {"code": side(0.5), "task_output": side(0.2)}
+    measured = {s: {"ridge": found["attack0"]} for s, found in measured.items()}
+    found = identity_measurements.MeasuredIdentity(
+        {"code": [result()], "task_output": []},
+        {"net": measured},
+        {"net": {"code": {"ridge": "cosine"}}},
+    )
+    described = section.describe(found, read, FEW)["networks"]["net"]
+    for described_in in (described, described["attacks"][0]):
+        of_leakage = described_in["leakage"]
+        assert of_leakage["reid_rank1"]["value"] == pytest.approx(0.5)
+        assert of_leakage["reid_other_photo_rank1"] == {"value": None, "ci95": None}
+    assert described["worst"]["unprotected"]["reid_other_photo_rank1"]["value"] is None
+    assert described["worst"]["code"]["reid_other_photo_rank1"]["value"] == pytest.approx(0.5)
 
 
 def test_reference_holds_its_attacks_on_identity_and_older_ones_none(tmp_path):
