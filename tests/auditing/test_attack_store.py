@@ -1,11 +1,16 @@
 """What an attack found survives a kill, and is never taken for another audit's."""
 
+import types
+
 import numpy as np
 import pytest
 
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult
 from arl_tf.auditing import attack_store
 from arl_tf.auditing.attack_store import AttackStore, StoredPictures
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.sealed_images import Rows
 from arl_tf.utils import files
 
 
@@ -92,6 +97,25 @@ def test_key_changes_with_any_fact():
         for facts in (("a", {"b": 1}), ("a", {"b": 2}), ("c", {"b": 1}), ("a",))
     }
     assert len(keys) == 4
+
+
+def test_attacks_on_a_task_head_that_is_fitted_are_of_its_labels(tmp_path):
+    def key(labels, task_output):
+        images = types.SimpleNamespace(
+            names=("a", "b"),
+            attribute_names=("Male",),
+            attributes=np.array(labels, np.uint8)[:, None],
+            other_attributes=None,
+        )
+        encoder = AuditedEncoder("toy", "sha", (3,), Channel(), task_output=task_output)
+        settings = types.SimpleNamespace(attack_identity={}, codes_per_photo=1)
+        context = types.SimpleNamespace(audited_encoder=encoder, store_dir=tmp_path)
+        rows, sealed = Rows(*[np.arange(2)] * 4), types.SimpleNamespace(fingerprint="f")
+        return attack_store.open_store(settings, images, rows, sealed, context)
+
+    assert key([0, 1], None) != key([1, 1], None)
+    # A task head of its own is what it is, whatever the labels.
+    assert key([0, 1], len) == key([1, 1], len)
 
 
 def test_pictures_come_from_the_store_or_from_beside_it(tmp_path):
