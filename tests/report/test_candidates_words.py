@@ -54,7 +54,8 @@ def test_number_of_candidates_that_fit_is_said_where_it_is_known():
         "certainty" not in said
         and (
             "down to 12.3 on average, but the likelihood is not calibrated: in only 64 % of the"
-            " cases the right one is among these (the task output alone: 1,500.0, not calibrated either)."
+            " cases the right one is among these (the task output alone: 1,500.0, not calibrated"
+            " either)."
         )
         in said
     )
