@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tiny_learner import BATCH, SIZE, batch, build_learner
 
-from arl_tf.auditing.caches import code_cache, sealed_images
+from arl_tf.auditing import sealed_images
+from arl_tf.auditing.caches import code_cache
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited
 from arl_tf.auditing.measurements import Measurements

@@ -72,7 +72,7 @@ def test_settings_of_a_flag_file_are_noted_and_those_of_the_command_line_are_tol
         "overwrite",
     }
     config, given = read(line)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         idle.check(config, given, idle.typed_names(line))
     assert (
         "flag file that do not act here: --decoder_width=16 --decoder_warmup_epochs=1 --obj"
@@ -86,7 +86,7 @@ def test_settings_of_a_flag_file_are_noted_and_those_of_the_command_line_are_tol
 
 def test_weights_that_a_warm_start_replaces_are_noted(caplog):
     given = {"encoder": "resnet50", "weights": "imagenet", "warm_start": "runs/a"}
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         idle.check(Config(**given), given, given)
     assert "--weights=imagenet is not loaded" in caplog.text
 

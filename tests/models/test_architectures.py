@@ -304,7 +304,7 @@ def test_tflite_decoder_computes_what_keras_does():
 def test_code_has_the_cuts_shape_at_the_sizes_of_photographs(name, size, monkeypatch):
     # Shapes alone: the backbone is built once, and nothing is computed.
     backbone = backbones.build_backbone(name, size)
-    monkeypatch.setattr(architectures, "build_backbone", lambda *_: backbone)
+    monkeypatch.setattr(architectures, "build_backbone", lambda *_, **__: backbone)
     for cut in backbones.CUT_LAYERS[name]:
         encoder, task_head = architectures.build_encoder_and_task_head(
             name, image_size=size, cut=cut, code_channels=6, num_attributes=NUM_ATTRIBUTES

@@ -9,8 +9,9 @@ import pytest
 from conftest import ROOT
 from reports import report_content
 
+from arl_tf.auditing import measures_file
 from arl_tf.auditing.attack_store import AttackStore
-from arl_tf.auditing.caches import code_cache, measures_file
+from arl_tf.auditing.caches import code_cache
 from arl_tf.auditing.encoders import external, saved_model_io, tflite_encoder
 from arl_tf.data import celeba_folder, image_cache, splits
 from arl_tf.experiments import run_directory

@@ -76,7 +76,7 @@ def test_inside_tells_the_mean_of_what_arrives_of_noise_that_is_not_gaussian(nam
     encoder = keras.Model(image, code)
     head = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
     found = audited.trained_encoder(encoder, head, None, channel=channel, words="noisy")
-    pictures = np.repeat(IMAGES[:1, :4, :4], 6000, axis=0)
+    pictures = np.repeat(IMAGES[:1, :4, :4], 24_000, axis=0)
     arrived = found.query(pictures, seed=2).mean(axis=0)
     shown = tf.constant(pictures[:1] / np.float32(255))
     with tf.GradientTape() as tape:

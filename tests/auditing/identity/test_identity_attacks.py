@@ -209,8 +209,9 @@ def test_reference_of_an_older_audit_lacks_the_rank_by_another_photo_and_loads(t
     per_image = {"linear": {m: np.zeros(4) for m in leakage.MEASURES}}
     path = tmp_path / measures_file.MEASURES_FILE
     identity = {"net": {"ridge": older}}
-    measures_file.save_measures(path, per_image, ["linear"], "hash", (8,), identity)
-    read = measures_file.load_measures(path, "runs/r", "hash")
+    of = measures_file.Measured("hash")
+    measures_file.save_measures(path, per_image, ["linear"], of, (8,), identity)
+    read = measures_file.load_measures(path, "runs/r", of)
     measured = {"code": side(0.5), "task_output": side(0.2)}
     measured = {s: {"ridge": found["attack0"]} for s, found in measured.items()}
     found = identity_measurements.MeasuredIdentity(
