@@ -16,7 +16,7 @@ LEAST_WRONG = 1e-12
 
 
 def has_exact_rest(answers: Sequence[np.ndarray]) -> bool:
-    """Whether answers of the same photo have values of 0, and are equal where both are not 0."""
+    """Whether answers [N, K] have values of 0, and agree on each photo where they are not 0."""
     if not drops_values(answers[0], np.mean(answers, axis=0)):
         return False
     square = sum(float(np.square(answer, dtype=np.float64).sum()) for answer in answers)
@@ -71,7 +71,7 @@ def from_inside(answers: Sequence[np.ndarray], means: np.ndarray) -> LeftValues:
 
 
 def from_answers(answers: Sequence[np.ndarray], count: int) -> LeftValues:
-    """What the first `count` answers tell; all tell how exact values are that are left."""
+    """What the first `count` answers [N, K] tell; all tell how exact values are that are left."""
     values, counts = means_of_left(answers[:count])
     return left_values(answers, values, counts > 0, disagreement(answers))
 
