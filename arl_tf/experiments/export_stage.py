@@ -10,13 +10,9 @@ import numpy as np
 from absl import logging
 
 from arl_tf.auditing.channel import Channel
+from arl_tf.config.audit_figures import reference_figures, report_figures
 from arl_tf.config.checks import comma_separated
-from arl_tf.config.conditions import (
-    Figures,
-    parse_conditions,
-    reference_figures,
-    report_figures,
-)
+from arl_tf.config.conditions import Figures, parse_conditions
 from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config.conditions import Condition, Figures, Outcome, check_conditions, report_figures
+from arl_tf.config.audit_figures import report_figures
+from arl_tf.config.conditions import Condition, Figures, Outcome, check_conditions
 
 REMEDY = "--allow_unaudited exports it in any case, and the manifest says so."
 
@@ -64,7 +65,7 @@ def judge(
         report: report.json's content of the audit of T; None where there was none.
         encoder_sha256: of the weights that would be exported.
         reference: measure -> {"value", "ci95"} of the unprotected encoder, as
-            `conditions.reference_figures` has them; None where nothing is known.
+            `audit_figures.reference_figures` has them; None where nothing is known.
     """
     if report is None:
         return Gate(obstacle="the run has no audit of T; run --stages=audit first")

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.report import scale
 from arl_tf.report.utility_words import CALIBRATION_ERROR, MCC_AT_0, beside_headline
 from arl_tf.report.wording import MISSING, format_estimate
@@ -22,8 +22,8 @@ SECTIONS: Mapping[str, Callable[[Content], Mapping[str, Estimate]]] = {
     "utility": lambda content: {**content["utility"], **beside_headline(content["utility"])},
     "worst": lambda content: content["worst"],
     "leakage": lambda content: content["leakage"],
-    # What conditions are about, see config.conditions.
-    "conditions": conditions.report_figures,
+    # What conditions are about, see config.audit_figures.
+    "conditions": audit_figures.report_figures,
 }
 # (a section, measure) -> words, and which end is the worst.
 FIGURES: Mapping[tuple[str, str], tuple[str, Callable]] = {

@@ -8,7 +8,7 @@ import pytest
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
 from arl_tf.auditing.later_tasks import learning, protected, section
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.metrics import measures
 
 PUBLIC, HELD_OUT, ASKED, VALUES = 240, 60, 200, 8
@@ -152,13 +152,13 @@ def test_protected_attribute_is_told_where_its_gain_is_above_0_by_its_interval(f
 def test_gate_reads_the_largest_gain_by_its_high_end(found):
     told = described(found, protected=("Kept",))
     largest = told["protected"]["largest_gain"]
-    assert conditions.protected_gain({"codes": {"later_tasks": told}}) == largest
+    assert audit_figures.protected_gain({"codes": {"later_tasks": told}}) == largest
     for bound, holds in ((largest["value"], False), (largest["ci95"][1] + 0.01, True)):
         condition = conditions.parse_conditions(f"protected_gain<={bound}")
         outcome = conditions.check_conditions(condition, {"protected_gain": largest})[0]
         assert outcome.holds is holds
     for codes in ({}, {"later_tasks": None}, {"later_tasks": described(found)}):
-        assert conditions.protected_gain({"codes": codes})["value"] is None
+        assert audit_figures.protected_gain({"codes": codes})["value"] is None
 
 
 def test_values_that_are_all_noise_teach_nothing_where_the_noise_is_known():

@@ -5,7 +5,7 @@ import json
 import pytest
 from reports import report_content
 
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.config.conditions import Condition, check_conditions, parse_conditions
 from arl_tf.metrics import reconstruction
 
@@ -219,16 +219,16 @@ def test_reference_counts_by_the_attackers_that_this_code_met():
     # Its own audit has since met an attacker that finds more.
     own["worst"]["face_similarity"] = {"attack": "strongest", **exact(0.95)}
     own["utility"]["mean_mcc"] = exact(0.6)
-    found = conditions.reference_figures(content, conditions.report_figures(own))
+    found = audit_figures.reference_figures(content, audit_figures.report_figures(own))
     assert found["face_similarity"] is content["reference"]["worst"]["face_similarity"]
     assert found["face_similarity"]["value"] == 0.8
     assert (found["mean_mcc"], found["utility"]) == (exact(0.6), exact(0.6))
     assert found["capacity_bits"]["value"] == 2048
     # Figures of its own attackers: the audit says nothing of them.
     assert not {"linkage_auc", "protected_gain", "leakage.face_similarity"} & set(found)
-    alone = conditions.reference_figures(content)
+    alone = audit_figures.reference_figures(content)
     assert "mean_mcc" not in alone and alone["face_similarity"]["value"] == 0.8
-    assert conditions.reference_figures({"reference": None}, found) == {}
+    assert audit_figures.reference_figures({"reference": None}, found) == {}
 
 
 def test_reference_is_found_by_the_embeddings_that_attacks_on_this_code_predict():
@@ -241,7 +241,7 @@ def test_reference_is_found_by_the_embeddings_that_attacks_on_this_code_predict(
     def rank1(*sections):
         networks = dict(enumerate(sections))
         content = {**report_content(0.3), "identity_attacks": {"networks": networks}}
-        return conditions.reference_figures(content)["embedding_rank1"]["value"]
+        return audit_figures.reference_figures(content)["embedding_rank1"]["value"]
 
     both = ("ridge", 0.5), ("fusion", 0.9)
     assert rank1(section(*both, left_out=[])) == 0.9
@@ -278,7 +278,7 @@ def test_figures_of_embeddings_are_those_of_the_network_that_sees_more_at_the_ca
     }
     content = {**report_content(), "identity_attacks": {"networks": networks}}
     content["codes"] = {**content["codes"], "capacity_bits": 60.0}
-    figures = conditions.report_figures(content)
+    figures = audit_figures.report_figures(content)
     assert figures["leakage.identity_embedding"] == estimate(0.2, 0.5)
     assert figures["embedding_rank1"]["value"] == 0.1
     assert figures["leakage.embedding_rank1"]["value"] == 0.1
@@ -302,7 +302,7 @@ def test_network_that_measured_the_code_must_have_the_leakage_too(unsure):
     }
     networks["sface"]["leakage"] = {"cosine": unsure, "reid_rank1": unsure}
     content = {**report_content(), "identity_attacks": {"networks": networks}}
-    figures = conditions.report_figures(content)
+    figures = audit_figures.report_figures(content)
     for measure in ("leakage.identity_embedding", "leakage.embedding_rank1"):
         found = outcome(f"{measure}<=0.1", figures)
         assert (found.value, found.compared, found.holds) == (unsure["value"], None, False)
@@ -315,7 +315,7 @@ def test_audit_without_attacks_on_identity_has_no_figure_of_theirs(measure, sect
     if section == "older":
         del content["identity_attacks"]
     condition = parse_conditions(f"{measure}<=1")
-    (found,) = conditions.check_conditions(condition, conditions.report_figures(content))
+    (found,) = conditions.check_conditions(condition, audit_figures.report_figures(content))
     assert not found.holds
     assert found.words == f"{measure}<=1 is missed: the audit has no figure for it"
 
@@ -327,7 +327,7 @@ def test_attack_measures_are_those_of_reconstructions():
 def test_report_holds_a_figure_for_every_measure(smoke_run):
     workdir, _ = smoke_run
     content = json.loads((workdir / "audit" / "report.json").read_text())
-    figures = conditions.report_figures(content)
+    figures = audit_figures.report_figures(content)
     assert set(figures) == set(conditions.DIRECTIONS)
     assert figures["face_similarity"] is content["worst"]["face_similarity"]
     assert figures["mean_mcc"] is content["utility"]["mean_mcc"]

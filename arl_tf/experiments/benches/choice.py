@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.config.settings import Config, comma_separated
 from arl_tf.experiments.benches import search
 from arl_tf.experiments.benches.contestants import Contestant
@@ -116,7 +116,7 @@ def read_row(
         return TrialRow(position, strength, trial, record)
     of_point = trials.directory(root, trial.name).audit(trials.VALIDATION)
     figures, unprotected = (
-        conditions.report_figures(report_files.read_content(folder))
+        audit_figures.report_figures(report_files.read_content(folder))
         for folder in (of_point, reference(root, record).audit(trials.VALIDATION))
     )
     mcc, reached = figures[MCC]["value"], unprotected[MCC]["value"]

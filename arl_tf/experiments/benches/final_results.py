@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.config.settings import Config
 from arl_tf.defences import registry
 from arl_tf.experiments.benches import choice, estimates, finals, search
@@ -139,7 +139,7 @@ def code_facts(codes: Mapping[str, Any]) -> dict[str, Any]:
 def figures_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """An audit's figures that a bench compares: name -> value and interval."""
     estimates_of = {
-        **conditions.report_figures(content),
+        **audit_figures.report_figures(content),
         **utility_words.beside_headline(content["utility"]),
     }
     figures = {name: sweep_results.interval_of(found) for name, found in estimates_of.items()}

@@ -8,7 +8,7 @@ import filelock
 import optuna
 from absl import logging
 
-from arl_tf.config import conditions
+from arl_tf.config import audit_figures, conditions
 from arl_tf.config.settings import Config
 from arl_tf.experiments import export_stage, run_directory
 from arl_tf.experiments.experiment import Experiment
@@ -234,8 +234,8 @@ def test_outcomes(
     unprotected, audited = audits
     return conditions.check_conditions(
         asked,
-        conditions.report_figures(audited),
-        conditions.reference_figures(audited, conditions.report_figures(unprotected)),
+        audit_figures.report_figures(audited),
+        audit_figures.reference_figures(audited, audit_figures.report_figures(unprotected)),
     )
 
 

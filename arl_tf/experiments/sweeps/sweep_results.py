@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.config.conditions import (
-    UTILITY,
-    by_worse_judge,
-    reference_figures,
-    report_figures,
-)
+from arl_tf.config.audit_figures import reference_figures, report_figures
+from arl_tf.config.conditions import UTILITY, by_worse_judge
 from arl_tf.experiments.sweeps import pareto
 from arl_tf.experiments.sweeps.trials import FINISHED
 from arl_tf.report.utility_words import beside_headline
