@@ -27,10 +27,11 @@ def check(config: Config, run: RunDirectory) -> None:
         folder = saved_model_io.version_folder(path)
         if not config.trust_encoder and not is_export(folder, run):
             raise ValueError(
-                f"--{name}={path} is no export of {run.root}. A SavedModel is a program: when it is"
-                " loaded and called, its operations can read and write every file that you can. If"
-                " you know where it comes from, allow it with --trust_encoder; recorded codes"
-                " (--codes) and .tflite files (--encoder_tflite) need no such trust."
+                f"--{name}={path} is no export of {run.root}. A SavedModel is a program: its"
+                " operations could read and write every file that you can, were it not for the"
+                " limits of the process that runs it. If you know where it comes from, allow it"
+                " with --trust_encoder; recorded codes (--codes) and .tflite files"
+                " (--encoder_tflite) need no such trust."
             )
 
 

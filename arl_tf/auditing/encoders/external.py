@@ -15,7 +15,7 @@ import tensorflow as tf
 from arl_tf.auditing.encoders.recorded_codes import (
     RecordedCodes,
     codes_image_size,
-    is_decodable,
+    kept_shape,
     read_codes,
 )
 from arl_tf.auditing.encoders.saved_model_gradients import (
@@ -112,7 +112,7 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
     # More than what threads or a GPU leave to chance.
     random_codes = np.abs(codes - signature(probe)).max() > RANDOM_SHARE * codes.std()
     code_shape = codes.shape[1:]
-    kept = code_shape if is_decodable(code_shape, side) else (math.prod(code_shape),)
+    kept = kept_shape(code_shape, side)
     differentiable, why_not = white_box(signature, side, kept, bool(random_codes))
     return ExternalEncoder(
         encode=lambda images: signature(checked_images(images)).reshape(-1, *kept),

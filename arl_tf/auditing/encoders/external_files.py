@@ -2,12 +2,14 @@
 
 import dataclasses
 import pathlib
+import types
 
 import numpy as np
 
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders import audited, external, tflite_encoder
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.encoders.confined import encoders as confined
 from arl_tf.data.image_sets import ImageSet
 
 
@@ -19,6 +21,12 @@ class EncoderFiles:
     encoder_tflite: str
     task_head_saved_model: str
     image_size: int
+    trust_encoder: bool
+
+    @property
+    def loading(self) -> types.ModuleType:
+        """What loads SavedModels: in a process of its own those of others, here the run's own."""
+        return confined if self.trust_encoder else external
 
 
 def external_audited_encoder(
@@ -42,7 +50,7 @@ def external_encoder(named: EncoderFiles) -> tuple[external.ExternalEncoder, str
     """An encoder that arl_tf has only as a file, and what the report calls it."""
     float_form = None
     if named.encoder_saved_model:
-        float_form = external.load_saved_model(
+        float_form = named.loading.load_saved_model(
             named.encoder_saved_model, image_size=named.image_size
         )
         words = f"SavedModel {pathlib.Path(named.encoder_saved_model).name}"
@@ -61,7 +69,7 @@ def external_task_head(
     named: EncoderFiles, encoder: external.ExternalEncoder, images: ImageSet
 ) -> audited.Encode:
     """The task head of --task_head_saved_model: codes -> logits of the data set's attributes."""
-    loaded = external.load_task_head(named.task_head_saved_model)
+    loaded = named.loading.load_task_head(named.task_head_saved_model)
     num_logits = loaded.classify(encoder.encode(np.asarray(images.images[:1]))).shape[1]
     if num_logits != len(images.attribute_names):
         raise ValueError(

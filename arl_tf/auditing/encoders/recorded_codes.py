@@ -5,6 +5,7 @@ Every message names the file, the array, what it holds and what was expected of 
 
 import dataclasses
 import functools
+import math
 import pathlib
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -175,12 +176,17 @@ def checked(arrays: Mapping[str, np.ndarray], image_size: int, fit: str) -> Reco
     names = attribute_names(arrays.get("names"), read)
     codes, code_shape = read["codes"], read["codes"].shape[1:]
     return RecordedCodes(
-        codes=codes if is_decodable(code_shape, image_size) else codes.reshape(len(codes), -1),
+        codes=codes.reshape(len(codes), *kept_shape(code_shape, image_size)),
         images=image_set(read, names, image_size, fit),
         logits=read.get("logits"),
         labels_known="labels" in read,
         code_shape=code_shape,
     )
+
+
+def kept_shape(code_shape: tuple[int, ...], image_size: int) -> tuple[int, ...]:
+    """The shape in which codes are attacked: theirs where decoders take it, else flat."""
+    return code_shape if is_decodable(code_shape, image_size) else (math.prod(code_shape),)
 
 
 def is_decodable(code_shape: tuple[int, ...], image_size: int) -> bool:

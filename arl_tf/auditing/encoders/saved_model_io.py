@@ -12,6 +12,8 @@ from arl_tf.utils import publishing, run_files, saved_model_loading
 
 BATCH = 128
 REMEDY = "Fetch or export the SavedModel again, with its folder variables/."
+# How lines of TensorFlow's errors start that say where an operation stands in a graph.
+PLACES = ("Graph execution error", "Detected at node", "<stack traces", "[[{{")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Signature:
             output = self.function(**{self.input_name: tf.constant(padded)})[self.output_name]
         except tf.errors.OpError as error:
             raise ValueError(
-                f"The SavedModel fails on {self.input_name} {list(padded.shape)}: {error}"
+                f"The SavedModel fails on {self.input_name} {list(padded.shape)}:"
+                f" {operation_words(error)}"
             ) from error
         result = np.asarray(tf.cast(output, tf.float32))
         if result.ndim < 2 or len(result) != len(padded) or not np.isfinite(result).all():
@@ -144,6 +147,13 @@ def load_signature(
         f" one input {input_name}, {dtype.name} [N, ...], and an output"
         f" {' or '.join(output_names)} of floats."
     )
+
+
+def operation_words(error: tf.errors.OpError) -> str:
+    """What an operation complains of, without TensorFlow's lines on where it stands."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(PLACES)]
+    return run_files.one_line(ValueError(" ".join(told)))
 
 
 def fits(spec: tf.TensorSpec, dtype: tf.DType) -> bool:

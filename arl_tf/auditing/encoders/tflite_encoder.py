@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from arl_tf.auditing.encoders.external import ExternalEncoder
-from arl_tf.auditing.encoders.recorded_codes import is_decodable
+from arl_tf.auditing.encoders.recorded_codes import kept_shape
 from arl_tf.auditing.encoders.saved_model_gradients import random_images
 from arl_tf.data import image_sets
 from arl_tf.metrics import equivalence
@@ -65,7 +65,7 @@ def load_tflite(
     runner = open_runner(content, path)
     side, code_shape = encoder_shapes(runner, path)
     noise = np.random.default_rng() if "noise" in runner.get_input_details() else None
-    kept = code_shape if is_decodable(code_shape, side) else (math.prod(code_shape),)
+    kept = kept_shape(code_shape, side)
 
     def encode(images: np.ndarray) -> np.ndarray:
         if images.dtype != np.uint8:

@@ -87,8 +87,9 @@ class AuditGroup:
     trust_encoder: bool = option(
         False,
         "Load the SavedModels of --encoder_saved_model and --task_head_saved_model although the run"
-        " did not export them. A SavedModel is a program that can read and write your files: give"
-        " this flag only if you know where it comes from. Later commands do not take it over.",
+        " did not export them. A SavedModel is a program. It runs in a process of its own; Linux"
+        " 5.13 and later keep this process from your files, other systems do not. Give this flag"
+        " only if you know where the SavedModel comes from. Later commands do not take it over.",
         group="run",
         topic="audit",
     )

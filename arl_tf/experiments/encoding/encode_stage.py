@@ -74,6 +74,7 @@ def encoder_spec(config: Config, run: RunDirectory) -> EncoderSpec:
         trusted_encoders.check(config, run)
         return EncoderSpec(
             saved_model=config.encoder_saved_model,
+            confined=config.trust_encoder,
             image_size=config.image_size,
             noise_key=config.noise_key,
             fit=config.fit,

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.auditing.encoders import audited, external
+from arl_tf.auditing.encoders.confined import encoders as confined
 from arl_tf.data.image_sets import to_float
 from arl_tf.data.preprocessing import CROP
 from arl_tf.models import code_layers
@@ -23,6 +24,7 @@ class EncoderSpec:
     Attributes:
         player: a run's encoder.keras; "" for a SavedModel.
         saved_model: its folder; "" for a run's encoder.
+        confined: whether the SavedModel runs in a process of its own, as a stranger's.
         image_size: S of a SavedModel that leaves the sides free, pixels.
         noise_key: file of the secret that decides the noise; "": it is drawn.
         fit: how photos become square, as --fit of the training.
@@ -30,6 +32,7 @@ class EncoderSpec:
 
     player: str = ""
     saved_model: str = ""
+    confined: bool = False
     image_size: int = 64
     noise_key: str = ""
     fit: str = CROP
@@ -66,7 +69,8 @@ def load(spec: EncoderSpec) -> BulkEncoder:
                 "--noise_key needs a run's own encoder: a SavedModel draws its noise inside; leave"
                 " --noise_key or --encoder_saved_model out."
             )
-        found = external.load_saved_model(spec.saved_model, spec.image_size)
+        loading = confined if spec.confined else external
+        found = loading.load_saved_model(spec.saved_model, spec.image_size)
         return BulkEncoder(found.encode, found.image_size, found.code_shape, found.sha256, spec.fit)
     encoder = checkpoints.load_player(pathlib.Path(spec.player))
     sha256 = weights_hash(encoder)

@@ -1,0 +1,1 @@
+"""SavedModels of strangers in a process of its own, with limits."""
