@@ -10,6 +10,8 @@ from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 
 # In the settings of an attack's result.
 KNEW = "knew"
+# Between two things that an attacker knew, in its words.
+BETWEEN = "; "
 # Of the noise in codes: known from the inside, estimated from answers, there and not told, absent.
 KNOWN, ASKED, NOT_TOLD, NO_NOISE = "known", "asked", "not told", "none"
 TOLD = (KNOWN, ASKED)
@@ -32,7 +34,7 @@ def knowledge_facts(attacker: Attacker, seen: Evidence) -> dict[str, str]:
         parts.append("the inside of the encoder")
     parts += [words for need, words in NEEDED.items() if need in attacker.needs]
     parts.append(OF_NOISE.get(attacker.only_for, ""))
-    return {"noise": noise_state(seen), "words": "; ".join(filter(None, parts))}
+    return {"noise": noise_state(seen), "words": BETWEEN.join(filter(None, parts))}
 
 
 def public_words(images: np.ndarray) -> str:

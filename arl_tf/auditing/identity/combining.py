@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from absl import logging
 
-from arl_tf.attacks import combined
+from arl_tf.attacks import combined, knowledge
 from arl_tf.attacks.combined import Finished
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
 from arl_tf.attacks.knowledge import ASKED, KNEW, KNOWN, NO_NOISE, NOT_TOLD
@@ -95,7 +95,8 @@ def with_members(result: AttackResult, store: AttackStore, members: list[str]) -
     """The result with the attacks it was made of, and all that they knew."""
     used = result.settings.get("weights") or [result.settings["start"]]
     knew = [store.facts(name)["settings"].get(KNEW) for name in used]
-    words = "; ".join(dict.fromkeys(each["words"] for each in knew if each))
+    parts = [part for each in knew if each for part in each["words"].split(knowledge.BETWEEN)]
+    words = knowledge.BETWEEN.join(dict.fromkeys(parts))
     facts = {"members": members, KNEW: {"noise": told(knew), "words": words}}
     return dataclasses.replace(result, settings={**result.settings, **facts})
 

@@ -11,7 +11,7 @@ from arl_tf.auditing.identity import combining
 OPTIONS = AttackerOptions(
     width=4, depth=0, steps=10, batch_size=4, learning_rate=1e-3, mu=0.0, seed=0
 )
-KNOWN = {"noise": "known", "words": "the noise"}
+KNOWN = {"noise": "known", "words": "codes; the noise"}
 UNTOLD = {"noise": "not told", "words": "codes"}
 
 
@@ -81,7 +81,7 @@ def test_kept_results_count_only_for_the_same_attacks(tmp_path):
     assert store.measures("first") is None
 
 
-def test_combiner_knew_what_those_knew_whom_it_used(tmp_path):
+def test_combiner_knew_once_what_each_knew_whom_it_used(tmp_path):
     names = ["linear", "decoder"]
     store = filled(tmp_path, names)
     combined(store, names)
