@@ -265,3 +265,22 @@ def test_a_picture_that_takes_more_memory_than_there_is_cannot_be_read():
 
     with pytest.raises(reader.UnreadableError, match="take more memory than there is"):
         reader.prepared(b"", prepare)
+
+
+@pytest.mark.parametrize(("failures", "read"), [(1, True), (2, False)])
+def test_a_picture_that_found_no_memory_beside_others_is_read_again_alone(
+    monkeypatch, failures, read
+):
+    left = [failures]
+
+    def prepare(image_bytes):
+        if left[0]:
+            left[0] -= 1
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return tf.zeros((8, 8, 3), tf.uint8), 1
+
+    monkeypatch.setattr(reader, "preparing", lambda preprocess: prepare)
+    monkeypatch.setattr(reader, "preparing_plain", lambda preprocess: prepare)
+    (chunk,) = reader.read_pictures([(0, lambda: JPEG)], preprocessing(8))
+    assert chunk.refused == ({} if read else {0: reader.TOO_LARGE})
+    assert len(chunk.rows) == read

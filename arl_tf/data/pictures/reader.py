@@ -18,6 +18,7 @@ from arl_tf.data.preprocessing import DEVICE
 from arl_tf.utils.cores import num_threads
 
 MISSING, FOLDER = "missing", "a folder and no file"
+TOO_LARGE = "its pixels take more memory than there is"
 CHUNK = 256
 # How many files a message names.
 NAMED = 5
@@ -84,7 +85,7 @@ def read_pictures(
             results = list(pool.map(read, some))
             # Once more, now that no other file is open: some errors have passed by then.
             again = [
-                read(numbered) if isinstance(found, OSError) else found
+                read(numbered) if may_pass(found) else found
                 for numbered, found in zip(some, results, strict=True)
             ]
             yield chunk_of(all_given_out(again))
@@ -123,6 +124,11 @@ def preparing_plain(
             return preprocess(decode_plain_jpeg(image_bytes)), tf.constant(1, tf.int64)
 
     return prepare
+
+
+def may_pass(found: Result | OSError) -> bool:
+    """Whether a picture that is read alone may be readable: the others took files and memory."""
+    return isinstance(found, OSError) or found[3] == TOO_LARGE
 
 
 def all_given_out(results: list[Result | OSError]) -> list[Result]:
@@ -203,7 +209,7 @@ def prepared(image_bytes: bytes, prepare: Callable) -> tuple[np.ndarray, bool]:
         raise UnreadableError(refusal_words(str(error), image_bytes)) from None
     # A small file can claim any size; the other pictures go on.
     except tf.errors.ResourceExhaustedError:
-        raise UnreadableError("its pixels take more memory than there is") from None
+        raise UnreadableError(TOO_LARGE) from None
     return image.numpy(), int(orientation) != 1
 
 
