@@ -94,6 +94,11 @@ def preprocessing(image_size: int, fit: str = CROP) -> Callable[[tf.Tensor], tf.
     return functools.partial(preprocess, image_size=image_size, fit=fit)
 
 
+def versions() -> str:
+    """Of the cut and of the pad; codes of photos that were prepared otherwise are other codes."""
+    return f"{PREPROCESS_VERSION}.{PAD_VERSION}"
+
+
 def cache_version(fit: str) -> str:
     """What tells prepared images from those of another preprocessing."""
     return str(PREPROCESS_VERSION) if fit == CROP else f"{PREPROCESS_VERSION} {fit} {PAD_VERSION}"

@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from arl_tf.config.settings import Config
-from arl_tf.data import code_records
+from arl_tf.data import code_records, preprocessing
 from arl_tf.data.preprocessing import CROP
 from arl_tf.experiments import run_directory, trusted_encoders
 from arl_tf.experiments.encoding import encoders, engines, sources
@@ -21,7 +21,7 @@ from arl_tf.utils.cores import usable_cores
 
 INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
 # What folders mean that hold no word of it, from before there was a choice.
-UNSAID = {"fit": CROP}
+UNSAID = {"fit": CROP, "preprocessing": "2.2"}
 
 
 def run(config: Config, run: RunDirectory) -> None:
@@ -98,6 +98,7 @@ def description(
         "noise": noise_words(config.noise_key),
         "shards": len(source.shards),
         "fit": config.fit,
+        "preprocessing": preprocessing.versions(),
     }
 
 

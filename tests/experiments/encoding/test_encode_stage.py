@@ -183,7 +183,8 @@ def test_photos_made_square_in_two_ways_are_not_mixed_in_a_folder(
 ):
     folder = tmp_path / "codes"
     encode_stage.run(settings(photos, folder, fit=first), run)
-    assert json.loads((folder / "encode.json").read_text())["fit"] == first
+    index = json.loads((folder / "encode.json").read_text())
+    assert (index["fit"], index["preprocessing"]) == (first, preprocessing.versions())
     with pytest.raises(ValueError, match="holds other codes: fit differ"):
         encode_stage.run(settings(photos, folder, fit=second), run)
     encode_stage.run(settings(photos, folder, fit=first), run)
@@ -195,20 +196,28 @@ def test_photos_made_square_in_two_ways_are_not_mixed_in_a_folder(
         ({}, {"fit": "crop"}, None),
         ({}, {"fit": "pad"}, "fit"),
         ({"fit": "pad"}, {"fit": "crop"}, "fit"),
+        ({}, {"preprocessing": "3.2"}, "preprocessing"),
         # Of a younger version.
         ({"fit": "crop", "channel": "red"}, {"fit": "crop"}, "channel"),
     ],
-    ids=["old_is_crop", "old_is_not_pad", "pad_is_not_crop", "not_of_this_version"],
+    ids=[
+        "old_is_crop",
+        "old_is_not_pad",
+        "pad_is_not_crop",
+        "old_is_not_prepared_otherwise",
+        "not_of_this_version",
+    ],
 )
 def test_a_folder_and_a_command_are_compared_by_all_that_either_says(
     tmp_path, recorded, now, differing
 ):
     (tmp_path / "encode.json").write_text(json.dumps({"shards": 1} | recorded))
+    index = {"shards": 1, "fit": "crop", "preprocessing": "2.2"} | now
     if differing is None:
-        encode_stage.check_same(tmp_path, {"shards": 1} | now)
+        encode_stage.check_same(tmp_path, index)
         return
     with pytest.raises(ValueError, match=f"holds other codes: {differing} differ"):
-        encode_stage.check_same(tmp_path, {"shards": 1} | now)
+        encode_stage.check_same(tmp_path, index)
 
 
 @SAVES
