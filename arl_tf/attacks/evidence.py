@@ -15,10 +15,18 @@ LOOKED_AT = 4096
 # Where more of the values than this share are 0 in codes and not in their means, noise drops
 # values: nothing is added to them.
 MOST_DROPPED = 0.002
+# Dropout takes values of any size: the means of dropped values are as large as those of others, or
+# half as large where they are means of two answers.
+LEAST_DROPPED_MEAN = 0.4
+# Codes of at most so many different values are rounded.
+FEW_LEVELS = 64
 # The mean magnitude of noise, in deviations: .707 of Laplace noise, .75 of the mean of two such
 # numbers, .798 of Gaussian noise. Below this it is taken for Laplace noise. The distance to a mean
 # of answers has noise of all of them in it: .734 for a mean of 8, .749 for one of 4.
 LAPLACE_MAGNITUDE, PER_REMAINING = 0.73, 0.14
+# The largest distance of the magnitudes' distribution to that of Laplace noise. Means of 8 answers
+# have .036, of 4 answers .047; Gaussian noise has .083, rounded Gaussian noise as much or more.
+LAPLACE_DISTANCE, DISTANCE_PER_REMAINING = 0.03, 0.1
 # Where mean codes carry more than this share of the noise, they tell little of its law.
 MOST_REMAINING = 0.25
 
@@ -151,19 +159,60 @@ class Evidence:
 
 
 def drops_values(codes: np.ndarray, means: np.ndarray) -> bool:
-    """Whether codes [N, ...] are 0 in places where their means [N, ...] are not, as of dropout."""
-    seen, known = (each.reshape(-1)[:LOOKED_AT] for each in (codes, means))
-    return bool(((seen == 0) & (known != 0)).mean() > MOST_DROPPED)
+    """Whether codes [N, ...] are 0 in places where their means [N, ...] are not, as of dropout.
+
+    Rounding and ReLU give zeros, too: among few levels, and where means are small.
+    """
+    if takes_few_levels(codes):
+        return False
+    seen, known = sample(codes), sample(means)
+    dropped, left = (seen == 0) & (known != 0), seen != 0
+    if not dropped.mean() > MOST_DROPPED or not left.any():
+        return False
+    return bool(typical(known[dropped]) > LEAST_DROPPED_MEAN * typical(known[left]))
+
+
+def typical(values: np.ndarray) -> float:
+    """The median magnitude of values [n], n >= 1."""
+    return float(np.median(np.abs(values)))
+
+
+def sample(values: np.ndarray) -> np.ndarray:
+    """Up to LOOKED_AT of the values [N, ...], of all rows and places; the same for one shape."""
+    rows = np.random.default_rng(0).choice(values.size, min(values.size, LOOKED_AT), replace=False)
+    return values.reshape(-1)[rows]
+
+
+def takes_few_levels(codes: np.ndarray) -> bool:
+    """Whether codes [N, ...] are rounded so coarsely that their values repeat."""
+    seen = sample(codes)
+    return len(np.unique(seen)) <= min(FEW_LEVELS, len(seen) // 2)
+
+
+def share_at_limit(codes: np.ndarray) -> float:
+    """Which share of the values of codes [N, ...] has the largest magnitude, as of a limit."""
+    magnitudes = np.abs(sample(codes))
+    return float((np.count_nonzero(magnitudes == magnitudes.max()) - 1) / len(magnitudes))
 
 
 def is_laplace(codes: np.ndarray, noise: CodeNoise) -> bool:
-    """Whether codes [N, ...] differ from their means as by Laplace noise, dropped values apart."""
+    """Whether codes [N, ...] differ from their means as by Laplace noise, dropped values apart.
+
+    Gaussian noise that was rounded or limited, or whose size depends on the image, can have the
+    mean magnitude of Laplace noise; the whole distribution is compared (Kolmogorov and Smirnov).
+    """
     if drops_values(codes, noise.public_means):
         return False
     few = max(1, 16 * LOOKED_AT // codes[0].size)
     wrong = ((codes[:few] - noise.public_means[:few]) / noise.deviation).astype(np.float64)
-    bound = LAPLACE_MAGNITUDE + PER_REMAINING * noise.remaining
-    return bool(np.abs(wrong).mean() < bound * np.sqrt(np.square(wrong).mean()))
+    magnitudes = np.sort(np.abs(wrong), axis=None)
+    mean, remaining = magnitudes.mean(), noise.remaining
+    heavy = mean < (LAPLACE_MAGNITUDE + PER_REMAINING * remaining) * np.sqrt(
+        np.square(magnitudes).mean()
+    )
+    ranks = (np.arange(len(magnitudes)) + 0.5) / len(magnitudes)
+    distance = np.abs(1 - np.exp(-magnitudes / mean) - ranks).max()
+    return bool(heavy and distance < LAPLACE_DISTANCE + DISTANCE_PER_REMAINING * remaining)
 
 
 def silent(share: float, held_out_loss: float) -> None:

@@ -5,18 +5,20 @@ from collections.abc import Callable
 import numpy as np
 
 from arl_tf.attacks.evidence import (
-    LOOKED_AT,
     CodeNoise,
     PublicPairs,
     drops_values,
     is_laplace,
+    share_at_limit,
+    takes_few_levels,
 )
 from arl_tf.models.standardisation import standardisation
 
-# A value that takes no more different numbers than this is rounded: its noise is not Gaussian.
-FEW_LEVELS = 64
 # Codes of every public image, beside the one at hand, where noise cannot be added to mean codes.
 FURTHER_ANSWERS = 3
+# Where more of the values are at a channel's limit, mean codes lie far inside of it: noise is not
+# added to them.
+MOST_LIMITED = 0.05
 
 
 def signal_variance(noise: CodeNoise) -> np.ndarray:
@@ -59,10 +61,10 @@ def fresh_codes(
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """A function that gives public codes of rows with noise drawn anew: (rows, rng) -> [n, ...].
 
-    The mean codes with as much noise as they lack, Gaussian or Laplace as it is. Where codes are
-    rounded to few levels or have dropped values, noise on mean codes would make others of them:
-    there one of several answers of the encoder is drawn. The codes at hand where no noise is known,
-    and where nobody can be asked.
+    The mean codes with as much noise as they lack, Gaussian or Laplace as it is, and no value
+    beyond the largest. Where codes are rounded to few levels, often at a limit, or have dropped
+    values, noise on mean codes would make others of them: there one of several answers of the
+    encoder is drawn. The codes at hand where no noise is known, and where nobody can be asked.
 
     Args:
         pairs: public images and their codes.
@@ -71,10 +73,13 @@ def fresh_codes(
     """
     if noise is None or noise.remaining >= 1:
         return lambda rows, rng: pairs.codes[rows]
-    if takes_few_levels(pairs.codes) or drops_values(pairs.codes, noise.public_means):
+    limited = share_at_limit(pairs.codes)
+    few = takes_few_levels(pairs.codes) or limited > MOST_LIMITED
+    if few or drops_values(pairs.codes, noise.public_means):
         return one_of_answers(pairs, noise, query)
     deviation = noise.deviation * np.float32(np.sqrt(1 - noise.remaining))
     laplace = is_laplace(pairs.codes, noise)
+    limit = np.abs(pairs.codes).max() if limited else np.float32(np.inf)
 
     def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shape = (len(rows), *deviation.shape)
@@ -82,7 +87,7 @@ def fresh_codes(
             drawn = rng.laplace(scale=np.sqrt(0.5), size=shape).astype(np.float32)
         else:
             drawn = rng.standard_normal(shape, np.float32)
-        return noise.public_means[rows] + deviation * drawn
+        return np.clip(noise.public_means[rows] + deviation * drawn, -limit, limit)
 
     return draw
 
@@ -104,8 +109,3 @@ def one_of_answers(
         return np.stack([answers[n][row] for n, row in zip(chosen, rows, strict=True)])
 
     return draw
-
-
-def takes_few_levels(codes: np.ndarray) -> bool:
-    """Whether codes [N, ...] are rounded so coarsely that their values repeat."""
-    return len(np.unique(codes.reshape(-1)[:LOOKED_AT])) <= FEW_LEVELS

@@ -104,6 +104,25 @@ def test_codes_of_few_levels_are_drawn_from_several_answers(noise, different):
     assert any((drawn[:, 0] == 100).all(axis=1) != (drawn[:, 1] == 100).all(axis=1))
 
 
+@pytest.mark.parametrize(("limit", "at_limit"), [(2.5, (0.001, 0.05)), (1.0, (0.1, 0.5))])
+def test_no_fresh_code_lies_beyond_the_channel_s_limit(limit, at_limit):
+    rng = np.random.default_rng(5)
+    signal = rng.standard_normal((200, 30))
+
+    def sent(images=None):
+        noisy = signal + 0.5 * rng.standard_normal(signal.shape)
+        return np.clip(noisy, -limit, limit).astype(np.float32)
+
+    codes = sent()
+    pairs = PublicPairs(codes, np.zeros((200, 8, 8, 3), np.uint8), codes[:0], codes[:0])
+    means = np.mean([sent() for _ in range(100)], axis=0)
+    noise = CodeNoise(np.full(30, 0.5, np.float32), means)
+    drawn = noise_views.fresh_codes(pairs, noise, sent)(np.arange(200), rng)
+    assert np.abs(drawn).max() == np.float32(limit)
+    least, most = at_limit
+    assert least < (np.abs(drawn) == np.float32(limit)).mean() < most
+
+
 def test_noise_of_some_images_is_that_of_their_rows():
     some = KNOWN.of(np.array([4, 2]))
     np.testing.assert_array_equal(some.public_means, MEANS[[4, 2]])

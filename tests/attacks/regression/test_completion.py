@@ -15,6 +15,7 @@ from arl_tf.attacks.evidence import (
     CodeNoise,
     Evidence,
     PublicPairs,
+    drops_values,
 )
 from arl_tf.attacks.identity.faces import PublicFaces, mean_cosine, unit
 from arl_tf.attacks.identity.registry import view_of
@@ -204,6 +205,30 @@ def test_a_hundredth_of_dropped_values_is_seen_among_values_that_are_0_anyway(
     pairs = dataclasses.replace(evidence.pairs, codes=codes)
     noise = dataclasses.replace(evidence.noise, public_means=means)
     assert dataclasses.replace(evidence, pairs=pairs, noise=noise).drops_values is dropped
+
+
+@pytest.mark.parametrize("kind", ["a level at 0", "relu"])
+def test_zeros_of_rounding_and_of_relu_are_no_dropped_values(kind):
+    rng = np.random.default_rng(8)
+    # The first photo alone would fill the look at the codes.
+    signal = rng.standard_normal((40, 5000))
+    sent = {
+        "a level at 0": lambda z: np.clip(np.round(z), -1, 1),
+        "relu": lambda z: np.maximum(z, 0),
+    }
+    answers = [sent[kind](signal + 0.5 * rng.standard_normal(signal.shape)) for _ in range(40)]
+    means = np.mean(answers, axis=0)
+    assert ((answers[0] == 0) & (means != 0)).mean() > 0.1
+    assert not drops_values(answers[0], means)
+
+
+def test_dropped_values_are_seen_wherever_they_are():
+    rng = np.random.default_rng(9)
+    means = rng.standard_normal((40, 5000))
+    codes = means.copy()
+    # Of the later photos only.
+    codes[20:] *= rng.random((20, 5000)) >= 0.1
+    assert drops_values(codes, means)
 
 
 def test_embeddings_are_predicted_from_completed_codes(world, evidence):

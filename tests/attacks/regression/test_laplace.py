@@ -161,6 +161,38 @@ def test_dropped_values_are_no_laplace_noise(world):
     assert not is_laplace(codes, CodeNoise(deviation, means))
 
 
+@pytest.mark.parametrize("share", [0.7, 0.9])
+@pytest.mark.parametrize("kind", ["2 levels", "3 levels", "4 levels", "16 levels", "limited"])
+def test_gaussian_noise_that_is_rounded_or_limited_is_no_laplace_noise(share, kind):
+    rng = np.random.default_rng(6)
+
+    def sent(values):
+        limited = np.clip(values, -1, 1)
+        if kind == "limited":
+            return limited
+        steps = int(kind.split()[0]) - 1
+        return np.round((limited + 1) / 2 * steps) / steps * 2 - 1
+
+    signal = np.sqrt(share) * rng.standard_normal((400, 300))
+    answers = [
+        sent(signal + np.sqrt(1 - share) * rng.standard_normal(signal.shape)) for _ in range(60)
+    ]
+    means = np.mean(answers, axis=0)
+    deviation = np.sqrt(np.square(answers[0] - means).mean(axis=0))
+    assert not is_laplace(answers[0], CodeNoise(deviation, means))
+
+
+@pytest.mark.parametrize("count", [4, 8])
+def test_laplace_noise_is_seen_in_few_answers_and_gaussian_noise_is_none(count):
+    rng = np.random.default_rng(7)
+    for law, expected in ((rng.laplace, True), (rng.normal, False)):
+        answers = law(size=(count, 2000, 40)) + rng.normal(size=(2000, 40))
+        means = answers.mean(axis=0)
+        variance = np.square(answers[0] - means).mean(axis=0) / (1 - 1 / count)
+        noise = CodeNoise(np.sqrt(variance), means, count, 1 / count)
+        assert is_laplace(answers[0], noise) is expected
+
+
 def test_probes_linkage_and_attacks_on_identity_see_codes_with_less_noise(world, seen):
     found = dataclasses.make_dataclass("Found", ["evidence", "settings"])(
         world.evidence, types.SimpleNamespace(attacker=OPTIONS)
