@@ -17,6 +17,11 @@ from arl_tf.metrics.reconstruction import headline
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
 PSNR_GAP, FACE_GAP = 1.0, 0.05
 NO_REFERENCE = "There is no unprotected reference, so the leakage is unknown"
+# Of an audit whose attackers take dropped values for noise; the verdict looks for it.
+DROPPED_SEEN = (
+    "pictures, searches, probes and attacks on identity that leave out the values that each code"
+    " has dropped, which everybody sees: such attackers get more"
+)
 MEASURE_WORDS = {
     "face_similarity": "face similarity",
     "reid_rank1": "rank 1",
@@ -304,7 +309,4 @@ def dropped_values(evidence: Evidence) -> list[str]:
     """
     if not evidence.drops_values or completion.can_complete(evidence):
         return []
-    return [
-        "pictures, searches, probes and attacks on identity that leave out the values that each"
-        " code has dropped, which everybody sees: such attackers get more"
-    ]
+    return [DROPPED_SEEN]

@@ -9,6 +9,7 @@ from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
 from arl_tf.auditing.attack_runs import LEFT_OUT
 from arl_tf.auditing.judging import confused
 from arl_tf.auditing.leakage import FLOORS
+from arl_tf.auditing.remarks import DROPPED_SEEN
 from arl_tf.report import candidates, scale
 from arl_tf.report.identity_words import finding_words
 from arl_tf.report.utility_words import headline as utility_headline
@@ -31,7 +32,8 @@ from arl_tf.report.wording import (
 )
 
 # By the upper end of the leakage's interval: the true leakage may be as high as that. The first is
-# given only beside the candidate match, which no encoder withstands.
+# given only beside the candidate match, which no encoder withstands, and of faces only by both
+# judges.
 STRONG = "strong protection against these attackers"
 GOOD = "good protection against these attackers"
 GRADES = (
@@ -69,7 +71,7 @@ def sentences(content: Mapping[str, Any]) -> list[str]:
     said.append(no_faces_words(content))
     said.append(candidates.match_sentences(content, codes_words(content)))
     said += [leakage_words(content), scale_words(content), judges_words(content)]
-    said.append(candidates_missing_words(content))
+    said.append(not_strong_words(content))
     said += untold(content)
     if claims_protection(content) and untold(content):
         said.append("This audit therefore does not show that the code is protected")
@@ -252,15 +254,31 @@ def graded_leakage(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def grade_of(content: Mapping[str, Any]) -> str:
-    """The grade of an audit's leakage; strong only beside the candidate match."""
+    """The grade of an audit's leakage; strong only where nothing is missing for it."""
     found = grade(graded_leakage(content))
-    return GOOD if found == STRONG and not has_candidates(content) else found
+    return GOOD if found == STRONG and missing_for_strong(content) else found
+
+
+def missing_for_strong(content: Mapping[str, Any]) -> list[str]:
+    """Why an audit can't call protection strong, whatever the leakage, in clauses."""
+    said = []
+    if not has_candidates(content):
+        said.append("nobody measured whether a candidate photo can be confirmed")
+    # A code may hide faces from one judge alone.
+    if has_faces(content) and not has_second_judge(content):
+        said.append("only one judge of identity measured the pictures")
+    return said
 
 
 def has_candidates(content: Mapping[str, Any]) -> bool:
     """Whether the audit says how well a candidate photo can be confirmed."""
     found = candidates.candidate_match(content)
     return bool(found) and candidates.value_of(found["exact"], "code") is not None
+
+
+def has_second_judge(content: Mapping[str, Any]) -> bool:
+    """Whether a second judge of identity measured the pictures; drawn faces have none."""
+    return content["worst"].get(JUDGES[1], MISSING)["value"] is not None
 
 
 def scale_words(content: Mapping[str, Any]) -> str:
@@ -284,7 +302,7 @@ def judges_words(content: Mapping[str, Any]) -> str:
         return (
             f"By the second judge of identity the leakage is {leakage_figure(second)}. {absolute}"
         )
-    if content["worst"].get(JUDGES[1], MISSING)["value"] is None:
+    if not has_second_judge(content):
         return "Only one judge of identity measured these pictures"
     return (
         "The leakage by the second judge of identity is unknown, because by this judge the"
@@ -293,14 +311,12 @@ def judges_words(content: Mapping[str, Any]) -> str:
     )
 
 
-def candidates_missing_words(content: Mapping[str, Any]) -> str:
-    """Why a grade is not the best one, where the candidate match alone is missing."""
-    if has_candidates(content) or grade(graded_leakage(content)) != STRONG or untold(content):
+def not_strong_words(content: Mapping[str, Any]) -> str:
+    """Why a grade is not the best one, where what the best one asks for alone is missing."""
+    missing = missing_for_strong(content)
+    if not missing or grade(graded_leakage(content)) != STRONG or untold(content):
         return ""
-    return (
-        "The protection is not called strong, because nobody measured whether a candidate photo can"
-        " be confirmed"
-    )
+    return f"The protection is not called strong, because {' and '.join(missing)}"
 
 
 def grade(leakage: Mapping[str, Any]) -> str:
@@ -327,6 +343,8 @@ def untold(content: Mapping[str, Any]) -> list[str]:
         said.append(CONFUSED_JUDGES)
     left_out = [text for text in content["not_tested"] if text.startswith(LEFT_OUT)]
     said += [f"These may get more: {text}" for text in left_out]
+    if DROPPED_SEEN in content["not_tested"]:
+        said.append(f"Not tested: {DROPPED_SEEN}")
     return said
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from reports import report_content
 
+from arl_tf.auditing.remarks import DROPPED_SEEN
 from arl_tf.report import verdict
 
 NOTHING = {"best": {"value": None, "ci95": None}}
@@ -22,6 +23,14 @@ def white_box(content):
     """The audit as if an attacker had used the inside of the encoder."""
     content["attacks"][1]["knowledge"] = "white-box"
     return content
+
+
+def strong(content):
+    """The audit with all that 'strong protection' asks for: photographs have two judges."""
+    content["measured_on"]["faces"] = "photographs"
+    content["worst"]["face_similarity_2"] = {"attack": "decoder", "value": 0.4, "ci95": None}
+    content["leakage"]["face_similarity_2"] = content["leakage"]["face_similarity"]
+    return white_box(content)
 
 
 def test_verdict_begins_with_who_can_do_what_beside_the_yardsticks():
@@ -71,15 +80,15 @@ def test_verdict_gives_leakage_its_interval_the_attacker_and_a_grade():
 
 
 def test_verdict_says_that_nothing_was_found_beyond_the_task_output():
-    content = white_box(report_content(leakage=0.0))
+    content = report_content(leakage=0.0)
     content["leakage"]["face_similarity"] = {"value": 0.0, "ci95": [0.0, 0.03]}
-    said = verdict.verdict(content)
+    said = verdict.verdict(strong(content))
     assert "no more from the code than from the task output computed from it: 0 % (0 to 3" in said
     assert "This is strong protection against these attackers." in said
 
 
 def test_a_grade_counts_predicted_embeddings_too():
-    content = white_box(report_content(leakage=0.02))
+    content = strong(report_content(leakage=0.02))
     assert "This is strong protection" in verdict.verdict(content)
     network = content["identity_attacks"]["networks"]["drawn_faces"]
     network["leakage"] = {"cosine": {"value": 0.13, "ci95": [0.1, 0.16]}}
@@ -118,32 +127,46 @@ def test_noisy_code_is_not_called_protected_by_attackers_who_were_not_told_the_n
 
 
 def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
-    content = white_box(report_content(leakage=0.02))
+    content = strong(report_content(leakage=0.02))
     content["codes"]["noisy"] = True
     content["attacks"][1]["knew"] = {"noise": "asked", "words": "much"}
     said = verdict.verdict(content)
     assert "not told" not in said and "This is strong protection against these" in said
 
 
-def strong(content):
-    """The audit with all that the words 'strong protection' ask for but a second judge."""
-    return white_box(content)
-
-
 def test_strong_protection_is_said_beside_the_candidate_match_alone():
     assert verdict.grade_of(strong(report_content(leakage=0.05))).startswith("strong")
     for missing in (None, UNMEASURED_CANDIDATES):
-        content = white_box(report_content(leakage=0.05))
+        content = strong(report_content(leakage=0.05))
         content["codes"]["candidate_match"] = missing
         assert verdict.grade_of(content).startswith("good")
-        assert "not called strong, because nobody measured" in verdict.verdict(content)
+        assert (
+            "not called strong, because nobody measured whether a candidate photo can be confirmed."
+        ) in verdict.verdict(content)
+
+
+def test_faces_judged_once_are_not_called_strongly_protected_and_other_images_need_no_judge():
+    content = white_box(report_content(leakage=0.05))
+    said = verdict.verdict(content)
+    assert "This is good protection" in said
+    assert "not called strong, because only one judge of identity measured the pictures." in said
+    content["measured_on"]["faces"] = "none"
+    assert "This is strong protection" in verdict.verdict(content)
+
+
+def test_protection_is_not_claimed_where_nobody_left_dropped_values_out():
+    content = strong(report_content(leakage=0.02))
+    content["not_tested"] = [DROPPED_SEEN]
+    said = verdict.verdict(content)
+    assert "Not tested: pictures, searches" in said and "protection against" not in said
+    assert "does not show that the code is protected" in said
 
 
 @pytest.mark.parametrize(
     ("second", "words"),
     [
-        (None, "strong"),
-        ({"value": None, "ci95": None}, "strong"),
+        (None, "good"),
+        ({"value": None, "ci95": None}, "good"),
         ({"value": 0.03, "ci95": [0.0, 0.1]}, "strong"),
         ({"value": 0.03, "ci95": [0.0, 0.11]}, "good"),
         ({"value": 0.6, "ci95": [0.5, 0.7]}, "weak"),
@@ -153,12 +176,14 @@ def test_strong_protection_is_said_beside_the_candidate_match_alone():
 def test_grade_is_by_the_judge_who_finds_more(second, words):
     content = strong(report_content(leakage=0.05))
     content["leakage"]["face_similarity_2"] = second
+    content["worst"]["face_similarity_2"] = second or {"value": None, "ci95": None}
     assert verdict.grade_of(content).startswith(words)
 
 
 def test_second_judge_that_measured_and_knows_no_leakage_leaves_no_grade():
     content = strong(report_content(leakage=0.05))
     content["worst"]["face_similarity_2"] = {"value": 0.3, "ci95": [0.2, 0.4]}
+    content["leakage"]["face_similarity_2"] = {"value": None, "ci95": None}
     assert not verdict.claims_protection(content)
     assert verdict.grade_of(content) == "too uncertain for a grade"
     said = verdict.verdict(content)
