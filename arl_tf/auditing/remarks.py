@@ -12,6 +12,7 @@ from arl_tf.auditing import attack_runs, leakage
 from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
+from arl_tf.metrics import measures
 from arl_tf.metrics.reconstruction import headline
 
 # A gap between the audit's attackers and training's own adversary that deserves a warning.
@@ -24,6 +25,8 @@ DROPPED_SEEN = (
 )
 MEASURE_WORDS = {
     "face_similarity": "face similarity",
+    "face_similarity_2": "face similarity by the second judge",
+    "feature_similarity": "feature similarity",
     "reid_rank1": "rank 1",
     "psnr": "PSNR in dB",
     "ssim": "SSIM",
@@ -155,9 +158,14 @@ def weak_attackers(
     """
     below = []
     for measure, words in MEASURE_WORDS.items():
+        if not all(leakage.is_defined(measure, found) for found in (on_code, floors)):
+            continue
         code, floor = (best_of(found, measure) for found in (on_code, floors))
         if is_surely_below(code, floor, weights):
-            below.append(f"{words} {code.mean():.3f} from the code, {floor.mean():.3f} without it")
+            below.append(
+                f"{words} {measures.mean(code):.3f} from the code, {measures.mean(floor):.3f}"
+                " without it"
+            )
     if not below:
         return []
     return [
@@ -169,17 +177,19 @@ def weak_attackers(
 
 
 def best_of(attacks: Mapping[str, Mapping[str, np.ndarray]], measure: str) -> np.ndarray:
-    """The figures float64 [N] of the attack with the highest mean."""
-    return max((found[measure] for found in attacks.values()), key=np.mean)
+    """The figures float64 [N] of the attack with the highest mean, without those that are NaN."""
+    return max((found[measure] for found in attacks.values()), key=measures.mean)
 
 
 def is_surely_below(values: np.ndarray, others: np.ndarray, weights: np.ndarray) -> bool:
     """Whether the 95 % interval of the mean of `values` - `others`, float [N], lies below 0.
 
-    `weights` of the resamples are float [R, N].
+    Of the images that have both figures. `weights` of the resamples are float [R, N].
     """
-    differences = weights @ (values - others) / weights.sum(axis=1)
-    return bool(np.percentile(differences, 97.5) < 0)
+    differences = measures.weighted_means(values - others, weights)
+    if np.isnan(differences).all():
+        return False
+    return measures.interval(differences)[1] < 0
 
 
 def gap_warning(worst: Mapping[str, Any], adversary: Mapping[str, Any]) -> list[str]:

@@ -209,6 +209,24 @@ def test_code_below_the_task_output_is_a_warning_that_the_attackers_are_too_weak
     assert "(face similarity 0.250 from the code, 0.380 without it)" in said
 
 
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ("feature_similarity", "feature similarity"),
+        ("face_similarity_2", "face similarity by the second judge"),
+    ],
+)
+def test_headline_without_faces_and_the_second_judge_warn_of_weak_attackers_too(measure, words):
+    # The one image without a figure does not count.
+    values = np.array([0.2, 0.3, np.nan, 0.4])
+    on_code = {"linear": {**each_of(0.5), measure: values}}
+    # Without faces their measures are NaN.
+    floors = {"mean_image": {**each_of(0.1), "face_similarity": np.full(4, np.nan)}}
+    floors["mean_image"][measure] = values + 0.1
+    (said,) = remarks.weak_attackers(on_code, floors, FEW)
+    assert f"({words} 0.300 from the code, 0.400 without it)" in said
+
+
 def test_mean_image_is_a_floor_too():
     (said,) = remarks.weak_attackers(
         {"linear": each_of(0.5, psnr=9.0)},
