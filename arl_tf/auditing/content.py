@@ -9,7 +9,7 @@ from arl_tf.attacks.knowledge import KNEW
 from arl_tf.auditing import judging, leakage, learning_curve, remarks, yardsticks
 from arl_tf.auditing.disclosure import describe_codes
 from arl_tf.auditing.identity import section as identity_section
-from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate
+from arl_tf.auditing.leakage import mean_estimate, tail_estimate, worst_estimate, worst_tail
 from arl_tf.auditing.measurements import Measurements, chosen_tasks, is_floor
 from arl_tf.metrics import intervals, measures, utility
 from arl_tf.metrics.reconstruction import MEASURES
@@ -32,7 +32,6 @@ def assemble(found: Measurements) -> dict[str, Any]:
     reference = None
     if found.reference:
         reference = leakage.describe_reference(found.reference, every, weights)
-    tail_attack = leakage.headline_attack(every)
     judges = judging.describe(found.judged, weights)
     return {
         "level": found.settings.audit,
@@ -49,8 +48,7 @@ def assemble(found: Measurements) -> dict[str, Any]:
         "tail": {
             "share": intervals.TAIL_SHARE,
             "images": intervals.tail_size(len(found.rows.target)),
-            "attack": tail_attack,
-            **tail_estimate(every[tail_attack], weights),
+            **worst_tail(every, weights),
         },
         "leakage": leaks,
         "codes": describe_codes(found),
@@ -110,8 +108,7 @@ def best_floor(
     if not on_output:
         return {name: utility.estimate(None) for name in (*MEASURES, "tail")}
     described = {measure: worst_estimate(measure, on_output, weights) for measure in MEASURES}
-    tail = tail_estimate(on_output[leakage.headline_attack(on_output)], weights)
-    return {**described, "tail": tail}
+    return {**described, "tail": worst_tail(on_output, weights)}
 
 
 def describe_attack(found: Measurements, name: str, weights: np.ndarray) -> dict[str, Any]:

@@ -197,6 +197,26 @@ def test_tail_is_of_face_similarity():
     assert leakage.tail_estimate(measures, np.ones((1, 200)))["value"] == pytest.approx(0.7)
 
 
+def test_tail_is_the_highest_of_all_attacks_and_its_interval_covers_the_choice():
+    rng = np.random.default_rng(0)
+    best, risky = rng.uniform(0.5, 0.6, 200), rng.uniform(0.0, 0.5, 200)
+    # Worse on average, but two images are given away.
+    risky[:2] = 0.9
+    groups = {
+        "best": {**measures_of(0.1, 200), "face_similarity": best},
+        "risky": {**measures_of(0.1, 200), "face_similarity": risky},
+        "like risky": {**measures_of(0.1, 200), "face_similarity": np.roll(risky, 1) - 0.01},
+    }
+    assert leakage.headline_attack(groups) == "best"
+    weights = rng.multinomial(200, np.full(200, 1 / 200), 100).astype(float)
+    found = leakage.worst_tail(groups, weights)
+    assert found["attack"] == "risky" and found["value"] == pytest.approx(0.9)
+    alone = leakage.worst_tail({"risky": groups["risky"]}, weights)
+    assert found["ci95"] != alone["ci95"] and found["ci95"][0] <= 0.9 <= found["ci95"][1]
+    reference = leakage.Reference("r", groups, (8,))
+    assert leakage.describe_reference(reference, groups, weights)["tail"] == found
+
+
 def each_of(value, **others):
     return {name: np.full(4, others.get(name, value)) for name in MEASURES}
 
