@@ -17,7 +17,7 @@ from arl_tf.auditing.later_tasks import section as later_section
 from arl_tf.auditing.measurements import Measurements
 from arl_tf.auditing.near_duplicates import section as near_duplicates
 from arl_tf.auditing.remarks import comparable_candidates
-from arl_tf.metrics import linkage, probes, utility
+from arl_tf.metrics import linkage, probes
 from arl_tf.models import capacity
 
 
@@ -26,13 +26,7 @@ def describe_codes(found: Measurements) -> dict[str, Any]:
     evidence, rows = found.evidence, found.rows
     target = evidence.target_codes
     seen = with_noise_undone(found)
-    linked = describe_linkage(seen)
-    best = max(
-        # Whoever has the code can compute the task output.
-        (source["auc"] for metric in linked.values() for source in metric.values() if source),
-        key=lambda auc: -1.0 if auc["value"] is None else auc["value"],
-        default=utility.estimate(None),
-    )
+    linked, best = describe_linkage(seen)
     return {
         "linkage_auc": best,
         "linkage": linked,
@@ -152,8 +146,11 @@ def describe_task_output(found: Measurements) -> dict[str, Any]:
     }
 
 
-def describe_linkage(found: Measurements) -> dict[str, Any]:
-    """Can two codes of a person be linked? By each metric, and by the task output alone."""
+def describe_linkage(found: Measurements) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Can two codes of a person be linked? By each metric, and by the task output alone.
+
+    Then the highest AUC of all: whoever has the code can compute the task output.
+    """
     evidence, config = found.evidence, found.settings
     # Without mirror images: they are no further pictures of a person.
     count = len(found.rows.attacker)
@@ -167,12 +164,12 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
     codes = evidence.pairs.codes[:count]
     predicted = found.predicted_alone.get
     if evidence.noise is None:
-        on_code = linkage.link(
+        on_code, drawn = linkage.link_drawn(
             evidence.target_codes, targets, public_codes=codes, predicted=predicted(CODE), **shared
         )
     else:
         in_units = evidence.noise.in_units
-        on_code = linkage.link(
+        on_code, drawn = linkage.link_drawn(
             in_units(evidence.target_codes),
             targets,
             public_codes=in_units(codes),
@@ -180,20 +177,22 @@ def describe_linkage(found: Measurements) -> dict[str, Any]:
             **mean_units(evidence.noise, count, "public_means"),
             **shared,
         )
-    on_output = {}
+    on_output, of_output = {}, {}
     if evidence.task_outputs is not None:
         outputs = evidence.task_outputs
-        on_output = linkage.link(
+        on_output, of_output = linkage.link_drawn(
             outputs.target,
             targets,
             public_codes=outputs.public[:count],
             predicted=predicted(TASK_OUTPUT),
             **shared,
         )
-    return {
+    described = {
         metric: {"code": values, "task_output": on_output.get(metric)}
         for metric, values in on_code.items()
     }
+    of_output = {metric: each for metric, each in of_output.items() if metric in on_code}
+    return described, linkage.best_auc([*drawn.values(), *of_output.values()])
 
 
 def mean_units(noise: CodeNoise, count: int, name: str) -> dict[str, Any]:

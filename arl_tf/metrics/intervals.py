@@ -1,5 +1,7 @@
 """Bootstrap intervals of maxima and of tails: what the worst attack, and the worst images, show."""
 
+from typing import Any
+
 import numpy as np
 
 TAIL_SHARE = 0.01
@@ -28,6 +30,19 @@ def simultaneous_interval(values: np.ndarray, resampled: np.ndarray) -> tuple[fl
     )
     factor = np.percentile(studentised.max(axis=1), 95)
     return float((values - factor * deviation).max()), float((values + factor * deviation).max())
+
+
+def best_share(values: np.ndarray, resampled: np.ndarray) -> dict[str, Any]:
+    """The highest of K shares in [0, 1]: `value`, and `ci95`, which covers the choice.
+
+    `values` float [K], `resampled` float [R, K]; without an interval where every resample has a
+    NaN.
+    """
+    best = {"value": float(values.max()), "ci95": None}
+    if np.isnan(resampled).any(axis=1).all():
+        return best
+    low, high = simultaneous_interval(values, resampled)
+    return {**best, "ci95": [max(low, 0.0), min(high, 1.0)]}
 
 
 def tail_size(count: int) -> int:

@@ -1,12 +1,13 @@
 """Are two codes of the same person? By cosine, and by metrics learned from public people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import Ridge
 
 from arl_tf.metrics import measures
+from arl_tf.metrics.intervals import best_share
 from arl_tf.metrics.measures import centred_directions
 from arl_tf.metrics.person_model import (
     DIMENSIONS,
@@ -30,7 +31,15 @@ RESOLUTION_DECIMALS = 6
 PREDICTED = "predicted_embeddings"
 
 
-def link(
+def link(*codes_and_people: np.ndarray, **given: Any) -> dict[str, dict[str, Any]]:
+    """How well each metric links codes of one person: as `link_drawn`, without the draws.
+
+    Codes are float32 [M, ...], people int [M].
+    """
+    return link_drawn(*codes_and_people, **given)[0]
+
+
+def link_drawn(
     target_codes: np.ndarray,
     target_identities: np.ndarray,
     *,
@@ -42,8 +51,8 @@ def link(
     predicted: Mapping[str, np.ndarray] | None = None,
     samples: int,
     seed: int,
-) -> dict[str, dict[str, Any]]:
-    """How well each metric links codes of one person.
+) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
+    """How well each metric links codes of one person, and what its AUC is in each resample.
 
     Args:
         target_codes: float32 [M, ...].
@@ -63,7 +72,8 @@ def link(
     Returns:
         metric -> {"auc", "tar_at_far_1_percent", "rank1"}, each {"value", "ci95"}; the value is
         None where no person has two targets, or all are of one. Metrics that can't be learned are
-        left out.
+        left out. Then metric -> AUC float64 [1 + R], of all targets and of each resample. The
+        resamples are the same for all codes of the same targets.
 
     Raises:
         ValueError: codes, identities and embeddings don't fit together.
@@ -80,15 +90,27 @@ def link(
     else:
         public, target = centred_units(public_codes, target_codes, public_means, lacking)
     weights = measures.identity_weights(target_identities, min(samples, MOST_RESAMPLES), seed)
-    found = {}
+    found, drawn = {}, {}
     for name, similarity in LINKING_METRICS.items():
         matrix = similarity(public, public_identities, public_embeddings, target)
         if matrix is not None:
-            found[name] = evaluate(matrix, target_identities, weights)
+            found[name], drawn[name] = evaluate_drawn(matrix, target_identities, weights)
     if predicted:
         matrix = predicted_embeddings(predicted)
-        found[PREDICTED] = evaluate(matrix, target_identities, weights)
-    return found
+        found[PREDICTED], drawn[PREDICTED] = evaluate_drawn(matrix, target_identities, weights)
+    return found, drawn
+
+
+def best_auc(drawn: Iterable[np.ndarray]) -> dict[str, Any]:
+    """The highest AUC, with an interval that covers the choice; undefined where all are.
+
+    `drawn`: AUCs float64 [1 + R] by each way, the first of all targets, the others of resamples.
+    """
+    known = [each for each in drawn if not np.isnan(each[0])]
+    if not known:
+        return estimate(None)
+    columns = np.stack(known, axis=1)
+    return best_share(columns[0], columns[1:])
 
 
 def check_evidence(
@@ -250,14 +272,26 @@ LINKING_METRICS: dict[str, Callable[..., np.ndarray | None]] = {
 
 def evaluate(similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     """ROC AUC, true accept rate and rank 1 of a similarity matrix [M, M], with intervals."""
+    return evaluate_drawn(similarity, identities, weights)[0]
+
+
+def evaluate_drawn(
+    similarity: np.ndarray, identities: np.ndarray, weights: np.ndarray
+) -> tuple[dict[str, Any], np.ndarray]:
+    """`evaluate`, and the AUC float64 [1 + R]: of all images, then of each resample.
+
+    Similarity is float [M, M], identities int [M], weights of bootstrap resamples float [R, M].
+    """
     # The first row is no resample: every image stands once.
     rows = np.concatenate([np.ones((1, len(identities))), weights])
     pairs = measures.pair_histograms(similarity, identities, rows)
-    return {
-        "auc": nan_estimate(measures.auc_of_histograms(*pairs)),
+    aucs = measures.auc_of_histograms(*pairs)
+    figures = {
+        "auc": nan_estimate(aucs),
         "tar_at_far_1_percent": nan_estimate(measures.true_accept_rate(*pairs, FALSE_ACCEPT_RATE)),
         "rank1": rank1(similarity, identities, weights),
     }
+    return figures, aucs
 
 
 def nan_estimate(values: np.ndarray) -> dict[str, Any]:

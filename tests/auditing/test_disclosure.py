@@ -120,3 +120,32 @@ def test_task_output_is_described_where_there_is_one():
         "task_decision_bits": 40,
     }
     assert set(disclosure.describe_task_output(found_of()).values()) == {None}
+
+
+def test_best_linkage_counts_the_task_output_too_and_its_interval_covers_the_choice():
+    rng = np.random.default_rng(0)
+    people = np.arange(20).repeat(3)
+
+    def codes(signal):
+        return (signal * rng.normal(size=(20, 4))[people] + rng.normal(size=(60, 4))).astype("f")
+
+    found = types.SimpleNamespace(
+        evidence=types.SimpleNamespace(
+            target_codes=codes(0.5),
+            pairs=types.SimpleNamespace(codes=codes(0.5)),
+            noise=None,
+            task_outputs=types.SimpleNamespace(target=codes(0.7), public=codes(0.7)),
+        ),
+        settings=types.SimpleNamespace(bootstrap_samples=50, seed=0),
+        rows=types.SimpleNamespace(attacker=np.arange(60)),
+        images=types.SimpleNamespace(identities=100 + people),
+        originals=types.SimpleNamespace(identities=people),
+        public_embeddings=None,
+        predicted_alone={},
+    )
+    linked, best = disclosure.describe_linkage(found)
+    aucs = [source["auc"] for metric in linked.values() for source in metric.values()]
+    chosen = max(aucs, key=lambda auc: auc["value"])
+    assert len(aucs) == 4 and chosen in [metric["task_output"]["auc"] for metric in linked.values()]
+    assert best["value"] == chosen["value"]
+    assert np.ptp(best["ci95"]) > np.ptp(chosen["ci95"])

@@ -309,3 +309,28 @@ def test_evaluation_of_the_truth_is_perfect_and_of_its_opposite_hopeless():
     assert [right[measure]["value"] for measure in sorted(MEASURES)] == [1, 1, 1]
     assert wrong["auc"]["value"] == 0
     assert wrong["tar_at_far_1_percent"]["value"] == 0
+
+
+def test_best_auc_has_an_interval_that_covers_the_choice_among_the_ways():
+    rng = np.random.default_rng(0)
+    ways = [0.6 + 0.02 * rng.normal(size=201) for _ in range(4)]
+    for each in ways:
+        each[0] = 0.6
+    ways[1][0] = 0.61
+    found, alone = linkage.best_auc([*ways, np.full(201, np.nan)]), linkage.best_auc(ways[1:2])
+    assert found["value"] == alone["value"] == 0.61
+    assert np.ptp(found["ci95"]) > np.ptp(alone["ci95"])
+    assert linkage.best_auc([np.full(201, np.nan)]) == {"value": None, "ci95": None}
+    unresampled = np.append(0.7, np.full(200, np.nan))
+    assert linkage.best_auc([unresampled]) == {"value": 0.7, "ci95": None}
+
+
+def test_draws_of_the_auc_are_those_of_its_interval():
+    public, target = stamped(0), noise(1)
+    given = {"public_codes": public, "public_identities": identities(PEOPLE)}
+    given |= {"public_embeddings": None, "samples": 40, "seed": 0}
+    found, drawn = linkage.link_drawn(target, identities(), **given)
+    assert set(found) == set(drawn)
+    for metric, each in drawn.items():
+        assert found[metric]["auc"]["value"] == each[0]
+        assert found[metric]["auc"]["ci95"] == list(measures.interval(each[1:]))

@@ -19,7 +19,7 @@ from arl_tf.auditing.candidates.pairs import CodePairs
 from arl_tf.auditing.candidates.scores import Codes, code_scores, output_scores, standardising
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.settings import AuditSettings
-from arl_tf.metrics import candidate_sets, candidates, utility
+from arl_tf.metrics import candidate_sets, candidates, intervals, measures, utility
 from arl_tf.metrics.candidates import Score, whitened_score
 from arl_tf.models.standardisation import flattened
 from arl_tf.utils import progress
@@ -248,12 +248,10 @@ def describe(found: CandidateMatch, reference: Hits | None, weights: np.ndarray)
     others = people[person] - 1
 
     def section(case: str, chance: float | None) -> dict[str, Any]:
-        output = rates(found.hits, f"{case}/{TASK_OUTPUT}", drawn)
-        unprotected = rates(reference or {}, f"{case}/{TASK_OUTPUT}", drawn)
         return {
-            CODE: or_better(rates(found.hits, f"{case}/{CODE}", drawn), output),
-            TASK_OUTPUT: output,
-            "unprotected": or_better(rates(reference or {}, f"{case}/{CODE}", drawn), unprotected),
+            CODE: rates(found.hits, case, (CODE, TASK_OUTPUT), drawn),
+            TASK_OUTPUT: rates(found.hits, case, (TASK_OUTPUT,), drawn),
+            "unprotected": rates(reference or {}, case, (CODE, TASK_OUTPUT), drawn),
             "chance": chance,
         }
 
@@ -303,27 +301,38 @@ def set_figures(hits: Hits, source: str, weights: np.ndarray) -> dict[str, Any]:
     }
 
 
-def or_better(code: dict[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
-    """A code's rates; `best` is the task output's where that is higher, for it can be computed."""
-    of_code, of_output = code["best"], output["best"]
-    if of_output["value"] is not None and of_output["value"] > (of_code["value"] or 0.0):
-        return {**code, "best": {**of_output, "way": f"{TASK_OUTPUT}/{of_output['way']}"}}
-    return code
+def rates(hits: Hits, case: str, sources: tuple[str, ...], weights: np.ndarray) -> dict[str, Any]:
+    """Way -> rank-1 rate of the first source, null where it was not tried; `best` of all sources.
 
-
-def rates(hits: Hits, prefix: str, weights: np.ndarray) -> dict[str, Any]:
-    """Way -> rank-1 rate, null where it was not tried; `best`: the highest, with its `way`.
-
-    `weights` float [R, M] are bootstrap resamples of the candidates.
+    The task output counts for the code, since it can be computed from it: where it is better, the
+    way of `best` is "task_output/WAY". `weights` float [R, M] are bootstrap resamples of the
+    candidates.
     """
-    tried = {
-        way: candidates.rate(hits[f"{prefix}/{way}"], weights)
-        for way in WAYS
-        if f"{prefix}/{way}" in hits
+    first, *others = (
+        {way: hits[f"{case}/{source}/{way}"] for way in WAYS if f"{case}/{source}/{way}" in hits}
+        for source in sources
+    )
+    tried = dict(first)
+    for source, found in zip(sources[1:], others, strict=True):
+        tried |= {f"{source}/{way}": each for way, each in found.items()}
+    return {
+        **{
+            way: candidates.rate(first[way], weights) if way in first else utility.estimate(None)
+            for way in WAYS
+        },
+        "best": best_rate(tried, weights),
     }
-    known = {way: found for way, found in tried.items() if found["value"] is not None}
-    best: dict[str, Any] = {"way": None, **utility.estimate(None)}
-    if known:
-        way = max(known, key=lambda name: known[name]["value"])
-        best = {"way": way, **known[way]}
-    return {**{way: tried.get(way, utility.estimate(None)) for way in WAYS}, "best": best}
+
+
+def best_rate(tried: Hits, weights: np.ndarray) -> dict[str, Any]:
+    """The highest rate with its `way`; its interval covers the choice among the ways.
+
+    `tried`: way -> float64 [M], NaN where no candidate is right; `weights` float [R, M].
+    """
+    known = {way: each for way, each in tried.items() if not np.isnan(each).all()}
+    if not known:
+        return {"way": None, **utility.estimate(None)}
+    values = np.array([measures.mean(each) for each in known.values()])
+    resampled = np.stack([measures.weighted_means(e, weights) for e in known.values()], axis=1)
+    way = list(known)[int(values.argmax())]
+    return {"way": way, **intervals.best_share(values, resampled)}

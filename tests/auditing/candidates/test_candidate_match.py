@@ -229,15 +229,35 @@ def test_asked_mean_codes_are_known_with_the_noise_that_is_left_in_them():
     assert pairs.public_means(dataclasses.replace(evidence, noise=None)) is None
 
 
-def test_task_output_that_tells_more_counts_for_the_code():
-    output = {"best": {"way": "queries_1", "value": 0.7, "ci95": None}}
-    code = {"best": {"way": "likelihood", "value": 0.6, "ci95": None}}
-    assert candidate_match.or_better(code, output)["best"] == {
-        "way": "task_output/queries_1",
-        "value": 0.7,
-        "ci95": None,
+def test_best_way_is_also_the_task_output_s_and_its_interval_covers_the_choice():
+    rng = np.random.default_rng(0)
+    hits = {
+        "exact/code/likelihood": (rng.random(PHOTOS) < 0.4).astype(float),
+        "exact/code/queries_1": (rng.random(PHOTOS) < 0.4).astype(float),
+        "exact/task_output/queries_1": (np.arange(PHOTOS) % 3 > 0).astype(float),
     }
-    assert candidate_match.or_better(output, code) is output
+    found = candidate_match.CandidateMatch(hits, ROWS, PEOPLE, "")
+    section = candidate_match.describe(found, None, WEIGHTS)["exact"]
+    best, alone = section["code"]["best"], section["task_output"]["queries_1"]
+    assert best["way"] == "task_output/queries_1" and section["code"]["queries_4"]["value"] is None
+    assert best["value"] == section["task_output"]["best"]["value"] == alone["value"]
+    # Whoever chooses among three has an interval that is wider than that of the chosen one.
+    assert np.ptp(best["ci95"]) > np.ptp(section["task_output"]["best"]["ci95"])
+    assert 0 <= best["ci95"][0] < best["value"] < best["ci95"][1] <= 1
+    swapped = {
+        "exact/code/queries_1": hits["exact/task_output/queries_1"],
+        "exact/task_output/queries_1": hits["exact/code/queries_1"],
+    }
+    assert (
+        candidate_match.rates(swapped, "exact", ("code", "task_output"), WEIGHTS)["best"]["way"]
+        == "queries_1"
+    )
+
+
+def test_best_way_has_no_interval_where_no_resample_has_a_right_candidate():
+    hits = {"likelihood": np.array([1.0, np.nan])}
+    found = candidate_match.best_rate(hits, np.array([[0.0, 2.0]]))
+    assert found == {"way": "likelihood", "value": 1.0, "ci95": None}
 
 
 def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
