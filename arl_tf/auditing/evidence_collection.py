@@ -12,6 +12,7 @@ from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.caches.code_cache import CodeCache, mean_code
 from arl_tf.auditing.encoders import fitted_head
 from arl_tf.auditing.encoders.audited import AuditedEncoder
+from arl_tf.auditing.encoders.changes import has_changed
 from arl_tf.auditing.sealed_images import Rows, SealedImages, further_images, mirrored
 from arl_tf.auditing.settings import AuditSettings
 from arl_tf.data.image_sets import ImageSet
@@ -22,7 +23,7 @@ from arl_tf.metrics.tasks.registry import task_of
 PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(100, 105)
 # Views of images have the noise behind their seed's, see `CodeCache.query`.
 MIRROR_NOISE = 108
-STABILITY_IMAGES, RANDOM_SHARE = 8, 1e-3
+STABILITY_IMAGES = 8
 
 
 def with_task_head(
@@ -212,9 +213,7 @@ class NoisyQueries:
 
 def is_random(query: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> bool:
     """Whether the same images, uint8 [n, S, S, 3], get other codes when asked again."""
-    first, second = query(images), query(images)
-    # More than what threads leave to chance.
-    return bool(np.abs(first - second).max() > RANDOM_SHARE * first.std())
+    return has_changed(query(images), query(images))
 
 
 def other_pairs(

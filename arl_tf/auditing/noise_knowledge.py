@@ -11,11 +11,12 @@ from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.data.image_sets import to_float
+from arl_tf.models.standardisation import channel_moments, flattened
 
 # A further set of codes of the public images, with noise of its own.
 ANSWERS_NOISE = 105
 ENCODED_AT_ONCE = 128
-# No value has less noise than this share of what public codes vary by: it would count for all.
+# No value has less noise than this share of its variance over photos: it would count for all.
 LEAST_SHARE = 1e-6
 # Below it nothing is estimated: a variance needs two values.
 FEWEST_ANSWERS = 2
@@ -142,6 +143,11 @@ def mean_answers(known: CodeNoise, variance: float, seed: int) -> np.ndarray:
 
 
 def deviation_of(variance: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Deviation float32 [...] of a variance; a value without noise gets next to none."""
-    least = LEAST_SHARE * max(float(np.var(codes, dtype=np.float64)), np.finfo(np.float32).tiny)
+    """Deviation float32 [...] of a variance; a value without noise gets next to none.
+
+    How much that is, each value of the codes [N, ...] decides for itself: they may be of different
+    scales. One that is constant counts as one of variance 1.
+    """
+    spread = channel_moments(flattened(codes))[1].reshape(codes.shape[1:])
+    least = LEAST_SHARE * np.square(spread)
     return np.sqrt(np.maximum(variance, least)).astype(np.float32)

@@ -305,6 +305,20 @@ def test_code_that_changes_when_asked_again_counts_as_random():
     assert not evidence_collection.is_random(lambda x: x[:, 0, 0].astype(float), images)
 
 
+@pytest.mark.parametrize("scale, offset", [(1e4, 0.0), (1.0, 1e4)])
+def test_noise_counts_as_random_beside_a_value_of_a_large_scale_or_offset(scale, offset):
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(8, 4)) * [scale, 1, 1, 0] + [offset, 0, 0, 3]
+
+    def query(noise):
+        jitter = 1e-7 * signal * rng.normal(size=signal.shape)
+        return (signal + jitter + noise * rng.normal(size=signal.shape)).astype(np.float32)
+
+    assert evidence_collection.is_random(lambda x: query([0, 0.2, 0, 0]), None)
+    assert evidence_collection.is_random(lambda x: query([0, 0, 0, 0.2]), None)
+    assert not evidence_collection.is_random(lambda x: query(0), None)
+
+
 def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
     audited_encoder = setting_encoder(Channel(noise=1.0))
     images = numbered_images(8).images

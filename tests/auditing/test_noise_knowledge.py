@@ -202,8 +202,20 @@ def test_an_encoder_without_an_inside_tells_nothing(tmp_path):
 def test_a_value_without_noise_does_not_count_for_all():
     codes = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     deviation = noise_knowledge.deviation_of(np.array([0.0, 1e-30, 0.25]), codes)
-    assert deviation[0] == deviation[1] == pytest.approx(1e-3 * codes.std(), rel=1e-3)
+    np.testing.assert_allclose(deviation[:2], 1e-3 * codes.std(axis=0)[:2], rtol=1e-3)
     assert deviation[2] == 0.5
+
+
+def test_a_value_of_a_large_scale_or_offset_leaves_the_noise_of_others_as_it_is():
+    codes = np.random.default_rng(0).normal(size=(100, 2, 4))
+    codes = (codes * [1e4, 1, 1, 0] + [0, 1e4, 0, 3]).astype(np.float32)
+    deviation = noise_knowledge.deviation_of(np.array([0.0, 0.0, 0.01, 0.0]), codes)
+    assert deviation.shape == (2, 4)
+    np.testing.assert_allclose(deviation[:, 0], 10, rtol=0.3)
+    np.testing.assert_allclose(deviation[:, 1], 1e-3, rtol=0.3)
+    np.testing.assert_allclose(deviation[:, 2], 0.1, rtol=1e-6)
+    # A constant value, of which nothing can be told.
+    np.testing.assert_allclose(deviation[:, 3], 1e-3)
 
 
 def test_means_from_the_inside_are_those_of_the_differentiable_form(tmp_path):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.auditing.encoders.changes import has_changed
 from arl_tf.auditing.encoders.recorded_codes import (
     RecordedCodes,
     codes_image_size,
@@ -43,8 +44,7 @@ __all__ = [
     "read_codes",
 ]
 
-PROBED_IMAGES = 2
-RANDOM_SHARE = 1e-3
+PROBED_IMAGES = 8
 ENCODER_SIGNATURES = ("serving_default", "encode")
 TASK_HEAD_SIGNATURES = ("serving_default",)
 TASK_OUTPUTS = ("logits", "value")
@@ -109,16 +109,15 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
     signature = dataclasses.replace(signature, shape=(signature.shape[0], side, side, 3))
     probe = random_images(PROBED_IMAGES, side)
     codes = signature(probe)
-    # More than what threads or a GPU leave to chance.
-    random_codes = np.abs(codes - signature(probe)).max() > RANDOM_SHARE * codes.std()
+    random_codes = has_changed(codes, signature(probe))
     code_shape = codes.shape[1:]
     kept = kept_shape(code_shape, side)
-    differentiable, why_not = white_box(signature, side, kept, bool(random_codes))
+    differentiable, why_not = white_box(signature, side, kept, random_codes)
     return ExternalEncoder(
         encode=lambda images: signature(checked_images(images)).reshape(-1, *kept),
         differentiable=differentiable,
         why_not=why_not,
-        random_codes=bool(random_codes),
+        random_codes=random_codes,
         image_size=side,
         code_shape=code_shape,
         sha256=files_hash(folder),

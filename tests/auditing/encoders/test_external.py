@@ -173,6 +173,15 @@ def test_random_codes_are_noticed_and_white_box_gets_them_without_their_noise(tm
     np.testing.assert_array_equal(loaded.differentiable(image), loaded.differentiable(image))
 
 
+def test_random_codes_are_noticed_beside_a_channel_with_a_large_offset(tmp_path):
+    def noisy(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        noise = 0.2 * tf.random.normal(tf.shape(code)) * [0.0, 1.0, 1.0, 1.0]
+        return {"code": code + noise + [1e4, 0.0, 0.0, 0.0]}
+
+    assert external.load_saved_model(save_function(tmp_path, SHAPE, noisy)).random_codes
+
+
 def test_codes_random_in_another_way_are_black_box(tmp_path):
     def randomly_lit(image, scale):
         code = cast_and_convolved(image, scale)["code"]
