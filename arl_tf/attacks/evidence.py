@@ -27,6 +27,8 @@ LAPLACE_MAGNITUDE, PER_REMAINING = 0.73, 0.14
 # The largest distance of the magnitudes' distribution to that of Laplace noise. Means of 8 answers
 # have .036, of 4 answers .047; Gaussian noise has .083, rounded Gaussian noise as much or more.
 LAPLACE_DISTANCE, DISTANCE_PER_REMAINING = 0.03, 0.1
+# Of the noise that a value is taken to have: one whose noise is less has none.
+LEAST_WRONG = 0.01
 # Where mean codes carry more than this share of the noise, they tell little of its law.
 MOST_REMAINING = 0.25
 
@@ -205,7 +207,11 @@ def is_laplace(codes: np.ndarray, noise: CodeNoise) -> bool:
         return False
     few = max(1, 16 * LOOKED_AT // codes[0].size)
     wrong = ((codes[:few] - noise.public_means[:few]) / noise.deviation).astype(np.float64)
-    magnitudes = np.sort(np.abs(wrong), axis=None)
+    # Values without noise, beside others with Gaussian noise, would look like small Laplace noise.
+    noisy = np.square(wrong).mean(axis=0) > LEAST_WRONG**2
+    if not noisy.any():
+        return False
+    magnitudes = np.sort(np.abs(wrong[:, noisy]), axis=None)
     mean, remaining = magnitudes.mean(), noise.remaining
     heavy = mean < (LAPLACE_MAGNITUDE + PER_REMAINING * remaining) * np.sqrt(
         np.square(magnitudes).mean()

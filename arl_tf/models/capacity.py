@@ -12,6 +12,7 @@ import numpy as np
 SIGNAL_LIMIT = 2.0
 # What bounds a code where nothing else does: the type of its values.
 UNBOUNDED = "32-bit numbers"
+FLOAT_BITS = 32.0
 
 
 def outermost_level(levels: int) -> float:
@@ -49,12 +50,13 @@ def noisy_bits(signal_share: np.ndarray, limit: float = SIGNAL_LIMIT, codes: int
     Of n codes of one photo the mean tells all of the signal, with 1 / n of the noise's variance.
 
     Args:
-        signal_share: float in [0, 1) of any shape: the share of the variance that is signal.
+        signal_share: float in [0, 1] of any shape: the share of the variance that is signal. Of 1
+            a value carries the bits of its type.
         limit: largest absolute value of the signal.
         codes: n.
     """
     share = np.asarray(signal_share, np.float64)
-    return float((0.5 * np.log2(1 + codes * limit**2 * share / (1 - share))).sum())
+    return channel_bits(codes, limit**2, share)
 
 
 def entropy_bits(codes: np.ndarray) -> float:
@@ -82,9 +84,18 @@ def gaussian_rate_bits(signals: np.ndarray, signal_share: np.ndarray, codes: int
 
     Args:
         signals: float [N, ...], codes before the noise.
-        signal_share: float in [0, 1) of a code's shape.
+        signal_share: float in [0, 1] of a code's shape.
         codes: n.
     """
     share = np.asarray(signal_share, np.float64)
-    ratio = codes * np.asarray(signals, np.float64).var(axis=0) * share / (1 - share)
-    return float((0.5 * np.log2(1 + ratio)).sum())
+    return channel_bits(codes, np.asarray(signals, np.float64).var(axis=0), share)
+
+
+def channel_bits(codes: int, power: np.ndarray | float, share: np.ndarray) -> float:
+    """Bits of `codes` uses of Gaussian channels; a value without noise has those of float32.
+
+    `power` is that of the signal before it is mixed; `share` is float64 [...], as of `noisy_bits`.
+    """
+    exact = (share >= 1) & (np.asarray(power) > 0)
+    ratio = codes * power * share / np.where(share < 1, 1 - share, 1)
+    return float(np.where(exact, FLOAT_BITS * codes, 0.5 * np.log2(1 + ratio)).sum())

@@ -44,6 +44,15 @@ def test_four_codes_carry_what_one_with_a_quarter_of_the_noise_does():
     )
 
 
+def test_a_value_whose_noise_is_0_in_float32_carries_what_its_type_does():
+    share = np.array([1.0, 3 / 7])
+    assert capacity.noisy_bits(share) == pytest.approx(32 + 1)
+    assert capacity.noisy_bits(share[:1], codes=4) == 4 * 32
+    signals = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    assert capacity.gaussian_rate_bits(signals, share) == 32
+    assert capacity.gaussian_rate_bits(np.ones((2, 2)), share) == 0
+
+
 def test_pure_noise_carries_nothing():
     assert capacity.noisy_bits(np.zeros(5)) == 0
 

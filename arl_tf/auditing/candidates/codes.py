@@ -91,9 +91,10 @@ def of_known_noise(
         noisy = means + np.sqrt(1 - share) * draw.standard_normal(means.shape)
         code = rounding.send(noisy.astype(np.float32), 0)
         answers.append(flattened(audited_encoder.channel.send(code, (seed, number))))
-    model = CodeModel(
-        flattened(means).astype(np.float64), (1 - share).ravel(), rounding.clip, rounding.levels
-    )
+    flat = flattened(means).astype(np.float64)
+    # A learned share may be 1 in float32.
+    variances = np.maximum((1 - share).ravel(), least_noise(flat))
+    model = CodeModel(flat, variances, rounding.clip, rounding.levels)
     if rounding.is_identity:
         model = sent(audited_encoder.channel, model.means, model.variances)
     elif not audited_encoder.channel.is_identity:
@@ -132,7 +133,9 @@ def of_unknown_noise(
     if audited_encoder.noise_deviation is None:
         variances = noise_variances(codes)
     else:
-        variances = np.square(audited_encoder.noise_deviation).ravel()
+        told = np.square(audited_encoder.noise_deviation).ravel()
+        # Some values may have been told to have no noise.
+        variances = np.maximum(told, least_noise(means))
     model = sent(channel, means, variances)
     if channel.is_identity:
         law = CodeNoise(np.sqrt(variances).astype(np.float32), means.astype(np.float32))

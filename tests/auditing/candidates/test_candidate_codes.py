@@ -5,6 +5,8 @@ rounded or not. The optimum is the rate of the rule that computes the probabilit
 each candidate from the definition of the encoder.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -246,3 +248,35 @@ def test_law_of_the_noise_is_learned_with_the_encoder_s_inside(law):
     assert model.is_laplace == (law == "laplace")
     limited = plain_encoder(encode, Channel(clip=5.0), differentiable=mean)
     assert not candidate_codes.codes_of(limited, photos, 0).model.is_laplace
+
+
+HALF_NOISY = np.where(np.arange(VALUES) % 2, 0.5, 0.0)
+
+
+def test_values_that_were_told_to_have_no_noise_make_the_match_certain():
+    drawn = np.random.default_rng(5)
+
+    def encode(images):
+        noise = HALF_NOISY * drawn.normal(size=(len(images), VALUES))
+        return (signal(images) + noise).astype(np.float32)
+
+    def mean(images):
+        flat = tf.reshape((images * 255 - 128) / 40, (-1, 3 * SIDE**2))
+        return flat @ tf.constant(MATRIX, tf.float32)
+
+    told = plain_encoder(encode, differentiable=mean, noise_deviation=HALF_NOISY)
+    model = candidate_codes.codes_of(told, PICTURES, 0).model
+    assert model.variances.min() > 0 and not model.is_laplace
+    score = candidates.log_likelihood(model)
+    assert candidates.hits(score, encode(PICTURES), NAMED, left_out=False).mean() == 1
+
+
+@pytest.mark.parametrize("levels", [0, 4])
+def test_values_with_a_share_of_1_have_a_likelihood(levels):
+    encoder = audited_encoder_of(1.0, levels)
+    share = np.where(HALF_NOISY, encoder.signal_share, 1).astype(np.float32)
+    encoder = dataclasses.replace(encoder, signal_share=share)
+    known = candidate_codes.codes_of(encoder, PICTURES, 0)
+    scores = candidates.log_likelihood(known.model).of(known.answers[0])
+    assert np.isfinite(scores).all()
+    assert (scores.argmax(axis=1) == NAMED).mean() > (0.8 if levels else 0.999)
