@@ -279,8 +279,20 @@ class AdversarialRepresentationLearner(KerasModel):
         return {name: trackers[name].result() for name in names}
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The simulated adversary's view of images; both float32 [B, S, S, 3] in [0, 1]."""
-        return self.decoder(self.encoder(image, training=training), training=training)
+        """The simulated adversary's view of images, as `predict` gives it.
+
+        Args:
+            image: float32 [B, S, S, 3] in [0, 1] or uint8, as `fit` takes them.
+            training: as in Keras.
+
+        Returns:
+            float32 [B, S, S, 3] in [0, 1].
+
+        Raises:
+            ValueError: images of another type.
+        """
+        code = self.encoder(as_float(image), training=training)
+        return self.decoder(code, training=training)
 
     def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes float32 [B, ...] in training, and what a defence sees of them without noise."""

@@ -451,6 +451,17 @@ def test_call_is_the_decoders_picture_of_the_code():
     np.testing.assert_array_equal(learner(image), expected)
 
 
+def test_bytes_are_predicted_as_the_floats_they_stand_for_and_other_numbers_are_refused():
+    learner = build_learner()
+    image = np.random.default_rng(0).integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
+    expected = learner.predict(image.astype(np.float32) / 255, verbose=0)
+    # A graph multiplies by 1 / 255 where NumPy divides.
+    np.testing.assert_allclose(learner.predict(image, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(learner(image), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="must be uint8, or floats"):
+        learner.predict(image.astype(np.int32), verbose=0)
+
+
 def saved_size(path):
     """How many numbers a weights file holds."""
     sizes = []
