@@ -125,7 +125,7 @@ def read_attributes(path: pathlib.Path) -> tuple[tuple[str, ...], tuple[str, ...
     delimiter = delimiter_of(lines[0][1]) if lines else None
     names, rows = attribute_table(path, lines, delimiter) if delimiter else own_rows(path, lines)
     for row in rows:
-        check_labels(path, row, names)
+        check_labels(path, row)
         refuse_outside(path, row.number, row.values[0], path.parent / IMAGE_FOLDER)
     refuse_mixed_labels(path, rows)
     refuse_duplicates(path, ((row.number, row.values[0]) for row in rows))
@@ -207,7 +207,7 @@ def with_plain_labels(row: Row) -> Row:
     return Row(row.number, [name, *(SAME_LABELS.get(label.lower(), label) for label in labels)])
 
 
-def check_labels(path: pathlib.Path, row: Row, names: tuple[str, ...]) -> None:
+def check_labels(path: pathlib.Path, row: Row) -> None:
     """Raises ValueError for a label that is not -1, 0 or 1, and for a row without a name."""
     name, labels = row.values[0], row.values[1:]
     if not name:
