@@ -31,7 +31,16 @@ class KerasModel(keras.Model):
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
-        """Keras sets it to None in `compile`, which has set both optimizers by their own names."""
+        """Takes None alone, which Keras sets in `compile`: that sets both by their own names.
+
+        Raises:
+            ValueError: an optimizer, which would not be used.
+        """
+        if value is not None:
+            raise ValueError(
+                "A learner has two optimizers: give them to compile, as protector_optimizer (or"
+                f" optimizer) and adversary_optimizer; got optimizer = {value!r}."
+            )
 
     @property
     def mean_image(self) -> tf.Tensor | None:

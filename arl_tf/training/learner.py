@@ -150,6 +150,8 @@ class AdversarialRepresentationLearner(KerasModel):
         super().compile(
             optimizer=None,
             loss=None,
+            # The optimizers have scales of their own (loss_scaling); Keras would set another here.
+            auto_scale_loss=False,
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,

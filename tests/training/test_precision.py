@@ -181,6 +181,25 @@ def test_a_restarted_adversary_keeps_its_loss_scale():
     assert int(loss_scaling.inner(learner.adversary_optimizer).iterations) == 0
 
 
+def test_an_optimizer_is_given_to_compile_alone_and_keras_sets_none_beside_it():
+    players = build_players()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        learner = AdversarialRepresentationLearner(
+            *players, perceptual_features=lambda image: [image]
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    # At the second compile Keras itself would put a loss scale around the optimizer of the first.
+    for rate in (RATE, RATE / 2):
+        optimizer = keras.optimizers.SGD(rate)
+        learner.compile(optimizer, phase=TASK)
+        assert learner.optimizer is optimizer
+    with pytest.raises(ValueError, match="to compile, as protector_optimizer"):
+        learner.optimizer = keras.optimizers.SGD(0.1)
+    assert learner.optimizer is optimizer
+
+
 @SAVES_WEIGHTS
 def test_a_checkpoint_resumes_with_its_loss_scales(tmp_path):
     learner = mixed_learner("mixed_float16")
