@@ -63,29 +63,53 @@ def begun(
 
 
 class UseAverages(keras.callbacks.Callback):
-    """After the last epoch, puts the averages in the place of the weights.
+    """Puts the averages in the place of the weights after the last epoch of a `fit`.
 
-    It comes first of the callbacks, so that the others measure and save these weights.
+    It comes first of the callbacks, so that the others measure and save these weights. A callback
+    that stops the training does so behind this one, after an epoch that was not to be the last: the
+    averages take their place when `fit` ends, before the others' own end. A callback that then
+    gives back the weights of its best epoch has the last word.
     """
+
+    def __init__(self, epochs: int):
+        """Takes the `epochs` of the `fit`."""
+        super().__init__()
+        self.epochs = epochs
+        self.is_due = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """`epoch` counts from 0. Without one that began, the weights stay as they are."""
+        self.is_due = True
 
     def on_epoch_end(self, epoch, logs=None):
         """`epoch` counts from 0."""
-        if epoch + 1 == self.params["epochs"]:
-            self.model.use_averages()
+        if epoch + 1 == self.epochs:
+            self.use()
+
+    def on_train_end(self, logs=None):
+        """After a training that ended before its last epoch."""
+        if self.is_due:
+            self.use()
+
+    def use(self) -> None:
+        """Once: what other callbacks make of the weights afterwards stays."""
+        self.model.use_averages()
+        self.is_due = False
 
 
-def with_averages(learner: keras.Model, callbacks: Any) -> Any:
+def with_averages(learner: keras.Model, callbacks: Any, epochs: int) -> Any:
     """The callbacks of a `fit`, after UseAverages.
 
     Args:
         learner: with `use_averages`.
-        callbacks: one, several, a CallbackList or None.
+        callbacks: one, several, a CallbackList or None. A list stays as it is, for another `fit`.
+        epochs: of the `fit`.
     """
-    first = UseAverages()
+    first = UseAverages(epochs)
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        first.set_model(learner)
-        callbacks.callbacks.insert(0, first)
-        return callbacks
+        # A CallbackList is a callback, too. Keras gives one neither parameters nor a history, so
+        # the inner one keeps those that it has.
+        return keras.callbacks.CallbackList([first, callbacks], model=learner)
     if callbacks is None:
         return [first]
     several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -72,6 +72,8 @@ class KerasModel(keras.Model):
         """Trains on a dataset of `train_step`'s batches; the arguments are those of Keras.
 
         Takes the mean image of the public images from the data where the privacy term needs it.
+        With `weight_average`, the `val_*` of every epoch, the last one too, are of the weights
+        before the averages take their place: `evaluate` after `fit` measures what `save` writes.
 
         Args:
             x: batches, as `arl_tf.adversarial_dataset` makes them.
@@ -94,7 +96,7 @@ class KerasModel(keras.Model):
             # It is shuffled already; Keras warns of its own default otherwise.
             kwargs.setdefault("shuffle", False)
         if self.weight_average and self.phase != ADVERSARY:
-            callbacks = averaging.with_averages(self, callbacks)
+            callbacks = averaging.with_averages(self, callbacks, epochs)
         return super().fit(x, epochs=epochs, verbose=verbose, callbacks=callbacks, **kwargs)
 
     def reset_metrics(self) -> None:

@@ -123,7 +123,9 @@ class AdversarialRepresentationLearner(KerasModel):
             lambda_rate: price per bit that the code's noise lets through.
             lambda_rate_steps: steps in which that price rises from 0; 0: it is there at once.
             weight_average: decay of a moving average of the weights of encoder and task head,
-                which takes their place when `fit` ends; 0: none.
+                which takes their place when `fit` ends, also where a callback ends it; one that
+                then gives back the weights of its best epoch (EarlyStopping with
+                restore_best_weights) gives back those that it measured. 0: none.
             defence: of `defences.registry.chosen`; its layers are the encoder's own. Its loss
                 counts in the phases adversarial and defence.
             private_labels: how many of the last labels only the defence sees, not the task.

@@ -84,6 +84,69 @@ def test_averages_take_the_weights_place_before_others_look_after_the_last_epoch
         assert not np.array_equal(after_one, after_two)
 
 
+class StopAfterFirst(keras.callbacks.Callback):
+    """Ends the training after its first epoch, as EarlyStopping would."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+class Ends(keras.callbacks.Callback):
+    """Notes the encoder's weights when `fit` ends."""
+
+    def on_train_end(self, logs=None):
+        self.seen = values(self.model.encoder)
+
+
+def assert_averaged(found, learner):
+    """Whether the encoder's weights `found` are the averages."""
+    averages = [average.numpy() for average in learner.averages.averages]
+    for position, weights in enumerate(found):
+        np.testing.assert_array_equal(weights, averages[position])
+
+
+def fit(learner, callbacks, epochs, initial_epoch=0):
+    learner.fit(
+        tf.data.Dataset.from_tensors(batch_of()).repeat(),
+        initial_epoch=initial_epoch,
+        epochs=epochs,
+        steps_per_epoch=2,
+        callbacks=callbacks,
+        verbose=0,
+    )
+
+
+def test_averages_take_the_weights_place_where_a_callback_stops_the_training():
+    learner = build_learner(dropout=0.0, phase=TASK, weight_average=0.9)
+    watcher, ends = Watcher(), Ends()
+    fit(learner, [watcher, StopAfterFirst(), ends], epochs=3)
+    (after_one,) = watcher.seen
+    assert any(moved(after_one, learner.encoder))
+    assert_averaged(values(learner.encoder), learner)
+    assert_averaged(ends.seen, learner)
+
+
+def test_a_fit_without_an_epoch_leaves_the_weights_as_they_are():
+    learner = build_learner(dropout=0.0, phase=TASK, weight_average=0.9)
+    learner.train_step(batch_of())
+    before = values(learner.encoder)
+    fit(learner, None, epochs=1, initial_epoch=1)
+    assert not any(moved(before, learner.encoder))
+
+
+def test_a_callback_list_stays_as_it_is_and_serves_two_fits():
+    learner = build_learner(dropout=0.0, phase=TASK, weight_average=0.9)
+    watcher = Watcher()
+    callbacks = keras.callbacks.CallbackList([watcher], add_history=True, model=learner)
+    before = list(callbacks.callbacks)
+    for epochs in (2, 1):
+        fit(learner, callbacks, epochs)
+        assert callbacks.callbacks == before
+        assert_averaged(watcher.seen[-1], learner)
+        assert_averaged(values(learner.encoder), learner)
+    assert len(watcher.seen) == 3
+
+
 def test_an_older_file_without_the_new_arguments_of_compile_is_read():
     learner = build_learner()
     config = learner.get_compile_config()
