@@ -152,6 +152,8 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     if noise.answers:
         # Means of answers are wrong themselves, and not by chance: the code at hand is one of them.
         left = rounds[-1].after
+    # Of a constant value no noise is left: nobody could divide by it.
+    left = np.maximum(left, LEAST_SHARE * 2 * np.square(scale))
     deviation = np.sqrt(left).reshape(noise.deviation.shape).astype(np.float32)
     more = np.square(noise.deviation, dtype=np.float64).sum() / np.square(deviation).sum()
     return dataclasses.replace(

@@ -21,7 +21,7 @@ from arl_tf.attacks.identity.registry import view_of
 from arl_tf.attacks.knowledge import knowledge_facts
 from arl_tf.attacks.regression import laplace, undone
 from arl_tf.attacks.regression.code_view import code_view
-from arl_tf.auditing import disclosure
+from arl_tf.auditing import disclosure, noise_knowledge
 
 SIDE, LATENTS, VALUES = 6, 10, 80
 PIXELS = SIDE * SIDE * 3
@@ -191,6 +191,31 @@ def test_laplace_noise_is_seen_in_few_answers_and_gaussian_noise_is_none(count):
         variance = np.square(answers[0] - means).mean(axis=0) / (1 - 1 / count)
         noise = CodeNoise(np.sqrt(variance), means, count, 1 / count)
         assert is_laplace(answers[0], noise) is expected
+
+
+@pytest.mark.parametrize("law", ["laplace", "normal"])
+def test_values_without_noise_say_nothing_of_the_law_of_the_others(world, law):
+    rng = np.random.default_rng(4)
+    means = world.evidence.noise.public_means
+    scale = np.where(np.arange(VALUES) % 2, 1.0, 0.0)
+    codes = (means + scale * getattr(rng, law)(size=means.shape)).astype(np.float32)
+    deviation = noise_knowledge.deviation_of(np.square(codes - means).mean(axis=0), codes)
+    assert is_laplace(codes, CodeNoise(deviation, means)) == (law == "laplace")
+    assert not is_laplace(means, CodeNoise(deviation, means))
+
+
+def test_constant_values_have_next_to_no_noise_left(world):
+    constant = np.arange(VALUES) % 4 == 0
+    means = np.where(constant, 0, world.evidence.noise.public_means)
+    pairs = world.evidence.pairs
+    pairs = dataclasses.replace(pairs, codes=np.where(constant, 0, pairs.codes))
+    variance = np.square(pairs.codes - means).mean(axis=0)
+    noise = CodeNoise(noise_knowledge.deviation_of(variance, pairs.codes), means)
+    found = laplace.with_less_noise(
+        dataclasses.replace(world.evidence, pairs=pairs, noise=noise), OPTIONS
+    )
+    assert found.noise.deviation.min() > 0
+    assert np.isfinite(found.noise.in_units(found.pairs.codes)).all()
 
 
 def test_probes_linkage_and_attacks_on_identity_see_codes_with_less_noise(world, seen):
