@@ -126,6 +126,18 @@ def test_averages_take_the_weights_place_where_a_callback_stops_the_training():
     assert_averaged(ends.seen, learner)
 
 
+def test_weights_of_the_best_epoch_are_given_back_as_they_were_measured():
+    learner = build_learner(dropout=0.0, phase=TASK, weight_average=0.9)
+    # The loss of a batch that is learned is highest in the first epoch.
+    stopping = keras.callbacks.EarlyStopping(
+        "loss", mode="max", patience=1, restore_best_weights=True
+    )
+    watcher = Watcher()
+    fit(learner, [watcher, stopping], epochs=4)
+    assert len(watcher.seen) == 2
+    assert not any(moved(watcher.seen[0], learner.encoder))
+
+
 def test_a_fit_without_an_epoch_leaves_the_weights_as_they_are():
     learner = build_learner(dropout=0.0, phase=TASK, weight_average=0.9)
     learner.train_step(batch_of())
