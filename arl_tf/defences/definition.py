@@ -44,7 +44,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A defence with its numbers, as `registry.chosen` resolves them.
+    """A defence with its numbers, as `registry.choice_of` resolves them.
 
     Attributes:
         name: a key of `registry.DEFENCES`.

@@ -126,7 +126,7 @@ class AdversarialRepresentationLearner(KerasModel):
                 which takes their place when `fit` ends, also where a callback ends it; one that
                 then gives back the weights of its best epoch (EarlyStopping with
                 restore_best_weights) gives back those that it measured. 0: none.
-            defence: of `defences.registry.chosen`; its layers are the encoder's own. Its loss
+            defence: of `defences.registry.choice_of`; its layers are the encoder's own. Its loss
                 counts in the phases adversarial and defence.
             private_labels: how many of the last labels only the defence sees, not the task.
             jit_compile: whether XLA compiles the step.
