@@ -77,7 +77,7 @@ def register_defence(
         name: of the defence, or of the form.
         term: (distance, margin) -> scalar that the encoder minimises; `distance` is the pixel or
             perceptual distance between reconstruction and image. Then `name` is one for
-            `PrivacyObjective(form=name, ...)`, and the other arguments are not used.
+            `PrivacyObjective(form=name, ...)`, and there are no other arguments.
         loss: (step, bound) -> scalar that the encoder minimises, with the weight `strength`; `step`
             is a `defences.definition.Step`.
         layers: (strength, bound) -> layers at the end of the encoder, also where it is exported.
@@ -89,9 +89,17 @@ def register_defence(
             they make of the codes.
 
     Raises:
-        ValueError: the name is taken, or there is nothing that protects.
+        ValueError: the name is taken, there is nothing that protects, or `term` with others.
     """
     if term is not None:
+        others = {"loss": loss, "layers": layers, "observe": observe, "bound": bound}
+        given = [each for each, value in others.items() if value is not None]
+        given += ["strength"] * (strength != 1.0) + ["adversary"] * adversary
+        if given:
+            raise ValueError(
+                f"A term is a form of the privacy term, which takes no {', '.join(given)}: register"
+                " a defence under another name, without term."
+            )
         if name in losses.FORMS:
             raise ValueError(f"There is a form {name!r} already; choose another name.")
         losses.FORMS[name] = term

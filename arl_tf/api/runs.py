@@ -9,6 +9,7 @@ from arl_tf.config.path_values import clean_path
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.experiments import run_directory
 from arl_tf.experiments.run_directory import RunDirectory
+from arl_tf.models import code_layers
 from arl_tf.training import checkpoints
 from arl_tf.utils.suggestions import did_you_mean
 
@@ -22,7 +23,7 @@ class Run:
 
     Attributes:
         folder: the run directory.
-        encoder: image float32 [B, S, S, 3] in [0, 1] -> code.
+        encoder: image float32 [B, S, S, 3] in [0, 1] -> code; no seed decides its noise.
         task_head: code -> logits, or the values of a regression, float32 [B, A].
         attributes: A names of the task's attributes; empty where the run is older than their
             record; or names of its classes or targets.
@@ -113,9 +114,12 @@ def load_run(folder: str | pathlib.Path) -> Run:
 
     run = run_at(folder)
     audit = run.audit("test")
+    encoder = checkpoints.load_player(run.player("encoder"))
+    # Its codes may leave this process, and Keras would write a seed into what it exports.
+    code_layers.make_unpredictable(encoder)
     return Run(
         folder=run.root,
-        encoder=checkpoints.load_player(run.player("encoder")),
+        encoder=encoder,
         task_head=checkpoints.load_player(run.player("task_head")),
         attributes=run_directory.recorded_attributes(run),
         settings=run_directory.recorded_settings(run),

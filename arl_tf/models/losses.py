@@ -4,6 +4,8 @@ Source: arXiv 1911.10143; formulas (1) and (2) are those of docs/method.md.
 """
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -129,7 +131,7 @@ def named_task_loss(
             as Keras has them; labels and logits are [B, ...].
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a loss on probabilities.
     """
     if isinstance(loss, str) and loss in TASK_LOSSES:
         return TASK_LOSSES[loss]
@@ -140,6 +142,11 @@ def named_task_loss(
             f"loss must be one of {', '.join(TASK_LOSSES)}, a loss of Keras, or a function; got"
             f" {loss!r}."
         ) from None
+    if takes_probabilities(of_keras):
+        raise ValueError(
+            f"The loss {loss!r} takes probabilities, and task heads give logits: give it"
+            " from_logits=True."
+        )
     if not isinstance(of_keras, keras.losses.Loss):
         return lambda logits, labels: tf.reduce_mean(of_keras(labels, logits))
 
@@ -150,6 +157,23 @@ def named_task_loss(
         return tf.reduce_mean(of_keras(labels, logits)) * replicas
 
     return undivided
+
+
+def takes_probabilities(loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> bool:
+    """Whether a loss or metric says of itself that it takes no logits: from_logits is False.
+
+    It is called with (labels, predictions), both [B, ...].
+    """
+    for name in ("from_logits", "_from_logits"):
+        if hasattr(loss, name):
+            return getattr(loss, name) is False
+    if not inspect.isroutine(loss) and not isinstance(loss, functools.partial):
+        return False
+    try:
+        said = inspect.signature(loss).parameters.get("from_logits")
+    except (TypeError, ValueError):  # A function of C tells no arguments.
+        return False
+    return said is not None and said.default is False
 
 
 def pixel_loss(reconstruction: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

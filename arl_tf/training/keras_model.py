@@ -134,14 +134,17 @@ class KerasModel(keras.Model):
         return found
 
     def export(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: a learner is no function of one input; `encoder.export` writes the encoder.
+        """Refused: a learner is no function of one input; the error says what to export.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
             "A learner has no single output to export. Export learner.encoder and"
-            " learner.task_head, each for itself; learner.save(FILE.keras) keeps all of it."
+            " learner.task_head, each for itself; before that, call"
+            " arl_tf.models.code_layers.make_unpredictable(learner.encoder): otherwise a seed that"
+            " was set decides the noise of the exported encoder. learner.save(FILE.keras) keeps all"
+            " of the learner."
         )
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:

@@ -12,7 +12,13 @@ import tensorflow as tf
 
 from arl_tf.defences.definition import Choice
 from arl_tf.models import patch_critic
-from arl_tf.models.losses import FORMS, TOWARD_TASK, PrivacyObjective, is_categorical
+from arl_tf.models.losses import (
+    FORMS,
+    TOWARD_TASK,
+    PrivacyObjective,
+    is_categorical,
+    takes_probabilities,
+)
 from arl_tf.training import defending, loss_scaling
 from arl_tf.training.phases import ADVERSARIAL, PHASES
 from arl_tf.training.players import serialised
@@ -109,14 +115,37 @@ def task_metrics(metrics: Sequence[Any], loss: Any) -> list[keras.metrics.Metric
     Args:
         metrics: names or objects of keras.metrics.
         loss: the task's, which says what an accuracy is.
+
+    Raises:
+        ValueError: a metric on probabilities.
     """
     found = []
     for metric in metrics or ():
         if metric in ("accuracy", "acc"):
             found.append(accuracy(loss))
+        elif metric == "binary_accuracy":
+            found.append(keras.metrics.BinaryAccuracy(name=metric, threshold=0.0))
         else:
             found.append(keras.metrics.get(metric))
+            require_logits(found[-1])
     return found
+
+
+def require_logits(metric: Any) -> None:
+    """Raises ValueError for a metric that takes probabilities, or decides as if it did."""
+    remedy = None
+    if takes_probabilities(metric):
+        remedy = "from_logits=True"
+    # Keras' default; of labels one-hot or with top_k, no threshold decides.
+    elif getattr(metric, "threshold", None) == 0.5:
+        remedy = "threshold=0.0"
+    elif list(getattr(metric, "thresholds", None) or ()) == [0.5]:
+        remedy = "thresholds=0.0"
+    if remedy is not None:
+        raise ValueError(
+            f"The metric {getattr(metric, 'name', metric)} takes probabilities, and task heads give"
+            f" logits: give an object of it with {remedy}."
+        )
 
 
 def accuracy(loss: Any) -> keras.metrics.Metric:

@@ -4,8 +4,10 @@ import importlib.metadata
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import ROOT
 
 import arl_tf
@@ -13,7 +15,8 @@ from arl_tf.api import runs
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import AttackResult
 from arl_tf.experiments import stages
-from arl_tf.models import losses
+from arl_tf.models import code_layers, losses
+from arl_tf.training import checkpoints
 
 
 def test_the_import_starts_without_tensorflow():
@@ -50,6 +53,19 @@ def test_a_run_is_loaded_with_players_attributes_and_report(smoke_run):
     logits = run.task_head(run.encoder(image))
     assert logits.shape[1] == len(run.attributes) > 0
     assert run.report["utility"]["mean_mcc"] and run.settings["dataset"] == "faces"
+
+
+def test_no_seed_decides_the_noise_of_a_loaded_run_s_encoder(tmp_path):
+    image = keras.Input((8, 8, 3))
+    noisy = keras.Model(image, code_layers.NoisyCode(1.0)(image))
+    for name in ("encoder", "task_head"):
+        checkpoints.save_player(noisy, checkpoints.player_path(tmp_path / "checkpoints", name))
+    tf.random.set_seed(7)
+    encoder = arl_tf.load_run(tmp_path).encoder
+    encoder.export(tmp_path / "exported", verbose=False)
+    pixels = tf.zeros((1, 8, 8, 3))
+    served = [tf.saved_model.load(tmp_path / "exported").serve(pixels) for _ in range(2)]
+    assert (served[0].numpy() != served[1].numpy()).any()
 
 
 def test_train_and_export_refuse_arguments_that_are_no_settings(tmp_path):
@@ -120,6 +136,18 @@ def test_a_privacy_term_of_one_s_own_is_a_form_of_the_objective(monkeypatch):
     assert objective.loss(2.0, 0.0) == -1.0
     with pytest.raises(ValueError, match="already"):
         arl_tf.register_defence("negative", lambda distance, margin: distance)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"loss": len}, {"layers": len}, {"observe": len}]
+    + [{"strength": 2.0}, {"bound": 0.0}, {"adversary": True}],
+)
+def test_a_privacy_term_takes_nothing_of_a_defence(monkeypatch, other):
+    monkeypatch.setattr(losses, "FORMS", dict(losses.FORMS))
+    with pytest.raises(ValueError, match=f"takes no {next(iter(other))}:"):
+        arl_tf.register_defence("halved", lambda distance, margin: distance, **other)
+    assert "halved" not in losses.FORMS
 
 
 def test_run_directories_are_named_as_people_write_them(tmp_path, monkeypatch):

@@ -268,6 +268,39 @@ def test_accuracy_is_the_share_of_right_decisions_by_logits(loss, labels, logits
     assert float(metric.result()) == expected
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [keras.losses.BinaryCrossentropy(), "binary_focal_crossentropy"]
+    + [keras.losses.SparseCategoricalCrossentropy(), keras.losses.binary_crossentropy],
+)
+def test_a_loss_on_probabilities_is_refused(loss):
+    with pytest.raises(ValueError, match="give it from_logits=True"):
+        losses.named_task_loss(loss)
+    losses.named_task_loss(keras.losses.BinaryCrossentropy(from_logits=True))
+
+
+@pytest.mark.parametrize(
+    ("metric", "remedy"),
+    [
+        ("binary_crossentropy", "from_logits=True"),
+        (keras.metrics.AUC(), "from_logits=True"),
+        (keras.metrics.BinaryAccuracy(), "threshold=0.0"),
+        (keras.metrics.Precision(), "thresholds=0.0"),
+    ],
+)
+def test_a_metric_on_probabilities_is_refused(metric, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        rules.task_metrics([metric], "binary")
+
+
+def test_metrics_on_logits_are_taken_and_a_binary_accuracy_decides_at_0():
+    given = [keras.metrics.AUC(from_logits=True), keras.metrics.Precision(thresholds=0.0)]
+    found = rules.task_metrics(["binary_accuracy", "mean_squared_error", *given], "binary")
+    assert found[2:] == given
+    found[0].update_state(tf.constant([[1.0], [0.0]]), tf.constant([[0.2], [-3.0]]))
+    assert float(found[0].result()) == 1.0
+
+
 def test_an_evaluation_counts_images_and_not_batches():
     learner = learner_of(metrics=["accuracy"])
     (images, labels), public = data(), data(1)[0]
@@ -383,7 +416,7 @@ def test_forms_that_hold_no_learner_are_refused_before_anything_is_written(tmp_p
     learner = learner_of()
     with pytest.raises(ValueError, match=r"\.keras"):
         learner.save(tmp_path / "learner.h5")
-    with pytest.raises(ValueError, match=r"learner\.encoder"):
+    with pytest.raises(ValueError, match=r"make_unpredictable\(learner\.encoder\)"):
         learner.export(tmp_path / "folder")
     assert not list(tmp_path.iterdir())
     learner.encoder.save(tmp_path / "encoder.keras")
