@@ -55,6 +55,7 @@ def test_a_run_is_loaded_with_players_attributes_and_report(smoke_run):
     assert run.report["utility"]["mean_mcc"] and run.settings["dataset"] == "faces"
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_no_seed_decides_the_noise_of_a_loaded_run_s_encoder(tmp_path):
     image = keras.Input((8, 8, 3))
     noisy = keras.Model(image, code_layers.NoisyCode(1.0)(image))
@@ -64,7 +65,8 @@ def test_no_seed_decides_the_noise_of_a_loaded_run_s_encoder(tmp_path):
     encoder = arl_tf.load_run(tmp_path).encoder
     encoder.export(tmp_path / "exported", verbose=False)
     pixels = tf.zeros((1, 8, 8, 3))
-    served = [tf.saved_model.load(tmp_path / "exported").serve(pixels) for _ in range(2)]
+    models = [tf.saved_model.load(tmp_path / "exported") for _ in range(2)]
+    served = [model.serve(pixels) for model in models]
     assert (served[0].numpy() != served[1].numpy()).any()
 
 
@@ -140,8 +142,14 @@ def test_a_privacy_term_of_one_s_own_is_a_form_of_the_objective(monkeypatch):
 
 @pytest.mark.parametrize(
     "other",
-    [{"loss": len}, {"layers": len}, {"observe": len}]
-    + [{"strength": 2.0}, {"bound": 0.0}, {"adversary": True}],
+    [
+        {"loss": len},
+        {"layers": len},
+        {"observe": len},
+        {"strength": 2.0},
+        {"bound": 0.0},
+        {"adversary": True},
+    ],
 )
 def test_a_privacy_term_takes_nothing_of_a_defence(monkeypatch, other):
     monkeypatch.setattr(losses, "FORMS", dict(losses.FORMS))

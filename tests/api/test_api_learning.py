@@ -270,8 +270,12 @@ def test_accuracy_is_the_share_of_right_decisions_by_logits(loss, labels, logits
 
 @pytest.mark.parametrize(
     "loss",
-    [keras.losses.BinaryCrossentropy(), "binary_focal_crossentropy"]
-    + [keras.losses.SparseCategoricalCrossentropy(), keras.losses.binary_crossentropy],
+    [
+        keras.losses.BinaryCrossentropy(),
+        "binary_focal_crossentropy",
+        keras.losses.SparseCategoricalCrossentropy(),
+        keras.losses.binary_crossentropy,
+    ],
 )
 def test_a_loss_on_probabilities_is_refused(loss):
     with pytest.raises(ValueError, match="give it from_logits=True"):
