@@ -42,7 +42,12 @@ FLAG = re.compile(r"(--[a-z][a-z0-9_]*(?:=[^\s,;()]*)?)")
 MISSING: Mapping[str, Any] = {"value": None, "ci95": None}
 
 
-# What the pictures of an attack are: its name begins with one of these; the first counts.
+DECODED = (
+    "a decoder's picture",
+    "A network learned from public images to draw the picture from the {source}. Where the {source}"
+    " says nothing, it draws what is usual in {faces}.",
+)
+# What the pictures of an attack are, by the first words of its name.
 READINGS = {
     "retrieval": (
         "{found}",
@@ -104,12 +109,15 @@ READINGS = {
         "An untrained network was changed until the code of its picture was nearly the code under"
         " attack. It started at the mean of the public images.",
     ),
-    "": (
-        "a decoder's picture",
-        "A network learned from public images to draw the picture from the {source}. Where the"
-        " {source} says nothing, it draws what is usual in {faces}.",
-    ),
+    "decoder": DECODED,
+    "attention": DECODED,
 }
+# Of an attacker that somebody registered.
+OTHER_READING = (
+    "an attacker's picture",
+    "The attacker made it from the {source}. It is none of this program's own attackers, so nothing"
+    " more is said of it here.",
+)
 
 
 def shown_measures(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -195,10 +203,13 @@ def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
     """How to read an attack's pictures: some words for below a picture, and a sentence or two."""
     name = attack.removeprefix(FLOOR_PREFIX)
     source = "code" if name == attack else "task output"
-    found = next(words for start, words in READINGS.items() if name.startswith(start))
+    # Behind it is the number of a further seed.
+    name = name.partition("@")[0]
+    found = (words for start, words in READINGS.items() if f"{name}_".startswith(f"{start}_"))
     face, faces = ("face", "faces") if has_faces(content) else ("image", "such images")
     values = {"found": found_photo(content), "source": source, "face": face, "faces": faces}
-    short, long = (text.format(**values, who=who(content)) for text in found)
+    told = next(found, OTHER_READING)
+    short, long = (text.format(**values, who=who(content)) for text in told)
     return short, long
 
 

@@ -113,6 +113,13 @@ def test_what_no_decoder_makes_is_not_read_as_a_decoder_s():
     of_decoders = wording.reading(content, "decoder")
     read_so = {n for n in registry.ATTACKERS if wording.reading(content, n) == of_decoders}
     assert {name.split("_")[0] for name in read_so} == {"decoder", "attention"}
+    assert wording.reading(content, "decoder@1") == of_decoders
+
+
+@pytest.mark.parametrize("name", ["grey", "mapper", "task_output/kernels", "a user's own"])
+def test_nothing_is_said_of_how_a_registered_attacker_works(name):
+    short, long = wording.reading(report_content(), name)
+    assert short == "an attacker's picture" and "none of this program's own attackers" in long
 
 
 def test_flags_are_marked_whole_and_all_else_is_escaped():
