@@ -23,6 +23,7 @@ if __name__ == "__main__":
 from arl_tf.config.path_values import clean_path
 from arl_tf.experiments.speed import groups, growth
 
+DESCRIPTION = "Measures the speed of arl_tf on this machine, as ratios of one run."
 REPEATS = 3
 
 
@@ -57,8 +58,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """The flags; SystemExit where they do not go together."""
-    first_line = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=first_line)
+    parser = argparse.ArgumentParser(prog="python -m arl_tf.bench", description=DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     parser.add_argument(
         "--only",

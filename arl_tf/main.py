@@ -5,7 +5,6 @@
 configs/demo.cfg needs no data. The last value of a flag wins: put your own after --flagfile.
 """
 
-import contextlib
 import os
 import pathlib
 import sys
@@ -173,10 +172,6 @@ def recorded_codes_settings(given: dict) -> dict:
 
 def console() -> None:
     """Entry point of the command `arl_tf`."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or log that can't show a sign is no reason to lose a run.
-        with contextlib.suppress(AttributeError):
-            stream.reconfigure(errors="replace")
     flag_definitions.define_flags(flags.FLAGS)
     flags.FLAGS.set_default("verbosity", logging.INFO)
     # With --overwrite, too: stages say so as soon as what they replace is gone.

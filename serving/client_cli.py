@@ -210,10 +210,21 @@ def write_aside(path: pathlib.Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+        os.chmod(name, mode_of(path))
         os.replace(name, path)
     except OSError:
         os.unlink(name)
         raise
+
+
+def mode_of(path: pathlib.Path) -> int:
+    """The permissions that a file has, or that the process gives new files."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    # It can be read only by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def print_text(outcome: Outcome, options: argparse.Namespace) -> None:

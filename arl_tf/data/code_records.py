@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -145,7 +146,7 @@ def example(name: str, code: np.ndarray) -> tf.train.Example:
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
+def read_codes(folder: str | os.PathLike) -> tf.data.Dataset:
     """The TFRecord codes of a folder as (name, code): string, float32 of the code's shape.
 
     Shards come in their order, photos in that of their source.
@@ -153,6 +154,7 @@ def read_codes(folder: pathlib.Path) -> tf.data.Dataset:
     Raises:
         ValueError: the folder holds no codes, or not those of all shards.
     """
+    folder = pathlib.Path(folder)
     index = run_files.read_json(
         folder / INDEX, remedy="Encode again.", keys=("code_shape", "shards", "format")
     )

@@ -53,6 +53,10 @@ def in_one_line(program: str, hint: str) -> Iterator[None]:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, on_signal)
     reopen_closed()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or log that can't show a sign is no reason to lose what was done.
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with ending_unread():
             yield

@@ -55,6 +55,22 @@ def start(wait, *arguments, before="pass"):
     return process
 
 
+def test_a_stream_that_cannot_show_a_name_shows_its_numbers():
+    code = (
+        "from arl_tf.utils import interruption\n"
+        "with interruption.in_one_line('x', 'y'):\n"
+        "    print('caf\\udce9.png \\u4eba')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "caf\\udce9.png \\u4eba\n"
+
+
 @pytest.mark.parametrize("wait", [WAITS, WRAPS], ids=["in Python", "wrapped by TensorFlow"])
 @pytest.mark.parametrize(
     ("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]

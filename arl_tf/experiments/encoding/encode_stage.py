@@ -20,6 +20,8 @@ from arl_tf.utils import files, interruption, keyed_noise, progress, run_files, 
 from arl_tf.utils.cores import usable_cores
 
 INDEX_REMEDY = "Put back an intact copy, or encode into another --encode_to."
+# One source can be named in several ways; source_sha256 tells it from others.
+AS_TYPED = ("source",)
 # What folders mean that hold no word of it, from before there was a choice.
 UNSAID = {"fit": CROP, "preprocessing": "2.2"}
 
@@ -118,7 +120,11 @@ def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
     required = tuple(name for name in index if name not in UNSAID)
     recorded = UNSAID | run_files.read_json(path, remedy=INDEX_REMEDY, keys=required)
     # What the folder alone has a word of would be passed over by the names of this command.
-    differing = [name for name in index | recorded if recorded.get(name) != index.get(name)]
+    differing = [
+        name
+        for name in index | recorded
+        if name not in AS_TYPED and recorded.get(name) != index.get(name)
+    ]
     if differing:
         raise ValueError(
             f"--encode_to={folder} holds other codes: {', '.join(differing)} differ. Use another"

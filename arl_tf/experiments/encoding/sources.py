@@ -116,12 +116,18 @@ def file_names(folder: pathlib.Path) -> Iterator[str]:
         here = pathlib.Path(place)
         folders[:] = [name for name in folders if is_shown(name) and not is_above(here / name)]
         for name in filter(is_shown, files):
-            yield str((here / name).relative_to(folder))
+            if not is_endless(here / name):
+                yield str((here / name).relative_to(folder))
 
 
 def is_shown(name: str) -> bool:
     """Whether a file or folder is neither hidden nor left behind by a system."""
     return not name.startswith(".") and name not in LITTER
+
+
+def is_endless(path: pathlib.Path) -> bool:
+    """Whether it is a pipe, a socket or a device: whoever reads it may wait for ever."""
+    return path.exists() and not path.is_file()
 
 
 def is_above(folder: pathlib.Path) -> bool:

@@ -67,7 +67,8 @@ def small_shards(monkeypatch):
 
 
 def settings(photos, folder, **values):
-    return Config(stages="encode", encode_from=str(photos), encode_to=str(folder), **values)
+    named = {"stages": "encode", "encode_from": str(photos), "encode_to": str(folder)}
+    return Config(**named | values)
 
 
 def codes_of(folder):
@@ -159,6 +160,17 @@ def test_a_photo_that_can_not_be_opened_now_is_encoded_by_the_next_command(
     assert codes_of(folder).keys() == expected_codes(run, photos).keys()
     (refused,) = unreadable(folder)
     assert refused["name"] == "notes.txt"
+
+
+@SAVES
+def test_one_folder_may_be_named_in_several_ways(run, photos, tmp_path, monkeypatch):
+    folder = tmp_path / "codes"
+    encode_stage.run(settings(photos, folder), run)
+    before = codes_of(folder)
+    monkeypatch.chdir(photos.parent)
+    for named in (f"{photos}/", f"./{photos.name}", f"{photos}/../{photos.name}"):
+        encode_stage.run(settings(photos, folder, encode_from=named), run)
+    assert codes_of(folder).keys() == before.keys()
 
 
 @SAVES

@@ -55,6 +55,13 @@ def test_photos_of_linked_folders_are_found_and_circles_end(tmp_path):
     assert names_of(str(photos)) == ["a.png", "b/c.png", "linked/d.png"]
 
 
+def test_pipes_and_sockets_are_no_photos_whoever_reads_them_may_wait_for_ever(tmp_path):
+    photos = touch(tmp_path / "photos", "a.png")
+    os.mkfifo(photos / "pipe.png")
+    (photos / "linked.png").symlink_to(photos / "pipe.png")
+    assert names_of(str(photos)) == ["a.png"]
+
+
 def test_a_file_that_was_removed_is_missing_and_storage_that_is_away_is_an_error(tmp_path):
     photos = touch(tmp_path / "photos", "a.png", "b/c.png", "b/d.png")
     (photos / "b" / "broken").symlink_to("nowhere")

@@ -334,6 +334,20 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [saved]
 
 
+@pytest.mark.parametrize(("mask", "new"), [(0o022, 0o644), (0o077, 0o600)])
+def test_files_of_codes_keep_their_permissions_and_new_ones_have_the_usual(tmp_path, mask, new):
+    saved, kept = tmp_path / "new.bin", tmp_path / "kept.bin"
+    kept.touch()
+    kept.chmod(0o640)
+    before = os.umask(mask)
+    try:
+        for path in (saved, kept):
+            client_cli.write_aside(path, b"codes")
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (saved, kept)] == [new, 0o640]
+
+
 def test_link_to_a_file_of_codes_stays_a_link(tmp_path):
     target, link = tmp_path / "codes.bin", tmp_path / "link"
     link.symlink_to(target)
