@@ -73,6 +73,7 @@ def private_images(private: Sequence[np.ndarray] | tf.data.Dataset, fewest: int)
         spec = private.element_spec
         if not isinstance(spec, tuple) or len(spec) != 2:
             raise ValueError(f"private must be a Dataset of (image, label); it has {spec}.")
+        check_first("private", private.map(lambda image, label: image))
         return private
     if not isinstance(private, (tuple, list)) or len(private) != 2:
         raise ValueError(
@@ -93,6 +94,7 @@ def public_images(public: np.ndarray | tf.data.Dataset) -> tf.data.Dataset:
             raise ValueError(
                 f"public must be a Dataset of images alone; it has {public.element_spec}."
             )
+        check_first("public", public)
         return public
     check_images("public", public, 1)
     return tf.data.Dataset.from_tensor_slices(public)
@@ -111,6 +113,16 @@ def check_sizes(private: tf.TensorSpec, public: tf.TensorSpec) -> None:
             f"private and public images must be of one size; got {private.shape} and"
             f" {public.shape}."
         )
+
+
+def check_first(name: str, images: tf.data.Dataset) -> None:
+    """Raises ValueError where the first image [S, S, 3] of a Dataset shows that it is misread.
+
+    Others are not looked at: that would take as long as an epoch.
+    """
+    if images.element_spec.shape.rank == 3:
+        for first in images.take(1).as_numpy_iterator():
+            check_images(name, first[None], 1)
 
 
 def check_images(name: str, images: np.ndarray, fewest: int) -> None:

@@ -483,6 +483,18 @@ def test_models_whose_shapes_are_not_known_are_refused(encoder):
         ),
         (tf.data.Dataset.from_tensor_slices(data()[0]), None, {}, r"Dataset of \(image, label\)"),
         (None, tf.data.Dataset.from_tensor_slices(data()), {}, "Dataset of images alone"),
+        (
+            tf.data.Dataset.from_tensor_slices((data()[0] * 255.0, data()[1])),
+            None,
+            {},
+            "private images must be uint8, or floats in .0, 1.; got floats from",
+        ),
+        (
+            None,
+            tf.data.Dataset.from_tensor_slices(data()[0] * 255.0),
+            {},
+            "public images must be uint8, or floats in .0, 1.; got floats from",
+        ),
     ],
 )
 def test_data_that_would_be_read_wrongly_are_refused(private, public, settings, message):
