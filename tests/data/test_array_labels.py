@@ -111,3 +111,11 @@ def test_groups_that_look_the_same_are_one_group(caplog):
 def test_delimiters_inside_quotes_part_nothing():
     assert index_files.delimiter_of('"file_name";"kind, of it, all"') == ";"
     assert index_files.delimiter_of('"a;b;c",d') == ","
+
+
+def test_minus_one_and_one_are_no_and_yes():
+    signs = np.array([[-1, 1], [1, 1], [-1, -1]])
+    for given in (signs, signs.astype(np.float32)):
+        found = array_labels.of_array(given, ("a", "b"), "auto", "x.npz")
+        assert found.kind == "multi_label"
+        np.testing.assert_array_equal(found.values, [[0, 1], [1, 1], [0, 0]])

@@ -391,3 +391,23 @@ def test_settings_and_data_know_the_same_kinds_and_fits():
     assert choices.TASK_KINDS == task_kinds.TASK_KINDS
     assert choices.FITS == (preprocessing.CROP, preprocessing.PAD)
     assert set(data_checks.DATASETS) < set(image_sets.SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["true", "NA", "false", "NA"], "line 3: .* holds 'NA': expected yes or no"),
+        (["tabby", "None", "tiger", "tabby"], "line 3: .* holds 'None': a class, or no value"),
+        (["1", "TRUE", "0", "FALSE"], r"yes and no in several forms \(0, 1, false, true\)"),
+    ],
+)
+def test_missing_values_and_mixed_answers_are_no_classes_of_their_own(texts, message):
+    with pytest.raises(ValueError, match=message):
+        labels.of_columns({"cat": texts}, "auto", lambda row: f"metadata.csv, line {row + 2}")
+    found = labels.of_columns({"cat": texts * 2}, "single_label", str)
+    assert found.kind == "single_label" and len(found.names) == len(set(texts))
+
+
+def test_y_and_n_are_yes_and_no():
+    found = labels.of_columns({"cat": ["Y", "n", "y"]}, "auto", str)
+    np.testing.assert_array_equal(found.values, [[1], [0], [1]])

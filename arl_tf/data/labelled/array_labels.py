@@ -43,11 +43,18 @@ def of_array(labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError(f"{where}: labels holds NaN or infinite values.")
+    if is_signs(labels):
+        labels = (labels > 0).astype(np.uint8)
     kind = kind_of_array(labels, where) if kind == AUTO else kind
     found = READERS[kind](labels, names and tuple(composed(names)), where)
     if len(set(found.names)) != len(found.names):
         raise ValueError(f"{where}: names must differ, got {listed(list(found.names))}.")
     return found
+
+
+def is_signs(labels: np.ndarray) -> bool:
+    """Whether labels [N] or [N, K] are -1 and 1, as CelebA writes no and yes."""
+    return labels.dtype.kind in "if" and bool((np.abs(labels) == 1).all() and (labels < 0).any())
 
 
 def kind_of_array(labels: np.ndarray, where: str) -> str:

@@ -17,7 +17,7 @@ from arl_tf.data.task_kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 AUTO = "auto"
 # What means (no, yes); a column keeps to one of these pairs.
-YES_OR_NO = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"))
+YES_OR_NO = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"), ("n", "y"))
 FEWEST_IMAGES = 2
 NAMED = 5
 MOST_DIGITS = 100
@@ -61,7 +61,12 @@ def of_columns(columns: Mapping[str, Sequence[str]], kind: str, where: Where) ->
     Raises:
         ValueError: the columns are not of that kind, or could be of two.
     """
-    kind = kind_of(columns) if kind == AUTO else kind
+    if kind == AUTO:
+        kind = kind_of(columns)
+        if kind == SINGLE_LABEL:
+            for name, texts in columns.items():
+                refuse_no_value(name, texts, where)
+                refuse_mixed_answers(name, texts)
     if kind == SINGLE_LABEL:
         return of_classes(class_of_each(columns))
     read = yes_or_no if kind == MULTI_LABEL else numbers
@@ -115,6 +120,34 @@ def refuse_half_numbers(name: str, texts: Sequence[str]) -> None:
             f"The column {name} holds {texts[row]!r}: a class, or an amount that can't be read."
             " Amounts have a point and no other sign among their digits, and stand in every row;"
             f" classes need --task_kind={SINGLE_LABEL}."
+        )
+
+
+def no_value_row(texts: Sequence[str]) -> int | None:
+    """The first row that holds what tables write where a value is missing; None without one."""
+    return next((row for row, text in enumerate(texts) if text.strip().lower() in NO_VALUE), None)
+
+
+def refuse_no_value(name: str, texts: Sequence[str], where: Where) -> None:
+    """Raises ValueError for a column of classes, one of which may be a missing value."""
+    row = no_value_row(texts)
+    if row is None:
+        return
+    others = [text for text in texts if text.strip().lower() not in NO_VALUE]
+    expected = "expected yes or no" if yes_or_no(others) is not None else "a class, or no value"
+    raise ValueError(
+        f"{where(row)}: the column {name} holds {texts[row]!r}: {expected}. Leave out the rows"
+        f" without a value; if it is a class, say --task_kind={SINGLE_LABEL}."
+    )
+
+
+def refuse_mixed_answers(name: str, texts: Sequence[str]) -> None:
+    """Raises ValueError for yes and no in several forms, which would be as many classes."""
+    found = {text.lower() for text in texts}
+    if found <= {answer for pair in YES_OR_NO for answer in pair}:
+        raise ValueError(
+            f"The column {name} holds yes and no in several forms ({listed(sorted(found))}): keep"
+            f" to one of them, or say --task_kind={SINGLE_LABEL}."
         )
 
 

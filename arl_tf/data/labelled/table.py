@@ -112,6 +112,13 @@ def read(
     read_labels = labels.of_columns(columns, kind, table.where)
     others = {name: table.column(name, "") for name in rest if name not in wanted}
     known = {name: labels.yes_or_no(texts) for name, texts in others.items()}
+    unknown = [name for name, values in known.items() if values is None]
+    if unknown:
+        logging.info(
+            "%s: the columns %s are not read: they hold other values than yes and no",
+            table.path,
+            ", ".join(unknown),
+        )
     known = {name: values for name, values in known.items() if values is not None}
     return Listing(
         files=tuple(name.replace("\\", "/") for name in files),
@@ -186,5 +193,11 @@ def groups_of(table: Table, name: str) -> np.ndarray:
         raise ValueError(
             f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
             " group, or photos of one group could be in two parts of the data."
+        )
+    row = labels.no_value_row(texts)
+    if row is not None:
+        raise ValueError(
+            f"{table.where(row)}: the column {name} holds {texts[row]!r}, as where a value is"
+            " missing: all such images would be one group. Give each a group of its own."
         )
     return labels.numbered(texts, f"The groups of {table.path}")
