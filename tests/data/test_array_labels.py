@@ -113,9 +113,38 @@ def test_delimiters_inside_quotes_part_nothing():
     assert index_files.delimiter_of('"a;b;c",d') == ","
 
 
-def test_minus_one_and_one_are_no_and_yes():
+@pytest.mark.parametrize("kind", ["auto", MULTI_LABEL])
+def test_minus_one_and_one_in_several_columns_are_no_and_yes(kind):
     signs = np.array([[-1, 1], [1, 1], [-1, -1]])
     for given in (signs, signs.astype(np.float32)):
-        found = array_labels.of_array(given, ("a", "b"), "auto", "x.npz")
-        assert found.kind == "multi_label"
+        found = array_labels.of_array(given, ("a", "b"), kind, "x.npz")
+        assert found.kind == MULTI_LABEL
         np.testing.assert_array_equal(found.values, [[0, 1], [1, 1], [0, 0]])
+
+
+def test_minus_one_and_one_stay_what_they_are_for_other_kinds():
+    signs = np.array([-1, 1, 1, -1])
+    targets = array_labels.of_array(signs, ("a",), REGRESSION, "x.npz")
+    np.testing.assert_array_equal(targets.values, signs[:, None])
+    for kind in ("auto", SINGLE_LABEL):
+        found = array_labels.of_array(signs, None, kind, "x.npz")
+        assert found.kind == SINGLE_LABEL and set(found.names) == {"-1", "1"}
+    with pytest.raises(ValueError, match="classes or amounts"):
+        array_labels.of_array(signs.astype(np.float32), None, "auto", "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["cat", "nan", "dog"], "x.npz, image 1: .* holds 'nan': a class, or no value"),
+        (["yes", "no", "N/A"], "x.npz, image 2: .* expected yes or no"),
+        (["1", "TRUE", "0"], "yes and no in several forms"),
+    ],
+)
+def test_missing_values_are_no_class_and_no_group(tmp_path, texts, message):
+    given = np.array(texts)
+    with pytest.raises(ValueError, match=message):
+        array_labels.of_array(given, None, "auto", "x.npz")
+    assert array_labels.of_array(np.tile(given, 2), None, SINGLE_LABEL, "x").kind == SINGLE_LABEL
+    with pytest.raises(ValueError, match=r"image 1: groups holds 'None'.*one group"):
+        arrays.groups_of(np.array(["a", "None", "b"]), tmp_path / "x.npz")

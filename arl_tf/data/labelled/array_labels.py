@@ -14,6 +14,8 @@ from arl_tf.data.labelled.labels import (
     is_one_each,
     listed,
     of_classes,
+    refuse_mixed_answers,
+    refuse_no_value,
     refuse_one_each,
 )
 from arl_tf.data.task_kinds import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -43,9 +45,15 @@ def of_array(labels: np.ndarray, names: tuple[str, ...] | None, kind: str, where
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError(f"{where}: labels holds NaN or infinite values.")
-    if is_signs(labels):
+    # A single column of them may be classes or amounts as well.
+    if is_signs(labels) and (kind == MULTI_LABEL or (kind == AUTO and labels.ndim == 2)):
         labels = (labels > 0).astype(np.uint8)
-    kind = kind_of_array(labels, where) if kind == AUTO else kind
+    if kind == AUTO:
+        kind = kind_of_array(labels, where)
+        if labels.dtype.kind == "U":
+            texts = labels.reshape(-1).tolist()
+            refuse_no_value("labels", texts, lambda row: f"{where}, image {row}")
+            refuse_mixed_answers("labels", texts)
     found = READERS[kind](labels, names and tuple(composed(names)), where)
     if len(set(found.names)) != len(found.names):
         raise ValueError(f"{where}: names must differ, got {listed(list(found.names))}.")

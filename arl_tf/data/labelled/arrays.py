@@ -15,7 +15,7 @@ from absl import logging
 
 from arl_tf.data.image_cache import Chunk, Source
 from arl_tf.data.labelled import array_labels
-from arl_tf.data.labelled.labels import numbered
+from arl_tf.data.labelled.labels import numbered, refuse_one_group
 from arl_tf.utils import run_files
 
 REMEDY = (
@@ -134,7 +134,9 @@ def groups_of(groups: np.ndarray, path: pathlib.Path) -> np.ndarray:
             f"{path}: groups is {groups.dtype} {list(groups.shape)}; expected texts or whole"
             " numbers [N]."
         )
-    return numbered(groups.astype(str).tolist(), f"The groups of {path}")
+    texts = groups.astype(str).tolist()
+    refuse_one_group("groups", texts, lambda row: f"{path}, image {row}")
+    return numbered(texts, f"The groups of {path}")
 
 
 def read(path: pathlib.Path, prepare: Prepare) -> Iterator[Chunk]:

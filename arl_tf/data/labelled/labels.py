@@ -141,6 +141,16 @@ def refuse_no_value(name: str, texts: Sequence[str], where: Where) -> None:
     )
 
 
+def refuse_one_group(name: str, texts: Sequence[str], where: Where) -> None:
+    """Raises ValueError for groups, one of which may be all images without a value."""
+    row = no_value_row(texts)
+    if row is not None:
+        raise ValueError(
+            f"{where(row)}: {name} holds {texts[row]!r}, as where a value is missing: all such"
+            " images would be one group. Give each a group of its own."
+        )
+
+
 def refuse_mixed_answers(name: str, texts: Sequence[str]) -> None:
     """Raises ValueError for yes and no in several forms, which would be as many classes."""
     found = {text.lower() for text in texts}

@@ -194,10 +194,5 @@ def groups_of(table: Table, name: str) -> np.ndarray:
             f"{table.where(texts.index(''))}: the column {name} is empty; every image needs its"
             " group, or photos of one group could be in two parts of the data."
         )
-    row = labels.no_value_row(texts)
-    if row is not None:
-        raise ValueError(
-            f"{table.where(row)}: the column {name} holds {texts[row]!r}, as where a value is"
-            " missing: all such images would be one group. Give each a group of its own."
-        )
+    labels.refuse_one_group(f"the column {name}", texts, table.where)
     return labels.numbered(texts, f"The groups of {table.path}")
