@@ -37,8 +37,9 @@ MEMORY_SHARE = 0.5
 def confine(folder: str) -> bool:
     """Confines this process and its children for good.
 
-    They may read `folder`, Python's packages and the system's folders. They may write no file,
-    open no TCP connection, signal no other process, and use half of the machine's memory.
+    They may read `folder`, Python's packages and the system's folders. They may write no file, and
+    use half of the machine's memory. Linux 6.7 also keeps them from TCP connections, and Linux 6.12
+    from signals to others.
     Threads that run already are not confined: call it first.
 
     Returns:
