@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# Of what a value varies by over photos, and of its size: less is what threads, a GPU or float32
-# leave to chance.
-LEAST_CHANGE, LEAST_OF_SIZE = 1e-3, 1e-5
+# Of what a value varies by over photos, of its size, and of what most values vary by: less is what
+# threads, a GPU or float32 leave to chance. The last is for values near 0, as a network's dead ones.
+LEAST_CHANGE, LEAST_OF_SIZE, LEAST_OF_OTHERS = 1e-3, 1e-5, 1e-5
 
 
 def has_changed(first: np.ndarray, second: np.ndarray) -> bool:
@@ -16,4 +16,5 @@ def has_changed(first: np.ndarray, second: np.ndarray) -> bool:
     spread = first.std(axis=0, dtype=np.float64)
     size = np.abs(first).mean(axis=0, dtype=np.float64)
     least = np.maximum(LEAST_CHANGE * spread, LEAST_OF_SIZE * size)
+    least = np.maximum(least, LEAST_OF_OTHERS * np.median(spread))
     return bool((np.abs(first - second) > least).any())
