@@ -3,7 +3,7 @@
 import numpy as np
 
 # Of what a value varies by over photos, of its size, and of what most values vary by: less is what
-# threads, a GPU or float32 leave to chance. The last is for values near 0, as dead ones of networks.
+# threads, a GPU or float32 bring about. The last is for values near 0, as a network's dead ones.
 LEAST_CHANGE, LEAST_OF_SIZE, LEAST_OF_OTHERS = 1e-3, 1e-5, 1e-5
 
 
