@@ -148,3 +148,9 @@ def test_missing_values_are_no_class_and_no_group(tmp_path, texts, message):
     assert array_labels.of_array(np.tile(given, 2), None, SINGLE_LABEL, "x").kind == SINGLE_LABEL
     with pytest.raises(ValueError, match=r"image 1: groups holds 'None'.*one group"):
         arrays.groups_of(np.array(["a", "None", "b"]), tmp_path / "x.npz")
+
+
+def test_normalised_images_get_no_advice_that_would_destroy_them():
+    images = np.linspace(-1, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
+    assert "bring them back to 0..255" in arrays.image_remedy(images)
+    assert "* 255" in arrays.image_remedy((images + 1) / 2)

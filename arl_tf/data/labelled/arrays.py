@@ -106,6 +106,8 @@ def image_remedy(images: np.ndarray) -> str:
             steps += ".transpose(0, 2, 3, 1)"
         elif images.shape[3] in (2, 4):
             steps += f"[..., :{images.shape[3] - 1}]"
+    if images.dtype.kind == "f" and images.size and images.min() < 0:
+        return "They are normalised: bring them back to 0..255 before they are rounded."
     if images.dtype.kind == "f":
         is_share = images.size and images.max() <= 1
         steps = f"({steps} * 255).round()" if is_share else f"{steps}.round()"
