@@ -86,8 +86,9 @@ def asked_noise(
     """What asking the encoder again about its public images tells of the noise in their codes.
 
     The mean of n answers, one of them the code at hand, and from the distance of that code to the
-    mean the variance of every value, unless that was told. Where attackers average k codes of each
-    photo, the code at hand is k answers, and at least as many are asked for beside it.
+    mean the variance of every value, unless that was told and no limit changes it. Where attackers
+    average k codes of each photo, the code at hand is k answers, and at least as many are asked for
+    beside it.
 
     Args:
         rows: who is who.
@@ -117,11 +118,14 @@ def asked_noise(
     means = (codes_per_photo * pairs.codes + further * answered) / total
     # The code at hand is part of the mean, which is by so much nearer to it than the truth.
     remaining = codes_per_photo / total
-    if audited_encoder.noise_deviation is None:
+    told = None
+    if audited_encoder.noise_deviation is not None:
+        # Behind a limit it is not what arrives.
+        told = gaussian_variance(audited_encoder)
+    if told is None:
         spread = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
         variance = spread / (1 - remaining)
     else:
-        told = np.square(audited_encoder.noise_deviation) + audited_encoder.channel.noise**2
         variance = told / codes_per_photo
     deviation = deviation_of(variance, pairs.codes)
     return CodeNoise(deviation, means.astype(np.float32), total, remaining)

@@ -337,18 +337,19 @@ def spread_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor] | N
 
     Image float32 [B, S, S, 3] -> float32 [STRATA, B, ...]: for each value, noise made of the
     middles of STRATA equally likely parts of the normal distribution. What happens to each value
-    behind the encoder has the mean of these on average. None where there is no noise or it is
-    Gaussian, which has closed forms.
+    behind the encoder has the mean of these on average. None where there is no noise, or it is
+    Gaussian and not rounded, which has closed forms.
     """
-    noisy, _ = bounding_layers(encoder)
-    if noisy is None or noisy.is_gaussian:
+    noisy, quantised = bounding_layers(encoder)
+    if noisy is None or (noisy.is_gaussian and quantised is None):
         return None
     signal, normal = signal_encoder(encoder), statistics.NormalDist()
     middles = [normal.inv_cdf((part + 0.5) / STRATA) for part in range(STRATA)]
 
     def codes(image: tf.Tensor) -> tf.Tensor:
         values = signal(image, training=False)
-        return tf.stack([noisy.mix(values, tf.fill(tf.shape(values), each)) for each in middles])
+        mixed = [noisy.mix(values, tf.fill(tf.shape(values), each)) for each in middles]
+        return tf.stack(mixed if quantised is None else [quantised(each) for each in mixed])
 
     return codes
 

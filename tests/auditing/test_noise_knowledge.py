@@ -183,6 +183,19 @@ def test_a_deviation_that_was_told_is_taken_and_not_measured(tmp_path, codes_per
     assert (outside.answers, outside.remaining) == (8, codes_per_photo / 8)
 
 
+def test_behind_a_limit_a_deviation_that_was_told_is_measured(tmp_path):
+    changes = {"noise_deviation": DEVIATION.astype(np.float64), "channel": Channel(clip=0.5)}
+    found, truth, _ = asked(tmp_path, 8, **changes)
+    rng = np.random.default_rng(7)
+    drawn = truth + DEVIATION * rng.standard_normal((200, *truth.shape), np.float32)
+    expected = np.sqrt(np.clip(drawn, -0.5, 0.5).var(axis=0).mean(axis=0))
+    noisy = DEVIATION > 0.1
+    np.testing.assert_allclose(found.deviation[noisy], expected[noisy], rtol=0.1)
+    audited_encoder, _, pairs = world(tmp_path, **changes)
+    known = noise_knowledge.known_noise(audited_encoder, pairs, codes_per_photo=1)
+    np.testing.assert_allclose(known.deviation[noisy], expected[noisy], rtol=0.1)
+
+
 def test_behind_a_channel_that_rounds_the_noise_holds_what_rounding_adds(tmp_path):
     channel = Channel(clip=3.0, levels=7)
     audited_encoder, _, pairs = world(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders import measured_noise
 from arl_tf.auditing.encoders.external import ExternalEncoder, RecordedCodes
 from arl_tf.data.image_sets import to_float
 from arl_tf.models import code_layers, costs
@@ -44,7 +45,7 @@ class AuditedEncoder:
             encoder's noise; None without noise.
         signal: images -> codes before that noise; None without noise.
         spread: float32 [B, S, S, 3] -> codes float32 [k, B, ...] with noise that stands for all of
-            the encoder's, where it is known and not Gaussian; else None.
+            the encoder's, where that is known or measured and no deviation tells it; else None.
         noise_deviation: float64 of a code's shape, the deviation of the Gaussian noise that the
             encoder draws, where whoever asks for the audit has told it; else None.
         multiply_adds: of one image up to the code, and of the task head; None where not known.
@@ -95,10 +96,17 @@ class AuditedEncoder:
             return None
         if self.spread is not None and self.channel.clip:
             return lambda image: tf.reduce_mean(self.channel.differentiable(self.spread(image)), 0)
-        # What is rounded behind the noise has noise of no such form.
-        is_gaussian = self.signal_share is not None and not self.levels
-        deviation = np.sqrt(1 - self.signal_share) if is_gaussian else 0.0
+        deviation = self._deviation()
         return lambda image: self.channel.differentiable(self.differentiable(image), deviation)
+
+    def _deviation(self) -> np.ndarray | float:
+        """Of Gaussian noise before the channel, of a code's shape; 0 where none is known."""
+        if self.noise_deviation is not None:
+            return self.noise_deviation
+        # What is rounded behind the noise has noise of no such form.
+        if self.signal_share is None or self.levels:
+            return 0.0
+        return np.sqrt(1 - self.signal_share)
 
 
 def trained_encoder(
@@ -144,6 +152,8 @@ def external_audited_encoder(
         differentiable=external.differentiable,
         not_white_box=external.why_not,
         task_output=task_output,
+        # Without a limit the channel leaves the mean as it is.
+        spread=measured_noise.spread_of(external) if channel.clip else None,
     )
 
 

@@ -42,5 +42,6 @@ def of_share(audited_encoder: AuditedEncoder, shares: int, share: int) -> Audite
         if audited_encoder.signal_share is None
         else audited_encoder.signal_share[..., seen],
         signal=only(audited_encoder.signal),
+        spread=only(audited_encoder.spread),
         share=(share, shares),
     )

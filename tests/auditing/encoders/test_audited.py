@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from arl_tf.auditing.channel import Channel
-from arl_tf.auditing.encoders import audited
+from arl_tf.auditing.encoders import audited, external
 from arl_tf.auditing.encoders.external import RecordedCodes
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.defences import registry
-from arl_tf.models import architectures, fingerprint
+from arl_tf.models import architectures, code_layers, fingerprint
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 ROWS = np.array([4, 1])
@@ -84,6 +84,68 @@ def test_inside_tells_the_mean_of_what_arrives_of_noise_that_is_not_gaussian(nam
         told = found.white_box(shown)
     np.testing.assert_allclose(told[0], arrived, atol=0.05)
     assert float(tf.reduce_max(tf.abs(tape.gradient(told, shown)))) > 0
+
+
+CHANNELS = [Channel(clip=0.5), Channel(0.5, 2), Channel(1.0, 4), Channel(0.6, 3, noise=0.4)]
+
+
+def check_means_are_of_what_arrives(found):
+    """Of one image: the inside's mean code and the mean of many codes behind the channel agree."""
+    pictures = np.repeat(IMAGES[:1, :4, :4], 12_000, axis=0)
+    arrived = found.query(pictures, seed=2).mean(axis=0)
+    shown = tf.constant(pictures[:1] / np.float32(255))
+    with tf.GradientTape() as tape:
+        tape.watch(shown)
+        told = found.white_box(shown)
+    np.testing.assert_allclose(told[0], arrived, atol=0.06)
+    assert float(tf.reduce_max(tf.abs(tape.gradient(told, shown)))) > 0
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_inside_tells_the_mean_of_what_arrives_of_codes_that_the_encoder_rounds(channel):
+    keras.utils.set_random_seed(3)
+    image = keras.Input((4, 4, 3))
+    noisy = code_layers.NoisyCode(0.7)(keras.layers.Reshape((4, 4, 3))(4 * image - 2))
+    encoder = keras.Model(image, code_layers.QuantisedCode(4)(noisy))
+    head = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
+    found = audited.trained_encoder(encoder, head, None, channel=channel, words="noisy")
+    check_means_are_of_what_arrives(found)
+
+
+def noisy_encode(law):
+    """A function images uint8 [n, 4, 4, 3] -> codes [n, 4, 4, 3] whose noise has that law."""
+    rng = np.random.default_rng(5)
+    add = {
+        "normal": lambda values: values + rng.normal(0, 0.7, values.shape),
+        "laplace": lambda values: values + rng.laplace(0, 0.7 / np.sqrt(2), values.shape),
+        "dropout": lambda values: values * rng.binomial(1, 0.6, values.shape) / 0.6,
+    }[law]
+    return lambda images: add(images / 127.5 - 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("law", ["normal", "laplace", "dropout"])
+def test_inside_tells_the_mean_of_what_arrives_of_a_file_s_random_codes(law, channel):
+    file = external.ExternalEncoder(
+        noisy_encode(law), lambda image: 2 * image - 1, "", True, 4, (4, 4, 3), "file"
+    )
+    check_means_are_of_what_arrives(
+        audited.external_audited_encoder(file, None, channel=channel, words="file")
+    )
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_inside_tells_the_mean_of_what_arrives_of_noise_that_was_told(channel):
+    told = audited.AuditedEncoder(
+        words="function",
+        sha256="function",
+        code_shape=(4, 4, 3),
+        channel=channel,
+        encoder=noisy_encode("normal"),
+        differentiable=lambda image: 2 * image - 1,
+        noise_deviation=np.full((4, 4, 3), 0.7),
+    )
+    check_means_are_of_what_arrives(told)
 
 
 def test_hash_is_of_the_weights(players):

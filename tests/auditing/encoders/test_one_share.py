@@ -1,5 +1,7 @@
 """One share of a divided code as an audited encoder."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,6 +49,17 @@ def test_a_server_gets_its_share_and_its_own_answer(whole):
     np.testing.assert_array_equal(second.signal(IMAGES), codes)
     np.testing.assert_array_equal(second.signal_share, SHARE[..., 3:])
     np.testing.assert_allclose(second.task_output(codes)[:, 0], codes.sum(axis=(1, 2, 3)) + 1)
+
+
+def test_a_share_has_its_own_values_of_noise_behind_a_limit(whole):
+    spread = dataclasses.replace(
+        whole,
+        channel=Channel(clip=0.5),
+        spread=lambda image: tf.stack([whole.differentiable(image) + each for each in (-0.2, 0.2)]),
+    )
+    shown = tf.constant(IMAGES / 255)
+    both = [one_share.of_share(spread, 2, share).white_box(shown) for share in (1, 2)]
+    np.testing.assert_allclose(np.concatenate(both, axis=-1), spread.white_box(shown), rtol=1e-6)
 
 
 def test_a_share_is_known_from_the_others_and_has_no_training_adversary(whole):
