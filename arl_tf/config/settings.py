@@ -1,6 +1,7 @@
 """Every hyper-parameter of arl_tf as one object, `Config`. The settings stand in `groups`."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -43,6 +44,7 @@ class Config(
     def __post_init__(self) -> None:
         """Raises ValueError for the first setting, or pair of settings, that is impossible."""
         for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, plain(getattr(self, field.name)))
             check_value(field, getattr(self, field.name))
         for name in path_names():
             object.__setattr__(self, name, cleaned(name, getattr(self, name)))
@@ -130,6 +132,24 @@ def audit_name(audit_split: str, codes_per_photo: int, audit_share: int = 0) -> 
 def path_names() -> tuple[str, ...]:
     """The settings that name files and folders."""
     return tuple(field.name for field in dataclasses.fields(Config) if field.metadata["path"])
+
+
+def plain(value: Any) -> Any:
+    """A value as files hold it: the text of a pathlib path, Python's number of a NumPy scalar."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    # Without NumPy: this module is imported before anything large is.
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def same_place(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a setting are the same paths, written differently."""
+    if name not in path_names() or not (one and other):
+        return False
+    several = Config.__dataclass_fields__[name].metadata["several"]
+    listed = [comma_separated(each) if several else (each,) for each in (one, other)]
+    first, second = (tuple(map(os.path.realpath, paths)) for paths in listed)
+    return first == second
 
 
 def cleaned(name: str, value: str) -> str:

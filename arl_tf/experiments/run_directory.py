@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arl_tf.config import checks
-from arl_tf.config.settings import Config, as_dict
+from arl_tf.config.settings import Config, as_dict, same_place
 from arl_tf.data.task_kinds import MULTI_LABEL, TASK_KINDS
 from arl_tf.utils import files, revision, run_files
 
@@ -200,9 +200,13 @@ def differing_settings(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> l
     """Flags whose value differs, as '--name=then (now: value)'.
 
     A setting that the record does not know is younger than the record; its default is what was done
-    before there was a choice.
+    before there was a choice. Paths differ where they lead to different places from here.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     then = {name: recorded.get(name, defaults.get(name)) for name in now}
-    names = [name for name in now if then[name] != now[name]]
+    names = [
+        name
+        for name in now
+        if then[name] != now[name] and not same_place(name, then[name], now[name])
+    ]
     return [f"--{name}={then[name]!r} (now: {now[name]!r})" for name in names]

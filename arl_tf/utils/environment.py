@@ -68,9 +68,12 @@ def set_variables(environ: MutableMapping[str, str]) -> None:
 
 
 def config_file(environ: MutableMapping[str, str]) -> pathlib.Path:
-    """The keras.json that Keras is going to read."""
-    home = environ.get("KERAS_HOME") or os.path.join("~", ".keras")
-    return pathlib.Path(os.path.expanduser(home)) / "keras.json"
+    """The keras.json that Keras is going to read; it finds its folder as keras/src/backend does."""
+    if "KERAS_HOME" in environ:
+        return pathlib.Path(os.path.expanduser(environ["KERAS_HOME"])) / "keras.json"
+    home = os.path.expanduser("~")
+    # Where the home folder can't be written, Keras keeps its own in /tmp.
+    return pathlib.Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras" / "keras.json"
 
 
 def differing_settings(file: pathlib.Path) -> list[str]:

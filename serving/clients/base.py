@@ -168,7 +168,7 @@ class CodeClient(abc.ABC):
         Yields (path, code float32 [...]).
 
         Pictures are files that end as `serving.pictures.formats.ENDINGS` has it; hidden ones are
-        left out.
+        left out. Files that end as in `UNREAD_ENDINGS` there are reported as unreadable.
 
         Raises:
             ValueError: it is no folder, or holds no picture.

@@ -6,6 +6,11 @@ The same rule as the exported encoder has in TensorFlow operations; a test compa
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WebP")
 # Files in a folder that count as pictures; a file that is named itself may end in anything.
 ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp")
+# Photos of formats that are not read. In a folder they are refused by name, not passed over.
+UNREAD_ENDINGS = (
+    *(".heic", ".heif", ".avif", ".tif", ".tiff", ".jxl", ".jp2"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+)
 WANTED = "expected a JPEG, PNG, BMP, GIF or WebP file"
 SIGNATURES = (
     ("JPEG", 0, b"\xff\xd8\xff"),

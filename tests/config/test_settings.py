@@ -1,7 +1,10 @@
 """Settings: what is impossible is refused by name, and the flags say just what Config says."""
 
 import dataclasses
+import json
+import pathlib
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -34,6 +37,22 @@ def out_of_range() -> list[tuple[str, float, str]]:
         if high is not None:
             cases.append((field.name, high + step, f"<= {high}"))
     return cases
+
+
+def test_paths_and_numpy_scalars_are_taken_as_text_and_numbers():
+    found = Config(
+        workdir=pathlib.Path("runs/a"),
+        seed=np.int64(3),
+        lambda_pixel=np.float32(0.5),
+        lambda_perceptual=np.float64(0.25),
+        overwrite=np.True_,
+    )
+    assert found == Config(
+        workdir="runs/a", seed=3, lambda_pixel=0.5, lambda_perceptual=0.25, overwrite=True
+    )
+    assert json.loads(json.dumps(dataclasses.asdict(found)))["seed"] == 3
+    with pytest.raises(ValueError, match="--seed must be of type int, got"):
+        Config(seed=np.float64(3))
 
 
 @pytest.mark.parametrize(("name", "value", "range_text"), out_of_range())

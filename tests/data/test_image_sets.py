@@ -372,15 +372,15 @@ def test_what_the_system_does_not_give_out_now_is_not_left_out_for_good(tmp_path
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
 def test_a_repair_that_changes_no_file_brings_the_image_back(tmp_path, monkeypatch, number):
     config = folder_config(write_folder(tmp_path / "set"), max_bad_images=0.5)
-    whole = pathlib.Path.read_bytes
+    whole = pathlib.Path.open
 
-    def read_bytes(path):
+    def opened(path, *arguments, **named):
         if path.name == "é4.png":
             raise OSError(number, os.strerror(number), str(path))
-        return whole(path)
+        return whole(path, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pathlib.Path, "read_bytes", read_bytes)
+        patch.setattr(pathlib.Path, "open", opened)
         with pytest.raises(reader.ReadingError, match="é4"):
             image_sets.load_images(config, tmp_path / "cache")
     assert_aligned(image_sets.load_images(config, tmp_path / "cache"), list(range(20)))

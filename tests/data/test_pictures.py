@@ -171,16 +171,16 @@ def test_the_reader_names_missing_and_unreadable_files_and_counts_turned_ones(tm
 @pytest.fixture
 def failing(monkeypatch):
     """A function (name -> (error number, how often)): reading files of these names fails."""
-    whole, left = pathlib.Path.read_bytes, {}
+    whole, left = pathlib.Path.open, {}
 
-    def read_bytes(path):
+    def opened(path, *arguments, **named):
         number, times = left.get(path.name, (0, 0))
         if times:
             left[path.name] = (number, times - 1)
             raise OSError(number, os.strerror(number), str(path))
-        return whole(path)
+        return whole(path, *arguments, **named)
 
-    monkeypatch.setattr(pathlib.Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(pathlib.Path, "open", opened)
     return left.update
 
 
@@ -203,8 +203,9 @@ def test_files_that_the_system_does_not_give_out_are_no_bad_pictures(tmp_path, f
 
 
 def test_an_error_that_passes_at_once_is_tried_again(tmp_path, failing):
+    paths = jpegs(tmp_path, 3)
     failing({"1.jpg": (errno.EMFILE, 1)})
-    (chunk,) = reader.read_files(jpegs(tmp_path, 3), preprocessing(8))
+    (chunk,) = reader.read_files(paths, preprocessing(8))
     assert chunk.rows.tolist() == [0, 1, 2] and not chunk.refused
 
 
@@ -284,3 +285,14 @@ def test_a_picture_that_found_no_memory_beside_others_is_read_again_alone(
     (chunk,) = reader.read_pictures([(0, lambda: JPEG)], preprocessing(8))
     assert chunk.refused == ({} if read else {0: reader.TOO_LARGE})
     assert len(chunk.rows) == read
+
+
+def test_of_a_film_only_the_first_bytes_are_read(tmp_path):
+    film, photo = tmp_path / "film.jpg", tmp_path / "photo.txt"
+    film.write_bytes(b"\0\0\0\x20ftypisom" + bytes(100_000))
+    photo.write_bytes(READ[next(iter(READ))][0])
+    assert len(reader.read_bytes(str(film))) == 32
+    assert reader.read_bytes(str(photo)) == photo.read_bytes()
+    (chunk,) = reader.read_files([str(film), str(photo)], lambda image: image)
+    assert list(chunk.refused) == [0] and "MP4 or QuickTime" in chunk.refused[0]
+    assert list(chunk.rows) == [1]

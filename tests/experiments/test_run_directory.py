@@ -46,6 +46,31 @@ def test_differing_settings_are_named_as_flags():
     assert run_directory.differing_settings(then, now) == ["--seed=0 (now: 1)"]
 
 
+@pytest.mark.parametrize(
+    ("name", "then", "now"),
+    [
+        ("data_dir", "photos/", "photos"),
+        ("data_dir", "photos", "./photos"),
+        ("data_dir", "photos", "link"),
+        ("distil_from", "runs/a,runs/b", "./runs/a,runs/../runs/b"),
+    ],
+)
+def test_one_place_written_in_two_ways_is_one_setting(name, then, now, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    for given in (now, str(tmp_path / "photos") if name == "data_dir" else now):
+        assert run_directory.differing_settings({name: then}, {name: given}) == []
+
+
+@pytest.mark.parametrize("now", ["", "other", "photos,photos"])
+def test_other_places_and_none_differ(now):
+    assert run_directory.differing_settings({"data_dir": "photos"}, {"data_dir": now}) == [
+        f"--data_dir='photos' (now: {now!r})"
+    ]
+    assert run_directory.differing_settings({"distil_from": "a,b"}, {"distil_from": "b,a"})
+
+
 def test_unreadable_config_is_named(tmp_path):
     run = run_directory.RunDirectory(tmp_path)
     assert run_directory.recorded_settings(run) == {}

@@ -54,6 +54,19 @@ def test_a_folder_in_place_of_keras_json_is_named(tmp_path):
     assert environment.differing_settings(tmp_path / "keras.json") == ["all (Is a directory)"]
 
 
+def test_keras_json_is_sought_where_keras_does(monkeypatch):
+    def at(**environ):
+        return str(environment.config_file(environ))
+
+    monkeypatch.setenv("HOME", "/home/them")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "/home/them")
+    assert at() == "/tmp/.keras/keras.json"
+    assert at(KERAS_HOME="~/keras") == "/home/them/keras/keras.json"
+    assert at(KERAS_HOME="") == "keras.json"
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    assert at() == "/home/them/.keras/keras.json"
+
+
 def test_variables_that_would_change_results_are_set_aside_and_named(caplog):
     variables = {
         "KERAS_BACKEND": "torch",

@@ -117,7 +117,7 @@ def read(
         logging.info(
             "%s: the columns %s are not read: they hold other values than yes and no",
             table.path,
-            ", ".join(unknown),
+            ", ".join(f"{name} ({strange(others[name])!r})" for name in unknown),
         )
     known = {name: values for name, values in known.items() if values is not None}
     return Listing(
@@ -196,3 +196,8 @@ def groups_of(table: Table, name: str) -> np.ndarray:
         )
     labels.refuse_one_group(f"the column {name}", texts, table.where)
     return labels.numbered(texts, f"The groups of {table.path}")
+
+
+def strange(texts: Sequence[str]) -> str:
+    """The first of a column's cells that is neither yes nor no; the first of all where all are."""
+    return next((text for text in texts if labels.yes_or_no([text]) is None), texts[0])

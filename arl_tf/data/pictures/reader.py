@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from arl_tf.data.image_cache import ABSENT, Chunk
 from arl_tf.data.pictures.decoding import decode_plain_jpeg, decode_with_orientation
-from arl_tf.data.pictures.formats import FORMATS, SIGNATURES
+from arl_tf.data.pictures.formats import FORMATS, HEAD, SIGNATURES
 from arl_tf.data.pictures.plain_jpeg import is_plain
 from arl_tf.data.preprocessing import DEVICE
 from arl_tf.utils.cores import num_threads
@@ -184,14 +184,18 @@ def chunk_of(results: list[Result]) -> Chunk:
 
 
 def read_bytes(path: str) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file; of one that is no picture of a known format only the first HEAD.
+
+    They say what it is, and a film among the pictures would fill the memory.
 
     Raises:
         UnreadableError: there is none.
         OSError: there is one, and the system does not give it out.
     """
     try:
-        return pathlib.Path(path).read_bytes()
+        with pathlib.Path(path).open("rb") as file:
+            head = file.read(HEAD)
+            return head + file.read() if may_be_picture(head) else head
     except IsADirectoryError:
         raise UnreadableError(FOLDER) from None
     except OSError as error:
@@ -199,6 +203,11 @@ def read_bytes(path: str) -> bytes:
             raise UnreadableError(MISSING) from None
         # An error of reading, unlike one of opening, does not know its file.
         raise OSError(error.errno, error.strerror, path) from None
+
+
+def may_be_picture(head: bytes) -> bool:
+    """Whether a file begins as one of the formats that are read."""
+    return any(head[at : at + len(magic)] == magic for _, at, magic in SIGNATURES)
 
 
 def prepared(image_bytes: bytes, prepare: Callable) -> tuple[np.ndarray, bool]:

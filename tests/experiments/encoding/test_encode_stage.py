@@ -142,15 +142,15 @@ def test_a_command_that_was_stopped_goes_on_without_doubles_or_holes(
 def test_a_photo_that_can_not_be_opened_now_is_encoded_by_the_next_command(
     run, photos, tmp_path, small_shards, monkeypatch, number
 ):
-    folder, whole = tmp_path / "codes", pathlib.Path.read_bytes
+    folder, whole = tmp_path / "codes", pathlib.Path.open
 
-    def read_bytes(path):
+    def opened(path, *arguments, **named):
         if path.name == "04.png":
             raise OSError(number, os.strerror(number), str(path))
-        return whole(path)
+        return whole(path, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pathlib.Path, "read_bytes", read_bytes)
+        patch.setattr(pathlib.Path, "open", opened)
         for done in (3, 1):
             with pytest.raises(reader.ReadingError, match=f"1 of {done} shards are not.*04.png"):
                 encode_stage.run(settings(photos, folder), run)

@@ -543,6 +543,20 @@ def test_folders_and_patterns_stand_for_their_pictures(
         assert [each["photo"] for each in json.loads(out)["photos"]] == found
 
 
+def test_photos_in_a_folder_that_are_not_read_are_named(capfd, stub, tflite_file, photo, tmp_path):
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "a.jpg").write_bytes(photo.read_bytes())
+    (album / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    (album / "c.tif").write_bytes(b"II*\0" + bytes(20))
+    given = (f"--tflite={tflite_file}", f"--head={stub.address}", "--json")
+    status, out, err = run(capfd, str(album), *given)
+    assert status == 1
+    assert [each["photo"] for each in json.loads(out)["photos"]] == [str(album / "a.jpg")]
+    assert "b.HEIC" in err and "HEIC" in err.split("b.HEIC", 1)[1]
+    assert "c.tif" in err and "TIFF" in err
+
+
 @pytest.mark.parametrize(
     ("named", "words"), [("empty", "empty holds no picture"), ("*.tif", "matches no file")]
 )
