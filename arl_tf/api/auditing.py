@@ -92,7 +92,7 @@ def audit(
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
     images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
     audited_encoder = audited_encoder_of(encode, images, task_output, differentiable, noise)
-    settings = settings_of(level, seed, drawn_faces, attackers)
+    settings = settings_of(level, seed, attackers)
     unprotected = None if reference is None else reference_of(reference, target)
     return audited(settings, images, parts, audited_encoder, unprotected, drawn_faces)
 
@@ -169,15 +169,12 @@ def context_of(
 OF_OTHER_DATA = {"attacker_dataset", "attacker_data_dir"}
 
 
-def settings_of(
-    level: str, seed: int, drawn_faces: bool, attackers: dict[str, Any]
-) -> AuditSettings:
+def settings_of(level: str, seed: int, attackers: dict[str, Any]) -> AuditSettings:
     """The audit's settings: the defaults of the command's flags but for those given.
 
     Args:
         level: of the audit; at "quick" decoders train a sixth of attacker_steps.
         seed: of attackers and intervals.
-        drawn_faces: whether the faces are drawn by arl_tf.
         attackers: attackers, bootstrap_samples, and attacker_NAME, such as attacker_steps,
             attacker_width, attacker_depth, attacker_batch_size, attacker_learning_rate.
 

@@ -56,7 +56,7 @@ def fused_attack(
         name: of the attack in the report.
     """
     started = time.perf_counter()
-    mean = mean_image(evidence)
+    mean = evidence.pairs.mean_image
     truth = evidence.pairs.held_out_images[:WEIGHING_IMAGES]
     found = fusion_weights([m.held_out()[:WEIGHING_IMAGES] for m in members], truth, mean)
     weights = {m.name: w for m, w in zip(members, found.tolist(), strict=True) if w > LEAST_WEIGHT}
@@ -127,7 +127,7 @@ def amplified_attack(
         judged: whether the network that chooses judges the pictures, too; the report says so.
     """
     started = time.perf_counter()
-    mean = mean_image(evidence)
+    mean = evidence.pairs.mean_image
     truth = own_view(faces, evidence.pairs.held_out_images[:CHOOSING_IMAGES])
     shown = {member.name: member.held_out()[:CHOOSING_IMAGES] for member in members}
     similarity = {n: mean_cosine(own_view(faces, rows), truth) for n, rows in shown.items()}
@@ -161,11 +161,6 @@ def amplified_attack(
 def own_view(faces: Faces, pictures: np.ndarray) -> np.ndarray:
     """Directions float32 [n, E] of pictures uint8 by the last of the attacker's networks."""
     return [*faces(pictures).values()][-1]
-
-
-def mean_image(evidence: Evidence) -> np.ndarray:
-    """The mean of the public images, float32 [S, S, 3] in [0, 1]."""
-    return (evidence.pairs.images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
 
 
 def offsets(pictures: np.ndarray, mean: np.ndarray) -> np.ndarray:

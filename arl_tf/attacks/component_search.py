@@ -288,8 +288,7 @@ def first_unknowns(
     if start is not None:
         pictures = start.reconstructions, start.held_out_reconstructions
     else:
-        images = evidence.pairs.images
-        mean = (images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
+        mean = evidence.pairs.mean_image
         counts = len(evidence.target_codes), len(evidence.pairs.held_out_codes)
         pictures = tuple(np.repeat(mean[None], count, axis=0) for count in counts)
     return tuple(along.coefficients(each) for each in pictures)

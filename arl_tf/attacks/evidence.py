@@ -49,6 +49,11 @@ class PublicPairs:
     held_out_codes: np.ndarray
     held_out_images: np.ndarray
 
+    @property
+    def mean_image(self) -> np.ndarray:
+        """The mean of `images`, float32 [S, S, 3] in [0, 1]."""
+        return (self.images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskOutputs:

@@ -69,8 +69,7 @@ def first_pictures(evidence: Evidence, start: AttackResult | None) -> tuple[np.n
     pairs = evidence.pairs
     counts = len(evidence.target_codes), len(pairs.held_out_codes)
     if start is None:
-        mean = (pairs.images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
-        return tuple(np.repeat(mean[None], count, axis=0) for count in counts)
+        return tuple(np.repeat(pairs.mean_image[None], count, axis=0) for count in counts)
     given = len(start.reconstructions), len(start.held_out_reconstructions)
     if given != counts:
         raise ValueError(

@@ -41,6 +41,8 @@ PLAIN = (
     "weight_average",
     "private_labels",
     "jit_compile",
+    "run_eagerly",
+    "steps_per_execution",
 )
 # Of the numbers that `compile` takes, as the flags have them: lowest, whole, and below what.
 RANGES: Mapping[str, tuple[float, bool, float]] = {

@@ -24,6 +24,7 @@ from arl_tf.training import (
     distillation,
     phase_callbacks,
     replicas,
+    rules,
     strategies,
 )
 from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -31,8 +32,8 @@ from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, TASK
 from arl_tf.training.settings import TrainingFiles, TrainingSettings
 from arl_tf.utils import run_files
 
-CLIP_NORM = 5.0
-PLAYERS = ("encoder", "task_head", "decoder")
+# Those that outlive the training.
+KEPT_PLAYERS = ("encoder", "task_head", "decoder")
 
 
 def train(
@@ -137,7 +138,7 @@ def save_players(
     Audit, export and endpoint compute in float32, however the training did.
     """
     finish = distillation.finish_of(settings, images, splits)
-    for name in PLAYERS:
+    for name in KEPT_PLAYERS:
         player = replicas.with_own_moments(precision.in_float32(getattr(learner, name)))
         if name == "task_head":
             player = finish.finished(player)
@@ -222,8 +223,10 @@ def compile_phase(
     lambda_pixel, lambda_perceptual = settings.privacy_weights
     choice = settings.defence_choice
     learner.compile(
-        keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, global_clipnorm=CLIP_NORM),
-        keras.optimizers.Adam(settings.decoder_learning_rate, global_clipnorm=CLIP_NORM),
+        keras.optimizers.AdamW(
+            rate, weight_decay=settings.weight_decay, global_clipnorm=rules.CLIP_NORM
+        ),
+        keras.optimizers.Adam(settings.decoder_learning_rate, global_clipnorm=rules.CLIP_NORM),
         loss=task.loss,
         phase=phase,
         privacy=None

@@ -242,8 +242,8 @@ def test_what_is_no_function_or_result_is_refused_by_its_type(faces, changes, me
 
 def test_attackers_are_named_in_a_list_as_in_a_text():
     named = {"attackers": ["linear", "retrieval"]}
-    found = auditing.settings_of("quick", 0, False, named)
-    assert found == auditing.settings_of("quick", 0, False, {"attackers": "linear,retrieval"})
+    found = auditing.settings_of("quick", 0, named)
+    assert found == auditing.settings_of("quick", 0, {"attackers": "linear,retrieval"})
     assert found.attacker_names == ("linear", "retrieval")
 
 
@@ -260,11 +260,11 @@ OTHERS = {
 
 
 def test_every_keyword_that_is_taken_changes_what_the_audit_does():
-    plain = auditing.settings_of("standard", 0, False, {})
+    plain = auditing.settings_of("standard", 0, {})
     for name, value in OTHERS.items():
-        assert auditing.settings_of("standard", 0, False, {name: value}) != plain, name
+        assert auditing.settings_of("standard", 0, {name: value}) != plain, name
     with pytest.raises(TypeError) as raised:
-        auditing.settings_of("standard", 0, False, {"attacker_dataset": "faces"})
+        auditing.settings_of("standard", 0, {"attacker_dataset": "faces"})
     assert f"it takes {', '.join(sorted(OTHERS))}." in str(raised.value)
 
 

@@ -70,7 +70,7 @@ def test_a_training_interrupted_at_every_turn_ends_with_the_bits_of_one_that_was
         assert not (run / "stages.json").exists(), place
         jump(run, years=(-10, 10)[number % 2])
     assert "Resuming after epoch 4 from" in finish(*flags)
-    assert_same_weights(run, whole, train.PLAYERS)
+    assert_same_weights(run, whole, train.KEPT_PLAYERS)
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
     assert read_json(run / "stages.json")["train"] == read_json(whole / "stages.json")["train"]

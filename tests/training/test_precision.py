@@ -234,3 +234,11 @@ def test_xla_compiles_the_step_and_trains_as_without():
         batches = tf.data.Dataset.from_tensors(batch_of()).repeat(3)
         found[compiled] = learner.fit(batches, epochs=1, verbose=0).history["loss"][0]
     assert found[True] == pytest.approx(found[False], rel=1e-4)
+
+
+def test_how_steps_are_run_is_kept_with_the_learner():
+    learner = mixed_learner("float32", phase=TASK, run_eagerly=True, steps_per_execution=3)
+    found = learner.get_compile_config()
+    assert (found["run_eagerly"], found["steps_per_execution"]) == (True, 3)
+    learner.compile_from_config(found)
+    assert (learner.run_eagerly, learner.steps_per_execution) == (True, 3)

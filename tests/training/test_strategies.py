@@ -197,7 +197,7 @@ def test_killed_worker_ends_the_chief_with_a_word_and_both_go_on_to_the_weights_
     assert [process.returncode for process in both] == [0, 0], said
     assert all("Resuming after epoch 1" in words for words in said)
     assert "the chief wrote" in said[1]
-    for name in train.PLAYERS:
+    for name in train.KEPT_PLAYERS:
         expected, found = (
             checkpoints.load_player(checkpoints.player_path(root / "checkpoints", name))
             for root in (alone, workdir)

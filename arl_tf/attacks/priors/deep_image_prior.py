@@ -42,8 +42,7 @@ def deep_image_prior(
     started = time.perf_counter()
     check_white_box(evidence, "deep_image_prior")
     pairs = evidence.pairs
-    mean = (pairs.images.mean(axis=0, dtype=np.float64) / 255).astype(np.float32)
-    network = UntrainedNetwork(mean, settings.seed)
+    network = UntrainedNetwork(pairs.mean_image, settings.seed)
     search = Search(
         picture=network.picture,
         project=tf.identity,

@@ -18,7 +18,7 @@ from arl_tf.experiments.speed import pytorch_process, readers, step_parts
 from arl_tf.experiments.speed.timing import in_turn, seconds_of
 from arl_tf.metrics.tasks.registry import task_of
 from arl_tf.models.pretrained import perceptual
-from arl_tf.training import train
+from arl_tf.training import rules, train
 from arl_tf.training.learner import ADVERSARIAL, TASK, AdversarialRepresentationLearner
 from arl_tf.training.settings import TrainingSettings
 from arl_tf.training.step_images import as_float
@@ -146,5 +146,5 @@ def pytorch_numbers(settings: TrainingSettings, attributes: int) -> pytorch_proc
         lambda_perceptual=settings.privacy_weights[1],
         attributes=attributes,
         threads=threads or usable_cores(),
-        clip_norm=train.CLIP_NORM,
+        clip_norm=rules.CLIP_NORM,
     )
