@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from arl_tf.config.settings import Config
-from arl_tf.data import code_records, preprocessing
+from arl_tf.data import code_records, preprocessing, tfds_codes
 from arl_tf.data.preprocessing import CROP
 from arl_tf.experiments import run_directory, trusted_encoders
 from arl_tf.experiments.encoding import encoders, engines, sources
@@ -67,7 +67,10 @@ def run(config: Config, run: RunDirectory) -> None:
             logging.info("%d of %d shards are encoded already", done, target.shards)
         started = time.perf_counter()
         work_through(config, spec, work, target)
-        print(summary(folder, target, len(work), time.perf_counter() - started))
+        words = summary(folder, target, len(work), time.perf_counter() - started)
+        if config.encode_format == "tfrecord":
+            tfds_codes.describe(folder, target.shards, encoder.code_shape)
+        print(words)
 
 
 def encoder_spec(config: Config, run: RunDirectory) -> EncoderSpec:
@@ -134,7 +137,8 @@ def check_same(folder: pathlib.Path, index: dict[str, Any]) -> None:
 
 def remove_codes(folder: pathlib.Path) -> None:
     """Removes what an earlier encoding wrote, and nothing else that lies there."""
-    for path in (*code_records.shard_files(folder), folder / code_records.INDEX):
+    metadata = [folder / name for name in (code_records.INDEX, *tfds_codes.METADATA)]
+    for path in (*code_records.shard_files(folder), *metadata):
         path.unlink(missing_ok=True)
 
 

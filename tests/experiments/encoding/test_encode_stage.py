@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 import tiny_models
 from PIL import Image
 
@@ -108,6 +109,25 @@ def test_every_photo_has_the_run_s_code_and_what_is_no_photo_a_reason(
     index = json.loads((tmp_path / "codes" / "encode.json").read_text())
     assert index["shards"] == 3 and index["code_shape"] == [8, 8, 4]
     assert not list((tmp_path / "codes").glob("unfinished_*"))
+
+
+@SAVES
+def test_tensorflow_datasets_reads_the_codes_and_parts_of_them(run, photos, tmp_path, small_shards):
+    folder = tmp_path / "codes"
+    (photos / "zz1.png").write_text("none")
+    (photos / "zz2.png").write_text("none")
+    encode_stage.run(settings(photos, folder), run)
+    builder = tfds.builder_from_directory(folder)
+    assert builder.info.splits["codes"].shard_lengths == [4, 4, 2, 0]
+    found, expected = builder.as_dataset(split="codes"), codes_of(folder)
+    assert [each["name"].numpy().decode() for each in found] == list(expected)
+    for each in found:
+        np.testing.assert_array_equal(each["code"], expected[each["name"].numpy().decode()])
+    part = builder.as_dataset(split="codes[3:6]").as_numpy_iterator()
+    assert [each["name"].decode() for each in part] == list(expected)[3:6]
+    # What is replaced by another format is no data set of theirs any more.
+    encode_stage.run(settings(photos, folder, encode_format="npz", overwrite=True), run)
+    assert not list(folder.glob("*_info.json")) and not list(folder.glob("features*"))
 
 
 @SAVES
