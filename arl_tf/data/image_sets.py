@@ -29,6 +29,8 @@ from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.data.tfds_images import tfds_source
 
 CHUNK = 256
+# Images that are looked at, and what one of their levels reaches in a usable data set.
+LOOKED_AT, LEAST_BRIGHT = 1000, 16
 LABEL_SIZE = 16
 # Before the name of an attribute that the task leaves out.
 LEFT_OUT = "-"
@@ -109,6 +111,7 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
     bad = tuple(source.names[row] for row in bad_rows)
     reasons = tuple(ready.refused.get(row, "unreadable") for row in bad_rows)
     bad_images.report(bad, reasons, num_rows, settings.max_bad_images)
+    refuse_dark(ready.images, settings)
     if ready.turned:
         logging.info(
             "%d of %d images lay on their side or mirrored in their files and were set upright, as"
@@ -126,6 +129,20 @@ def load_images(settings: DataSettings, cache_dir: pathlib.Path) -> ImageSet:
         turned_images=ready.turned,
     )
     return choose_task(everything, settings.task_attributes)
+
+
+def refuse_dark(images: np.ndarray, settings: DataSettings) -> None:
+    """Raises ValueError where prepared images uint8 [N, S, S, 3] are all nearly black.
+
+    Pictures of 12 bits in files of 16 become so, and masks whose levels are numbers of classes.
+    """
+    some = images[:: max(1, len(images) // LOOKED_AT)]
+    if len(some) and some.max() < LEAST_BRIGHT:
+        raise ValueError(
+            f"The images of --dataset={settings.dataset} {settings.data_dir} are nearly black: of"
+            f" {len(some)} the highest level is {some.max()}, of 255. Of 16 bits the upper 8 are"
+            " read: scale pictures of 12 bits times 16, and masks to levels of 0 to 255."
+        )
 
 
 def labels_of(source: Source, rows: np.ndarray, identity_measures: str) -> ImageSet:

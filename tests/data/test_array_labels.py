@@ -88,11 +88,17 @@ IMAGES = np.full((2, 4, 4, 3), 9, np.uint8)
         (IMAGES.astype(np.float32), "images.round().astype('uint8')"),
         (IMAGES.transpose(0, 3, 1, 2), "images.transpose(0, 2, 3, 1)."),
         (IMAGES[..., [0, 1, 2, 2]], "images[..., :3]."),
-        (IMAGES.astype(np.uint16), "(images // 256).astype('uint8')"),
+        (IMAGES.astype(np.uint16), "want images.astype('uint8')"),
+        (IMAGES.astype(np.int8), "want images.astype('uint8')"),
+        (IMAGES.astype(np.uint16) * 300, "(images / 16).astype('uint8')"),
+        (IMAGES.astype(np.int16) * 300, "(images / 16).astype('uint8')"),
+        (IMAGES.astype(np.uint16) * 7000, "(images / 256).astype('uint8')"),
+        (IMAGES.astype(np.float32) * 300, "(images / 16).round().astype('uint8')"),
+        (IMAGES.astype(np.int64) - 20, "They hold negative values"),
+        (np.full((2, 4, 4, 3), np.inf), "They hold NaN or infinite values"),
         (IMAGES > 3, "(images * 255).astype('uint8')"),
         (IMAGES // 9, "nothing above 1; expected levels of 0 to 255"),
     ],
-    ids=["shares", "levels", "channels_first", "alpha", "uint16", "bool", "zeros_and_ones"],
 )
 def test_images_of_another_form_are_refused_with_the_way_to_the_right_one(images, remedy):
     arrays.check_images(IMAGES, FILE)

@@ -116,3 +116,27 @@ def test_a_column_that_is_not_read_is_told_with_the_cell_that_keeps_it_out(tmp_p
         found = table.read(tmp_path, ["kind"], "", "auto")
     assert found.other_names == ("smiles",)
     assert "the columns hat ('NA') are not read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["31,0,2", "4,1,0", "77,1,4"], "age, gender, race hold whole numbers"),
+        (["1.0,0.0,-1.0", "0.0,1.0,1.0", "1.0,1.0,0.0"], "age, gender, race hold"),
+    ],
+)
+def test_several_columns_of_whole_numbers_may_be_classes_or_amounts(tmp_path, rows, words):
+    lines = [f"{at}.png,{row}" for at, row in enumerate(rows)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,age,gender,race", *lines]))
+    with pytest.raises(ValueError, match="classes or amounts") as refused:
+        table.read(tmp_path, [], "", "auto")
+    assert words in str(refused.value)
+    assert table.read(tmp_path, [], "", "regression").labels.values.shape == (3, 3)
+
+
+@pytest.mark.parametrize("group", ["<NA>", "#N/A", "unknown", "-1", "missing"])
+def test_images_without_a_known_group_are_not_one_group(tmp_path, group):
+    rows = [f"{at}.png,{'ab'[at % 2]},{group if at > 2 else at}" for at in range(6)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,kind,group", *rows]))
+    with pytest.raises(ValueError, match=r"line 5.*one group"):
+        table.read(tmp_path, ["kind"], "", "auto")

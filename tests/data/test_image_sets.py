@@ -419,7 +419,7 @@ def test_a_cache_of_before_that_left_out_what_could_not_be_opened_is_made_anew(
     config = folder_config(write_folder(tmp_path / "set"), max_bad_images=0.5)
 
     def leaving_out(paths, preprocess):
-        pixels = np.zeros((19, SIZE, SIZE, 3), np.uint8)
+        pixels = np.full((19, SIZE, SIZE, 3), 200, np.uint8)
         yield Chunk(np.arange(1, 20), pixels, {0: "can't be opened: Permission denied"})
 
     with monkeypatch.context() as patch:
@@ -707,3 +707,12 @@ def test_task_has_the_attributes_that_are_named_or_all_but_those_with_a_minus(gi
 def test_task_that_can_not_be_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         image_sets.task_names(tuple("abc"), given)
+
+
+def test_pictures_of_twelve_bits_in_files_of_sixteen_are_refused(tmp_path):
+    folder = write_folder(tmp_path / "set")
+    for row in range(20):
+        deep = np.full((44, 36), 4095 - row, np.uint16)
+        Image.fromarray(deep).save(image_path(folder, row), format="PNG")
+    with pytest.raises(ValueError, match="nearly black: of 20 the highest level is 15"):
+        image_sets.load_images(folder_config(folder), tmp_path / "cache")

@@ -106,15 +106,18 @@ def image_remedy(images: np.ndarray) -> str:
             steps += ".transpose(0, 2, 3, 1)"
         elif images.shape[3] in (2, 4):
             steps += f"[..., :{images.shape[3] - 1}]"
-    if images.dtype.kind == "f" and images.size and images.min() < 0:
-        return "They are normalised: bring them back to 0..255 before they are rounded."
-    if images.dtype.kind == "f":
-        is_share = images.size and images.max() <= 1
-        steps = f"({steps} * 255).round()" if is_share else f"{steps}.round()"
-    elif images.dtype.kind == "b":
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        return "They hold NaN or infinite values."
+    if images.dtype.kind in "fi" and images.size and images.min() < 0:
+        return "They hold negative values: bring them back to 0..255 before they become uint8."
+    highest = images.max() if images.size and images.dtype.kind in "fiu" else 255
+    if images.dtype.kind == "b" or highest <= 1:
         steps = f"({steps} * 255)"
-    elif images.dtype == np.uint16:
-        steps = f"({steps} // 256)"
+    elif highest > 255:
+        # Of 12 bits, such as 4095, the upper 8.
+        steps = f"({steps} / {2 ** (int(highest).bit_length() - 8)})"
+    if images.dtype.kind == "f":
+        steps += ".round()"
     if images.ndim in (3, 4) and images.dtype != np.uint8:
         steps += ".astype('uint8')"
     return "" if steps == "images" else f"Most likely you want {steps}."

@@ -29,7 +29,12 @@ CLASSES_OR_AMOUNTS = (
 # Categories of Unicode that break a line, or that no text may hold.
 UNSHOWN = ("Cc", "Cs", "Zl", "Zp")
 # What tables write where a value is missing.
-NO_VALUE = ("nan", "inf", "-inf", "na", "n/a", "null", "none", "-", "?")
+NO_VALUE = (
+    *("nan", "inf", "-inf", "na", "n/a", "null", "nil", "none", "-", "?", "missing"),
+    *("<na>", "#n/a", "#na", "nat", "#value!", "#ref!", "undefined"),
+)
+# And where a group is not known; a class may well be called so.
+NO_GROUP = (*NO_VALUE, "unknown", "-1", "-1.0")
 
 # A row's number -> where it stands, such as "metadata.csv, line 3".
 Where = Callable[[int], str]
@@ -100,6 +105,13 @@ def kind_of(columns: Mapping[str, Sequence[str]]) -> str:
                 f" ({', '.join(words)}: no numbers). Choose those of one kind with --label_columns;"
                 " classes stand in a single column."
             )
+        whole = [name for name, found in read.items() if (found == np.round(found)).all()]
+        if whole:
+            raise ValueError(
+                f"The columns {listed(whole)} hold whole numbers, which may be classes or amounts."
+                f" Are all of {listed(list(columns))} amounts, say --task_kind={REGRESSION}; else"
+                " choose the columns of one task with --label_columns."
+            )
         return REGRESSION
     ((name, found),) = read.items()
     if found is None:
@@ -123,9 +135,9 @@ def refuse_half_numbers(name: str, texts: Sequence[str]) -> None:
         )
 
 
-def no_value_row(texts: Sequence[str]) -> int | None:
-    """The first row that holds what tables write where a value is missing; None without one."""
-    return next((row for row, text in enumerate(texts) if text.strip().lower() in NO_VALUE), None)
+def no_value_row(texts: Sequence[str], words: Sequence[str] = NO_VALUE) -> int | None:
+    """The first row that holds one of the words for a missing value; None without one."""
+    return next((row for row, text in enumerate(texts) if text.strip().lower() in words), None)
 
 
 def refuse_no_value(name: str, texts: Sequence[str], where: Where) -> None:
@@ -143,7 +155,7 @@ def refuse_no_value(name: str, texts: Sequence[str], where: Where) -> None:
 
 def refuse_one_group(name: str, texts: Sequence[str], where: Where) -> None:
     """Raises ValueError for groups, one of which may be all images without a value."""
-    row = no_value_row(texts)
+    row = no_value_row(texts, NO_GROUP)
     if row is not None:
         raise ValueError(
             f"{where(row)}: {name} holds {texts[row]!r}, as where a value is missing: all such"
