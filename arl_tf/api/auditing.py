@@ -14,16 +14,16 @@ import tensorflow as tf
 from arl_tf.api.audit_inputs import image_set, joined_labels
 from arl_tf.api.audit_result import AuditResult
 from arl_tf.api.audited_function import Encode, audited_encoder_of
-from arl_tf.attacks.evidence import AttackerOptions
 from arl_tf.auditing import audit as audits
 from arl_tf.auditing import leakage
 from arl_tf.auditing.encoders.audited import AuditedEncoder
-from arl_tf.auditing.settings import AuditContext, AuditSettings, steps_at
+from arl_tf.auditing.settings import AuditContext, AuditSettings
 from arl_tf.config.choices import AUDIT_LEVELS
 from arl_tf.config.settings import Config
 from arl_tf.data.image_sets import ImageSet
 from arl_tf.data.splits import Splits
 from arl_tf.data.task_kinds import MULTI_LABEL
+from arl_tf.experiments.audits import audit_settings
 from arl_tf.models.pretrained.perceptual import perceptual_features
 
 
@@ -199,29 +199,9 @@ def settings_of(level: str, seed: int, attackers: dict[str, Any]) -> AuditSettin
     except ValueError as error:
         # The message names flags, which are arguments here.
         raise ValueError(str(error).replace("--", "")) from None
-    return AuditSettings(
-        audit=level,
-        attacker_names=config.attacker_names,
-        audit_seeds=1,
-        audit_split="test",
-        target_images=0,
-        codes_per_photo=1,
-        attacker_queries=config.attacker_queries,
-        bootstrap_samples=config.bootstrap_samples,
-        seed=seed,
-        attacker=AttackerOptions(
-            width=config.attacker_width,
-            depth=config.attacker_depth,
-            steps=steps_at(level, config.attacker_steps),
-            batch_size=config.attacker_batch_size,
-            learning_rate=config.attacker_learning_rate,
-            mu=config.mu,
-            seed=seed,
-        ),
-        drawn_faces=False,
-        recorded=False,
-        attack_identity={},
-        protected_attributes=(),
+    # These images are all attacked, none can be drawn anew, and nothing is stored.
+    return dataclasses.replace(
+        audit_settings(config), target_images=0, drawn_faces=False, attack_identity={}
     )
 
 
