@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes, odds
+
 BLACK_BOX, WHITE_BOX = "black-box", "white-box"
 # Share of its held-out loss; where more training takes away less, an attacker has learned enough.
 ENOUGH_GAIN = 0.01
@@ -81,12 +83,22 @@ class CodeNoise:
         answers: of the encoder to each public image, from which both were estimated; 0: both are
             known, from the inside of the encoder.
         remaining: share of the noise's variance that `public_means` still carry, in [0, 1].
+        dropped: where `public_means` were put together from the values that noise has left in the
+            answers, the share of values that it drops in the codes as they are attacked; means are
+            0 where all answers dropped a value. Else 0.
     """
 
     deviation: np.ndarray
     public_means: np.ndarray
     answers: int = 0
     remaining: float = 0.0
+    dropped: float = 0.0
+
+    @property
+    def never_left(self) -> float:
+        """The share of the values that all answers dropped, and that are 0 in `public_means`."""
+        left = self.remaining * odds(self.dropped)
+        return left / (1 + left)
 
     def of(self, rows: np.ndarray) -> "CodeNoise":
         """The same for some of the public images; rows int [n]."""
@@ -94,7 +106,7 @@ class CodeNoise:
 
     def of_single_answers(self, codes: np.ndarray) -> "CodeNoise":
         """The same for other images, of each of which one code float32 [n, ...] is at hand."""
-        return dataclasses.replace(self, public_means=codes, remaining=1.0)
+        return dataclasses.replace(self, public_means=codes, remaining=1.0, dropped=0.0)
 
     def in_units(self, codes: np.ndarray) -> np.ndarray:
         """Codes [n, ...] whose noise has variance 1 in every value; float32 [n, ...]."""
@@ -122,6 +134,7 @@ class Evidence:
             known.
         asked_noise: what is known of it without the encoder's inside; likewise.
         random_codes: whether the encoder gives another code for the same image each time.
+        several: how many codes of each image all these codes were made of, and how.
         other_domain: public pairs of another data set; None where there is none.
         more_images: draws other public images of the same kind: (count, seed) -> uint8
             [count, S, S, 3]; None where there are none.
@@ -137,6 +150,7 @@ class Evidence:
     noise: CodeNoise | None = None
     asked_noise: CodeNoise | None = None
     random_codes: bool = False
+    several: SeveralCodes = SINGLE
     other_domain: PublicPairs | None = None
     more_images: Callable[[int, int], np.ndarray] | None = None
 
@@ -144,6 +158,16 @@ class Evidence:
     def known_noise(self) -> CodeNoise | None:
         """The noise where it is known from the encoder's inside; else None."""
         return self.noise if self.noise is not None and not self.noise.answers else None
+
+    @property
+    def dropping_noise(self) -> CodeNoise | None:
+        """The noise where it is known what it leaves of codes if it drops values; else None.
+
+        Known from the inside, or by values that are left in answers. In means of answers dropped
+        values are mixed with others.
+        """
+        noise = self.noise
+        return noise if noise is not None and (not noise.answers or noise.dropped) else None
 
     @property
     def drops_values(self) -> bool:

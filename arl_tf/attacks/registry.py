@@ -42,7 +42,7 @@ TENFOLD = {
 # Whoever fills dropped values in.
 COMPLETES = {
     "knowledge": WHITE_BOX,
-    "needs": ("known_noise",),
+    "needs": ("dropping_noise",),
     "only_for": "drops_values",
     "missing": "attackers that fill in dropped values, because none are known to be dropped",
 }

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from arl_tf.attacks.closed_form import most_pairs, sample_rows
 from arl_tf.attacks.evidence import AttackerOptions, CodeNoise, Evidence, PublicPairs
+from arl_tf.attacks.several_codes import join_codes
 
 MORE_IMAGES, FEWER_IMAGES = 10, 0.1
 # Of a logit's deviation: beside a noisy code the task output counts in full.
@@ -140,7 +141,8 @@ def other_noise(evidence: Evidence, pairs: PublicPairs) -> CodeNoise | None:
         ]
         return dataclasses.replace(noise, public_means=np.concatenate(means))
     if noise.answers and evidence.query is not None:
-        means = np.mean([evidence.query(pairs.images) for _ in range(noise.answers)], axis=0)
+        answers = ((evidence.query(pairs.images), 1) for _ in range(noise.answers))
+        means = join_codes(answers, noise.dropped)
         return dataclasses.replace(noise, public_means=means)
     return noise.of_single_answers(pairs.codes)
 

@@ -19,7 +19,7 @@ from arl_tf.metrics import reconstruction
 from arl_tf.utils import files, progress, run_files
 
 # Raise it when attacks or measures change what they would find for the same settings.
-STORE_VERSION = 10
+STORE_VERSION = 11
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,9 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes
 from arl_tf.auditing import noise_knowledge
-from arl_tf.auditing.caches.code_cache import CodeCache, mean_code
+from arl_tf.auditing.caches.code_cache import CodeCache, joined_code
 from arl_tf.auditing.encoders import fitted_head
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.encoders.changes import has_changed
@@ -63,8 +64,9 @@ def collect(
 ) -> Evidence:
     """Everything that the attackers get.
 
-    Where they get several codes of each photo they work on their means; the task output, which is
-    the floor, stays that of a single code.
+    Where they get several codes of each photo they work on their means, or on what is left in one
+    of them where noise drops values; the task output, which is the floor, stays that of a single
+    code.
 
     Args:
         settings: seed, kind of images, codes of each photo.
@@ -78,18 +80,21 @@ def collect(
     """
     single = seen_codes(rows, sealed, cache, audited_encoder, settings.seed)
     pairs, target_codes = single
-    query = None
-    if settings.codes_per_photo > 1:
-        means = cache.repeated(settings.codes_per_photo)
-        pairs, target_codes = seen_codes(rows, sealed, means, audited_encoder, settings.seed)
+    query, random_codes = None, bool(audited_encoder.channel.noise)
     if audited_encoder.encoder is not None:
-        query = NoisyQueries(audited_encoder, QUERY_NOISE + settings.seed, settings.codes_per_photo)
-    random_codes = bool(audited_encoder.channel.noise)
-    if query is not None:
+        query = NoisyQueries(audited_encoder, QUERY_NOISE + settings.seed)
         random_codes = is_random(query, pairs.images[:STABILITY_IMAGES])
-    known, asked = (
-        told_noise(settings, rows, cache, audited_encoder, pairs) if random_codes else (None,) * 2
-    )
+    dropped = 0.0
+    if random_codes:
+        dropped = noise_knowledge.dropped_by_noise(rows, cache, audited_encoder, settings.seed)
+    several = SeveralCodes(settings.codes_per_photo, dropped)
+    if several.count > 1:
+        of_all = cache.repeated(several)
+        pairs, target_codes = seen_codes(rows, sealed, of_all, audited_encoder, settings.seed)
+        query = query and NoisyQueries(audited_encoder, QUERY_NOISE + settings.seed, several)
+    known, asked = None, None
+    if random_codes:
+        known, asked = told_noise(settings, rows, cache, audited_encoder, pairs, several)
     return Evidence(
         pairs=pairs,
         target_codes=target_codes,
@@ -100,6 +105,7 @@ def collect(
         query=query,
         encode=audited_encoder.white_box,
         random_codes=random_codes,
+        several=several,
         other_domain=query and other_pairs(other_images, query),
         more_images=query
         and further_images(
@@ -128,16 +134,18 @@ def told_noise(
     cache: CodeCache,
     audited_encoder: AuditedEncoder,
     pairs: PublicPairs,
+    several: SeveralCodes,
 ) -> tuple[CodeNoise | None, CodeNoise | None]:
     """What attackers with the encoder's inside, and those without it, know of the codes' noise."""
-    known = noise_knowledge.known_noise(audited_encoder, pairs, settings.codes_per_photo)
+    known = noise_knowledge.known_noise(audited_encoder, pairs, several.count)
     asked = noise_knowledge.asked_noise(
         rows,
         cache,
         audited_encoder,
         pairs,
         answers=settings.attacker_queries,
-        codes_per_photo=settings.codes_per_photo,
+        codes_per_photo=several.count,
+        dropped=several.dropped,
         seed=settings.seed,
         known=known,
     )
@@ -162,7 +170,14 @@ def single_noise(
     ):
         return None
     return noise_knowledge.asked_noise(
-        rows, cache, audited_encoder, pairs, answers=answers, codes_per_photo=1, seed=seed
+        rows,
+        cache,
+        audited_encoder,
+        pairs,
+        answers=answers,
+        codes_per_photo=1,
+        dropped=noise_knowledge.dropped_by_noise(rows, cache, audited_encoder, seed),
+        seed=seed,
     )
 
 
@@ -193,21 +208,21 @@ def public_pairs(
 class NoisyQueries:
     """Asks an encoder for codes; the channel's noise is new each time, and the same in each run."""
 
-    def __init__(self, audited_encoder: AuditedEncoder, seed: int, repeats: int = 1):
+    def __init__(self, audited_encoder: AuditedEncoder, seed: int, several: SeveralCodes = SINGLE):
         """Takes the encoder, the seed of the first answer's noise, and the codes of an answer.
 
-        An answer is the mean of so many codes.
+        An answer is made of so many codes.
         """
         self._audited_encoder, self._seed, self._count = audited_encoder, seed, 0
-        self._repeats = repeats
+        self._several = several
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Codes float32 [n, ...] of images uint8 [n, S, S, 3]."""
         self._count += 1
-        return mean_code(
+        return joined_code(
             lambda draw: self._audited_encoder.query(images, draw),
             self._seed * 1_000_003 + self._count,
-            self._repeats,
+            self._several,
         )
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.attacks.several_codes import SeveralCodes, join_codes
 from arl_tf.auditing.caches.code_cache import CodeCache
+from arl_tf.auditing.candidates.dropped import dropped_share, has_exact_rest
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import Rows
 from arl_tf.data.image_sets import to_float
@@ -15,6 +17,8 @@ from arl_tf.models.standardisation import channel_moments, flattened
 
 # A further set of codes of the public images, with noise of its own.
 ANSWERS_NOISE = 105
+# Single codes of a few public images, which tell whether noise drops values.
+DROPPED_NOISE, DROPPED_ANSWERS, DROPPED_IMAGES = 110, 4, 256
 ENCODED_AT_ONCE = 128
 # No value has less noise than this share of its variance over photos: it would count for all.
 LEAST_SHARE = 1e-6
@@ -72,6 +76,30 @@ def gaussian_variance(audited_encoder: AuditedEncoder) -> np.ndarray | None:
     return 1.0 - audited_encoder.signal_share.astype(np.float64) + channel.noise**2
 
 
+def dropped_by_noise(
+    rows: Rows, cache: CodeCache, audited_encoder: AuditedEncoder, seed: int
+) -> float:
+    """The share of the values that noise drops in a code, leaving the others as they are.
+
+    0 where it does not: also behind a channel's noise or levels, and where nobody can be asked.
+
+    Args:
+        rows: who is who.
+        cache: of single codes.
+        audited_encoder: the encoder and its channel.
+        seed: of the audit.
+    """
+    channel = audited_encoder.channel
+    if audited_encoder.encoder is None or channel.noise or channel.levels:
+        return 0.0
+    some = rows.attacker[:DROPPED_IMAGES]
+    answers = [
+        flattened(cache.codes(some, DROPPED_NOISE + number + seed))
+        for number in range(DROPPED_ANSWERS)
+    ]
+    return dropped_share(answers) if has_exact_rest(answers) else 0.0
+
+
 def asked_noise(
     rows: Rows,
     cache: CodeCache,
@@ -80,6 +108,7 @@ def asked_noise(
     *,
     answers: int,
     codes_per_photo: int,
+    dropped: float = 0.0,
     seed: int,
     known: CodeNoise | None = None,
 ) -> CodeNoise | None:
@@ -88,7 +117,7 @@ def asked_noise(
     The mean of n answers, one of them the code at hand, and from the distance of that code to the
     mean the variance of every value, unless that was told and no limit changes it. Where attackers
     average k codes of each photo, the code at hand is k answers, and at least as many are asked for
-    beside it.
+    beside it. Where noise drops values, the values that answers have left take the mean's place.
 
     Args:
         rows: who is who.
@@ -97,6 +126,7 @@ def asked_noise(
         pairs: public images and their codes, from `public_pairs` of the same rows.
         answers: n, >= 1; for each public image.
         codes_per_photo: k, codes that attackers average.
+        dropped: from `dropped_by_noise`.
         seed: of the audit.
         known: from `known_noise` of the same pairs; answers are then drawn where their law is
             known, which takes no time.
@@ -112,12 +142,13 @@ def asked_noise(
     if known is not None and has_known_law(audited_encoder):
         answered = mean_answers(known, codes_per_photo / further, draw)
     else:
-        means_of = cache.repeated(further)
+        means_of = cache.repeated(SeveralCodes(further, dropped))
         views = means_of.codes(rows.attacker, draw), means_of.query("mirrored", rows.attacker, draw)
         answered = np.concatenate(views)
-    means = (codes_per_photo * pairs.codes + further * answered) / total
+    means = join_codes(((pairs.codes, codes_per_photo), (answered, further)), dropped)
+    at_hand = SeveralCodes(codes_per_photo, dropped)
     # The code at hand is part of the mean, which is by so much nearer to it than the truth.
-    remaining = codes_per_photo / total
+    remaining = at_hand.gain / SeveralCodes(total, dropped).gain
     told = None
     if audited_encoder.noise_deviation is not None:
         # Behind a limit it is not what arrives.
@@ -128,7 +159,7 @@ def asked_noise(
     else:
         variance = told / codes_per_photo
     deviation = deviation_of(variance, pairs.codes)
-    return CodeNoise(deviation, means.astype(np.float32), total, remaining)
+    return CodeNoise(deviation, means, total, remaining, at_hand.left_out)
 
 
 def has_known_law(audited_encoder: AuditedEncoder) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from arl_tf.attacks import knowledge
 from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.attacks.regression import completion
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import attack_runs, leakage
 from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
@@ -217,7 +218,7 @@ def assumptions(found: Measurements) -> list[str]:
     said = [
         f"The attackers have the codes of {len(found.rows.attacker):,} public images. They have no"
         f" photo of the {'people' if found.images.has_faces else 'groups'} under attack.",
-        codes_seen(found.settings.codes_per_photo),
+        codes_seen(found.evidence.several),
         who_judges(found),
     ]
     if found.settings.recorded:
@@ -280,12 +281,13 @@ def unknown_groups(found: Measurements) -> str:
     )
 
 
-def codes_seen(per_photo: int) -> str:
+def codes_seen(several: SeveralCodes) -> str:
     """How often a photo is encoded, in a sentence."""
-    if per_photo == 1:
+    if several.count == 1:
         return "The attackers see one code of a photo, once."
+    use = "all values that one of them has left" if several.dropped else "their mean"
     return (
-        f"The attackers get {per_photo} codes of every photo and use their mean. Utility and the"
+        f"The attackers get {several.count} codes of every photo and use {use}. Utility and the"
         " task output are those of a single code."
     )
 

@@ -29,6 +29,16 @@ class LeftValues:
     centre: np.ndarray
     spread: np.ndarray
 
+    def times(self, factor: float) -> "LeftValues":
+        """The same of codes whose values that are left are multiplied by a factor."""
+        return LeftValues(
+            self.values * factor,
+            self.is_known,
+            self.variances * factor**2,
+            self.centre * factor,
+            self.spread * factor**2,
+        )
+
 
 def left_score(left: LeftValues) -> ProductScore:
     """The log-likelihood of what is left of codes: Gaussian about known values or about the mean.

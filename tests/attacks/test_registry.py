@@ -73,7 +73,7 @@ def test_an_attack_starts_from_one_of_a_level_that_comes_with_it():
 def test_only_attackers_that_may_know_the_encoder_s_inside_are_white_box():
     for attacker in registry.ATTACKERS.values():
         # The noise: as it is from the inside, where that is at hand.
-        inside = {"encode", "known_noise", "noise"} & set(attacker.needs)
+        inside = {"encode", "known_noise", "dropping_noise", "noise"} & set(attacker.needs)
         assert attacker.knowledge == (WHITE_BOX if inside else BLACK_BOX)
 
 

@@ -10,6 +10,7 @@ import pytest
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, AttackResult, Evidence
 from arl_tf.attacks.identity import registry as identity_registry
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import attack_runs, audit, evidence_collection, judging, remarks, yardsticks
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -331,7 +332,8 @@ def test_noise_of_queries_is_new_each_time_and_the_same_in_each_run():
 def test_answers_to_queries_are_means_of_as_many_codes_as_attackers_get_of_a_photo():
     audited_encoder = setting_encoder(Channel(noise=1.0))
     images = np.repeat(numbered_images(8).images, 50, axis=0)
-    noise = evidence_collection.NoisyQueries(audited_encoder, 3, 25)(images) - images[:, 0, 0]
+    noise = evidence_collection.NoisyQueries(audited_encoder, 3, SeveralCodes(25))(images)
+    noise -= images[:, 0, 0]
     # 1,200 values: the deviation's own is 1 / sqrt(2400) of it.
     assert noise.std() == pytest.approx(0.2, rel=5 / np.sqrt(2400))
 

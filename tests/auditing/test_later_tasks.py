@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing.later_tasks import learning, protected, section
 from arl_tf.config import audit_figures, conditions
 from arl_tf.metrics import measures
@@ -172,11 +173,11 @@ def test_values_that_are_all_noise_teach_nothing_where_the_noise_is_known():
 
 def test_noise_of_single_codes_is_that_of_means_times_the_root_of_their_number():
     noise = CodeNoise(np.ones(3, np.float32), np.zeros((2, 3), np.float32), 8, remaining=0.5)
-    single = learning.single_noise(noise, 4)
+    single = learning.single_noise(noise, SeveralCodes(4))
     np.testing.assert_array_equal(single.deviation, [2, 2, 2])
     # Of the means' variance 1, half: an eighth of 4.
     assert single.remaining == 0.125
-    assert learning.single_noise(None, 4) is None
+    assert learning.single_noise(None, SeveralCodes(4)) is None
 
 
 def test_protected_attribute_that_the_data_have_not_outside_the_task_is_refused():

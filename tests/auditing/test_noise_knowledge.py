@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from arl_tf.attacks.evidence import CodeNoise, PublicPairs
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
@@ -104,7 +105,7 @@ def test_recorded_codes_answer_nothing(tmp_path):
 
 def test_whoever_averages_codes_learns_the_noise_of_the_average(tmp_path):
     audited_encoder, cache, pairs = world(tmp_path)
-    means = cache.repeated(4)
+    means = cache.repeated(SeveralCodes(4))
     codes = [means.codes(ROWS.attacker, 0), means.query("mirrored", ROWS.attacker, 0)]
     pairs = dataclasses.replace(pairs, codes=np.concatenate(codes))
     found = noise_knowledge.asked_noise(

@@ -2,12 +2,14 @@
 
 import functools
 import hashlib
+import itertools
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 from absl import logging
 
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes, join_codes
 from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.sealed_images import SealedImages
 from arl_tf.utils import files, run_files
@@ -21,27 +23,27 @@ class CodeCache:
         folder: pathlib.Path,
         audited_encoder: AuditedEncoder,
         images: SealedImages,
-        repeats: int = 1,
+        several: SeveralCodes = SINGLE,
     ):
-        """Takes the cache's folder, made on first use, the encoder, the images and the repeats.
+        """Takes the cache's folder, made on first use, the encoder, the images, the codes of each.
 
-        Every image is encoded so many times, and what is kept is the mean of its codes.
+        Every image is encoded so many times, and what is kept is the one code made of them.
         """
         self._folder, self._audited_encoder, self._images = folder, audited_encoder, images
-        self._repeats = repeats
+        self._several = several
 
-    def repeated(self, repeats: int) -> "CodeCache":
-        """The same cache for means of so many codes of each image."""
-        return CodeCache(self._folder, self._audited_encoder, self._images, repeats)
+    def repeated(self, several: SeveralCodes) -> "CodeCache":
+        """The same cache for several codes of each image, made into one."""
+        return CodeCache(self._folder, self._audited_encoder, self._images, several)
 
     def codes(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes float32 [n, ...] of rows of the data set, sealed ones too; the seed draws noise."""
         return self._kept(
             ("codes", rows, seed),
-            lambda: mean_code(
+            lambda: joined_code(
                 lambda draw: self._images.codes(self._audited_encoder, rows, draw),
                 seed,
-                self._repeats,
+                self._several,
             ),
         )
 
@@ -53,10 +55,10 @@ class CodeCache:
         """
         return self._kept(
             (view, rows, seed),
-            lambda: mean_code(
+            lambda: joined_code(
                 functools.partial(self._audited_encoder.query, VIEWS[view](self._images[rows])),
                 seed + 1,
-                self._repeats,
+                self._several,
             ),
         )
 
@@ -66,7 +68,10 @@ class CodeCache:
         # Recorded codes lie on disk already.
         if encoder.recorded is not None:
             return compute()
-        repeats = f" {self._repeats} codes" if self._repeats > 1 else ""
+        count = self._several.count
+        repeats = f" {count} codes" if count > 1 else ""
+        if repeats and self._several.dropped:
+            repeats += f", {self._several.dropped} of values dropped"
         digest = hashlib.sha256(
             f"{view} {seed} {encoder.sha256} {encoder.channel}{repeats}".encode()
         )
@@ -95,26 +100,24 @@ def read_kept(path: pathlib.Path, count: int) -> np.ndarray | None:
     return codes if len(codes) == count else None
 
 
-def mean_code(
-    draw: Callable[[int | tuple[int, int]], np.ndarray], seed: int, repeats: int
+def joined_code(
+    draw: Callable[[int | tuple[int, int]], np.ndarray], seed: int, several: SeveralCodes
 ) -> np.ndarray:
-    """The mean of several codes of the same images: what is left of their noise.
+    """Several codes of the same images, made into one: what is left of their noise.
 
     Args:
         draw: seed of the channel's noise -> codes float32 [n, ...].
         seed: of the first codes.
-        repeats: how many codes of each image.
+        several: how many codes of each image, and how they are joined.
 
     Returns:
         float32 [n, ...].
     """
     codes = draw(seed)
-    if repeats == 1:
+    if several.count == 1:
         return codes
-    total = codes.astype(np.float64)
-    for further in range(1, repeats):
-        total += draw((seed, further))
-    return (total / repeats).astype(np.float32)
+    further = ((draw((seed, number)), 1) for number in range(1, several.count))
+    return join_codes(itertools.chain([(codes, 1)], further), several.dropped)
 
 
 VIEWS = {"mirrored": lambda images: images[:, :, ::-1]}

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from arl_tf.attacks.evidence import CodeNoise
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.metrics.candidates import CodeModel, ProductScore, log_likelihood
 from arl_tf.models.standardisation import flattened
 
@@ -39,12 +40,12 @@ class AskedValues:
         return log_likelihood(CodeModel(means, self.noise / per_photo + unknown))
 
 
-def asked_values(noise: CodeNoise | None, per_photo: int) -> AskedValues | None:
+def asked_values(noise: CodeNoise | None, several: SeveralCodes) -> AskedValues | None:
     """What answers for public images tell; None without them.
 
     Args:
-        noise: from asking, of means of `per_photo` codes.
-        per_photo: codes of each photo that attackers average.
+        noise: from asking, of codes that were made of several.
+        several: how many of them, and how.
     """
     if noise is None:
         return None
@@ -54,5 +55,5 @@ def asked_values(noise: CodeNoise | None, per_photo: int) -> AskedValues | None:
     return AskedValues(
         means.mean(axis=0, dtype=np.float64),
         np.maximum(spread - noise.remaining * variance, 0.0),
-        variance * per_photo,
+        variance * several.gain,
     )

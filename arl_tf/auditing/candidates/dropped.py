@@ -13,6 +13,8 @@ from arl_tf.metrics.left_values import LeftValues
 
 # Of the mean square of values that are left: what float32 may be off by.
 LEAST_WRONG = 1e-12
+# What the shares that are dropped of single values may differ by.
+MOST_UNEVEN = 0.1
 
 
 def has_exact_rest(answers: Sequence[np.ndarray]) -> bool:
@@ -22,6 +24,20 @@ def has_exact_rest(answers: Sequence[np.ndarray]) -> bool:
     square = sum(float(np.square(answer, dtype=np.float64).sum()) for answer in answers)
     left = sum(np.count_nonzero(answer) for answer in answers)
     return bool(disagreement(answers).mean() <= MOST_WRONG * square / max(left, 1))
+
+
+def dropped_share(answers: Sequence[np.ndarray]) -> float:
+    """The share of the values that noise drops in an answer [N, K]; 0 where values differ in it.
+
+    Of a value that another answer has left, so that those count that are always 0 for none.
+    """
+    left = np.stack([answer != 0 for answer in answers])
+    known = left.sum(axis=0) - left > 0
+    dropped = known & ~left
+    share = float(dropped.sum() / max(known.sum(), 1))
+    of_values = dropped.sum(axis=(0, 1)) / np.maximum(known.sum(axis=(0, 1)), 1)
+    is_even = np.sqrt(np.square(of_values - share).mean()) <= MOST_UNEVEN
+    return share if is_even else 0.0
 
 
 def disagreement(answers: Sequence[np.ndarray]) -> np.ndarray:

@@ -90,8 +90,8 @@ def match(
         evidence.pairs.codes,
         None if outputs is None else outputs.target[rows],
         None if outputs is None else outputs.public,
-        settings.codes_per_photo,
-        asked_values(evidence.asked_noise, settings.codes_per_photo),
+        evidence.several,
+        asked_values(evidence.asked_noise, evidence.several),
     )
     people, seed = identities[rows], CANDIDATE_NOISE + settings.seed
     of_one = None

@@ -52,7 +52,8 @@ def public_means(evidence: Evidence) -> tuple[np.ndarray, float] | None:
     """
     noise = evidence.noise
     if noise is not None:
-        return flattened(noise.public_means), 1 / noise.answers if noise.answers else 0.0
+        left = noise.remaining / evidence.several.gain
+        return flattened(noise.public_means), left if noise.answers else 0.0
     return None if evidence.random_codes else (flattened(evidence.pairs.codes), 0.0)
 
 

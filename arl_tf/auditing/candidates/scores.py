@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing.candidates import dropped
 from arl_tf.auditing.candidates.asked import AskedValues
 from arl_tf.auditing.candidates.codes import CandidateCodes, noise_variances
@@ -29,11 +30,11 @@ class Codes:
     """The codes that candidates are compared with, and what is public.
 
     Attributes:
-        target: float32 [M, K], each the mean of `per_photo` codes.
+        target: float32 [M, K], each made of `several` codes.
         public: float32 [N, ...], public codes.
         logits: float32 [M, A], the task output of single codes; None without a task head.
         public_logits: float32 [N, A].
-        per_photo: codes behind each of `target`.
+        several: how many codes are behind each of `target`, and how they were joined.
         asked: what asking about public photos told of the codes' values; None where nobody asked.
     """
 
@@ -41,8 +42,13 @@ class Codes:
     public: np.ndarray
     logits: np.ndarray | None
     public_logits: np.ndarray | None
-    per_photo: int
+    several: SeveralCodes
     asked: AskedValues | None = None
+
+    @property
+    def shows_dropped(self) -> bool:
+        """Whether values that noise drops are 0 in `target`, and the others as they are."""
+        return self.several.count == 1 or bool(self.several.dropped)
 
 
 def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) -> dict[str, Score]:
@@ -52,13 +58,13 @@ def code_scores(known: CandidateCodes, codes: Codes, pairs: CodePairs | None) ->
     once = distance_score(known.answers[0], plain)
     ways = {"queries_1": once} if known.noisy else every_way(known, once)
     if known.model is not None:
-        ways["likelihood"] = log_likelihood(known.model, codes.per_photo)
+        ways["likelihood"] = log_likelihood(known.model, codes.several.count)
     if len(known.answers) > 1:
         mean = np.mean(known.answers, axis=0)
         ways["queries_4"] = distance_score(mean, 1 / noise_variances(known.answers))
         ways |= informed_scores(known, codes)
-    if known.left is not None and codes.per_photo == 1:
-        ways["likelihood"] = left_score(known.left)
+    if known.left is not None and codes.shows_dropped:
+        ways["likelihood"] = left_score(known.left.times(codes.several.scale))
     if pairs is not None:
         ways["tolerant"] = tolerant_score(known, codes, pairs)
     return ways
@@ -68,18 +74,19 @@ def informed_scores(known: CandidateCodes, codes: Codes) -> dict[str, Score]:
     """Way -> score of who has also learned by asking what the codes' noise is like.
 
     Of dropped values everybody sees which ones they are. In means of several codes they are not to
-    be seen.
+    be seen, unless codes were united.
     """
     counts = {"informed_1": 1, "informed_4": len(known.answers)}
-    if known.has_exact_rest and codes.per_photo == 1:
+    if known.has_exact_rest and codes.shows_dropped:
+        scale = codes.several.scale
         return {
-            way: left_score(dropped.from_answers(known.answers, count))
+            way: left_score(dropped.from_answers(known.answers, count).times(scale))
             for way, count in counts.items()
         }
     if codes.asked is None:
         return {}
     return {
-        way: codes.asked.score(known.answers[:count], codes.per_photo)
+        way: codes.asked.score(known.answers[:count], codes.several.count)
         for way, count in counts.items()
     }
 
@@ -91,7 +98,7 @@ def tolerant_score(known: CandidateCodes, codes: Codes, pairs: CodePairs) -> Sco
     if known.model is None and known.noisy and codes.asked is not None:
         single = codes.asked.noise
         means, unknown = codes.asked.expected(means, len(known.answers))
-    noise = single / codes.per_photo + unknown
+    noise = single / codes.several.gain + unknown
     white = tolerance_whitening(noise, differences, pairs.noise * single)
     return whitened_score(means + differences.mean(axis=0), white)
 

@@ -13,6 +13,7 @@ import numpy as np
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise, Evidence
 from arl_tf.attacks.regression import undone
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing.evidence_collection import on_task_output
 from arl_tf.auditing.later_tasks import protected
 from arl_tf.auditing.sealed_images import Rows
@@ -84,7 +85,7 @@ def learn(
     public = np.concatenate([rows.attacker, rows.held_out])
     labels, truth = (images.other_attributes[part] for part in (public, rows.utility))
     outputs, count = evidence.task_outputs, len(rows.attacker)
-    noise = single_noise(evidence.noise, settings.codes_per_photo)
+    noise = single_noise(evidence.noise, evidence.several)
     scale = noise_views.seen_codes(evidence.pairs, noise)
     see = code_view(scale, codes, codes if noise is None else noise.public_means[:count])
     given = {CODE: tuple({"code": see(each)} for each in (codes, utility_codes))}
@@ -223,14 +224,15 @@ def learned_from(
     return np.stack(draws)
 
 
-def single_noise(noise: CodeNoise | None, codes_per_photo: int) -> CodeNoise | None:
-    """What is known of the noise in single codes, where attackers get the mean of several."""
+def single_noise(noise: CodeNoise | None, several: SeveralCodes) -> CodeNoise | None:
+    """What is known of the noise in single codes, where attackers get one made of several."""
     if noise is None:
         return None
     return dataclasses.replace(
         noise,
-        deviation=noise.deviation * np.float32(np.sqrt(codes_per_photo)),
-        remaining=noise.remaining / codes_per_photo,
+        deviation=noise.deviation * np.float32(np.sqrt(several.gain)),
+        remaining=noise.remaining / several.gain,
+        dropped=several.dropped if noise.dropped else 0.0,
     )
 
 

@@ -127,7 +127,8 @@ class AuditGroup:
     codes_per_photo: int = option(
         1,
         "How many codes of each photo the attackers get. They average the codes, which removes part"
-        " of the noise of --code_noise or --channel_noise. This report has a folder of its own,"
+        " of the noise of --code_noise or --channel_noise; where noise drops values, they take each"
+        " from a code that has left it. This report has a folder of its own,"
         " beside that of single codes.",
         group="run",
         topic="audit",

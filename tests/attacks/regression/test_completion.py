@@ -22,6 +22,7 @@ from arl_tf.attacks.identity.registry import view_of
 from arl_tf.attacks.identity.ridge import ridge
 from arl_tf.attacks.regression import completion, undone
 from arl_tf.attacks.regression.code_view import code_view
+from arl_tf.attacks.several_codes import SeveralCodes, join_codes
 from arl_tf.auditing import attack_runs, disclosure
 
 SIDE, LATENTS, VALUES, RATE = 6, 10, 64, 0.5
@@ -172,8 +173,9 @@ def test_probes_and_linkage_see_completed_codes_where_that_is_possible(evidence)
     seen = disclosure.with_noise_undone(found).evidence
     expected = completion.completed(evidence, OPTIONS)
     np.testing.assert_array_equal(seen.target_codes, expected.target_codes)
-    asked = dataclasses.replace(evidence.noise, answers=8)
-    found = dataclasses.replace(found, evidence=dataclasses.replace(evidence, noise=asked))
+    # Means of answers mix values with dropped ones.
+    averaged = dataclasses.replace(evidence.noise, answers=8)
+    found = dataclasses.replace(found, evidence=dataclasses.replace(evidence, noise=averaged))
     assert disclosure.with_noise_undone(found) is found
 
 
@@ -251,6 +253,63 @@ def test_means_of_several_codes_are_not_taken_for_exact_values(world, evidence):
     assert several.drops_values
     assert undone.undone(several, OPTIONS) is several
     assert undone.undone(evidence, OPTIONS) is not evidence
+
+
+def asked(evidence, means, rate, answers, seed=5):
+    """The evidence of whoever put together what so many answers have left of public codes."""
+    rng, first = np.random.default_rng(seed), np.array(evidence.pairs.codes)
+    further = [
+        means * (rng.random(means.shape) >= rate) / np.float32(1 - rate) for _ in range(answers - 1)
+    ]
+    joined = join_codes([(each, 1) for each in (first, *further)], rate)
+    remaining = 1 / SeveralCodes(answers, rate).gain
+    known = CodeNoise(evidence.noise.deviation, joined, answers, remaining, rate)
+    return dataclasses.replace(evidence, noise=known, asked_noise=known)
+
+
+@pytest.mark.parametrize("answers", [2, 8])
+def test_whoever_asked_fills_in_nearly_as_well_as_from_the_inside(world, evidence, answers):
+    seen = asked(evidence, world.means[:PUBLIC], RATE, answers)
+    assert seen.noise.never_left == pytest.approx(RATE**answers)
+    assert completion.can_complete(seen) and seen.known_noise is None
+    # All of the code is larger by the probability that an answer has left a value.
+    factor = 1 - RATE**answers
+    truth, dropped = world.means[-TARGET:], world.codes[-TARGET:] == 0
+    errors = [
+        np.square(size * completion.completed(each, OPTIONS).target_codes - truth)[dropped].mean()
+        for each, size in ((evidence, 1), (seen, factor))
+    ]
+    assert errors[1] < 1.15 * errors[0]
+    found = registry.ATTACKERS["linear_completed"].run(seen, OPTIONS, name="linear_completed")
+    plain = registry.ATTACKERS["linear"].run(seen, OPTIONS, name="linear")
+    error = [
+        np.square(each.reconstructions - world.images[-TARGET:] / 255).mean()
+        for each in (found, plain)
+    ]
+    assert error[0] < 0.8 * error[1] and found.knowledge == BLACK_BOX
+
+
+def test_means_of_answers_and_answers_that_dropped_most_values_complete_nothing(world, evidence):
+    seen = asked(evidence, world.means[:PUBLIC], RATE, 8)
+    mixed = dataclasses.replace(seen.noise, dropped=0.0)
+    few = dataclasses.replace(seen.noise, dropped=0.8, remaining=0.5)
+    assert few.never_left == pytest.approx(2 / 3)
+    for noise in (mixed, few):
+        assert not completion.can_complete(dataclasses.replace(seen, noise=noise))
+    assert registry.lacking(
+        registry.ATTACKERS["linear_completed"], dataclasses.replace(seen, noise=mixed)
+    )
+
+
+def test_values_that_are_0_by_themselves_are_not_filled_in():
+    rng = np.random.default_rng(3)
+    means = rng.normal(size=(4000, 4)) + 1
+    means[:, 1] = np.maximum(means[:, 1] - 1, 0)
+    means[:, 2] = 0
+    dropped = rng.random(means.shape) < 0.1
+    found = completion.are_dropped(np.where(dropped, 0, means), 0.1)
+    np.testing.assert_array_equal(found[:, [0, 3]], dropped[:, [0, 3]])
+    assert not found[:, 1:3].any()
 
 
 def test_the_factor_is_that_of_the_values_that_are_left():

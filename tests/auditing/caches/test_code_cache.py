@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
 from arl_tf.auditing.encoders.audited import AuditedEncoder
@@ -99,7 +100,7 @@ class Noisy:
 
 
 def test_means_of_codes_lose_noise_by_the_root_of_their_number(tmp_path):
-    codes = cache(tmp_path, Noisy()).repeated(16).codes(np.array([1]), 0)
+    codes = cache(tmp_path, Noisy()).repeated(SeveralCodes(16)).codes(np.array([1]), 0)
     noise = codes - float(IMAGES[1].reshape(-1)[0])
     assert codes.dtype == np.float32
     # 400 values: the deviation's own is 1 / sqrt(800) of it.
@@ -110,16 +111,18 @@ def test_channel_s_noise_is_drawn_anew_for_every_code_of_a_mean(tmp_path):
     zeros = np.zeros((8, 400), np.float32)
     sent = cache(tmp_path, None, recorded=zeros, channel=Channel(noise=1.0))
     assert sent.codes(np.array([1]), 0).std() == pytest.approx(1, rel=0.2)
-    assert sent.repeated(25).codes(np.array([1]), 0).std() == pytest.approx(0.2, rel=0.2)
+    assert sent.repeated(SeveralCodes(25)).codes(np.array([1]), 0).std() == pytest.approx(
+        0.2, rel=0.2
+    )
 
 
 def test_means_and_single_codes_are_kept_apart(tmp_path):
     encoder = Noisy()
     single = cache(tmp_path, encoder)
     first = single.codes(np.array([1]), 0)
-    mean = single.repeated(3).codes(np.array([1]), 0)
+    mean = single.repeated(SeveralCodes(3)).codes(np.array([1]), 0)
     assert encoder.asked == 4
     np.testing.assert_array_equal(single.codes(np.array([1]), 0), first)
-    np.testing.assert_array_equal(single.repeated(3).codes(np.array([1]), 0), mean)
+    np.testing.assert_array_equal(single.repeated(SeveralCodes(3)).codes(np.array([1]), 0), mean)
     assert encoder.asked == 4
     assert np.abs(mean - first).max() > 0.1

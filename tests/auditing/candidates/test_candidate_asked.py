@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from arl_tf.attacks.evidence import CodeNoise
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes
 from arl_tf.auditing.candidates import asked, scores
 from arl_tf.auditing.candidates.codes import CandidateCodes
 from arl_tf.auditing.candidates.pairs import CodePairs
@@ -44,7 +45,7 @@ def noise_of_answers(count=8):
 
 
 def codes_with(learned):
-    return scores.Codes(TARGET, answer(PUBLIC_MEANS), None, None, 1, learned)
+    return scores.Codes(TARGET, answer(PUBLIC_MEANS), None, None, SINGLE, learned)
 
 
 def found(score):
@@ -80,18 +81,22 @@ def test_means_of_several_codes_have_less_noise():
 
 
 def test_answers_for_public_photos_tell_signal_and_noise():
-    learned = asked.asked_values(noise_of_answers(), 1)
+    learned = asked.asked_values(noise_of_answers(), SINGLE)
     np.testing.assert_allclose(learned.centre, CENTRE, atol=0.1)
     np.testing.assert_allclose(learned.signal, SIGNAL, atol=0.1)
     np.testing.assert_allclose(learned.noise, NOISE, rtol=1e-6)
     # Attackers who average three codes are told the noise of such means.
-    np.testing.assert_allclose(asked.asked_values(noise_of_answers(), 3).noise, 3 * NOISE)
-    assert asked.asked_values(None, 1) is None
+    np.testing.assert_allclose(
+        asked.asked_values(noise_of_answers(), SeveralCodes(3)).noise, 3 * NOISE
+    )
+    assert asked.asked_values(None, SINGLE) is None
 
 
 def test_who_learned_by_asking_finds_nearly_as_many_as_bayes_rule_and_plain_distances_few():
     known = known_of(MEANS)
-    ways = scores.code_scores(known, codes_with(asked.asked_values(noise_of_answers(), 1)), None)
+    ways = scores.code_scores(
+        known, codes_with(asked.asked_values(noise_of_answers(), SINGLE)), None
+    )
     rates = {way: found(score) for way, score in ways.items()}
     for way, count in (("informed_1", 1), ("informed_4", 4)):
         optimum = found(TRUE.score(known.answers[:count], 1))
@@ -107,7 +112,7 @@ def test_mean_codes_of_who_learned_by_asking_count_for_tolerance_too():
     answered = np.mean(known_of(public_copies).answers, axis=0)
     pairs = CodePairs(noise.public_means[:600], answered, 1 / 8 + 1 / 4)
     known = known_of(MEANS + spread * RNG.normal(size=MEANS.shape))
-    with_knowledge = codes_with(asked.asked_values(noise, 1))
+    with_knowledge = codes_with(asked.asked_values(noise, SINGLE))
     rates = [
         found(scores.tolerant_score(known, each, pairs))
         for each in (with_knowledge, dataclasses.replace(with_knowledge, asked=None))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes, join_codes
 from arl_tf.auditing.candidates import codes as candidate_codes
 from arl_tf.auditing.candidates import dropped, scores
 from arl_tf.auditing.channel import Channel
@@ -44,11 +45,12 @@ def encoder_of(rate, mean=mean_codes, *, channel=None, is_open=True, kept=None):
     )
 
 
-def rates_of(encoder, per_photo=1):
+def rates_of(encoder, several=SINGLE):
     """Rank-1 rates by each way."""
     known = candidate_codes.codes_of(encoder, PICTURES, 0)
-    target = np.mean([encoder.query(PICTURES, 10 + n) for n in range(per_photo)], axis=0)
-    codes = scores.Codes(target, encoder.query(PICTURES, 1), None, None, per_photo)
+    each = ((encoder.query(PICTURES, 10 + n), 1) for n in range(several.count))
+    target = join_codes(each, several.dropped)
+    codes = scores.Codes(target, encoder.query(PICTURES, 1), None, None, several)
     right = np.arange(PHOTOS)
     return {
         way: candidates.hits(score, target, right, left_out=False).mean()
@@ -113,8 +115,18 @@ def test_behind_noise_or_rounding_values_of_a_photo_have_their_own_variance(chan
 
 
 def test_means_of_several_codes_are_taken_for_gaussian():
-    rates = rates_of(encoder_of(0.5), per_photo=4)
+    rates = rates_of(encoder_of(0.5), SeveralCodes(4))
     assert rates["likelihood"] > 0.9 and "informed_1" not in rates
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_united_codes_tell_the_photo_by_all_values_that_one_of_them_has_left(is_open):
+    encoder = encoder_of(0.9, is_open=is_open)
+    single, united = rates_of(encoder), rates_of(encoder, SeveralCodes(4, 0.9))
+    mean = rates_of(encoder, SeveralCodes(4))
+    for way in ("likelihood",) if is_open else ("informed_1", "informed_4"):
+        # A value is left in one of four codes with the probability 1 - .9^4, .34.
+        assert united[way] > single[way] and united[way] > max(0.5, mean.get(way, 0))
 
 
 def test_gaussian_noise_drops_nothing_and_what_is_left_of_rectified_noise_is_not_exact():
