@@ -104,6 +104,15 @@ class CodeNoise:
         """The same for some of the public images; rows int [n]."""
         return dataclasses.replace(self, public_means=self.public_means[rows])
 
+    def of_one_code(self, several: SeveralCodes) -> "CodeNoise":
+        """What is known of the noise in a single code, where codes are made of several."""
+        return dataclasses.replace(
+            self,
+            deviation=self.deviation * np.float32(np.sqrt(several.gain)),
+            remaining=self.remaining / several.gain,
+            dropped=several.dropped if self.dropped else 0.0,
+        )
+
     def of_single_answers(self, codes: np.ndarray) -> "CodeNoise":
         """The same for other images, of each of which one code float32 [n, ...] is at hand."""
         return dataclasses.replace(self, public_means=codes, remaining=1.0, dropped=0.0)
@@ -111,6 +120,21 @@ class CodeNoise:
     def in_units(self, codes: np.ndarray) -> np.ndarray:
         """Codes [n, ...] whose noise has variance 1 in every value; float32 [n, ...]."""
         return (codes / self.deviation).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class EachCode:
+    """Codes of which those of `PublicPairs` and those under attack are means, one by one.
+
+    Attributes:
+        public: float32 [N, k, ...].
+        held_out: float32 [H, k, ...].
+        target: float32 [M, k, ...].
+    """
+
+    public: np.ndarray
+    held_out: np.ndarray
+    target: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +159,8 @@ class Evidence:
         asked_noise: what is known of it without the encoder's inside; likewise.
         random_codes: whether the encoder gives another code for the same image each time.
         several: how many codes of each image all these codes were made of, and how.
+        each: these codes one by one, for whoever knows more of their noise than its variance; None
+            where codes are single ones, or not at hand.
         other_domain: public pairs of another data set; None where there is none.
         more_images: draws other public images of the same kind: (count, seed) -> uint8
             [count, S, S, 3]; None where there are none.
@@ -151,6 +177,7 @@ class Evidence:
     asked_noise: CodeNoise | None = None
     random_codes: bool = False
     several: SeveralCodes = SINGLE
+    each: EachCode | None = None
     other_domain: PublicPairs | None = None
     more_images: Callable[[int, int], np.ndarray] | None = None
 
@@ -177,10 +204,12 @@ class Evidence:
     @property
     def has_laplace_noise(self) -> bool:
         """Whether codes have Laplace noise, and means are known well enough to see it."""
-        noise = self.noise
-        if noise is None or noise.remaining > MOST_REMAINING:
+        noise, codes = self.noise, self.pairs.codes
+        if noise is None:
             return False
-        return is_laplace(self.pairs.codes, noise)
+        if self.each is not None:
+            noise, codes = noise.of_one_code(self.several), self.each.public[:, 0]
+        return noise.remaining <= MOST_REMAINING and is_laplace(codes, noise)
 
     def as_seen(self, knowledge: str) -> "Evidence":
         """What an attacker of this knowledge, BLACK_BOX or WHITE_BOX, has of it."""

@@ -22,10 +22,12 @@ class SeveralCodes:
         count: codes of each image, >= 1.
         dropped: share of the values that noise drops in a single code, leaving the others as they
             are; 0 where it does not: then codes are averaged.
+        kept: so many of them, the first ones, are at hand one by one, too; 0: none.
     """
 
     count: int = 1
     dropped: float = 0.0
+    kept: int = 0
 
     @property
     def left_out(self) -> float:

@@ -85,16 +85,16 @@ def more_images(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 def other_domain(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """Public pairs of another data set instead; its own held-out images choose when to stop."""
     del settings
-    return dataclasses.replace(
-        evidence, pairs=evidence.other_domain, noise=other_noise(evidence, evidence.other_domain)
-    )
+    noise = other_noise(evidence, evidence.other_domain)
+    return dataclasses.replace(evidence, pairs=evidence.other_domain, noise=noise, each=None)
 
 
 def other_domain_within_limit(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """As `other_domain`, of as many images as closed forms take."""
     most = most_pairs(evidence.pairs)
     pairs = some_pairs(evidence.other_domain, most, settings.seed)
-    return dataclasses.replace(evidence, pairs=pairs, noise=other_noise(evidence, pairs))
+    noise = other_noise(evidence, pairs)
+    return dataclasses.replace(evidence, pairs=pairs, noise=noise, each=None)
 
 
 def joined(evidence: Evidence, settings: AttackerOptions) -> Evidence:
@@ -161,4 +161,4 @@ def with_pairs(
     Codes float32 [N, ...], images uint8 [N, S, S, 3]; `noise` is what is known of these codes.
     """
     pairs = dataclasses.replace(evidence.pairs, codes=codes, images=images)
-    return dataclasses.replace(evidence, pairs=pairs, noise=noise)
+    return dataclasses.replace(evidence, pairs=pairs, noise=noise, each=None)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from arl_tf.attacks.evidence import CodeNoise, Evidence, PublicPairs, TaskOutputs
+from arl_tf.attacks.evidence import CodeNoise, EachCode, Evidence, PublicPairs, TaskOutputs
 from arl_tf.attacks.several_codes import SINGLE, SeveralCodes
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.caches.code_cache import CodeCache, joined_code
@@ -25,6 +25,8 @@ PUBLIC_NOISE, HELD_OUT_NOISE, TARGET_NOISE, UTILITY_NOISE, QUERY_NOISE = range(1
 # Views of images have the noise behind their seed's, see `CodeCache.query`.
 MIRROR_NOISE = 108
 STABILITY_IMAGES = 8
+# Numbers of codes that are kept one by one, beside their means; 1.2 GB.
+MOST_KEPT = 300_000_000
 
 
 def with_task_head(
@@ -87,10 +89,13 @@ def collect(
     dropped = 0.0
     if random_codes:
         dropped = noise_knowledge.dropped_by_noise(rows, cache, audited_encoder, settings.seed)
-    several = SeveralCodes(settings.codes_per_photo, dropped)
+    several, each = SeveralCodes(settings.codes_per_photo, dropped), None
     if several.count > 1:
+        kept = kept_codes(several, audited_encoder, len(pairs.codes) + len(target_codes))
+        several = dataclasses.replace(several, kept=kept)
         of_all = cache.repeated(several)
         pairs, target_codes = seen_codes(rows, sealed, of_all, audited_encoder, settings.seed)
+        each = each_code(rows, of_all, settings.seed) if kept else None
         query = query and NoisyQueries(audited_encoder, QUERY_NOISE + settings.seed, several)
     known, asked = None, None
     if random_codes:
@@ -106,11 +111,46 @@ def collect(
         encode=audited_encoder.white_box,
         random_codes=random_codes,
         several=several,
+        each=each,
         other_domain=query and other_pairs(other_images, query),
         more_images=query
         and further_images(
             images, sealed[rows.attacker], drawn_faces=settings.drawn_faces, seed=settings.seed
         ),
+    )
+
+
+def kept_codes(several: SeveralCodes, audited_encoder: AuditedEncoder, images: int) -> int:
+    """How many codes of each image are kept one by one: those of noise of an unknown law.
+
+    Means of Gaussian noise, which is known where our own layers draw it, tell all. Laplace noise
+    has half of its variance where each code counts: if less than half of the codes can be kept,
+    the mean of all tells more.
+
+    Args:
+        several: how many codes attackers get of each image.
+        audited_encoder: the encoder and its channel.
+        images: of which there are codes.
+    """
+    is_gaussian = audited_encoder.signal_share is not None
+    is_gaussian |= audited_encoder.noise_deviation is not None
+    is_own = audited_encoder.encoder is not None and audited_encoder.channel.is_identity
+    if several.dropped or is_gaussian or not is_own:
+        return 0
+    most = MOST_KEPT // (images * int(np.prod(audited_encoder.code_shape)))
+    return min(several.count, most) if 2 * most >= several.count else 0
+
+
+def each_code(rows: Rows, cache: CodeCache, seed: int) -> EachCode:
+    """The codes one by one that `seen_codes` joins, with those of mirror images."""
+    public = (
+        cache.each("codes", rows.attacker, PUBLIC_NOISE + seed),
+        cache.each("mirrored", rows.attacker, MIRROR_NOISE + seed),
+    )
+    return EachCode(
+        np.concatenate(public),
+        cache.each("codes", rows.held_out, HELD_OUT_NOISE + seed),
+        cache.each("codes", rows.target, TARGET_NOISE + seed),
     )
 
 

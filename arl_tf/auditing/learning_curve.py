@@ -97,6 +97,7 @@ def of_images(evidence: Evidence, rows: np.ndarray, num_images: int) -> Evidence
         evidence,
         pairs=dataclasses.replace(pairs, codes=pairs.codes[rows], images=pairs.images[rows]),
         noise=evidence.noise and evidence.noise.of(rows),
+        each=None,
     )
 
 

@@ -1,5 +1,6 @@
-"""More codes of a photo never tell attackers less: noise that drops values, from end to end."""
+"""More codes of a photo never tell attackers less: noise of other laws than Gauss's."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -10,6 +11,7 @@ from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackerOptions
 from arl_tf.attacks.knowledge import knowledge_facts
 from arl_tf.attacks.regression import completion
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import evidence_collection, noise_knowledge, remarks
 from arl_tf.auditing.caches.code_cache import CodeCache
 from arl_tf.auditing.channel import Channel
@@ -164,3 +166,50 @@ def test_noise_that_drops_nothing_or_not_exactly_is_averaged(tmp_path):
         sealed = SealedImages(PICTURES, PARTS[3], "pictures")
         cache = CodeCache(tmp_path / name, encoder, sealed)
         assert noise_knowledge.dropped_by_noise(Rows(*PARTS), cache, encoder, 0) == 0
+
+
+def laplacian(seed=3):
+    """Means -> codes with Laplace noise."""
+    rng = np.random.default_rng(seed)
+    return lambda means: means + 1.5 * rng.laplace(size=means.shape)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_more_codes_with_laplace_noise_tell_more_to_who_knows_the_law(tmp_path, is_open):
+    encoder = encoder_of(laplacian(), is_open=is_open)
+    errors = [errors_of(evidence_of(tmp_path, encoder, count)) for count in (1, 2, 4)]
+    for each in errors:
+        assert each["wiener_laplace"] < 0.9 * each["linear"]
+    by_law = [each["wiener_laplace"] for each in errors]
+    assert by_law[0] > 1.2 * by_law[1] > 1.2**2 * by_law[2]
+
+
+def test_codes_that_are_kept_one_by_one_are_those_of_the_mean(tmp_path):
+    evidence = evidence_of(tmp_path, encoder_of(laplacian()), 3)
+    each, pairs = evidence.each, evidence.pairs
+    for several, mean in (
+        (each.public, pairs.codes),
+        (each.held_out, pairs.held_out_codes),
+        (each.target, evidence.target_codes),
+    ):
+        assert several.shape == (len(mean), 3, VALUES)
+        np.testing.assert_allclose(several.mean(axis=1), mean, rtol=1e-4, atol=1e-5)
+        assert np.abs(several[:, 0] - several[:, 1]).min(axis=1).max() > 0
+    means = mean_codes(pairs.images / np.float32(255)).numpy()
+    assert np.square(each.public[:, 2] - means).mean() == pytest.approx(2 * 1.5**2, rel=0.05)
+    again = evidence_of(tmp_path, encoder_of(laplacian(seed=9)), 3)
+    np.testing.assert_array_equal(again.each.target, each.target)
+
+
+def test_codes_are_kept_where_their_law_is_not_known_and_half_of_them_fit(monkeypatch):
+    encoder = encoder_of(laplacian())
+
+    def kept(count, encoder=encoder, dropped=0.0):
+        return evidence_collection.kept_codes(SeveralCodes(count, dropped), encoder, 1000)
+
+    assert (kept(2), kept(8), kept(8, dropped=0.5)) == (2, 8, 0)
+    told = {"signal_share": np.ones(1), "noise_deviation": np.ones(1), "encoder": None}
+    for name, value in {**told, "channel": Channel(noise=1.0)}.items():
+        assert kept(4, dataclasses.replace(encoder, **{name: value})) == 0
+    monkeypatch.setattr(evidence_collection, "MOST_KEPT", 5 * 1000 * VALUES)
+    assert [kept(count) for count in (4, 5, 7, 10, 11)] == [4, 5, 5, 5, 0]

@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import erfcx, expit, log_ndtr
+from scipy.special import log_ndtr, softmax
 
-from arl_tf.attacks.evidence import AttackerOptions, Evidence
+from arl_tf.attacks.evidence import AttackerOptions, EachCode, Evidence
 from arl_tf.attacks.regression.completion import CodeModel, fitted, flat
 
 # Directions along which public mean codes vary, at most; and so many public codes for each.
@@ -28,11 +28,12 @@ LEAST_SHARE = 1e-6
 class Round:
     """One pass of expectation propagation (Minka 2001) over codes, the same for all of them.
 
-    Codes are u = m + n with m as `model` has it and Laplace noise n. At first they are taken to
-    have Gaussian noise. The other values of a code give every value's mean a Gaussian, its cavity;
-    times the true density of what was seen, that has a mean; and a code with Gaussian noise of
-    which the cavity would make this mean takes the code's place. One variance for all codes, as in
-    vector approximate message passing (Rangan, Schniter and Fletcher 2019), keeps it a closed form.
+    Codes are u = m + n with m as `model` has it and Laplace noise n, or k of them for each m. At
+    first their mean is taken to have Gaussian noise. The other values of a code give every value's
+    mean a Gaussian, its cavity; times the true density of what was seen, that has a mean; and a
+    code with Gaussian noise of which the cavity would make this mean takes the code's place. One
+    variance for all codes, as in vector approximate message passing (Rangan, Schniter and Fletcher
+    2019), keeps it a closed form.
 
     Attributes:
         model: of mean codes.
@@ -64,11 +65,11 @@ class Round:
 
         Args:
             codes: float64 [n, D], as this round gets them.
-            seen: float64 [n, D], codes with their Laplace noise.
+            seen: float [n, k, D], k codes of each image with their Laplace noise.
             scale: float64 [D], of that noise.
         """
         variance, gained = self.cavities(codes[:1])[1], 0.0
-        for rows in parts(codes):
+        for rows in parts(seen):
             means, _ = self.cavities(codes[rows])
             gained = gained + np.square(expected(seen[rows], scale, means, variance) - means).sum(
                 axis=0
@@ -80,17 +81,17 @@ class Round:
     def passed(self, codes: np.ndarray, seen: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Codes float64 [n, D] as they leave; arguments as of `learned`."""
         left = np.empty_like(codes)
-        for rows in parts(codes):
+        for rows in parts(seen):
             means, variance = self.cavities(codes[rows])
             told = expected(seen[rows], scale, means, variance)
             left[rows] = means + (told - means) * (1 + self.after / variance)
         return left
 
 
-def parts(codes: np.ndarray) -> Iterator[slice]:
-    """Slices of the rows of codes [n, D], AT_ONCE numbers each."""
-    step = max(1, AT_ONCE // codes.shape[1])
-    return (slice(start, start + step) for start in range(0, len(codes), step))
+def parts(seen: np.ndarray) -> Iterator[slice]:
+    """Slices of the rows of codes [n, k, D], AT_ONCE numbers each."""
+    step = max(1, AT_ONCE // max(1, seen[0].size))
+    return (slice(start, start + step) for start in range(0, len(seen), step))
 
 
 def expected(
@@ -98,34 +99,63 @@ def expected(
 ) -> np.ndarray:
     """The mean of what has a Gaussian before it is seen with Laplace noise; float64 [n, D].
 
-    The product of both densities is that of two Gaussians, each moved by variance / scale to a side
-    and cut off at what was seen.
+    Between two neighbours of what was seen, the product of all densities is that of a Gaussian:
+    moved by variance / scale for each value above, and back for each below.
 
     Args:
-        seen: float64 [n, D].
+        seen: float64 [n, k, D], of k independent times.
         scale: float64 [D], of the noise.
         means: float64 [n, D], of the Gaussian.
         variance: float64 [D], likewise.
     """
-    deviation, shift = np.sqrt(variance), variance / scale
-    below = (seen - means - shift) / deviation
-    above = (means - shift - seen) / deviation
-    # Logarithm of the one side's weight divided by the other's.
-    odds = 2 * (means - seen) / scale + log_ndtr(below) - log_ndtr(above)
-    share = expit(odds)
-    under = means + shift - deviation * inverse_mills(below)
-    over = means - shift + deviation * inverse_mills(above)
-    return share * under + (1 - share) * over
+    count, deviation = seen.shape[1], np.sqrt(variance)
+    ordered = np.sort(np.moveaxis(seen, 1, 0) - means, axis=0)
+    no_edge = np.full((1, *means.shape), np.inf)
+    edges = np.concatenate([-no_edge, ordered, no_edge])
+    # What lies below, less what lies above.
+    balance = -ordered.sum(axis=0)
+    weights, within = [], []
+    for below in range(count + 1):
+        slope = (count - 2 * below) / scale
+        shift = variance * slope
+        low, high = ((edge - shift) / deviation for edge in edges[below : below + 2])
+        mass = log_mass(low, high)
+        weights.append(0.5 * shift * slope + balance / scale + mass)
+        told = shift + deviation * truncated_mean(low, high, mass)
+        within.append(np.clip(told, edges[below], edges[below + 1]))
+        if below < count:
+            balance = balance + 2 * ordered[below]
+    shares = softmax(np.stack(weights), axis=0)
+    return means + (shares * np.stack(within)).sum(axis=0)
 
 
-def inverse_mills(edge: np.ndarray) -> np.ndarray:
-    """phi(a) / Phi(a) of a standard normal distribution, for any a; the same shape."""
-    with np.errstate(over="ignore"):
-        return np.sqrt(2 / np.pi) / erfcx(-edge / np.sqrt(2))
+def log_mass(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The logarithm of the probability of N(0, 1) between two edges [n, D], low <= high."""
+    # In the upper tail both distribution functions are near 1.
+    mirrored = low > 0
+    first = log_ndtr(np.where(mirrored, -high, low))
+    second = log_ndtr(np.where(mirrored, -low, high))
+    with np.errstate(divide="ignore"):
+        return second + np.log1p(-np.exp(first - second))
+
+
+def truncated_mean(low: np.ndarray, high: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """The mean of N(0, 1) between two edges [n, D]; `mass` is `log_mass` of them.
+
+    Between edges that are too near for a difference of densities it is the lower one.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        first, second = (
+            np.exp(-0.5 * np.square(edge) - mass) / np.sqrt(2 * np.pi) for edge in (low, high)
+        )
+        found = first - second
+    return np.where(np.isfinite(found), found, np.where(np.isfinite(low), low, 0.0))
 
 
 def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     """The evidence with codes whose Laplace noise has become less.
+
+    Where codes are means of several, these are what is seen.
 
     Mean codes stay as they are. The encoder can't be asked any more: it gives codes as they leave.
 
@@ -141,13 +171,18 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     if noise is None:
         raise ValueError("The law of the noise needs Evidence.noise, mean codes; got None.")
     pairs, means = evidence.pairs, flat(noise.public_means)
-    scale = noise.deviation.ravel().astype(np.float64) / np.sqrt(2)
-    rounds = learned_rounds(flat(pairs.codes), means, scale)
+    each = evidence.each or EachCode(
+        *(codes[:, None] for codes in (pairs.codes, pairs.held_out_codes, evidence.target_codes))
+    )
+    of_one = noise.of_one_code(evidence.several).deviation
+    scale = of_one.ravel().astype(np.float64) / np.sqrt(2)
+    rounds = learned_rounds(flat_codes(each.public), means, scale)
 
     def passed(codes: np.ndarray) -> np.ndarray:
-        return through(rounds, flat(codes), scale).reshape(codes.shape).astype(np.float32)
+        found = through(rounds, flat_codes(codes), scale)
+        return found.reshape(len(codes), *noise.deviation.shape).astype(np.float32)
 
-    codes = passed(pairs.codes)
+    codes = passed(each.public)
     left = np.square(flat(codes) - means).mean(axis=0)
     if noise.answers:
         # Means of answers are wrong themselves, and not by chance: the code at hand is one of them.
@@ -158,37 +193,49 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
     more = np.square(noise.deviation, dtype=np.float64).sum() / np.square(deviation).sum()
     return dataclasses.replace(
         evidence,
-        pairs=dataclasses.replace(pairs, codes=codes, held_out_codes=passed(pairs.held_out_codes)),
-        target_codes=passed(evidence.target_codes),
+        pairs=dataclasses.replace(pairs, codes=codes, held_out_codes=passed(each.held_out)),
+        target_codes=passed(each.target),
         noise=dataclasses.replace(
             noise, deviation=deviation, remaining=min(1.0, float(noise.remaining * more))
         ),
+        each=None,
         query=None,
         more_images=None,
         other_domain=None,
     )
 
 
-def learned_rounds(codes: np.ndarray, means: np.ndarray, scale: np.ndarray) -> list[Round]:
-    """ROUNDS rounds, learned from public codes and their means, float64 [N, D] both.
+def flat_codes(codes: np.ndarray) -> np.ndarray:
+    """Several codes of each image [N, k, ...] as rows of numbers; float32 [N, k, D]."""
+    return codes.reshape(*codes.shape[:2], -1)
 
-    `scale` is float64 [D], of the noise.
+
+def learned_rounds(seen: np.ndarray, means: np.ndarray, scale: np.ndarray) -> list[Round]:
+    """ROUNDS rounds, learned from public codes.
+
+    Args:
+        seen: float [N, k, D], k codes of each image.
+        means: float64 [N, D], mean codes.
+        scale: float64 [D], of the noise.
     """
     full, variances = fitted(means)
     most = max(1, min(MOST_DIRECTIONS, len(means) // CODES_PER_DIRECTION))
     model = full.of_rank(most, variances)
     rounds: list[Round] = []
-    before, passed = 2 * np.square(scale), codes
+    before, passed = 2 * np.square(scale) / seen.shape[1], seen.mean(axis=1, dtype=np.float64)
     for _ in range(ROUNDS):
-        found = Round(model, before).learned(passed, codes, scale)
-        passed, before = found.passed(passed, codes, scale), found.after
+        found = Round(model, before).learned(passed, seen, scale)
+        passed, before = found.passed(passed, seen, scale), found.after
         rounds.append(found)
     return rounds
 
 
 def through(rounds: list[Round], seen: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Codes with Laplace noise float64 [n, D] after all rounds; `scale` is float64 [D]."""
-    codes = seen
+    """Codes float64 [n, D] after all rounds, of k each with Laplace noise.
+
+    `seen` is float [n, k, D], `scale` float64 [D].
+    """
+    codes = seen.mean(axis=1, dtype=np.float64)
     for each in rounds:
         codes = each.passed(codes, seen, scale)
     return codes

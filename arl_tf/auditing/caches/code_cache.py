@@ -1,6 +1,5 @@
 """Codes on disk, by encoder and images: computed once, however often an audit is begun."""
 
-import functools
 import hashlib
 import itertools
 import pathlib
@@ -38,14 +37,7 @@ class CodeCache:
 
     def codes(self, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes float32 [n, ...] of rows of the data set, sealed ones too; the seed draws noise."""
-        return self._kept(
-            ("codes", rows, seed),
-            lambda: joined_code(
-                lambda draw: self._images.codes(self._audited_encoder, rows, draw),
-                seed,
-                self._several,
-            ),
-        )
+        return self._joined("codes", rows, seed)
 
     def query(self, view: str, rows: np.ndarray, seed: int) -> np.ndarray:
         """Codes float32 [n, ...] of a view of unsealed rows int [n]: "mirrored" left to right.
@@ -53,14 +45,44 @@ class CodeCache:
         The channel's noise is that of the seed behind the given one: `codes` of the same rows and
         seed have other noise.
         """
-        return self._kept(
-            (view, rows, seed),
-            lambda: joined_code(
-                functools.partial(self._audited_encoder.query, VIEWS[view](self._images[rows])),
-                seed + 1,
-                self._several,
-            ),
-        )
+        return self._joined(view, rows, seed)
+
+    def each(self, view: str, rows: np.ndarray, seed: int) -> np.ndarray:
+        """The codes that are kept of those that `codes` or `query` joins, float32 [n, kept, ...].
+
+        `view` is "codes" or that of `query`; rows int [n] and the seed are theirs.
+        """
+        draw = self._draw(view, rows)
+        kept = range(self._several.kept)
+        return np.stack([draw((seed, number) if number else seed) for number in kept], axis=1)
+
+    def _joined(self, view: str, rows: np.ndarray, seed: int) -> np.ndarray:
+        """The codes [n, ...] of a view of rows int [n], each made of several."""
+        draw = self._draw(view, rows)
+        return self._kept((view, rows, seed), lambda: joined_code(draw, seed, self._several))
+
+    def _draw(self, view: str, rows: np.ndarray) -> Callable[[int | tuple[int, int]], np.ndarray]:
+        """A function that draws single codes [n, ...] by seed, or (seed, number).
+
+        The first ones are read from disk where they are to be kept. Rows are int [n].
+        """
+
+        def compute(seed):
+            if view == "codes":
+                return self._images.codes(self._audited_encoder, rows, seed)
+            first, *number = seed if isinstance(seed, tuple) else (seed,)
+            images = VIEWS[view](self._images[rows])
+            return self._audited_encoder.query(
+                images, (first + 1, *number) if number else first + 1
+            )
+
+        def draw(seed):
+            number = seed[1] if isinstance(seed, tuple) else 0
+            if number >= self._several.kept:
+                return compute(seed)
+            return self._kept((f"code {number} of {view}", rows, seed), lambda: compute(seed))
+
+        return draw
 
     def _kept(self, key, compute) -> np.ndarray:
         """Codes [n, ...] by (view, rows int [n], seed): read from disk, or computed and kept."""
@@ -72,6 +94,8 @@ class CodeCache:
         repeats = f" {count} codes" if count > 1 else ""
         if repeats and self._several.dropped:
             repeats += f", {self._several.dropped} of values dropped"
+        if self._several.kept:
+            repeats += f", {self._several.kept} kept"
         digest = hashlib.sha256(
             f"{view} {seed} {encoder.sha256} {encoder.channel}{repeats}".encode()
         )

@@ -13,7 +13,7 @@ import numpy as np
 from arl_tf.attacks import noise_views
 from arl_tf.attacks.evidence import CodeNoise, Evidence
 from arl_tf.attacks.regression import undone
-from arl_tf.attacks.several_codes import SeveralCodes
+from arl_tf.attacks.several_codes import SINGLE, SeveralCodes
 from arl_tf.auditing.evidence_collection import on_task_output
 from arl_tf.auditing.later_tasks import protected
 from arl_tf.auditing.sealed_images import Rows
@@ -195,7 +195,13 @@ def single_codes(
         images=evidence.pairs.images[:count],
         held_out_codes=codes[count:],
     )
-    return dataclasses.replace(evidence, pairs=pairs, noise=noise and noise.of(np.arange(count)))
+    return dataclasses.replace(
+        evidence,
+        pairs=pairs,
+        noise=noise and noise.of(np.arange(count)),
+        several=SINGLE,
+        each=None,
+    )
 
 
 def sizes_of(count: int) -> list[int]:
@@ -226,14 +232,7 @@ def learned_from(
 
 def single_noise(noise: CodeNoise | None, several: SeveralCodes) -> CodeNoise | None:
     """What is known of the noise in single codes, where attackers get one made of several."""
-    if noise is None:
-        return None
-    return dataclasses.replace(
-        noise,
-        deviation=noise.deviation * np.float32(np.sqrt(several.gain)),
-        remaining=noise.remaining / several.gain,
-        dropped=several.dropped if noise.dropped else 0.0,
-    )
+    return noise and noise.of_one_code(several)
 
 
 def code_view(

@@ -13,6 +13,7 @@ from arl_tf.attacks.evidence import (
     WHITE_BOX,
     AttackerOptions,
     CodeNoise,
+    EachCode,
     Evidence,
     PublicPairs,
     is_laplace,
@@ -21,6 +22,7 @@ from arl_tf.attacks.identity.registry import view_of
 from arl_tf.attacks.knowledge import knowledge_facts
 from arl_tf.attacks.regression import laplace, undone
 from arl_tf.attacks.regression.code_view import code_view
+from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import disclosure, noise_knowledge
 
 SIDE, LATENTS, VALUES = 6, 10, 80
@@ -53,7 +55,9 @@ def evidence_of(noise, own=0.1, noise_law=None):
         noise=noise_law or CodeNoise(deviation, means[public].astype(np.float32)),
         random_codes=True,
     )
-    return types.SimpleNamespace(evidence=found, means=means[target], pictures=images[target])
+    return types.SimpleNamespace(
+        evidence=found, means=means[target], pictures=images[target], all_means=means
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +85,80 @@ def test_expected_value_is_that_of_the_product_of_both_densities(mean):
     )
     expected = integrate.simpson(values * density, x=values) / integrate.simpson(density, x=values)
     found = laplace.expected(
-        np.full((1, 1), code), np.array([scale]), np.full((1, 1), mean), np.array([variance])
+        np.full((1, 1, 1), code), np.array([scale]), np.full((1, 1), mean), np.array([variance])
     )
     assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("mean", [-30.0, 0.4, 45.0])
+@pytest.mark.parametrize(
+    "codes", [(0.3, 1.9), (1.9, 0.3, 0.3), (5.0, -4.0, 0.2, 0.1, 0.0), (8.0,) * 9]
+)
+def test_expected_value_is_that_of_the_product_of_all_densities(mean, codes):
+    scale, variance = 0.8, 1.7
+    values = np.linspace(min(mean, *codes) - 9, max(mean, *codes) + 9, 400_001)
+    logs = stats.norm.logpdf(values, mean, np.sqrt(variance))
+    logs = logs - np.abs(values[:, None] - codes).sum(axis=1) / scale
+    density = np.exp(logs - logs.max())
+    expected = integrate.simpson(values * density, x=values) / integrate.simpson(density, x=values)
+    found = laplace.expected(
+        np.array(codes).reshape(1, -1, 1),
+        np.array([scale]),
+        np.full((1, 1), mean),
+        np.array([variance]),
+    )
+    assert found.item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e-3, 1.0, 1e4])
+def test_expected_value_is_finite_and_between_what_is_known_for_noise_of_any_size(factor):
+    rng = np.random.default_rng(11)
+    seen, means = rng.normal(size=(2000, 5, 3)), 3 * rng.normal(size=(2000, 3))
+    seen[:100, 1] = seen[:100, 0]
+    found = laplace.expected(seen, np.full(3, factor), means, np.array([1e-6, 1.0, 1e6]))
+    lowest = np.minimum(means, seen.min(axis=1))
+    assert np.isfinite(found).all() and (found >= lowest - 1e-9).all()
+    assert (found <= np.maximum(means, seen.max(axis=1)) + 1e-9).all()
+
+
+def of_several(world, count, noise):
+    """The evidence of whoever has so many codes of each image, from the inside."""
+    evidence, rng = world.evidence, np.random.default_rng(12)
+    every = np.split(
+        world.all_means[:, None] + SCALE * noise(rng, (PUBLIC + HELD_OUT + TARGET, count, VALUES)),
+        [PUBLIC, PUBLIC + HELD_OUT],
+    )
+    each = EachCode(*(codes.astype(np.float32) for codes in every))
+    public, held_out, target = (codes.mean(axis=1) for codes in every)
+    pairs = dataclasses.replace(evidence.pairs, codes=public, held_out_codes=held_out)
+    deviation = evidence.noise.deviation / np.float32(np.sqrt(count))
+    return dataclasses.replace(
+        evidence,
+        pairs=pairs,
+        target_codes=target.astype(np.float32),
+        noise=dataclasses.replace(evidence.noise, deviation=deviation),
+        several=SeveralCodes(count, kept=count),
+        each=each,
+    )
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_several_codes_have_less_noise_by_the_law_than_their_mean(world, count):
+    evidence = of_several(world, count, lambda rng, shape: rng.laplace(size=shape))
+    assert evidence.has_laplace_noise
+    found = laplace.with_less_noise(evidence, OPTIONS)
+    share = np.square(found.target_codes - world.means).mean(axis=0) / np.square(SCALE)
+    # The mean has 2 / count; no estimate has less than 1 / count.
+    assert 0.95 / count < share.mean() < 1.7 / count
+    np.testing.assert_allclose(
+        np.square(found.noise.deviation / SCALE).mean(), share.mean(), rtol=0.05
+    )
+    assert found.each is None
+
+
+def test_means_of_several_codes_with_gaussian_noise_are_not_taken_for_laplace(gaussian):
+    several = of_several(gaussian, 4, lambda rng, shape: np.sqrt(2) * rng.normal(size=shape))
+    assert not several.has_laplace_noise
 
 
 def test_cavities_are_what_all_other_values_tell():
