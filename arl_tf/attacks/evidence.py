@@ -161,6 +161,7 @@ class Evidence:
         several: how many codes of each image all these codes were made of, and how.
         each: these codes one by one, for whoever knows more of their noise than its variance; None
             where codes are single ones, or not at hand.
+        unknown_noise: whether nobody knows if the codes have noise: there are only recorded ones.
         other_domain: public pairs of another data set; None where there is none.
         more_images: draws other public images of the same kind: (count, seed) -> uint8
             [count, S, S, 3]; None where there are none.
@@ -178,6 +179,7 @@ class Evidence:
     random_codes: bool = False
     several: SeveralCodes = SINGLE
     each: EachCode | None = None
+    unknown_noise: bool = False
     other_domain: PublicPairs | None = None
     more_images: Callable[[int, int], np.ndarray] | None = None
 

@@ -1,4 +1,4 @@
-"""What an attacker knew, in words and as one of four states of its knowledge of the noise."""
+"""What an attacker knew, in words and as one of five states of its knowledge of the noise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,17 +12,22 @@ from arl_tf.attacks.evidence import WHITE_BOX, Evidence
 KNEW = "knew"
 # Between two things that an attacker knew, in its words.
 BETWEEN = "; "
-# Of the noise in codes: known from the inside, estimated from answers, there and not told, absent.
-KNOWN, ASKED, NOT_TOLD, NO_NOISE = "known", "asked", "not told", "none"
+# Of the noise in codes: known from the inside, estimated from answers, there and not told, nobody
+# knows whether there is any, absent.
+KNOWN, ASKED, NOT_TOLD, UNKNOWN, NO_NOISE = "known", "asked", "not told", "unknown", "none"
 TOLD = (KNOWN, ASKED)
 UNTOLD_NOISE = (
     "The attackers were not told the noise of the codes, so these figures are too low: an attacker"
     " who knows the noise gets more"
 )
+UNKNOWN_NOISE = (
+    "Only recorded codes are at hand, so it is unknown whether these codes have noise. If they do,"
+    " the attackers were not told it, and these figures are too low"
+)
 
 
 def knowledge_facts(attacker: Attacker, seen: Evidence) -> dict[str, str]:
-    """{"noise": KNOWN, ASKED, NOT_TOLD or NO_NOISE, "words": all that an attacker worked with}.
+    """{"noise": one of the five states, "words": all that an attacker worked with}.
 
     Args:
         attacker: of the registry.
@@ -67,7 +72,9 @@ def noise_state(seen: Evidence) -> str:
     """What is known of the noise in the codes."""
     if seen.noise is not None:
         return ASKED if seen.noise.answers else KNOWN
-    return NOT_TOLD if seen.random_codes else NO_NOISE
+    if seen.random_codes:
+        return NOT_TOLD
+    return UNKNOWN if seen.unknown_noise else NO_NOISE
 
 
 def noise_words(seen: Evidence) -> str:
@@ -80,12 +87,19 @@ def noise_words(seen: Evidence) -> str:
             "mean codes and the noise of every value, estimated from"
             f" {seen.noise.answers} answers to each image"
         )
+    if state == UNKNOWN:
+        return "not whether the codes have noise, because only recorded codes are at hand"
     return "nothing of the noise in the codes" if state == NOT_TOLD else ""
 
 
 def untold(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the attacks in report.json's `attacks` that were not told the noise of the codes."""
     return [a["name"] for a in attacks if a.get(KNEW, {}).get("noise") == NOT_TOLD]
+
+
+def is_unknown(attacks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether report.json's `attacks` were on codes of which nobody knows if they have noise."""
+    return any(a.get(KNEW, {}).get("noise") == UNKNOWN for a in attacks)
 
 
 def is_told(attack: Mapping[str, Any]) -> bool:

@@ -61,15 +61,18 @@ def with_noise_undone(found: Measurements) -> Measurements:
     return found if seen is found.evidence else dataclasses.replace(found, evidence=seen)
 
 
-def is_noisy(found: Measurements) -> bool:
-    """Whether a code carries noise: that of the encoder, or that of the channel."""
+def is_noisy(found: Measurements) -> bool | None:
+    """Whether a code carries noise: that of the encoder, or that of the channel.
+
+    None where nobody knows: only recorded codes are at hand.
+    """
     audited_encoder = found.audited_encoder
     random = (
         audited_encoder.signal_share is not None
         or audited_encoder.channel.noise
         or found.evidence.random_codes
     )
-    return bool(random)
+    return None if not random and found.evidence.unknown_noise else bool(random)
 
 
 def describe_bits(found: Measurements) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from arl_tf.attacks.evidence import CodeNoise, EachCode, Evidence, PublicPairs, TaskOutputs
+from arl_tf.attacks.knowledge import UNKNOWN_NOISE
 from arl_tf.attacks.several_codes import SINGLE, SeveralCodes
 from arl_tf.auditing import noise_knowledge
 from arl_tf.auditing.caches.code_cache import CodeCache, joined_code
@@ -100,6 +101,10 @@ def collect(
     known, asked = None, None
     if random_codes:
         known, asked = told_noise(settings, rows, cache, audited_encoder, pairs, several)
+    # One code of a photo does not tell. The noise of a channel is known to be there.
+    unknown_noise = query is None and not random_codes
+    if unknown_noise:
+        logging.warning("%s", UNKNOWN_NOISE)
     return Evidence(
         pairs=pairs,
         target_codes=target_codes,
@@ -112,6 +117,7 @@ def collect(
         random_codes=random_codes,
         several=several,
         each=each,
+        unknown_noise=unknown_noise,
         other_domain=query and other_pairs(other_images, query),
         more_images=query
         and further_images(
@@ -292,5 +298,8 @@ def on_task_output(evidence: Evidence) -> Evidence:
         evidence.pairs, codes=outputs.public, held_out_codes=outputs.held_out
     )
     return Evidence(
-        pairs=pairs, target_codes=outputs.target, perceptual_features=evidence.perceptual_features
+        pairs=pairs,
+        target_codes=outputs.target,
+        perceptual_features=evidence.perceptual_features,
+        unknown_noise=evidence.unknown_noise,
     )

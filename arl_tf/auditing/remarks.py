@@ -86,7 +86,12 @@ def warnings(
 
 
 def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Which attackers on noisy codes were not told the noise; `attacks` as in report.json."""
+    """Which attackers on noisy codes were not told the noise; `attacks` as in report.json.
+
+    Or that nobody knows whether codes have noise.
+    """
+    if knowledge.is_unknown(attacks):
+        return [f"{knowledge.UNKNOWN_NOISE}."]
     untold = knowledge.untold(attacks)
     if not untold:
         return []
@@ -303,6 +308,11 @@ def not_tested(found: Measurements) -> list[str]:
         said.append(
             "an attacker with several codes of one photo, whose noise averages out"
             " (--codes_per_photo)"
+        )
+    if found.evidence.unknown_noise:
+        said.append(
+            "an attacker who is told the noise of the codes, and one with several codes of one"
+            " photo: it is unknown whether the recorded codes have noise"
         )
     said += dropped_values(found.evidence)
     if found.evidence.task_outputs is None:

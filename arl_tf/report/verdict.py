@@ -5,7 +5,7 @@ from typing import Any
 
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import WHITE_BOX
-from arl_tf.attacks.knowledge import UNTOLD_NOISE, is_told
+from arl_tf.attacks.knowledge import UNKNOWN_NOISE, UNTOLD_NOISE, is_told, is_unknown
 from arl_tf.auditing.attack_runs import LEFT_OUT
 from arl_tf.auditing.judging import confused
 from arl_tf.auditing.leakage import FLOORS
@@ -335,6 +335,8 @@ def untold(content: Mapping[str, Any]) -> list[str]:
     attacks, said = content["attacks"], []
     if is_noisy(content) and not any(is_told(attack) for attack in attacks):
         said.append(UNTOLD_NOISE)
+    elif is_unknown(attacks):
+        said.append(UNKNOWN_NOISE)
     if not any(attack["knowledge"] == WHITE_BOX for attack in attacks):
         said.append(UNTOLD_ENCODER)
     elif content["level"] == QUICK and not any(map(is_beyond_quick, attacks)):

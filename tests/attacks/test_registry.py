@@ -258,6 +258,14 @@ def test_what_an_attacker_knew_in_words(name, noise, random_codes, state, words)
     assert found["noise"] == state and words in found["words"]
 
 
+def test_nobody_knows_whether_recorded_codes_have_noise():
+    held = evidence(query=None, unknown_noise=True)
+    found = knowledge.knowledge_facts(registry.ATTACKERS["linear"], held)
+    assert found["noise"] == "unknown"
+    assert "not whether the codes have noise, because only recorded" in found["words"]
+    assert knowledge.is_unknown([{"knew": found}]) and not knowledge.untold([{"knew": found}])
+
+
 def test_mirror_images_are_not_counted_as_public_images():
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
     with_mirrors = np.concatenate([images, images[:, :, ::-1]])

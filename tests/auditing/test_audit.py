@@ -23,6 +23,7 @@ from arl_tf.data.splits import split_by_identity
 from arl_tf.experiments.audits import audit_settings
 from arl_tf.metrics import reconstruction
 from arl_tf.metrics.reconstruction import MEASURES
+from arl_tf.report import verdict
 
 CONFIG = Config(audit="quick", bootstrap_samples=100)
 
@@ -430,6 +431,29 @@ def test_one_answer_a_photo_leaves_attackers_untold_and_the_report_says_so(spy, 
     silent = run(tmp_path / "silent", config)[0].content
     assert silent["attacks"][0]["knew"]["noise"] == "none"
     assert "not told the noise" not in " ".join(silent["warnings"])
+
+
+def test_nothing_calls_recorded_codes_free_of_noise(spy, tmp_path, caplog):
+    images = numbered_images()
+    recorded = {
+        "encoder": None,
+        "task_output": None,
+        "code_shape": (3,),
+        "recorded": images.images[:, 0, 0].astype(np.float32),
+        "recorded_logits": np.zeros((len(images.images), 2), np.float32),
+    }
+    content = run(tmp_path, **recorded)[0].content
+    attacks = [*content["attacks"], *content["floor_attacks"]]
+    assert {attack["knew"]["noise"] for attack in attacks} == {"unknown"}
+    assert content["codes"]["noisy"] is None
+    unknown = "it is unknown whether these codes have noise"
+    assert unknown in " ".join(content["warnings"]) and unknown in verdict.verdict(content)
+    assert "whether the recorded codes have noise" in " ".join(content["not_tested"])
+    assert unknown in caplog.text
+    # A channel's noise is known to be there.
+    sent = run(tmp_path / "sent", channel=Channel(noise=50.0), **recorded)[0].content
+    assert sent["codes"]["noisy"] is True
+    assert sent["attacks"][0]["knew"]["noise"] == "not told"
 
 
 def test_other_data_set_holds_every_tenth_image_out():

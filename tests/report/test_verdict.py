@@ -126,6 +126,16 @@ def test_noisy_code_is_not_called_protected_by_attackers_who_were_not_told_the_n
     assert "protection" not in said
 
 
+def test_recorded_codes_are_not_called_protected_because_their_noise_is_unknown():
+    content = white_box(report_content(leakage=0.02))
+    content["codes"]["noisy"] = None
+    for attack in content["attacks"]:
+        attack["knew"] = {"noise": "unknown", "words": "codes"}
+    said = verdict.verdict(content)
+    assert "unknown whether these codes have noise" in said and "protection" not in said
+    assert "does not show that the code is protected" in said
+
+
 def test_noisy_code_is_graded_where_an_attacker_was_told_the_noise():
     content = strong(report_content(leakage=0.02))
     content["codes"]["noisy"] = True

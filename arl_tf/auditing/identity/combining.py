@@ -9,7 +9,7 @@ from absl import logging
 from arl_tf.attacks import combined, knowledge
 from arl_tf.attacks.combined import Finished
 from arl_tf.attacks.evidence import AttackerOptions, AttackResult, Evidence
-from arl_tf.attacks.knowledge import ASKED, KNEW, KNOWN, NO_NOISE, NOT_TOLD
+from arl_tf.attacks.knowledge import ASKED, KNEW, KNOWN, NO_NOISE, NOT_TOLD, UNKNOWN
 from arl_tf.auditing.attack_runs import ATTACK_SEED, FLOOR_PREFIX, Task
 from arl_tf.auditing.attack_store import AttackStore
 
@@ -19,7 +19,7 @@ RETRIEVAL = "retrieval"
 # Who learns from another data set alone: its held-out images choose.
 OTHER_DOMAIN = "other_domain"
 FEWEST = 2
-BY_KNOWLEDGE = (KNOWN, ASKED, NOT_TOLD, NO_NOISE)
+BY_KNOWLEDGE = (KNOWN, ASKED, NOT_TOLD, UNKNOWN, NO_NOISE)
 Combiner = Callable[..., AttackResult]
 
 
