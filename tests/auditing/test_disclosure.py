@@ -29,6 +29,7 @@ def found_of(codes=None, logits=None, channel=None, per_photo=1, **facts):
         evidence=types.SimpleNamespace(
             target_codes=codes,
             random_codes=False,
+            unknown_noise=False,
             pairs=types.SimpleNamespace(codes=codes),
             task_outputs=logits and types.SimpleNamespace(target=np.zeros((4, logits))),
         ),
