@@ -41,7 +41,7 @@ class CodeModel:
         clip: values are limited to [-clip, clip]; 0: not limited.
         levels: values are rounded to so many equally spaced values, -clip and clip among them; 0:
             not rounded.
-        is_laplace: whether the noise is Laplace noise; of codes neither limited nor rounded.
+        is_laplace: whether the noise is Laplace noise; of codes that are not rounded.
     """
 
     means: np.ndarray
@@ -66,8 +66,8 @@ def log_likelihood(model: CodeModel, count: int = 1) -> "Score":
         model: of single codes.
         count: the codes that are compared are means of so many codes of a photo.
     """
-    if model.is_laplace and count == 1 and not model.clip:
-        return LaplaceScore(model.means, np.sqrt(model.variances / 2))
+    if model.is_laplace and count == 1 and not model.levels:
+        return LaplaceScore(model.means, np.sqrt(model.variances / 2), model.clip)
     if 0 < count * (model.levels - 1) < MOST_EXACT_LEVELS:
         return ProductScore(tuple(level_parts(model, count)))
     if count > 1:
@@ -154,15 +154,29 @@ class ProductScore:
 
 @dataclasses.dataclass(frozen=True)
 class LaplaceScore:
-    """A `Score`: minus the sum of distances to means [N, K], in units of the noise's scale [K]."""
+    """A `Score`: minus the sum of distances to means [N, K], in units of the noise's scale [K].
+
+    Values may be limited to [-clip, clip] (0: are not). The tail beyond a limit has the mass
+    exp(-d) / 2, d the distance of a mean within the limit: for these the distance is right as it
+    is. A mean beyond the limit has the mass 1 - exp(-d) / 2 there.
+    """
 
     means: np.ndarray
     scale: np.ndarray
+    clip: float = 0.0
 
     def of(self, codes: np.ndarray) -> np.ndarray:
         """Scores float64 [M, N] of codes [M, K]."""
         codes = np.asarray(codes, np.float64)
-        return -cdist(codes / self.scale, self.means / self.scale, "cityblock")
+        scores = -cdist(codes / self.scale, self.means / self.scale, "cityblock")
+        if not self.clip:
+            return scores
+        for sign in (-1, 1):
+            beyond = np.maximum(sign * self.means - self.clip, 0) / self.scale
+            # What the mass of the tail is more than exp(-d) / 2.
+            more = np.log1p(-0.5 * np.exp(-beyond)) + beyond + np.log(2)
+            scores += (sign * codes >= self.clip).astype(np.float64) @ more.T
+        return scores
 
 
 def gaussian_parts(model: CodeModel, edge: float = np.inf) -> Iterator[tuple]:

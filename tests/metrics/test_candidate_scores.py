@@ -50,6 +50,21 @@ def test_laplace_score_is_the_log_likelihood_and_finds_more_than_the_gaussian_on
     assert rates[1] > rates[0] + 0.1
 
 
+def test_laplace_score_of_limited_codes_has_the_tails_on_the_limits():
+    clip, scale = 0.6, DEVIATION / np.sqrt(2)
+    means = RNG.normal(size=MEANS.shape)
+    assert (np.abs(means) > clip).any() and (np.abs(means) < clip).any()
+    codes = np.clip(RNG.normal(size=(40, 3)), -clip, clip)
+    law = stats.laplace(means, scale)
+    each = codes[:, None]
+    expected = np.where(np.abs(each) < clip, law.logpdf(each), law.logsf(clip))
+    expected = np.where(each <= -clip, law.logcdf(-clip), expected).sum(axis=-1)
+    model = CodeModel(means, VARIANCES, clip, is_laplace=True)
+    np.testing.assert_allclose(
+        differences(candidates.log_likelihood(model).of(codes)), differences(expected)
+    )
+
+
 def test_variances_of_each_photo_count():
     codes, variances = RNG.normal(size=(4, 3)), RNG.uniform(0.1, 2, (5, 3))
     expected = stats.norm.logpdf(codes[:, None], MEANS, np.sqrt(variances)).sum(axis=-1)

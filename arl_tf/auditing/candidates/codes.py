@@ -137,9 +137,9 @@ def of_unknown_noise(
         # Some values may have been told to have no noise.
         variances = np.maximum(told, least_noise(means))
     model = sent(channel, means, variances)
-    if channel.is_identity:
+    if not (channel.noise or channel.levels):
         law = CodeNoise(np.sqrt(variances).astype(np.float32), means.astype(np.float32))
-        model = dataclasses.replace(model, is_laplace=is_laplace(answers[0], law))
+        model = dataclasses.replace(model, is_laplace=is_laplace(codes[0], law))
     return dataclasses.replace(known, model=model)
 
 
@@ -177,9 +177,9 @@ def with_dropping(
 
 def sent(channel: Channel, means: np.ndarray, variances: np.ndarray) -> CodeModel:
     """The model of codes of known means [N, K] and variances [K] or [N, K] behind a channel."""
-    return CodeModel(
-        means.astype(np.float64), variances + channel.noise**2, channel.clip, channel.levels
-    )
+    # Codes leave as float32, and so do values at the limit.
+    clip = float(np.float32(channel.clip))
+    return CodeModel(means.astype(np.float64), variances + channel.noise**2, clip, channel.levels)
 
 
 def noise_variances(answers: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -246,8 +246,14 @@ def test_law_of_the_noise_is_learned_with_the_encoder_s_inside(law):
 
     model = candidate_codes.codes_of(plain_encoder(encode, differentiable=mean), photos, 0).model
     assert model.is_laplace == (law == "laplace")
-    limited = plain_encoder(encode, Channel(clip=5.0), differentiable=mean)
-    assert not candidate_codes.codes_of(limited, photos, 0).model.is_laplace
+    limited = plain_encoder(encode, Channel(clip=0.7), differentiable=mean)
+    known = candidate_codes.codes_of(limited, photos, 0)
+    assert known.model.is_laplace == (law == "laplace")
+    # Codes at the limit are seen to be there, in float32, too.
+    sent = np.abs(known.answers[0].astype(np.float64))
+    assert 0.2 < (sent >= known.model.clip).mean() == (sent > 0.69999).mean()
+    rounded = plain_encoder(encode, Channel(clip=5.0, levels=64), differentiable=mean)
+    assert not candidate_codes.codes_of(rounded, photos, 0).model.is_laplace
 
 
 HALF_NOISY = np.where(np.arange(VALUES) % 2, 0.5, 0.0)
