@@ -82,7 +82,8 @@ class CodeNoise:
         public_means: float32 [N, ...], what the codes of `PublicPairs.images` are on average.
         answers: of the encoder to each public image, from which both were estimated; 0: both are
             known, from the inside of the encoder.
-        remaining: share of the noise's variance that `public_means` still carry, in [0, 1].
+        remaining: share of the noise's variance that `public_means` still carry, in [0, 1]; also
+            where they come from the inside, as the means of several draws.
         dropped: where `public_means` were put together from the values that noise has left in the
             answers, the share of values that it drops in the codes as they are attacked; means are
             0 where all answers dropped a value. Else 0.

@@ -34,6 +34,7 @@ def known_noise(
     Mean codes come from the encoder itself. The variances of Gaussian noise are those of encoder
     and channel. Where the codes are limited or rounded, or the encoder is a file, they are measured
     as the mean squared distance of public codes from their means: what rounding adds is in it.
+    Means of several draws are wrong themselves, by noise that the codes at hand do not have.
 
     Args:
         audited_encoder: the encoder and its channel.
@@ -47,11 +48,16 @@ def known_noise(
         return None
     means = mean_codes(audited_encoder, pairs.images)
     variance = gaussian_variance(audited_encoder)
+    draws = audited_encoder.mean_draws
+    remaining = codes_per_photo / draws if draws else 0.0
     if variance is None:
-        variance = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
+        spread = np.square(pairs.codes - means, dtype=np.float64).mean(axis=0)
+        variance = spread / (1 + remaining)
     else:
         variance = variance / codes_per_photo
-    return CodeNoise(deviation_of(variance, pairs.codes), means)
+    return CodeNoise(
+        deviation_of(variance, pairs.codes), means, remaining=float(min(remaining, 1.0))
+    )
 
 
 def mean_codes(audited_encoder: AuditedEncoder, images: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import attack_runs, leakage
+from arl_tf.auditing.encoders.audited import AuditedEncoder
 from arl_tf.auditing.identity import section
 from arl_tf.auditing.measurements import Measurements, chosen_tasks
 from arl_tf.data.shared_photos import SharedPhotos, find_shared
@@ -244,6 +245,7 @@ def assumptions(found: Measurements) -> list[str]:
             "Attackers were told how much Gaussian noise the encoder adds to every value. The audit"
             " did not measure it."
         )
+    said += inside_words(found.audited_encoder)
     if found.audited_encoder.share is not None:
         share, shares = found.audited_encoder.share
         said.append(
@@ -255,6 +257,23 @@ def assumptions(found: Measurements) -> list[str]:
     if not found.audited_encoder.channel.is_identity:
         said.append(
             f"Every code passes a channel: {found.audited_encoder.channel.describe()['words']}."
+        )
+    return said
+
+
+def inside_words(audited_encoder: AuditedEncoder) -> list[str]:
+    """How white-box attackers follow a file whose gradients are not simply there, in sentences."""
+    said = []
+    if audited_encoder.mean_draws:
+        said.append(
+            "The noise of the encoder can't be left out of its graph. White-box attackers take the"
+            f" mean of {audited_encoder.mean_draws} random codes for the code of a picture, and"
+            " follow the mean gradient of several draws."
+        )
+    if audited_encoder.straight_through:
+        said.append(
+            "The encoder rounds, so its gradients are zero. White-box attackers follow the"
+            " gradients that it would have without rounding (straight through)."
         )
     return said
 

@@ -83,6 +83,28 @@ def test_answers_tell_the_deviation_of_every_value_and_the_means(tmp_path, answe
     assert found.remaining == pytest.approx(1 / answers)
 
 
+def test_means_of_draws_from_the_inside_count_with_their_noise(tmp_path):
+    rng, draws = np.random.default_rng(5), 16
+
+    def mean_of_draws(image):
+        noise = DEVIATION / 4 * rng.standard_normal((len(image), SIDE), np.float32)
+        return mean_code(image) + noise
+
+    def inside(image):
+        return tf.numpy_function(mean_of_draws, [image], tf.float32)
+
+    audited_encoder, _, pairs = world(tmp_path, differentiable=inside, mean_draws=draws)
+    found = noise_knowledge.known_noise(audited_encoder, pairs, 1)
+    assert found.answers == 0 and found.remaining == pytest.approx(1 / draws)
+    # What the means are wrong by is in the distances, and is no noise of the codes at hand.
+    distance = np.square(pairs.codes - found.public_means).mean(axis=0)
+    np.testing.assert_allclose(np.square(found.deviation), distance / (1 + 1 / draws), rtol=1e-3)
+    np.testing.assert_allclose(found.deviation, DEVIATION, rtol=0.1)
+    truth = mean_code(pairs.images / np.float32(255))
+    left = (found.public_means - truth).var(axis=0) / np.square(DEVIATION)
+    np.testing.assert_allclose(left, found.remaining, rtol=0.3)
+
+
 def test_answers_are_asked_for_once(tmp_path):
     _, _, audited_encoder = asked(tmp_path, 4)
     assert audited_encoder.encoder.asked == 4 * 2 * COUNT

@@ -184,7 +184,7 @@ def with_less_noise(evidence: Evidence, settings: AttackerOptions) -> Evidence:
 
     codes = passed(each.public)
     left = np.square(flat(codes) - means).mean(axis=0)
-    if noise.answers:
+    if noise.remaining:
         # Means of answers are wrong themselves, and not by chance: the code at hand is one of them.
         left = rounds[-1].after
     # Of a constant value no noise is left: nobody could divide by it.

@@ -131,7 +131,9 @@ def of_unknown_noise(
     if is_dropping:
         return with_dropping(known, codes, means, channel)
     if audited_encoder.noise_deviation is None:
-        variances = noise_variances(codes)
+        draws = audited_encoder.mean_draws
+        # Means of draws are wrong themselves.
+        variances = noise_variances(codes) * (1 + 1 / draws if draws else 1)
     else:
         told = np.square(audited_encoder.noise_deviation).ravel()
         # Some values may have been told to have no noise.

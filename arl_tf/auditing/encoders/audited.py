@@ -49,6 +49,9 @@ class AuditedEncoder:
         noise_deviation: float64 of a code's shape, the deviation of the Gaussian noise that the
             encoder draws, where whoever asks for the audit has told it; else None.
         multiply_adds: of one image up to the code, and of the task head; None where not known.
+        mean_draws: of so many random codes `differentiable` gives the mean, of new ones each time;
+            0: it is exact.
+        straight_through: whether its gradients pass a file's rounding as if it were not there.
         share: (which one, of how many) where codes are one share of a divided code; else None.
     """
 
@@ -69,6 +72,8 @@ class AuditedEncoder:
     spread: Callable[[tf.Tensor], tf.Tensor] | None = None
     noise_deviation: np.ndarray | None = None
     multiply_adds: tuple[int, int] | None = None
+    mean_draws: int = 0
+    straight_through: bool = False
     share: tuple[int, int] | None = None
 
     def codes_of(self, rows: np.ndarray, images: np.ndarray, seed: int) -> np.ndarray:
@@ -154,6 +159,8 @@ def external_audited_encoder(
         task_output=task_output,
         # Without a limit the channel leaves the mean as it is.
         spread=measured_noise.spread_of(external) if channel.clip else None,
+        mean_draws=external.mean_draws,
+        straight_through=external.straight_through,
     )
 
 

@@ -20,6 +20,7 @@ from arl_tf.auditing.encoders.recorded_codes import (
     read_codes,
 )
 from arl_tf.auditing.encoders.saved_model_gradients import (
+    DifferentiableForm,
     NotDifferentiableError,
     differentiable_signature,
     random_images,
@@ -64,6 +65,9 @@ class ExternalEncoder:
         image_size: S, pixels.
         code_shape: of a code in the SavedModel; where no decoder takes it, codes are flattened.
         sha256: of all files of the SavedModel and their names.
+        mean_draws: of so many random codes `differentiable` gives the mean, of new ones each time;
+            0: it is exact.
+        straight_through: whether its gradients pass rounding as if it were not there.
     """
 
     encode: Callable[[np.ndarray], np.ndarray]
@@ -73,6 +77,8 @@ class ExternalEncoder:
     image_size: int
     code_shape: tuple[int, ...]
     sha256: str
+    mean_draws: int = 0
+    straight_through: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +127,8 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
         image_size=side,
         code_shape=code_shape,
         sha256=files_hash(folder),
+        mean_draws=differentiable.draws if differentiable else 0,
+        straight_through=differentiable is not None and differentiable.straight_through,
     )
 
 
@@ -178,7 +186,7 @@ def checked_images(images: np.ndarray) -> np.ndarray:
 
 def white_box(
     signature: Signature, side: int, kept: tuple[int, ...], random_codes: bool
-) -> tuple[Callable[[tf.Tensor], tf.Tensor] | None, str]:
+) -> tuple[DifferentiableForm | None, str]:
     """(The differentiable form, "") or (None, why there is none).
 
     The form: image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, *kept].
@@ -187,7 +195,7 @@ def white_box(
         encode = differentiable_signature(signature, side, random_codes)
     except NotDifferentiableError as error:
         return None, str(error)
-    return lambda image: tf.reshape(encode(image), (-1, *kept)), ""
+    return dataclasses.replace(encode, run=lambda image: tf.reshape(encode(image), (-1, *kept))), ""
 
 
 def read_attribute_names(folder: pathlib.Path) -> tuple[str, ...] | None:

@@ -3,10 +3,12 @@
 A cast from uint8 ends every gradient. The signature's graph is therefore frozen (variables become
 constants) and retyped: the image enters as floats of the same range, and whatever moves or casts it
 on its way is told so. Nothing of what the graph computes changes, but that noise of mean 0 becomes
-that mean: what a code is on average is what an attacker follows.
+that mean: what a code is on average is what an attacker follows. Where noise is of another kind,
+that average is taken of several codes, each with its noise.
 """
 
 import collections
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +16,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from arl_tf.auditing.encoders.saved_model_io import Signature
+from arl_tf.auditing.encoders.straight_through import ends_words, straight_through
 
 # Operations through which an image may pass before it is cast, and the attribute that holds its
 # type. Those of MOVES hand the type on; those of READS end it.
@@ -50,16 +53,46 @@ CHECKED_IMAGES = 4
 # Random codes of an image, from whose mean the code without noise may be so many standard errors
 # away: 1 is expected.
 CODES_OF_A_MEAN, MEAN_ERRORS = 64, 1.5
+# Where noise can't be left out: codes whose mean stands for the code on average, and draws whose
+# mean gradient is followed. A search takes many steps, so few will do.
+MEAN_DRAWS, GRADIENT_DRAWS = 16, 4
+Run = Callable[[tf.Tensor], tf.Tensor]
 
 
 class NotDifferentiableError(ValueError):
     """There is no way to the gradients; the message says why."""
 
 
+class ZeroGradientError(NotDifferentiableError):
+    """The gradients are zero."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DifferentiableForm:
+    """A signature as a function whose gradients flow to the image.
+
+    Attributes:
+        run: image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...], on average.
+        draws: of so many random codes `run` gives the mean, of new ones each time; 0: it is exact.
+        straight_through: whether gradients pass rounding as if it were not there.
+    """
+
+    run: Run
+    draws: int = 0
+    straight_through: bool = False
+
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
+        """Image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...]."""
+        return self.run(image)
+
+
 def differentiable_signature(
     signature: Signature, image_size: int, random_codes: bool = False
-) -> Callable[[tf.Tensor], tf.Tensor]:
+) -> DifferentiableForm:
     """The signature as a function whose gradients flow to the image.
+
+    Where codes are random it gives what they are on average: without their noise if that is this
+    average, else the mean of several. Where gradients are zero they pass rounding.
 
     Args:
         signature: its input is uint8 [N, S, S, 3]; N may be a number.
@@ -67,7 +100,7 @@ def differentiable_signature(
         random_codes: whether it gives an image another code each time.
 
     Returns:
-        image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...]. Values between the 256 levels are
+        Image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...]. Values between the 256 levels are
         taken as they are. It has been compared with the signature on random images; where codes
         are random, with the mean of many of each.
 
@@ -82,28 +115,123 @@ def differentiable_signature(
     placeholder = next(tensor for tensor in frozen.inputs if tensor.dtype == tf.uint8)
     outputs = sorted(signature.function.structured_outputs)
     output = frozen.outputs[outputs.index(signature.output_name)]
-    graph_def = without_noise(retyped(frozen.graph.as_graph_def(), placeholder.op.name))
-    fixed = signature.shape[0]
+    with_noise = retyped(frozen.graph.as_graph_def(), placeholder.op.name)
+    silent = tf.compat.v1.GraphDef()
+    silent.CopyFrom(with_noise)
+    silent = without_noise(silent)
+
+    def form_of(graph_def: tf.compat.v1.GraphDef, draws: int) -> DifferentiableForm:
+        run = imported(graph_def, placeholder.name, output.name, signature.shape[0])
+        return checked_form(
+            DifferentiableForm(compiled(run, image_size, draws), draws),
+            signature,
+            image_size,
+            random_codes,
+        )
+
+    if not random_codes:
+        return through_rounding(form_of, silent, 0)
+    try:
+        return through_rounding(form_of, silent, 0)
+    except ZeroGradientError:
+        raise
+    except NotDifferentiableError:
+        # Noise inside the network, or behind which something is done: its mean does not replace it.
+        return through_rounding(form_of, with_noise, MEAN_DRAWS)
+
+
+def through_rounding(
+    form_of: Callable[[tf.compat.v1.GraphDef, int], DifferentiableForm],
+    graph_def: tf.compat.v1.GraphDef,
+    draws: int,
+) -> DifferentiableForm:
+    """The form of a graph; where its gradients are zero, that whose gradients pass rounding."""
+    try:
+        return form_of(graph_def, draws)
+    except ZeroGradientError as error:
+        passing, count = straight_through(graph_def)
+        if not count:
+            raise ZeroGradientError(f"{error}{ends_words(graph_def)}") from error
+    try:
+        return dataclasses.replace(form_of(passing, draws), straight_through=True)
+    except ZeroGradientError as error:
+        words = ends_words(graph_def)
+        raise ZeroGradientError(f"{error}, also past its rounding{words}") from error
+
+
+def imported(
+    graph_def: tf.compat.v1.GraphDef, image_name: str, output_name: str, fixed: int | None
+) -> Run:
+    """A graph as a function: image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
+
+    `fixed` is the number of images that it takes at a time, None for any.
+    """
 
     def run(images: tf.Tensor) -> tf.Tensor:
         (result,) = tf.graph_util.import_graph_def(
             graph_def,
-            input_map={placeholder.name: images * 255.0},
-            return_elements=[output.name],
+            input_map={image_name: images * 255.0},
+            return_elements=[output_name],
             name="signature",
         )
         return tf.cast(result, tf.float32)
 
-    @tf.function(
-        autograph=False,
-        input_signature=[tf.TensorSpec((None, image_size, image_size, 3), tf.float32)],
-    )
-    def differentiable(image):
-        return run(image) if fixed is None else in_groups(run, image, fixed)
+    return run if fixed is None else lambda image: in_groups(run, image, fixed)
 
-    check_agreement(differentiable, signature, image_size, random_codes)
-    check_gradient(differentiable, image_size)
-    return differentiable
+
+def compiled(run: Run, image_size: int, draws: int) -> Run:
+    """`run`, image float32 [B, S, S, 3] -> code float32 [B, ...], or the mean of so many draws."""
+    signature = [tf.TensorSpec((None, image_size, image_size, 3), tf.float32)]
+    once = tf.function(run, autograph=False, input_signature=signature)
+    if not draws:
+        return once
+    return tf.function(mean_of_draws(once, draws), autograph=False, input_signature=signature)
+
+
+def mean_of_draws(once: Run, draws: int) -> Run:
+    """The mean of several random codes, and the mean gradient of GRADIENT_DRAWS others.
+
+    Draws follow each other in a loop: one after the other they differ also where the graph's seed
+    is set, and the noise of a batch is that of one draw where all its rows share it. No draw's
+    inner values are kept for the gradient, which has draws of its own: as both are independent, the
+    gradient of a squared distance is right on average.
+
+    `once`: image float32 [B, S, S, 3] in [0, 1] -> code float32 [B, ...].
+    """
+
+    @tf.custom_gradient
+    def mean(image: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        codes = tf.map_fn(lambda _: once(image), tf.range(draws), fn_output_signature=tf.float32)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            def add(total: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+                with tf.GradientTape() as tape:
+                    tape.watch(image)
+                    code = once(image)
+                found = tape.gradient(
+                    code, image, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
+                return total + found
+
+            total = tf.foldl(add, tf.range(GRADIENT_DRAWS), initializer=tf.zeros_like(image))
+            return total / GRADIENT_DRAWS
+
+        return tf.reduce_mean(codes, axis=0), gradient
+
+    return mean
+
+
+def checked_form(
+    form: DifferentiableForm, signature: Signature, image_size: int, random_codes: bool
+) -> DifferentiableForm:
+    """The form, which gives the signature's codes and has gradients.
+
+    Raises:
+        NotDifferentiableError: it does not.
+    """
+    check_agreement(form, signature, image_size, random_codes)
+    check_gradient(form, image_size)
+    return form
 
 
 def retyped(graph_def: tf.compat.v1.GraphDef, image_name: str) -> tf.compat.v1.GraphDef:
@@ -167,7 +295,7 @@ def random_images(count: int, image_size: int) -> np.ndarray:
 
 
 def check_agreement(
-    differentiable: Callable[[tf.Tensor], tf.Tensor],
+    differentiable: DifferentiableForm,
     signature: Signature,
     image_size: int,
     random_codes: bool,
@@ -177,12 +305,15 @@ def check_agreement(
     The differentiable one: image float32 [B, S, S, 3] in [0, 1] -> float32 [B, ...].
     """
     images = random_images(CHECKED_IMAGES, image_size)
+    means = max(1, CODES_OF_A_MEAN // differentiable.draws) if differentiable.draws else 1
     try:
-        found = differentiable(tf.constant(images, tf.float32) / 255.0).numpy()
+        image = tf.constant(images, tf.float32) / 255.0
+        found = np.mean([differentiable(image).numpy() for _ in range(means)], axis=0)
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise NotDifferentiableError(f"its retyped graph doesn't run: {error}") from error
     if random_codes:
-        check_mean(found, np.stack([signature(images) for _ in range(CODES_OF_A_MEAN)]))
+        codes = np.stack([signature(images) for _ in range(CODES_OF_A_MEAN)])
+        check_mean(found, codes, means * differentiable.draws)
         return
     expected = signature(images)
     error, deviation = np.abs(found - expected).max(), expected.std()
@@ -194,17 +325,18 @@ def check_agreement(
         )
 
 
-def check_mean(found: np.ndarray, codes: np.ndarray) -> None:
+def check_mean(found: np.ndarray, codes: np.ndarray, draws: int = 0) -> None:
     """Raises NotDifferentiableError unless codes [B, ...] are the mean of random ones [n, B, ...].
 
-    All in root mean squares over the values.
+    All in root mean squares over the values. `found` is itself the mean of so many draws, or exact.
     """
     error = np.sqrt(np.square(found - codes.mean(axis=0)).mean())
-    standard_error = np.sqrt(codes.var(axis=0, ddof=1).mean() / len(codes))
+    parts = 1 / len(codes) + (1 / draws if draws else 0.0)
+    standard_error = np.sqrt(codes.var(axis=0, ddof=1).mean() * parts)
     if not error <= MEAN_ERRORS * standard_error:
         raise NotDifferentiableError(
-            "its codes are random in a way that is not known here: without noise its graph gives"
-            f" codes that differ from the mean of {len(codes)} by {error:.3g}, expected at most"
+            "its codes are random in a way that is not known here: what its graph gives on average"
+            f" differs from the mean of {len(codes)} codes by {error:.3g}, expected at most"
             f" {MEAN_ERRORS:g} times that mean's standard error of {standard_error:.3g}"
         )
 
@@ -226,7 +358,7 @@ def check_gradient(differentiable: Callable[[tf.Tensor], tf.Tensor], image_size:
     except (LookupError, ValueError, TypeError, tf.errors.OpError) as error:
         raise NotDifferentiableError(f"its graph has no gradient: {error}") from error
     if gradient is None or not np.any(gradient):
-        raise NotDifferentiableError(
+        raise ZeroGradientError(
             "the gradient of its code is zero: it is rounded on the way, or constant"
         )
     if not np.all(np.isfinite(gradient)):

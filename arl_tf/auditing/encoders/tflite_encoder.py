@@ -83,6 +83,8 @@ def load_tflite(
         image_size=side,
         code_shape=code_shape,
         sha256=hashlib.sha256(content).hexdigest(),
+        mean_draws=float_form.mean_draws if float_form else 0,
+        straight_through=float_form is not None and float_form.straight_through,
     )
 
 

@@ -9,9 +9,11 @@ import landlockpy
 import numpy as np
 import pytest
 import tensorflow as tf
-from saved_models import SIZE, cast_and_convolved, pictures, save_function
+from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_function
 
-from arl_tf.auditing.encoders import external
+from arl_tf.auditing import remarks
+from arl_tf.auditing.channel import Channel
+from arl_tf.auditing.encoders import audited, external
 from arl_tf.auditing.encoders.confined import encoders as confined
 from arl_tf.auditing.encoders.confined import frames, limits, process
 
@@ -56,7 +58,7 @@ def gradient_of(encode, image):
 def test_codes_facts_and_gradients_are_those_of_the_model_in_this_process(tmp_path):
     folder = saved(tmp_path / "model")
     here, there = external.load_saved_model(folder), confined.load_saved_model(folder)
-    for name in ("why_not", "random_codes", "image_size", "code_shape", "sha256"):
+    for name in ("why_not", "random_codes", "image_size", "code_shape", "sha256", "mean_draws"):
         assert getattr(there, name) == getattr(here, name)
     images = pictures(5)
     np.testing.assert_allclose(there.encode(images), here.encode(images), rtol=1e-5, atol=1e-6)
@@ -67,6 +69,29 @@ def test_codes_facts_and_gradients_are_those_of_the_model_in_this_process(tmp_pa
     in_graph = tf.function(lambda x: gradient_of(there.differentiable, x), autograph=False)
     for found in (gradient_of(there.differentiable, image), in_graph(image)):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_noise_that_cant_be_left_out_is_averaged_in_the_process(tmp_path):
+    def rounded_behind_noise(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        return {"code": tf.round(code + 0.5 * tf.random.normal(tf.shape(code)))}
+
+    loaded = confined.load_saved_model(saved(tmp_path / "model", rounded_behind_noise))
+    assert loaded.mean_draws and loaded.straight_through and not loaded.why_not
+    image = tf.constant(pictures(2), tf.float32) / 255.0
+
+    def plain(x):
+        return convolved(x * 255.0, 2.0)["code"]
+
+    found = np.mean([loaded.differentiable(image) for _ in range(20)], axis=0)
+    np.testing.assert_allclose(found, plain(image), atol=0.2)
+    encoder = audited.external_audited_encoder(loaded, None, channel=Channel(), words="file")
+    assert (encoder.mean_draws, encoder.straight_through) == (loaded.mean_draws, True)
+    gradients = [gradient_of(encode, image) for encode in (encoder.white_box, plain)]
+    cosine = np.vdot(*gradients) / np.prod([np.linalg.norm(each) for each in gradients])
+    assert cosine > 0.8
+    said = " ".join(remarks.inside_words(encoder))
+    assert f"mean of {loaded.mean_draws} random codes" in said and "straight through" in said
 
 
 def test_task_head_gives_its_names_and_the_same_logits(exported_models):

@@ -182,22 +182,40 @@ def test_random_codes_are_noticed_beside_a_channel_with_a_large_offset(tmp_path)
     assert external.load_saved_model(save_function(tmp_path, SHAPE, noisy)).random_codes
 
 
-def test_codes_random_in_another_way_are_black_box(tmp_path):
+def test_codes_random_in_another_way_are_white_box_by_the_mean_of_draws(tmp_path):
     def randomly_lit(image, scale):
         code = cast_and_convolved(image, scale)["code"]
         return {"code": code * tf.random.uniform((tf.shape(image)[0], 1, 1, 1))}
 
     loaded = external.load_saved_model(save_function(tmp_path, SHAPE, randomly_lit))
-    assert loaded.random_codes and loaded.differentiable is None
-    assert "random in a way that is not known here" in loaded.why_not
+    assert loaded.random_codes and loaded.mean_draws and not loaded.why_not
+    images = pictures(2)
+    image = tf.constant(images, tf.float32) / 255
+    floats = convolved(image * 255.0, 2.0)["code"]
+    found = np.mean([loaded.differentiable(image) for _ in range(30)], axis=0)
+    np.testing.assert_allclose(found, 0.5 * floats, atol=0.1 * np.abs(floats).max())
 
 
-def test_a_code_without_gradient_leaves_black_box_and_a_reason(tmp_path):
+def test_rounded_codes_are_white_box_straight_through(tmp_path):
     def rounded(image, scale):
         return {"code": tf.round(cast_and_convolved(image, scale)["code"] * 100.0)}
 
     loaded = external.load_saved_model(save_function(tmp_path, SHAPE, rounded))
-    assert loaded.differentiable is None and "gradient of its code is zero" in loaded.why_not
+    assert loaded.straight_through and not loaded.mean_draws and not loaded.why_not
     images = pictures(2)
-    floats = convolved(tf.constant(images, tf.float32), 2.0)["code"]
-    np.testing.assert_allclose(loaded.encode(images), np.round(100 * floats), atol=1.0)
+    np.testing.assert_allclose(
+        loaded.differentiable(tf.constant(images, tf.float32) / 255), loaded.encode(images), atol=1
+    )
+
+
+def test_a_code_without_gradient_leaves_black_box_and_a_reason(tmp_path):
+    def nearest(image, scale):
+        code = cast_and_convolved(image, scale)["code"]
+        return {"code": tf.one_hot(tf.argmax(code, axis=-1), 4)}
+
+    loaded = external.load_saved_model(save_function(tmp_path, SHAPE, nearest))
+    assert loaded.differentiable is None
+    assert "gradient of its code is zero" in loaded.why_not and "ArgMax" in loaded.why_not
+    images = pictures(2)
+    floats = convolved(tf.constant(images, tf.float32), 2.0)["code"].numpy()
+    np.testing.assert_array_equal(loaded.encode(images).argmax(-1), floats.argmax(-1))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from saved_models import SIZE, cast_and_convolved, convolved, pictures, save_function
 
 from arl_tf.auditing.encoders.saved_model_gradients import (
+    MEAN_DRAWS,
     NotDifferentiableError,
     check_mean,
     differentiable_signature,
@@ -136,20 +137,126 @@ def test_noise_is_left_out_and_gradients_are_those_of_the_float_network(tmp_path
     np.testing.assert_allclose(found, by_hand, atol=1e-4 * np.abs(by_hand).max())
 
 
+def dropped_inside(image, scale):
+    """Dropout between two layers."""
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.tanh(2.0 * tf.nn.dropout(code + 0.2, 0.5))}
+
+
+def with_seeded_dropout(image, scale):
+    """The same, whose seed is set: every copy of this graph would draw the same."""
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.tanh(2.0 * tf.nn.dropout(code + 0.2, 0.5, seed=7))}
+
+
+def with_laplace_noise(image, scale):
+    code = cast_and_convolved(image, scale)["code"]
+    uniform = tf.random.uniform(tf.shape(code), -0.4999, 0.4999)
+    return {"code": code - 0.5 * tf.sign(uniform) * tf.math.log1p(-2.0 * tf.abs(uniform))}
+
+
+def rounded_behind_noise(image, scale):
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.round(code + 0.5 * tf.random.normal(tf.shape(code)))}
+
+
+def noisy_in_the_middle(image, scale):
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.square(code + 0.5 * tf.random.normal(tf.shape(code)))}
+
+
+def of_one_draw(image, scale):
+    """All images of a batch share their noise."""
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": code * tf.random.gamma((1, 4, 4, 4), 4.0)}
+
+
 @pytest.mark.parametrize(
-    "function",
+    ("function", "slope", "straight"),
     [
-        lambda image, scale: {"code": tf.abs(with_noise(plain_noise)(image, scale)["code"])},
-        lambda image, scale: {
-            "code": cast_and_convolved(image, scale)["code"]
-            + tf.random.gamma(tf.shape(image)[:1], 2.0)[:, None, None, None]
-        },
+        (with_laplace_noise, lambda code: 1.0, False),
+        (rounded_behind_noise, lambda code: 1.0, True),
+        (noisy_in_the_middle, lambda code: 2.0 * code, False),
+        (of_one_draw, lambda code: 4.0, False),
+        # Half of the values are tanh(0), the others tanh of twice what dropout doubles.
+        (dropped_inside, lambda code: 2.0 / tf.cosh(4.0 * (code + 0.2)) ** 2, False),
+        (with_seeded_dropout, lambda code: 2.0 / tf.cosh(4.0 * (code + 0.2)) ** 2, False),
     ],
-    ids=["noise that does not average out", "noise of another kind"],
 )
-def test_noise_whose_mean_is_not_the_code_without_it_is_refused(tmp_path, function):
+def test_mean_code_and_mean_gradient_where_noise_cant_be_left_out(
+    tmp_path, function, slope, straight
+):
+    signature = load(tmp_path, function)
+    form = differentiable_signature(signature, SIZE, random_codes=True)
+    assert (form.draws, form.straight_through) == (MEAN_DRAWS, straight)
+    images = pictures(2)
+    image, scale = tf.constant(images, tf.float32) / 255.0, signature.model.scale
+    many = 40
+    found = np.mean([form(image) for _ in range(many)], axis=0)
+    codes = np.stack([signature(images) for _ in range(many * MEAN_DRAWS)])
+    check_mean(found, codes, many * MEAN_DRAWS)
+    weights = np.random.default_rng(1).normal(size=found.shape).astype(np.float32)
+    gradients = np.mean([gradient_of(form, image, weights) for _ in range(many)], axis=0)
+
+    def on_average(x):
+        code = convolved(x * 255.0, scale)["code"]
+        return code * tf.stop_gradient(slope(code))
+
+    by_hand = gradient_of(on_average, image, weights)
+    cosine = np.sum(gradients * by_hand) / np.linalg.norm(gradients) / np.linalg.norm(by_hand)
+    assert cosine > 0.97
+    assert np.linalg.norm(gradients) == pytest.approx(np.linalg.norm(by_hand), rel=0.15)
+
+
+def test_draws_of_one_mean_differ_where_the_graph_has_a_seed(tmp_path):
+    signature = load(tmp_path, with_seeded_dropout)
+    form = differentiable_signature(signature, SIZE, random_codes=True)
+    code = form(tf.constant(pictures(1), tf.float32) / 255.0).numpy()
+    shares = np.unique(np.round(code / np.abs(code).max(), 3))
+    # Of a single draw every value is 0 or all of its size.
+    assert np.mean(code == 0) < 0.05 and len(shares) > 10
+
+
+def test_noise_that_differs_from_what_the_graph_gives_is_refused():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(64, 4, 500))
+    check_mean(codes[:16].mean(axis=0), rng.normal(size=(64, 4, 500)), 16)
     with pytest.raises(NotDifferentiableError, match="random in a way that is not known here"):
-        differentiable_signature(load(tmp_path, function), SIZE, random_codes=True)
+        check_mean(codes[:16].mean(axis=0) + 0.4, rng.normal(size=(64, 4, 500)), 16)
+
+
+def whole_numbers(code):
+    return tf.cast(tf.clip_by_value(tf.cast(code, tf.int32), -40, 40), tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("rounding", "sign"),
+    [
+        (tf.round, 1.0),
+        (tf.math.rint, 1.0),
+        (tf.floor, 1.0),
+        (whole_numbers, 1.0),
+        (tf.sign, 1.0),
+        (lambda code: tf.cast(code > 1.0, tf.float32), 1.0),
+        (lambda code: 1.0 - 2.0 * tf.cast(code <= tf.zeros_like(code), tf.float32), 2.0),
+        (lambda code: tf.cast(code < 1.0, tf.float32), -1.0),
+    ],
+)
+def test_gradients_pass_rounding_and_codes_stay_rounded(tmp_path, rounding, sign):
+    def function(image, scale):
+        return {"code": rounding(20.0 * cast_and_convolved(image, scale)["code"])}
+
+    signature = load(tmp_path, function)
+    form = differentiable_signature(signature, SIZE)
+    assert form.straight_through and not form.draws
+    images = pictures(2)
+    image = tf.constant(images, tf.float32) / 255.0
+    np.testing.assert_allclose(form(image), signature(images), atol=1e-5)
+    weights = np.random.default_rng(1).normal(size=form(image).shape).astype(np.float32)
+    found = gradient_of(form, image, weights)
+    scale = signature.model.scale
+    floats = gradient_of(lambda x: convolved(x * 255.0, scale)["code"], image, weights)
+    np.testing.assert_allclose(found, 20.0 * sign * floats, atol=1e-3)
 
 
 def test_mean_of_random_codes_is_recognised_within_its_standard_error():
@@ -188,8 +295,10 @@ def test_the_output_named_is_taken_among_several(tmp_path):
     assert differentiable(tf.zeros((2, SIZE, SIZE, 3))).shape == (2, 4, 4, 4)
 
 
-def rounded(image, scale):
-    return {"code": tf.round(cast_and_convolved(image, scale)["code"] * 100.0)}
+def nearest(image, scale):
+    """Which channel is the largest: no rounding that gradients could pass."""
+    code = cast_and_convolved(image, scale)["code"]
+    return {"code": tf.one_hot(tf.argmax(code, axis=-1), 4)}
 
 
 def looked_up(image, scale):
@@ -204,7 +313,8 @@ def mapped(image, scale):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (rounded, "the gradient of its code is zero"),
+        (nearest, r"the gradient of its code is zero.* \(operations that end gradients: ArgMax\)"),
+        (lambda image, scale: {"code": cast_and_convolved(image, scale)["code"] * 0}, "is zero"),
         (looked_up, r"feeds uint8 images to RightShift .*; expected a cast"),
         (mapped, "feeds uint8 images to "),
         (lambda i, s: {"code": tf.sqrt(tf.cast(i, tf.float32) * 0.0) * s + 1.0}, "not finite"),

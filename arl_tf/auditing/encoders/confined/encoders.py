@@ -35,6 +35,8 @@ def load_saved_model(path: str | pathlib.Path, image_size: int | None = None) ->
         image_size=facts["image_size"],
         code_shape=code_shape,
         sha256=facts["sha256"],
+        mean_draws=facts["mean_draws"],
+        straight_through=facts["straight_through"],
     )
 
 

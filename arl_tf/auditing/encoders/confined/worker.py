@@ -34,6 +34,8 @@ class Worker:
             "image_size": self.encoder.image_size,
             "code_shape": list(self.encoder.code_shape),
             "sha256": self.encoder.sha256,
+            "mean_draws": self.encoder.mean_draws,
+            "straight_through": self.encoder.straight_through,
         }
 
     def open_task_head(self) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Worker:
         return self.task_head.classify(codes)
 
     def mean_code(self, images: np.ndarray) -> np.ndarray:
-        """Images float32 [n, S, S, 3] in [0, 1] -> codes float32 [n, ...], without noise."""
+        """Images float32 [n, S, S, 3] in [0, 1] -> codes float32 [n, ...], on average."""
         return self.encoder.differentiable(images).numpy()
 
     def gradient(self, images: np.ndarray, upstream: np.ndarray) -> np.ndarray:
