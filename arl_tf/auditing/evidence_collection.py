@@ -108,7 +108,7 @@ def collect(
     return Evidence(
         pairs=pairs,
         target_codes=target_codes,
-        noise=known or asked,
+        noise=noise_knowledge.best_known(known, asked),
         asked_noise=asked,
         perceptual_features=perceptual_features,
         task_outputs=outputs_of(rows, audited_encoder, single),

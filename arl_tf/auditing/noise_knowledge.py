@@ -106,6 +106,17 @@ def dropped_by_noise(
     return dropped_share(answers) if has_exact_rest(answers) else 0.0
 
 
+def best_known(known: CodeNoise | None, asked: CodeNoise | None) -> CodeNoise | None:
+    """What whoever has the encoder's inside uses: what it tells, or what answers tell.
+
+    Means of random draws mix dropped values with others. The values that answers have left are
+    exact.
+    """
+    if known is None or (known.remaining and asked is not None and asked.dropped):
+        return asked
+    return known
+
+
 def asked_noise(
     rows: Rows,
     cache: CodeCache,

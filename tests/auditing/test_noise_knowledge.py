@@ -261,3 +261,15 @@ def test_means_from_the_inside_are_those_of_the_differentiable_form(tmp_path):
         mean_code(tf.constant(pairs.images[:5] / np.float32(255))),
         atol=1e-6,
     )
+
+
+def test_values_left_in_answers_tell_more_than_means_of_draws():
+    exact = CodeNoise(np.ones(2, np.float32), np.ones((3, 2), np.float32))
+    of_draws = dataclasses.replace(exact, remaining=1 / 16)
+    averaged = dataclasses.replace(exact, answers=8, remaining=1 / 8)
+    left = dataclasses.replace(averaged, dropped=0.5)
+    assert noise_knowledge.best_known(None, averaged) is averaged
+    assert noise_knowledge.best_known(exact, left) is exact
+    assert noise_knowledge.best_known(of_draws, averaged) is of_draws
+    assert noise_knowledge.best_known(of_draws, left) is left
+    assert noise_knowledge.best_known(of_draws, None) is of_draws
