@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from arl_tf.attacks.registry import ATTACKERS
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.auditing.identity.combining import AMPLIFIED, FUSED, is_combined
 from arl_tf.metrics import intervals, measures, utility
@@ -267,6 +268,35 @@ def comparable(reference: Reference, names: Iterable[str]) -> PerImage:
     return shared
 
 
+def left_out(reference: Reference, names: Iterable[str]) -> list[str]:
+    """Attacks on the reference's code that leakages leave out; arguments as of `comparable`.
+
+    With them the reference would give away more, and the audited code a smaller share of it, only
+    because it was spared them: an encoder without gradients would look better than it is.
+    """
+    shared = comparable(reference, names)
+    return [
+        name
+        for name in reference.per_attack
+        if name not in shared and not name.startswith(FLOOR_PREFIX)
+    ]
+
+
+def spared(reference: Reference, names: Iterable[str]) -> list[str]:
+    """Attacks of `names` that the reference was spared because others find more there.
+
+    They count for the audited code alone: an attacker is left out where the one that outdoes it can
+    attack, and that one may need what the audited encoder does not give.
+    """
+    return [
+        name
+        for name in names
+        if name not in reference.per_attack
+        and name in ATTACKERS
+        and ATTACKERS[name].outdone_by in reference.per_attack
+    ]
+
+
 def describe_reference(
     reference: Reference, names: Iterable[str], weights: np.ndarray
 ) -> dict[str, Any]:
@@ -274,9 +304,12 @@ def describe_reference(
 
     `names` are those of the attacks on this code; `weights` float [R, N] are bootstrap resamples.
     """
+    names = list(names)
     shared = comparable(reference, names)
     return {
         "workdir": reference.workdir,
         "worst": {measure: worst_estimate(measure, shared, weights) for measure in MEASURES},
         "tail": worst_tail(shared, weights),
+        "left_out": left_out(reference, names),
+        "spared": spared(reference, names),
     }

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from arl_tf.attacks import knowledge
-from arl_tf.attacks.evidence import ENOUGH_GAIN, Evidence
+from arl_tf.attacks.evidence import ENOUGH_GAIN, WHITE_BOX, Evidence
+from arl_tf.attacks.registry import ATTACKERS
 from arl_tf.attacks.regression import completion
 from arl_tf.attacks.several_codes import SeveralCodes
 from arl_tf.auditing import attack_runs, leakage
@@ -74,7 +75,7 @@ def warnings(
             "The audit of the reference does not tell how often candidate photos are found by its"
             " codes. Audit it again for these figures (--stages=audit --overwrite)."
         )
-    said += combined_warning(found) + fusion_warning(found)
+    said += unlike_warning(found) + fusion_warning(found)
     count = found.settings.codes_per_photo
     if count > 1 and found.evidence.query and not found.evidence.random_codes:
         said.append(
@@ -104,17 +105,54 @@ def noise_warning(attacks: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def combined_warning(found: Measurements) -> list[str]:
-    """That leakages leave the reference's combined attacks out; [] where they do not."""
-    if not found.reference or not set(leakage.COMBINED) & set(found.reference.per_attack):
+def unlike_warning(found: Measurements) -> list[str]:
+    """That this code and the reference met different attackers; [] where they did not."""
+    if not found.reference:
         return []
-    beyond = leakage.lacking(found.reference, found.attacks_on(floor=False))
-    if not beyond:
+    names = list(found.attacks_on(floor=False))
+    return [
+        *left_out_words(
+            leakage.left_out(found.reference, names),
+            is_closed=found.audited_encoder.white_box is None,
+        ),
+        *spared_words(leakage.spared(found.reference, names)),
+    ]
+
+
+def left_out_words(names: Sequence[str], *, is_closed: bool) -> list[str]:
+    """That leakages leave attacks on the reference out, in a warning; [] without any.
+
+    Args:
+        names: of the attacks.
+        is_closed: whether the inside of the audited encoder is not at hand.
+    """
+    if not names:
+        return []
+    single = [name for name in names if name not in leakage.COMBINED]
+    said = "Different attackers met this code and that of the reference."
+    if single:
+        said += f" The reference was attacked by {', '.join(single)} as well, this code was not."
+    said += (
+        f" Leakages leave out {', '.join(names)}: they compare what the attackers got that met both"
+        " codes."
+    )
+    inside = [n for n in single if n in ATTACKERS and ATTACKERS[n].knowledge == WHITE_BOX]
+    if is_closed and inside:
+        said += (
+            f" The inside of this encoder is not at hand, and {', '.join(inside)} need it: whoever"
+            " has it may get a larger share than these leakages say."
+        )
+    return [said]
+
+
+def spared_words(names: Sequence[str]) -> list[str]:
+    """That attacks on this code were none on the reference, in a warning; [] without any."""
+    if not names:
         return []
     return [
-        f"The reference was attacked by {', '.join(beyond)} as well, this code was not: leakages"
-        f" leave out the reference's {' and '.join(leakage.COMBINED)}, which are made of these"
-        " pictures, too."
+        f"This code was attacked by {', '.join(names)} as well, the reference was not, because"
+        " other attackers find more there. What they get counts for this code alone, so leakages"
+        " may be too high."
     ]
 
 

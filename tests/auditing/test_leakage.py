@@ -95,6 +95,35 @@ def test_a_reference_s_combined_attacks_count_where_this_code_met_what_they_are_
     assert leak(closed, floors, reference)["value"] == pytest.approx(0.5)
 
 
+def test_white_box_attacks_on_the_reference_never_flatter_a_closed_encoder():
+    strong = {"linear": 0.4, "decoder": 0.3, "optimisation_components": 0.9, "fused": 0.9}
+    reference = leakage.Reference(
+        "r", {name: measures_of(value) for name, value in strong.items()}, (8,)
+    )
+    closed = {"linear": 0.3, "decoder": 0.2, "attention": 0.25, "fused": 0.3}
+    # (.3 - .2) / (.4 - .2), and not / (.9 - .2).
+    assert leak(closed, {"mean": 0.2}, reference)["value"] == pytest.approx(0.5)
+    described = leakage.describe_reference(reference, closed, ONES)
+    assert described["worst"]["ssim"]["value"] == pytest.approx(0.4)
+    assert described["left_out"] == ["optimisation_components", "fused"]
+    assert described["spared"] == ["attention"]
+    (said,) = remarks.left_out_words(described["left_out"], is_closed=True)
+    assert "The reference was attacked by optimisation_components as well" in said
+    assert "Leakages leave out optimisation_components, fused" in said
+    assert "optimisation_components need it: whoever has it may get a larger share" in said
+    (said,) = remarks.left_out_words(described["left_out"], is_closed=False)
+    assert "larger share" not in said
+    (said,) = remarks.spared_words(described["spared"])
+    assert "attacked by attention as well" in said and "leakages may be too high" in said
+
+
+def test_an_audit_by_the_same_attackers_is_not_warned_of():
+    reference = reference_of(0.6, ("linear", "attention", "task_output/linear"))
+    names = ["linear", "attention", "wiener"]
+    assert leakage.left_out(reference, names) == leakage.spared(reference, names) == []
+    assert remarks.left_out_words([], is_closed=True) == remarks.spared_words([]) == []
+
+
 def test_reference_attacked_by_others_only_is_refused():
     with pytest.raises(ValueError, match="the same --audit level"):
         leak({"linear": 0.4}, {"mean": 0.2}, reference_of(0.6))

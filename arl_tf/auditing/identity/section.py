@@ -79,6 +79,7 @@ def describe_network(
         weights: float64 [R, N], bootstrap resamples.
         comparisons: attack on the code -> name of the comparison that ranks candidates.
         unlike: attacks that the leakage leaves out on all sides, because the reference's knew more.
+            It also leaves out those on the unprotected code that were none on this one.
     """
     on_code, on_output = sources[CODE], sources.get(TASK_OUTPUT, {})
     # What can be computed from a code counts for the code.
@@ -88,6 +89,9 @@ def describe_network(
         {name: each for name, each in side.items() if name.split("/")[-1] not in unlike}
         for side in (counted, on_output, unprotected)
     )
+    # Whom this code was not shown to would make its share of the reference look small.
+    beyond = [name for name in whole if name not in on_code]
+    whole = {name: each for name, each in whole.items() if name not in beyond}
     return {
         "attacks": [
             {
@@ -105,7 +109,7 @@ def describe_network(
             measure: share_gained(measure, gained, floor, whole, weights)
             for measure in IDENTITY_MEASURES
         },
-        "left_out": sorted(unlike),
+        "left_out": sorted({*unlike, *beyond}),
     }
 
 
