@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from arl_tf.attacks.evidence import Evidence
+from arl_tf.attacks.evidence import BLACK_BOX, Evidence
 from arl_tf.auditing.candidates import pairs as public_pairs
 from arl_tf.auditing.candidates.asked import asked_values
 from arl_tf.auditing.candidates.codes import CandidateCodes, codes_of
@@ -32,7 +32,8 @@ WAYS = {
     "queries_1": "by plain distance to one answer of the encoder for each candidate",
     "queries_4": "by distance to the mean of 4 answers; of noisy values by their estimated noise",
     "informed_1": "by likelihood with one answer of the encoder for each candidate; answers for"
-    " public photos have told how much of each value is noise; where noise drops values and leaves"
+    " public photos have told how much of each value is noise, and whether this is Laplace noise;"
+    " where noise drops values and leaves"
     " the others as they are, by those that are left",
     "informed_4": "likewise, with 4 answers for each candidate",
 }
@@ -91,7 +92,11 @@ def match(
         None if outputs is None else outputs.target[rows],
         None if outputs is None else outputs.public,
         evidence.several,
-        asked_values(evidence.asked_noise, evidence.several),
+        asked_values(
+            evidence.asked_noise,
+            evidence.several,
+            is_laplace=evidence.as_seen(BLACK_BOX).has_laplace_noise,
+        ),
     )
     people, seed = identities[rows], CANDIDATE_NOISE + settings.seed
     of_one = None

@@ -80,6 +80,52 @@ def test_means_of_several_codes_have_less_noise():
     np.testing.assert_allclose(np.diff(score.of(codes)), np.diff(by_hand))
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_laplace_noise_that_answers_have_told_counts_by_its_own_law(count):
+    drawn, signal = np.random.default_rng(6), np.where(np.arange(VALUES) < 60, 0.3, 0.0)
+    values = asked.AskedValues(np.zeros(VALUES), signal, np.ones(VALUES))
+    photos = np.sqrt(signal) * drawn.normal(size=(PHOTOS, VALUES))
+
+    def laplace():
+        return photos + drawn.laplace(scale=np.sqrt(0.5), size=photos.shape)
+
+    answers, codes = tuple(laplace() for _ in range(count)), laplace()
+    of_law = dataclasses.replace(values, is_laplace=True)
+    by_law, by_variance = (
+        candidates.hits(each.score(answers, 1), codes, np.arange(PHOTOS), left_out=False).mean()
+        for each in (of_law, values)
+    )
+    assert by_law > by_variance + 0.03
+    # Means are nearer to the truth, and it is known by how much.
+    means, unknown = of_law.expected_by_law(answers)
+    wrong = np.square(means - photos).mean(axis=0)
+    of_variance = values.expected(np.mean(answers, axis=0), count)[0]
+    assert wrong.sum() < np.square(of_variance - photos).mean(axis=0).sum()
+    assert wrong.sum() == pytest.approx(unknown.sum(), rel=0.05)
+    # Means of four codes are nearly Gaussian.
+    several = [each.score(answers, 4).of(codes[:3]) for each in (of_law, values)]
+    np.testing.assert_array_equal(*several)
+
+
+def test_means_by_the_law_of_laplace_noise_are_those_of_a_fine_grid(monkeypatch):
+    values = asked.AskedValues(np.array([0.5, -1.0]), np.array([1.0, 0.2]), np.array([0.3, 2.0]))
+    drawn = np.random.default_rng(8)
+    photos = values.centre + np.sqrt(values.signal) * drawn.normal(size=(7, 2))
+    scale = np.sqrt(values.noise / 2)
+    answers = tuple(photos + drawn.laplace(scale=scale, size=(7, 2)) for _ in range(3))
+    monkeypatch.setattr(asked, "AT_ONCE", 4)
+    means, unknown = values.expected_by_law(answers)
+    grid = np.linspace(-8, 8, 20001)[:, None, None]
+    density = -0.5 * np.square(grid - values.centre) / values.signal
+    density = density - sum(np.abs(each - grid) for each in answers) / scale
+    weights = np.exp(density - density.max(axis=0))
+    weights /= weights.sum(axis=0)
+    truth = (weights * grid).sum(axis=0)
+    np.testing.assert_allclose(means, truth, atol=0.02)
+    variance = (weights * np.square(grid - truth)).sum(axis=0).mean(axis=0)
+    np.testing.assert_allclose(unknown, variance, rtol=0.05)
+
+
 def test_answers_for_public_photos_tell_signal_and_noise():
     learned = asked.asked_values(noise_of_answers(), SINGLE)
     np.testing.assert_allclose(learned.centre, CENTRE, atol=0.1)

@@ -268,6 +268,33 @@ def test_closed_encoder_has_no_likelihood_and_the_section_says_why():
     assert "it is a file" in section["missing"]
 
 
+@pytest.mark.parametrize("law", ["laplace", "normal"])
+def test_law_of_the_noise_is_told_to_who_asks(law, monkeypatch):
+    drawn = getattr(np.random.default_rng(7), law)
+    told = []
+
+    def asked_values(noise, per_photo, *, is_laplace):
+        told.append(is_laplace)
+
+    monkeypatch.setattr(candidate_match, "asked_values", asked_values)
+    means = pixels(PUBLIC)
+    deviation = np.full(means.shape[1:], 0.3, np.float32)
+    scale = 0.3 * (np.sqrt(0.5) if law == "laplace" else 1.0)
+    answers = [means + drawn(0, scale, means.shape).astype(np.float32) for _ in range(8)]
+    noise = CodeNoise(deviation, np.mean(answers, axis=0), answers=8, remaining=1 / 8)
+    audited_encoder = audited_encoder_of(encoder=None, recorded=pixels(PICTURES), task_output=None)
+    evidence = evidence_of(audited_encoder)
+    evidence = dataclasses.replace(
+        evidence,
+        pairs=dataclasses.replace(evidence.pairs, codes=answers[0]),
+        noise=noise,
+        asked_noise=noise,
+        random_codes=True,
+    )
+    candidate_match.match(SETTINGS, audited_encoder, evidence, PICTURES, PEOPLE, ROWS, None)
+    assert told == [law == "laplace"]
+
+
 def test_recorded_codes_can_only_be_compared_with_each_other():
     codes = pixels(PICTURES)
     audited_encoder = audited_encoder_of(
