@@ -1,6 +1,7 @@
 """arl_tf.audit: attacks any function from images to codes, and says what the attackers got."""
 
 import dataclasses
+import numbers
 import pathlib
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from arl_tf.data.splits import Splits
 from arl_tf.data.task_kinds import MULTI_LABEL
 from arl_tf.experiments.audits import audit_settings
 from arl_tf.models.pretrained.perceptual import perceptual_features
+from arl_tf.report import report_files
 
 
 def audit(
@@ -87,6 +89,7 @@ def audit(
             out of its range.
     """
     check_choices(level, seed)
+    seed = int(seed)
     check_functions(encode=encode, task_output=task_output, differentiable=differentiable)
     labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
@@ -98,8 +101,8 @@ def audit(
 
 
 def check_choices(level: str, seed: int) -> None:
-    """Raises ValueError for an unknown level, or a seed below 0."""
-    if seed < 0:
+    """Raises ValueError for an unknown level, or a seed that is no whole number >= 0."""
+    if not isinstance(seed, numbers.Integral) or seed < 0:
         raise ValueError(f"seed must be a whole number >= 0; got {seed!r}.")
     if level not in AUDIT_LEVELS:
         raise ValueError(f"level must be one of {', '.join(AUDIT_LEVELS)}; got {level!r}.")
@@ -135,7 +138,7 @@ def audited(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    result = AuditResult(found.content, found, drawn_faces)
+    result = AuditResult(report_files.content_of(found), found, drawn_faces)
     # Reconstructions are read from the folder as long as somebody has the result.
     weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
     return result

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from arl_tf.data.labelled.array_labels import is_signs
 from arl_tf.data.pipelines import without_autotune
 from arl_tf.training.step_images import structure_of
 
@@ -84,6 +85,10 @@ def private_images(private: Sequence[np.ndarray] | tf.data.Dataset, fewest: int)
     check_images("private", images, fewest)
     if len(labels) != len(images):
         raise ValueError(f"private has {len(images)} images and {len(labels)} labels.")
+    if is_signs(np.asarray(labels)):
+        raise ValueError(
+            "The labels of private are -1 and 1; a binary loss expects 0 and 1: (labels + 1) // 2."
+        )
     return tf.data.Dataset.from_tensor_slices((images, labels))
 
 

@@ -1,8 +1,10 @@
 """Attackers, defences and privacy terms of a user's own, without a change to arl_tf."""
 
 import dataclasses
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,10 +12,15 @@ import tensorflow as tf
 from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import BLACK_BOX, WHITE_BOX, AttackResult, Evidence
 from arl_tf.attacks.registry import LEVELS, Attacker
+from arl_tf.auditing.leakage import COMBINED
 from arl_tf.config import defences as defence_names
 from arl_tf.defences import registry as registry_of_defences
 from arl_tf.defences.definition import Defence, Number, Step
 from arl_tf.models import losses
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+SHIPPED_ATTACKERS, SHIPPED_FORMS = frozenset(registry.ATTACKERS), frozenset(losses.FORMS)
+SHIPPED_DEFENCES = frozenset(defence_names.DEFENCES)
 
 
 def register_attacker(
@@ -27,8 +34,11 @@ def register_attacker(
 ) -> None:
     """Adds an attacker to every audit of this process from now on.
 
+    Registered again, a name of your own stands for the new one: a cell of a notebook can be run
+    again.
+
     Args:
-        name: of the attacker, as reports name it.
+        name: of the attacker, as reports name it: lower case letters, digits and _, a letter first.
         run: (evidence, options, *, name, start) -> `attacks.evidence.AttackResult`; it never gets
             an image under attack.
         level: the first of "quick", "standard", "full" that runs it.
@@ -38,18 +48,16 @@ def register_attacker(
 
     Raises:
         TypeError: `run` can't be called.
-        ValueError: the name is taken, or an unknown level, knowledge or field of Evidence.
+        ValueError: the name is taken or none, or an unknown level, knowledge or field of Evidence.
     """
-    if not callable(run):
-        raise TypeError(f"run must be a function, got {type(run).__name__}.")
+    check_name("attacker", name, SHIPPED_ATTACKERS | set(COMBINED))
+    check_function("run", run)
     fields = [field.name for field in dataclasses.fields(Evidence)]
     strange = [name for name in needs if not hasattr(Evidence, name) and name not in fields]
     if strange:
         raise ValueError(
             f"Evidence has no {', '.join(strange)}; needs may name {', '.join(fields)}."
         )
-    if name in registry.ATTACKERS:
-        raise ValueError(f"There is an attacker {name!r} already; choose another name.")
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}.")
     if knowledge not in (BLACK_BOX, WHITE_BOX):
@@ -74,7 +82,7 @@ def register_defence(
     `defence_bound`.
 
     Args:
-        name: of the defence, or of the form.
+        name: of the defence, or of the form, as of `register_attacker`.
         term: (distance, margin) -> scalar that the encoder minimises; `distance` is the pixel or
             perceptual distance between reconstruction and image. Then `name` is one for
             `PrivacyObjective(form=name, ...)`, and there are no other arguments.
@@ -89,8 +97,14 @@ def register_defence(
             they make of the codes.
 
     Raises:
-        ValueError: the name is taken, there is nothing that protects, or `term` with others.
+        TypeError: what should be a function can't be called.
+        ValueError: the name is taken or none, there is nothing that protects, or `term` with
+            others.
     """
+    functions = {"term": term, "loss": loss, "layers": layers, "observe": observe}
+    for what, function in functions.items():
+        if function is not None:
+            check_function(what, function)
     if term is not None:
         others = {"loss": loss, "layers": layers, "observe": observe, "bound": bound}
         given = [each for each, value in others.items() if value is not None]
@@ -100,12 +114,10 @@ def register_defence(
                 f"A term is a form of the privacy term, which takes no {', '.join(given)}: register"
                 " a defence under another name, without term."
             )
-        if name in losses.FORMS:
-            raise ValueError(f"There is a form {name!r} already; choose another name.")
+        check_name("form", name, SHIPPED_FORMS)
         losses.FORMS[name] = term
         return
-    if name in defence_names.DEFENCES:
-        raise ValueError(f"There is a defence {name!r} already; choose another name.")
+    check_name("defence", name, SHIPPED_DEFENCES)
     if loss is None and layers is None:
         raise ValueError(f"The defence {name!r} needs a loss or layers, got neither.")
     registry_of_defences.DEFENCES[name] = Defence(
@@ -117,9 +129,34 @@ def register_defence(
         observe=observe,
         adversary=adversary,
     )
-    defence_names.DEFENCES.append(name)
-    if adversary:
-        defence_names.WITH_DECODERS.append(name)
+    for names, is_one in ((defence_names.DEFENCES, True), (defence_names.WITH_DECODERS, adversary)):
+        if name in names:
+            names.remove(name)
+        if is_one:
+            names.append(name)
+
+
+def check_name(kind: str, name: str, taken: Collection[str]) -> None:
+    """Raises ValueError where a name is taken, or would be read as something else elsewhere.
+
+    Args:
+        kind: of what it names, for messages.
+        name: that a user gives.
+        taken: names of arl_tf's own.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(
+            f"The name of a {kind} is of lower case letters, digits and _, a letter first; got"
+            f" {name!r}."
+        )
+    if name in taken:
+        raise ValueError(f"arl_tf has {kind} {name!r} already; choose another name.")
+
+
+def check_function(what: str, given: Any) -> None:
+    """Raises TypeError where an argument is no function."""
+    if not callable(given):
+        raise TypeError(f"{what} must be a function, got {type(given).__name__}.")
 
 
 def positive(words: str, default: float) -> Number:

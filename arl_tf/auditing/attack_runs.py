@@ -8,6 +8,7 @@ from absl import logging
 
 from arl_tf.attacks import decoder_attacks, knowledge, registry
 from arl_tf.attacks.evidence import AttackerOptions, Evidence
+from arl_tf.auditing import attack_results
 from arl_tf.auditing.attack_store import AttackStore
 from arl_tf.utils import progress
 
@@ -174,6 +175,7 @@ def run_task(task: Task, evidence: Evidence, settings: AttackerOptions, store: A
         name=task.name,
         start=start,
     )
+    result = attack_results.checked(result, task.name, seen)
     knew = {knowledge.KNEW: knowledge.knowledge_facts(attacker, seen)}
     store.save(dataclasses.replace(result, settings={**result.settings, **knew}))
     logging.info(

@@ -95,11 +95,30 @@ def other_photo_words(content: Mapping[str, Any]) -> str:
 
 
 def leakage_words(content: Mapping[str, Any]) -> str:
-    """The leakage of the cosine by the same network, as the end of a sentence."""
-    leakage = networks(content)[best_network(content)]["leakage"]["cosine"]
-    if leakage["value"] is None:
+    """The leakage of the cosine by the network that finds most, as the end of a sentence.
+
+    By the intervals' upper ends, as the grade and the gate have it. The attacks that it leaves out
+    count in the other figures of the sentence.
+    """
+    known = {
+        name: network
+        for name, network in networks(content).items()
+        if network["leakage"]["cosine"]["value"] is not None
+    }
+    if not known:
         return ""
-    return f"; leakage of the predicted embedding: {leakage_figure(leakage)}"
+    name = max(known, key=lambda name: upper_end(known[name]["leakage"]["cosine"]))
+    left_out = known[name].get("left_out") or ()
+    without = f", without {' and '.join(left_out)}" if left_out else ""
+    return (
+        f"; leakage of the predicted embedding, by its cosine in {network_name(name)}{without}:"
+        f" {leakage_figure(known[name]['leakage']['cosine'])}"
+    )
+
+
+def upper_end(leakage: Mapping[str, Any]) -> float:
+    """The upper end of a leakage's interval; without one, its value may be anything."""
+    return leakage["ci95"][1] if leakage["ci95"] else float("inf")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,12 @@ READ_KEYS = (
 GRID, RECONSTRUCTIONS = "reconstructions.png", "reconstructions.npz"
 
 
+def content_of(report: AuditReport) -> dict[str, Any]:
+    """What report.json holds: the figures, and beside them what they mean in sentences."""
+    found = report.content
+    return {"verdict": verdict(found), "untold": untold(found), **found}
+
+
 def write_report(
     report: AuditReport,
     folder: pathlib.Path,
@@ -62,11 +68,7 @@ def write_report(
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "verdict": verdict(report.content),
-        "untold": untold(report.content),
-        **report.content,
-    }
+    content = content_of(report)
     names = [attack["name"] for attack in content["attacks"] + content["floor_attacks"]]
     save_measures(
         folder / MEASURES_FILE,

@@ -106,11 +106,23 @@ def step_of(
 
 
 def weighted_loss(choice: Choice, phase: str, step: Step) -> tf.Tensor:
-    """A defence's loss with its weight, a scalar; 0 while the task is trained alone."""
+    """A defence's loss with its weight, a scalar; 0 while the task is trained alone.
+
+    Raises:
+        ValueError: the defence's loss is no scalar: the gradient of several is that of their sum.
+    """
     loss = registry.DEFENCES[choice.name].loss
     if loss is None or phase not in PROTECTING:
         return tf.zeros(())
-    return choice.strength * loss(step, choice.bound)
+    found = loss(step, choice.bound)
+    shape = None if found is None else tf.convert_to_tensor(found).shape
+    if shape is None or shape.rank != 0:
+        got = "None" if shape is None else f"the shape {shape}"
+        raise ValueError(
+            f"The loss of the defence {choice.name!r} must be a scalar, got {got}: tf.reduce_mean"
+            " makes one of a loss for each image."
+        )
+    return choice.strength * found
 
 
 def observe(choice: Choice, step: Step) -> None:

@@ -1,6 +1,7 @@
 """`import arl_tf`: lazy names, runs for scripts, registration of a user's own attackers."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 
@@ -104,7 +105,7 @@ def test_drawn_faces_are_the_same_for_the_same_arguments():
     assert list(one.identities) == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
-def test_an_attacker_of_one_s_own_is_run_with_the_others(monkeypatch):
+def test_an_attacker_of_one_s_own_is_run_with_the_others(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "ATTACKERS", dict(registry.ATTACKERS))
 
     def grey(evidence, options, *, name, start=None):
@@ -123,12 +124,40 @@ def test_an_attacker_of_one_s_own_is_run_with_the_others(monkeypatch):
         attackers="grey",
         drawn_faces=True,
         bootstrap_samples=100,
+        seed=np.int64(3),
     )
     assert [attack["name"] for attack in result.content["attacks"]] == ["grey"]
+    result.save(tmp_path / "audit")
+    saved = json.loads((tmp_path / "audit/report.json").read_text())
+    assert json.loads(json.dumps(result.content)) == saved
     with pytest.raises(ValueError, match="already"):
         arl_tf.register_attacker("linear", grey)
     with pytest.raises(ValueError, match="level must be"):
         arl_tf.register_attacker("other", grey, level="slow")
+    # As a cell of a notebook that is run again.
+    arl_tf.register_attacker("grey", grey, level="quick")
+
+
+@pytest.mark.parametrize("name", ["task_output/x", "mine@2", "", "a,b", "a b", "Mine", "1st", 3])
+def test_names_that_would_be_read_as_something_else_are_refused(name):
+    for register in (
+        lambda: arl_tf.register_attacker(name, len),
+        lambda: arl_tf.register_defence(name, loss=len),
+        lambda: arl_tf.register_defence(name, len),
+    ):
+        with pytest.raises(ValueError, match="lower case letters, digits and _"):
+            register()
+
+
+def test_names_of_combined_attacks_are_taken():
+    with pytest.raises(ValueError, match="already"):
+        arl_tf.register_attacker("fused", len)
+
+
+@pytest.mark.parametrize("what", ["loss", "layers", "observe"])
+def test_a_part_of_a_defence_that_is_no_function_is_refused(what):
+    with pytest.raises(TypeError, match=f"{what} must be a function, got int"):
+        arl_tf.register_defence("mine", **{what: 3})
 
 
 def test_a_privacy_term_of_one_s_own_is_a_form_of_the_objective(monkeypatch):

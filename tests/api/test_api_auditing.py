@@ -205,6 +205,8 @@ def test_an_onnx_model_is_audited_behind_a_function(faces, open_code, tmp_path):
         ({"noise": np.ones((8, 8))}, r"shape of a code, \[8, 8, 3\]; got \[8, 8\]"),
         ({"noise": "much"}, "got 'much'"),
         ({"seed": -1}, "seed must be a whole number >= 0; got -1"),
+        ({"seed": 1.5}, "seed must be a whole number >= 0; got 1.5"),
+        ({"seed": None}, "seed must be a whole number >= 0; got None"),
         ({"bootstrap_samples": 3}, "^bootstrap_samples must be >= 100"),
         ({"encode": lambda images: {"code": images}}, "encode gave a dict with code"),
         ({"task_output": lambda codes: np.zeros(len(codes))}, r"task_output must give logits"),

@@ -508,3 +508,10 @@ def test_images_of_double_precision_train():
     (images, labels), public = data(), data(1)[0]
     batches = arl_tf.adversarial_dataset((images / 255.0, labels), public / 255.0, batch_size=8)
     learner_of().fit(batches, verbose=0)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.float32])
+def test_labels_of_minus_one_and_one_are_refused(kind):
+    images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([[-1, 1]] * 4, kind)
+    with pytest.raises(ValueError, match="expects 0 and 1"):
+        arl_tf.adversarial_dataset((images, labels), images, batch_size=2)

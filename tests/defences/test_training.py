@@ -241,3 +241,14 @@ def test_layers_with_other_names_are_refused(few_names):
     arl_tf.register_defence("mine", layers=lambda strength, bound: [layers.Identity(name="mine")])
     with pytest.raises(ValueError, match="must begin with 'defence_', got 'mine'"):
         registry.layers_of(registry.choice_of("mine"))
+
+
+@pytest.mark.parametrize(
+    ("loss", "got"),
+    [(lambda step, bound: step.codes, "the shape"), (lambda step, bound: None, "got None")],
+)
+def test_a_loss_that_is_no_scalar_is_refused(few_names, loss, got):
+    arl_tf.register_defence("mine", loss=loss)
+    learner = build_learner(registry.choice_of("mine"), phase=phases.DEFENCE)
+    with pytest.raises(ValueError, match=f"'mine' must be a scalar, .*{got}|{got}.*reduce_mean"):
+        learner.train_step(batch())

@@ -1,5 +1,7 @@
 """What the pages say of attacks on identity, and that older audits go without."""
 
+import copy
+
 from reports import report_content
 
 from arl_tf.report import identity_words, summary, tensorboard, verdict
@@ -17,8 +19,24 @@ def test_sentence_has_the_worst_figure_beside_task_output_unprotected_code_and_c
         "finds the right person among the test images, with the photo itself among them, in 40 % of"
         " the cases (the task output alone: 30 %, an unprotected code: 80 %, a guess: 28.0 %)"
     ) in said
-    assert said.endswith("leakage of the predicted embedding: 30 % (25 to 35 %)")
+    assert said.endswith(
+        "leakage of the predicted embedding, by its cosine in the network for drawn faces: 30 % (25"
+        " to 35 %)"
+    )
     assert f"{said}." in verdict.sentences(report_content(0.3))
+
+
+def test_sentence_has_the_leakage_by_the_network_that_finds_most():
+    content = report_content(0.3)
+    ((name, network),) = content["identity_attacks"]["networks"].items()
+    more = copy.deepcopy(network)
+    more["worst"]["code"]["reid_rank1"]["value"] = 0.1
+    more["leakage"]["cosine"] = {"value": 0.31, "ci95": [0.29, 0.4]}
+    more["left_out"] = ["fusion"]
+    content["identity_attacks"]["networks"] = {name: network, "sface": more}
+    assert identity_words.finding_words(content).endswith(
+        "by its cosine in SFace, without fusion: 31 % (29 to 40 %)"
+    )
 
 
 def test_sentence_leaves_out_what_was_not_measured():
