@@ -146,6 +146,12 @@ def joined_labels(
                 f" {list(given.shape)}"
                 f"{'; for one attribute use labels[:, None]' if given.ndim == 1 else ''}."
             )
+    widths = [np.asarray(given).shape[1] for given in (public, target)]
+    if widths[0] != widths[1]:
+        raise ValueError(
+            "public_labels and target_labels must be of the same attributes, got"
+            f" {widths[0]} and {widths[1]} columns."
+        )
     dtype = np.float32 if task_kind == REGRESSION else np.uint8
     return np.concatenate([public, target]).astype(dtype)
 

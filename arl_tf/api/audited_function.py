@@ -130,6 +130,9 @@ def checked_codes(codes: Any, count: int) -> np.ndarray:
             " [N, ...]."
         )
     found = np.asarray(codes)
+    if found.dtype.name == "bfloat16":
+        # NumPy does not know it for a number.
+        found = found.astype(np.float32)
     if found.ndim < 2 or len(found) != count or found.dtype.kind not in "fiub":
         raise ValueError(
             f"encode must give codes [N, ...], got {found.dtype} {list(found.shape)} for {count}"

@@ -91,11 +91,11 @@ def audit(
     check_choices(level, seed)
     seed = int(seed)
     check_functions(encode=encode, task_output=task_output, differentiable=differentiable)
+    settings = settings_of(level, seed, attackers)
     labels = joined_labels(public_labels, target_labels, len(public), len(target), task_kind)
     images, parts = image_set(public, target, public_identities, target_identities, labels, seed)
     images = dataclasses.replace(images, has_faces=faces, task_kind=task_kind)
     audited_encoder = audited_encoder_of(encode, images, task_output, differentiable, noise)
-    settings = settings_of(level, seed, attackers)
     unprotected = None if reference is None else reference_of(reference, target)
     return audited(settings, images, parts, audited_encoder, unprotected, drawn_faces)
 

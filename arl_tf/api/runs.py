@@ -80,6 +80,11 @@ def export(workdir: str | pathlib.Path, **flags: Any) -> pathlib.Path:
 def refuse_unknown(stage: str, flags: dict[str, Any]) -> None:
     """Raises TypeError for arguments that are no settings, with the names that are nearest."""
     known = [field.name for field in dataclasses.fields(settings.Config)]
+    if "stages" in flags:
+        raise TypeError(
+            f"{stage}() takes no stages: it is one of them. For others use arl_tf.audit,"
+            " arl_tf.export or the command (python -m arl_tf.main --stages=...)."
+        )
     for name in flags:
         if name not in known:
             hint = did_you_mean(name, known, most=3)

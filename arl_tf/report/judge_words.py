@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report.wording import format_estimate
+from arl_tf.report.wording import format_estimate, two_digits
 
 NETWORK_NAMES = {"dlib": "dlib's", "sface": "SFace", "drawn_faces": "of drawn faces"}
 
@@ -53,4 +53,4 @@ def with_range(found: Mapping[str, Any]) -> str:
     if found["value"] is None:
         return format_estimate(found)
     low, high = found["range90"]
-    return f"{found['value']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{two_digits(found['value'])} ({two_digits(low)} to {two_digits(high)})"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from arl_tf.report.wording import MISSING, yardstick, yardstick_names
+from arl_tf.report.wording import MISSING, two_digits, yardstick, yardstick_names
 
 Estimate = Mapping[str, Any]
 # Key -> words; from what shows nothing of the person to what shows all of it.
@@ -44,7 +44,7 @@ def scale_sentence(content: Mapping[str, Any], measure: str = "face_similarity")
     """The steps that are known, as "the mean image 0.14, two strangers 0.02, ..."."""
     names = step_names(content)
     return ", ".join(
-        f"{names[name]} {found['value']:.2f}"
+        f"{names[name]} {two_digits(found['value'])}"
         for name, found in steps(content, measure).items()
         if found["value"] is not None
     )

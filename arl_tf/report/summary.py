@@ -16,6 +16,7 @@ from arl_tf.report.wording import (
     headline_words,
     is_photographs,
     share,
+    two_digits,
     who,
     yardstick,
     yardstick_names,
@@ -95,7 +96,7 @@ def picture_row(content: Mapping[str, Any]) -> Row:
         words: yardstick(content, name, kind)["value"]
         for name, words in yardstick_names(content).items()
     }
-    said = [f"{words}: {value:.2f}" for words, value in known.items() if value is not None]
+    said = [f"{words}: {two_digits(value)}" for words, value in known.items() if value is not None]
     return Row(
         "make a picture of the face" if has_faces(content) else "make a picture like the original",
         f"{headline_words(content)}: 1 is the same picture",

@@ -26,6 +26,7 @@ from arl_tf.report.wording import (
     leaked,
     reading,
     share,
+    two_digits,
     worst_by_headline,
     yardstick,
     yardstick_names,
@@ -87,12 +88,12 @@ def picture_words(content: Mapping[str, Any]) -> str:
         for name, words in yardstick_names(content).items()
     }
     beside = ", ".join(
-        f"{words}: {value:.2f}" for words, value in known.items() if value is not None
+        f"{words}: {two_digits(value)}" for words, value in known.items() if value is not None
     )
     beside = f" ({beside})" if beside else ""
     return (
         f"In the worst case ({attackers_words(content)}), whoever gets {codes_words(content)}"
-        f" {access_words(content)} {deed_words(content)} of {worst['value']:.2f} to the"
+        f" {access_words(content)} {deed_words(content)} of {two_digits(worst['value'])} to the"
         f" original{beside}"
     )
 
@@ -202,8 +203,8 @@ def unknown_leakage_words(content: Mapping[str, Any]) -> str:
         why = "the unprotected encoder gives away no more than that"
     words = FLOOR_WORDS[floor]
     return (
-        f"{words[0].upper()}{words[1:]} gives a similarity of {similarity[floor]:.2f}. The leakage"
-        f" of the code is unknown, because {why}"
+        f"{words[0].upper()}{words[1:]} gives a similarity of {two_digits(similarity[floor])}. The"
+        f" leakage of the code is unknown, because {why}"
     )
 
 

@@ -276,6 +276,12 @@ def leaked(estimate: Mapping[str, Any]) -> str:
     return percent(estimate, float("inf"))
 
 
+def two_digits(value: float) -> str:
+    """A figure with two digits behind the point, never as -0.00."""
+    # Adding 0 takes the sign from a figure that is rounded to -0.
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
 def leakage_figure(estimate: Mapping[str, Any]) -> str:
     """A leakage as "57 % (51 to 63 %)"; as the plain number "0.04 (-0.02 to 0.10)" below 0.
 
@@ -284,8 +290,7 @@ def leakage_figure(estimate: Mapping[str, Any]) -> str:
     ends = estimate["ci95"] or ()
     if min([estimate["value"], *ends]) >= 0:
         return leaked(estimate)
-    # Adding 0 takes the sign from a figure that is rounded to -0.
-    value, *ends = (f"{round(each, 2) + 0.0:.2f}" for each in (estimate["value"], *ends))
+    value, *ends = map(two_digits, (estimate["value"], *ends))
     return f"{value} ({' to '.join(ends)})" if ends else value
 
 

@@ -211,3 +211,9 @@ def test_a_number_of_faces_below_one_is_refused(name):
 
 def test_the_version_is_that_of_the_distribution():
     assert arl_tf.__version__ == importlib.metadata.version("arl_tf")
+
+
+def test_train_is_one_stage_and_takes_no_others(tmp_path):
+    with pytest.raises(TypeError, match="train\\(\\) takes no stages"):
+        arl_tf.train(tmp_path, stages="train,audit")
+    assert not list(tmp_path.iterdir())

@@ -196,6 +196,10 @@ def test_an_onnx_model_is_audited_behind_a_function(faces, open_code, tmp_path):
             {"public_labels": np.zeros(80), "target_labels": np.zeros((24, 1))},
             r"labels\[:, None\]",
         ),
+        (
+            {"public_labels": np.zeros((80, 3)), "target_labels": np.zeros((24, 2))},
+            "of the same attributes, got 3 and 2 columns",
+        ),
         ({"level": "fast"}, "quick, standard, full; got 'fast'"),
         ({"encode": lambda images: np.full((len(images), 2), np.nan)}, "not finite"),
         ({"encode": lambda images: np.zeros(len(images))}, r"codes \[N, \.\.\.\]"),
