@@ -80,7 +80,14 @@ def check_data(config: Any) -> None:
 
 def check_labels(config: Any) -> None:
     """Refuses settings of labels where no data set takes them."""
-    if {config.dataset, config.public_dataset, config.attacker_dataset} & set(OWN):
+    given = {config.dataset, config.public_dataset, config.attacker_dataset}
+    for name in ("label_columns", "group_column"):
+        if getattr(config, name) and "numpy" in given and "folder" not in given:
+            raise ValueError(
+                f"--{name}={getattr(config, name)} names a column of a metadata.csv; of an .npz"
+                " file the arrays labels, names and groups are read. Leave it out."
+            )
+    if given & set(OWN):
         return
     for name, nothing in (("task_kind", "auto"), ("label_columns", ""), ("group_column", "")):
         if getattr(config, name) != nothing:

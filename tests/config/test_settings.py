@@ -402,3 +402,9 @@ def test_only_a_code_without_adversary_and_bounds_is_unprotected():
     assert Config(defence="none").is_unprotected
     for changes in ({"code_noise": 1.0}, {"code_levels": 2}, {"defence": "pixel"}):
         assert not Config(**{"defence": "none"} | changes).is_unprotected
+
+
+@pytest.mark.parametrize("name", ["label_columns", "group_column"])
+def test_columns_of_a_table_are_refused_for_an_npz_file(name):
+    with pytest.raises(ValueError, match=f"--{name}=patient names a column of a metadata.csv"):
+        Config(dataset="numpy", data_dir="x.npz", **{name: "patient"})

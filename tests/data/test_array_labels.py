@@ -160,3 +160,16 @@ def test_normalised_images_get_no_advice_that_would_destroy_them():
     images = np.linspace(-1, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
     assert "bring them back to 0..255" in arrays.image_remedy(images)
     assert "* 255" in arrays.image_remedy((images + 1) / 2)
+
+
+def test_columns_of_whole_numbers_may_be_classes_or_amounts():
+    for given in ([[31, 0, 2], [4, 1, 0]], [[0, 1], [-1, 0]], [[5.0, 3.0], [1.0, 4.0]]):
+        with pytest.raises(ValueError, match="holds whole numbers, which may be"):
+            array_labels.of_array(np.array(given), None, "auto", "x.npz")
+        found = array_labels.of_array(np.array(given), None, REGRESSION, "x.npz")
+        assert found.kind == REGRESSION
+
+
+def test_images_of_an_empty_group_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="groups of image 1 is empty"):
+        arrays.groups_of(np.array(["a", "", "b"]), tmp_path / "x.npz")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arl_tf.data import folder_contents, index_files
-from arl_tf.data.labelled import class_folders, folder, table
+from arl_tf.data.labelled import class_folders, folder, labels, table
 
 
 def lay(folder: pathlib.Path, *names: str) -> pathlib.Path:
@@ -140,3 +140,19 @@ def test_images_without_a_known_group_are_not_one_group(tmp_path, group):
     (tmp_path / "metadata.csv").write_text("\n".join(["file_name,kind,group", *rows]))
     with pytest.raises(ValueError, match=r"line 5.*one group"):
         table.read(tmp_path, ["kind"], "", "auto")
+
+
+@pytest.mark.parametrize(
+    "names", [("train_set", "test-set"), ("Images", "masks"), ("val1", "val2")]
+)
+def test_parts_of_a_data_set_are_no_classes(tmp_path, names):
+    lay(tmp_path, *(f"{name}/{at}.png" for name in names for at in range(2)))
+    with pytest.raises(ValueError, match="parts of a data set and no classes"):
+        class_folders.read(tmp_path)
+
+
+def test_groups_that_are_one_number_written_in_two_ways_are_told(caplog):
+    assert len(set(labels.numbered(["1", "1.0", "001", "2", "a1", "1,5"], "The groups"))) == 6
+    assert "'001' and '1' are one number" in caplog.text
+    assert "'001' and '1.0' are one number" in caplog.text
+    assert caplog.text.count("are one number") == 2

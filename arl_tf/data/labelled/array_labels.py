@@ -78,7 +78,7 @@ def kind_of_array(labels: np.ndarray, where: str) -> str:
         return MULTI_LABEL
     if labels.ndim == 1 and labels.dtype.kind != "f":
         return SINGLE_LABEL
-    if is_column and (labels == np.round(labels)).all():
+    if (labels == np.round(labels)).all():
         shape = f"{labels.dtype} {list(labels.shape)}"
         raise ValueError(f"{where}: labels {shape} holds whole numbers, {CLASSES_OR_AMOUNTS}")
     return REGRESSION

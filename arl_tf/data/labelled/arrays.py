@@ -140,6 +140,11 @@ def groups_of(groups: np.ndarray, path: pathlib.Path) -> np.ndarray:
             " numbers [N]."
         )
     texts = groups.astype(str).tolist()
+    if "" in texts:
+        raise ValueError(
+            f"{path}: groups of image {texts.index('')} is empty. Give each image without a group"
+            " one of its own."
+        )
     refuse_one_group("groups", texts, lambda row: f"{path}, image {row}")
     return numbered(texts, f"The groups of {path}")
 

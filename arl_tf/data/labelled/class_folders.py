@@ -6,6 +6,7 @@ DIR/CLASS/GROUP/photo.jpg    GROUP is a person, a patient, a room; the same name
 
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 from absl import logging
@@ -15,10 +16,10 @@ from arl_tf.data.labelled import labels
 from arl_tf.data.labelled.table import Listing
 from arl_tf.data.pictures.formats import ENDINGS
 
-# What people call the parts of a data set that was divided already.
-PARTS = (
-    *("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"),
-    *("public", "private"),
+# What people call the parts of a data set that was divided already, and files beside the images.
+PART = re.compile(
+    "(?:train|training|val|valid|validation|dev|test|testing|eval|public|private)"
+    r"(?:[-_ ]?(?:set|data|images|imgs|split|\d+))?|images|imgs|masks|annotations"
 )
 
 
@@ -70,7 +71,7 @@ def check_classes(classes: Sequence[str], folder: pathlib.Path) -> None:
             f"{folder} holds one class folder, {classes[0]}: a task needs two or more classes, or a"
             f" metadata.csv. {found}"
         )
-    if {name.lower() for name in classes} <= set(PARTS):
+    if all(PART.fullmatch(name.lower()) for name in classes):
         raise ValueError(
             f"{', '.join(classes)} in {folder} are parts of a data set and no classes. arl_tf"
             f" divides the images itself: name one part, --data_dir={folder / classes[0]}, or put"

@@ -21,6 +21,8 @@ YES_OR_NO = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", 
 FEWEST_IMAGES = 2
 NAMED = 5
 MOST_DIGITS = 100
+# float32 holds all whole numbers of so many digits.
+EXACT_DIGITS = 7
 # A number with a decimal point or comma, or with signs between its digits.
 FRACTION = re.compile(r"[+-]?\d+(?:[.,'_]\d+)+(?:[eE][+-]?\d+)?")
 CLASSES_OR_AMOUNTS = (
@@ -192,6 +194,19 @@ def warn_of_case(what: str, texts: Sequence[str]) -> None:
             )
 
 
+def warn_of_numbers(what: str, texts: Sequence[str]) -> None:
+    """Logs one number that is written in two ways, such as 1 and 1.0."""
+    seen: dict[float, str] = {}
+    for text in sorted(set(texts)):
+        # Beyond, different whole numbers are the same float.
+        if FRACTION.fullmatch(text) or (text.isdecimal() and len(text) <= EXACT_DIGITS):
+            value = numbers([text])
+            other = text if value is None else seen.setdefault(float(value[0]), text)
+            if other != text:
+                words = "%s '%s' and '%s' are one number and count as two"
+                logging.warning(words, what, other, text)
+
+
 def numbered(names: Sequence[str], what: str) -> np.ndarray:
     """Names of groups as numbers, int64 [N]; names that look the same have the same number.
 
@@ -201,6 +216,7 @@ def numbered(names: Sequence[str], what: str) -> np.ndarray:
     """
     names = composed(names)
     warn_of_case(what, names)
+    warn_of_numbers(what, names)
     return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
