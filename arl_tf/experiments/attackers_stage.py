@@ -334,6 +334,7 @@ def describe(
             len(experiment.parts.private_train),
             of_images=experiment.num_images,
             photographs=audits.photographs(experiment.config),
+            faces=experiment.images.has_faces,
         ),
         **revision.provenance(),
     }

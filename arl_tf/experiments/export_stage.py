@@ -56,6 +56,7 @@ def run(experiment: Experiment) -> None:
             len(experiment.parts.private_train),
             of_images=experiment.num_images,
             photographs=audits.photographs(config),
+            faces=experiment.images.has_faces,
         ),
         decisions=decisions.of_run(
             experiment, audited_encoders.trained_encoder(config, files, Channel())

@@ -107,22 +107,26 @@ def describe_comparisons(
 
 
 def training_data(
-    dataset: str, images: int, *, of_images: int, photographs: bool
+    dataset: str, images: int, *, of_images: int, photographs: bool, faces: bool = True
 ) -> dict[str, Any]:
-    """The manifest's `trained_on`: whoever reads figures must know what faces they are of.
+    """The manifest's `trained_on`: whoever reads figures must know what images they are of.
 
     Args:
         dataset: --dataset.
         images: how many of them the encoder learned from.
         of_images: how many there are in all parts.
-        photographs: whether they are photographs of people; else drawn faces.
+        photographs: whether they are no drawn faces.
+        faces: whether they show faces.
     """
     kind = "photographs" if photographs else "drawn faces, no photographs"
+    if not faces:
+        kind = "images that show no faces"
     return {
         "dataset": dataset,
         "images": images,
         "of_images": of_images,
         "photographs": photographs,
+        "faces": faces,
         "words": f"{images:,} of {of_images:,} {kind} (--dataset={dataset})",
     }
 

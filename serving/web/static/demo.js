@@ -48,8 +48,16 @@ async function start() {
   }
   describe();
   for (const control of controls) control.disabled = false;
+  if (!showsFaces()) {
+    say("Choose a photo.");
+    element("flow").setAttribute("aria-busy", "false");
+    return;
+  }
   await drawnFace();
 }
+
+// Whether the encoder is of faces; exports of older versions are.
+const showsFaces = () => facts.trained_on?.faces !== false;
 
 // What runs where. An export may be replaced between the facts and the encoder's file: then anew.
 // All is known at once: until then photos are encoded where the page has said.
@@ -80,6 +88,12 @@ async function loaded({ litert, encoder: { url, gpu }, unprotected_in_browser: a
 
 function describe() {
   const { code, trained_on: trained, noise } = facts;
+  if (!showsFaces()) {
+    document.title = "arl_tf: what a code tells";
+    document.querySelector("h1").textContent = "What a code tells";
+    element("photo_kind").textContent = "photo";
+    element("face").hidden = true;
+  }
   element("code_shape").textContent = code ? `, here ${numbers(code.shape)},` : "";
   element("trained").hidden = false;
   const words = trained

@@ -11,13 +11,15 @@ import picture_files
 import pytest
 import tensorflow as tf
 from conftest import ROOT
-from demo_browser import drop, set_width, settle, visit
+from demo_browser import address, drop, set_width, settle, visit
 from PIL import Image
 from saved_models import save_function
 from serving_models import CODE_SHAPE, NAMES, SIZE, serving
 from waiting import LONG
 
 from arl_tf.data import preprocessing
+from arl_tf.exporting import manifest
+from serving.web import facts
 
 webdriver = pytest.importorskip("selenium.webdriver")
 wait = pytest.importorskip("selenium.webdriver.support.wait")
@@ -400,3 +402,20 @@ def test_drawn_face_is_procedural():
     drawn = generation.generate_faces(8, 64, seed=2024, images_per_identity=1).images
     shipped = np.asarray(Image.open(ROOT / "serving" / "web" / "static" / "face.png"))
     assert any(np.array_equal(shipped, picture) for picture in drawn)
+
+
+def test_page_of_an_encoder_of_other_images_speaks_of_no_faces(
+    browser, exported_models, monkeypatch, photo
+):
+    told = manifest.training_data("folder", 9, of_images=20, photographs=True, faces=False)
+    monkeypatch.setattr(facts.PageFacts, "_manifest", lambda *_: {"trained_on": told})
+    with serving(exported_models, packages=NOT_INSTALLED) as running:
+        set_width(browser, 1280)
+        browser.get(address(running))
+        settle(browser, "Choose a photo.")
+        assert browser.title == "arl_tf: what a code tells"
+        words = browser.find_element("tag name", "body").text
+        assert "face" not in words.lower().replace("show no faces", "").replace("interface", "")
+        assert not browser.find_element("id", "face").is_displayed()
+        browser.find_element("id", "file").send_keys(str(photo))
+        settle(browser, "Shown: holiday.jpg")
