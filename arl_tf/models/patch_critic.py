@@ -10,6 +10,8 @@ from keras import layers
 # Of the critic beside training's decoders.
 WIDTH = 32
 RATE, BETA = 2e-4, 0.5
+# The name of its loss in logs.
+TRACKER = "critic_loss"
 
 
 def build_patch_critic(image_size: int, *, width: int, name: str = "patch_critic") -> keras.Model:
@@ -59,7 +61,7 @@ class AdversaryCritic(keras.layers.Layer):
         """Takes the side of the pictures, in pixels."""
         super().__init__(**kwargs)
         self.network = build_patch_critic(image_size, width=WIDTH)
-        self.tracker = keras.metrics.Mean(name="critic_loss")
+        self.tracker = keras.metrics.Mean(name=TRACKER)
         self.built = True
 
     def begin(self) -> None:

@@ -89,7 +89,7 @@ class AdversarialRepresentationLearner(KerasModel):
         optimizer: str | keras.optimizers.Optimizer | None = None,
         loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = "binary",
         phase: str = ADVERSARIAL,
-        metrics: Sequence[str | keras.metrics.Metric] = (),
+        metrics: rules.Metric | Sequence[rules.Metric] = (),
         privacy: str | losses.PrivacyObjective | None = rules.DEFAULT_PRIVACY,
         mu: float = 0.1,
         adversary_critic_weight: float = 0.0,
@@ -113,8 +113,9 @@ class AdversarialRepresentationLearner(KerasModel):
                 numbers [B] or one-hot [B, A]), another name or object of keras.losses, or a
                 function (labels, logits) -> loss.
             phase: one of `phases.PHASES`.
-            metrics: of the task, on labels and logits; "accuracy" decides at a logit of 0, or by
-                the greatest logit.
+            metrics: of the task, on labels and logits: one or several names or objects of
+                keras.metrics, or functions (labels, logits) -> values; "accuracy" decides
+                at a logit of 0, or by the greatest logit.
             privacy: the encoder's privacy term, or the name of its form; the adversarial phase
                 needs one, or a defence.
             mu: weight of the perceptual loss in the adversary's own loss, formula (1).
@@ -135,8 +136,9 @@ class AdversarialRepresentationLearner(KerasModel):
 
         Raises:
             ValueError: an unknown phase, loss or name, a number out of its range, the adversarial
-                phase without a privacy term, a defence in a phase that does not suit it, or a
-                target without its decoder.
+                phase without a privacy term, a defence in a phase that does not suit it, a
+                target without its decoder, a metric on probabilities or of a name that is
+                taken, or one optimizer for both sides.
         """
         privacy = rules.privacy_of(privacy)
         rules.check(phase, privacy, defence, self.task_decoder)

@@ -4,7 +4,7 @@ A learner has each rule as an attribute with the name of `compile`'s argument.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,7 +20,7 @@ from arl_tf.models.losses import (
     takes_probabilities,
 )
 from arl_tf.training import defending, loss_scaling
-from arl_tf.training.phases import ADVERSARIAL, PHASES
+from arl_tf.training.phases import ADVERSARIAL, LOSSES, PHASES
 from arl_tf.training.players import serialised
 from arl_tf.training.step_images import BATCHES
 
@@ -54,6 +54,8 @@ RANGES: Mapping[str, tuple[float, bool, float]] = {
     "weight_average": (0, False, 1),
     "private_labels": (0, True, float("inf")),
 }
+# A metric of the task: its name, an object, or a function of labels and logits.
+Metric = str | keras.metrics.Metric | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # What Keras' fit takes and a learner's batches have no place for.
 NOT_TAKEN = ("class_weight", "sample_weight", "validation_split")
 
@@ -111,26 +113,49 @@ def only_one(protector: Any, optimizer: Any) -> Any:
     return optimizer if protector is None else protector
 
 
-def task_metrics(metrics: Sequence[Any], loss: Any) -> list[keras.metrics.Metric]:
+def task_metrics(metrics: Any, loss: Any) -> list[keras.metrics.Metric]:
     """The task's metrics, on labels and logits.
 
     Args:
-        metrics: names or objects of keras.metrics.
+        metrics: names or objects of keras.metrics, or functions of labels and logits; or one.
         loss: the task's, which says what an accuracy is.
 
     Raises:
-        ValueError: a metric on probabilities.
+        ValueError: a dictionary, a metric on probabilities, or a name that the log has already.
     """
-    found = []
-    for metric in metrics or ():
-        if metric in ("accuracy", "acc"):
-            found.append(accuracy(loss))
-        elif metric == "binary_accuracy":
-            found.append(keras.metrics.BinaryAccuracy(name=metric, threshold=0.0))
-        else:
-            found.append(keras.metrics.get(metric))
-            require_logits(found[-1])
+    if isinstance(metrics, Mapping):
+        raise ValueError(
+            f"metrics must be a list, as a learner has a single task; got a dict: {metrics!r}."
+        )
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    found = [task_metric(metric, loss) for metric in metrics or ()]
+    taken = {*LOSSES, patch_critic.TRACKER}
+    for metric in found:
+        if metric.name in taken:
+            raise ValueError(
+                f"metrics: the log has a value {metric.name!r} already; give the metric another"
+                " name."
+            )
+        taken.add(metric.name)
     return found
+
+
+def task_metric(metric: Any, loss: Any) -> keras.metrics.Metric:
+    """One of the metrics of `task_metrics`; a function becomes the mean of what it gives."""
+    if isinstance(metric, str) and metric in ("accuracy", "acc"):
+        return accuracy(loss)
+    # As a function, too: by its own threshold of .5 it would take logits for probabilities.
+    if metric == "binary_accuracy" or metric is keras.metrics.binary_accuracy:
+        return keras.metrics.BinaryAccuracy(name="binary_accuracy", threshold=0.0)
+    found = keras.metrics.get(metric)
+    require_logits(found)
+    if isinstance(found, keras.metrics.Metric):
+        return found
+    if not callable(found):
+        raise ValueError(f"metrics must be names, Keras metrics or functions; got {metric!r}.")
+    name = getattr(found, "__name__", type(found).__name__)
+    return keras.metrics.MeanMetricWrapper(found, name=name)
 
 
 def require_logits(metric: Any) -> None:
@@ -192,7 +217,14 @@ def optimizers(
         learner: holds the players.
         protector: of encoder and task head, or its name; None: AdamW.
         adversary: of the decoders, or its name; None: Adam.
+
+    Raises:
+        ValueError: the same object for both, whose state is of one side's variables.
     """
+    if protector is adversary and isinstance(protector, keras.optimizers.Optimizer):
+        raise ValueError(
+            "optimizer and adversary_optimizer are the same object: give each side one of its own."
+        )
     of_protector = named_optimizer(protector) or keras.optimizers.AdamW(
         PROTECTOR_RATE, weight_decay=WEIGHT_DECAY, global_clipnorm=CLIP_NORM
     )
