@@ -1,5 +1,6 @@
 """Batches for AdversarialRepresentationLearner, from arrays or from datasets."""
 
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,10 +43,11 @@ def adversarial_dataset(
 
     Raises:
         ValueError: images of another shape, type or range, of two sizes, fewer than a batch of
-            them, another number of labels, a Dataset of batches, or a number below 1.
+            them, another number of labels, a Dataset of batches or without any element, or a number
+            that is not whole or below 1.
     """
     for name, value in (("batch_size", batch_size), ("decoder_steps", decoder_steps)):
-        if value < 1:
+        if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"{name} must be a whole number >= 1; got {value!r}.")
     labelled = private_images(private, batch_size if training else 1)
     seen = public_images(public)
@@ -121,13 +123,15 @@ def check_sizes(private: tf.TensorSpec, public: tf.TensorSpec) -> None:
 
 
 def check_first(name: str, images: tf.data.Dataset) -> None:
-    """Raises ValueError where the first image [S, S, 3] of a Dataset shows that it is misread.
+    """Raises ValueError for an empty Dataset, or if its first image [S, S, 3] shows a misreading.
 
     Others are not looked at: that would take as long as an epoch.
     """
+    first = next(images.take(1).as_numpy_iterator(), None)
+    if first is None:
+        raise ValueError(f"{name} has no images: the Dataset is empty.")
     if images.element_spec.shape.rank == 3:
-        for first in images.take(1).as_numpy_iterator():
-            check_images(name, first[None], 1)
+        check_images(name, first[None], 1)
 
 
 def check_images(name: str, images: np.ndarray, fewest: int) -> None:

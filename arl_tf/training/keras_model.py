@@ -12,7 +12,7 @@ from arl_tf.training import averaging, players, rules
 from arl_tf.training.phases import ADVERSARY
 from arl_tf.training.step_images import as_target, mean_public_image
 
-OLD_ENDINGS = (".h5", ".hdf5")
+ENDING = ".keras"
 
 
 class KerasModel(keras.Model):
@@ -113,10 +113,13 @@ class KerasModel(keras.Model):
             **kwargs: of keras.Model.save.
 
         Raises:
-            ValueError: an older format, which holds no such model.
+            ValueError: another ending; no other format holds such a model.
         """
-        if str(filepath).endswith(OLD_ENDINGS):
-            raise ValueError(f"A learner is saved to a .keras file; got {str(filepath)!r}.")
+        if not str(filepath).endswith(ENDING):
+            raise ValueError(
+                f"A learner is saved to a .keras file: its name must end with {ENDING}; got"
+                f" {str(filepath)!r}."
+            )
         super().save(filepath, *args, **kwargs)
 
     @classmethod

@@ -515,3 +515,25 @@ def test_labels_of_minus_one_and_one_are_refused(kind):
     images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([[-1, 1]] * 4, kind)
     with pytest.raises(ValueError, match="expects 0 and 1"):
         arl_tf.adversarial_dataset((images, labels), images, batch_size=2)
+
+
+@pytest.mark.parametrize("name", ["learner", "learner.zip", "learner.h5"])
+def test_a_learner_is_saved_to_keras_files_alone(tmp_path, name):
+    with pytest.raises(ValueError, match=r"must end with \.keras; got"):
+        learner_of().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["batch_size", "decoder_steps"])
+@pytest.mark.parametrize("value", ["16", 16.0, None, 0])
+def test_numbers_that_are_not_whole_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number >= 1; got {value!r}"):
+        arl_tf.adversarial_dataset(data(), data(1)[0], **{name: value})
+
+
+def test_datasets_without_any_image_are_refused():
+    private = tf.data.Dataset.from_tensor_slices(data())
+    public = tf.data.Dataset.from_tensor_slices(data(1)[0])
+    for given, name in (((private.take(0), public), "private"), ((private, public.take(0)), "pub")):
+        with pytest.raises(ValueError, match=f"{name}.* has no images: the Dataset is empty"):
+            arl_tf.adversarial_dataset(*given, batch_size=4)
