@@ -1,12 +1,14 @@
 """Last layers of an encoder that bound what a code can carry: few levels, or noise.
 
-Both are of elementwise operations, and part of the encoder wherever it runs: whoever asks it for a
-code gets a bounded one.
+Both compute in float32 whatever Keras' dtype policy is: rounding would add to the noise, or miss
+the levels. Both are of elementwise operations, and part of the encoder wherever it runs: whoever
+asks it for a code gets a bounded one.
 """
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +26,11 @@ STRATA = 32
 SHARED_BY = ("value", "channel", "position")
 
 
+def in_float32(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a layer that computes in float32, unless they name another dtype."""
+    return {**settings, "dtype": settings.get("dtype") or "float32"}
+
+
 @keras.saving.register_keras_serializable(package="arl_tf")
 class QuantisedCode(layers.Layer):
     """Rounds every value to one of a few equally spaced levels; gradients pass straight through.
@@ -35,7 +42,7 @@ class QuantisedCode(layers.Layer):
 
     def __init__(self, levels: int, **kwargs):
         """Takes the number of levels, >= 2."""
-        super().__init__(**kwargs)
+        super().__init__(**in_float32(kwargs))
         self.levels = levels
         self.outermost = float(capacity.outermost_level(levels))
 
@@ -80,7 +87,7 @@ class DrawnNoise(layers.Layer):
 
     def __init__(self, **kwargs):
         """Starts with noise that the global seed decides."""
-        super().__init__(**kwargs)
+        super().__init__(**in_float32(kwargs))
         self.unpredictable = False
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -289,7 +296,7 @@ class MixedNoise(layers.Layer):
 
     def __init__(self, noisy: DrawnNoise, **kwargs):
         """Takes the layer that mixes them."""
-        super().__init__(**kwargs)
+        super().__init__(**in_float32(kwargs))
         self.noisy = noisy
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
@@ -326,7 +333,7 @@ def without_noise(
     signal = signal_encoder(encoder)
 
     def code(image: tf.Tensor) -> tf.Tensor:
-        mean = noisy.mean(signal(image, training=False))
+        mean = noisy.mean(tf.cast(signal(image, training=False), tf.float32))
         return mean if quantised is None else quantise(noisy, quantised, mean)
 
     return code
@@ -347,7 +354,7 @@ def spread_encoder(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor] | N
     middles = [normal.inv_cdf((part + 0.5) / STRATA) for part in range(STRATA)]
 
     def codes(image: tf.Tensor) -> tf.Tensor:
-        values = signal(image, training=False)
+        values = tf.cast(signal(image, training=False), tf.float32)
         mixed = [noisy.mix(values, tf.fill(tf.shape(values), each)) for each in middles]
         return tf.stack(mixed if quantised is None else [quantised(each) for each in mixed])
 
@@ -371,6 +378,6 @@ def code_and_mean(encoder: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor
 
     def encode_both(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         code, signal = both(image, training=True)
-        return code, noisy.mean(signal)
+        return code, noisy.mean(tf.cast(signal, tf.float32))
 
     return encode_both

@@ -26,13 +26,15 @@ def build_patch_critic(image_size: int, *, width: int, name: str = "patch_critic
         A model: image float32 [B, S, S, 3] in [0, 1] -> scores float32 [B, S/8, S/8, 1], high for
         real ones.
     """
+    # In float32 under any dtype policy: its small gradients have no loss scale.
+    exact = {"dtype": "float32"}
     image = keras.Input((image_size, image_size, 3), name="image")
-    features = layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    features = layers.Rescaling(2.0, offset=-1.0, name="centred", **exact)(image)
     for stage in range(3):
         features = layers.Conv2D(
-            width << stage, 4, 2, padding="same", activation="silu", name=f"stage{stage}"
+            width << stage, 4, 2, padding="same", activation="silu", name=f"stage{stage}", **exact
         )(features)
-    scores = layers.Conv2D(1, 3, padding="same", name="scores")(features)
+    scores = layers.Conv2D(1, 3, padding="same", name="scores", **exact)(features)
     return keras.Model(image, scores, name=name)
 
 

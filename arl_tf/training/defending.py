@@ -12,6 +12,7 @@ from arl_tf.defences import registry
 from arl_tf.defences.definition import Choice, Step
 from arl_tf.models import losses
 from arl_tf.training.phases import ADVERSARIAL, DEFENCE, PROTECTING
+from arl_tf.training.step_images import as_float32
 
 
 def check_phase(phase: str, choice: Choice | None) -> None:
@@ -86,7 +87,7 @@ def step_of(
     pictures: tuple[tf.Tensor, ...] = ()
     if learner.phase == ADVERSARIAL:
         # Decoders as an adversary would use them: their statistics must not move in this step.
-        pictures = tuple(decoder(code, training=False) for decoder in learner.decoders)
+        pictures = tuple(as_float32(each(code, training=False)) for each in learner.decoders)
     classes = None
     if losses.is_categorical(learner.task_loss_name):
         classes = losses.one_hot_classes(labels, logits.shape[-1])

@@ -13,7 +13,13 @@ from arl_tf.models import code_layers, losses, patch_critic
 from arl_tf.training import averaging, defending, objective, players, replicas, rules
 from arl_tf.training.keras_model import KerasModel
 from arl_tf.training.phases import ADVERSARIAL, ADVERSARY, DEFENCE, FIGHTS, LOGGED, LOSSES, TASK
-from arl_tf.training.step_images import as_float, as_target, by_step, parts_of
+from arl_tf.training.step_images import (
+    as_float,
+    as_float32,
+    as_target,
+    by_step,
+    parts_of,
+)
 
 __all__ = ["ADVERSARIAL", "ADVERSARY", "DEFENCE", "TASK", "AdversarialRepresentationLearner"]
 
@@ -64,7 +70,8 @@ class AdversarialRepresentationLearner(KerasModel):
         Raises:
             ValueError: the players do not fit together, or an unknown perceptual network.
         """
-        super().__init__(name=name, **kwargs)
+        # The players have their precision; a policy of mixed precision would round the images.
+        super().__init__(name=name, **{"dtype": "float32", **kwargs})
         players.check_players(encoder, task_head, decoder)
         self.encoder = encoder
         self.task_head = task_head
@@ -203,13 +210,14 @@ class AdversarialRepresentationLearner(KerasModel):
         the first decoder; each one's gradient is its own.
         """
         # Inference mode and no tape: not one bit of the encoder moves, batch statistics included.
-        code = self.encoder(public_image, training=False)
+        code = as_float32(self.encoder(public_image, training=False))
         inputs = [(decoder, code) for decoder in self.decoders]
         if self.task_decoder is not None:
-            inputs.append((self.task_decoder, self.task_head(code, training=False)))
+            logits = as_float32(self.task_head(code, training=False))
+            inputs.append((self.task_decoder, logits))
         features = self.perceptual_features(public_image)
         with tf.GradientTape() as tape:
-            pictures = [decoder(seen, training=True) for decoder, seen in inputs]
+            pictures = [as_float32(decoder(seen, training=True)) for decoder, seen in inputs]
             distances = [self.distances(each, public_image, features) for each in pictures]
             each = [pixel + self.mu * perceptual for pixel, perceptual in distances]
             total = tf.add_n(each)
@@ -237,7 +245,7 @@ class AdversarialRepresentationLearner(KerasModel):
         with tf.GradientTape() as tape:
             code, mean = self.encode(private_image)
             rate = objective.rate(self.encoder)
-            logits = self.task_head(code, training=True)
+            logits = as_float32(self.task_head(code, training=True))
             task_loss = self.task_loss(logits, labels)
             privacy_loss = objective.privacy_loss(self, code, logits, private_image)
             if self.defence is not None:
@@ -298,13 +306,14 @@ class AdversarialRepresentationLearner(KerasModel):
             ValueError: images of another type.
         """
         code = self.encoder(as_float(image), training=training)
-        return self.decoder(code, training=training)
+        return as_float32(self.decoder(code, training=training))
 
     def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes float32 [B, ...] in training, and what a defence sees of them without noise."""
         if self.code_and_mean is not None:
-            return self.code_and_mean(image)
-        code = self.encoder(image, training=True)
+            code, mean = self.code_and_mean(image)
+            return as_float32(code), as_float32(mean)
+        code = as_float32(self.encoder(image, training=True))
         return code, code
 
     def price(self) -> tf.Tensor | float:
@@ -329,7 +338,7 @@ class AdversarialRepresentationLearner(KerasModel):
         found = self.perceptual_features(reconstruction)
         return (
             losses.pixel_loss(reconstruction, image),
-            losses.perceptual_loss(found, image_features),
+            as_float32(losses.perceptual_loss(found, image_features)),
         )
 
     def record(self, **values: tf.Tensor) -> None:

@@ -15,7 +15,7 @@ from arl_tf.models import code_layers
 from arl_tf.models.losses import TOWARD_MEAN, TOWARD_TASK
 from arl_tf.training import defending, replicas
 from arl_tf.training.phases import FIGHTS
-from arl_tf.training.step_images import as_float, by_step, parts_of
+from arl_tf.training.step_images import as_float, as_float32, by_step, parts_of
 
 if TYPE_CHECKING:
     from arl_tf.training.learner import AdversarialRepresentationLearner
@@ -44,7 +44,7 @@ def privacy_loss(
     target = target_of(learner, privacy.form, logits, image)
     features = features_of_target(learner, privacy.form, target)
     # Decoders as an adversary would use them: their statistics must not move in this step.
-    pictures = [decoder(code, training=False) for decoder in learner.decoders]
+    pictures = [as_float32(decoder(code, training=False)) for decoder in learner.decoders]
     # A hinge bends at the batch's distance, not at that of a replica's share.
     distances = [replicas.mean(learner.distances(each, target, features)) for each in pictures]
     return tf.add_n([privacy.loss(*each) for each in distances]) / len(distances)
@@ -58,7 +58,7 @@ def target_of(
         return learner.mean_image
     if form == TOWARD_TASK and learner.task_decoder is not None:
         # The target is what it is: the task must not be spoiled in order to change it.
-        return tf.stop_gradient(learner.task_decoder(logits, training=False))
+        return tf.stop_gradient(as_float32(learner.task_decoder(logits, training=False)))
     return image
 
 
@@ -79,7 +79,8 @@ def rate(encoder: keras.Model) -> tf.Tensor:
     if replicas.count() > 1:
         # Replicas share the list of a layer's losses, and fill it in turn.
         return code_layers.learned_rate(encoder)
-    return tf.add_n(encoder.losses) if encoder.losses else tf.zeros(())
+    found = [as_float32(each) for each in encoder.losses]
+    return tf.add_n(found) if found else tf.zeros(())
 
 
 def price(
@@ -121,10 +122,10 @@ def evaluate(learner: "AdversarialRepresentationLearner", batch) -> Evaluated:
     """
     (private_image, labels), public_images = parts_of(batch)
     labels, _ = defending.split_labels(labels, learner.private_labels)
-    code = learner.encoder(as_float(private_image), training=False)
+    code = as_float32(learner.encoder(as_float(private_image), training=False))
     public_image = by_step(as_float(public_images), learner.adversary_steps)[0]
     pixel, perceptual = learner.distances(learner(public_image), public_image)
-    logits = learner.task_head(code, training=False)
+    logits = as_float32(learner.task_head(code, training=False))
     task = (learner.task_loss(logits, labels), tf.shape(logits)[0])
     seen = tf.shape(public_image)[0]
     return Evaluated(

@@ -52,6 +52,11 @@ def as_float(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32)
 
 
+def as_float32(given: tf.Tensor) -> tf.Tensor:
+    """What a player gives, of any shape, as float32: under mixed precision it may be of 16 bits."""
+    return tf.cast(given, tf.float32)
+
+
 def by_step(public_images: tf.Tensor, decoder_steps: int) -> tf.Tensor:
     """Public images with an axis of adversary steps.
 
