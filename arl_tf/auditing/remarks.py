@@ -334,12 +334,12 @@ def unknown_groups(found: Measurements) -> str:
     """That nobody knows which images belong together, in a sentence."""
     if found.images.has_faces:
         return (
-            "The data name no people: photos of one person may be among the public and among the"
-            " test images."
+            "The data name no people: photos of one person may be among the public images and among"
+            " those under attack."
         )
     return (
         "The data name no groups: images of one patient, room or person may be among the public"
-        " and among the test images."
+        " images and among those under attack."
     )
 
 

@@ -38,6 +38,7 @@ from arl_tf.report.wording import (
     has_faces,
     headline,
     headline_words,
+    images_word,
     is_from_output,
     is_photographs,
     is_retrieval,
@@ -58,7 +59,7 @@ JPEG_QUALITY = 90
 # A picture that is this near to a withheld original is as good as it, dB.
 TOO_NEAR = 30.0
 CAPTIONS = {
-    "original": ("original", "The original test image"),
+    "original": ("original", "The original image"),
     "attack": ("from the code", "Reconstruction from the code"),
     "task_output": ("from the task output alone", "Reconstruction from the task output alone"),
     "mean_image": ("without the code", "The mean image, which needs no code"),
@@ -88,6 +89,7 @@ def render(
         headline=headline(content),
         headline_words=headline_words(content),
         has_faces=has_faces(content),
+        images_word=images_word(content),
         who=who(content),
         judges=judge_words.rows(content),
         judges_blurred=judge_words.is_blurred(content),

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arl_tf.report.wording import MISSING, format_estimate, leakage_figure, share
+from arl_tf.report.wording import MISSING, format_estimate, images_word, leakage_figure, share
 
 NETWORK_NAMES = {
     "dlib": "dlib's network",
@@ -64,8 +64,9 @@ def finding_words(content: Mapping[str, Any]) -> str:
     guess = [] if chance is None else [f"a guess: {100 * chance:.1f} %"]
     return (
         "An attacker who makes no picture, but predicts the embedding of the face, which an"
-        " identity network computes from a photo, finds the right person among the test images,"
-        f" with the photo itself among them, in {share(found['code']['value'])} of the cases"
+        " identity network computes from a photo, finds the right person among the"
+        f" {images_word(content)} images, with the photo itself among them, in"
+        f" {share(found['code']['value'])} of the cases"
         f"{beside_words(found, guess)}{other_photo_words(content)}{leakage_words(content)}"
     )
 

@@ -63,7 +63,7 @@ def write_report(
     Args:
         report: what the audit found.
         folder: the audit's folder.
-        embed_originals: whether report.html shows the original test images: always for drawn
+        embed_originals: whether report.html shows the original images: always for drawn
             faces, for photographs only if the user says so. They stay in a file beside it.
         reference_pictures: uint8 [N, S, S, 3], the reference's reconstructions of the same images.
     """

@@ -14,6 +14,7 @@ from arl_tf.report.wording import (
     has_faces,
     headline,
     headline_words,
+    images_word,
     is_photographs,
     share,
     two_digits,
@@ -106,7 +107,7 @@ def picture_row(content: Mapping[str, Any]) -> Row:
 
 
 def person_row(content: Mapping[str, Any]) -> Row:
-    """The person among the test images, by that picture."""
+    """The person among the images under attack, by that picture."""
     measured = content["measured_on"]
     said = []
     other_photo = yardstick(content, "same_person", "reid_rank1")["value"]
@@ -115,7 +116,8 @@ def person_row(content: Mapping[str, Any]) -> Row:
     if "chance_rank1" in measured:
         said.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
     return Row(
-        f"find the person among the {measured['images']:,} test images with such a picture",
+        f"find the person among the {measured['images']:,} {images_word(content)} images with such"
+        " a picture",
         "share of the cases in which the first one found is right (rank 1)",
         *three(content, "reid_rank1"),
         "; ".join(said),
@@ -124,7 +126,7 @@ def person_row(content: Mapping[str, Any]) -> Row:
 
 
 def embedding_row(content: Mapping[str, Any]) -> Row:
-    """The person among the test images, by an embedding that is predicted from the code."""
+    """The person among the images under attack, by an embedding predicted from the code."""
     code, output, unprotected = identity_words.best_worst(content, "reid_rank1").values()
     chance = content["measured_on"].get("chance_rank1")
     guess = [] if chance is None else [f"a guess: {100 * chance:.1f} %"]
@@ -228,7 +230,7 @@ def data_words(content: Mapping[str, Any]) -> str:
     people = ""
     if measured.get("identities_known"):
         people = f" of {measured['identities']:,} {who(content, several=True)}"
-    images = f"{measured['images']:,} {measured['split']} images{people}"
+    images = f"{measured['images']:,} {images_word(content)} images{people}"
     if is_photographs(content):
         settings = content["provenance"].get("settings", {})
         dataset = "recorded codes" if settings.get("codes") else settings.get("dataset")

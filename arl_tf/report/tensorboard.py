@@ -38,8 +38,8 @@ COMPARED = {
     "under_attack/unprotected_face_similarity": "face similarity, unprotected",
     "under_attack/worst_reid_rank1": "worst rank 1",
     "under_attack/worst_ssim": "worst SSIM",
-    "under_attack/mean_mcc": "mean MCC (test images)",
-    "under_attack/utility": "utility: mean MCC, macro MCC or mean R² (test images)",
+    "under_attack/mean_mcc": "mean MCC (images under attack)",
+    "under_attack/utility": "utility: mean MCC, macro MCC or mean R² (images under attack)",
 }
 
 

@@ -104,7 +104,7 @@ def check_comparable(reports: Mapping[str, Content]) -> None:
 SAME: Mapping[str, Callable[[Content], Any]] = {
     "level of --audit": lambda content: content["level"],
     "part of the images": lambda content: content["measured_on"]["split"],
-    "number of test images": lambda content: content["measured_on"]["images"],
+    "number of images": lambda content: content["measured_on"]["images"],
     "list of attackers": lambda content: ", ".join(sorted(a["name"] for a in content["attacks"])),
     "number of codes a photo": lambda content: content["codes"].get("codes_per_photo", 1),
 }

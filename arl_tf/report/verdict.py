@@ -21,6 +21,7 @@ from arl_tf.report.wording import (
     has_faces,
     headline,
     headline_words,
+    images_word,
     is_retrieval,
     leakage_figure,
     leaked,
@@ -154,7 +155,7 @@ def all_attacks(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def rank_words(content: Mapping[str, Any]) -> str:
-    """How often an attacker's picture finds the person among the test images, at worst.
+    """How often an attacker's picture finds the person among all images, at worst.
 
     Empty where nobody judged identity.
     """
@@ -166,8 +167,9 @@ def rank_words(content: Mapping[str, Any]) -> str:
     if "chance_rank1" in measured:
         beside.append(f"a guess: {100 * measured['chance_rank1']:.1f} %")
     return (
-        f"By the best picture, the right person among the {measured['images']:,} test images is"
-        f" found in {share(content['worst']['reid_rank1']['value'])} of the cases"
+        f"By the best picture, the right person among the {measured['images']:,}"
+        f" {images_word(content)} images is found in"
+        f" {share(content['worst']['reid_rank1']['value'])} of the cases"
         + (f" ({', '.join(beside)})" if beside else "")
     )
 

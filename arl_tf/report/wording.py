@@ -213,8 +213,13 @@ def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
     return short, long
 
 
+def images_word(content: Mapping[str, Any]) -> str:
+    """What the images under attack are called: "test" (T, seen by nobody) or "validation"."""
+    return content["measured_on"]["split"]
+
+
 def is_photographs(content: Mapping[str, Any]) -> bool:
-    """Whether the test images are photographs, or taken to be; else they are drawn faces."""
+    """Whether the images under attack are photographs, or taken to be; else drawn faces."""
     return content["measured_on"].get("faces", "photographs") != "drawn"
 
 

@@ -349,3 +349,25 @@ def test_page_of_an_audit_without_kernel_probes_leaves_their_cells_empty():
         r'<table class="cards wide" id="probes">.*?</table>', page_of(found), re.DOTALL
     )[0]
     assert '<td data-label="Code: kernel">–</td>' in table
+
+
+def test_an_audit_on_validation_calls_its_images_validation_images_everywhere():
+    found = audit_report(leakage=0.37)
+    found.content["measured_on"]["split"] = "validation"
+    page = page_of(found, embed_originals=False)
+    text = " ".join(html.unescape(re.sub("<[^>]*>", "", page)).split())
+    # Named once, as what these images are not.
+    assert re.findall(r".{29}test (?:images?|photos?)\b.{4}", text) == [
+        "by them, so they are not the test images (T)"
+    ]
+    for words in (
+        "the right person among the 5 validation images is found",
+        "finds the right person among the validation images, with",
+        "find the person among the 5 validation images with such a picture",
+        "most similar of all 5 validation images",
+        f"Left out: the {COUNT} original validation photos",
+        "had never seen the people of the validation images",
+    ):
+        assert words in text
+    assert "<dt>validation images</dt>" in page
+    assert "<dt>test images</dt>" in page_of(audit_report(leakage=0.37))

@@ -94,7 +94,7 @@ def test_fewer_than_three_trainings_are_no_ground_for_a_claim():
     [
         (lambda other: other["provenance"].update(encoder_sha256="0"), "are the same training"),
         (lambda other: other.update(level="quick"), "the level of --audit is 'standard' in the"),
-        (lambda other: other["measured_on"].update(images=9), "number of test images is 5"),
+        (lambda other: other["measured_on"].update(images=9), "number of images is 5"),
         (lambda other: other["attacks"].pop(), "the list of attackers is"),
     ],
 )
