@@ -12,6 +12,8 @@ import pytest
 from documents import ROOT, blocks, documents, module_commands
 from serving_models import serving
 
+from arl_tf.attacks import registry
+
 RUN = [block for path in documents() for block in blocks(path) if block.mark == "run"]
 ENDPOINT = "localhost:8501"
 
@@ -81,6 +83,8 @@ def test_commands_against_a_server_succeed(found, workplace):
 @pytest.mark.parametrize("found", marked("python", "python"))
 def test_python_of_a_document_runs_from_top_to_bottom(found, workplace, monkeypatch):
     monkeypatch.chdir(workplace)
+    # What a document registers is not for the tests after it.
+    monkeypatch.setattr(registry, "ATTACKERS", dict(registry.ATTACKERS))
     names = {}
     for block in found:
         missing = [name for name in block.detail.split()[1:] if not is_there(name)]

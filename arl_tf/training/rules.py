@@ -5,7 +5,7 @@ A learner has each rule as an attribute with the name of `compile`'s argument.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -55,7 +55,7 @@ RANGES: Mapping[str, tuple[float, bool, float]] = {
     "private_labels": (0, True, float("inf")),
 }
 # A metric of the task: its name, an object, or a function of labels and logits.
-Metric = str | keras.metrics.Metric | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Metric: TypeAlias = str | keras.metrics.Metric | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # What Keras' fit takes and a learner's batches have no place for.
 NOT_TAKEN = ("class_weight", "sample_weight", "validation_split")
 
