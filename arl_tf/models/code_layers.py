@@ -267,7 +267,7 @@ def fixed_noise(count: int, code_shape: tuple[int, ...]) -> np.ndarray:
 def signal_encoder(encoder: keras.Model) -> keras.Model:
     """The encoder up to its noise; itself where it adds none."""
     noisy, _ = bounding_layers(encoder)
-    return encoder if noisy is None else keras.Model(encoder.input, noisy.input, name="signal")
+    return encoder if noisy is None else keras.Model(encoder.inputs[0], noisy.input, name="signal")
 
 
 def encoder_with_noise_input(encoder: keras.Model) -> keras.Model:
@@ -374,7 +374,7 @@ def code_and_mean(encoder: keras.Model) -> Callable[[tf.Tensor], tuple[tf.Tensor
             return code, code
 
         return encode
-    both = keras.Model(encoder.input, [encoder.output, noisy.input])
+    both = keras.Model(encoder.inputs[0], [encoder.outputs[0], noisy.input])
 
     def encode_both(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         code, signal = both(image, training=True)

@@ -202,6 +202,17 @@ def test_signal_encoder_is_the_encoder_without_noise():
     assert code_layers.signal_encoder(plain) is plain
 
 
+def test_a_sequential_encoder_that_was_never_called_has_a_signal_too():
+    noisy = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Flatten(), code_layers.NoisyCode(0.5)]
+    )
+    image = tf.random.stateless_uniform((2, 4, 4, 3), (1, 2))
+    signal = code_layers.signal_encoder(noisy)(image)
+    np.testing.assert_array_equal(signal, tf.reshape(image, (2, 48)))
+    code, mean = code_layers.code_and_mean(noisy)(image)
+    assert code.shape == mean.shape == (2, 48)
+
+
 # Keras 3.15 converts variables with np.array, of which NumPy 2.4 complains when weights are saved.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_bounded_encoders_come_back_from_disk(tmp_path):
