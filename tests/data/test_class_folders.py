@@ -112,7 +112,7 @@ def test_a_column_that_looks_like_a_group_is_told(tmp_path, caplog, column, grou
 def test_a_column_that_is_not_read_is_told_with_the_cell_that_keeps_it_out(tmp_path, caplog):
     rows = [f"{at}.png,{'ab'[at % 2]},{at % 2},{['no', 'yes', 'NA'][at % 3]}" for at in range(6)]
     (tmp_path / "metadata.csv").write_text("\n".join(["file_name,kind,smiles,hat", *rows]))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         found = table.read(tmp_path, ["kind"], "", "auto")
     assert found.other_names == ("smiles",)
     assert "the columns hat ('NA') are not read" in caplog.text

@@ -21,7 +21,7 @@ from arl_tf.experiments.speed import (
     training_steps,
 )
 from arl_tf.metrics.tasks.registry import task_of
-from arl_tf.training import building, train
+from arl_tf.training import building, rules, train
 from arl_tf.training.learner import ADVERSARIAL
 from arl_tf.training.settings import TrainingSettings
 
@@ -102,7 +102,7 @@ NUMBERS = training_steps.pytorch_numbers(SETTINGS, ATTRIBUTES)
 def test_pytorch_gets_the_numbers_of_the_training():
     assert (NUMBERS.batch_size, NUMBERS.image_size, NUMBERS.attributes) == (4, 32, ATTRIBUTES)
     assert NUMBERS.lambda_perceptual == SETTINGS.privacy_weights[1] > 0
-    assert NUMBERS.clip_norm == train.CLIP_NORM and NUMBERS.threads >= 1
+    assert NUMBERS.clip_norm == rules.CLIP_NORM and NUMBERS.threads >= 1
 
 
 def process_of(code, monkeypatch):
