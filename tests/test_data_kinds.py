@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import run_main
+from PIL import Image
 from serving_models import serving
 from waiting import LONG
 
@@ -39,6 +40,8 @@ def test_a_photo_gets_from_the_endpoint_what_the_exported_files_say(name, tmp_pa
         f"--flagfile=configs/{name}.cfg", f"--data_dir={data}", f"--workdir={run}", *FLAGS
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
+    manifest = json.loads((run / "export/manifest.json").read_text())
+    assert manifest["trained_on"]["faces"] is False
     check_report(json.loads((run / "audit/report.json").read_text()), labels)
     photo = next((tmp_path / "set").rglob("*.png"), None) or saved_photo(data, tmp_path)
     with serving(run / "export/saved_model") as server:
@@ -61,8 +64,6 @@ def check_report(report, labels):
 
 def saved_photo(arrays, folder):
     """The first image of an .npz as a file."""
-    from PIL import Image
-
     with np.load(arrays) as saved:
         Image.fromarray(saved["images"][0]).save(folder / "photo.png")
     return folder / "photo.png"

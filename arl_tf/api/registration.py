@@ -18,9 +18,8 @@ from arl_tf.defences import registry as registry_of_defences
 from arl_tf.defences.definition import Defence, Number, Step
 from arl_tf.models import losses
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-SHIPPED_ATTACKERS, SHIPPED_FORMS = frozenset(registry.ATTACKERS), frozenset(losses.FORMS)
-SHIPPED_DEFENCES = frozenset(defence_names.DEFENCES)
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+SHIPPED_FORMS, SHIPPED_DEFENCES = frozenset(losses.FORMS), frozenset(defence_names.DEFENCES)
 
 
 def register_attacker(
@@ -38,7 +37,7 @@ def register_attacker(
     again.
 
     Args:
-        name: of the attacker, as reports name it: lower case letters, digits and _, a letter first.
+        name: of the attacker, as reports name it: letters, digits, _ and -, a letter first.
         run: (evidence, options, *, name, start) -> `attacks.evidence.AttackResult`; it never gets
             an image under attack.
         level: the first of "quick", "standard", "full" that runs it.
@@ -50,7 +49,7 @@ def register_attacker(
         TypeError: `run` can't be called.
         ValueError: the name is taken or none, or an unknown level, knowledge or field of Evidence.
     """
-    check_name("attacker", name, SHIPPED_ATTACKERS | set(COMBINED))
+    check_name("attacker", name, registry.SHIPPED | set(COMBINED))
     check_function("run", run)
     fields = [field.name for field in dataclasses.fields(Evidence)]
     strange = [name for name in needs if not hasattr(Evidence, name) and name not in fields]
@@ -146,8 +145,7 @@ def check_name(kind: str, name: str, taken: Collection[str]) -> None:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
-            f"The name of a {kind} is of lower case letters, digits and _, a letter first; got"
-            f" {name!r}."
+            f"The name of a {kind} is of letters, digits, _ and -, a letter first; got {name!r}."
         )
     if name in taken:
         raise ValueError(f"arl_tf has {kind} {name!r} already; choose another name.")

@@ -282,6 +282,8 @@ ATTACKERS: dict[str, Attacker] = {
         **TENFOLD,
     ),
 }
+# Those of arl_tf, not of its users: names that mean the same in every report.
+SHIPPED = frozenset(ATTACKERS)
 
 
 def attackers_of(level: str, names: Collection[str] = ()) -> dict[str, Attacker]:

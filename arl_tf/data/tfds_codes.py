@@ -57,6 +57,11 @@ def describe(folder: pathlib.Path, shards: int, code_shape: Sequence[int]) -> No
             files.write_text(folder / name, text)
 
 
+def is_described(folder: pathlib.Path) -> bool:
+    """Whether `describe` has been here."""
+    return all((folder / name).exists() for name in METADATA)
+
+
 def number_of_records(path: pathlib.Path) -> int:
     """How many records a TFRecord file holds."""
     count = tf.data.TFRecordDataset(str(path)).reduce(np.int64(0), lambda found, _: found + 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import markupsafe
 
+from arl_tf.attacks import registry
 from arl_tf.attacks.evidence import ENOUGH_GAIN
 from arl_tf.auditing.attack_runs import FLOOR_PREFIX
 from arl_tf.metrics import reconstruction
@@ -188,7 +189,7 @@ def attack_words(attack: str) -> str:
 
 def is_retrieval(attack: str) -> bool:
     """Whether an attack finds a public photo instead of making a picture."""
-    return attack.endswith(RETRIEVAL)
+    return attack.removeprefix(FLOOR_PREFIX) == RETRIEVAL
 
 
 def found_photo(content: Mapping[str, Any]) -> str:
@@ -205,7 +206,10 @@ def reading(content: Mapping[str, Any], attack: str) -> tuple[str, str]:
     source = "code" if name == attack else "task output"
     # Behind it is the number of a further seed.
     name = name.partition("@")[0]
-    found = (words for start, words in READINGS.items() if f"{name}_".startswith(f"{start}_"))
+    # A user's own attacker may be called as ours begin.
+    is_own = name in registry.ATTACKERS and name not in registry.SHIPPED
+    known = {} if is_own else READINGS
+    found = (words for start, words in known.items() if f"{name}_".startswith(f"{start}_"))
     face, faces = ("face", "faces") if has_faces(content) else ("image", "such images")
     values = {"found": found_photo(content), "source": source, "face": face, "faces": faces}
     told = next(found, OTHER_READING)

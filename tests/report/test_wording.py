@@ -128,3 +128,15 @@ def test_flags_are_marked_whole_and_all_else_is_escaped():
         "a &lt;b&gt; (<span class=flag>--reference=auto</span> trains one),"
         " <span class=flag>--code_noise=1</span>, 5\N{NO-BREAK SPACE}%"
     )
+
+
+def test_a_user_s_attacker_gets_no_words_of_an_attacker_that_is_called_alike(monkeypatch):
+    monkeypatch.setattr(registry, "ATTACKERS", dict(registry.ATTACKERS))
+    content = report_content()
+    of_ours = wording.reading(content, "kernel")
+    for name in ("kernel_of_mine", "my_retrieval"):
+        registry.ATTACKERS[name] = registry.ATTACKERS["linear"]
+        assert wording.reading(content, name) != of_ours
+        assert wording.reading(content, name) == wording.reading(content, "of_nobody_s_kind")
+        assert not wording.is_retrieval(name)
+    assert wording.is_retrieval("retrieval") and wording.is_retrieval("task_output/retrieval")

@@ -68,7 +68,7 @@ def run(config: Config, run: RunDirectory) -> None:
         started = time.perf_counter()
         work_through(config, spec, work, target)
         words = summary(folder, target, len(work), time.perf_counter() - started)
-        if config.encode_format == "tfrecord":
+        if config.encode_format == "tfrecord" and (work or not tfds_codes.is_described(folder)):
             tfds_codes.describe(folder, target.shards, encoder.code_shape)
         print(words)
 
